@@ -1,0 +1,41 @@
+# Everything runs from .venv, which `make` creates on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test bench lint clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml
+	@echo "Setting up $(VENV) (first run only) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit)
+	@$(BIN)/waybill demo $(if $(DEMO_ONCE),--once)
+
+run: $(STAMP) ## Serve on 127.0.0.1:9880
+	$(BIN)/waybill serve
+
+test: $(STAMP) ## Lint, type-check and run all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.json)
+	$(BIN)/python -m tests.bench
+
+lint: $(STAMP) ## Fix what can be fixed, report the rest
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mypy
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,194 @@
+"""The ``waybill`` command. Exit codes: 0 fine, 1 failed, 2 configuration."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sidecar.config import Settings, dump_settings, load_settings, resolve_path
+from sidecar.errors import ConfigError, MalformedError, WaybillError
+
+FAILED, CONFIGURATION = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"waybill: {problem}", file=sys.stderr)
+        return CONFIGURATION
+    except (WaybillError, OSError) as error:
+        print(f"waybill: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="waybill", description="The labelling sidecar for log shippers.")
+    parser.add_argument("--version", action="version", version=f"waybill {_version()}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: built-in defaults)")
+    common.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override one setting"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[common], help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("serve", _serve, "Receive batches, label them, hand them back.")
+    demo = add("demo", _demo, "Play a bundled stream through a running sidecar and show the labels.")
+    demo.add_argument("--once", action="store_true", help="exit after the table instead of serving on")
+    check = add("check", _check, "Validate settings, rules and model together; exit 2 on any fault.")
+    check.add_argument("--print", action="store_true", help="print the effective settings, secrets masked")
+    label = add("label", _label, "Label a CSV, NDJSON or JSON file.")
+    label.add_argument("input", help="file, or - for stdin")
+    label.add_argument("-o", "--output", default="-", help="file, or - for stdout (default)")
+    label.add_argument("--format", choices=("csv", "ndjson", "json"), help="default: by the input's suffix")
+    explain = add("explain", _explain, "Show why one message gets its label.")
+    explain.add_argument("message")
+    explain.add_argument("--source", default="", help="the record's source")
+    _add_rules(commands, common)
+    _add_model(commands)
+    bench = add("bench", _bench, "Measure this machine against the yardsticks.")
+    bench.add_argument("--output", type=Path, default=Path("bench.json"), help="where the JSON goes")
+    bench.add_argument("--quick", action="store_true", help="fewer repetitions")
+    return parser
+
+
+def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    rules = commands.add_parser("rules", help="Work with rule files.").add_subparsers(required=True, metavar="ACTION")
+    test = rules.add_parser("test", parents=[common], help="Check all rules and their samples; try MESSAGES.")
+    test.add_argument("messages", nargs="*", metavar="MESSAGE", help="show which rule takes each message")
+    test.add_argument("--source", default="", help="the messages' source")
+    test.set_defaults(run=_rules_test)
+    rules.add_parser("list", parents=[common], help="List the rules in order.").set_defaults(run=_rules_list)
+    rules.add_parser("schema", help="Print the JSON schema of a rule file.").set_defaults(run=_rules_schema)
+
+
+def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    model = commands.add_parser("model", help="Work with model bundles.").add_subparsers(required=True, metavar="ACTION")
+    for name, module, text in (
+        ("train", "sidecar.offline.train", "Train a bundle from the corpus (needs waybill[train])."),
+        ("export", "sidecar.offline.encoder_export", "Export an encoder to ONNX int8 (needs waybill[train])."),
+    ):
+        action = model.add_parser(name, help=text, add_help=False)
+        action.set_defaults(run=_offline, module=module)
+        action.add_argument("arguments", nargs=argparse.REMAINDER)
+    info = model.add_parser("info", help="Show a bundle's manifest.")
+    info.add_argument("path", nargs="?", default="models/default", help="bundle folder")
+    info.set_defaults(run=_model_info)
+
+
+def _version() -> str:
+    return importlib.import_module("importlib.metadata").version("waybill")  # type: ignore[no-any-return]
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return load_settings(arguments.config, arguments.overrides)
+
+
+def _run_loop(work: object) -> None:
+    """Run on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)  # type: ignore[arg-type]
+    else:
+        uvloop.run(work)  # type: ignore[arg-type]
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from sidecar.app import serve
+    from sidecar.ops.logs import setup_logging
+
+    settings = _settings(arguments)
+    setup_logging(settings.log.level)
+    _run_loop(serve(settings))
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from sidecar.demo import demo
+
+    _run_loop(demo(_settings(arguments), is_once=arguments.once))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.check import check
+
+    settings = _settings(arguments)
+    if arguments.print:
+        print(json.dumps(dump_settings(settings), indent=2))
+    asyncio.run(check(settings))
+
+
+def _label(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.label import label_file
+
+    label_file(_settings(arguments), arguments.input, arguments.output, arguments.format)
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.check import explain_one
+
+    answer = asyncio.run(explain_one(_settings(arguments), arguments.source, arguments.message))
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _rules_test(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.check import read_rules_or_fail
+
+    rules = asyncio.run(read_rules_or_fail(_settings(arguments)))
+    samples = sum(rule.samples for rule in rules.rules)
+    print(f"{len(rules.rules)} rules, {samples} samples: all pass (version {rules.version})")
+    allowed = rules.allowed_for(arguments.source, None)
+    for message in arguments.messages:
+        rule = rules.first_match(message, allowed)
+        print(f"{rule.label + '  by ' + rule.id if rule else 'no rule'}  <-  {message}")
+
+
+def _rules_list(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.check import read_rules_or_fail
+
+    for rule in asyncio.run(read_rules_or_fail(_settings(arguments))).rules:
+        print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{'  (shadow)' if rule.mode == 'shadow' else ''}")
+
+
+def _rules_schema(_: argparse.Namespace) -> None:
+    from sidecar.labelling.rules.schema import json_schema
+    from sidecar.records import LABELS
+
+    print(json.dumps(json_schema(LABELS), indent=2))
+
+
+def _model_info(arguments: argparse.Namespace) -> None:
+    print((resolve_path(arguments.path)[0] / "manifest.json").read_text("utf-8"))
+
+
+def _offline(arguments: argparse.Namespace) -> int:
+    try:
+        module = importlib.import_module(arguments.module)
+    except ModuleNotFoundError as error:
+        raise WaybillError(f"{error.name} is missing; install it with: pip install 'waybill[train]'") from None
+    return int(module.main(arguments.arguments) or 0)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from sidecar.offline.bench import run
+
+    return run(_settings(arguments), arguments.output, is_quick=arguments.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The composition root: settings in, a running service out. The one place that builds everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import signal
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from sidecar.config import Settings, dump_settings, split_address
+from sidecar.errors import BundleError, ConfigError, RuleSetError
+from sidecar.flow import Flow, Handback
+from sidecar.handback.body import BodyHandback
+from sidecar.handback.http import HttpHandback
+from sidecar.ingest.http import HttpIngest
+from sidecar.ingest.tools import Tools
+from sidecar.labelling.model.tier import ModelTier
+from sidecar.labelling.model.verdicts import ModelVerdicts
+from sidecar.labelling.pipeline import Pipeline
+from sidecar.ops.auth import Tokens, WatchedFile, server_tls
+from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.metrics import Metrics
+from sidecar.reload import Reloader, read_bundle, read_rules
+from sidecar.wire import FieldPlan, Wire
+
+log = logging.getLogger(__name__)
+VERSION = importlib.metadata.version("waybill")
+
+
+@contextlib.asynccontextmanager
+async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Pipeline, ModelTier | None]]:
+    """Rules and model loaded and ready to label; closed at the end.
+
+    Raises:
+        ConfigError: with every fault of rules and model together.
+    """
+    rules, bundle = await asyncio.gather(read_rules(settings), read_bundle(settings), return_exceptions=True)
+    problems: list[str] = []
+    for outcome in (rules, bundle):
+        if isinstance(outcome, RuleSetError):
+            problems += [str(error) for error in outcome.errors]
+        elif isinstance(outcome, BundleError):
+            problems.append(f"model.path: {outcome}")
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    if problems or isinstance(rules, BaseException) or isinstance(bundle, BaseException):
+        raise ConfigError(problems)
+    model = None
+    if bundle is not None:
+        model = ModelTier(
+            bundle,
+            batch_size=settings.model.batch_size,
+            threads=settings.model.threads,
+            queue_messages=settings.model.queue_messages,
+            embedding_cache_bytes=settings.model.embedding_cache_bytes,
+        )
+    tiers = {"model": ModelVerdicts(model, settings.model)} if model is not None else {}
+    try:
+        yield Pipeline(settings, rules, tiers, metrics), model
+    finally:
+        if model is not None:
+            await model.close()
+
+
+class Service:
+    """A configured service; `start` opens its sockets, `stop` drains and closes them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(VERSION)
+        self._stack = contextlib.AsyncExitStack()
+        self.address = ""
+
+    async def start(self) -> None:
+        """Load rules and model, then listen.
+
+        Raises:
+            ConfigError: rules, model or an address cannot be used.
+        """
+        settings, stack = self.settings, self._stack
+        pipeline, model = await stack.enter_async_context(open_pipeline(settings, self.metrics))
+        handback = make_handback(settings)
+        stack.push_async_callback(handback.close)
+        wire = Wire(FieldPlan(settings.fields))
+        dead_letters = DeadLetters(settings.dead_letter, self.metrics)
+        self.flow = Flow(wire, pipeline, handback, settings.limits, self.metrics, dead_letters)
+        self.reloader = Reloader(settings, pipeline, model, self.metrics)
+        self.reloader.start()
+        stack.push_async_callback(self.reloader.stop)
+        await self._listen_http(model)
+        if settings.forward.listen or settings.forward.unix:
+            server = ForwardServer(settings.forward, self.flow)
+            await server.start()
+            stack.push_async_callback(server.stop)
+        log.info("ready", extra={"address": self.address, "version": VERSION})
+
+    async def _listen_http(self, model: ModelTier | None) -> None:
+        settings = self.settings
+        tokens = Tokens(WatchedFile(settings.http.tokens_file)) if settings.http.tokens_file else None
+        ingest = HttpIngest(settings.http, self.flow, tokens)
+        app = ingest.application()
+        Tools(self.flow, model, self.reloader, ingest).add_routes(app)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,  # inflated by wire.compression, to a verified end
+            keepalive_timeout=settings.http.keepalive_secs,
+            shutdown_timeout=1.0,  # the flow is drained before the runner stops
+        )
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        tls = server_tls(settings.http.tls)
+        host, port = split_address(settings.http.listen)
+        site = web.TCPSite(runner, host, port, ssl_context=tls.context if tls else None, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError([f"http.listen: cannot listen on {settings.http.listen}: {error.strerror}"]) from None
+        host, port = runner.addresses[0][:2]
+        self.address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        if tls is not None:
+            refresher = asyncio.create_task(_follow_certificate(tls.refresh))
+            self._stack.callback(refresher.cancel)
+
+    async def stop(self) -> None:
+        """Refuse what is new, let what is under way end within ``http.drain_secs``, close everything."""
+        if hasattr(self, "flow") and not await self.flow.drain(self.settings.http.drain_secs):
+            log.warning("batches were still under way at the end of the drain; their shippers keep them")
+        await self._stack.aclose()
+
+
+async def _follow_certificate(refresh: object) -> None:
+    """Look at the certificate files once a second; new connections get the new certificate."""
+    assert callable(refresh)
+    while True:
+        await asyncio.sleep(1)
+        refresh()
+
+
+def make_handback(settings: Settings) -> Handback:
+    """The handback that ``return.type`` names."""
+    match settings.return_.type:
+        case "http":
+            return HttpHandback(settings.return_)
+        case "forward":
+            return ForwardHandback(settings.return_)
+        case _:
+            return BodyHandback()
+
+
+async def run_until_stopped(service: Service) -> None:
+    """Wait for SIGTERM or SIGINT; SIGHUP reloads rules and model."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    reloads: set[asyncio.Task[bool]] = set()
+
+    def on_hangup() -> None:
+        task = asyncio.create_task(service.reloader.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    await stop.wait()
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: when the service cannot start as configured.
+    """
+    service = Service(settings)
+    log.info("settings", extra={"settings": dump_settings(settings)})
+    try:
+        await service.start()
+        await run_until_stopped(service)
+        log.info("stopping")
+    finally:
+        await service.stop()

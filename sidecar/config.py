@@ -1,0 +1,547 @@
+"""Settings: one typed, frozen tree.
+
+Defaults stand here; ``config/waybill.yaml`` shows each of them with a comment (a test compares the
+two). A file overrides the defaults, ``WAYBILL_*`` environment variables the file, ``--set`` flags
+everything. Every problem is collected and reported with its dotted path; unknown keys are refused.
+
+    >>> load_settings(overrides=["http.listen=127.0.0.1:9999"]).http.listen
+    '127.0.0.1:9999'
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from sidecar.errors import ConfigError
+from sidecar.records import LABELS
+
+Compression = Literal["none", "gzip", "deflate", "zstd", "snappy"]
+TierName = Literal["rules", "model", "llm"]
+
+
+class Secret(str):
+    """A string that never shows itself: ``repr``, logs and dumps print ``***``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+    """Base of every settings section."""
+
+
+class TlsSettings(_Section, frozen=True):
+    """Server side of TLS; the files are read again when they change."""
+
+    cert_file: str | None = None
+    key_file: str | None = None
+    client_ca_file: str | None = None
+
+
+class HttpSettings(_Section, frozen=True):
+    """The HTTP listener."""
+
+    listen: str = "127.0.0.1:9880"
+    tokens_file: str | None = None
+    tls: TlsSettings = TlsSettings()
+    read_timeout_secs: float = 15
+    keepalive_secs: float = 80
+    drain_secs: float = 20
+
+
+class ForwardSettings(_Section, frozen=True):
+    """The Fluent Forward listener."""
+
+    listen: str | None = None
+    unix: str | None = None
+    shared_key_file: str | None = None
+    tls: TlsSettings = TlsSettings()
+    hostname: str = "waybill"
+
+
+class FieldSettings(_Section, frozen=True):
+    """Which fields are read, and which are added."""
+
+    message: tuple[str, ...] = ("log", "message", "log_message", "msg", "body")
+    source: tuple[str, ...] = (
+        "source",
+        "service",
+        r"kubernetes.labels.app\.kubernetes\.io/name",
+        "kubernetes.container_name",
+    )
+    time: tuple[str, ...] = ("date", "timestamp", "@timestamp", "time")
+    label: str = "target_label"
+    tier: str | None = "label_tier"
+    confidence: str | None = "label_confidence"
+    rule: str | None = "label_rule"
+    reason: str | None = "label_reason"
+    record_id: str | None = None
+    relabel: bool = False
+    parse_nested: bool = False
+
+
+class RulesSettings(_Section, frozen=True):
+    """Where rules come from and what a load may cost."""
+
+    path: str = "rules"
+    extra_paths: tuple[str, ...] = ()
+    poll_secs: float = 5
+    compile_secs: float = 30
+    compile_bytes: int = 536_870_912
+
+
+class ModelSettings(_Section, frozen=True):
+    """The local classifier."""
+
+    path: str | None = "models/default"
+    threshold: float = 0.5
+    budget_ms: int = 2000
+    over_budget: Literal["wait", "defer"] = "wait"
+    batch_size: int = 32
+    threads: int = 1
+    queue_messages: int = 20_000
+    embedding_cache_bytes: int = 16_777_216
+    poll_secs: float = 5
+
+
+class MemoSettings(_Section, frozen=True):
+    """The cache of verdicts."""
+
+    bytes: int = 33_554_432
+
+
+class LlmSettings(_Section, frozen=True):
+    """The language model tier (disabled while ``provider`` is null)."""
+
+    provider: Literal["groq", "gemini"] | None = None
+    model: str | None = None
+    base_url: str | None = None
+    wait_ms: int = 2000
+    store: str | None = None
+    api_key: Secret | None = None
+
+
+class RouteSettings(_Section, frozen=True):
+    """One route: the first whose source patterns fit decides tiers and allowed labels."""
+
+    source: tuple[str, ...]
+    tiers: tuple[TierName, ...] = ()
+    labels: tuple[str, ...] | None = None
+
+
+class ReturnTlsSettings(_Section, frozen=True):
+    """Client side of TLS towards the receiver."""
+
+    enabled: bool = False
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    verify: bool = True
+
+
+class ReturnSettings(_Section, frozen=True):
+    """How labelled records go back."""
+
+    type: Literal["body", "http", "forward"] = "body"
+    url: str | None = None
+    format: Literal["ndjson", "json"] = "ndjson"
+    compression: Compression = "none"
+    tag_prefix: str = "labelled."
+    timeout_secs: float = 20
+    connections: int = 4
+    max_bytes: int = 1_900_000
+    idle_secs: float = 8
+    token_file: str | None = None
+    shared_key_file: str | None = None
+    metadata: Literal["keep", "drop"] = "keep"
+    tls: ReturnTlsSettings = ReturnTlsSettings()
+
+
+class LimitSettings(_Section, frozen=True):
+    """Bounds on what one request and all requests together may hold."""
+
+    body_bytes: int = 67_108_864
+    inflight_bytes: int = 268_435_456
+    message_bytes: int = 65_536
+
+
+class DeadLetterSettings(_Section, frozen=True):
+    """Where bodies go that nobody can read."""
+
+    path: str | None = None
+    max_bytes: int = 1_073_741_824
+
+
+class LogSettings(_Section, frozen=True):
+    """Waybill's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+DEFAULT_ROUTES = (
+    RouteSettings(source=("LegacyCRM",), tiers=("llm",), labels=("Workflow Error", "Deprecation Warning")),
+    RouteSettings(source=("*",), tiers=("rules", "model")),
+)
+
+
+class Settings(_Section, frozen=True):
+    """The whole tree."""
+
+    http: HttpSettings = HttpSettings()
+    forward: ForwardSettings = ForwardSettings()
+    fields: FieldSettings = FieldSettings()
+    rules: RulesSettings = RulesSettings()
+    model: ModelSettings = ModelSettings()
+    memo: MemoSettings = MemoSettings()
+    llm: LlmSettings = LlmSettings()
+    routes: tuple[RouteSettings, ...] = DEFAULT_ROUTES
+    return_: ReturnSettings = ReturnSettings()
+    limits: LimitSettings = LimitSettings()
+    dead_letter: DeadLetterSettings = DeadLetterSettings()
+    log: LogSettings = LogSettings()
+
+
+#: Names that earlier systems of this kind use, and where they lead.
+ALIASES: Mapping[str, str] = {
+    "LOG_LEVEL": "log.level",
+    "BATCH_SIZE": "model.batch_size",
+    "MODEL_PATH": "model.path",
+    "CONFIDENCE_THRESHOLD": "model.threshold",
+    "GROQ_API_KEY": "llm.api_key",
+}
+#: Keys that hold a secret: taken from the environment, never from a file or a flag.
+SECRET_KEYS = frozenset({"llm.api_key"})
+_NOT_SETTINGS = frozenset({"WAYBILL_CONFIG"})
+
+
+def load_settings(
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read settings from ``file`` (YAML, or None for the defaults), ``environ`` and ``overrides``.
+
+    ``overrides`` are ``dotted.key=YAML value`` strings. ``WAYBILL_CONFIG`` in the environment names
+    the file when ``file`` is None.
+
+    Raises:
+        ConfigError: with every problem found, each led by its dotted path.
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    if file is None and environ.get("WAYBILL_CONFIG"):
+        file = Path(environ["WAYBILL_CONFIG"])
+    tree = _read_file(file, problems) if file else {}
+    _refuse_secrets(tree, str(file), problems)
+    _apply_environment(tree, environ, problems)
+    _apply_overrides(tree, overrides, problems)
+    settings = _convert(tree, Settings, "", problems)
+    if not problems:
+        problems = list(_cross_check(settings))
+    if problems:
+        raise ConfigError(problems)
+    return typing.cast(Settings, settings)
+
+
+def dump_settings(settings: Settings) -> dict[str, Any]:
+    """The tree as plain data with every secret, and passwords in URLs, masked."""
+
+    def mask(value: Any) -> Any:
+        if isinstance(value, msgspec.Struct):
+            names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+            return {key: mask(getattr(value, name)) for key, name in names}
+        if isinstance(value, tuple):
+            return [mask(item) for item in value]
+        if isinstance(value, Secret):
+            return "***"
+        return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
+
+    return typing.cast(dict[str, Any], mask(settings))
+
+
+def setting_keys(section: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf key as (dotted path, type)."""
+    for field in msgspec.structs.fields(section):
+        path = f"{prefix}{field.encode_name}"
+        if isinstance(field.type, type) and issubclass(field.type, _Section):
+            yield from setting_keys(field.type, f"{path}.")
+        else:
+            yield path, field.type
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` as (host, port). Raises ValueError."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise ValueError("expected host:port")
+    return host.strip("[]"), int(port)
+
+
+def resolve_path(path: str) -> tuple[Path, bool]:
+    """Where a configured path leads: (path, is_packaged).
+
+    A relative path that does not exist below the working directory falls back to the copy that
+    travels inside the package, so that ``waybill serve`` works from any folder.
+    """
+    given = Path(path)
+    if given.exists() or given.is_absolute():
+        return given, False
+    package = Path(__file__).parent
+    for root in (package / "_defaults", package.parent):
+        if (root / given).exists():
+            return root / given, True
+    return given, False
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice (PyYAML lets the last one win)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"line {line}: key {key!r} given twice")
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        data = yaml.load(file.read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        problems.append(f"{file}: {' '.join(str(error).split())}")
+        return {}
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        problems.append(f"{file}: expected a mapping at the top")
+        return {}
+    return data
+
+
+def _refuse_secrets(tree: Mapping[str, Any], origin: str, problems: list[str]) -> None:
+    for path in SECRET_KEYS:
+        section, _, key = path.partition(".")
+        part = tree.get(section)
+        if isinstance(part, dict) and part.get(key) is not None:
+            problems.append(f"{path}: a secret does not belong in {origin}; set it in the environment")
+
+
+def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    known = {f"WAYBILL_{path.upper().replace('.', '_')}": path for path, _ in setting_keys()}
+    for name, path in ALIASES.items():
+        if environ.get(name):
+            _set(tree, path, environ[name], problems, name)
+    for name in sorted(environ):
+        if not name.startswith("WAYBILL_") or name in _NOT_SETTINGS:
+            continue
+        if name in known:
+            _set(tree, known[name], environ[name], problems, name)
+        else:
+            problems.append(f"{name}: no such setting{_suggest(name, known)}")
+
+
+def _apply_overrides(tree: dict[str, Any], overrides: Iterable[str], problems: list[str]) -> None:
+    keys = [path for path, _ in setting_keys()]
+    for item in overrides:
+        path, separator, value = item.partition("=")
+        if not separator:
+            problems.append(f"--set {item}: expected KEY=VALUE")
+        elif path in SECRET_KEYS:
+            problems.append(f"{path}: a secret does not belong on a command line; set it in the environment")
+        elif path not in keys:
+            problems.append(f"--set {path}: no such setting{_suggest(path, keys)}")
+        else:
+            _set(tree, path, value, problems, f"--set {path}")
+
+
+def _set(tree: dict[str, Any], path: str, text: str, problems: list[str], origin: str) -> None:
+    """Set ``path`` to ``text`` read as YAML; a key that holds strings keeps the text as written."""
+    kind = dict(setting_keys())[path]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    if _accepts_str(kind) and value is not None and not isinstance(value, list):
+        value = text
+    *sections, key = path.split(".")
+    for section in sections:
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            problems.append(f"{origin}: {section} is not a mapping")
+            return
+        tree = below
+    tree[key] = value.lower() if path == "log.level" and isinstance(value, str) else value
+
+
+def _accepts_str(kind: Any) -> bool:
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return any(isinstance(option, type) and issubclass(option, str) for option in options)
+
+
+def _convert(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    """``value`` as ``kind``; problems are collected leaf by leaf instead of stopping at the first."""
+    if not (isinstance(kind, type) and issubclass(kind, _Section)):
+        return _convert_leaf(value, kind, path, problems)
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        problems.append(f"{path}: expected a mapping, got {type(value).__name__}")
+        return None
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    given: dict[str, Any] = {}
+    for key, item in value.items():
+        below = f"{path}.{key}" if path else str(key)
+        if key not in fields:
+            problems.append(f"{below}: no such key{_suggest(str(key), fields)}")
+        else:
+            given[fields[key].name] = _convert(item, fields[key].type, below, problems)
+    missing = [name for name, field in fields.items() if field.required and field.name not in given]
+    problems.extend(f"{path}.{name}: required" for name in missing)
+    return None if missing else kind(**given)
+
+
+def _convert_leaf(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    if kind == tuple[RouteSettings, ...]:
+        if not isinstance(value, list):
+            problems.append(f"{path}: expected a list of routes")
+            return ()
+        return tuple(_convert(item, RouteSettings, f"{path}[{i}]", problems) for i, item in enumerate(value))
+    if kind == Secret | None:
+        return Secret(value) if value else None
+    if isinstance(value, int) and not isinstance(value, bool) and kind is float:
+        return float(value)
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        problems.append(f"{path}: {str(error)[0].lower()}{str(error)[1:]}")
+        return None
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _cross_check(settings: Settings) -> Iterator[str]:
+    """What a type cannot say, as messages led by the dotted path."""
+    yield from _check_addresses(settings)
+    yield from _check_ranges(settings)
+    yield from _check_routes(settings.routes)
+    yield from _check_return(settings)
+    fields = settings.fields
+    if not fields.message:
+        yield "fields.message: at least one path is needed"
+    added = [fields.label, fields.tier, fields.confidence, fields.rule, fields.reason, fields.record_id]
+    names = [name for name in added if name is not None]
+    if "" in names or len(set(names)) != len(names):
+        yield "fields: the names of added fields must be distinct and not empty"
+    for path, tls in (("http.tls", settings.http.tls), ("forward.tls", settings.forward.tls)):
+        if bool(tls.cert_file) != bool(tls.key_file):
+            yield f"{path}: cert_file and key_file go together"
+        elif tls.client_ca_file and not tls.cert_file:
+            yield f"{path}: client_ca_file needs cert_file and key_file"
+    yield from _check_files(settings)
+
+
+def _check_addresses(settings: Settings) -> Iterator[str]:
+    for path, address in (("http.listen", settings.http.listen), ("forward.listen", settings.forward.listen)):
+        if address is not None:
+            try:
+                split_address(address)
+            except ValueError as error:
+                yield f"{path}: {error}, got {address!r}"
+
+
+def _check_ranges(settings: Settings) -> Iterator[str]:
+    if not 0 <= settings.model.threshold <= 1:
+        yield f"model.threshold: expected 0 to 1, got {settings.model.threshold}"
+    positive = (
+        "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
+        "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
+        "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "
+        "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes"
+    )
+    for path in positive.split():
+        section, _, key = path.partition(".")
+        value = getattr(getattr(settings, "return_" if section == "return" else section), key)
+        if value <= 0:
+            yield f"{path}: expected a positive number, got {value}"
+    for path, value in (("model.budget_ms", settings.model.budget_ms), ("llm.wait_ms", settings.llm.wait_ms)):
+        if value < 0:
+            yield f"{path}: expected 0 or more, got {value}"
+    if settings.limits.inflight_bytes < settings.limits.body_bytes:
+        yield "limits.inflight_bytes: must be at least limits.body_bytes, or a full-size body never fits"
+    if settings.return_.timeout_secs >= 55:
+        yield "return.timeout_secs: must stay below 55, shippers give up after 60 s and send again"
+
+
+def _check_routes(routes: Sequence[RouteSettings]) -> Iterator[str]:
+    for i, route in enumerate(routes):
+        if "rules" in route.tiers[1:]:
+            yield f"routes[{i}].tiers: rules come first, what they decide is final"
+        if len(set(route.tiers)) != len(route.tiers):
+            yield f"routes[{i}].tiers: a tier is named twice"
+        for label in route.labels or ():
+            if label not in LABELS:
+                yield f"routes[{i}].labels: no such label {label!r}{_suggest(label, LABELS)}"
+    if not routes or "*" not in routes[-1].source:
+        yield 'routes: the last route must catch every source (source: ["*"])'
+
+
+def _check_return(settings: Settings) -> Iterator[str]:
+    back = settings.return_
+    if back.type == "body":
+        if settings.forward.listen or settings.forward.unix:
+            yield "return.type: Forward clients read no body; use http or forward while forward.* listens"
+        return
+    schemes = {"http": ("http", "https"), "forward": ("forward", "forward+unix")}[back.type]
+    if not back.url:
+        yield f"return.url: needed for return.type {back.type}"
+        return
+    parts = urlsplit(back.url)
+    try:
+        has_host = bool(parts.hostname) and (back.type == "http" or bool(parts.port))
+    except ValueError:
+        has_host = False
+    if parts.scheme not in schemes or not (has_host or (parts.scheme == "forward+unix" and parts.path)):
+        yield f"return.url: expected {schemes[0]}://host:port, got {back.url!r}"
+    if back.type == "forward" and back.compression not in ("none", "gzip"):
+        yield "return.compression: the Forward protocol knows none and gzip"
+
+
+def _check_files(settings: Settings) -> Iterator[str]:
+    files = {
+        "http.tokens_file": settings.http.tokens_file,
+        "http.tls.cert_file": settings.http.tls.cert_file,
+        "http.tls.key_file": settings.http.tls.key_file,
+        "http.tls.client_ca_file": settings.http.tls.client_ca_file,
+        "forward.shared_key_file": settings.forward.shared_key_file,
+        "forward.tls.cert_file": settings.forward.tls.cert_file,
+        "forward.tls.key_file": settings.forward.tls.key_file,
+        "forward.tls.client_ca_file": settings.forward.tls.client_ca_file,
+        "return.token_file": settings.return_.token_file,
+        "return.shared_key_file": settings.return_.shared_key_file,
+        "return.tls.ca_file": settings.return_.tls.ca_file,
+        "return.tls.cert_file": settings.return_.tls.cert_file,
+        "return.tls.key_file": settings.return_.tls.key_file,
+    }
+    for path, file in files.items():
+        if file is not None and not os.access(file, os.R_OK):
+            yield f"{path}: cannot read {file}"

@@ -1,0 +1,210 @@
+"""One body's way: bytes in, records decoded, labelled and handed back; then, and only then, done.
+
+    ingest -> Flow.run: inflate -> decode -> label -> hand back -> answer
+
+Returning means that the receiver has every record (or, with ``return.type: body``, that the answer
+carries them). Any exception means that the shipper still owns them and must come back, or, for
+`MalformedError`, that nobody can ever read them and the dead-letter folder has been offered the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from sidecar.config import LimitSettings
+from sidecar.errors import HandbackError, MalformedError, OverloadedError
+from sidecar.labelling.pipeline import Pipeline
+from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.metrics import Metrics
+from sidecar.records import Batch, Verdict
+from sidecar.wire import Codec, Wire
+from sidecar.wire.compression import decompress
+
+T = TypeVar("T")
+#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
+_INLINE_BYTES = 4 << 20
+_INLINE_COMPRESSED_BYTES = 64 << 10
+
+
+class Delivery(msgspec.Struct):
+    """A body as it came in. ``ingest`` is ``http`` or ``forward``."""
+
+    body: bytes
+    ingest: str
+    content_type: str = ""
+    encodings: Sequence[str] = ()
+    tag: str = ""
+
+
+class Handback(Protocol):
+    """Where labelled batches go. ``hand_back`` returns once the receiver has them."""
+
+    name: str
+
+    async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes | None:
+        """Give the records back; a body for the answer, or None when they were pushed.
+
+        Raises:
+            HandbackError: the receiver does not have all of them.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Inflight:
+    """Bytes of bodies being worked on, bounded: past the bound new work is refused, not queued."""
+
+    def __init__(self, limit_bytes: int, on_change: Callable[[int], object]) -> None:
+        self._limit, self._on_change = limit_bytes, on_change
+        self.bytes = 0
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """A context whose value is ``grow(bytes)``; what was grown is released at its end.
+
+        ``grow`` raises OverloadedError ``inflight_bytes`` past the bound.
+        """
+        held = 0
+
+        def grow(count: int) -> None:
+            nonlocal held
+            if self.bytes + count > self._limit:
+                raise OverloadedError("inflight_bytes")
+            held += count
+            self.bytes += count
+            self._on_change(self.bytes)
+
+        try:
+            yield grow
+        finally:
+            self.bytes -= held
+            self._on_change(self.bytes)
+
+
+class Flow:
+    """Carries deliveries through the service."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        pipeline: Pipeline,
+        handback: Handback,
+        limits: LimitSettings,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self.wire, self.pipeline, self.handback = wire, pipeline, handback
+        self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
+        self.inflight = Inflight(limits.inflight_bytes, metrics.inflight_bytes.set)
+        self.is_draining = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+        """Label one body and hand its records back; the answer's body, or None.
+
+        ``grow`` belongs to the `Inflight` hold that already accounts for ``delivery.body``.
+
+        Raises:
+            MalformedError: the body can never be read; it was offered to the dead-letter folder.
+            OverloadedError: not now (draining, too much in flight).
+            HandbackError: the receiver did not take the records.
+        """
+        if self.is_draining:
+            raise OverloadedError("draining", retry_after_secs=5)
+        self._running += 1
+        self._idle.clear()
+        begin = time.perf_counter()
+        try:
+            return await self._run(delivery, grow)
+        except (MalformedError, OverloadedError, HandbackError) as error:
+            self.metrics.refused.labels(delivery.ingest, error.code).inc()
+            if isinstance(error, MalformedError):
+                error.is_kept = await self.dead_letters.keep(delivery.body, error.code, delivery.encodings)
+            raise
+        finally:
+            self.metrics.batch_seconds.labels(delivery.ingest).observe(time.perf_counter() - begin)
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+        body = delivery.body
+        if delivery.encodings:
+            limit = self.limits.body_bytes
+            body = await _perhaps_in_thread(
+                len(body) > _INLINE_COMPRESSED_BYTES, lambda: decompress(body, delivery.encodings, limit)
+            )
+            grow(len(body))
+        is_large = len(body) > _INLINE_BYTES
+        codec, batch = await _perhaps_in_thread(
+            is_large, lambda: self.wire.decode(body, delivery.content_type, delivery.tag)
+        )
+        self._count_received(delivery.ingest, body, batch)
+        verdicts = await self.pipeline.label(batch.messages, batch.sources)
+        _explain_odd(batch, verdicts)
+        answer = await self._hand_back(codec, batch, verdicts)
+        self.metrics.count_verdicts(verdicts)
+        return answer
+
+    async def _hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes | None:
+        name, begin = self.handback.name, time.perf_counter()
+        try:
+            answer = await self.handback.hand_back(codec, batch, verdicts)
+        except HandbackError as error:
+            self.metrics.handback_errors.labels(name, error.code).inc()
+            raise
+        finally:
+            self.metrics.handback_seconds.labels(name).observe(time.perf_counter() - begin)
+        self.metrics.records_handed_back.labels(name).inc(len(batch))
+        return answer
+
+    def _count_received(self, ingest: str, body: bytes, batch: Batch) -> None:
+        self.metrics.batches_received.labels(ingest).inc()
+        self.metrics.records_received.labels(ingest).inc(len(batch))
+        self.metrics.bytes_received.labels(ingest).inc(len(body))
+        for odd in batch.odd.values():
+            self.metrics.records_passed.labels(odd.reason or "odd_spelling").inc()
+
+    async def drain(self, timeout_secs: float) -> bool:
+        """Refuse what is new and wait for what is under way; whether all of it ended in time."""
+        self.is_draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_secs)
+        except TimeoutError:
+            return False
+        return True
+
+
+async def _perhaps_in_thread(is_large: bool, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if is_large else work()
+
+
+def _explain_odd(batch: Batch, verdicts: list[Verdict]) -> None:
+    """Give records without a readable message the reason that decoding found."""
+    for i, odd in batch.odd.items():
+        if odd.reason is not None and batch.messages[i] is None:
+            verdicts[i] = _REASONS[odd.reason]
+
+
+_REASONS = {
+    reason: Verdict("Unclassified", "none", reason=reason)
+    for reason in (
+        "already_labelled",
+        "not_an_object",
+        "malformed_record",
+        "group_marker",
+        "no_message",
+        "message_not_a_string",
+    )
+}

@@ -1,0 +1,54 @@
+"""Why a message gets its label: every step of its way, for people."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sidecar.labelling.model.tier import ModelTier
+from sidecar.labelling.normalize import mask
+from sidecar.labelling.pipeline import Pipeline
+
+
+async def explain(pipeline: Pipeline, model: ModelTier | None, source: str, message: str) -> dict[str, Any]:
+    """The verdict on ``message`` from ``source`` with its route, matching rules and nearest examples."""
+    edition = pipeline.edition
+    view = edition.views[source]
+    (verdict,) = await pipeline.label([message], [source])
+    matching = edition.rules.explain(message, source)
+    text = mask(message)
+    answer: dict[str, Any] = {
+        "source": source,
+        "message": message,
+        "label": verdict.label,
+        "tier": verdict.tier,
+        "confidence": verdict.confidence,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "route": {
+            "source": list(view.route.patterns),
+            "labels": sorted(view.route.labels) if view.route.labels is not None else None,
+            "tiers": (["rules"] if view.route.has_rules else []) + [tier.name for tier in view.route.tiers],
+        },
+        "rules": [
+            {"id": rule.id, "label": rule.label, "file": rule.file, "line": rule.line, "mode": rule.mode}
+            for rule in matching
+        ],
+        "masked": text,
+    }
+    if model is not None:
+        bundle = model.bundle
+        embedding = await asyncio.to_thread(bundle.embed, [text])
+        (prediction,) = bundle.classify(embedding)
+        answer["model"] = {
+            "version": bundle.version,
+            "label": prediction.label,
+            "confidence": prediction.confidence,
+            "distance": prediction.distance,
+            "is_known": prediction.is_known,
+            "nearest": [
+                {"text": near.text, "label": near.label, "distance": near.distance}
+                for near in bundle.nearest(embedding[0])
+            ],
+        }
+    return answer

@@ -1,0 +1,1 @@
+"""The model tier: a checked bundle, and a micro-batcher that serves it."""

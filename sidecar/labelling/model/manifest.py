@@ -1,0 +1,175 @@
+"""The file format of a model bundle: a folder ``models/<name>/`` with a ``manifest.json``.
+
+The manifest names every other file of the folder with its sha256, so that nothing is loaded that was
+not there when the bundle was made. Reading is done once: what is hashed is what is loaded.
+
+    manifest.json      this structure
+    encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
+    tokenizer.json     of Hugging Face ``tokenizers``
+    classifier.onnx    unit vectors -> one probability per label
+    reference.npy      int8 unit vectors of training templates, for the distance check
+    reference.json     their masked texts and labels, for ``explain``
+    classifier.joblib  the scikit-learn estimator, for retraining; the service hashes and never loads it
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from sidecar.errors import BundleError
+
+__all__ = ["MANIFEST", "Encoder", "Golden", "Manifest", "fingerprint", "read_bundle_files"]
+
+MANIFEST = "manifest.json"
+
+#: Largest file that is read into memory; the default encoder has 23 MB.
+MAX_FILE_BYTES = 1 << 30
+
+_PICKLES = (".joblib", ".pkl", ".pickle", ".bin", ".pt", ".pth")
+
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a masked text becomes a vector. ``pooling`` happens inside the graph."""
+
+    kind: str
+    file: str
+    tokenizer: str
+    max_tokens: Annotated[int, msgspec.Meta(ge=2, le=8192)]
+    dimensions: Annotated[int, msgspec.Meta(ge=1)]
+    pooling: str
+
+
+class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """File of the classifier graph."""
+
+    file: str
+
+
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of the reference set; the distance is the mean cosine distance to the ``k`` nearest."""
+
+    vectors: str
+    texts: str
+    k: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2)."""
+
+    distance: float
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message and the label that the bundle gave it when it was made."""
+
+    text: str
+    label: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``manifest.json``. ``labels`` are the classifier's columns in order."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    encoder: Encoder
+    classifier: Classifier
+    reference: Reference
+    thresholds: Thresholds
+    golden: tuple[Golden, ...]
+    sha256: dict[str, Sha256]
+    metrics: dict[str, Any] = {}
+    made: dict[str, Any] = {}
+
+
+def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and the bytes of every file it names, hashes checked.
+
+    Raises `BundleError` with code ``manifest``, ``missing_file``, ``extra_file``, ``hash`` or ``pickle``.
+    """
+    manifest = _read_manifest(path)
+    used = _used_files(manifest)
+    present = {entry.name for entry in _entries(path)} - {MANIFEST}
+    if missing := sorted((manifest.sha256.keys() | used) - present):
+        raise BundleError("missing_file", f"{path}: {', '.join(missing)}")
+    if extra := sorted(present - manifest.sha256.keys()):
+        raise BundleError("extra_file", f"{path}: {', '.join(extra)}")
+    files: dict[str, bytes] = {}
+    for name, expected in manifest.sha256.items():
+        content = _read(path / name)
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise BundleError("hash", f"{path / name} is not the file that the manifest names")
+        if name in used:
+            files[name] = content
+    return manifest, files
+
+
+def fingerprint(path: Path) -> str:
+    """A cheap mark that changes when the bundle does: manifest bytes, sizes and times of the files.
+
+    Never raises for a bundle that is half written or gone: that too is a state to be told apart.
+    """
+    digest = hashlib.sha256()
+    try:
+        digest.update((path / MANIFEST).read_bytes())
+        for entry in sorted(_entries(path)):
+            status = entry.stat()
+            digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    except OSError as error:
+        digest.update(f"unreadable {error.errno}".encode())
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError("manifest", f"{path / MANIFEST}: {error}") from error
+    names = manifest.sha256.keys() | _used_files(manifest)
+    if odd := sorted(name for name in names if Path(name).name != name or name.startswith(".")):
+        raise BundleError("manifest", f"not plain file names: {', '.join(odd)}")
+    if pickles := sorted(name for name in _used_files(manifest) if name.endswith(_PICKLES)):
+        raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
+    if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
+        raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
+    return manifest
+
+
+def _used_files(manifest: Manifest) -> set[str]:
+    """The files that the service loads; others are hashed only."""
+    encoder, reference = manifest.encoder, manifest.reference
+    return {
+        encoder.file,
+        encoder.tokenizer,
+        manifest.classifier.file,
+        reference.vectors,
+        reference.texts,
+    }
+
+
+def _entries(path: Path) -> list[Path]:
+    """What the folder holds, without dot entries (``..data`` of a Kubernetes volume)."""
+    try:
+        return [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    except NotADirectoryError:
+        raise BundleError("manifest", f"{path} is not a folder") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BundleError("missing_file", f"{file}: {error.strerror}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise BundleError("hash", f"{file} is larger than {MAX_FILE_BYTES} bytes")
+    return content

@@ -1,0 +1,48 @@
+"""``waybill check``, ``waybill explain`` and ``waybill rules``: the service's loading, without serving."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.app import VERSION, open_pipeline
+from sidecar.config import Settings, resolve_path
+from sidecar.errors import ConfigError, RuleSetError
+from sidecar.labelling.explain import explain
+from sidecar.labelling.rules.ruleset import RuleSet
+from sidecar.ops.metrics import Metrics
+from sidecar.reload import read_rules
+from sidecar.records import UNCLASSIFIED
+
+
+async def check(settings: Settings) -> None:
+    """Load everything and print what would be in force.
+
+    Raises:
+        ConfigError: with every fault found in rules and model.
+    """
+    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
+        rules = pipeline.rules
+        for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
+            if path is not None and (found := resolve_path(path))[1]:
+                print(f"{path}: not found here, the packaged copy {found[0]} is used")
+        print(f"rules: {len(rules.rules)} in force, {sum(rule.samples for rule in rules.rules)} samples pass")
+        print(f"model: {model.version if model else 'none'}")
+        labels = {rule.label for rule in rules.rules} | {UNCLASSIFIED}
+        if model is not None:
+            labels |= set(model.bundle.manifest.labels)
+        print(f"loki: target_label as an index label can split each stream into at most {len(labels)}")
+    print("ok")
+
+
+async def explain_one(settings: Settings, source: str, message: str) -> dict[str, Any]:
+    """`explain` with a pipeline of its own. Raises ConfigError."""
+    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
+        return await explain(pipeline, model, source, message)
+
+
+async def read_rules_or_fail(settings: Settings) -> RuleSet:
+    """The configured rules. Raises ConfigError with every fault."""
+    try:
+        return await read_rules(settings)
+    except RuleSetError as error:
+        raise ConfigError([str(one) for one in error.errors]) from None

@@ -1,0 +1,250 @@
+"""The training corpus: templates in readable YAML, expanded by a seeded generator.
+
+``corpus/*.yaml`` maps each label to templates in our own words. In a template ``{name}`` is a slot
+(a list in ``slots.yaml`` or a generator below), ``{a|b|}`` a choice, ``{{`` and ``}}`` are braces.
+Each expansion gets one of many prefixes (syslog, log4j, klog, logfmt, JSON, none) so that the label
+hangs on the words and not on the dress. ``none.yaml`` holds what is no event at all: `Unclassified`.
+
+>>> expand("{red|red} {{x}}", {}, random.Random(1))
+'red {x}'
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from sidecar.labelling.normalize import mask
+from sidecar.records import LABELS, UNCLASSIFIED
+
+__all__ = ["CORPUS", "Example", "Template", "corpus_hash", "expand", "generate", "load_templates"]
+
+CORPUS = Path(__file__).parent / "corpus"
+
+Slots = Mapping[str, Sequence[str]]
+
+#: Distinct masked examples wanted per label, before `SHARES`.
+PER_LABEL = 1600
+#: Labels wanted more often: routine lines and failures are most of what is logged, and none-of-these is
+#: wider than any label. Even shares call too much of the routine critical.
+SHARES = {"System Notification": 3.0, "Error": 2.0, UNCLASSIFIED: 2.0}
+#: Most examples of one template: beyond that only the prefix changes.
+PER_TEMPLATE = 30
+
+#: How likely each level word is in a prefix; "-" is none of these. Levels lie in real logs, so each
+#: label sees every level.
+_LEVELS: dict[str, str] = {
+    "Security Alert": "INFO WARN WARN ERROR NOTICE ERROR",
+    "HTTP Status": "INFO INFO INFO DEBUG WARN ERROR",
+    "Critical Error": "FATAL CRITICAL ERROR ERROR ALERT INFO",
+    "Resource Usage": "INFO INFO WARN DEBUG WARN ERROR",
+    "Deprecation Warning": "WARN WARN WARN INFO ERROR",
+    "Workflow Error": "ERROR ERROR WARN INFO",
+    "User Action": "INFO INFO INFO NOTICE DEBUG",
+    "Error": "ERROR ERROR ERROR WARN WARN INFO FATAL",
+    "System Notification": "INFO INFO INFO DEBUG NOTICE WARN ERROR FATAL TRACE",
+}
+
+
+class Template(NamedTuple):
+    """One template; ``group`` (file and number) is what a split must not tear apart."""
+
+    label: str
+    text: str
+    group: str
+
+
+class Example(NamedTuple):
+    """One expanded line, its label and its template's group."""
+
+    text: str
+    label: str
+    group: str
+
+
+def _digits(low: int, high: int) -> Callable[[random.Random], str]:
+    return lambda rng: str(rng.randint(low, high))
+
+
+def _join(rng: random.Random, count: int, high: int, mark: str, form: str = "d") -> str:
+    return mark.join(format(rng.randint(0, high), form) for _ in range(count))
+
+
+_GENERATED: dict[str, Callable[[random.Random], str]] = {
+    "n": lambda rng: str(rng.randint(0, 10 ** rng.randint(1, 6))),
+    "f": lambda rng: f"{rng.uniform(0, 90):.{rng.randint(1, 6)}f}",
+    "pct": _digits(0, 100),
+    "ip": lambda rng: _join(rng, 4, 255, "."),
+    "mac": lambda rng: _join(rng, 6, 255, ":", "02x"),
+    "hex": lambda rng: f"{rng.choice(('0x', ''))}{rng.getrandbits(64):016x}",
+    "uuid": lambda rng: "-".join(f"{rng.getrandbits(4 * n):0{n}x}" for n in (8, 4, 4, 4, 12)),
+    "ver": lambda rng: _join(rng, 3, 20, "."),
+    "status": lambda rng: str(rng.choice((200, 200, 200, 201, 204, 301, 304, 400, 401, 404, 429, 500, 503))),
+    "apache_time": lambda rng: f"{rng.randint(10, 28)}/Mar/2026:{rng.randint(10, 23)}:13:55 +0000",
+    "base64": lambda rng: base64.b64encode(rng.randbytes(rng.randint(6, 60))).decode(),
+    "noise": lambda rng: "".join(rng.choices("asdfghjklqwertyuiopzxcvbnm;, ", k=rng.randint(4, 40))),
+    "symbols": lambda rng: "".join(rng.choices("!@#$%^&*()_+-=[]{}|;:,.<>/?~", k=rng.randint(1, 20))),
+    "letters": lambda rng: "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789", k=rng.randint(3, 24))),
+}
+
+
+def load_templates(folder: Path = CORPUS) -> tuple[list[Template], Slots]:
+    """Templates of every YAML file and the slot lists. Raises ValueError for an unknown label."""
+    slots: Slots = yaml.safe_load((folder / "slots.yaml").read_text("utf-8"))
+    templates: list[Template] = []
+    for file in sorted(folder.glob("*.yaml")):
+        if file.name == "slots.yaml":
+            continue
+        for label, texts in yaml.safe_load(file.read_text("utf-8")).items():
+            if label not in LABELS:
+                raise ValueError(f"{file}: {label!r} is no label")
+            templates += [Template(label, text, f"{file.stem}/{label}/{i}") for i, text in enumerate(texts)]
+    return templates, slots
+
+
+def corpus_hash(folder: Path = CORPUS) -> str:
+    """sha256 over the names and bytes of the corpus files."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.yaml")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def generate(
+    templates: Sequence[Template],
+    slots: Slots,
+    *,
+    seed: int = 42,
+    per_label: int = PER_LABEL,
+) -> list[Example]:
+    """Examples with distinct masks: ``per_label`` times its share of each label at most, equally many per
+    template.
+    """
+    by_label: dict[str, list[Template]] = defaultdict(list)
+    for template in templates:
+        by_label[template.label].append(template)
+    seen: set[str] = set()
+    examples: list[Example] = []
+    for label in sorted(by_label):
+        each = max(1, round(per_label * SHARES.get(label, 1.0) / len(by_label[label])))
+        each = each if label == UNCLASSIFIED else min(PER_TEMPLATE, each)
+        for template in by_label[label]:
+            rng = random.Random(f"{seed} {template.group} {template.text}")  # noqa: S311 - repeatable, not secret
+            examples += _variants(template, slots, each, seen, rng)
+    return examples
+
+
+def expand(template: str, slots: Slots, rng: random.Random) -> str:
+    """One random expansion of a template. Raises KeyError for an unknown slot."""
+    text, rest = _expand_until(template, 0, slots, rng, top=True)
+    assert rest == len(template)
+    return text
+
+
+def _variants(
+    template: Template, slots: Slots, count: int, seen: set[str], rng: random.Random
+) -> Iterator[Example]:
+    made = 0
+    for attempt in range(count * 3):
+        text = expand(template.text, slots, rng)
+        if template.label != UNCLASSIFIED and attempt:  # the first stays bare
+            text = _dress(text, template.label, slots, rng)
+        if (key := mask(text)) in seen:
+            continue
+        seen.add(key)
+        yield Example(text, template.label, template.group)
+        made += 1
+        if made == count:
+            return
+
+
+def _expand_until(
+    template: str, at: int, slots: Slots, rng: random.Random, *, top: bool
+) -> tuple[str, int]:
+    """Expand from ``at`` to the end, or (below the top) to the closing brace; text and position."""
+    parts: list[str] = []
+    options: list[str] = []
+    start = at
+    has_choice = False
+    while at < len(template):
+        if template[at : at + 2] in ("{{", "}}") and top:
+            parts.append(template[at])
+            at += 2
+        elif template[at] == "{":
+            inner, at = _expand_until(template, at + 1, slots, rng, top=False)
+            parts.append(inner)
+        elif template[at] == "}" and not top:
+            break
+        elif template[at] == "|" and not top:
+            options.append("".join(parts))
+            parts, has_choice = [], True
+            at += 1
+        else:
+            parts.append(template[at])
+            at += 1
+    if top:
+        return "".join(parts), at
+    if not has_choice:
+        return _fill(template[start:at], slots, rng, parts), at + 1
+    chosen = rng.choice([*options, "".join(parts)])
+    return (_slot(chosen, slots, rng) if chosen in slots else chosen), at + 1
+
+
+def _fill(name: str, slots: Slots, rng: random.Random, parts: Sequence[str]) -> str:
+    if name in _GENERATED or name in slots:
+        return _slot(name, slots, rng)
+    return "{" + "".join(parts) + "}"  # plain braces of code and JSON
+
+
+def _slot(name: str, slots: Slots, rng: random.Random) -> str:
+    if name in _GENERATED:
+        return _GENERATED[name](rng)
+    return str(rng.choice(slots[name]))
+
+
+def _dress(text: str, label: str, slots: Slots, rng: random.Random) -> str:
+    """Give the line a random prefix or frame of some logging system."""
+    level = rng.choice(_LEVELS[label].split())
+    level = level if rng.random() < 0.7 else level.lower()
+    pick = {name: _slot(name, slots, rng) for name in ("host", "service", "logger", "thread", "n", "app")}
+    frame = rng.choice(_FRAMES)
+    if frame == "json":
+        keys = rng.choice((("level", "msg"), ("severity", "message"), ("lvl", "event")))
+        record = {"ts": "2026-03-04T10:11:12.345Z", keys[0]: level, "logger": pick["logger"], keys[1]: text}
+        return json.dumps(record)
+    return frame.format(text=text, level=level, l=level[0].upper(), **pick)
+
+
+_FRAMES = (
+    "{text}",
+    "{text}",
+    "{text}",
+    "{text}",
+    "{text}",
+    "Mar  4 10:11:12 {host} {service}[{n}]: {text}",
+    "Mar  4 10:11:12 {host} kernel: {text}",
+    "<134>1 2026-03-04T10:11:12Z {host} {service} {n} - - {text}",
+    "2026-03-04 10:11:12,345 {level} [{thread}] {logger}: {text}",
+    "2026-03-04 10:11:12.345 {level} {n} --- [{thread}] {logger} : {text}",
+    "26/03/04 10:11:12 {level} {logger}: {text}",
+    "2026-03-04T10:11:12Z {level} {text}",
+    "[2026-03-04 10:11:12] {level}: {text}",
+    "[Wed Mar 04 10:11:12 2026] [{level}] {text}",
+    "2026-03-04 10:11:12.345 {n} {level} {logger} [-] {text}",
+    "{l}0304 10:11:12.345678       {n} server.go:{n}] {text}",
+    "{level}:{logger}:{text}",
+    "{level} {text}",
+    "[{level}] {app}: {text}",
+    'time=2026-03-04T10:11:12Z level={level} component={service} msg="{text}"',
+    "- {n} 2026.03.04 {host} RAS {service} {level} {text}",
+    "json",
+    "json",
+)

@@ -1,0 +1,66 @@
+"""The dead-letter folder: bodies that nobody can read, kept for a person instead of dropped.
+
+Each body is one file with a JSON file of the same name beside it. The folder is bounded; when it
+is full, or cannot be written, the body is not kept, and a metric and the log say so. File names
+are made here, never from anything a client sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import orjson
+
+from sidecar.config import DeadLetterSettings
+from sidecar.ops.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """Keeps bodies in ``settings.path``, or nowhere when that is null."""
+
+    def __init__(
+        self, settings: DeadLetterSettings, metrics: Metrics, now: Callable[[], float] = time.time
+    ) -> None:
+        self._path = Path(settings.path) if settings.path else None
+        self._max_bytes = settings.max_bytes
+        self._metrics, self._now = metrics, now
+        self._numbers = itertools.count()
+        self._lock = asyncio.Lock()
+        self._bytes: int | None = None
+
+    async def keep(self, body: bytes, reason: str, encodings: Sequence[str] = ()) -> bool:
+        """Write ``body`` with its ``reason``; whether it was kept. Never raises."""
+        if self._path is None:
+            self._metrics.dead_letters.labels("off").inc()
+            return False
+        async with self._lock:
+            outcome = await asyncio.to_thread(self._write, self._path, body, reason, encodings)
+        self._metrics.dead_letters.labels(outcome).inc()
+        if outcome != "kept":
+            log.error("an unreadable body could not be kept", extra={"outcome": outcome, "reason": reason})
+        return outcome == "kept"
+
+    def _write(self, folder: Path, body: bytes, reason: str, encodings: Sequence[str]) -> str:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._bytes is None:
+                self._bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+            if self._bytes + len(body) > self._max_bytes:
+                return "full"
+            moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._now()))
+            name = f"{moment}-{time.time_ns() % 10**9:09d}-{next(self._numbers)}"
+            (folder / f"{name}.body").write_bytes(body)
+            note = {"reason": reason, "encodings": list(encodings), "bytes": len(body), "time": moment}
+            (folder / f"{name}.json").write_bytes(orjson.dumps(note))
+        except OSError as error:
+            log.error("the dead-letter folder cannot be written", extra={"error": str(error)})
+            return "failed"
+        self._bytes += len(body)
+        return "kept"

@@ -1,0 +1,94 @@
+"""Every metric, declared once.
+
+Label values come from closed sets only: never a tag, a source or any text of a record. Counters
+move once per batch, not once per record. Received is counted before any change, handed back only
+after the receiver has the records.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from sidecar.records import Verdict
+
+#: Seconds, from a memo hit of a small batch (0.1 ms) to the patience of a shipper.
+_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one process, on a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"waybill_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"waybill_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"waybill_{name}", text, labels, registry=registry, buckets=_BUCKETS)
+
+        self.batches_received = counter("batches_received_total", "Batches received.", "ingest")
+        self.records_received = counter("records_received_total", "Records received.", "ingest")
+        self.bytes_received = counter("received_bytes_total", "Bytes received, after inflation.", "ingest")
+        self.records_labelled = counter("records_labelled_total", "Verdicts given.", "tier", "label")
+        self.records_unclassified = counter("records_unclassified_total", "Unclassified, by reason.", "reason")
+        self.records_passed = counter(
+            "records_passed_total", "Records passed on as they were or read with difficulty, by reason.", "reason"
+        )
+        self.records_handed_back = counter("records_handed_back_total", "Records the receiver has.", "handback")
+        self.refused = counter("batches_refused_total", "Batches refused, by reason.", "ingest", "reason")
+        self.handback_errors = counter("handback_errors_total", "Pushes that failed.", "handback", "reason")
+        self.dead_letters = counter("dead_letter_bodies_total", "Bodies kept or not kept.", "outcome")
+        self.tier_errors = counter("tier_errors_total", "Tiers that could not answer.", "tier", "reason")
+        self.reloads = counter("reloads_total", "Reloads of rules and model.", "what", "outcome")
+        self.rule_timeouts = counter("rule_timeouts_total", "Rules that ran into their time limit.")
+        self.shadow_hits = counter("rule_shadow_hits_total", "Matches of shadow rules.", "rule")
+        self.batch_seconds = histogram("batch_duration_seconds", "From body read to answer.", "ingest")
+        self.tier_seconds = histogram("tier_duration_seconds", "Time a batch spends on a tier.", "tier")
+        self.handback_seconds = histogram("handback_duration_seconds", "Time of a push.", "handback")
+        self.reload_ok = gauge("last_reload_successful", "1 when the newest load is in force.", "what")
+        self.reload_time = gauge("last_reload_success_timestamp_seconds", "When it came in force.", "what")
+        self.rules_loaded = gauge("rules_loaded", "Rules in force.")
+        self.memo_entries = gauge("memo_entries", "Verdicts kept in the memo.")
+        self.memo_lookups = counter("memo_lookups_total", "Records by where their verdict came from.", "level")
+        self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
+        self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
+        self.build = gauge("build_info", "Always 1.", "version", "python")
+        self.build.labels(version, platform.python_version()).set(1)
+
+    def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Count one batch's verdicts; verdicts are shared objects, so few distinct ones are many records."""
+        for verdict, count in Tally(verdicts).items():
+            self.records_labelled.labels(verdict.tier, verdict.label).inc(count)
+            if verdict.reason:
+                self.records_unclassified.labels(verdict.reason).inc(count)
+
+    def tier_failed(self, tier: str, reason: str) -> None:
+        """Count a tier that could not answer."""
+        self.tier_errors.labels(tier, reason).inc()
+
+    def tier_took(self, tier: str, secs: float) -> None:
+        """Note what a batch spent on a tier."""
+        self.tier_seconds.labels(tier).observe(secs)
+
+    def memo_answered(self, exact: int, masked: int, missed: int) -> None:
+        """Count where a batch's verdicts came from."""
+        for level, count in (("exact", exact), ("masked", masked), ("miss", missed)):
+            if count:
+                self.memo_lookups.labels(level).inc(count)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition text and its content type, OpenMetrics when it is asked for."""
+        if "application/openmetrics-text" in accept:
+            return generate_openmetrics(self.registry), OPENMETRICS
+        return generate_latest(self.registry), PROMETHEUS

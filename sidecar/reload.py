@@ -1,0 +1,134 @@
+"""Loading and reloading of rules and model: checked first, swapped whole, refused without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from sidecar.config import Settings, resolve_path
+from sidecar.errors import BundleError, RuleSetError
+from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
+from sidecar.labelling.model.tier import ModelTier
+from sidecar.labelling.model.verdicts import ModelVerdicts
+from sidecar.labelling.pipeline import Pipeline
+from sidecar.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
+from sidecar.ops.health import LoadState
+from sidecar.ops.metrics import Metrics
+from sidecar.ops.watch import FolderWatch
+from sidecar.records import LABELS
+
+log = logging.getLogger(__name__)
+
+
+def rule_folders(settings: Settings) -> list[Path]:
+    """The folders that rules are read from, in order."""
+    return [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
+
+
+def bundle_folder(settings: Settings) -> Path | None:
+    """The folder of the model bundle, or None when there is to be none."""
+    return resolve_path(settings.model.path)[0] if settings.model.path is not None else None
+
+
+async def read_rules(settings: Settings) -> RuleSet:
+    """Parse, compile and check the configured rules in a child process. Raises RuleSetError."""
+    return await load_ruleset(
+        rule_folders(settings),
+        labels=LABELS,
+        timeout_secs=settings.rules.compile_secs,
+        memory_bytes=settings.rules.compile_bytes,
+        max_message_bytes=settings.limits.message_bytes,
+    )
+
+
+async def read_bundle(settings: Settings) -> Bundle | None:
+    """Load and verify the configured bundle on a thread; None without one. Raises BundleError."""
+    folder = bundle_folder(settings)
+    if folder is None:
+        return None
+    return await asyncio.to_thread(load_bundle, folder, labels=LABELS, threads=settings.model.threads)
+
+
+class Reloader:
+    """Keeps a pipeline's rules and model in step with their folders."""
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, model: ModelTier | None, metrics: Metrics
+    ) -> None:
+        self._settings, self._pipeline, self._model = settings, pipeline, model
+        self._metrics = metrics
+        self.rules = LoadState("rules", metrics)
+        self.model = LoadState("model", metrics)
+        self._lock = asyncio.Lock()
+        self._watches: list[FolderWatch] = []
+
+    def start(self) -> None:
+        """Note what is in force and begin to watch."""
+        settings = self._settings
+        folders = rule_folders(settings)
+        self._accept_rules(self._pipeline.rules)
+        watch = FolderWatch(
+            folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs
+        )
+        watch.start(self._pipeline.rules.content_hash)
+        self._watches.append(watch)
+        folder = bundle_folder(settings)
+        if self._model is not None and folder is not None:
+            self.model.accepted(self._model.version)
+            watch = FolderWatch(
+                [folder], lambda: fingerprint(folder), self.reload_model, settings.model.poll_secs
+            )
+            watch.start(fingerprint(folder))
+            self._watches.append(watch)
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        await asyncio.gather(*(watch.stop() for watch in self._watches))
+
+    async def reload(self) -> bool:
+        """Load rules and model again now; whether both are in force."""
+        await self.reload_rules()
+        await self.reload_model()
+        return not self.rules.problems and not self.model.problems
+
+    async def reload_rules(self) -> None:
+        """Load the rules; on any fault the old ones stay in force."""
+        async with self._lock:
+            try:
+                rules = await read_rules(self._settings)
+            except RuleSetError as error:
+                self.rules.refused([str(one) for one in error.errors])
+                for one in error.errors[:10]:
+                    log.error(  # noqa: TRY400 - a fault in a file, not in the program
+                        "a rule set was refused; the old one stays in force",
+                        extra={"file": one.file, "line": one.line, "rule": one.rule_id, "reason": one.code,
+                               "detail": one.detail, "faults": len(error.errors)},
+                    )  # fmt: skip
+                return
+            if rules.version != self._pipeline.rules.version:
+                self._pipeline.swap_rules(rules)
+            self._accept_rules(rules)
+
+    def _accept_rules(self, rules: RuleSet) -> None:
+        self.rules.accepted(rules.version)
+        self._metrics.rules_loaded.set(len(rules.rules))
+        log.info("rules are in force", extra={"version": rules.version, "rules": len(rules.rules)})
+
+    async def reload_model(self) -> None:
+        """Load the bundle; on any fault the old one stays in force."""
+        if self._model is None:
+            return
+        async with self._lock:
+            try:
+                bundle = await read_bundle(self._settings)
+                assert bundle is not None
+            except BundleError as error:
+                self.model.refused([str(error)])
+                log.error("a model bundle was refused", extra={"reason": error.code, "detail": error.detail})  # noqa: TRY400
+                return
+            if bundle.version != self._model.version:
+                self._model.swap(bundle)
+                self._pipeline.swap_tier(ModelVerdicts(self._model, self._settings.model))
+            self.model.accepted(bundle.version)
+            log.info("a model is in force", extra={"version": bundle.version})

@@ -1,0 +1,34 @@
+"""Bytes to batches and back: the encodings, and how to tell them apart."""
+
+from __future__ import annotations
+
+from sidecar.records import Batch
+from sidecar.wire.fields import FieldPlan
+from sidecar.wire.json import JsonCodec
+from sidecar.wire.msgpack import MsgpackCodec
+
+__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "Wire"]
+
+Codec = JsonCodec | MsgpackCodec
+
+
+class Wire:
+    """The codecs of one `FieldPlan`, chosen by what the body is rather than by what it claims."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self.plan = plan
+        self.json = JsonCodec(plan)
+        self.msgpack = MsgpackCodec(plan)
+
+    def decode(self, body: bytes, content_type: str = "", tag: str = "") -> tuple[Codec, Batch]:
+        """The codec that reads ``body``, and its records.
+
+        Shippers send JSON under several names, so only msgpack is believed on its word; without it,
+        an entry's first byte (an array header) cannot begin JSON text.
+
+        Raises:
+            MalformedError: ``not_json`` or ``not_msgpack``.
+        """
+        is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
+        codec: Codec = self.msgpack if is_msgpack else self.json
+        return codec, codec.decode(body, tag)

@@ -1,0 +1,302 @@
+"""JSON bodies: an array, objects one after another, or one object per line.
+
+``decode`` finds each record's byte range and reads only message and source; ``splice`` puts the
+verdicts in front of each closing brace. Nothing else is touched or written again: spacing, key
+order, number spellings and escapes come out as they went in.
+
+    >>> codec = JsonCodec(FieldPlan(FieldSettings()))
+    >>> batch = codec.decode(b'[{"log":"hi", "n":1e2}]')
+    >>> codec.splice(batch, [Verdict("Error", "rule", 1.0, "r1")])
+    b'[{"log":"hi", "n":1e2,"target_label":"Error","label_tier":"rule","label_confidence":1.0,"label_rule":"r1"}]'
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+
+from sidecar.config import FieldSettings
+from sidecar.errors import MalformedError
+from sidecar.records import Batch, Odd, Verdict
+from sidecar.wire import scan
+from sidecar.wire.fields import FieldPlan, SuffixCache
+
+__all__ = ["FieldPlan", "FieldSettings", "JsonCodec"]
+
+#: What msgspec raises on input it does not take; the last two are not its own errors.
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+#: A `}{` inside strings may hide where one object ends; past this many tries the scanner decides.
+_JOIN_TRIES = 4
+_BOM = b"\xef\xbb\xbf"
+
+
+class JsonCodec:
+    """Decodes and splices JSON bodies for one `FieldPlan`. Holds no state between calls."""
+
+    encoding = "json"
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self.plan = plan
+        self._extract = msgspec.json.Decoder(plan.type)
+        self._suffix = SuffixCache(lambda verdict: _members(plan.values(verdict)))
+        self._array = msgspec.json.Decoder(list[msgspec.Raw])
+
+    # -- decode ---------------------------------------------------------------------------------
+
+    def decode(self, body: bytes, tag: str = "") -> Batch:
+        """Find the records of ``body``.
+
+        Raises:
+            MalformedError: ``not_json`` when not one record can be found in a body that is not empty.
+        """
+        if body.startswith(_BOM):
+            at = len(_BOM)
+        else:
+            at = 0
+            if body[:1] == b"[":
+                try:
+                    return self._decode_clean_array(body, tag)
+                except DECODE_ERRORS:
+                    pass
+        batch = Batch(body, tag)
+        at = scan.skip_space(body, at)
+        if at == len(body):
+            return batch
+        self._decode_stream(batch, at)
+        if batch.is_hopeless():
+            raise MalformedError("not_json", "no JSON record can be found")
+        return batch
+
+    def _decode_clean_array(self, body: bytes, tag: str) -> Batch:
+        """One array that a strict parser takes whole: the common and fast case, hence no calls within."""
+        batch = Batch(body, tag)
+        extract, message_of, source_of = self._extract.decode, self.plan.message_of, self.plan.source_of
+        messages, sources, starts, ends = batch.messages, batch.sources, batch.starts, batch.ends
+        index = body.index
+        at = 1
+        for raw in self._array.decode(body):
+            try:
+                record = extract(raw)
+            except DECODE_ERRORS:
+                message = None
+            else:
+                message = record.m
+                if message.__class__ is not str:
+                    message = message_of(record)
+            view = memoryview(raw)
+            if message is None:
+                # Only white space and one comma stand between two values of a valid array.
+                start = index(view[:1], at)
+                at = start + view.nbytes
+                self._add_odd(batch, start, at)
+                continue
+            start = index(b"{", at)
+            at = start + view.nbytes
+            starts.append(start)
+            ends.append(at - 1)
+            messages.append(message)
+            source = record.s
+            sources.append(source if source.__class__ is str else source_of(record) or "")
+        return batch
+
+    def _decode_stream(self, batch: Batch, at: int) -> None:
+        """Values one after another; whole lines that are one ordinary record go the fast way."""
+        body, size = batch.body, len(batch.body)
+        extract, message_of, source_of = self._extract.decode, self.plan.message_of, self.plan.source_of
+        may_span_lines = True
+        while at < size:
+            line_end = body.find(b"\n", at)
+            line_end = size if line_end < 0 else line_end
+            line = body[at:line_end]
+            try:
+                record = extract(line)
+            except DECODE_ERRORS:
+                message = None
+            else:
+                message = record.m if record.m.__class__ is str else message_of(record)
+            if message is None:
+                at, may_span_lines = self._decode_line(batch, at, line_end, may_span_lines)
+                continue
+            batch.starts.append(at)
+            batch.ends.append(at + line.rindex(b"}"))
+            batch.messages.append(message)
+            source = record.s
+            batch.sources.append(source if source.__class__ is str else source_of(record) or "")
+            at = line_end + 1
+
+    def _decode_line(self, batch: Batch, at: int, line_end: int, may_span_lines: bool) -> tuple[int, bool]:
+        """The values that start on one line: arrays, concatenated objects, broken ones, none at all.
+
+        A value that runs past its line is believed only when it is valid, and after one that never
+        ends none is: or each broken line of a large body would be read to the body's end.
+        Gives the offset behind them, and whether later values may still span lines.
+        """
+        body = batch.body
+        at = scan.skip_space(body, at)
+        while at < line_end:
+            if body[at] == 0x5B:
+                at = self._decode_array(batch, at)
+            elif (end := self._join(batch, at, line_end)) > 0:
+                at = end
+            else:
+                end = scan.value_end(body, at, len(body) if may_span_lines else line_end)
+                may_span_lines = may_span_lines and end > 0
+                is_odd = end < 0 or end > line_end or body[at] != 0x7B
+                if is_odd and not (end > 0 and self._is_valid(body[at:end])):
+                    end = at + len(body[at:line_end].rstrip())
+                if not self._add_clean(batch, at, end):
+                    self._add_odd(batch, at, end)
+                at = end
+            at = scan.skip_space(body, at)
+        return at, may_span_lines
+
+    def _add_clean(self, batch: Batch, start: int, end: int) -> bool:
+        """Add ``body[start:end]`` if it is exactly one ordinary record."""
+        line = batch.body[start:end]
+        try:
+            record = self._extract.decode(line)
+        except DECODE_ERRORS:
+            return False
+        message = record.m if record.m.__class__ is str else self.plan.message_of(record)
+        if message is None:
+            return False
+        batch.add(start, start + line.rindex(b"}"), message, self.plan.source_of(record))
+        return True
+
+    def _join(self, batch: Batch, start: int, limit: int) -> int:
+        """Add the object at ``start`` when ``}{`` shows where it ends; gives the offset behind it, or 0."""
+        at = start
+        for _ in range(_JOIN_TRIES):
+            at = batch.body.find(b"}{", at, limit) + 1
+            if at == 0:
+                return 0
+            if self._add_clean(batch, start, at):
+                return at
+        return 0
+
+    def _decode_array(self, batch: Batch, at: int) -> int:
+        """An array in which something is broken: element by element; gives the offset behind it."""
+        body = batch.body
+        at = scan.skip_space(body, at + 1)
+        while at < len(body) and body[at] != 0x5D:
+            end = scan.value_end(body, at)
+            if end < 0:
+                # From here on nothing says where a record ends.
+                end = len(body.rstrip())
+                batch.add_odd(at, Odd(end, "malformed_record", is_spliced=False, is_strict=False))
+                return end
+            if body[at] != 0x7B or not self._add_clean(batch, at, end):
+                self._add_odd(batch, at, end)
+            at = scan.skip_space(body, end)
+            if body[at : at + 1] == b",":
+                at = scan.skip_space(body, at + 1)
+        return at + 1
+
+    def _add_odd(self, batch: Batch, start: int, end: int) -> None:
+        """Add a record that the fast decoder refused, or found no message in."""
+        body, plan = batch.body, self.plan
+        is_strict = self._is_valid(body[start:end])
+        if body[start] != 0x7B or body[end - 1] != 0x7D:
+            reason = "not_an_object" if is_strict else "malformed_record"
+            batch.add_odd(start, Odd(end, reason, is_spliced=False, is_strict=is_strict))
+            return
+        names = {name for name, *_ in scan.members(body, start)}
+        if plan.settings.label in names and not plan.settings.relabel:
+            batch.add_odd(start, Odd(end, "already_labelled", is_spliced=False, is_strict=is_strict))
+            return
+        odd = Odd(end, is_strict=is_strict, is_bare=not names)
+        taken = names.intersection(plan.added)
+        if plan.settings.relabel and taken:
+            odd.data = scan.without(body, start, end, frozenset(taken))
+            odd.is_bare = taken == names
+        else:
+            odd.taken = frozenset(taken)
+        message, is_other = scan.find_string(body, start, plan.message)
+        source, _ = scan.find_string(body, start, plan.source)
+        if message is None:
+            is_broken = not is_strict and not names
+            odd.reason = "message_not_a_string" if is_other else "no_message"
+            odd.reason = "malformed_record" if is_broken else odd.reason
+            odd.is_spliced = not is_broken
+        batch.add_odd(start, odd, message, source)
+
+    @staticmethod
+    def _is_valid(text: bytes) -> bool:
+        try:
+            orjson.loads(text)
+        except ValueError:
+            return False
+        return True
+
+    # -- splice ---------------------------------------------------------------------------------
+
+    def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
+        """The body with each verdict's fields added; every other byte as it was."""
+        body = batch.body
+        pieces: list[bytes] = []
+        push = pieces.append
+        at = 0
+        odd = batch.odd
+        for i, (end, suffix) in enumerate(zip(batch.ends, self._suffixes(batch, verdicts), strict=True)):
+            if i in odd:
+                push(body[at : batch.starts[i]])
+                push(self._odd_record(batch, i, suffix))
+                at = odd[i].stop
+                continue
+            push(body[at:end])
+            push(suffix)
+            at = end
+        push(body[at:])
+        return b"".join(pieces)
+
+    def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
+        """Each labelled record on its own, as JSON text."""
+        body, odd = batch.body, batch.odd
+        return [
+            self._odd_record(batch, i, suffix) if i in odd else b"%b%b}" % (body[start:end], suffix)
+            for i, (start, end, suffix) in enumerate(
+                zip(batch.starts, batch.ends, self._suffixes(batch, verdicts), strict=True)
+            )
+        ]
+
+    def _odd_record(self, batch: Batch, i: int, suffix: bytes) -> bytes:
+        odd = batch.odd[i]
+        data = odd.data if odd.data is not None else batch.body[batch.starts[i] : odd.stop]
+        return data[:-1] + (suffix[1:] if odd.is_bare else suffix) + b"}" if odd.is_spliced else data
+
+    def _suffixes(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
+        rendered = self._suffix
+        suffixes = [rendered[verdict] for verdict in verdicts]
+        for i, verdict in enumerate(verdicts):
+            if verdict.fields or i in batch.odd:
+                suffixes[i] = self._suffix_beside(batch, i, verdict)
+        if self.plan.settings.record_id:
+            name = orjson.dumps(self.plan.settings.record_id)
+            for i, (start, end) in enumerate(zip(batch.starts, batch.ends, strict=True)):
+                if i not in batch.odd or self.plan.settings.record_id not in batch.odd[i].taken:
+                    key = record_id(batch.tag, batch.body[start:end])
+                    suffixes[i] += b',%b:"%b"' % (name, key.encode())
+        return suffixes
+
+    def _suffix_beside(self, batch: Batch, i: int, verdict: Verdict) -> bytes:
+        """The suffix without the names that the record uses for itself."""
+        odd = batch.odd.get(i)
+        taken = odd.taken if odd else frozenset()
+        if verdict.fields:
+            start, stop = batch.starts[i], odd.stop if odd else batch.ends[i]
+            text = batch.body[start:stop]
+            if b"\\" in text or any(name.encode() in text for name in verdict.fields):
+                taken = taken.union(name for name, *_ in scan.members(batch.body, start))
+        return _members(self.plan.values(verdict, taken))
+
+
+def record_id(tag: str, data: bytes) -> str:
+    """A stable id of a record: 128 bits of BLAKE2b over its tag and bytes, as 32 hex digits."""
+    return hashlib.blake2b(data, digest_size=16, key=tag.encode()[:64]).hexdigest()
+
+
+def _members(pairs: Sequence[tuple[str, object]]) -> bytes:
+    return b"".join(b",%b:%b" % (orjson.dumps(name), orjson.dumps(value)) for name, value in pairs)

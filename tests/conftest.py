@@ -1,0 +1,59 @@
+"""Shared fixtures: a real sidecar on a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sidecar.app import Service
+from sidecar.config import load_settings
+
+Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
+
+
+class Sidecar:
+    """A running service and a client for it."""
+
+    def __init__(self, service: Service, client: aiohttp.ClientSession) -> None:
+        self.service, self.client = service, client
+
+    async def post(self, body: bytes, path: str = "/v1/label", **headers: str) -> tuple[int, bytes, dict[str, str]]:
+        """POST ``body``; gives (status, body, headers)."""
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        data = io.BytesIO(body)
+        async with self.client.post(self.service.address + path, data=data, headers=names) as reply:
+            return reply.status, await reply.read(), dict(reply.headers)
+
+    async def get(self, path: str, **options: Any) -> tuple[int, bytes]:
+        """GET ``path``; gives (status, body)."""
+        async with self.client.get(self.service.address + path, **options) as reply:
+            return reply.status, await reply.read()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one metric sample, 0 when there is none."""
+        return self.service.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@contextlib.asynccontextmanager
+async def running(*overrides: str) -> AsyncIterator[Sidecar]:
+    """A service on a free port with ``overrides`` (dotted.key=value), and a client."""
+    settings = load_settings(overrides=["http.listen=127.0.0.1:0", "http.drain_secs=2", *overrides], environ={})
+    service = Service(settings)
+    async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=("Accept-Encoding",)) as client:
+        try:
+            await service.start()
+            yield Sidecar(service, client)
+        finally:
+            await service.stop()
+
+
+@pytest.fixture(name="running")
+def _running() -> Running:
+    """The context manager that starts a sidecar: ``async with running("model.path=null") as sidecar``."""
+    return running

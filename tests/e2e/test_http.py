@@ -1,0 +1,308 @@
+"""A whole sidecar over HTTP: what shippers send, what strangers send, what the answer tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgpack
+import pytest
+import pytest_asyncio
+
+from sidecar.wire.compression import ENCODINGS, compress, decompress
+from tests.conftest import Running, Sidecar, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+CAPTURES = Path(__file__).parent.parent / "data" / "captures"
+ADDED = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
+#: What a shipper may hear: DESIGN's closed set.
+ALLOWED = {200, 204, 400, 401, 404, 405, 409, 413, 415, 503}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", name="sidecar")
+async def _sidecar(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sidecar]:
+    """One sidecar for the module, with a dead-letter folder and a small body limit."""
+    folder = tmp_path_factory.mktemp("dead")
+    async with running(f"dead_letter.path={folder}", "limits.body_bytes=4000000") as sidecar:
+        yield sidecar
+
+
+def capture(name: str) -> tuple[dict[str, str], bytes]:
+    """A request as a real Fluent Bit sent it: (headers, body)."""
+    head, _, body = (CAPTURES / name).read_bytes().partition(b"\r\n\r\n")
+    lines = head.decode().splitlines()[1:]
+    pairs = (line.split(": ", 1) for line in lines)
+    return {k: v for k, v in pairs if k not in ("Host", "Content-Length", "Connection", "User-Agent")}, body
+
+
+def records_of(body: bytes, name: str) -> list[object]:
+    if "msgpack" in name:
+        return list(msgpack.Unpacker(io.BytesIO(body), unicode_errors="surrogateescape"))
+    text = body.decode("utf-8", "surrogateescape")
+    decoder = json.JSONDecoder(parse_int=lambda text: ("int", text), parse_float=lambda text: ("float", text))  # type: ignore[arg-type]
+    found: list[object] = []
+    at = 0
+    while at < len(text.rstrip()):
+        value, at = decoder.raw_decode(text, at)
+        found += value if isinstance(value, list) else [value]
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CAPTURES.glob("*.http") if "otlp" not in path.name))
+async def test_what_a_real_fluent_bit_sent_comes_back_with_our_fields_and_nothing_else(
+    sidecar: Sidecar, name: str
+) -> None:
+    headers, body = capture(name)
+    encoding = headers.get("Content-Encoding", "none")
+    async with sidecar.client.post(
+        sidecar.service.address + "/v1/label", data=body, headers=headers | {"Accept-Encoding": encoding}
+    ) as reply:
+        assert reply.status == 200
+        assert reply.headers["Content-Type"] == headers["Content-Type"]
+        answer = await reply.read()
+    plain = body if encoding == "none" else decompress(body, [encoding], 1 << 20)
+    answer = answer if encoding == "none" else decompress(answer, [encoding], 1 << 20)
+    before, after = records_of(plain, name), records_of(answer, name)
+    assert len(before) == len(after) > 5
+    for sent, back in zip(before, after, strict=True):
+        record, labelled = (sent[1], back[1]) if "msgpack" in name else (sent, back)  # type: ignore[index]
+        if "msgpack" in name:
+            assert sent[0] == back[0]  # type: ignore[index]
+        assert "target_label" in labelled
+        assert {key: value for key, value in labelled.items() if key not in ADDED} == record
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_every_encoding_both_ways(sidecar: Sidecar, encoding: str) -> None:
+    body = compress(b'[{"log":"User User1 logged in."}]', encoding)
+    status, answer, headers = await sidecar.post(body, Content_Encoding=encoding, Accept_Encoding=encoding)
+    assert (status, headers["Content-Encoding"]) == (200, encoding)
+    (record,) = json.loads(decompress(answer, [encoding], 1 << 20))
+    assert (record["target_label"], record["label_rule"]) == ("User Action", "user-login-logout")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_a_compressed_body_cut_at_any_byte_is_never_accepted(sidecar: Sidecar, encoding: str) -> None:
+    data = compress(b"".join(b'{"log":"line %d"}\n' % i for i in range(20)), encoding)
+    for cut in range(len(data)):
+        status, _, _ = await sidecar.post(data[:cut], Content_Encoding=encoding)
+        assert status == 400
+
+
+DEEP = b'[{"log":"a"},{"log":"x","d":' + b"[" * 100_000 + b"]" * 100_000 + b'},{"log":"b"}]'
+HOSTILE = [
+    pytest.param(b"", {}, 200, None, id="empty body"),
+    pytest.param(b"[]", {}, 200, None, id="empty array"),
+    pytest.param(b"hello", {}, 400, "not_json", id="not JSON"),
+    pytest.param(b'{"log":', {}, 400, "not_json", id="cut object"),
+    pytest.param(b'[{"log":"a"},{"log":"b', {}, 200, None, id="cut array with a whole record"),
+    pytest.param(DEEP, {}, 200, None, id="depth 100,000"),
+    pytest.param(b"[" * 100_000, {}, 400, "not_json", id="100,000 open brackets"),
+    pytest.param(b'[{"log":"\\ud800"},{"log":"b"}]', {}, 200, None, id="lone surrogate"),
+    pytest.param(b'[{"log":"\xff\xfe"},{"log":"b"}]', {}, 200, None, id="invalid UTF-8"),
+    pytest.param(b'[{"log":"a","n":NaN}]', {}, 200, None, id="NaN"),
+    pytest.param(b'[{"log":"a","log":"b"}]', {}, 200, None, id="duplicate keys"),
+    pytest.param(b'[{"log":"a","n":' + b"7" * 400 + b"}]", {}, 200, None, id="400 digits"),
+    pytest.param(b'[1,"x",null,true,[],{"log":"a"}]', {}, 200, None, id="records that are no objects"),
+    pytest.param(b'{"log":"' + b"z" * 1_000_000 + b'"}', {}, 200, None, id="1 MB message"),
+    pytest.param(b'{"log":"\\u0000"}', {}, 200, None, id="NUL"),
+    pytest.param(gzip.compress(b'{"log":"a"}')[:-3], {"Content-Encoding": "gzip"}, 400, "truncated_gzip", id="cut gzip"),
+    pytest.param(b"no gzip", {"Content-Encoding": "gzip"}, 400, "corrupt_gzip", id="no gzip"),
+    pytest.param(gzip.compress(bytes(50_000_000)), {"Content-Encoding": "gzip"}, 413, "too_large", id="gzip bomb"),
+    pytest.param(compress(bytes(50_000_000), "zstd"), {"Content-Encoding": "zstd"}, 413, "too_large", id="zstd bomb"),
+    pytest.param(b"x" * 4_000_001, {}, 413, "too_large", id="larger than the limit"),
+    pytest.param(b"{}", {"Content-Encoding": "br"}, 415, "unsupported_encoding", id="unknown encoding"),
+    pytest.param(b"{}", {"Content-Encoding": "gzip, gzip"}, 400, "corrupt_gzip", id="stacked encodings"),
+    pytest.param(b"\xc1", {"Content-Type": "application/msgpack"}, 400, "not_msgpack", id="not msgpack"),
+    pytest.param(b"\xdd\xff\xff\xff\xff", {"Content-Type": "application/msgpack"}, 400, "not_msgpack", id="4 billion elements"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "reason"), HOSTILE)
+async def test_hostile_bodies_get_a_clear_answer(
+    sidecar: Sidecar, body: bytes, headers: dict[str, str], status: int, reason: str | None
+) -> None:
+    got, answer, _ = await sidecar.post(body, **{k.replace("-", "_"): v for k, v in headers.items()})
+    assert got == status
+    if reason is not None:
+        assert json.loads(answer) == {"reason": reason}
+    alive, _, _ = await sidecar.post(b'{"log":"still here"}')
+    assert alive == 200
+
+
+async def test_a_json_body_cut_at_any_byte_never_loses_a_whole_record(sidecar: Sidecar) -> None:
+    _, body = capture("fluentbit_json.http")
+    for cut in range(1, len(body), 7):
+        status, answer, _ = await sidecar.post(body[:cut])
+        assert status in (200, 400)
+        if status == 200:
+            assert answer.count(b'"target_label"') >= body[:cut].count(b'},{"date"')
+
+
+async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
+    folder = Path(sidecar.service.settings.dead_letter.path or "")
+    before = {path.read_bytes() for path in folder.glob("*.body")}
+    await sidecar.post(b"keep me", Content_Encoding="gzip")
+    assert {path.read_bytes() for path in folder.glob("*.body")} - before == {b"keep me"}
+    notes = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
+    assert {"reason": "corrupt_gzip", "encodings": ["gzip"], "bytes": 7} in [
+        {key: note[key] for key in ("reason", "encodings", "bytes")} for note in notes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("HEAD", "/v1/label", 200), ("GET", "/v1/label", 200), ("GET", "/v1/label/kube.a", 200), ("DELETE", "/v1/label", 405),
+     ("GET", "/nothing", 404), ("GET", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200),
+     ("GET", "/openapi.json", 200), ("GET", "/v1/rules", 200), ("PUT", "/v1/label", 200)],
+)  # fmt: skip
+async def test_paths_and_methods(sidecar: Sidecar, method: str, path: str, status: int) -> None:
+    async with sidecar.client.request(method, sidecar.service.address + path) as reply:
+        assert reply.status == status
+
+
+async def test_records_are_counted_by_tier_and_label(sidecar: Sidecar) -> None:
+    def counts() -> tuple[float, ...]:
+        return (
+            sidecar.metric("waybill_records_received_total", ingest="http"),
+            sidecar.metric("waybill_records_labelled_total", tier="rule", label="User Action"),
+            sidecar.metric("waybill_records_handed_back_total", handback="body"),
+            sidecar.metric("waybill_batches_refused_total", ingest="http", reason="not_json"),
+            sidecar.metric("waybill_inflight_bytes"),
+        )
+
+    before = counts()
+    await sidecar.post(b'[{"log":"User User1 logged in."},{"log":"User User2 logged out."}]')
+    await sidecar.post(b"nonsense")
+    assert [round(b - a) for a, b in zip(before, counts(), strict=True)] == [2, 2, 2, 1, 0]
+
+
+async def test_the_metrics_are_one_page_that_prometheus_reads(sidecar: Sidecar) -> None:
+    _, text = await sidecar.get("/metrics")
+    assert b"waybill_build_info{" in text
+    assert b"# TYPE waybill_records_labelled_total counter" in text
+    _, text = await sidecar.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert text.endswith(b"# EOF\n")
+
+
+async def test_legacy_crm_is_unclassified_and_says_why(sidecar: Sidecar) -> None:
+    _, answer, _ = await sidecar.post(b'{"source":"LegacyCRM","log":"User User1 logged in."}')
+    record = json.loads(answer)
+    assert (record["target_label"], record["label_tier"], record["label_reason"]) == ("Unclassified", "none", "llm_disabled")
+
+
+async def test_prose_is_unclassified(sidecar: Sidecar) -> None:
+    _, answer, _ = await sidecar.post(b'{"log":"the quick brown fox jumps over the lazy dog"}')
+    assert json.loads(answer)["target_label"] == "Unclassified"
+
+
+async def test_explain_shows_the_way_of_one_message(sidecar: Sidecar) -> None:
+    body = json.dumps({"source": "ModernCRM", "message": "User User1 logged in."}).encode()
+    status, answer, _ = await sidecar.post(body, "/v1/explain")
+    told = json.loads(answer)
+    assert (status, told["label"], told["tier"]) == (200, "User Action", "rule")
+    assert [rule["id"] for rule in told["rules"]] == ["user-login-logout"]
+    assert told["model"]["nearest"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"message":5}', b"{}"])
+async def test_explain_refuses_what_is_no_question(sidecar: Sidecar, body: bytes) -> None:
+    status, _, _ = await sidecar.post(body, "/v1/explain")
+    assert status == 400
+
+
+async def test_rules_can_be_tried_without_coming_into_force(sidecar: Sidecar) -> None:
+    _, before = await sidecar.get("/v1/rules")
+    text = "rules:\n- {id: t, label: Error, pattern: 'boom \\d+', match: ['boom 1']}"
+    body = json.dumps({"rules": text, "messages": ["boom 7", "calm"]}).encode()
+    _, answer, _ = await sidecar.post(body, "/v1/rules/test")
+    assert json.loads(answer) == {"accepted": True, "matches": [{"rule": "t", "label": "Error"}, None]}
+    broken = json.dumps({"rules": text + "\n- {id: t, label: Error, pattern: '('}"}).encode()
+    _, answer, _ = await sidecar.post(broken, "/v1/rules/test")
+    assert {fault["reason"] for fault in json.loads(answer)["faults"]} == {"duplicate_id", "pattern"}
+    assert (await sidecar.get("/v1/rules"))[1] == before
+
+
+CSV = 'source,log_message\nModernCRM,User User1 logged in.\nLegacyCRM,"two\nlines, ""quoted"""\n'
+LABELLED_CSV = (
+    "source,log_message,target_label,confidence,tier\n"
+    "ModernCRM,User User1 logged in.,User Action,1,rule\n"
+    'LegacyCRM,"two\nlines, ""quoted""",Unclassified,,none\n'
+)
+
+
+async def test_a_csv_comes_back_with_labels(sidecar: Sidecar) -> None:
+    status, answer, _ = await sidecar.post(CSV.encode(), "/v1/classify/csv", Content_Type="text/csv")
+    assert (status, answer.decode()) == (200, LABELLED_CSV)
+
+
+async def test_a_csv_can_come_as_a_form(sidecar: Sidecar) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", io.BytesIO(CSV.encode()), filename="logs.csv", content_type="text/csv")
+    async with sidecar.client.post(sidecar.service.address + "/v1/classify/csv", data=form) as reply:
+        assert (reply.status, await reply.text()) == (200, LABELLED_CSV)
+
+
+@pytest.mark.parametrize("body", [b"", b"a,b\n1,2\n", b'source,log_message\n"open'])
+async def test_a_csv_that_cannot_be_read_is_refused_or_ends(sidecar: Sidecar, body: bytes) -> None:
+    status, _, _ = await sidecar.post(body, "/v1/classify/csv", Content_Type="text/csv")
+    assert status == (200 if body.startswith(b"source") else 400)
+
+
+async def test_a_body_that_trickles_is_answered_503_and_closed() -> None:
+    async with running("http.read_timeout_secs=0.1", "model.path=null") as sidecar:
+        host, port = sidecar.service.address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/label HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Retry-After" in answer
+
+
+async def test_too_much_in_flight_is_refused_for_now(running: Running) -> None:
+    async with running("limits.body_bytes=1000", "limits.inflight_bytes=1000", "model.path=null") as sidecar:
+        with sidecar.service.flow.inflight.hold() as grow:
+            grow(990)
+            status, answer, headers = await sidecar.post(b'{"log":"a message"}')
+            assert (status, json.loads(answer), headers["Retry-After"]) == (503, {"reason": "inflight_bytes"}, "1")
+        status, _, _ = await sidecar.post(b'{"log":"a message"}')
+        assert status == 200
+        assert sidecar.service.flow.inflight.bytes == 0
+
+
+async def test_tokens_guard_everything_but_the_probes(running: Running, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# two at once, for rotation\nold-token\nnew-token\n")
+    async with running(f"http.tokens_file={tokens}", "model.path=null") as sidecar:
+        assert (await sidecar.post(b"{}"))[0] == 401
+        assert (await sidecar.post(b"{}", Authorization="Bearer wrong"))[0] == 401
+        assert (await sidecar.post(b"{}", Authorization="Basic new-token"))[0] == 401
+        assert (await sidecar.post(b"{}", Authorization="Bearer old-token"))[0] == 200
+        assert (await sidecar.post(b"{}", Authorization="bearer new-token"))[0] == 200
+        assert (await sidecar.get("/healthz"))[0] == (await sidecar.get("/metrics"))[0] == 200
+        assert (await sidecar.get("/v1/rules"))[0] == 401
+
+
+async def test_draining_refuses_new_batches_for_now(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        sidecar.service.flow.is_draining = True
+        assert (await sidecar.post(b"{}"))[0] == 503
+        assert (await sidecar.get("/readyz"))[0] == 503
+        assert (await sidecar.get("/healthz"))[0] == 200
+
+
+async def test_a_failure_nobody_foresaw_is_503_and_tells_nothing(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running("model.path=null") as sidecar:
+        def explode(*_: object) -> None:
+            raise RuntimeError("secret detail")
+
+        monkeypatch.setattr(sidecar.service.flow.wire, "decode", explode)
+        status, answer, _ = await sidecar.post(b"{}")
+    assert (status, json.loads(answer)) == (503, {"reason": "internal"})

@@ -1,0 +1,228 @@
+"""The default bundle predicts sanely, and no tampered bundle loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar.errors import BundleError
+from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
+from sidecar.labelling.normalize import mask
+from sidecar.records import LABELS, UNCLASSIFIED
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(ROOT / "models" / "default", labels=LABELS)
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def refuse(folder: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        load_bundle(folder, labels=LABELS)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("message", "label"),
+    [
+        ("Failed password for invalid user test from 203.0.113.9 port 41022 ssh2", "Security Alert"),
+        ('203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET /shop HTTP/1.1" 200 512', "HTTP Status"),
+        ("Out of memory: Killed process 4711 (java) total-vm:8123456kB", "Critical Error"),
+        ("Disk usage on /var is 91 %", "Resource Usage"),
+        ("DeprecationWarning: foo() is deprecated, use bar()", "Deprecation Warning"),
+        ("session opened for user alice by (uid=0)", "User Action"),
+    ],
+)
+def test_the_default_bundle_knows_common_messages(bundle: Bundle, message: str, label: str) -> None:
+    (prediction,) = bundle.predict([mask(message)])
+    assert (prediction.label, prediction.is_known) == (label, True)
+    assert prediction.version == bundle.version
+    assert prediction.confidence > 0.5
+
+
+def test_prose_is_unclassified_and_far(bundle: Bundle) -> None:
+    (prediction,) = bundle.predict(["the quick brown fox jumps over the lazy dog"])
+    assert (prediction.label, prediction.is_known) == (UNCLASSIFIED, False)
+
+
+def test_a_prediction_does_not_depend_on_its_batch(bundle: Bundle) -> None:
+    texts = ["disk full", "connection to <ip> refused after 0 attempts " * 4, "ok", ""]
+    together = bundle.embed(texts)
+    assert together.dtype == np.float32
+    for row, text in zip(together, texts, strict=True):
+        assert np.array_equal(row, bundle.embed([text])[0])
+    assert bundle.classify(together) == [bundle.predict([text])[0] for text in texts]
+
+
+def test_an_empty_batch_gives_nothing(bundle: Bundle) -> None:
+    assert bundle.predict([]) == []
+
+
+def test_nearest_are_sorted_training_templates(bundle: Bundle) -> None:
+    (embedding,) = bundle.embed([mask("Failed password for root from 203.0.113.9 port 22 ssh2")])
+    near = bundle.nearest(embedding, 3)
+    assert [item.distance for item in near] == sorted(item.distance for item in near)
+    assert near[0].label == "Security Alert"
+
+
+@pytest.mark.parametrize(
+    "name", ["encoder.onnx", "tokenizer.json", "classifier.onnx", "classifier.joblib", "reference.npy"]
+)
+def test_a_changed_file_is_refused(bundle_copy: Path, name: str) -> None:
+    content = bytearray((bundle_copy / name).read_bytes())
+    (bundle_copy / name).write_bytes(content[:-1])
+    assert refuse(bundle_copy) == "hash"
+    content[len(content) // 2] ^= 1
+    (bundle_copy / name).write_bytes(content)
+    assert refuse(bundle_copy) == "hash"
+    (bundle_copy / name).unlink()
+    assert refuse(bundle_copy) == "missing_file"
+
+
+def test_an_extra_file_is_refused_but_dot_entries_are_not_seen(bundle_copy: Path) -> None:
+    (bundle_copy / "..data").mkdir()
+    assert load_bundle(bundle_copy, labels=LABELS).manifest.name == "default"
+    (bundle_copy / "notes.txt").write_text("hello")
+    assert refuse(bundle_copy) == "extra_file"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda m: m["labels"].__setitem__(0, "Made Up"), "labels"),
+        (lambda m: m["labels"].__setitem__(0, m["labels"][1]), "labels"),
+        (lambda m: m["labels"].reverse(), "golden"),
+        (lambda m: m["labels"].pop(), "classifier"),
+        (lambda m: m["golden"][0].update(label=m["golden"][-1]["label"]), "golden"),
+        (lambda m: m.update(golden=[]), "golden"),
+        (lambda m: m["classifier"].update(file="classifier.joblib"), "pickle"),
+        (lambda m: m["classifier"].update(file="../classifier.onnx"), "manifest"),
+        (lambda m: m["sha256"].pop("encoder.onnx"), "manifest"),
+        (lambda m: m["sha256"].pop("classifier.joblib"), "extra_file"),
+        (lambda m: m["encoder"].update(dimensions=7), "manifest"),
+        (lambda m: m["encoder"].update(kind="remote"), "encoder"),
+        (lambda m: m["encoder"].update(pooling="cls"), "encoder"),
+        (lambda m: m.update(surprise=1), "manifest"),
+        (lambda m: m.pop("version"), "manifest"),
+    ],
+)
+def test_a_changed_manifest_is_refused(
+    bundle_copy: Path, change: Callable[[dict[str, Any]], object], code: str
+) -> None:
+    edit_manifest(bundle_copy, change)
+    assert refuse(bundle_copy) == code
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_manifest_is_refused(bundle_copy: Path, content: bytes) -> None:
+    (bundle_copy / "manifest.json").write_bytes(content)
+    assert refuse(bundle_copy) == "manifest"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("encoder.onnx", "encoder"),
+        ("tokenizer.json", "encoder"),
+        ("classifier.onnx", "classifier"),
+        ("reference.npy", "manifest"),
+        ("reference.json", "manifest"),
+    ],
+)
+def test_garbage_with_a_right_hash_is_refused(bundle_copy: Path, name: str, code: str) -> None:
+    (bundle_copy / name).write_bytes(b"garbage")
+    digest = hashlib.sha256(b"garbage").hexdigest()
+    edit_manifest(bundle_copy, lambda manifest: manifest["sha256"].update({name: digest}))
+    assert refuse(bundle_copy) == code
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    assert refuse(tmp_path / "nowhere") == "missing_file"
+
+
+class Poison:
+    """Creates a marker when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.marker),))
+
+
+@pytest.mark.parametrize("name", ["classifier.joblib", "reference.npy"])
+def test_a_poisoned_pickle_is_never_run_not_even_with_the_right_hash(bundle_copy: Path, name: str) -> None:
+    marker = bundle_copy.parent / "marker"
+    poison = pickle.dumps(Poison(marker))
+    (bundle_copy / name).write_bytes(poison)
+    digest = hashlib.sha256(poison).hexdigest()
+    edit_manifest(bundle_copy, lambda manifest: manifest["sha256"].update({name: digest}))
+    if name == "classifier.joblib":
+        load_bundle(bundle_copy, labels=LABELS)
+    else:
+        assert refuse(bundle_copy) == "manifest"
+    assert not marker.exists()
+
+
+def test_each_file_is_read_once_so_a_swap_after_the_check_changes_nothing(
+    bundle_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = Path.open
+
+    def counted(self: Path, *args: Any, **kwargs: Any) -> Any:
+        opened.append(self.name)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", counted)
+    load_bundle(bundle_copy, labels=LABELS)
+    ours = [name for name in opened if (bundle_copy / name).exists()]
+    assert len(ours) == len(set(ours))
+
+
+def test_the_serving_path_imports_no_training_library_and_unpickles_nothing() -> None:
+    script = """
+import pickle, sys
+def refuse(*args, **kwargs): raise AssertionError("unpickled")
+pickle.load = pickle.loads = pickle.Unpickler = refuse
+from pathlib import Path
+import sidecar.labelling.model.tier
+from sidecar.labelling.model.bundle import load_bundle
+from sidecar.records import LABELS
+load_bundle(Path("models/default"), labels=LABELS).predict(["disk full"])
+heavy = {"torch", "sklearn", "joblib", "scipy", "transformers", "onnx", "cloudpickle", "skl2onnx"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_fingerprint_changes_with_manifest_and_files_and_never_raises(bundle_copy: Path) -> None:
+    marks = {fingerprint(bundle_copy), fingerprint(bundle_copy)}
+    edit_manifest(bundle_copy, lambda manifest: manifest.update(version="other"))
+    marks.add(fingerprint(bundle_copy))
+    (bundle_copy / "classifier.onnx").write_bytes(b"x")
+    marks.add(fingerprint(bundle_copy))
+    (bundle_copy / "manifest.json").unlink()
+    marks.add(fingerprint(bundle_copy))
+    marks.add(fingerprint(bundle_copy / "manifest.json"))
+    assert len(marks) >= 4

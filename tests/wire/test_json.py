@@ -1,0 +1,241 @@
+"""JSON bodies: nothing but our fields changes, and one bad record costs only itself."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import orjson
+import pytest
+from hypothesis import given
+
+from sidecar.config import FieldSettings
+from sidecar.errors import MalformedError
+from sidecar.records import Batch, Verdict
+from sidecar.wire import FieldPlan, JsonCodec, scan
+from tests.wire.strategies import bodies, plain
+
+CODEC = JsonCodec(FieldPlan(FieldSettings()))
+VERDICT = Verdict("Error", "model", 0.75, "m@1")
+SUFFIX = b'"target_label":"Error","label_tier":"model","label_confidence":0.75,"label_rule":"m@1"'
+
+
+def labelled(body: bytes, codec: JsonCodec = CODEC, verdict: Verdict = VERDICT) -> bytes:
+    batch = codec.decode(body)
+    return codec.splice(batch, [verdict] * len(batch))
+
+
+def reasons(body: bytes) -> dict[int, str | None]:
+    return {i: odd.reason for i, odd in CODEC.decode(body).odd.items()}
+
+
+@given(bodies())
+def test_removing_our_fields_gives_back_the_input_bytes(body: bytes) -> None:
+    out = labelled(body)
+    assert re.sub(b",?" + re.escape(SUFFIX), b"", out) == body
+    assert out.count(SUFFIX) == len(CODEC.decode(body))
+
+
+@given(bodies())
+def test_every_record_has_the_same_values_plus_ours(body: bytes) -> None:
+    batch = CODEC.decode(body)
+    for start, record in zip(batch.starts, CODEC.split(batch, [VERDICT] * len(batch)), strict=True):
+        before = plain(body[start : scan.value_end(body, start)])
+        after = plain(record)
+        assert after[1][-4:] == plain(b"{" + SUFFIX + b"}")[1]
+        assert ("object", after[1][:-4]) == before
+
+
+@given(bodies())
+def test_messages_and_sources_are_what_a_json_parser_reads(body: bytes) -> None:
+    batch = CODEC.decode(body)
+    for start, message, source in zip(batch.starts, batch.messages, batch.sources, strict=True):
+        record = json.loads(body[start : scan.value_end(body, start)], parse_int=lambda _: 0)
+        names = [name for name in FieldSettings().message if isinstance(record.get(name), str)]
+        assert message == (record[names[0]] if names else None)
+        assert source == (record["source"] if isinstance(record.get("source"), str) else "")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'{"log":"a"}', b'{"log":"a",X}', id="single object"),
+        pytest.param(b'[{"log":"a"}]', b'[{"log":"a",X}]', id="array"),
+        pytest.param(b'[{"log":"a"} , {"log":"b"}\n]', b'[{"log":"a",X} , {"log":"b",X}\n]', id="spaced array"),
+        pytest.param(b'{"log":"a"}\n{"log":"b"}\r\n', b'{"log":"a",X}\n{"log":"b",X}\r\n', id="lines"),
+        pytest.param(b'{"log":"a"}{"log":"b"}', b'{"log":"a",X}{"log":"b",X}', id="concatenated"),
+        pytest.param(b'{"log":"}{"}{"log":"b"}', b'{"log":"}{",X}{"log":"b",X}', id="braces within a string"),
+        pytest.param(b'{\n "log": "a"\n}', b'{\n "log": "a"\n,X}', id="pretty-printed"),
+        pytest.param(b"[{},{ }]", b"[{X},{ X}]", id="empty objects get no comma"),
+        pytest.param(b'\xef\xbb\xbf{"log":"a"}', b'\xef\xbb\xbf{"log":"a",X}', id="byte order mark"),
+        pytest.param(b'[{"log":"a"}][{"log":"b"}]', b'[{"log":"a",X}][{"log":"b",X}]', id="two arrays"),
+        pytest.param(b"[]", b"[]", id="empty array"),
+        pytest.param(b"", b"", id="empty body"),
+        pytest.param(b" \n", b" \n", id="white space"),
+    ],
+)
+def test_forms(body: bytes, expected: bytes) -> None:
+    assert labelled(body) == expected.replace(b"X", SUFFIX)
+
+
+NEIGHBOURS = b'{"log":"before"}', b'{"log":"after"}'
+HOSTILE = [
+    pytest.param(rb'{"log":"x\ud800"}', None, id="lone surrogate in the message"),
+    pytest.param(rb'{"log":"x","f":"\udfff"}', None, id="lone surrogate elsewhere"),
+    pytest.param(b'{"log":"x","n":NaN}', None, id="NaN"),
+    pytest.param(b'{"log":"x","n":-Infinity}', None, id="Infinity"),
+    pytest.param(b'{"log":"x","n":1e999}', None, id="a number beyond a double"),
+    pytest.param(b'{"log":"x","n":' + b"9" * 400 + b"}", None, id="400 digits"),
+    pytest.param(b'{"log":"x","d":' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="depth 100,000"),
+    pytest.param(b'{"log":"x","d":' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}", None, id="objects 2,000 deep"),
+    pytest.param(b'{"log":"x\xff\xfe"}', None, id="invalid UTF-8 in the message"),
+    pytest.param(b'{"log":"x","f":"\xff"}', None, id="invalid UTF-8 elsewhere"),
+    pytest.param(b'{"log":"x","log":"y"}', None, id="duplicate keys"),
+    pytest.param(b'{"log":"' + b"y" * 1_000_000 + b'"}', None, id="1 MB message"),
+    pytest.param(b'{"log":42}', "message_not_a_string", id="message is a number"),
+    pytest.param(b'{"log":{"a":1}}', "message_not_a_string", id="message is an object"),
+    pytest.param(b'{"log":null}', "no_message", id="message is null"),
+    pytest.param(b'{"x":1}', "no_message", id="no message"),
+    pytest.param(b'{"log":"x",}', None, id="trailing comma"),
+    pytest.param(b'{"kubernetes":"no object","log":"x"}', None, id="a path leads through a string"),
+]
+
+
+@pytest.mark.parametrize(("record", "reason"), HOSTILE)
+@pytest.mark.parametrize("form", ["array", "lines", "concatenated"])
+def test_a_hostile_record_costs_only_itself(record: bytes, reason: str | None, form: str) -> None:
+    joiner = {"array": b",", "lines": b"\n", "concatenated": b""}[form]
+    body = joiner.join((NEIGHBOURS[0], record, NEIGHBOURS[1]))
+    body = b"[" + body + b"]" if form == "array" else body
+    batch = CODEC.decode(body)
+    assert [batch.messages[0], batch.messages[2]] == ["before", "after"]
+    assert (batch.odd[1].reason if 1 in batch.odd else None) == reason
+    assert (batch.messages[1] is None) == (reason is not None)
+    out = CODEC.splice(batch, [VERDICT] * 3)
+    assert out == body.replace(NEIGHBOURS[0], NEIGHBOURS[0][:-1] + b"," + SUFFIX + b"}").replace(
+        NEIGHBOURS[1], NEIGHBOURS[1][:-1] + b"," + SUFFIX + b"}"
+    ).replace(record, record[:-1] + b"," + SUFFIX + b"}")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(b"5", "not_an_object"), (b"null", "not_an_object"), (b'"text"', "not_an_object"), (b"[1]", "not_an_object"),
+     (b"nonsense", "malformed_record")],
+)  # fmt: skip
+def test_what_is_no_object_passes_as_it_is(value: bytes, reason: str) -> None:
+    body = b'[{"log":"a"},' + value + b',{"log":"b"}]'
+    assert reasons(body) == {1: reason}
+    assert value in labelled(body)
+    assert labelled(body).count(SUFFIX) == 2
+
+
+@pytest.mark.parametrize("broken", [b'{"log":"b', b'{"log":{"x":', b"plain text here", b'{"a":1]', b"}", b'"'])
+def test_a_broken_line_passes_and_its_neighbours_are_labelled(broken: bytes) -> None:
+    body = b'{"log":"a"}\n' + broken + b'\n{"log":"c"}\n'
+    batch = CODEC.decode(body)
+    assert [message for message in batch.messages if message] == ["a", "c"]
+    assert labelled(body) == b'{"log":"a",' + SUFFIX + b"}\n" + broken + b'\n{"log":"c",' + SUFFIX + b"}\n"
+
+
+def test_an_array_cut_short_keeps_what_came_whole() -> None:
+    body = b'[{"log":"a"},{"log":"b"},{"log":"c'
+    assert reasons(body) == {2: "malformed_record"}
+    assert labelled(body).count(SUFFIX) == 2
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_body_cut_at_any_byte_is_labelled_or_refused_but_never_loses_a_whole_record(cut: int) -> None:
+    body = b'[{"log":"a"},{"log":"b","n":[1,{}]}]'[:cut]
+    whole = body.count(b'"}') + body.count(b"]}")
+    try:
+        batch = CODEC.decode(body)
+    except MalformedError as error:
+        assert (error.code, whole) == ("not_json", 0)
+        return
+    assert sum(message is not None for message in batch.messages) == whole
+    assert re.sub(b"," + re.escape(SUFFIX), b"", CODEC.splice(batch, [VERDICT] * len(batch))) == body
+
+
+@pytest.mark.parametrize("body", [b"hello", b'{"log":', b"\x00\x01", b'{"a":' * 100_000, b"[" * 100_000, b"[" * 99 + b"}"])
+def test_a_body_without_any_record_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        CODEC.decode(body)
+    assert caught.value.code == "not_json"
+
+
+@pytest.mark.parametrize("spelling", [b'"target_label"', rb'"target_labe\u006c"'])
+def test_a_record_that_is_labelled_already_stays_untouched(spelling: bytes) -> None:
+    body = b'[{"log":"a",' + spelling + b':"Mine"},{"log":"b"}]'
+    assert reasons(body) == {0: "already_labelled"}
+    assert labelled(body) == b'[{"log":"a",' + spelling + b':"Mine"},{"log":"b",' + SUFFIX + b"}]"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (b'{"target_label":"Mine", "log":"a"}', b'{"log":"a",X}'),
+        (b'{"log":"a", "target_label":"Mine"}', b'{"log":"a",X}'),
+        (b'{ "log":"a" , "label_tier":1, "z":2 }', b'{ "log":"a" , "z":2 ,X}'),
+        (b'{"target_label":"Mine"}', b"{X}"),
+        (b'{"log":"a"}', b'{"log":"a",X}'),
+    ],
+)
+def test_relabel_replaces_what_the_record_brought(record: bytes, expected: bytes) -> None:
+    codec = JsonCodec(FieldPlan(FieldSettings(relabel=True)))
+    assert labelled(record, codec) == expected.replace(b"X", SUFFIX)
+
+
+def test_a_name_that_the_record_uses_for_itself_is_left_to_it() -> None:
+    out = labelled(b'{"log":"a","label_tier":"gold"}')
+    assert out == b'{"log":"a","label_tier":"gold","target_label":"Error","label_confidence":0.75,"label_rule":"m@1"}'
+
+
+@pytest.mark.parametrize(
+    ("record", "is_added"),
+    [
+        (b'{"log":"a"}', True),
+        (b'{"log":"a","severity":"High"}', False),
+        (rb'{"log":"a","sever\u0069ty":"High"}', False),
+        (b'{"log":"severity","deep":{"severity":1}}', True),
+    ],
+)
+def test_a_rules_extra_field_never_doubles_one_of_the_record(record: bytes, is_added: bool) -> None:
+    verdict = Verdict("Error", "rule", 1.0, "r", fields={"severity": "Low"})
+    out = labelled(record, verdict=verdict)
+    assert (b'"severity":"Low"' in out) == is_added
+    assert orjson.loads(out)["target_label"] == "Error"
+
+
+def test_added_fields_can_be_renamed_and_switched_off() -> None:
+    settings = FieldSettings(label="labels.target", tier=None, confidence=None, rule=None, reason=None)
+    codec = JsonCodec(FieldPlan(settings))
+    assert labelled(b'{"log":"a"}', codec) == b'{"log":"a","labels.target":"Error"}'
+
+
+def test_a_record_id_is_stable_and_tells_records_apart() -> None:
+    codec = JsonCodec(FieldPlan(FieldSettings(record_id="_id")))
+
+    def ids(tag: str) -> list[str]:
+        batch = codec.decode(b'[{"log":"a"},{"log":"b"}]', tag)
+        return [orjson.loads(text)["_id"] for text in codec.split(batch, [VERDICT] * 2)]
+
+    assert ids("t") == ids("t")
+    assert len({*ids("t"), *ids("u")}) == 4
+
+
+def test_paths_reach_into_records_and_dots_can_be_escaped() -> None:
+    settings = FieldSettings(message=("event.original", "event"), source=(r"kubernetes.labels.app\.name", "a.b.c"))
+    codec = JsonCodec(FieldPlan(settings))
+    body = (
+        b'[{"event":{"original":"deep"},"kubernetes":{"labels":{"app.name":"crm"}}},'
+        b'{"event":"flat","a":{"b":{"c":"far"}}},{"event":{"other":1}}]'
+    )
+    batch = codec.decode(body)
+    assert batch.messages == ["deep", "flat", None]
+    assert batch.sources == ["crm", "far", ""]
+
+
+def test_split_gives_each_record_alone() -> None:
+    batch: Batch = CODEC.decode(b'[{"log":"a"}, 5 ,{}]')
+    records = CODEC.split(batch, [VERDICT] * 3)
+    assert records == [b'{"log":"a",' + SUFFIX + b"}", b"5", b"{" + SUFFIX + b"}"]

@@ -1,0 +1,190 @@
+"""Msgpack event streams: only the member count and the appended members differ."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.config import FieldSettings
+from sidecar.errors import MalformedError
+from sidecar.records import Verdict
+from sidecar.wire import FieldPlan, MsgpackCodec, packed
+from tests.wire.strategies import event_times, packed_records
+
+CODEC = MsgpackCodec(FieldPlan(FieldSettings()))
+VERDICT = Verdict("Error", "model", 0.75, "m@1")
+ADDED = {"target_label": "Error", "label_tier": "model", "label_confidence": 0.75, "label_rule": "m@1"}
+SUFFIX = b"".join(msgpack.packb(part) for pair in ADDED.items() for part in pair)
+TIME = struct.pack(">BBII", 0xD7, 0, 1_795_210_250, 95_874_002)
+
+
+def entry(record: object, time: bytes = TIME, is_nested: bool = True) -> bytes:
+    return b"\x92" + (b"\x92" + time + b"\x80" if is_nested else time) + msgpack.packb(record)
+
+
+def labelled(body: bytes, codec: MsgpackCodec = CODEC) -> bytes:
+    batch = codec.decode(body)
+    return codec.splice(batch, [VERDICT] * len(batch))
+
+
+def without_ours(body: bytes) -> bytes:
+    """Undo the splice, byte by byte: drop the suffix, lower the count."""
+    out = b""
+    at = 0
+    while at < len(body):
+        end = packed.value_end(body, at)
+        start = packed.value_end(body, at + 1)
+        found = packed.map_header(body, start)
+        if found and body[start:end].endswith(SUFFIX):
+            count, head = found
+            header = packed.pack_map_header(count - len(ADDED))
+            out += body[at:start] + header + body[start + head : end - len(SUFFIX)]
+        else:
+            out += body[at:end]
+        at = end
+    return out
+
+
+@given(st.lists(st.tuples(packed_records, event_times, st.booleans()), min_size=1, max_size=5))
+def test_removing_our_fields_gives_back_the_input_bytes(rows: list[tuple[dict[object, object], bytes, bool]]) -> None:
+    body = b"".join(entry(*row) for row in rows)
+    out = labelled(body)
+    assert out.count(SUFFIX) == len(rows)
+    assert without_ours(out) == body
+
+
+@given(packed_records)
+def test_messages_are_what_a_msgpack_parser_reads(record: dict[object, object]) -> None:
+    batch = CODEC.decode(entry(record))
+    value = record.get("log")
+    expected = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    others = [record.get(name) for name in FieldSettings().message[1:]]
+    if not any(isinstance(other, str | bytes) for other in others):
+        assert batch.messages == [expected if isinstance(expected, str) else None]
+
+
+@pytest.mark.parametrize("count", [1, 11, 12, 15, 16, 65_531, 65_532, 65_535, 65_536])
+def test_member_counts_grow_over_every_header_size(count: int) -> None:
+    record = {"log": "a"} | {f"k{i}": i for i in range(count - 1)}
+    (back,) = msgpack.Unpacker(io.BytesIO(labelled(entry(record))))
+    assert back[1] == record | ADDED
+    assert list(back[1])[-4:] == list(ADDED)
+
+
+@pytest.mark.parametrize("header", [b"\x81", b"\xde\x00\x01", b"\xdf\x00\x00\x00\x01"], ids=["fix", "16", "32"])
+def test_wider_headers_than_needed_are_understood(header: bytes) -> None:
+    body = b"\x92" + TIME + header + msgpack.packb("log") + msgpack.packb("a")
+    (back,) = msgpack.Unpacker(io.BytesIO(labelled(body)))
+    assert back[1] == {"log": "a"} | ADDED
+
+
+@pytest.mark.parametrize(
+    "time",
+    [TIME, b"\xc7\x08\x00" + TIME[2:], b"\xce" + TIME[2:6], msgpack.packb(1_795_210_250.5)],
+    ids=["fixext8", "ext8", "uint32", "float"],
+)
+@pytest.mark.parametrize("is_nested", [True, False])
+def test_every_time_and_entry_shape_is_kept(time: bytes, is_nested: bool) -> None:
+    body = entry({"log": "a"}, time, is_nested)
+    assert without_ours(labelled(body)) == body
+    assert CODEC.decode(body).messages == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason", "message"),
+    [
+        ({"log": b"bytes"}, None, "bytes"),
+        ({"log": b"\xff"}, None, "\ufffd"),
+        ({5: 6, "log": "a"}, None, "a"),
+        ({b"k": 1, "log": "a"}, None, "a"),
+        ({b"log": "a"}, None, "a"),
+        ({"log": 42}, "message_not_a_string", None),
+        ({"log": {"a": 1}}, "message_not_a_string", None),
+        ({}, "no_message", None),
+        ({"log": "a", "target_label": "Mine"}, "already_labelled", None),
+        ("text", "not_an_object", None),
+        (7, "not_an_object", None),
+        ([1, 2], "not_an_object", None),
+    ],
+)
+def test_odd_records_cost_only_themselves(record: object, reason: str | None, message: str | None) -> None:
+    body = entry({"log": "before"}) + entry(record) + entry({"log": "after"})
+    batch = CODEC.decode(body)
+    assert batch.messages == ["before", message, "after"]
+    assert batch.odd[1].reason == reason
+    assert without_ours(labelled(body)) == body
+
+
+def test_a_record_deeper_than_any_library_goes_is_found_and_labelled() -> None:
+    deep = b"\x92" + TIME + b"\x82" + msgpack.packb("log") + msgpack.packb("x") + b"\xa1d" + b"\x91" * 100_000 + b"\x01"
+    body = entry({"log": "before"}) + deep + entry({"log": "after"})
+    batch = CODEC.decode(body)
+    assert batch.messages == ["before", "x", "after"]
+    assert without_ours(labelled(body)) == body
+
+
+def test_invalid_utf8_in_a_string_passes_as_it_is() -> None:
+    body = b"\x92" + TIME + b"\x82\xa3log\xa2x\xff\xa1f\xa1\xfe"
+    assert CODEC.decode(body).messages == ["x\ufffd"]
+    assert without_ours(labelled(body)) == body
+
+
+@pytest.mark.parametrize("seconds", [0xFFFFFFFF, 0xFFFFFFFE])
+def test_group_markers_pass_untouched(seconds: int) -> None:
+    marker = entry({"resource": {}, "scope": {}}, struct.pack(">BBII", 0xD7, 0, seconds, 0))
+    body = marker + entry({"log": "a"})
+    assert {i: odd.reason for i, odd in CODEC.decode(body).odd.items()} == {0: "group_marker"}
+    assert labelled(body).startswith(marker)
+
+
+def test_a_stream_cut_at_any_byte_keeps_every_whole_entry() -> None:
+    body = entry({"log": "a"}) + entry({"log": "b", "n": [1, {}, None]}) + entry({"log": "c"})
+    ends = [packed.value_end(body, 0)]
+    ends.append(packed.value_end(body, ends[0]))
+    for cut in range(1, len(body)):
+        whole = sum(end <= cut for end in ends)
+        if not whole:
+            with pytest.raises(MalformedError) as caught:
+                CODEC.decode(body[:cut])
+            assert caught.value.code == "not_msgpack"
+            continue
+        batch = CODEC.decode(body[:cut])
+        assert sum(message is not None for message in batch.messages) == whole
+        assert CODEC.splice(batch, [VERDICT] * len(batch)).replace(SUFFIX, b"")[-1] == body[cut - 1]
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x92", b"hello", b"\x93\x01\x02\x03", b"\xdf" + b"\xff" * 4])
+def test_a_body_without_any_event_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        CODEC.decode(body)
+    assert caught.value.code == "not_msgpack"
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash_the_decoder(body: bytes) -> None:
+    try:
+        batch = CODEC.decode(body)
+    except MalformedError:
+        return
+    CODEC.splice(batch, [VERDICT] * len(batch))
+
+
+def test_relabel_replaces_what_the_record_brought() -> None:
+    codec = MsgpackCodec(FieldPlan(FieldSettings(relabel=True)))
+    out = labelled(entry({"target_label": "Mine", "log": "a", "z": 1}), codec)
+    (back,) = msgpack.Unpacker(io.BytesIO(out))
+    assert list(back[1].items()) == [("log", "a"), ("z", 1), *ADDED.items()]
+
+
+def test_a_rules_extra_field_never_doubles_one_of_the_record() -> None:
+    verdict = Verdict("Error", "rule", 1.0, "r", fields={"severity": "Low"})
+    batch = CODEC.decode(entry({"log": "a", "severity": "High"}) + entry({"log": "b"}))
+    first, second = msgpack.Unpacker(io.BytesIO(CODEC.splice(batch, [verdict] * 2)))
+    assert first[1]["severity"] == "High"
+    assert len(first[1]) == 6
+    assert second[1]["severity"] == "Low"

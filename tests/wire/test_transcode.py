@@ -1,0 +1,129 @@
+"""From one encoding to the other: values survive, and what cannot be said is not lost."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+
+import msgpack
+import pytest
+from hypothesis import given
+
+from sidecar.config import FieldSettings
+from sidecar.records import Verdict
+from sidecar.wire import FieldPlan, Wire
+from sidecar.wire.transcode import drop_metadata, event_time, json_records, msgpack_entries
+from tests.wire.strategies import bodies, packed_records
+
+WIRE = Wire(FieldPlan(FieldSettings()))
+VERDICT = Verdict("Error", "rule", 1.0, "r")
+ADDED = {"target_label": "Error", "label_tier": "rule", "label_confidence": 1.0, "label_rule": "r"}
+NOW = 1_700_000_000.25
+
+
+def entries(body: bytes) -> list[list[object]]:
+    codec, batch = WIRE.decode(body)
+    found = msgpack_entries(codec, batch, [VERDICT] * len(batch), lambda: NOW)
+    return [msgpack.unpackb(entry, strict_map_key=False) for entry in found]
+
+
+def texts(*found: bytes) -> list[dict[str, object]]:
+    codec, batch = WIRE.decode(b"".join(found), "application/msgpack")
+    return [json.loads(text) for text in json_records(codec, batch, [VERDICT] * len(batch))]
+
+
+def entry(record: object, time: object = None) -> bytes:
+    return msgpack.packb([time if time is not None else [event_time(NOW), {}], record])
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "nanos"),
+    [
+        (b"1795210250.095874", 1_795_210_250, 95_874_000),
+        (b"1795210250", 1_795_210_250, 0),
+        (b"1795210250095", 1_795_210_250, 95_000_000),
+        (b"1795210250095874", 1_795_210_250, 95_874_000),
+        (b"1795210250095874002", 1_795_210_250, 95_874_002),
+        (b'"2026-11-20T22:24:10.095874002Z"', 1_795_213_450, 95_874_002),
+        (b'"2026-11-20 23:24:10,5+01:00"', 1_795_213_450, 500_000_000),
+        (b'"yesterday"', 1_700_000_000, 250_000_000),
+        (b"-5", 1_700_000_000, 250_000_000),
+        (b"true", 1_700_000_000, 250_000_000),
+        (b'"2026-13-40T00:00:00Z"', 1_700_000_000, 250_000_000),
+    ],
+)
+def test_the_time_of_a_json_record_becomes_the_time_of_its_entry(value: bytes, seconds: int, nanos: int) -> None:
+    ((time, record),) = entries(b'{"log":"a","date":' + value + b"}")
+    assert struct.unpack(">II", time.data) == (seconds, nanos)  # type: ignore[attr-defined]
+    assert "date" in record  # type: ignore[operator]
+
+
+@given(bodies())
+def test_json_in_forward_out_keeps_every_record(body: bytes) -> None:
+    codec, batch = WIRE.decode(body)
+    found = entries(body)
+    assert len(found) == len(batch)
+    assert all(record["target_label"] == "Error" for _, record in found)  # type: ignore[index]
+
+
+def test_what_msgpack_cannot_hold_is_written_as_text() -> None:
+    ((_, record),) = entries(b'{"log":"a","big":' + b"9" * 30 + b',"in":[{"x":-9223372036854775809}]}')
+    assert record["big"] == "9" * 30  # type: ignore[index]
+    assert record["in"] == [{"x": "-9223372036854775809"}]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "odd", [b"5", b'"text"', b'{"log":"\\ud800"}', b'{"log":"x","d":' + b"[" * 600 + b"]" * 600 + b"}"]
+)
+def test_what_is_no_record_in_forward_goes_as_text(odd: bytes) -> None:
+    found = entries(b'[{"log":"a"},' + odd + b"]")
+    assert found[1][1]["log"] == odd.decode()  # type: ignore[index]
+    assert found[1][1]["target_label"] == "Error"  # type: ignore[index]
+
+
+def test_msgpack_in_forward_out_is_spliced_not_rewritten() -> None:
+    body = entry({"log": "a"}) + entry({"log": "b"}, 7)
+    assert entries(body)[0][0] == [event_time(NOW), {}]
+    assert entries(body)[1] == [7, {"log": "b"} | ADDED]
+
+
+def test_a_cut_stream_keeps_its_rest() -> None:
+    body = entry({"log": "a"})
+    found = entries(body + body[:-3])
+    assert base64.b64decode(found[1][1]["raw_base64"]) == body[:-3]  # type: ignore[index]
+
+
+@given(packed_records)
+def test_msgpack_in_json_out_gives_strict_json_with_every_member(record: dict[object, object]) -> None:
+    (back,) = texts(entry(record))
+    assert back["target_label"] == "Error"
+    assert {str(key) for key in record if isinstance(key, str)} <= set(back)
+
+
+def test_the_time_of_an_entry_stands_in_its_json() -> None:
+    codec, batch = WIRE.decode(entry({"log": "a"}) + entry({"log": "b", "date": "mine"}), "application/msgpack")
+    first, second = json_records(codec, batch, [VERDICT] * 2)
+    assert first.startswith(b'{"date":1700000000.250000000,"log":"a",')
+    assert json.loads(second)["date"] == "mine"
+
+
+def test_msgpack_values_that_json_lacks_are_written_as_text() -> None:
+    record = {"log": b"bytes", 5: float("nan"), "raw": b"\xff", "ext": msgpack.ExtType(9, b"xy"), "t": msgpack.Timestamp(0)}
+    (back,) = texts(entry(record))
+    assert (back["log"], back["5"], back["raw"]) == ("bytes", "nan", "\\xff")
+    assert back["ext"] == {"ext": 9, "base64": "eHk="}
+    assert back["t"] == "1970-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("odd", ["text", 7, [1]])
+def test_an_entry_without_a_map_goes_as_text(odd: object) -> None:
+    first, second = texts(entry({"log": "a"}), entry(odd))
+    assert first["log"] == "a"
+    assert second["target_label"] == "Error"
+
+
+def test_metadata_can_be_dropped_for_receivers_that_do_not_know_it() -> None:
+    nested, plain = entry({"log": "a"}), entry({"log": "a"}, event_time(NOW))
+    assert drop_metadata(nested) == plain
+    assert drop_metadata(plain) == plain
