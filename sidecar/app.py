@@ -11,17 +11,19 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from sidecar.config import Settings, dump_settings, split_address
+from sidecar.config import Settings, TlsSettings, dump_settings, split_address
 from sidecar.errors import BundleError, ConfigError, RuleSetError
 from sidecar.flow import Flow, Handback
 from sidecar.handback.body import BodyHandback
+from sidecar.handback.forward import ForwardHandback
 from sidecar.handback.http import HttpHandback
+from sidecar.ingest.forward import ForwardServer
 from sidecar.ingest.http import HttpIngest
 from sidecar.ingest.tools import Tools
 from sidecar.labelling.model.tier import ModelTier
 from sidecar.labelling.model.verdicts import ModelVerdicts
 from sidecar.labelling.pipeline import Pipeline
-from sidecar.ops.auth import Tokens, WatchedFile, server_tls
+from sidecar.ops.auth import ServerTls, Tokens, WatchedFile, server_tls
 from sidecar.ops.deadletter import DeadLetters
 from sidecar.ops.metrics import Metrics
 from sidecar.reload import Reloader, read_bundle, read_rules
@@ -29,6 +31,7 @@ from sidecar.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
 VERSION = importlib.metadata.version("waybill")
+_CERTIFICATE_SECS = 1.0
 
 
 @contextlib.asynccontextmanager
@@ -74,6 +77,8 @@ class Service:
         self.metrics = Metrics(VERSION)
         self._stack = contextlib.AsyncExitStack()
         self.address = ""
+        self.flow: Flow = None  # type: ignore[assignment]
+        self.forward: ForwardServer | None = None
 
     async def start(self) -> None:
         """Load rules and model, then listen.
@@ -93,9 +98,7 @@ class Service:
         stack.push_async_callback(self.reloader.stop)
         await self._listen_http(model)
         if settings.forward.listen or settings.forward.unix:
-            server = ForwardServer(settings.forward, self.flow)
-            await server.start()
-            stack.push_async_callback(server.stop)
+            await self._listen_forward()
         log.info("ready", extra={"address": self.address, "version": VERSION})
 
     async def _listen_http(self, model: ModelTier | None) -> None:
@@ -113,7 +116,7 @@ class Service:
         )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
-        tls = server_tls(settings.http.tls)
+        tls = self._tls(settings.http.tls)
         host, port = split_address(settings.http.listen)
         site = web.TCPSite(runner, host, port, ssl_context=tls.context if tls else None, backlog=1024)
         try:
@@ -122,23 +125,38 @@ class Service:
             raise ConfigError([f"http.listen: cannot listen on {settings.http.listen}: {error.strerror}"]) from None
         host, port = runner.addresses[0][:2]
         self.address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _listen_forward(self) -> None:
+        tls = self._tls(self.settings.forward.tls)
+        self.forward = ForwardServer(self.settings.forward, self.flow, tls)
+        self._stack.push_async_callback(self.forward.stop)
+        try:
+            await self.forward.start()
+        except OSError as error:
+            raise ConfigError([f"forward: cannot listen: {error.strerror or error}"]) from None
+
+    def _tls(self, settings: TlsSettings) -> ServerTls | None:
+        """TLS for a listener, following its files while the service runs."""
+        tls = server_tls(settings)
         if tls is not None:
-            refresher = asyncio.create_task(_follow_certificate(tls.refresh))
+            refresher = asyncio.create_task(_follow_certificate(tls))
             self._stack.callback(refresher.cancel)
+        return tls
 
     async def stop(self) -> None:
         """Refuse what is new, let what is under way end within ``http.drain_secs``, close everything."""
-        if hasattr(self, "flow") and not await self.flow.drain(self.settings.http.drain_secs):
+        if self.forward is not None:
+            self.forward.pause()
+        if self.flow is not None and not await self.flow.drain(self.settings.http.drain_secs):
             log.warning("batches were still under way at the end of the drain; their shippers keep them")
         await self._stack.aclose()
 
 
-async def _follow_certificate(refresh: object) -> None:
-    """Look at the certificate files once a second; new connections get the new certificate."""
-    assert callable(refresh)
+async def _follow_certificate(tls: ServerTls) -> None:
+    """Look at the certificate files now and then; new connections get the new certificate."""
     while True:
-        await asyncio.sleep(1)
-        refresh()
+        await asyncio.sleep(_CERTIFICATE_SECS)
+        tls.refresh()
 
 
 def make_handback(settings: Settings) -> Handback:

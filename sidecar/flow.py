@@ -33,13 +33,17 @@ _INLINE_COMPRESSED_BYTES = 64 << 10
 
 
 class Delivery(msgspec.Struct):
-    """A body as it came in. ``ingest`` is ``http`` or ``forward``."""
+    """A body as it came in. ``ingest`` is ``http`` or ``forward``.
+
+    ``is_final`` says that its sender cannot send it again: it is taken even while draining.
+    """
 
     body: bytes
     ingest: str
     content_type: str = ""
     encodings: Sequence[str] = ()
     tag: str = ""
+    is_final: bool = False
 
 
 class Handback(Protocol):
@@ -120,7 +124,7 @@ class Flow:
             OverloadedError: not now (draining, too much in flight).
             HandbackError: the receiver did not take the records.
         """
-        if self.is_draining:
+        if self.is_draining and not delivery.is_final:
             raise OverloadedError("draining", retry_after_secs=5)
         self._running += 1
         self._idle.clear()

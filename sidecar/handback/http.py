@@ -21,16 +21,15 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import re
-import ssl
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 
-from sidecar.config import ReturnSettings, ReturnTlsSettings
+from sidecar.config import ReturnSettings
 from sidecar.errors import HandbackError
+from sidecar.handback.target import client_tls, return_tag
 from sidecar.ops.auth import WatchedFile
 from sidecar.records import Batch, Verdict
 from sidecar.wire import Codec, FieldPlan
@@ -45,7 +44,6 @@ _REFUSALS = frozenset((400, 413, 422))
 _RETRY_SECS = 1.0
 _REPLY_BYTES = 64 << 10
 _INLINE_BYTES = 256 << 10
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
 
 
 class HttpHandback:
@@ -188,23 +186,3 @@ def _parts(records: Sequence[bytes], max_bytes: int) -> Iterator[tuple[int, int]
             at, size = i, len(record) + 1
     if at < len(records):
         yield at, len(records)
-
-
-def return_tag(prefix: str, tag: str) -> str:
-    """The tag that records go back under: prefixed, and with nothing in it that a path could mistake."""
-    clean = _NOT_IN_TAGS.sub("_", tag).replace("..", "__") or "waybill"
-    return (prefix + clean)[:255]
-
-
-def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:
-    """The client side of TLS, or None for the defaults of the URL's scheme."""
-    if not (settings.enabled or settings.ca_file or settings.cert_file or not settings.verify):
-        return None
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.cert_file:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

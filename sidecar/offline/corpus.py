@@ -244,7 +244,6 @@ _FRAMES = (
     "{level} {text}",
     "[{level}] {app}: {text}",
     'time=2026-03-04T10:11:12Z level={level} component={service} msg="{text}"',
-    "- {n} 2026.03.04 {host} RAS {service} {level} {text}",
     "json",
     "json",
 )

@@ -86,12 +86,23 @@ def pack_map_header(count: int) -> bytes:
     return struct.pack(">BH", 0xDE, count) if count <= 0xFFFF else struct.pack(">BI", 0xDF, count)
 
 
-def text_at(data: bytes, at: int) -> str | None:
-    """The str or bin value at ``at`` as text (what is not UTF-8 becomes U+FFFD); None for another kind."""
+def is_array(byte: int) -> bool:
+    """Whether a value that begins with ``byte`` is an array."""
+    return 0x90 <= byte <= 0x9F or byte in (0xDC, 0xDD)
+
+
+def payload_at(data: bytes, at: int) -> bytes | None:
+    """The bytes of the str or bin value at ``at``; None for another kind."""
     if not (0xA0 <= data[at] <= 0xBF or data[at] in _STRINGS):
         return None
     head, payload, _ = header(data, at)
-    return data[at + head : at + head + payload].decode("utf-8", "replace")
+    return data[at + head : at + head + payload]
+
+
+def text_at(data: bytes, at: int) -> str | None:
+    """The str or bin value at ``at`` as text (what is not UTF-8 becomes U+FFFD); None for another kind."""
+    payload = payload_at(data, at)
+    return payload.decode("utf-8", "replace") if payload is not None else None
 
 
 def members(data: bytes, start: int) -> Iterator[tuple[str | None, int, int, int]]:

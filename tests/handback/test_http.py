@@ -13,7 +13,8 @@ from aiohttp import web
 from sidecar.config import FieldSettings, ReturnSettings, ReturnTlsSettings
 from sidecar.errors import HandbackError
 from sidecar.handback import http as handback_http
-from sidecar.handback.http import HttpHandback, return_tag
+from sidecar.handback.http import HttpHandback
+from sidecar.handback.target import return_tag
 from sidecar.records import Verdict
 from sidecar.wire import FieldPlan, Wire
 from sidecar.wire.compression import decompress

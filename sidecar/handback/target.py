@@ -1,0 +1,30 @@
+"""What both pushes share: the tag that records go back under, and TLS towards the receiver."""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+from sidecar.config import ReturnTlsSettings
+
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
+
+
+def return_tag(prefix: str, tag: str) -> str:
+    """The tag that records go back under: prefixed, and with nothing in it that a path could mistake."""
+    clean = _NOT_IN_TAGS.sub("_", tag).replace("..", "__") or "waybill"
+    return (prefix + clean)[:255]
+
+
+def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:
+    """The client side of TLS, or None for what the URL's scheme implies."""
+    if not (settings.enabled or settings.ca_file or settings.cert_file or not settings.verify):
+        return None
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
