@@ -47,7 +47,7 @@ async def read_bundle(settings: Settings) -> Bundle | None:
     folder = bundle_folder(settings)
     if folder is None:
         return None
-    return await asyncio.to_thread(load_bundle, folder, labels=LABELS, threads=settings.model.threads)
+    return await asyncio.to_thread(load_bundle, folder, labels=LABELS)
 
 
 class Reloader:
