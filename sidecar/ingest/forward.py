@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import secrets
-from collections.abc import AsyncIterator
+import socket
+import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sidecar.config import ForwardSettings, split_address
-from sidecar.errors import HandbackError, MalformedError, OverloadedError
+from sidecar.errors import ConfigError, HandbackError, MalformedError, OverloadedError
 from sidecar.flow import Delivery, Flow
 from sidecar.ops.auth import ServerTls, WatchedFile
 from sidecar.wire import forward as protocol
@@ -26,141 +31,278 @@ _READ_BYTES = 1 << 18
 _HANDSHAKE_SECS = 10.0
 #: Between attempts for a client that cannot be told to come back.
 _RETRY_SECS = 1.0
+#: After `pause` a client's last words are what comes without a gap longer than this.
+_LAST_WORDS_SECS = 0.2
+#: How long `stop` waits for messages under way; what is drained before needs none of it.
+_STOP_SECS = 5.0
+_CLOSE_SECS = 2.0
+#: A unix socket is for its owner and group: in a pod the shipper shares the latter.
+_SOCKET_MODE = 0o660
+#: A client that vanished without a word is noticed after two minutes.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
+
+class _NotTakenError(Exception):
+    """A message that its client keeps; counted already."""
 
 
 class ForwardServer:
-    """Listens for Forward clients; `pause` stops reading, `stop` closes everything."""
+    """Listens for Forward clients; `pause` takes what was sent before it, `stop` closes everything.
+
+    Raises:
+        ConfigError: the shared key is empty.
+    """
 
     def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None) -> None:
         self._settings, self._flow, self._tls = settings, flow, tls
-        self._key = WatchedFile(settings.shared_key_file) if settings.shared_key_file else None
+        self._key_file = WatchedFile(settings.shared_key_file) if settings.shared_key_file else None
+        if self._key_file is not None and not self._key_file.content.strip():
+            raise ConfigError(["forward.shared_key_file: an empty key would let everyone in"])
         self._servers: list[asyncio.Server] = []
-        self._readers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reads: set[asyncio.Timeout] = set()
         self._gauge = flow.metrics.connections.labels("forward")
-        self._is_pausing = asyncio.Event()
+        self._is_pausing = False
         self.addresses: list[str] = []
+
+    # -- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Open the sockets. Raises OSError."""
-        context = self._tls.context if self._tls else None
+        options: dict[str, Any] = {"limit": _READ_BYTES}
+        if self._tls is not None:
+            options |= {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_SECS}
         if self._settings.listen:
             host, port = split_address(self._settings.listen)
-            server = await asyncio.start_server(self._serve, host, port, ssl=context, limit=_READ_BYTES)
+            server = await asyncio.start_server(self._accept, host, port, **options)
             self._servers.append(server)
-            self.addresses += ["{}:{}".format(*sock.getsockname()[:2]) for sock in server.sockets]
-        if self._settings.unix:
-            # A socket file that a killed process left behind would refuse us the address.
-            with contextlib.suppress(FileNotFoundError):
-                await asyncio.to_thread(Path(self._settings.unix).unlink)
-            server = await asyncio.start_unix_server(self._serve, self._settings.unix, ssl=context, limit=_READ_BYTES)
-            self._servers.append(server)
-            self.addresses.append(self._settings.unix)
+            self.addresses += [_address(sock.getsockname()) for sock in server.sockets]
+        if path := self._settings.unix:
+            await asyncio.to_thread(_remove_stale, path)
+            self._servers.append(await asyncio.start_unix_server(self._accept, path, **options))
+            await asyncio.to_thread(os.chmod, path, _SOCKET_MODE)
+            self.addresses.append(path)
 
     def pause(self) -> None:
-        """Accept no connection and begin no message any more; messages under way go on."""
-        self._is_pausing.set()
+        """Accept no connection any more; take what clients without acknowledgements have sent already."""
+        if self._is_pausing:
+            return
+        self._is_pausing = True
         for server in self._servers:
             server.close()
+        for read in self._reads:
+            read.reschedule(asyncio.get_running_loop().time() + _LAST_WORDS_SECS)
 
     async def stop(self) -> None:
-        """Close every connection; a message that is still under way stays its client's."""
+        """Let messages under way end, then close every connection."""
         self.pause()
-        for task in self._readers:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECS)
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._settings.unix in self.addresses:
+            await asyncio.to_thread(Path(self._settings.unix).unlink, missing_ok=True)
+        self.addresses.clear()
+
+    # -- one connection -------------------------------------------------------------------------
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._readers.add(task)
         self._gauge.inc()
         try:
-            if self._key is None or await self._shake_hands(reader, writer, self._key):
+            _keep_alive(writer)
+            if self._key_file is None or await self._shake_hands(reader, writer, self._key_file):
                 await self._receive(reader, writer)
         except MalformedError as error:
-            self._flow.metrics.refused.labels("forward", error.code).inc()
-            log.warning("a Forward connection was closed", extra={"reason": error.code, "detail": error.detail})
-        except (OSError, asyncio.IncompleteReadError):
+            self._refuse(error.code)
+            log.warning(
+                "a Forward connection was closed", extra={"reason": error.code, "detail": error.detail}
+            )
+        except _NotTakenError as error:
+            log.warning("a Forward message was not taken; its client keeps it", extra={"reason": str(error)})
+        except OSError:
             pass  # the client went away
-        except (OverloadedError, HandbackError) as error:
-            log.warning("a Forward message was not taken; its client keeps it", extra={"reason": error.code})
-        except Exception:  # the task's edge: one connection ends, the client sends again elsewhere
-            self._flow.metrics.refused.labels("forward", "internal").inc()
+        except Exception:  # the task's edge: one connection ends, the client sends again
+            self._refuse("internal")
             log.exception("a Forward connection failed in a way that nobody foresaw")
         finally:
             self._gauge.dec()
-            self._readers.discard(task)
-            writer.close()
+            await _close(writer)
+
+    def _refuse(self, reason: str) -> None:
+        self._flow.metrics.refused.labels("forward", reason).inc()
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take messages one by one, in order; the next is not looked at before the last is done."""
         frames = protocol.FrameReader(self._flow.limits.body_bytes)
-        async for data in self._chunks(reader):
+        while data := await self._read(reader):
             for message in frames.feed(data):
-                await self._deliver(message)
-                if message.chunk is not None:
+                if message.chunk is None:
+                    await self._insist(_delivery(message))
+                else:
+                    await self._deliver(_delivery(message))
                     writer.write(message.ack)
                     await writer.drain()
-                if self._is_pausing.is_set():
-                    return
 
-    async def _chunks(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        """What the client sends, until it ends or we are pausing."""
-        pausing = asyncio.ensure_future(self._is_pausing.wait())
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        """What the client sends next; nothing when it ended or, while we are pausing, fell silent."""
         try:
-            while True:
-                reading = asyncio.ensure_future(reader.read(_READ_BYTES))
+            async with asyncio.timeout(_LAST_WORDS_SECS if self._is_pausing else None) as patience:
+                self._reads.add(patience)
                 try:
-                    await asyncio.wait((reading, pausing), return_when=asyncio.FIRST_COMPLETED)
+                    return await reader.read(_READ_BYTES)
                 finally:
-                    if not reading.done():
-                        reading.cancel()
-                if not reading.done() or reading.cancelled() or not (data := reading.result()):
-                    return
-                yield data
-        finally:
-            pausing.cancel()
-
-    async def _deliver(self, message: protocol.Message) -> None:
-        """Hand the message's records back; without an acknowledgement to withhold, until it succeeds.
-
-        Raises:
-            OverloadedError, HandbackError, MalformedError: the client must send the message again.
-        """
-        has_ack = message.chunk is not None
-        delivery = Delivery(
-            message.entries, "forward", "application/msgpack", message.encodings, message.tag, is_final=not has_ack
-        )
-        while True:
-            try:
-                with self._flow.inflight.hold() as grow:
-                    grow(len(delivery.body))
-                    await self._flow.run(delivery, grow)
-                return
-            except MalformedError as error:
-                if error.is_kept or not has_ack:
-                    return
-                raise
-            except (OverloadedError, HandbackError) as error:
-                if has_ack:
-                    raise
-                log.warning("records wait for the receiver; nothing more is read", extra={"reason": error.code})
-                await asyncio.sleep(_RETRY_SECS)
+                    self._reads.discard(patience)
+        except TimeoutError:
+            return b""
 
     async def _shake_hands(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key_file: WatchedFile
     ) -> bool:
         """HELO, PING, PONG; whether the client knows the shared key."""
         key_file.refresh()
-        key, nonce = key_file.content.strip(), secrets.token_hex(8).encode()
+        nonce, answer, is_known = secrets.token_hex(8).encode(), b"", False
         writer.write(protocol.helo(nonce))
         try:
             async with asyncio.timeout(_HANDSHAKE_SECS):
-                answer, is_known = protocol.pong(await reader.read(65_536), nonce, self._settings.hostname, key)
+                ping = await self._answer(reader)
+            answer, is_known = protocol.pong(ping, nonce, self._settings.hostname, key_file.content.strip())
         except (ValueError, TimeoutError):
-            answer, is_known = b"", False
+            pass  # no Forward client, or none that shakes hands
         writer.write(answer)
         await writer.drain()
         if not is_known:
-            self._flow.metrics.refused.labels("forward", "unauthorised").inc()
+            self._refuse("unauthorised")
             log.warning("a Forward client does not know the shared key")
         return is_known
+
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        answer = protocol.AnswerReader()
+        while data := await self._read(reader):
+            if (whole := answer.feed(data)) is not None:
+                return whole
+        raise ConnectionResetError
+
+    # -- one message ----------------------------------------------------------------------------
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Hand the records back once; what fails is sent again by the client, who gets no acknowledgement.
+
+        What nobody can ever read counts as taken when the dead-letter folder has it.
+        """
+        if self._is_pausing:
+            self._refuse("draining")
+            raise _NotTakenError("draining")
+        try:
+            with self._flow.inflight.hold() as grow:
+                self._grow(grow, delivery)
+                await self._flow.run(delivery, grow)
+        except MalformedError as error:
+            if not error.is_kept:
+                raise _NotTakenError(error.code) from None
+        except (OverloadedError, HandbackError) as error:
+            raise _NotTakenError(error.code) from None
+
+    async def _insist(self, delivery: Delivery) -> None:
+        """Hand the records back, however long it takes: their client has forgotten them."""
+        try:
+            await self._wait_for_room(delivery)
+        except MalformedError as error:
+            if not error.is_kept:
+                log.error("a message that nobody can read is lost", extra={"reason": error.code})  # noqa: TRY400
+        except BaseException as error:
+            is_stopped = isinstance(error, asyncio.CancelledError)
+            reason = "stopped" if is_stopped else "internal"
+            if is_stopped:
+                self._refuse(reason)
+            is_kept = await self._flow.dead_letters.keep(delivery.body, reason, delivery.encodings)
+            log.error("records were not handed back", extra={"reason": reason, "is_kept": is_kept})  # noqa: TRY400
+            raise
+
+    async def _wait_for_room(self, delivery: Delivery) -> None:
+        while True:
+            try:
+                with self._flow.inflight.hold() as grow:
+                    self._grow(grow, delivery)
+                    return await self._wait_for_receiver(delivery)
+            except OverloadedError as error:  # nothing is held meanwhile, or all could wait for each other
+                log.warning("records wait for room; nothing more is read", extra={"reason": error.code})
+            await asyncio.sleep(_RETRY_SECS)
+
+    async def _wait_for_receiver(self, delivery: Delivery) -> None:
+        while True:
+            try:
+                with self._flow.inflight.hold() as grow:
+                    await self._flow.run(delivery, grow)
+                return
+            except HandbackError as error:
+                log.warning(
+                    "records wait for the receiver; nothing more is read", extra={"reason": error.code}
+                )
+            await asyncio.sleep(_RETRY_SECS)
+
+    def _grow(self, grow: Callable[[int], None], delivery: Delivery) -> None:
+        try:
+            grow(len(delivery.body))
+        except OverloadedError as error:
+            self._refuse(error.code)
+            raise
+
+
+def _delivery(message: protocol.Message) -> Delivery:
+    return Delivery(
+        message.entries,
+        "forward",
+        "application/msgpack",
+        message.encodings,
+        message.tag,
+        is_final=message.chunk is None,
+    )
+
+
+def _address(name: Sequence[Any]) -> str:
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close once what was written is out, or at once when that takes too long."""
+    writer.close()
+    try:
+        async with asyncio.timeout(_CLOSE_SECS):
+            await writer.wait_closed()
+    except OSError:  # TimeoutError is one
+        pass
+    finally:
+        writer.transport.abort()
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket file that a killed process left behind, and nothing else. Raises OSError."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way", path)
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+        else:
+            raise OSError(errno.EADDRINUSE, "another process listens here", path)

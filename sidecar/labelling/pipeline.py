@@ -18,11 +18,11 @@ import asyncio
 import fnmatch
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from sidecar.config import RouteSettings, Settings
 from sidecar.errors import TierUnavailable
-from sidecar.labelling.memo import BoundedMap
+from sidecar.labelling.memo import ENTRY_BYTES, BoundedMap
 from sidecar.labelling.normalize import mask, shape
 from sidecar.labelling.rules.ruleset import RuleSet
 from sidecar.records import UNCLASSIFIED, Verdict, unclassified
@@ -34,6 +34,10 @@ _MAX_SOURCES = 10_000
 #: Both shippers give up on a request after 60 s and send it again: with the handback's own time-out
 #: behind it, this long is as long as a batch may wait for the model.
 PATIENCE_SECS = 20.0
+
+#: Below this share of exact hits the exact memo keeps only a sample. One in 16 kept messages that come
+#: again all the time would show as about this share.
+_RARE_HITS = 0.05
 
 UNDECIDED = Verdict(UNCLASSIFIED, "none", reason="undecided")
 NO_MESSAGE = unclassified("no_message")
@@ -77,7 +81,9 @@ class Unobserved:
 class Route:
     """One route of the configuration with the tiers that are really there."""
 
-    def __init__(self, settings: RouteSettings, tiers: Mapping[str, SlowTier], off: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: RouteSettings, tiers: Mapping[str, SlowTier], off: Mapping[str, str], memo_bytes: int
+    ) -> None:
         self.patterns = settings.source
         self.labels = frozenset(settings.labels) if settings.labels is not None else None
         self.has_rules = "rules" in settings.tiers
@@ -85,6 +91,10 @@ class Route:
         missing = [off[name] for name in settings.tiers if name in off]
         #: The verdict when no tier decided: it names the tier that is off, if there is one.
         self.fallback = unclassified(missing[-1] if missing else "undecided")
+        #: Verdicts of the slow tiers, by shape and by mask. No rule has a part in them, so they outlive
+        #: a reload of the rules.
+        self.shapes: BoundedMap[Verdict] = BoundedMap(memo_bytes // 2)
+        self.masked: BoundedMap[Verdict] = BoundedMap(memo_bytes // 2)
 
     def fits(self, source: str) -> bool:
         """Whether records of ``source`` take this route."""
@@ -95,51 +105,39 @@ class Route:
         return self.labels is None or label in self.labels
 
 
-class _View(dict[str, Verdict]):
-    """The memo as the sources of one kind see it: same route, same rules in scope.
+class _View:
+    """The memo as the sources of one kind see it: same route, same rules in scope."""
 
-    Indexing it with a message is the whole fast path: a message seen lately is a plain dict hit,
-    any other goes through ``__missing__``: rules, then the memo of shapes.
-    """
+    __slots__ = ("allowed", "by_shape", "exact", "known", "route", "rules")
 
-    __slots__ = ("allowed", "edition", "masked", "older", "route", "shapes")
+    def __init__(self, rules: RuleSet, route: Route, allowed: frozenset[int] | None, memo_bytes: int) -> None:
+        self.rules, self.route, self.allowed = rules, route, allowed
+        #: How many of the last `decide`'s verdicts came from shapes.
+        self.by_shape = 0
+        self.exact: BoundedMap[Verdict] = BoundedMap(memo_bytes)
+        #: The exact memo's young generation, for the hot loop.
+        self.known = self.exact.recent.get
 
-    def __init__(self, edition: Edition, route: Route, allowed: frozenset[int] | None) -> None:
-        super().__init__()
-        self.edition, self.route, self.allowed = edition, route, allowed
-        self.older: dict[str, Verdict] = {}
-        self.shapes: BoundedMap[Verdict] = BoundedMap(edition.memo_bytes // 4)
-        self.masked: BoundedMap[Verdict] = BoundedMap(edition.memo_bytes // 4)
-
-    def __missing__(self, message: str) -> Verdict:
-        verdict = self.older.get(message)
-        if verdict is None:
-            self.edition.exact_misses += 1
-            verdict = self._decide(message)
-            if verdict is UNDECIDED:
-                return verdict
-        self.edition.remember_exact(self, message, verdict)
-        return verdict
-
-    def _decide(self, message: str) -> Verdict:
-        if self.route.has_rules:
-            rule = self.edition.rules.first_match(message, self.allowed)
+    def decide(self, messages: Sequence[str]) -> list[Verdict]:
+        """Verdicts by rules, else by shape, else UNDECIDED, for messages that the exact memo does not know."""
+        route = self.route
+        self.by_shape = 0
+        rules = self.rules.first_matches(messages, self.allowed) if route.has_rules else [None] * len(messages)
+        if not route.tiers:
+            return [rule.verdict if rule is not None else route.fallback for rule in rules]
+        known, lookup = route.shapes.recent.get, route.shapes.get
+        verdicts = []
+        for message, rule in zip(messages, rules, strict=True):
             if rule is not None:
-                return rule.verdict
-        if not self.route.tiers:
-            return self.route.fallback
-        verdict = self.shapes.get(shape(message))
-        if verdict is None:
-            return UNDECIDED
-        self.edition.shape_hits += 1
-        return verdict
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
+                verdicts.append(rule.verdict)
+            else:
+                key = shape(message)
+                verdicts.append(known(key) or lookup(key) or UNDECIDED)
+        self.by_shape = rules.count(None) - verdicts.count(UNDECIDED)
+        return verdicts
 
 
-class _Views(dict[str | None, _View]):
+class _Views(dict[str, _View]):
     """Source -> view, filled as sources appear."""
 
     def __init__(self, edition: Edition) -> None:
@@ -163,31 +161,34 @@ class Edition:
         self.rules, self.routes, self.memo_bytes = rules, routes, memo_bytes
         self.views = _Views(self)
         self._kinds: dict[tuple[int, frozenset[int] | None], _View] = {}
-        self._exact_bytes = 0
-        self.exact_misses = self.shape_hits = 0
+        #: 1: every exact message is kept; 16: one in 16 is, because hardly any comes twice.
+        self.keep_every = 1
+        self._hit_share = 1.0
+
+    def note_hits(self, hits: int, count: int) -> None:
+        """Learn from a slice how often exact messages come again, and keep them accordingly.
+
+        Messages with a clock or a counter in them never do; keeping each would cost more than it saves.
+        The sample that is still kept shows when that changes.
+        """
+        weight = min(1.0, count / _SLICE)
+        self._hit_share += weight * (hits / count - self._hit_share) if count else 0.0
+        self.keep_every = 16 if self._hit_share < _RARE_HITS else 1
 
     def view_for(self, source: str) -> _View:
         """The view that ``source`` shares with all sources of its kind."""
         i, route = next((i, r) for i, r in enumerate(self.routes) if r.fits(source))
         allowed = self.rules.allowed_for(source, route.labels) if route.has_rules else None
         if (i, allowed) not in self._kinds:
-            self._kinds[i, allowed] = _View(self, route, allowed)
+            # Kinds are few (a route, a set of rules in scope); each gets an equal share of the memo.
+            share = self.memo_bytes // max(len(self.routes), len(self._kinds) + 1)
+            self._kinds[i, allowed] = _View(self.rules, route, allowed, share)
         return self._kinds[i, allowed]
-
-    def remember_exact(self, view: _View, message: str, verdict: Verdict) -> None:
-        """Keep the verdict of a message; when half the memo is full, all views drop their older half."""
-        self._exact_bytes += 160 + len(message)
-        if self._exact_bytes > self.memo_bytes // 4:
-            for each in self._kinds.values():
-                each.older = dict(each)
-                each.clear()
-            self._exact_bytes = 160 + len(message)
-        view[message] = verdict
 
     def memo_entries(self) -> int:
         """Verdicts kept, over all views and levels."""
-        kinds = self._kinds.values()
-        return sum(len(view) + len(view.older) + len(view.shapes) + len(view.masked) for view in kinds)
+        routes = sum(len(route.shapes) + len(route.masked) for route in self.routes)
+        return routes + sum(len(view.exact) for view in self._kinds.values())
 
 
 class Pipeline:
@@ -203,7 +204,7 @@ class Pipeline:
         self._settings = settings
         self._observer = observer or Unobserved()
         self._tiers = dict(tiers)
-        self.edition = self._make_edition(rules)
+        self.edition = self._make_edition(rules, self._make_routes())
 
     @property
     def rules(self) -> RuleSet:
@@ -212,17 +213,20 @@ class Pipeline:
 
     def swap_rules(self, rules: RuleSet) -> None:
         """Put ``rules`` in force for every batch that begins from now on."""
-        self.edition = self._make_edition(rules)
+        self.edition = self._make_edition(rules, self.edition.routes)
 
     def swap_tier(self, tier: SlowTier) -> None:
         """Put ``tier`` in the place of its namesake; verdicts of the old one are forgotten."""
         self._tiers[tier.name] = tier
-        self.edition = self._make_edition(self.edition.rules)
+        self.edition = self._make_edition(self.edition.rules, self._make_routes())
 
-    def _make_edition(self, rules: RuleSet) -> Edition:
+    def _make_routes(self) -> list[Route]:
         off = {name: f"{name}_disabled" for name in ("model", "llm") if name not in self._tiers}
-        routes = [Route(route, self._tiers, off) for route in self._settings.routes]
-        return Edition(rules, routes, self._settings.memo.bytes)
+        share = self._settings.memo.bytes // 2 // len(self._settings.routes)
+        return [Route(route, self._tiers, off, share) for route in self._settings.routes]
+
+    def _make_edition(self, rules: RuleSet, routes: Sequence[Route]) -> Edition:
+        return Edition(rules, routes, self._settings.memo.bytes // 2)
 
     async def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order; never raises for what is in a record."""
@@ -232,34 +236,46 @@ class Pipeline:
             if at:
                 await asyncio.sleep(0)
             verdicts += self._decide_now(edition, messages[at : at + _SLICE], sources[at : at + _SLICE])
-        undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
-        if undecided:
+        if UNDECIDED in verdicts:
+            undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
             await self._decide_later(edition, messages, sources, verdicts, undecided)
         return verdicts
 
     def _decide_now(
         self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
     ) -> list[Verdict]:
-        views = edition.views
-        begin, misses, shapes = time.perf_counter(), edition.exact_misses, edition.shape_hits
-        try:
-            return [
-                views[source][message] if message is not None else NO_MESSAGE
-                for message, source in zip(messages, sources, strict=True)
-            ]
-        except Exception:  # a rule engine that fails must not cost a record: go on one by one
-            return [self._decide_one(edition, m, s) for m, s in zip(messages, sources, strict=True)]
-        finally:
-            missed, masked = edition.exact_misses - misses, edition.shape_hits - shapes
-            self._observer.memo_answered(len(messages) - missed, masked, missed - masked)
-            self._observer.tier_took("rules", time.perf_counter() - begin)
+        """Exact memo, rules, memo of shapes: everything that needs no waiting."""
+        begin = time.perf_counter()
+        views = list(map(edition.views.__getitem__, sources))
+        verdicts = [
+            view.known(message) if message is not None else NO_MESSAGE
+            for view, message in zip(views, messages, strict=True)
+        ]
+        missing = [i for i, verdict in enumerate(verdicts) if verdict is None]
+        masked = 0
+        for view in {views[i] for i in missing}:
+            indexes = [i for i in missing if views[i] is view]
+            decided = self._decide_missing(edition, view, [cast(str, messages[i]) for i in indexes])
+            for i, verdict in zip(indexes, decided, strict=True):
+                verdicts[i] = verdict
+            masked += view.by_shape
+        hits = len(messages) - len(missing)
+        edition.note_hits(hits, len(messages))
+        self._observer.memo_answered(hits, masked, len(missing) - masked)
+        self._observer.tier_took("rules", time.perf_counter() - begin)
+        return cast(list[Verdict], verdicts)
 
-    def _decide_one(self, edition: Edition, message: str | None, source: str) -> Verdict:
+    def _decide_missing(self, edition: Edition, view: _View, messages: Sequence[str]) -> list[Verdict]:
+        """Decide, and keep what was decided; a rule engine that fails costs its records the label only."""
         try:
-            return NO_MESSAGE if message is None else edition.views[source][message]
-        except Exception:  # as above; counted, and the record goes on without a label
+            verdicts = view.decide(messages)
+        except Exception:  # counted, and the records go on without a label
             self._observer.tier_failed("rules", "failed")
-            return unclassified("rules_failed")
+            return [unclassified("rules_failed")] * len(messages)
+        for i in range(0, len(messages), edition.keep_every):
+            if verdicts[i] is not UNDECIDED:
+                view.exact.put(messages[i], verdicts[i])
+        return verdicts
 
     async def _decide_later(
         self,
@@ -275,7 +291,7 @@ class Pipeline:
             if n % 512 == 511:
                 await asyncio.sleep(0)
             groups.setdefault((edition.views[sources[i]], mask(messages[i] or "")), []).append(i)
-        answers = {key: verdict for key in groups if (verdict := key[0].masked.get(key[1])) is not None}
+        answers = {key: verdict for key in groups if (verdict := key[0].route.masked.get(key[1])) is not None}
         open_keys = [key for key in groups if key not in answers]
         failed: dict[tuple[_View, str], Verdict] = {}
         for stage in range(max((len(view.route.tiers) for view, _ in open_keys), default=0)):
@@ -293,7 +309,7 @@ class Pipeline:
             for i in members:
                 verdicts[i] = verdict
                 if key in answers:
-                    view.shapes.put(shape(messages[i] or ""), verdict)
+                    view.route.shapes.put(shape(messages[i] or ""), verdict)
 
     async def _ask(
         self,
@@ -338,4 +354,4 @@ def _remember(view: _View, text: str, done: asyncio.Future[Verdict | None]) -> N
     verdict = done.result()
     is_final = verdict is not None and (verdict.label != UNCLASSIFIED or len(view.route.tiers) == 1)
     if verdict is not None and is_final:
-        view.masked.put(text, verdict)
+        view.route.masked.put(text, verdict)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
 
 import msgspec
 import orjson
@@ -31,6 +33,7 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: A `}{` inside strings may hide where one object ends; past this many tries the scanner decides.
 _JOIN_TRIES = 4
 _BOM = b"\xef\xbb\xbf"
+_ONLY_STR = frozenset((str,))
 
 
 class JsonCodec:
@@ -41,7 +44,10 @@ class JsonCodec:
     def __init__(self, plan: FieldPlan) -> None:
         self.plan = plan
         self._extract = msgspec.json.Decoder(plan.type)
-        self._suffix = SuffixCache(lambda verdict: _members(plan.values(verdict)))
+        # A rule's extra fields must be held against each record's own: no suffix fits them all.
+        self._suffix: SuffixCache[Any] = SuffixCache(
+            lambda verdict: None if verdict.fields else _members(plan.values(verdict))
+        )
         self._array = msgspec.json.Decoder(list[msgspec.Raw])
 
     # -- decode ---------------------------------------------------------------------------------
@@ -71,35 +77,40 @@ class JsonCodec:
         return batch
 
     def _decode_clean_array(self, body: bytes, tag: str) -> Batch:
-        """One array that a strict parser takes whole: the common and fast case, hence no calls within."""
+        """One array that a strict parser takes whole: the common and fast case, hence whole lists at once."""
+        raws = self._array.decode(body)
+        sizes = [len(memoryview(raw)) for raw in raws]
+        try:
+            records = [self._extract.decode(raw) for raw in raws]
+        except DECODE_ERRORS:
+            return self._decode_mixed_array(body, tag, raws, sizes)
+        messages = [record.m for record in records]
+        sources = [record.s for record in records]
+        is_compact = sum(sizes) + len(sizes) + 1 == len(body)
+        if not is_compact or not _ONLY_STR.issuperset(map(type, messages)):
+            return self._decode_mixed_array(body, tag, raws, sizes)
+        if not _ONLY_STR.issuperset(map(type, sources)):
+            sources = [self.plan.source_of(record) or "" for record in records]
         batch = Batch(body, tag)
-        extract, message_of, source_of = self._extract.decode, self.plan.message_of, self.plan.source_of
-        messages, sources, starts, ends = batch.messages, batch.sources, batch.starts, batch.ends
-        index = body.index
+        # Nothing but one comma stands between two records, so their sizes tell where each ends.
+        commas = list(accumulate(map((1).__add__, sizes), initial=-1))
+        batch.starts = [comma + 2 for comma in commas[:-1]]
+        batch.ends = commas[1:]
+        batch.messages, batch.sources = messages, sources
+        return batch
+
+    def _decode_mixed_array(
+        self, body: bytes, tag: str, raws: Sequence[msgspec.Raw], sizes: Sequence[int]
+    ) -> Batch:
+        """A valid array with white space in it, or with records that need a second look."""
+        batch = Batch(body, tag)
         at = 1
-        for raw in self._array.decode(body):
-            try:
-                record = extract(raw)
-            except DECODE_ERRORS:
-                message = None
-            else:
-                message = record.m
-                if message.__class__ is not str:
-                    message = message_of(record)
-            view = memoryview(raw)
-            if message is None:
-                # Only white space and one comma stand between two values of a valid array.
-                start = index(view[:1], at)
-                at = start + view.nbytes
+        for raw, size in zip(raws, sizes, strict=True):
+            # Only white space and one comma stand between two values of a valid array.
+            start = body.index(memoryview(raw)[:1], at)
+            at = start + size
+            if not self._add_clean(batch, start, at):
                 self._add_odd(batch, start, at)
-                continue
-            start = index(b"{", at)
-            at = start + view.nbytes
-            starts.append(start)
-            ends.append(at - 1)
-            messages.append(message)
-            source = record.s
-            sources.append(source if source.__class__ is str else source_of(record) or "")
         return batch
 
     def _decode_stream(self, batch: Batch, at: int) -> None:
@@ -235,13 +246,12 @@ class JsonCodec:
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The body with each verdict's fields added; every other byte as it was."""
-        body = batch.body
+        body, odd = batch.body, batch.odd
         pieces: list[bytes] = []
         push = pieces.append
         at = 0
-        odd = batch.odd
         for i, (end, suffix) in enumerate(zip(batch.ends, self._suffixes(batch, verdicts), strict=True)):
-            if i in odd:
+            if odd and i in odd:
                 push(body[at : batch.starts[i]])
                 push(self._odd_record(batch, i, suffix))
                 at = odd[i].stop
@@ -270,15 +280,16 @@ class JsonCodec:
     def _suffixes(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
         rendered = self._suffix
         suffixes = [rendered[verdict] for verdict in verdicts]
-        for i, verdict in enumerate(verdicts):
-            if verdict.fields or i in batch.odd:
-                suffixes[i] = self._suffix_beside(batch, i, verdict)
-        if self.plan.settings.record_id:
-            name = orjson.dumps(self.plan.settings.record_id)
+        if batch.odd or None in suffixes:
+            for i, verdict in enumerate(verdicts):
+                if suffixes[i] is None or i in batch.odd:
+                    suffixes[i] = self._suffix_beside(batch, i, verdict)
+        name = self.plan.settings.record_id
+        if name:
+            member = b"," + orjson.dumps(name) + b':"%b"'
             for i, (start, end) in enumerate(zip(batch.starts, batch.ends, strict=True)):
-                if i not in batch.odd or self.plan.settings.record_id not in batch.odd[i].taken:
-                    key = record_id(batch.tag, batch.body[start:end])
-                    suffixes[i] += b',%b:"%b"' % (name, key.encode())
+                if i not in batch.odd or name not in batch.odd[i].taken:
+                    suffixes[i] += member % record_id(batch.tag, batch.body[start:end]).encode()
         return suffixes
 
     def _suffix_beside(self, batch: Batch, i: int, verdict: Verdict) -> bytes:

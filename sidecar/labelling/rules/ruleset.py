@@ -73,41 +73,43 @@ class RuleSet:
         self._max_bytes = max_message_bytes
         self.shadow_hits: Counter[str] = Counter()
         self._found: list[int] = []
+        #: Bound once: a bound method made for each scan would cost as much as the scan.
+        self._on_match = self._note_match
         self._scan = self._scratch = None
         if artefact["database"]:
             database = hyperscan.loadb(artefact["database"], mode=hyperscan.HS_MODE_BLOCK)
             self._scratch = hyperscan.Scratch(database)
             self._scan = database.scan
 
-    def _on_match(self, index: int, _from: int, _to: int, _flags: int, _context: object) -> None:
+    def _note_match(self, index: int, _from: int, _to: int, _flags: int, _context: object) -> None:
         self._found.append(index)
 
-    def _candidates(self, message: str) -> list[int]:
-        """Indexes of the rules that may match, in file order."""
-        try:
-            data = message.encode()
-        except UnicodeEncodeError:  # a lone surrogate; patterns see a question mark in its place
-            data = message.encode("utf-8", "replace")
-        if len(data) > self._max_bytes:
-            data = data[: self._max_bytes].decode("utf-8", "ignore").encode()
-        found = self._found
-        if self._scan is not None:
-            self._scan(data, self._on_match, 0, None, self._scratch)
-        if not found:
-            return self._always
-        self._found = []
-        return sorted({*found, *self._always})
-
-    def first_match(self, message: str, allowed: frozenset[int] | None = None) -> Rule | None:
-        """The first rule in file order that matches ``message`` and is in force.
+    def first_matches(
+        self, messages: Sequence[str], allowed: frozenset[int] | None = None
+    ) -> list[Rule | None]:
+        """For each message the first rule in file order that matches it and is in force, or None.
 
         ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
         """
-        candidates = self._candidates(message)
-        for index in candidates:
+        scan, on_match, scratch, always = self._scan, self._on_match, self._scratch, self._always
+        limit = self._max_bytes
+        rules: list[Rule | None] = []
+        for message in messages:
+            if scan is not None:
+                try:
+                    data = message.encode()
+                except UnicodeEncodeError:
+                    data = self._text(message)
+                scan(data if len(data) <= limit else self._text(message), on_match, 0, None, scratch)
+            rules.append(self._choose(message, allowed) if self._found or always else None)
+        return rules
+
+    def _choose(self, message: str, allowed: frozenset[int] | None) -> Rule | None:
+        """The first of the rules found for ``message`` that is in question and in force."""
+        for index in self._take_found():
+            rule = self.rules[index]
             if allowed is not None and index not in allowed:
                 continue
-            rule = self.rules[index]
             if rule.confirm is not None and not self._confirmed(rule, message):
                 continue
             if rule.mode == "shadow":
@@ -116,10 +118,26 @@ class RuleSet:
             return rule
         return None
 
+    def _take_found(self) -> list[int]:
+        """What the last scan found, and the rules that no scan finds, in file order."""
+        found, self._found = self._found, []
+        return found if len(found) == 1 and not self._always else sorted({*found, *self._always})
+
+    def first_match(self, message: str, allowed: frozenset[int] | None = None) -> Rule | None:
+        """`first_matches` for one message."""
+        return self.first_matches([message], allowed)[0]
+
     def matching(self, message: str) -> list[Rule]:
         """Every rule whose pattern matches, in file order, whatever its mode or sources."""
-        rules = [self.rules[index] for index in self._candidates(message)]
+        if self._scan is not None:
+            self._scan(self._text(message), self._on_match, 0, None, self._scratch)
+        rules = [self.rules[index] for index in self._take_found()]
         return [rule for rule in rules if rule.confirm is None or self._confirmed(rule, message)]
+
+    def _text(self, message: str) -> bytes:
+        """What patterns see: UTF-8 up to the limit, a question mark for a lone surrogate."""
+        data = message.encode("utf-8", "replace")
+        return data if len(data) <= self._max_bytes else data[: self._max_bytes].decode("utf-8", "ignore").encode()
 
     def explain(self, message: str, source: str) -> list[Rule]:
         """Every rule that matches ``message`` and is meant for ``source``."""
