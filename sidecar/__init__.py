@@ -26,6 +26,7 @@ def classify(
 
     Raises:
         sidecar.errors.ConfigError: when settings, rules or model cannot be used.
+
     """
     from sidecar.library import labeller  # the service never needs it, and the import is not cheap
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sidecar.config import Settings, dump_settings, load_settings, resolve_path
-from sidecar.errors import ConfigError, MalformedError, WaybillError
+from sidecar.errors import ConfigError, WaybillError
 
 FAILED, CONFIGURATION = 1, 2
 
@@ -38,7 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: built-in defaults)")
     common.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override one setting"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override one setting",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -78,10 +83,16 @@ def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
 
 
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    model = commands.add_parser("model", help="Work with model bundles.").add_subparsers(required=True, metavar="ACTION")
+    model = commands.add_parser("model", help="Work with model bundles.").add_subparsers(
+        required=True, metavar="ACTION"
+    )
     for name, module, text in (
         ("train", "sidecar.offline.train", "Train a bundle from the corpus (needs waybill[train])."),
-        ("export", "sidecar.offline.encoder_export", "Export an encoder to ONNX int8 (needs waybill[train])."),
+        (
+            "export",
+            "sidecar.offline.encoder_export",
+            "Export an encoder to ONNX int8 (needs waybill[train]).",
+        ),
     ):
         action = model.add_parser(name, help=text, add_help=False)
         action.set_defaults(run=_offline, module=module)

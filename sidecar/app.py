@@ -41,6 +41,7 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[t
 
     Raises:
         ConfigError: with every fault of rules and model together.
+
     """
     rules, bundle = await asyncio.gather(read_rules(settings), read_bundle(settings), return_exceptions=True)
     problems: list[str] = []
@@ -86,6 +87,7 @@ class Service:
 
         Raises:
             ConfigError: rules, model or an address cannot be used.
+
         """
         settings, stack = self.settings, self._stack
         pipeline, model = await stack.enter_async_context(open_pipeline(settings, self.metrics))
@@ -194,6 +196,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         ConfigError: when the service cannot start as configured.
+
     """
     service = Service(settings)
     log.info("settings", extra={"settings": dump_settings(settings)})

@@ -239,6 +239,7 @@ def load_settings(
 
     Raises:
         ConfigError: with every problem found, each led by its dotted path.
+
     """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
@@ -253,7 +254,7 @@ def load_settings(
         problems = list(_cross_check(settings))
     if problems:
         raise ConfigError(problems)
-    return typing.cast(Settings, settings)
+    return typing.cast("Settings", settings)
 
 
 def dump_settings(settings: Settings) -> dict[str, Any]:
@@ -269,7 +270,7 @@ def dump_settings(settings: Settings) -> dict[str, Any]:
             return "***"
         return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
 
-    return typing.cast(dict[str, Any], mask(settings))
+    return typing.cast("dict[str, Any]", mask(settings))
 
 
 def setting_keys(section: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:

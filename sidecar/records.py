@@ -47,9 +47,11 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     fields: Mapping[str, object] | None = None
 
 
-def unclassified(reason: str, tier: Tier = "none", **known: float | str | None) -> Verdict:
+def unclassified(
+    reason: str, tier: Tier = "none", *, confidence: float | None = None, rule: str | None = None
+) -> Verdict:
     """A verdict that says: we do not know, and why."""
-    return Verdict(UNCLASSIFIED, tier, reason=reason, **known)  # type: ignore[arg-type]
+    return Verdict(UNCLASSIFIED, tier, confidence, rule, reason)
 
 
 class Odd(msgspec.Struct, gc=False):

@@ -53,9 +53,7 @@ async def read_bundle(settings: Settings) -> Bundle | None:
 class Reloader:
     """Keeps a pipeline's rules and model in step with their folders."""
 
-    def __init__(
-        self, settings: Settings, pipeline: Pipeline, model: ModelTier | None, metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, pipeline: Pipeline, model: ModelTier | None, metrics: Metrics) -> None:
         self._settings, self._pipeline, self._model = settings, pipeline, model
         self._metrics = metrics
         self.rules = LoadState("rules", metrics)
@@ -68,17 +66,13 @@ class Reloader:
         settings = self._settings
         folders = rule_folders(settings)
         self._accept_rules(self._pipeline.rules)
-        watch = FolderWatch(
-            folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs
-        )
+        watch = FolderWatch(folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs)
         watch.start(self._pipeline.rules.content_hash)
         self._watches.append(watch)
         folder = bundle_folder(settings)
         if self._model is not None and folder is not None:
             self.model.accepted(self._model.version)
-            watch = FolderWatch(
-                [folder], lambda: fingerprint(folder), self.reload_model, settings.model.poll_secs
-            )
+            watch = FolderWatch([folder], lambda: fingerprint(folder), self.reload_model, settings.model.poll_secs)
             watch.start(fingerprint(folder))
             self._watches.append(watch)
 
@@ -100,7 +94,7 @@ class Reloader:
             except RuleSetError as error:
                 self.rules.refused([str(one) for one in error.errors])
                 for one in error.errors[:10]:
-                    log.error(  # noqa: TRY400 - a fault in a file, not in the program
+                    log.error(
                         "a rule set was refused; the old one stays in force",
                         extra={"file": one.file, "line": one.line, "rule": one.rule_id, "reason": one.code,
                                "detail": one.detail, "faults": len(error.errors)},
@@ -125,7 +119,7 @@ class Reloader:
                 assert bundle is not None
             except BundleError as error:
                 self.model.refused([str(error)])
-                log.error("a model bundle was refused", extra={"reason": error.code, "detail": error.detail})  # noqa: TRY400
+                log.error("a model bundle was refused", extra={"reason": error.code, "detail": error.detail})
                 return
             if bundle.version != self._model.version:
                 self._model.swap(bundle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_every_key_of_the_shipped_file_has_a_comment() -> None:
     lines = DEFAULTS.read_text().splitlines()
     bare = [
         line.strip()
-        for above, line in zip(lines, lines[1:], strict=False)
+        for above, line in itertools.pairwise(lines)
         if re.match(r" +[a-z_]+: \S", line) and "#" not in line and "#" not in above
     ]
     allowed = {"key_file: null", "verify: true", "embedding_cache_bytes: 16777216", "tiers: [llm]",
@@ -97,7 +98,9 @@ def test_every_setting_has_an_environment_name_of_its_own() -> None:
 
 def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
-    file.write_text("htp: {}\nmodel: {treshold: 1, threads: many}\nroutes: [{source: ['*'], tiers: [magic]}]\nlimits: 5\n")
+    file.write_text(
+        "htp: {}\nmodel: {treshold: 1, threads: many}\nroutes: [{source: ['*'], tiers: [magic]}]\nlimits: 5\n"
+    )
     found = problems(file=file, environ={"WAYBILL_NONSENSE": "1"})
     assert [problem.split(":")[0] for problem in found] == [
         "WAYBILL_NONSENSE", "htp", "model.treshold", "model.threads", "routes[0].tiers", "limits",
@@ -117,7 +120,10 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         (["return.type=http"], "return.url"),
         (["return.type=http", "return.url=forward://h:1"], "return.url"),
         (["return.type=forward", "return.url=forward://h"], "return.url"),
-        (["return.type=forward", "return.url=forward://h:1", "return.compression=zstd"], "return.compression"),
+        (
+            ["return.type=forward", "return.url=forward://h:1", "return.compression=zstd"],
+            "return.compression",
+        ),
         (["forward.listen=127.0.0.1:24224"], "return.type"),
         (['routes=[{source: ["*"], tiers: [model, rules]}]'], "routes[0].tiers"),
         (['routes=[{source: ["*"], tiers: [model, model]}]'], "routes[0].tiers"),
@@ -154,7 +160,9 @@ def test_secrets_are_taken_from_the_environment_only_and_never_shown(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "text", ["- a\n- b", "a: 1\na: 2", "{", "a: \x00", "http: 1"], ids=["list", "twice", "syntax", "nul", "no mapping"]
+    "text",
+    ["- a\n- b", "a: 1\na: 2", "{", "a: \x00", "http: 1"],
+    ids=["list", "twice", "syntax", "nul", "no mapping"],
 )
 def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "w.yaml"

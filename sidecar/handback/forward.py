@@ -45,6 +45,7 @@ class ForwardHandback:
 
         Raises:
             HandbackError: ``connect``, ``timeout``, ``closed``, ``ack_mismatch``, ``handshake``.
+
         """
         entries = msgpack_entries(codec, batch, verdicts, self._now)
         if self._settings.metadata == "drop":
@@ -114,7 +115,6 @@ class _Connection:
 
     def close(self) -> None:
         """Close at once: what the receiver has not read by now it must not get any more."""
-        self._writer.close()
         self._writer.transport.abort()
 
 
@@ -135,7 +135,8 @@ class _Pool:
             connection = self._pooled()
             if connection is not None:
                 try:
-                    return await self._send_on(connection, message, chunk)
+                    await self._send_on(connection, message, chunk)
+                    return
                 except HandbackError as error:
                     # What the receiver closed while it was idle says nothing about its health.
                     if error.code != "closed":
@@ -179,12 +180,12 @@ class _Pool:
 
     async def _open(self) -> _Connection:
         parts = urlsplit(self._settings.url or "")
-        name = {"server_hostname": parts.hostname or "localhost"} if self._tls else {}
+        tls, name = self._tls, (parts.hostname or "localhost") if self._tls else None
         try:
             if parts.scheme == "forward+unix":
-                streams = await asyncio.open_unix_connection(unquote(parts.path), ssl=self._tls, **name)
+                streams = await asyncio.open_unix_connection(unquote(parts.path), ssl=tls, server_hostname=name)
             else:
-                streams = await asyncio.open_connection(parts.hostname, parts.port, ssl=self._tls, **name)
+                streams = await asyncio.open_connection(parts.hostname, parts.port, ssl=tls, server_hostname=name)
         except (OSError, ValueError) as error:  # ValueError: a name that IDNA does not take
             raise HandbackError("connect", type(error).__name__) from None
         connection = _Connection(*streams)

@@ -67,7 +67,10 @@ class HttpHandback:
                 ssl=self._tls if self._tls is not None else True,
             )
             self._session = aiohttp.ClientSession(
-                connector=connector, trust_env=False, auto_decompress=False, skip_auto_headers=("Accept-Encoding",)
+                connector=connector,
+                trust_env=False,
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
             )
         return self._session
 
@@ -76,6 +79,7 @@ class HttpHandback:
 
         Raises:
             HandbackError: ``timeout``, ``connect``, ``refused`` or ``unavailable``.
+
         """
         records = json_records(codec, batch, verdicts)
         if self._settings.format == "ndjson":

@@ -9,7 +9,6 @@ read from it, so that the pressure reaches it through TCP.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -51,6 +50,7 @@ class ForwardServer:
 
     Raises:
         ConfigError: the shared key is empty.
+
     """
 
     def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None) -> None:
@@ -120,9 +120,7 @@ class ForwardServer:
                 await self._receive(reader, writer)
         except MalformedError as error:
             self._refuse(error.code)
-            log.warning(
-                "a Forward connection was closed", extra={"reason": error.code, "detail": error.detail}
-            )
+            log.warning("a Forward connection was closed", extra={"reason": error.code, "detail": error.detail})
         except _NotTakenError as error:
             log.warning("a Forward message was not taken; its client keeps it", extra={"reason": str(error)})
         except OSError:
@@ -214,14 +212,14 @@ class ForwardServer:
             await self._wait_for_room(delivery)
         except MalformedError as error:
             if not error.is_kept:
-                log.error("a message that nobody can read is lost", extra={"reason": error.code})  # noqa: TRY400
+                log.error("a message that nobody can read is lost", extra={"reason": error.code})
         except BaseException as error:
             is_stopped = isinstance(error, asyncio.CancelledError)
             reason = "stopped" if is_stopped else "internal"
             if is_stopped:
                 self._refuse(reason)
             is_kept = await self._flow.dead_letters.keep(delivery.body, reason, delivery.encodings)
-            log.error("records were not handed back", extra={"reason": reason, "is_kept": is_kept})  # noqa: TRY400
+            log.error("records were not handed back", extra={"reason": reason, "is_kept": is_kept})
             raise
 
     async def _wait_for_room(self, delivery: Delivery) -> None:
@@ -229,7 +227,8 @@ class ForwardServer:
             try:
                 with self._flow.inflight.hold() as grow:
                     self._grow(grow, delivery)
-                    return await self._wait_for_receiver(delivery)
+                    await self._wait_for_receiver(delivery)
+                return
             except OverloadedError as error:  # nothing is held meanwhile, or all could wait for each other
                 log.warning("records wait for room; nothing more is read", extra={"reason": error.code})
             await asyncio.sleep(_RETRY_SECS)
@@ -241,9 +240,7 @@ class ForwardServer:
                     await self._flow.run(delivery, grow)
                 return
             except HandbackError as error:
-                log.warning(
-                    "records wait for the receiver; nothing more is read", extra={"reason": error.code}
-                )
+                log.warning("records wait for the receiver; nothing more is read", extra={"reason": error.code})
             await asyncio.sleep(_RETRY_SECS)
 
     def _grow(self, grow: Callable[[int], None], delivery: Delivery) -> None:
@@ -293,7 +290,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 def _remove_stale(path: str) -> None:
     """Remove the socket file that a killed process left behind, and nothing else. Raises OSError."""
     try:
-        mode = os.stat(path).st_mode
+        mode = Path(path).stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):

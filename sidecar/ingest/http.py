@@ -73,6 +73,7 @@ class HttpIngest:
         Raises:
             MalformedError: ``too_large``.
             OverloadedError: ``slow_body`` past ``http.read_timeout_secs``, or too much in flight.
+
         """
         limit = self._flow.limits.body_bytes
         if (request.content_length or 0) > limit:

@@ -131,9 +131,7 @@ class Tools:
     async def _label_rows(self, table: Table, rows: list[list[str]]) -> bytes:
         messages, sources = [table.message(row) for row in rows], [table.source(row) for row in rows]
         verdicts = await self._flow.pipeline.label(messages, sources)
-        return write_rows(
-            table.labelled(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)
-        ).encode()
+        return write_rows(table.labelled(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)).encode()
 
     async def _csv_rows(self, request: web.Request) -> AsyncIterator[list[str]]:
         splitter = RowSplitter(self._flow.limits.body_bytes)

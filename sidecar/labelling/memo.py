@@ -54,5 +54,8 @@ class BoundedMap(Generic[V]):
         self.recent.clear()
         self._old, self._bytes = {}, 0
 
+    def __contains__(self, key: str) -> bool:
+        return key in self.recent or key in self._old
+
     def __len__(self) -> int:
         return len(self.recent.keys() | self._old.keys())

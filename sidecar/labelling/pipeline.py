@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from sidecar.config import RouteSettings, Settings
 from sidecar.errors import TierUnavailable
-from sidecar.labelling.memo import ENTRY_BYTES, BoundedMap
+from sidecar.labelling.memo import BoundedMap
 from sidecar.labelling.normalize import mask, shape
 from sidecar.labelling.rules.ruleset import RuleSet
 from sidecar.records import UNCLASSIFIED, Verdict, unclassified
 
 #: Records handled between two turns of the event loop (about 4 ms of rules and memo).
 _SLICE = 4096
+#: Messages masked between two turns of the event loop (about 3 ms).
+_MASK_SLICE = 512
 #: Sources remembered at most; beyond it the table starts anew.
 _MAX_SOURCES = 10_000
 #: Both shippers give up on a request after 60 s and send it again: with the handback's own time-out
@@ -237,13 +240,10 @@ class Pipeline:
                 await asyncio.sleep(0)
             verdicts += self._decide_now(edition, messages[at : at + _SLICE], sources[at : at + _SLICE])
         if UNDECIDED in verdicts:
-            undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
-            await self._decide_later(edition, messages, sources, verdicts, undecided)
+            await self._decide_later(edition, messages, sources, verdicts)
         return verdicts
 
-    def _decide_now(
-        self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
-    ) -> list[Verdict]:
+    def _decide_now(self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """Exact memo, rules, memo of shapes: everything that needs no waiting."""
         begin = time.perf_counter()
         views = list(map(edition.views.__getitem__, sources))
@@ -255,7 +255,7 @@ class Pipeline:
         masked = 0
         for view in {views[i] for i in missing}:
             indexes = [i for i in missing if views[i] is view]
-            decided = self._decide_missing(edition, view, [cast(str, messages[i]) for i in indexes])
+            decided = self._decide_missing(edition, view, [cast("str", messages[i]) for i in indexes])
             for i, verdict in zip(indexes, decided, strict=True):
                 verdicts[i] = verdict
             masked += view.by_shape
@@ -263,13 +263,13 @@ class Pipeline:
         edition.note_hits(hits, len(messages))
         self._observer.memo_answered(hits, masked, len(missing) - masked)
         self._observer.tier_took("rules", time.perf_counter() - begin)
-        return cast(list[Verdict], verdicts)
+        return cast("list[Verdict]", verdicts)
 
     def _decide_missing(self, edition: Edition, view: _View, messages: Sequence[str]) -> list[Verdict]:
         """Decide, and keep what was decided; a rule engine that fails costs its records the label only."""
         try:
             verdicts = view.decide(messages)
-        except Exception:  # counted, and the records go on without a label
+        except Exception:  # noqa: BLE001 - counted, and the records go on without a label
             self._observer.tier_failed("rules", "failed")
             return [unclassified("rules_failed")] * len(messages)
         for i in range(0, len(messages), edition.keep_every):
@@ -278,80 +278,73 @@ class Pipeline:
         return verdicts
 
     async def _decide_later(
-        self,
-        edition: Edition,
-        messages: Sequence[str | None],
-        sources: Sequence[str],
-        verdicts: list[Verdict],
-        undecided: Sequence[int],
+        self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str], verdicts: list[Verdict]
     ) -> None:
         """Put each distinct masked message to the slow tiers of its route and fill in ``verdicts``."""
-        groups: dict[tuple[_View, str], list[int]] = {}
-        for n, i in enumerate(undecided):
-            if n % 512 == 511:
+        questions: dict[Route, dict[str, list[int]]] = {}
+        undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
+        for n, i in enumerate(undecided, 1):
+            route = edition.views[sources[i]].route
+            questions.setdefault(route, {}).setdefault(mask(messages[i] or ""), []).append(i)
+            if n % _MASK_SLICE == 0:
                 await asyncio.sleep(0)
-            groups.setdefault((edition.views[sources[i]], mask(messages[i] or "")), []).append(i)
-        answers = {key: verdict for key in groups if (verdict := key[0].route.masked.get(key[1])) is not None}
-        open_keys = [key for key in groups if key not in answers]
-        failed: dict[tuple[_View, str], Verdict] = {}
-        for stage in range(max((len(view.route.tiers) for view, _ in open_keys), default=0)):
-            by_tier: dict[tuple[Route, SlowTier], list[tuple[_View, str]]] = {}
-            for key in open_keys:
-                tiers = key[0].route.tiers
-                if stage < len(tiers):
-                    by_tier.setdefault((key[0].route, tiers[stage]), []).append(key)
-            for (route, tier), keys in by_tier.items():
-                await self._ask(route, tier, stage, keys, answers, failed)
-            open_keys = [key for key in open_keys if key not in answers]
-        for key, members in groups.items():
-            view, text = key
-            verdict = answers.get(key) or failed.get(key) or view.route.fallback
-            for i in members:
-                verdicts[i] = verdict
-                if key in answers:
-                    view.route.shapes.put(shape(messages[i] or ""), verdict)
+        answers = await asyncio.gather(*(self._resolve(route, list(texts)) for route, texts in questions.items()))
+        for (route, texts), answer in zip(questions.items(), answers, strict=True):
+            for text, indexes in texts.items():
+                is_lasting = route.masked.get(text) is not None
+                for i in indexes:
+                    verdicts[i] = answer[text]
+                    if is_lasting:
+                        route.shapes.put(shape(messages[i] or ""), answer[text])
 
-    async def _ask(
-        self,
-        route: Route,
-        tier: SlowTier,
-        stage: int,
-        keys: Sequence[tuple[_View, str]],
-        answers: dict[tuple[_View, str], Verdict],
-        failed: dict[tuple[_View, str], Verdict],
-    ) -> None:
-        """Ask one tier; verdicts go into ``answers``, what it could not say into ``failed``."""
-        is_last = stage == len(route.tiers) - 1
+    async def _resolve(self, route: Route, texts: Sequence[str]) -> dict[str, Verdict]:
+        """A verdict for each masked message: the memo's, or that of the first tier of the route which decides."""
+        answers = {text: route.masked.get(text) or route.fallback for text in texts}
+        for tier in route.tiers:
+            undecided = [text for text in texts if answers[text].label == UNCLASSIFIED and text not in route.masked]
+            if not undecided:
+                break
+            for text, verdict in zip(undecided, await self._ask(tier, route, undecided), strict=True):
+                answers[text] = verdict or answers[text]
+        return answers
+
+    async def _ask(self, tier: SlowTier, route: Route, texts: Sequence[str]) -> list[Verdict | None]:
+        """What one tier says of each text within its time; None where it has nothing to say."""
         try:
-            futures = tier.submit([text for _, text in keys], route)
+            futures = tier.submit(texts, route)
         except TierUnavailable as error:
             self._observer.tier_failed(tier.name, error.code)
-            failed.update(dict.fromkeys(keys, unclassified(f"{tier.name}_{error.code}")))
-            return
-        for (view, text), future in zip(keys, futures, strict=True):
-            future.add_done_callback(lambda done, view=view, text=text: _remember(view, text, done))
+            return [unclassified(f"{tier.name}_{error.code}")] * len(texts)
+        is_last = tier is route.tiers[-1]
+        for text, future in zip(texts, futures, strict=True):
+            future.add_done_callback(functools.partial(_remember, route, text, is_last))
         begin = time.perf_counter()
         await asyncio.wait(futures, timeout=tier.wait_secs)
         self._observer.tier_took(tier.name, time.perf_counter() - begin)
-        for key, future in zip(keys, futures, strict=True):
-            if not future.done():
-                failed[key] = unclassified(f"{tier.name}_over_budget", "pending")
-            elif future.cancelled() or (error := future.exception()) is not None:
-                code = error.code if not future.cancelled() and isinstance(error, TierUnavailable) else "failed"
-                self._observer.tier_failed(tier.name, code)
-                failed[key] = unclassified(f"{tier.name}_{code}")
-            elif (verdict := future.result()) is not None:
-                if verdict.label == UNCLASSIFIED and not is_last:
-                    failed[key] = verdict
-                else:
-                    answers[key] = verdict
+        return [self._outcome(tier, future) for future in futures]
+
+    def _outcome(self, tier: SlowTier, future: asyncio.Future[Verdict | None]) -> Verdict | None:
+        if not future.done():
+            return unclassified(f"{tier.name}_over_budget", "pending")
+        code = _failure(future)
+        if code is None:
+            return future.result()
+        self._observer.tier_failed(tier.name, code)
+        return unclassified(f"{tier.name}_{code}")
 
 
-def _remember(view: _View, text: str, done: asyncio.Future[Verdict | None]) -> None:
-    """Keep a verdict that may have come after its batch had to go."""
-    if done.cancelled() or done.exception() is not None:
-        return
-    verdict = done.result()
-    is_final = verdict is not None and (verdict.label != UNCLASSIFIED or len(view.route.tiers) == 1)
-    if verdict is not None and is_final:
-        view.route.masked.put(text, verdict)
+def _failure(future: asyncio.Future[Verdict | None]) -> str | None:
+    """Why a finished future has no result, as a bounded code; None when it has one."""
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    if error is None:
+        return None
+    return error.code if isinstance(error, TierUnavailable) else "failed"
+
+
+def _remember(route: Route, text: str, is_last: bool, done: asyncio.Future[Verdict | None]) -> None:
+    """Keep a verdict, even one that came after its batch had to go; no later tier may overrule it then."""
+    verdict = done.result() if _failure(done) is None else None
+    if verdict is not None and (is_last or verdict.label != UNCLASSIFIED):
+        route.masked.put(text, verdict)

@@ -127,7 +127,7 @@ class _Instant:
 
     name, version, wait_secs = "model", "instant@1", 1.0
 
-    def submit(self, texts: Sequence[str], route: Route) -> list[asyncio.Future[Verdict | None]]:
+    def submit(self, texts: Sequence[str], route: Route) -> list[asyncio.Future[Verdict | None]]:  # noqa: ARG002
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Verdict | None]] = []
         for _ in texts:
@@ -166,7 +166,7 @@ def _in_process(rules: RuleSet, bodies: Sequence[bytes], *, is_repeated: bool) -
         for body in bodies[:3]:  # the shapes of all messages are met once
             await one(body)
         times = []
-        for body in bodies[:1] * len(bodies) if is_repeated else bodies[3:]:
+        for body in [bodies[0]] * len(bodies) if is_repeated else bodies[3:]:
             begin = time.perf_counter()
             await one(body)
             times.append(time.perf_counter() - begin)
@@ -269,7 +269,11 @@ def measure_service(yardstick: float, bodies: Sequence[bytes], secs: float) -> I
         rules = folder / "rules"
         rules.mkdir()
         (rules / "bench.yaml").write_text(rule_text(100))
-        with _sidecar(folder, "rules.path=rules", f"memo.bytes={_SMALL_MEMO}", cpus={cores[0]}) as (address, pid, ready_secs):
+        with _sidecar(folder, "rules.path=rules", f"memo.bytes={_SMALL_MEMO}", cpus={cores[0]}) as (
+            address,
+            pid,
+            ready_secs,
+        ):
             if len(cores) > 1:
                 os.sched_setaffinity(0, set(cores[1:]))
             asyncio.run(_load(address, bodies, secs / 2, 2))
@@ -326,9 +330,23 @@ def measure_model(settings: Settings, count: int) -> Iterator[Result]:
     if folder is None:
         return
     chance = random.Random(3)
-    words = ["disk", "failed", "user", "request", "timeout", "node", "started", "value", "queue", "session", "cache"]
+    words = [
+        "disk",
+        "failed",
+        "user",
+        "request",
+        "timeout",
+        "node",
+        "started",
+        "value",
+        "queue",
+        "session",
+        "cache",
+    ]
     for name, size in (("short", 12), ("long", 90)):
-        texts = [mask(" ".join(chance.choice(words) for _ in range(size)) + f" {chr(97 + i % 26)}{i}") for i in range(count)]
+        texts = [
+            mask(" ".join(chance.choice(words) for _ in range(size)) + f" {chr(97 + i % 26)}{i}") for i in range(count)
+        ]
 
         async def run(texts: list[str] = texts) -> float:
             tier = ModelTier(load_bundle(folder, labels=LABELS), batch_size=32, threads=settings.model.threads,
@@ -385,5 +403,7 @@ def run(settings: Settings, output: Path, *, is_quick: bool) -> int:
         print(f"{result.measure:<58} {value:>10}  {result.bar:<8}{verdict}")
         if result.detail:
             print(f"    {result.detail}")
-    output.write_bytes(orjson.dumps({"results": [msgspec.to_builtins(one) for one in results]}, option=orjson.OPT_INDENT_2))
+    output.write_bytes(
+        orjson.dumps({"results": [msgspec.to_builtins(one) for one in results]}, option=orjson.OPT_INDENT_2)
+    )
     return 1 if any(result.is_met is False for result in results) else 0

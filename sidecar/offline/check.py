@@ -10,8 +10,8 @@ from sidecar.errors import ConfigError, RuleSetError
 from sidecar.labelling.explain import explain
 from sidecar.labelling.rules.ruleset import RuleSet
 from sidecar.ops.metrics import Metrics
-from sidecar.reload import read_rules
 from sidecar.records import UNCLASSIFIED
+from sidecar.reload import read_rules
 
 
 async def check(settings: Settings) -> None:
@@ -19,6 +19,7 @@ async def check(settings: Settings) -> None:
 
     Raises:
         ConfigError: with every fault found in rules and model.
+
     """
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
         rules = pipeline.rules

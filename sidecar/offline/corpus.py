@@ -137,7 +137,7 @@ def generate(
         each = max(1, round(per_label * SHARES.get(label, 1.0) / len(by_label[label])))
         each = each if label == UNCLASSIFIED else min(PER_TEMPLATE, each)
         for template in by_label[label]:
-            rng = random.Random(f"{seed} {template.group} {template.text}")  # noqa: S311 - repeatable, not secret
+            rng = random.Random(f"{seed} {template.group} {template.text}")
             examples += _variants(template, slots, each, seen, rng)
     return examples
 
@@ -149,9 +149,7 @@ def expand(template: str, slots: Slots, rng: random.Random) -> str:
     return text
 
 
-def _variants(
-    template: Template, slots: Slots, count: int, seen: set[str], rng: random.Random
-) -> Iterator[Example]:
+def _variants(template: Template, slots: Slots, count: int, seen: set[str], rng: random.Random) -> Iterator[Example]:
     made = 0
     for attempt in range(count * 3):
         text = expand(template.text, slots, rng)
@@ -166,9 +164,7 @@ def _variants(
             return
 
 
-def _expand_until(
-    template: str, at: int, slots: Slots, rng: random.Random, *, top: bool
-) -> tuple[str, int]:
+def _expand_until(template: str, at: int, slots: Slots, rng: random.Random, *, top: bool) -> tuple[str, int]:
     """Expand from ``at`` to the end, or (below the top) to the closing brace; text and position."""
     parts: list[str] = []
     options: list[str] = []

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -27,6 +27,7 @@ def label_file(settings: Settings, source: str, target: str, form: str | None) -
     Raises:
         ConfigError: the format is unknown, or rules or model cannot be used.
         MalformedError: the input cannot be read as that format.
+
     """
     form = form or _SUFFIXES.get(Path(source).suffix.lower())
     if form is None:
@@ -83,7 +84,7 @@ def _with_end(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
     yield None
 
 
-def _tracked(reader: BinaryIO, bar: tqdm[None]) -> Iterator[bytes]:
+def _tracked(reader: BinaryIO, bar: tqdm[Any]) -> Iterator[bytes]:
     # read1 hands on what a pipe has now instead of waiting for a full chunk.
     read = getattr(reader, "read1", reader.read)
     while chunk := read(_CHUNK_BYTES):

@@ -154,12 +154,16 @@ def _choose_strength(
     best = min(strength for strength, (score, _) in scores.items() if score >= enough)
     guess = classes[scores[best][1].argmax(axis=1)]
     per_label = f1_score(labels, guess, average=None, labels=classes)
-    return best, scores[best][1], {
-        "held_out_accuracy": round(float(accuracy_score(labels, guess)), 4),
-        "held_out_macro_f1": round(scores[best][0], 4),
-        "held_out_f1": {str(c): round(float(s), 4) for c, s in zip(classes, per_label, strict=True)},
-        "macro_f1_by_C": {str(strength): round(score, 4) for strength, (score, _) in scores.items()},
-    }
+    return (
+        best,
+        scores[best][1],
+        {
+            "held_out_accuracy": round(float(accuracy_score(labels, guess)), 4),
+            "held_out_macro_f1": round(scores[best][0], 4),
+            "held_out_f1": {str(c): round(float(s), 4) for c, s in zip(classes, per_label, strict=True)},
+            "macro_f1_by_C": {str(strength): round(score, 4) for strength, (score, _) in scores.items()},
+        },
+    )
 
 
 def _folds(embeddings: Floats, labels: npt.NDArray[Any], groups: npt.NDArray[Any]) -> list[tuple[Any, Any]]:
@@ -292,9 +296,7 @@ def _manifest(
         name=name,
         version=hashlib.sha256(content.encode()).hexdigest()[:12],
         labels=tuple(str(label) for label in estimator.classes_),
-        encoder=Encoder(
-            "onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, int(estimator.coef_.shape[1]), "mean"
-        ),
+        encoder=Encoder("onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, int(estimator.coef_.shape[1]), "mean"),
         classifier=Classifier("classifier.onnx"),
         reference=Reference("reference.npy", "reference.json", NEIGHBOURS),
         thresholds=Thresholds(threshold),

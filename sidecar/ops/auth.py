@@ -80,7 +80,8 @@ class ServerTls:
     """An SSL context that follows its certificate files: new connections get the new certificate."""
 
     def __init__(self, settings: TlsSettings) -> None:
-        assert settings.cert_file and settings.key_file
+        assert settings.cert_file
+        assert settings.key_file
         self._cert, self._key = settings.cert_file, settings.key_file
         self._files = [WatchedFile(self._cert), WatchedFile(self._key)]
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.client_ca_file)

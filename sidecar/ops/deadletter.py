@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 class DeadLetters:
     """Keeps bodies in ``settings.path``, or nowhere when that is null."""
 
-    def __init__(
-        self, settings: DeadLetterSettings, metrics: Metrics, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: DeadLetterSettings, metrics: Metrics, now: Callable[[], float] = time.time) -> None:
         self._path = Path(settings.path) if settings.path else None
         self._max_bytes = settings.max_bytes
         self._metrics, self._now = metrics, now

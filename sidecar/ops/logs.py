@@ -35,15 +35,13 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode("utf-8", "replace")
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
 
 class RateLimit(logging.Filter):
     """Lets a warning or error of one kind (logger, message template) through once per interval."""
 
-    def __init__(
-        self, interval_secs: float = INTERVAL_SECS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, interval_secs: float = INTERVAL_SECS, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._interval, self._clock = interval_secs, clock
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}

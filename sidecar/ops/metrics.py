@@ -43,7 +43,9 @@ class Metrics:
         self.records_labelled = counter("records_labelled_total", "Verdicts given.", "tier", "label")
         self.records_unclassified = counter("records_unclassified_total", "Unclassified, by reason.", "reason")
         self.records_passed = counter(
-            "records_passed_total", "Records passed on as they were or read with difficulty, by reason.", "reason"
+            "records_passed_total",
+            "Records passed on as they were or read with difficulty, by reason.",
+            "reason",
         )
         self.records_handed_back = counter("records_handed_back_total", "Records the receiver has.", "handback")
         self.refused = counter("batches_refused_total", "Batches refused, by reason.", "ingest", "reason")
@@ -90,5 +92,5 @@ class Metrics:
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition text and its content type, OpenMetrics when it is asked for."""
         if "application/openmetrics-text" in accept:
-            return generate_openmetrics(self.registry), OPENMETRICS
+            return generate_openmetrics(self.registry), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(self.registry), PROMETHEUS

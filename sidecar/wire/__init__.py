@@ -28,6 +28,7 @@ class Wire:
 
         Raises:
             MalformedError: ``not_json`` or ``not_msgpack``.
+
         """
         is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
         codec: Codec = self.msgpack if is_msgpack else self.json

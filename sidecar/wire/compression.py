@@ -21,7 +21,7 @@ ENCODINGS: tuple[str, ...] = ("zstd", "gzip", "deflate", "snappy")
 #: Stacked encodings undone at most; real clients send one.
 _MAX_STACK = 4
 #: 8 MiB of window is what zstd levels up to 19 ask for; more is memory spent on a stranger's word.
-_ZSTD_OPTIONS = {zstd.DecompressionParameter.window_log_max: 23}
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 _STEP_BYTES = 1 << 20
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
@@ -42,6 +42,7 @@ def decompress(body: bytes, encodings: Sequence[str], limit_bytes: int) -> bytes
     Raises:
         MalformedError: ``too_large`` past ``limit_bytes``, ``truncated_<encoding>`` when the stream
             does not end, ``corrupt_<encoding>`` when it cannot be read or junk follows it.
+
     """
     for encoding in reversed(encodings):
         if encoding == "snappy":

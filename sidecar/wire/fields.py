@@ -1,7 +1,7 @@
-"""Which fields of a record are read, and what is spliced into it: shared by all encodings.
+r"""Which fields of a record are read, and what is spliced into it: shared by all encodings.
 
 A *path* is a dotted name such as ``kubernetes.container_name``; a dot inside a key is written
-``\\.``. The fast decoders skip everything but these paths: `extraction_type` builds the msgspec
+``\.``. The fast decoders skip everything but these paths: `extraction_type` builds the msgspec
 struct that says so. A record that already carries one of our own names fails that struct on
 purpose and takes the tolerant way, so that the ordinary record pays nothing for the check.
 """
@@ -96,9 +96,13 @@ def extraction_type(
         for key in path:
             node = node.setdefault(key, {})
         node[""] = True  # a value may end here
-    extra = [(f"n{i}", _Never, msgspec.field(name=name, default=1)) for i, name in enumerate(never)]
+    extra: list[tuple[str, Any, Any]] = [
+        (f"n{i}", _Never, msgspec.field(name=name, default=1)) for i, name in enumerate(never)
+    ]
     names: dict[Path, tuple[str, ...]] = {}
-    by_path = {path: name for name, path in shortcuts.items() if len(path) == 1 and path[0] not in set(never)}
+    by_path: dict[Path, str] = {
+        path: name for name, path in shortcuts.items() if len(path) == 1 and path[0] not in set(never)
+    }
     extra += [(name, None, None) for name in shortcuts if name not in by_path.values()]
     kind = _struct(tree, (), (), names, extra, by_path)
     return kind, {path: _getter(names[path]) for path in paths}
@@ -120,7 +124,7 @@ def _struct(
         kind: Any = str | None
         if any(below_key for below_key in below):
             inner = _struct(below, path, chain, names)
-            kind = inner | str | None if "" in below else inner | None  # type: ignore[operator]
+            kind = inner | str | None if "" in below else inner | None
         fields.append((chain[-1], kind, msgspec.field(name=key, default=None)))
     reserved = {field[2].name for field in extra if field[2]}
     fields = [field for field in fields if field[2].name not in reserved]
@@ -147,7 +151,7 @@ def first_string(getters: Sequence[Getter]) -> Callable[[Any], str | None]:
         for get in getters:
             value = get(record)
             if value.__class__ is str:
-                return value  # type: ignore[return-value]
+                return value
         return None
 
     return first

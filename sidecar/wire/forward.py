@@ -68,6 +68,7 @@ class FrameReader:
         Raises:
             MalformedError: ``malformed_frame``, ``unsupported_signal``, ``unsupported_encoding``, or
                 ``too_large`` when a message exceeds the limit.
+
         """
         self._buffer += data
         self._unpacker.feed(data)
@@ -168,7 +169,7 @@ class FrameReader:
 def _message(data: bytes, marks: Sequence[int], *, is_list: bool) -> Message:
     """The message in ``data``; ``marks`` are the offsets at which its parts begin, and its end."""
     parts = len(marks) - 1
-    tag, body = packed.text_at(data, marks[0]), packed.payload_at(data, marks[1])
+    tag, body = packed.text_at(data, marks[0]), None if is_list else packed.payload_at(data, marks[1])
     is_single = body is None and not is_list
     if tag is None or (is_single and parts < 3):
         raise MalformedError("malformed_frame", "a message has a tag, and entries or time and record")
@@ -242,6 +243,7 @@ class AnswerReader:
 
         Raises:
             ValueError: it is none, or there is more than one.
+
         """
         self._data += data
         try:
@@ -257,7 +259,7 @@ class AnswerReader:
 
 
 def is_ack(answer: bytes, chunk: bytes) -> bool:
-    """Whether ``answer`` acknowledges ``chunk`` and nothing else (as str or bin, as long as the text fits)."""
+    """Whether ``answer`` acknowledges ``chunk`` and nothing else (as str or bin, if the text fits)."""
     found = [packed.payload_at(answer, at) for name, _, at, _ in packed.members(answer, 0) if name == "ack"]
     return found == [packed.payload_at(chunk, 0)]
 
@@ -275,6 +277,7 @@ def ping(greeting: bytes, hostname: str, shared_key: bytes) -> tuple[bytes, byte
 
     Raises:
         ValueError: the greeting is none.
+
     """
     kind, options = _parts(greeting, 2)
     nonce = options.get(b"nonce") if isinstance(options, dict) else None
@@ -295,6 +298,7 @@ def pong(answer: bytes, nonce: bytes, hostname: str, shared_key: bytes) -> tuple
 
     Raises:
         ValueError: the PING is none.
+
     """
     kind, client, salt, given, *_ = _parts(answer, 6)
     if kind != b"PING" or not all(isinstance(part, bytes) for part in (client, salt, given)):
@@ -310,6 +314,7 @@ def is_pong(answer: bytes, salt_and_nonce: bytes, shared_key: bytes) -> bool:
 
     Raises:
         ValueError: the PONG is none.
+
     """
     kind, is_accepted, _, hostname, digest = _parts(answer, 5)
     if kind != b"PONG" or not (isinstance(hostname, bytes) and isinstance(digest, bytes)):

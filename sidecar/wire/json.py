@@ -43,7 +43,7 @@ class JsonCodec:
 
     def __init__(self, plan: FieldPlan) -> None:
         self.plan = plan
-        self._extract = msgspec.json.Decoder(plan.type)
+        self._extract: msgspec.json.Decoder[Any] = msgspec.json.Decoder(plan.type)
         # A rule's extra fields must be held against each record's own: no suffix fits them all.
         self._suffix: SuffixCache[Any] = SuffixCache(
             lambda verdict: None if verdict.fields else _members(plan.values(verdict))
@@ -57,6 +57,7 @@ class JsonCodec:
 
         Raises:
             MalformedError: ``not_json`` when not one record can be found in a body that is not empty.
+
         """
         if body.startswith(_BOM):
             at = len(_BOM)
@@ -99,9 +100,7 @@ class JsonCodec:
         batch.messages, batch.sources = messages, sources
         return batch
 
-    def _decode_mixed_array(
-        self, body: bytes, tag: str, raws: Sequence[msgspec.Raw], sizes: Sequence[int]
-    ) -> Batch:
+    def _decode_mixed_array(self, body: bytes, tag: str, raws: Sequence[msgspec.Raw], sizes: Sequence[int]) -> Batch:
         """A valid array with white space in it, or with records that need a second look."""
         batch = Batch(body, tag)
         at = 1

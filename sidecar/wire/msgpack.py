@@ -42,6 +42,7 @@ class MsgpackCodec:
 
         Raises:
             MalformedError: ``not_msgpack`` when not one entry can be found in a body that is not empty.
+
         """
         batch = Batch(body, tag)
         starts, ends, messages, sources = batch.starts, batch.ends, batch.messages, batch.sources
@@ -84,14 +85,14 @@ class MsgpackCodec:
         if is_group_marker(body[start + 1 : at]):
             batch.add_odd(at, Odd(end, "group_marker", is_spliced=False))
             return
-        names = {name for name, *_ in packed.members(body, at)}
+        names = {name for name, *_ in packed.members(body, at) if name is not None}
         if plan.settings.label in names and not plan.settings.relabel:
             batch.add_odd(at, Odd(end, "already_labelled", is_spliced=False))
             return
         taken = names.intersection(plan.added)
         odd = Odd(end)
         if plan.settings.relabel and taken:
-            odd.data = packed.without(body, at, end, frozenset(taken))
+            odd.data = packed.without(body, at, frozenset(taken))
         else:
             odd.taken = frozenset(taken)
         message, is_other = packed.find_string(body, at, plan.message)
@@ -158,7 +159,7 @@ def is_group_marker(time: bytes | msgspec.Raw) -> bool:
 def _grow(data: bytes, at: int, end: int, count: int) -> bytes:
     """The map in ``data[at:end]`` with a head that announces ``count`` more members."""
     byte = data[at]
-    if 0x80 <= byte and byte + count <= 0x8F:
+    if byte >= 0x80 and byte + count <= 0x8F:
         return b"%c%b" % (byte + count, data[at + 1 : end])
     found = packed.map_header(data, at)
     assert found is not None  # decode lets only maps through

@@ -30,6 +30,7 @@ def header(data: bytes, at: int) -> tuple[int, int, int]:
 
     Raises:
         ValueError: on the one byte that msgpack never uses (0xC1), or past the end of ``data``.
+
     """
     if at >= len(data):
         raise ValueError("past the end")
@@ -121,16 +122,22 @@ def members(data: bytes, start: int) -> Iterator[tuple[str | None, int, int, int
         at = end
 
 
+def find(data: bytes, start: int, path: Sequence[str]) -> int | None:
+    """The offset of the value at ``path`` in the map at ``start``; the last of twins wins."""
+    at = start
+    for key in path:
+        found = [value_at for name, _, value_at, _ in members(data, at) if name == key]
+        if not found:
+            return None
+        at = found[-1]
+    return at
+
+
 def find_string(data: bytes, start: int, paths: Sequence[Sequence[str]]) -> tuple[str | None, bool]:
     """The first of ``paths`` that leads to a string, and whether any led to another kind of value."""
     other = False
     for path in paths:
-        at: int | None = start
-        for key in path:
-            found = [value_at for name, _, value_at, _ in members(data, at) if name == key]
-            at = found[-1] if found else None
-            if at is None:
-                break
+        at = find(data, start, path)
         if at is None:
             continue
         text = text_at(data, at)
@@ -140,8 +147,8 @@ def find_string(data: bytes, start: int, paths: Sequence[Sequence[str]]) -> tupl
     return None, other
 
 
-def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:
-    """The map in ``data[start:end]`` without its members ``names``; the others byte for byte."""
+def without(data: bytes, start: int, names: frozenset[str]) -> bytes:
+    """The map at ``start`` without its members ``names``; the others byte for byte."""
     kept = [data[key_at:stop] for name, key_at, _, stop in members(data, start) if name not in names]
     return pack_map_header(len(kept)) + b"".join(kept)
 

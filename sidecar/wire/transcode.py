@@ -36,10 +36,7 @@ def json_records(codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> lis
     """Each labelled record as the text of one JSON object that a strict parser takes."""
     records = codec.split(batch, verdicts)
     if isinstance(codec, MsgpackCodec):
-        return [
-            _entry_to_json(record, codec.plan, verdict)
-            for record, verdict in zip(records, verdicts, strict=True)
-        ]
+        return [_entry_to_json(record, codec.plan, verdict) for record, verdict in zip(records, verdicts, strict=True)]
     for i, odd in batch.odd.items():
         if not odd.is_strict or odd.reason == "not_an_object":
             original = batch.body[batch.starts[i] : odd.stop]
@@ -47,9 +44,7 @@ def json_records(codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> lis
     return records
 
 
-def msgpack_entries(
-    codec: Codec, batch: Batch, verdicts: Sequence[Verdict], now: Callable[[], float]
-) -> list[bytes]:
+def msgpack_entries(codec: Codec, batch: Batch, verdicts: Sequence[Verdict], now: Callable[[], float]) -> list[bytes]:
     """Each labelled record as one ``[time, record]`` or ``[[time, metadata], record]`` entry.
 
     A JSON record's time is read from the configured time fields, else it is ``now()`` (epoch seconds).
@@ -66,8 +61,8 @@ def msgpack_entries(
         try:
             entries.append(_json_to_entry(record, codec.plan, now))
         except (*DECODE_ERRORS, ValueError):  # not an object, or nested deeper than an encoder goes
-            odd = batch.odd.get(i)
-            original = batch.body[batch.starts[i] : odd.stop if odd else batch.ends[i] + 1]
+            stop = batch.odd[i].stop if i in batch.odd else batch.ends[i] + 1
+            original = batch.body[batch.starts[i] : stop]
             wrapped = wrap_record(original, codec.plan, verdict)
             entries.append(msgpack.packb([event_time(now()), wrapped]))
     return entries
@@ -79,7 +74,7 @@ def _json_to_entry(text: bytes, plan: FieldPlan, now: Callable[[], float]) -> by
         raise ValueError("not an object")
     found = next((time for path in plan.time if (time := _time_at(record, path)) is not None), None)
     time = found if found is not None else _split_seconds(now())
-    return msgpack.packb([_ext_time(*time), _packable(record)])
+    return bytes(msgpack.packb([_ext_time(*time), _packable(record)]))
 
 
 def event_time(seconds: float) -> msgpack.ExtType:

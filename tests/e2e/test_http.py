@@ -96,6 +96,7 @@ async def test_a_compressed_body_cut_at_any_byte_is_never_accepted(sidecar: Side
 
 
 DEEP = b'[{"log":"a"},{"log":"x","d":' + b"[" * 100_000 + b"]" * 100_000 + b'},{"log":"b"}]'
+MSGPACK = {"Content-Type": "application/msgpack"}
 HOSTILE = [
     pytest.param(b"", {}, 200, None, id="empty body"),
     pytest.param(b"[]", {}, 200, None, id="empty array"),
@@ -112,15 +113,15 @@ HOSTILE = [
     pytest.param(b'[1,"x",null,true,[],{"log":"a"}]', {}, 200, None, id="records that are no objects"),
     pytest.param(b'{"log":"' + b"z" * 1_000_000 + b'"}', {}, 200, None, id="1 MB message"),
     pytest.param(b'{"log":"\\u0000"}', {}, 200, None, id="NUL"),
-    pytest.param(gzip.compress(b'{"log":"a"}')[:-3], {"Content-Encoding": "gzip"}, 400, "truncated_gzip", id="cut gzip"),
+    pytest.param(gzip.compress(b"{}")[:-3], {"Content-Encoding": "gzip"}, 400, "truncated_gzip", id="cut gzip"),
     pytest.param(b"no gzip", {"Content-Encoding": "gzip"}, 400, "corrupt_gzip", id="no gzip"),
     pytest.param(gzip.compress(bytes(50_000_000)), {"Content-Encoding": "gzip"}, 413, "too_large", id="gzip bomb"),
     pytest.param(compress(bytes(50_000_000), "zstd"), {"Content-Encoding": "zstd"}, 413, "too_large", id="zstd bomb"),
     pytest.param(b"x" * 4_000_001, {}, 413, "too_large", id="larger than the limit"),
     pytest.param(b"{}", {"Content-Encoding": "br"}, 415, "unsupported_encoding", id="unknown encoding"),
     pytest.param(b"{}", {"Content-Encoding": "gzip, gzip"}, 400, "corrupt_gzip", id="stacked encodings"),
-    pytest.param(b"\xc1", {"Content-Type": "application/msgpack"}, 400, "not_msgpack", id="not msgpack"),
-    pytest.param(b"\xdd\xff\xff\xff\xff", {"Content-Type": "application/msgpack"}, 400, "not_msgpack", id="4 billion elements"),
+    pytest.param(b"\xc1", MSGPACK, 400, "not_msgpack", id="not msgpack"),
+    pytest.param(b"\xdd\xff\xff\xff\xff", MSGPACK, 400, "not_msgpack", id="4 billion elements"),
 ]  # fmt: skip
 
 
@@ -158,7 +159,8 @@ async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("HEAD", "/v1/label", 200), ("GET", "/v1/label", 200), ("GET", "/v1/label/kube.a", 200), ("DELETE", "/v1/label", 405),
+    [("HEAD", "/v1/label", 200), ("GET", "/v1/label", 200), ("GET", "/v1/label/kube.a", 200),
+     ("DELETE", "/v1/label", 405),
      ("GET", "/nothing", 404), ("GET", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200),
      ("GET", "/openapi.json", 200), ("GET", "/v1/rules", 200), ("PUT", "/v1/label", 200)],
 )  # fmt: skip
@@ -194,7 +196,11 @@ async def test_the_metrics_are_one_page_that_prometheus_reads(sidecar: Sidecar) 
 async def test_legacy_crm_is_unclassified_and_says_why(sidecar: Sidecar) -> None:
     _, answer, _ = await sidecar.post(b'{"source":"LegacyCRM","log":"User User1 logged in."}')
     record = json.loads(answer)
-    assert (record["target_label"], record["label_tier"], record["label_reason"]) == ("Unclassified", "none", "llm_disabled")
+    assert (record["target_label"], record["label_tier"], record["label_reason"]) == (
+        "Unclassified",
+        "none",
+        "llm_disabled",
+    )
 
 
 async def test_prose_is_unclassified(sidecar: Sidecar) -> None:
@@ -271,7 +277,11 @@ async def test_too_much_in_flight_is_refused_for_now(running: Running) -> None:
         with sidecar.service.flow.inflight.hold() as grow:
             grow(990)
             status, answer, headers = await sidecar.post(b'{"log":"a message"}')
-            assert (status, json.loads(answer), headers["Retry-After"]) == (503, {"reason": "inflight_bytes"}, "1")
+            assert (status, json.loads(answer), headers["Retry-After"]) == (
+                503,
+                {"reason": "inflight_bytes"},
+                "1",
+            )
         status, _, _ = await sidecar.post(b'{"log":"a message"}')
         assert status == 200
         assert sidecar.service.flow.inflight.bytes == 0
@@ -298,8 +308,11 @@ async def test_draining_refuses_new_batches_for_now(running: Running) -> None:
         assert (await sidecar.get("/healthz"))[0] == 200
 
 
-async def test_a_failure_nobody_foresaw_is_503_and_tells_nothing(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_nobody_foresaw_is_503_and_tells_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running("model.path=null") as sidecar:
+
         def explode(*_: object) -> None:
             raise RuntimeError("secret detail")
 

@@ -132,9 +132,7 @@ async def test_one_part_refused_for_now_fails_the_whole_batch(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-async def test_passing_trouble_is_waited_out(
-    receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_passing_trouble_is_waited_out(receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handback_http, "_RETRY_SECS", 0.01)
     receiver.answer = lambda body: status if len(receiver.requests) < 3 else 200
     await push(ReturnSettings(type="http", url=receiver.url), BODY)
@@ -204,7 +202,12 @@ async def test_tls_is_verified(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
-    [("kube.a-b_c*", "l.kube.a-b_c*"), ("", "l.waybill"), ("../x\n", "l.___x_"), ("x" * 999, "l." + "x" * 253)],
+    [
+        ("kube.a-b_c*", "l.kube.a-b_c*"),
+        ("", "l.waybill"),
+        ("../x\n", "l.___x_"),
+        ("x" * 999, "l." + "x" * 253),
+    ],
 )
 def test_a_tag_is_made_harmless(tag: str, expected: str) -> None:
     assert return_tag("l.", tag) == expected

@@ -10,9 +10,21 @@ from hypothesis import strategies as st
 space = st.sampled_from([b"", b"", b" ", b"\t", b"  "])
 wide_space = st.sampled_from([b"", b" ", b"\n", b"\r\n  "])
 numbers = st.sampled_from(
-    [b"0", b"-0", b"1e5", b"1E+05", b"0.10", b"18446744073709551616", b"9" * 400, b"-1.50e-3", b"1.0000000000000001"]
+    [
+        b"0",
+        b"-0",
+        b"1e5",
+        b"1E+05",
+        b"0.10",
+        b"18446744073709551616",
+        b"9" * 400,
+        b"-1.50e-3",
+        b"1.0000000000000001",
+    ]
 )
-_escapes = st.sampled_from([r"\u0041", r"\u00e9", r"\n", r"\/", r"\"", r"\\", r"\ud83d\ude00", "é", "}{", "],[", "x", " "])
+_escapes = st.sampled_from(
+    [r"\u0041", r"\u00e9", r"\n", r"\/", r"\"", r"\\", r"\ud83d\ude00", "é", "}{", "],[", "x", " "]
+)
 strings = st.lists(_escapes, max_size=6).map(lambda parts: ('"' + "".join(parts) + '"').encode())
 keys = st.one_of(strings, st.sampled_from([b'"log"', b'"source"', b'"kubernetes"', b'"a"', b'"level"']))
 
@@ -69,9 +81,13 @@ packed_values = st.recursive(
     max_leaves=12,
 )
 packed_records = st.dictionaries(
-    st.one_of(st.text(max_size=8), st.integers(0, 300), st.sampled_from(["log", "source"])), packed_values, max_size=20
+    st.one_of(st.text(max_size=8), st.integers(0, 300), st.sampled_from(["log", "source"])),
+    packed_values,
+    max_size=20,
 )
-event_times = st.builds(lambda s, n: struct.pack(">BBII", 0xD7, 0, s, n), st.integers(0, 2**31), st.integers(0, 10**9 - 1))
+event_times = st.builds(
+    lambda s, n: struct.pack(">BBII", 0xD7, 0, s, n), st.integers(0, 2**31), st.integers(0, 10**9 - 1)
+)
 
 
 def plain(text: bytes) -> object:

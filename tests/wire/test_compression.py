@@ -94,7 +94,14 @@ def test_a_zstd_window_larger_than_ours_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [(None, []), ("", []), ("identity", []), ("GZIP", ["gzip"]), ("x-gzip", ["gzip"]), ("gzip, zstd", ["gzip", "zstd"])],
+    [
+        (None, []),
+        ("", []),
+        ("identity", []),
+        ("GZIP", ["gzip"]),
+        ("x-gzip", ["gzip"]),
+        ("gzip, zstd", ["gzip", "zstd"]),
+    ],
 )
 def test_content_encodings(header: str | None, expected: list[str]) -> None:
     assert encodings_of(header) == expected
@@ -109,7 +116,14 @@ def test_unknown_encodings_are_refused(header: str) -> None:
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [(None, "none"), ("gzip", "gzip"), ("gzip, zstd", "zstd"), ("zstd;q=0, gzip", "gzip"), ("br", "none"), ("*", "none")],
+    [
+        (None, "none"),
+        ("gzip", "gzip"),
+        ("gzip, zstd", "zstd"),
+        ("zstd;q=0, gzip", "gzip"),
+        ("br", "none"),
+        ("*", "none"),
+    ],
 )
 def test_the_answers_encoding(header: str | None, expected: str) -> None:
     assert accepted_encoding(header) == expected

@@ -156,7 +156,9 @@ def test_a_body_cut_at_any_byte_is_labelled_or_refused_but_never_loses_a_whole_r
     assert re.sub(b"," + re.escape(SUFFIX), b"", CODEC.splice(batch, [VERDICT] * len(batch))) == body
 
 
-@pytest.mark.parametrize("body", [b"hello", b'{"log":', b"\x00\x01", b'{"a":' * 100_000, b"[" * 100_000, b"[" * 99 + b"}"])
+@pytest.mark.parametrize(
+    "body", [b"hello", b'{"log":', b"\x00\x01", b'{"a":' * 100_000, b"[" * 100_000, b"[" * 99 + b"}"]
+)
 def test_a_body_without_any_record_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         CODEC.decode(body)

@@ -51,7 +51,9 @@ def without_ours(body: bytes) -> bytes:
 
 
 @given(st.lists(st.tuples(packed_records, event_times, st.booleans()), min_size=1, max_size=5))
-def test_removing_our_fields_gives_back_the_input_bytes(rows: list[tuple[dict[object, object], bytes, bool]]) -> None:
+def test_removing_our_fields_gives_back_the_input_bytes(
+    rows: list[tuple[dict[object, object], bytes, bool]],
+) -> None:
     body = b"".join(entry(*row) for row in rows)
     out = labelled(body)
     assert out.count(SUFFIX) == len(rows)
@@ -158,7 +160,9 @@ def test_a_stream_cut_at_any_byte_keeps_every_whole_entry() -> None:
         assert CODEC.splice(batch, [VERDICT] * len(batch)).replace(SUFFIX, b"")[-1] == body[cut - 1]
 
 
-@pytest.mark.parametrize("body", [b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x92", b"hello", b"\x93\x01\x02\x03", b"\xdf" + b"\xff" * 4])
+@pytest.mark.parametrize(
+    "body", [b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x92", b"hello", b"\x93\x01\x02\x03", b"\xdf" + b"\xff" * 4]
+)
 def test_a_body_without_any_event_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         CODEC.decode(body)

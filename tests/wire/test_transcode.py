@@ -61,7 +61,7 @@ def test_the_time_of_a_json_record_becomes_the_time_of_its_entry(value: bytes, s
 
 @given(bodies())
 def test_json_in_forward_out_keeps_every_record(body: bytes) -> None:
-    codec, batch = WIRE.decode(body)
+    _, batch = WIRE.decode(body)
     found = entries(body)
     assert len(found) == len(batch)
     assert all(record["target_label"] == "Error" for _, record in found)  # type: ignore[index]
@@ -109,7 +109,13 @@ def test_the_time_of_an_entry_stands_in_its_json() -> None:
 
 
 def test_msgpack_values_that_json_lacks_are_written_as_text() -> None:
-    record = {"log": b"bytes", 5: float("nan"), "raw": b"\xff", "ext": msgpack.ExtType(9, b"xy"), "t": msgpack.Timestamp(0)}
+    record = {
+        "log": b"bytes",
+        5: float("nan"),
+        "raw": b"\xff",
+        "ext": msgpack.ExtType(9, b"xy"),
+        "t": msgpack.Timestamp(0),
+    }
     (back,) = texts(entry(record))
     assert (back["log"], back["5"], back["raw"]) == ("bytes", "nan", "\\xff")
     assert back["ext"] == {"ext": 9, "base64": "eHk="}

@@ -145,8 +145,7 @@ class Bundle:
         near = self._vectors @ embedding
         order = np.argsort(-near, kind="stable")[:k]
         return [
-            Neighbour(self._texts[i].text, self._texts[i].label, round(1 - float(near[i]), _DECIMALS))
-            for i in order
+            Neighbour(self._texts[i].text, self._texts[i].label, round(1 - float(near[i]), _DECIMALS)) for i in order
         ]
 
 

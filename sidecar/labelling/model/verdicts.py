@@ -27,9 +27,7 @@ class ModelVerdicts:
         """One future verdict per masked message. Raises TierUnavailable."""
         return [self._judged(future, route) for future in self._tier.submit(texts)]
 
-    def _judged(
-        self, prediction: asyncio.Future[Prediction], route: Route
-    ) -> asyncio.Future[Verdict | None]:
+    def _judged(self, prediction: asyncio.Future[Prediction], route: Route) -> asyncio.Future[Verdict | None]:
         verdict: asyncio.Future[Verdict | None] = prediction.get_loop().create_future()
 
         def settle(done: asyncio.Future[Prediction]) -> None:
@@ -48,13 +46,13 @@ class ModelVerdicts:
     def judge(self, prediction: Prediction, route: Route) -> Verdict:
         """The verdict of one prediction; what is not sure, not known or not permitted is Unclassified."""
         confidence = round(float(prediction.confidence), 4)
-        known = {"confidence": confidence, "rule": prediction.version}
+        version = prediction.version
         if not prediction.is_known:
-            return unclassified("unknown", **known)
+            return unclassified("unknown", confidence=confidence, rule=version)
         if prediction.confidence < self._threshold:
-            return unclassified("low_confidence", **known)
+            return unclassified("low_confidence", confidence=confidence, rule=version)
         if prediction.label == UNCLASSIFIED:
-            return Verdict(UNCLASSIFIED, "model", confidence, prediction.version, reason="none_of_these")
+            return Verdict(UNCLASSIFIED, "model", confidence, version, reason="none_of_these")
         if not route.permits(prediction.label):
-            return unclassified("label_not_permitted", **known)
-        return Verdict(prediction.label, "model", confidence, prediction.version)
+            return unclassified("label_not_permitted", confidence=confidence, rule=version)
+        return Verdict(prediction.label, "model", confidence, version)

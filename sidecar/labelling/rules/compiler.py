@@ -48,7 +48,13 @@ def main() -> int:
         sys.stdout.buffer.write(
             msgpack.packb(
                 [
-                    {"code": one.code, "detail": one.detail, "file": one.file, "line": one.line, "rule_id": one.rule_id}
+                    {
+                        "code": one.code,
+                        "detail": one.detail,
+                        "file": one.file,
+                        "line": one.line,
+                        "rule_id": one.rule_id,
+                    }
                     for one in faults
                 ]
             )
@@ -97,7 +103,8 @@ def _limit(cpu_secs: float, memory_bytes: int) -> None:
 
 def _say(what: str) -> None:
     """Tell the parent what we are at; the last line counts if we do not come back."""
-    print(what, file=sys.stderr, flush=True)
+    sys.stderr.write(what + "\n")
+    sys.stderr.flush()
 
 
 def _read(folders: Sequence[Path], labels: Sequence[str], faults: list[RuleError]) -> list[RuleSource]:

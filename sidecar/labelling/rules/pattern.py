@@ -50,6 +50,7 @@ def translate(pattern: str) -> Translation:
 
     Raises:
         ValueError: the pattern is no Python regular expression; the message says where.
+
     """
     try:
         with warnings.catch_warnings():
@@ -115,9 +116,12 @@ class _Writer:
             return ""
         if value is op.AT_END:
             return "(?m:$)" if flags & re.MULTILINE else "$"
-        return {op.AT_BEGINNING: "^", op.AT_BEGINNING_STRING: "^", op.AT_END_STRING: r"\z", op.AT_BOUNDARY: r"\b"}[
-            value
-        ]
+        return {
+            op.AT_BEGINNING: "^",
+            op.AT_BEGINNING_STRING: "^",
+            op.AT_END_STRING: r"\z",
+            op.AT_BOUNDARY: r"\b",
+        }[value]
 
     def _superset(self, kind: Any, value: Any, flags: int) -> str:
         """Something that matches wherever the unsupported construct does."""
@@ -145,7 +149,8 @@ def _class(items: Sequence[tuple[Any, Any]], flags: int) -> str:
         elif kind is op.LITERAL:
             parts.append(_both_cases(value, value, flags))
         elif kind is op.RANGE:
-            parts.append(_both_cases(*value, flags))
+            low, high = value
+            parts.append(_both_cases(low, high, flags))
         else:
             parts.append(_CATEGORIES[value])
     return f"[{negation}{''.join(parts)}]"

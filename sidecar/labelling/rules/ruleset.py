@@ -84,9 +84,7 @@ class RuleSet:
     def _note_match(self, index: int, _from: int, _to: int, _flags: int, _context: object) -> None:
         self._found.append(index)
 
-    def first_matches(
-        self, messages: Sequence[str], allowed: frozenset[int] | None = None
-    ) -> list[Rule | None]:
+    def first_matches(self, messages: Sequence[str], allowed: frozenset[int] | None = None) -> list[Rule | None]:
         """For each message the first rule in file order that matches it and is in force, or None.
 
         ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
@@ -196,6 +194,7 @@ async def load_ruleset(
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
             child did not end by itself.
+
     """
     request = {
         "folders": [str(folder) for folder in folders],
