@@ -62,7 +62,7 @@ class ForwardServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reads: set[asyncio.Timeout] = set()
         self._gauge = flow.metrics.connections.labels("forward")
-        self._is_pausing = False
+        self._is_pausing = self._is_stopped = False
         self.addresses: list[str] = []
 
     # -- life -----------------------------------------------------------------------------------
@@ -98,6 +98,7 @@ class ForwardServer:
         self.pause()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_SECS)
+        self._is_stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -108,6 +109,9 @@ class ForwardServer:
     # -- one connection -------------------------------------------------------------------------
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_stopped:  # it was on its way when the listener closed
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

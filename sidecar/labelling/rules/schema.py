@@ -98,9 +98,8 @@ class _FileReader:
                 yield rule
 
     def _rule(self, node: yaml.Node) -> RuleSource | None:
+        self._rule_id = _id_of(node)
         entries = self._mapping(node, _KEYS, "a rule")
-        if "id" in entries and isinstance(entries["id"], yaml.ScalarNode):
-            self._rule_id = entries["id"].value
         missing = [key for key in ("id", "label", "pattern") if key not in entries]
         if missing:
             self._fault(node, f"{', '.join(missing)} missing")
@@ -177,6 +176,14 @@ class _FileReader:
         if node.tag != _STR:
             self._fault(node, f"{what}: YAML takes {node.value!r} for no text; put it in quotes")
         return str(node.value)
+
+
+def _id_of(node: yaml.Node) -> str | None:
+    """The id of a rule that may be faulty otherwise, so that its faults can name it."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    found = [value.value for key, value in node.value if key.value == "id" and isinstance(value, yaml.ScalarNode)]
+    return str(found[0]) if found else None
 
 
 def json_schema(labels: Collection[str]) -> dict[str, Any]:

@@ -1,0 +1,211 @@
+"""Rule files: loaded whole or refused whole, with every fault in its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.errors import RuleSetError
+from sidecar.labelling.rules import ruleset as module
+from sidecar.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
+from sidecar.labelling.rules.schema import json_schema
+from sidecar.records import LABELS
+
+PACKS = Path(__file__).parents[3] / "rules"
+
+
+async def load(folder: Path, text: str | bytes, name: str = "a.yaml", **limits: float) -> RuleSet:
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return await load_ruleset([folder], labels=LABELS, **limits)  # type: ignore[arg-type]
+
+
+async def faults(folder: Path, text: str | bytes, **limits: float) -> list[tuple[str, int | None, str | None]]:
+    with pytest.raises(RuleSetError) as caught:
+        await load(folder, text, **limits)
+    return [(fault.code, fault.line, fault.rule_id) for fault in caught.value.errors]
+
+
+RULE = "- {id: a, label: Error, pattern: boom}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("rules:\n- {id: a, label: Eror, pattern: x}", [("label", 2, "a")], id="unknown label"),
+        pytest.param("rules:\n- id: a\n  label: no\n  pattern: x", [("schema", 3, "a"), ("label", 3, "a")], id="label: no"),
+        pytest.param("rules:\n- {id: 010, label: Error, pattern: x}", [("schema", 2, "010")], id="id: 010"),
+        pytest.param("rules:\n- {id: 2024-01-01, label: Error, pattern: x}", [("schema", 2, "2024-01-01")], id="a date"),
+        pytest.param("rules:\n- {id: a, label: Error}", [("schema", 2, "a")], id="no pattern"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: x, mod: shadow}", [("schema", 2, "a")], id="unknown key"),
+        pytest.param("rules:\n- {id: a, id: b, label: Error, pattern: x}", [("schema", 2, "a")], id="key twice"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: x, mode: off}", [("schema", 2, "a"), ("schema", 2, "a")], id="mode"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: x, match: y}", [("schema", 2, "a")], id="match is no list"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: x, where: [b]}", [("schema", 2, "a")], id="where is no mapping"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: x, fields: {k: [1]}}", [("schema", 2, "a")], id="a list as field"),
+        pytest.param("rules:\n- just text", [("schema", 2, None), ("schema", 2, None)], id="rule is a text"),
+        pytest.param("rulez: []", [("schema", 1, None), ("schema", 1, None)], id="unknown top key"),
+        pytest.param("- a", [("schema", 1, None), ("schema", 1, None)], id="top is a list"),
+        pytest.param("rules: {}", [("schema", 1, None)], id="rules is a mapping"),
+        pytest.param("rules:\n- {id: a", [("yaml", 3, None)], id="YAML syntax"),
+        pytest.param("a: 1\n---\nb: 2", [("yaml", 2, None)], id="two documents"),
+        pytest.param(b"rules:\n- {id: \xff}", [("yaml", 2, None)], id="not UTF-8"),
+        pytest.param("rules:\n" + RULE + "\n" + RULE, [("duplicate_id", 4, "a")], id="an id twice"),
+        pytest.param("rules:\n- {id: a, label: Error, pattern: '('}", [("pattern", 2, "a")], id="pattern syntax"),
+        pytest.param(
+            "rules:\n- {id: a, label: Error, pattern: x, match: [y], no_match: [xx]}", [("sample", 2, "a")] * 2, id="samples"
+        ),
+    ],
+)  # fmt: skip
+async def test_a_fault_is_reported_with_line_and_rule(
+    tmp_path: Path, text: str | bytes, expected: list[tuple[str, int | None, str | None]]
+) -> None:
+    assert await faults(tmp_path, text) == expected
+
+
+async def test_all_faults_of_all_files_come_together(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text("rules:\n" + RULE)
+    found = await faults(tmp_path, "rules:\n" + RULE + "- {id: b, label: Error, pattern: '['}\n")
+    assert sorted(code for code, _, _ in found) == ["duplicate_id", "pattern"]
+
+
+async def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> None:
+    for folder, code in ((tmp_path, "empty"), (tmp_path / "gone", "unreadable")):
+        with pytest.raises(RuleSetError) as caught:
+            await load_ruleset([folder], labels=LABELS)
+        assert [fault.code for fault in caught.value.errors] == [code]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# only a comment\n", "rules: []\n", "\ufeffrules: []\n", "rules:\r\n- {id: a, label: Error, pattern: x}\r\n"],
+)
+async def test_files_without_rules_bom_and_crlf_are_fine(tmp_path: Path, text: str) -> None:
+    assert len((await load(tmp_path, text)).rules) == text.count("id")
+
+
+async def test_a_yaml_bomb_kills_only_the_child(tmp_path: Path) -> None:
+    ours = os.getpid()
+    ((code, _, _),) = await faults(tmp_path, "rules: " + "[" * 100_000)
+    assert code == "crash"
+    assert os.getpid() == ours
+
+
+async def test_a_pattern_with_too_many_states_is_refused_by_its_id(tmp_path: Path) -> None:
+    assert await faults(tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}") == [
+        ("pattern", 2, "slow")
+    ]
+
+
+async def test_a_load_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    text = "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}"
+    assert [code for code, _, _ in await faults(tmp_path, text, timeout_secs=1)] == ["timeout"]
+
+
+async def test_a_load_that_needs_too_much_memory_is_ended(tmp_path: Path) -> None:
+    text = "rules:\n- {id: big, label: Error, pattern: '([ab].{0,300}){40}'}"
+    ((code, _, _),) = await faults(tmp_path, text, memory_bytes=20_000_000)
+    assert code in ("memory", "crash", "pattern")
+
+
+async def test_rules_decide_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
+    for name, rule in (("20-b.yaml", "second"), ("10-a.yaml", "first"), (".hidden.yaml", "never"), ("x.txt", "never")):
+        (tmp_path / name).write_text(f"rules:\n- {{id: {rule}, label: Error, pattern: boom}}")
+    (tmp_path / "..data").mkdir()
+    rules = await load_ruleset([tmp_path], labels=LABELS)
+    assert [rule.id for rule in rules.rules] == ["first", "second"]
+    assert getattr(rules.first_match("a boom"), "id", None) == "first"
+    assert [rule.id for rule in rules.explain("a boom", "")] == ["first", "second"]
+
+
+async def test_where_and_labels_narrow_the_rules_in_question(tmp_path: Path) -> None:
+    text = (
+        "rules:\n- {id: a, label: Error, pattern: x, where: {source: [crm-*]}}\n"
+        "- {id: b, label: User Action, pattern: x}\n- {id: c, label: Error, pattern: x, mode: shadow}\n"
+    )
+    rules = await load(tmp_path, text)
+    assert rules.allowed_for("crm-1", None) is None
+    assert rules.allowed_for("other", None) == {1, 2}
+    assert rules.allowed_for("crm-1", ["Error"]) == {0, 2}
+    assert getattr(rules.first_match("x", rules.allowed_for("other", None)), "id", None) == "b"
+
+
+async def test_shadow_rules_are_counted_and_never_decide(tmp_path: Path) -> None:
+    rules = await load(tmp_path, "rules:\n- {id: s, label: Error, pattern: x, mode: shadow}")
+    assert rules.first_matches(["x", "y", "xx"]) == [None, None, None]
+    assert rules.shadow_hits == {"s": 2}
+
+
+async def test_a_rules_fields_are_in_its_verdict(tmp_path: Path) -> None:
+    rules = await load(tmp_path, "rules:\n- {id: f, label: Error, pattern: x, fields: {severity: Low, n: 3, ok: true}}")
+    verdict = rules.rules[0].verdict
+    assert (verdict.label, verdict.tier, verdict.confidence, verdict.rule) == ("Error", "rule", 1.0, "f")
+    assert verdict.fields == {"severity": "Low", "n": 3, "ok": True}
+
+
+async def test_a_confirmation_that_runs_out_of_time_is_no_match_and_ends_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = await load(
+        tmp_path, "rules:\n- {id: redos, label: Error, pattern: '^(?=(a|aa)+$)'}\n- {id: b, label: Error, pattern: a}"
+    )
+    monkeypatch.setattr(module, "CONFIRM_SECS", 0.0001)
+    hostile = "a" * 40 + "!"
+    for _ in range(6):
+        assert getattr(rules.first_match(hostile), "id", None) == "b"
+    assert rules.rules[0].timeouts == 5
+    assert getattr(rules.first_match("aa"), "id", None) == "b"
+
+
+async def test_long_messages_and_lone_surrogates_are_scanned(tmp_path: Path) -> None:
+    rules = await load(
+        tmp_path, "rules:\n- {id: a, label: Error, pattern: '^é+$'}\n- {id: end, label: Error, pattern: end}"
+    )
+    assert getattr(rules.first_match("é" * 100_000 + "end"), "id", None) == "a"
+    assert getattr(rules.first_match("\ud800 end"), "id", None) == "end"
+
+
+async def test_the_content_hash_follows_names_and_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("rules: []")
+    first = content_hash([tmp_path])
+    assert first == content_hash([tmp_path]) == (await load_ruleset([tmp_path], labels=LABELS)).content_hash
+    (tmp_path / "a.yaml").write_text("rules: [] ")
+    assert content_hash([tmp_path]) != first
+    (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
+    assert content_hash([tmp_path]) != first
+
+
+async def test_the_packs_load_and_every_rule_has_samples_of_both_kinds() -> None:
+    rules = await load_ruleset([PACKS], labels=LABELS)
+    assert len(rules.rules) >= 8
+    assert all(rule.samples >= 2 for rule in rules.rules)
+
+
+@pytest.mark.parametrize(
+    ("message", "label"),
+    [
+        ("User User123 logged in.", "User Action"),
+        ("User User9 logged out.", "User Action"),
+        ("Backup started at 2026-01-01 00:00:00.", "System Notification"),
+        ("Backup ended at 2026-01-01 00:00:00.", "System Notification"),
+        ("Backup completed successfully.", "System Notification"),
+        ("System updated to version 2.0.5.", "System Notification"),
+        ("File a_b.csv uploaded successfully by user User1.", "System Notification"),
+        ("Disk cleanup completed successfully.", "System Notification"),
+        ("System reboot initiated by user User1.", "System Notification"),
+        ("Account with ID 12 created by User1.", "User Action"),
+        ("User User123 failed to log in.", None),
+        ("the quick brown fox", None),
+    ],
+)
+async def test_the_classic_messages_are_decided_by_rules(message: str, label: str | None) -> None:
+    rules = await load_ruleset([PACKS], labels=LABELS)
+    rule = rules.first_match(message)
+    assert (rule.label if rule else None) == label
+
+
+def test_the_schema_for_editors_knows_the_labels() -> None:
+    rule = json_schema(LABELS)["properties"]["rules"]["items"]
+    assert rule["properties"]["label"]["enum"] == list(LABELS)
+    assert rule["additionalProperties"] is False
