@@ -65,6 +65,10 @@ class Tools:
         """Prometheus or OpenMetrics text."""
         metrics = self._flow.metrics
         metrics.memo_entries.set(self._flow.pipeline.edition.memo_entries())
+        shadow_hits, timeouts = self._flow.pipeline.rules.take_counts()
+        for rule, count in shadow_hits.items():
+            metrics.shadow_hits.labels(rule).inc(count)
+        metrics.rule_timeouts.inc(timeouts)
         body, content_type = metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -300,6 +300,16 @@ async def test_tokens_guard_everything_but_the_probes(running: Running, tmp_path
         assert (await sidecar.get("/v1/rules"))[0] == 401
 
 
+async def test_shadow_rules_and_rules_out_of_time_are_counted(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("rules:\n- {id: s, label: Error, pattern: boom, mode: shadow}\n")
+    async with running(f"rules.path={tmp_path}", "model.path=null") as sidecar:
+        await sidecar.post(b'[{"log":"boom 1"},{"log":"boom 2"},{"log":"calm"}]')
+        for _ in range(2):
+            _, text = await sidecar.get("/metrics")
+            assert b'waybill_rule_shadow_hits_total{rule="s"} 2.0' in text
+            assert b"waybill_rule_timeouts_total 0.0" in text
+
+
 async def test_draining_refuses_new_batches_for_now(running: Running) -> None:
     async with running("model.path=null") as sidecar:
         sidecar.service.flow.is_draining = True

@@ -72,6 +72,7 @@ class RuleSet:
         self._always = [rule.index for rule in self.rules if artefact["rules"][rule.index]["always"]]
         self._max_bytes = max_message_bytes
         self.shadow_hits: Counter[str] = Counter()
+        self.timeouts = 0
         self._found: list[int] = []
         #: Bound once: a bound method made for each scan would cost as much as the scan.
         self._on_match = self._note_match
@@ -141,6 +142,12 @@ class RuleSet:
         """Every rule that matches ``message`` and is meant for ``source``."""
         return [rule for rule in self.matching(message) if rule.fits(source)]
 
+    def take_counts(self) -> tuple[Counter[str], int]:
+        """Shadow matches by rule id, and confirmations out of time, since the last call."""
+        taken = self.shadow_hits, self.timeouts
+        self.shadow_hits, self.timeouts = Counter(), 0
+        return taken
+
     def allowed_for(self, source: str, labels: Collection[str] | None) -> frozenset[int] | None:
         """The rules that ``source`` and a route's ``labels`` (None: all) leave in question; None means all."""
         indexes = frozenset(
@@ -155,6 +162,7 @@ class RuleSet:
             found = rule.confirm.search(message[: self._max_bytes], timeout=CONFIRM_SECS) is not None
         except TimeoutError:
             rule.timeouts += 1
+            self.timeouts += 1
             if rule.timeouts >= _MAX_TIMEOUTS:
                 log.error("a rule is out of force: its pattern takes too long", extra={"rule": rule.id})
             return False

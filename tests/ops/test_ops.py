@@ -1,0 +1,188 @@
+"""Secrets that rotate, logs that cannot be forged, dead letters that are bounded, metrics that exist."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+
+from sidecar.config import DeadLetterSettings, TlsSettings
+from sidecar.ops.auth import ServerTls, Tokens, WatchedFile
+from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.logs import JsonFormatter, RateLimit
+from sidecar.ops.metrics import Metrics
+from tests.conftest import Running
+
+SOURCES = Path(__file__).parents[2] / "sidecar"
+
+
+class Clock:
+    """Time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write ``path`` with a modification time of its own, however fast the test is."""
+    path.write_text(text)
+    stamp = path.stat().st_mtime_ns + 1_000_000
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_tokens_follow_their_file_and_survive_its_absence(tmp_path: Path) -> None:
+    file, clock = tmp_path / "tokens", Clock()
+    file.write_text("one\n\n# comment\ntwo\n")
+    tokens = Tokens(WatchedFile(file, clock))
+    assert [tokens.accept(f"Bearer {name}") for name in ("one", "two", "three", "", "# comment")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not tokens.accept(None)
+    rewrite(file, "three\n")
+    assert tokens.accept("Bearer one")
+    clock.now += 2
+    assert [tokens.accept(f"Bearer {name}") for name in ("one", "three")] == [False, True]
+    file.unlink()
+    clock.now += 2
+    assert tokens.accept("Bearer three")
+
+
+def test_a_token_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("one")
+    assert not Tokens(WatchedFile(tmp_path / "tokens")).accept("Bearer \udcff")
+
+
+def log_line(**extra: object) -> dict[str, object]:
+    record = logging.getLogger("waybill.test").makeRecord(
+        "waybill.test", logging.WARNING, __file__, 1, 'line one\nline "two"\x1b', (), None, extra=extra
+    )
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    assert "\x1b" not in text
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def test_a_log_line_is_one_line_of_json_whatever_is_logged() -> None:
+    line = log_line(reason="bad\nreason", path=Path("/x"))
+    assert (line["level"], line["message"], line["reason"], line["path"]) == (
+        "warning",
+        'line one\nline "two"\x1b',
+        "bad\nreason",
+        "/x",
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["ts"]))
+
+
+def test_the_same_warning_is_written_once_per_interval_and_says_how_often_it_was_held_back() -> None:
+    clock = Clock()
+    limit = RateLimit(10, clock)
+
+    def passes(level: int, message: str) -> logging.LogRecord | None:
+        record = logging.LogRecord("l", level, "", 0, message, (), None)
+        return record if limit.filter(record) else None
+
+    assert [bool(passes(logging.WARNING, "a")) for _ in range(3)] == [True, False, False]
+    assert passes(logging.WARNING, "b")
+    assert all(passes(logging.INFO, "a") for _ in range(3))
+    clock.now += 11
+    assert getattr(passes(logging.WARNING, "a"), "repeated", None) == 2
+
+
+async def test_dead_letters_are_kept_up_to_the_bound(tmp_path: Path) -> None:
+    metrics = Metrics("0")
+    kept = DeadLetters(DeadLetterSettings(path=str(tmp_path / "dead"), max_bytes=10), metrics)
+    assert [
+        await kept.keep(b"12345", "not_json"),
+        await kept.keep(b"12345", "not_json"),
+        await kept.keep(b"1", "x"),
+    ] == [True, True, False]
+    again = DeadLetters(DeadLetterSettings(path=str(tmp_path / "dead"), max_bytes=10), metrics)
+    assert not await again.keep(b"123456789", "after a restart")
+    assert metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": "full"}) == 2
+
+
+async def test_a_dead_letter_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    metrics = Metrics("0")
+    (tmp_path / "file").write_text("")
+    assert not await DeadLetters(DeadLetterSettings(path=str(tmp_path / "file")), metrics).keep(b"x", "r")
+    assert not await DeadLetters(DeadLetterSettings(), metrics).keep(b"x", "r")
+    for outcome in ("failed", "off"):
+        assert metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": outcome}) == 1
+
+
+def test_every_declared_metric_is_used() -> None:
+    declared = re.findall(r"self\.(\w+) = (?:counter|gauge|histogram)\(", (SOURCES / "ops" / "metrics.py").read_text())
+    code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
+    unused = [name for name in declared if len(re.findall(rf"\.{name}\b", code)) < 2]
+    assert unused == []
+
+
+def authority(tmp_path: Path, name: str) -> tuple[trustme.CA, TlsSettings]:
+    ca = trustme.CA()
+    issue(ca, tmp_path, name)
+    return ca, TlsSettings(cert_file=str(tmp_path / "cert.pem"), key_file=str(tmp_path / "key.pem"))
+
+
+def issue(ca: trustme.CA, tmp_path: Path, name: str) -> None:
+    cert = ca.issue_cert(name)
+    cert.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    (tmp_path / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in cert.cert_chain_pems))
+
+
+def test_a_certificate_that_does_not_fit_its_key_leaves_the_old_one_in_force(tmp_path: Path) -> None:
+    _, settings = authority(tmp_path, "localhost")
+    tls, clock = ServerTls(settings), Clock()
+    for file in tls._files:
+        file._clock, file._checked = clock, clock.now - 10
+    rewrite(tmp_path / "cert.pem", "rubbish")
+    tls.refresh()
+    assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+async def test_https_with_client_certificates_and_rotation(running: Running, tmp_path: Path) -> None:
+    ca, settings = authority(tmp_path, "127.0.0.1")
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    overrides = [
+        f"http.tls.cert_file={settings.cert_file}",
+        f"http.tls.key_file={settings.key_file}",
+        f"http.tls.client_ca_file={tmp_path / 'ca.pem'}",
+        "model.path=null",
+    ]
+    known, unknown = ssl.create_default_context(), ssl.create_default_context()
+    for context in (known, unknown):
+        ca.configure_trust(context)
+    ca.issue_cert("shipper").configure_cert(known)
+
+    async def serial(address: str) -> object:
+        host, port = address.removeprefix("https://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port), ssl=known)
+        certificate = writer.get_extra_info("peercert")
+        writer.close()
+        return certificate["serialNumber"]
+
+    async with running(*overrides) as sidecar:
+        address = sidecar.service.address
+        async with sidecar.client.post(address + "/v1/label", data=b'{"log":"a"}', ssl=known) as reply:
+            assert reply.status == 200
+        with pytest.raises(aiohttp.ClientError):
+            async with sidecar.client.post(address + "/v1/label", data=b"{}", ssl=unknown) as reply:
+                await reply.read()
+        before = await serial(address)
+        issue(ca, tmp_path, "127.0.0.1")
+        while await serial(address) == before:
+            await asyncio.sleep(0.05)
