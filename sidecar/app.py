@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import importlib.metadata
 import logging
 import signal
@@ -26,6 +25,7 @@ from sidecar.labelling.model.verdicts import ModelVerdicts
 from sidecar.labelling.pipeline import Pipeline
 from sidecar.ops.auth import ServerTls, Tokens, WatchedFile, server_tls
 from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.memory import settle_memory, tune_allocator
 from sidecar.ops.metrics import Metrics
 from sidecar.reload import Reloader, read_bundle, read_rules
 from sidecar.wire import FieldPlan, Wire
@@ -95,7 +95,16 @@ class Service:
         stack.push_async_callback(handback.close)
         wire = Wire(FieldPlan(settings.fields))
         dead_letters = DeadLetters(settings.dead_letter, self.metrics)
-        self.flow = Flow(wire, pipeline, handback, settings.limits, self.metrics, dead_letters)
+        self.flow = Flow(
+            wire,
+            pipeline,
+            handback,
+            settings.limits,
+            self.metrics,
+            dead_letters,
+            pushes=settings.return_.connections,
+            push_wait_secs=settings.return_.timeout_secs,
+        )
         self.reloader = Reloader(settings, pipeline, model, self.metrics)
         self.reloader.start()
         stack.push_async_callback(self.reloader.stop)
@@ -198,13 +207,12 @@ async def serve(settings: Settings) -> None:
         ConfigError: when the service cannot start as configured.
 
     """
+    tune_allocator()
     service = Service(settings)
     log.info("settings", extra={"settings": dump_settings(settings)})
     try:
         await service.start()
-        # What is loaded now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         await run_until_stopped(service)
         log.info("stopping")
     finally:

@@ -106,11 +106,18 @@ class Flow:
         limits: LimitSettings,
         metrics: Metrics,
         dead_letters: DeadLetters,
+        *,
+        pushes: int = 4,
+        push_wait_secs: float = 20,
     ) -> None:
         self.wire, self.pipeline, self.handback = wire, pipeline, handback
         self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
         self.inflight = Inflight(limits.inflight_bytes, metrics.inflight_bytes.set)
         self.is_draining = False
+        #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed yet
+        #: waits as the body it came in, not as the several copies that a push needs.
+        self._push_slots = asyncio.Semaphore(pushes)
+        self._push_wait_secs = push_wait_secs
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -166,7 +173,11 @@ class Flow:
     async def _hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes | None:
         name, begin = self.handback.name, time.perf_counter()
         try:
-            answer = await self.handback.hand_back(codec, batch, verdicts)
+            await self._wait_for_slot()
+            try:
+                answer = await self.handback.hand_back(codec, batch, verdicts)
+            finally:
+                self._push_slots.release()
         except HandbackError as error:
             self.metrics.handback_errors.labels(name, error.code).inc()
             raise
@@ -174,6 +185,13 @@ class Flow:
             self.metrics.handback_seconds.labels(name).observe(time.perf_counter() - begin)
         self.metrics.records_handed_back.labels(name).inc(len(batch))
         return answer
+
+    async def _wait_for_slot(self) -> None:
+        try:
+            async with asyncio.timeout(self._push_wait_secs):
+                await self._push_slots.acquire()
+        except TimeoutError:
+            raise HandbackError("timeout", "other batches keep the receiver busy") from None
 
     def _count_received(self, ingest: str, body: bytes, batch: Batch) -> None:
         self.metrics.batches_received.labels(ingest).inc()
