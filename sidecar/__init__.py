@@ -26,7 +26,6 @@ def classify(
 
     Raises:
         sidecar.errors.ConfigError: when settings, rules or model cannot be used.
-
     """
     from sidecar.library import labeller  # the service never needs it, and the import is not cheap
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sidecar.config import Settings, dump_settings, load_settings, resolve_path
+from sidecar.config import Settings, dump_settings, load_settings, read_settings, resolve_path
 from sidecar.errors import ConfigError, WaybillError
 
 FAILED, CONFIGURATION = 1, 2
@@ -138,10 +138,10 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from sidecar.offline.check import check
 
-    settings = _settings(arguments)
+    settings, problems = read_settings(arguments.config, arguments.overrides)
     if arguments.print:
         print(json.dumps(dump_settings(settings), indent=2))
-    asyncio.run(check(settings))
+    asyncio.run(check(settings, problems))
 
 
 def _label(arguments: argparse.Namespace) -> None:

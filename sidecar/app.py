@@ -41,7 +41,6 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[t
 
     Raises:
         ConfigError: with every fault of rules and model together.
-
     """
     rules, bundle = await asyncio.gather(read_rules(settings), read_bundle(settings), return_exceptions=True)
     problems: list[str] = []
@@ -87,7 +86,6 @@ class Service:
 
         Raises:
             ConfigError: rules, model or an address cannot be used.
-
         """
         settings, stack = self.settings, self._stack
         pipeline, model = await stack.enter_async_context(open_pipeline(settings, self.metrics))
@@ -205,7 +203,6 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         ConfigError: when the service cannot start as configured.
-
     """
     tune_allocator()
     service = Service(settings)

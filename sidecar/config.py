@@ -232,14 +232,27 @@ def load_settings(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read settings from ``file`` (YAML, or None for the defaults), ``environ`` and ``overrides``.
-
-    ``overrides`` are ``dotted.key=YAML value`` strings. ``WAYBILL_CONFIG`` in the environment names
-    the file when ``file`` is None.
+    """`read_settings`, but any problem is an error.
 
     Raises:
         ConfigError: with every problem found, each led by its dotted path.
+    """
+    settings, problems = read_settings(file, overrides, environ)
+    if problems:
+        raise ConfigError(problems)
+    return settings
 
+
+def read_settings(
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Settings, list[str]]:
+    """Settings from ``file`` (YAML, or None for the defaults), ``environ`` and ``overrides``, and what is wrong.
+
+    ``overrides`` are ``dotted.key=YAML value`` strings. ``WAYBILL_CONFIG`` in the environment names the
+    file when ``file`` is None. A value that cannot be used leaves its default, so that what depends on
+    the others can still be looked at.
     """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
@@ -249,12 +262,9 @@ def load_settings(
     _refuse_secrets(tree, str(file), problems)
     _apply_environment(tree, environ, problems)
     _apply_overrides(tree, overrides, problems)
-    settings = _convert(tree, Settings, "", problems)
-    if not problems:
-        problems = list(_cross_check(settings))
-    if problems:
-        raise ConfigError(problems)
-    return typing.cast("Settings", settings)
+    settings = typing.cast("Settings", _convert(tree, Settings, "", problems))
+    problems += _cross_check(settings)
+    return settings, problems
 
 
 def dump_settings(settings: Settings) -> dict[str, Any]:
@@ -396,6 +406,10 @@ def _accepts_str(kind: Any) -> bool:
     return any(isinstance(option, type) and issubclass(option, str) for option in options)
 
 
+#: Stands for a value that was refused.
+_UNUSABLE: Any = object()
+
+
 def _convert(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     """``value`` as ``kind``; problems are collected leaf by leaf instead of stopping at the first."""
     if not (isinstance(kind, type) and issubclass(kind, _Section)):
@@ -404,26 +418,27 @@ def _convert(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
         value = {}
     if not isinstance(value, dict):
         problems.append(f"{path}: expected a mapping, got {type(value).__name__}")
-        return None
+        value = {}
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     given: dict[str, Any] = {}
     for key, item in value.items():
         below = f"{path}.{key}" if path else str(key)
         if key not in fields:
             problems.append(f"{below}: no such key{_suggest(str(key), fields)}")
-        else:
-            given[fields[key].name] = _convert(item, fields[key].type, below, problems)
-    missing = [name for name, field in fields.items() if field.required and field.name not in given]
+        elif (converted := _convert(item, fields[key].type, below, problems)) is not _UNUSABLE:
+            given[fields[key].name] = converted
+    missing = [name for name, field in fields.items() if field.required and name not in value]
     problems.extend(f"{path}.{name}: required" for name in missing)
-    return None if missing else kind(**given)
+    return kind(**given) if all(f.name in given for f in fields.values() if f.required) else _UNUSABLE
 
 
 def _convert_leaf(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     if kind == tuple[RouteSettings, ...]:
         if not isinstance(value, list):
             problems.append(f"{path}: expected a list of routes")
-            return ()
-        return tuple(_convert(item, RouteSettings, f"{path}[{i}]", problems) for i, item in enumerate(value))
+            return _UNUSABLE
+        routes = [_convert(item, RouteSettings, f"{path}[{i}]", problems) for i, item in enumerate(value)]
+        return _UNUSABLE if _UNUSABLE in routes else tuple(routes)
     if kind == Secret | None:
         return Secret(value) if value else None
     if isinstance(value, int) and not isinstance(value, bool) and kind is float:
@@ -432,7 +447,7 @@ def _convert_leaf(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         problems.append(f"{path}: {str(error)[0].lower()}{str(error)[1:]}")
-        return None
+        return _UNUSABLE
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:
@@ -446,6 +461,8 @@ def _cross_check(settings: Settings) -> Iterator[str]:
     yield from _check_ranges(settings)
     yield from _check_routes(settings.routes)
     yield from _check_return(settings)
+    if settings.llm.provider is not None:
+        yield "llm.provider: the providers come with the next release; leave it null"
     fields = settings.fields
     if not fields.message:
         yield "fields.message: at least one path is needed"

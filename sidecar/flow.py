@@ -56,7 +56,6 @@ class Handback(Protocol):
 
         Raises:
             HandbackError: the receiver does not have all of them.
-
         """
         ...
 
@@ -131,7 +130,6 @@ class Flow:
             MalformedError: the body can never be read; it was offered to the dead-letter folder.
             OverloadedError: not now (draining, too much in flight).
             HandbackError: the receiver did not take the records.
-
         """
         if self.is_draining and not delivery.is_final:
             raise OverloadedError("draining", retry_after_secs=5)

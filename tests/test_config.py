@@ -136,6 +136,7 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         (["http.tls.cert_file=/etc/hostname"], "http.tls"),
         (["memo.bytes=0"], "memo.bytes"),
         (["model.budget_ms=-1"], "model.budget_ms"),
+        (["llm.provider=groq"], "llm.provider"),
         (["nothing.here=1"], "--set nothing.here"),
         (["just words"], "--set just words"),
     ],
@@ -185,3 +186,15 @@ def test_a_relative_path_falls_back_to_the_packaged_copy(tmp_path: Path, monkeyp
     (tmp_path / "rules").mkdir()
     assert resolve_path("rules") == (Path("rules"), False)
     assert resolve_path("/nowhere") == (Path("/nowhere"), False)
+
+
+def test_the_readme_names_every_setting() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    sections = {path.split(".")[0] for path, _ in setting_keys()}
+    named = {
+        f"{section}.{key}" if section != "routes" else section
+        for section, keys in rows
+        if section in sections
+        for key in re.findall(r"`([\w.]+)`", keys)
+    }
+    assert named == {path for path, _ in setting_keys()}

@@ -45,7 +45,6 @@ class ForwardHandback:
 
         Raises:
             HandbackError: ``connect``, ``timeout``, ``closed``, ``ack_mismatch``, ``handshake``.
-
         """
         entries = msgpack_entries(codec, batch, verdicts, self._now)
         if self._settings.metadata == "drop":

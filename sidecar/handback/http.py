@@ -79,7 +79,6 @@ class HttpHandback:
 
         Raises:
             HandbackError: ``timeout``, ``connect``, ``refused`` or ``unavailable``.
-
         """
         records = json_records(codec, batch, verdicts)
         if self._settings.format == "ndjson":

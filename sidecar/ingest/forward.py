@@ -50,7 +50,6 @@ class ForwardServer:
 
     Raises:
         ConfigError: the shared key is empty.
-
     """
 
     def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None) -> None:

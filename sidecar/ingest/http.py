@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import orjson
 from aiohttp import web
@@ -73,25 +73,37 @@ class HttpIngest:
         Raises:
             MalformedError: ``too_large``.
             OverloadedError: ``slow_body`` past ``http.read_timeout_secs``, or too much in flight.
-
         """
         limit = self._flow.limits.body_bytes
-        if (request.content_length or 0) > limit:
-            raise MalformedError("too_large", f"more than {limit} bytes")
         chunks: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(self._settings.read_timeout_secs):
+                if (request.content_length or 0) > limit:
+                    await self._refuse_large(request, [])
                 async for chunk in request.content.iter_any():
                     size += len(chunk)
                     if size > limit:
-                        raise MalformedError("too_large", f"more than {limit} bytes")
+                        await self._refuse_large(request, [*chunks, chunk])
                     grow(len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             # 408 would be the word for it, but OTLP clients take 408 for final.
             raise OverloadedError("slow_body") from None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _refuse_large(self, request: web.Request, read: list[bytes]) -> None:
+        """Offer a body past the limit to the dead-letter folder as it comes. Raises MalformedError."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for chunk in read:
+                yield chunk
+            async for chunk in request.content.iter_any():
+                yield chunk
+
+        error = MalformedError("too_large", f"more than {self._flow.limits.body_bytes} bytes")
+        error.is_kept = await self._flow.dead_letters.keep_stream(pieces(), error.code)
+        raise error
 
     @web.middleware
     async def _authorise(self, request: web.Request, handler: Handler) -> web.StreamResponse:

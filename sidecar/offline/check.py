@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sidecar.app import VERSION, open_pipeline
@@ -14,13 +15,22 @@ from sidecar.records import UNCLASSIFIED
 from sidecar.reload import read_rules
 
 
-async def check(settings: Settings) -> None:
+async def check(settings: Settings, problems: Sequence[str] = ()) -> None:
     """Load everything and print what would be in force.
 
     Raises:
-        ConfigError: with every fault found in rules and model.
-
+        ConfigError: with the ``problems`` of the settings and every fault found in rules and model.
     """
+    try:
+        await _load_and_print(settings)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    print("ok")
+
+
+async def _load_and_print(settings: Settings) -> None:
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
         rules = pipeline.rules
         for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
@@ -32,7 +42,6 @@ async def check(settings: Settings) -> None:
         if model is not None:
             labels |= set(model.bundle.manifest.labels)
         print(f"loki: target_label as an index label can split each stream into at most {len(labels)}")
-    print("ok")
 
 
 async def explain_one(settings: Settings, source: str, message: str) -> dict[str, Any]:

@@ -27,7 +27,6 @@ def label_file(settings: Settings, source: str, target: str, form: str | None) -
     Raises:
         ConfigError: the format is unknown, or rules or model cannot be used.
         MalformedError: the input cannot be read as that format.
-
     """
     form = form or _SUFFIXES.get(Path(source).suffix.lower())
     if form is None:

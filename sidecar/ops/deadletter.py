@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import orjson
@@ -45,20 +45,59 @@ class DeadLetters:
             log.error("an unreadable body could not be kept", extra={"outcome": outcome, "reason": reason})
         return outcome == "kept"
 
+    async def keep_stream(self, chunks: AsyncIterator[bytes], reason: str) -> bool:
+        """Write a body that is too large to be held, piece by piece; whether it was kept. Never raises."""
+        if self._path is None:
+            self._metrics.dead_letters.labels("off").inc()
+            return False
+        async with self._lock:
+            outcome = await self._write_stream(self._path, chunks, reason)
+        self._metrics.dead_letters.labels(outcome).inc()
+        return outcome == "kept"
+
+    async def _write_stream(self, folder: Path, chunks: AsyncIterator[bytes], reason: str) -> str:
+        size = 0
+        try:
+            body = await asyncio.to_thread(self._new_file, folder)
+            room = self._max_bytes - self._used(folder)
+            with await asyncio.to_thread(body.open, "wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > room:
+                        break
+                    await asyncio.to_thread(file.write, chunk)
+            if size > room:
+                body.unlink()
+                return "full"
+            self._describe(body, reason, (), size)
+        except OSError as error:
+            log.error("a body could not be kept", extra={"error": str(error)})
+            return "failed"
+        return "kept"
+
+    def _used(self, folder: Path) -> int:
+        if self._bytes is None:
+            self._bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        return self._bytes
+
+    def _new_file(self, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._now()))
+        return folder / f"{moment}-{time.time_ns() % 10**9:09d}-{next(self._numbers)}.body"
+
+    def _describe(self, body: Path, reason: str, encodings: Sequence[str], size: int) -> None:
+        note = {"reason": reason, "encodings": list(encodings), "bytes": size, "time": body.name[:15]}
+        body.with_suffix(".json").write_bytes(orjson.dumps(note))
+        self._bytes = (self._bytes or 0) + size
+
     def _write(self, folder: Path, body: bytes, reason: str, encodings: Sequence[str]) -> str:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if self._bytes is None:
-                self._bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-            if self._bytes + len(body) > self._max_bytes:
+            file = self._new_file(folder)
+            if self._used(folder) + len(body) > self._max_bytes:
                 return "full"
-            moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._now()))
-            name = f"{moment}-{time.time_ns() % 10**9:09d}-{next(self._numbers)}"
-            (folder / f"{name}.body").write_bytes(body)
-            note = {"reason": reason, "encodings": list(encodings), "bytes": len(body), "time": moment}
-            (folder / f"{name}.json").write_bytes(orjson.dumps(note))
+            file.write_bytes(body)
+            self._describe(file, reason, encodings, len(body))
         except OSError as error:
             log.error("the dead-letter folder cannot be written", extra={"error": str(error)})
             return "failed"
-        self._bytes += len(body)
         return "kept"

@@ -28,8 +28,18 @@ class Wire:
 
         Raises:
             MalformedError: ``not_json`` or ``not_msgpack``.
-
         """
         is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
         codec: Codec = self.msgpack if is_msgpack else self.json
-        return codec, codec.decode(body, tag)
+        batch = codec.decode(body, tag)
+        if self.plan.settings.parse_nested:
+            self._read_nested(batch)
+        return codec, batch
+
+    def _read_nested(self, batch: Batch) -> None:
+        """Where a message is itself a JSON object, take message and source from within it."""
+        for i, message in enumerate(batch.messages):
+            if message is not None and message.startswith("{"):
+                nested, source = self.json.read(message)
+                batch.messages[i] = nested or message
+                batch.sources[i] = batch.sources[i] or source

@@ -42,7 +42,6 @@ def decompress(body: bytes, encodings: Sequence[str], limit_bytes: int) -> bytes
     Raises:
         MalformedError: ``too_large`` past ``limit_bytes``, ``truncated_<encoding>`` when the stream
             does not end, ``corrupt_<encoding>`` when it cannot be read or junk follows it.
-
     """
     for encoding in reversed(encodings):
         if encoding == "snappy":

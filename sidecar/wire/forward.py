@@ -68,7 +68,6 @@ class FrameReader:
         Raises:
             MalformedError: ``malformed_frame``, ``unsupported_signal``, ``unsupported_encoding``, or
                 ``too_large`` when a message exceeds the limit.
-
         """
         self._buffer += data
         self._unpacker.feed(data)
@@ -243,7 +242,6 @@ class AnswerReader:
 
         Raises:
             ValueError: it is none, or there is more than one.
-
         """
         self._data += data
         try:
@@ -277,7 +275,6 @@ def ping(greeting: bytes, hostname: str, shared_key: bytes) -> tuple[bytes, byte
 
     Raises:
         ValueError: the greeting is none.
-
     """
     kind, options = _parts(greeting, 2)
     nonce = options.get(b"nonce") if isinstance(options, dict) else None
@@ -298,7 +295,6 @@ def pong(answer: bytes, nonce: bytes, hostname: str, shared_key: bytes) -> tuple
 
     Raises:
         ValueError: the PING is none.
-
     """
     kind, client, salt, given, *_ = _parts(answer, 6)
     if kind != b"PING" or not all(isinstance(part, bytes) for part in (client, salt, given)):
@@ -314,7 +310,6 @@ def is_pong(answer: bytes, salt_and_nonce: bytes, shared_key: bytes) -> bool:
 
     Raises:
         ValueError: the PONG is none.
-
     """
     kind, is_accepted, _, hostname, digest = _parts(answer, 5)
     if kind != b"PONG" or not (isinstance(hostname, bytes) and isinstance(digest, bytes)):

@@ -57,7 +57,6 @@ class JsonCodec:
 
         Raises:
             MalformedError: ``not_json`` when not one record can be found in a body that is not empty.
-
         """
         if body.startswith(_BOM):
             at = len(_BOM)
@@ -240,6 +239,14 @@ class JsonCodec:
         except ValueError:
             return False
         return True
+
+    def read(self, text: str) -> tuple[str | None, str]:
+        """Message and source of one object that is no record of its own: (None, "") where it has none."""
+        try:
+            record = self._extract.decode(text)
+        except (*DECODE_ERRORS, UnicodeEncodeError):
+            return None, ""
+        return self.plan.message_of(record), self.plan.source_of(record) or ""
 
     # -- splice ---------------------------------------------------------------------------------
 

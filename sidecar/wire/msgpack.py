@@ -42,7 +42,6 @@ class MsgpackCodec:
 
         Raises:
             MalformedError: ``not_msgpack`` when not one entry can be found in a body that is not empty.
-
         """
         batch = Batch(body, tag)
         starts, ends, messages, sources = batch.starts, batch.ends, batch.messages, batch.sources

@@ -30,7 +30,6 @@ def header(data: bytes, at: int) -> tuple[int, int, int]:
 
     Raises:
         ValueError: on the one byte that msgpack never uses (0xC1), or past the end of ``data``.
-
     """
     if at >= len(data):
         raise ValueError("past the end")

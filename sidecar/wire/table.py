@@ -28,7 +28,6 @@ class RowSplitter:
 
         Raises:
             MalformedError: ``csv_row_too_large``, ``csv_syntax``.
-
         """
         lines = (self._open + self._decoder.decode(data, is_last)).splitlines(keepends=True)
         rows: list[str] = []

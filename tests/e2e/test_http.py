@@ -146,6 +146,13 @@ async def test_a_json_body_cut_at_any_byte_never_loses_a_whole_record(sidecar: S
             assert answer.count(b'"target_label"') >= body[:cut].count(b'},{"date"')
 
 
+async def test_a_body_past_the_limit_is_kept_as_well(sidecar: Sidecar) -> None:
+    folder = Path(sidecar.service.settings.dead_letter.path or "")
+    body = b"y" * 4_000_123
+    assert (await sidecar.post(body))[0] == 413
+    assert any(path.stat().st_size == len(body) and path.read_bytes() == body for path in folder.glob("*.body"))
+
+
 async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
     folder = Path(sidecar.service.settings.dead_letter.path or "")
     before = {path.read_bytes() for path in folder.glob("*.body")}

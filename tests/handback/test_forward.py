@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def body(*logs: str) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def pushing(url: str, **options: Any) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+async def pushing(url: str, **options: Any) -> AsyncIterator[Callable[..., Coroutine[Any, Any, None]]]:
     handback = ForwardHandback(ReturnSettings(type="forward", url=url, **({"timeout_secs": 5} | options)))
 
     async def push(data: bytes, tag: str = "kube.pod") -> None:

@@ -23,7 +23,7 @@ rules:
 - {id: crm, label: User Action, pattern: 'clicked', where: {source: ['crm*']}}
 - {id: quiet, label: Error, pattern: 'quiet', mode: shadow}
 """
-Answer = Callable[[str], Verdict | None | BaseException]
+Answer = Callable[[str], Verdict | BaseException | None]
 
 
 class FakeTier:
@@ -282,7 +282,7 @@ texts = st.lists(st.one_of(st.none(), st.text(alphabet="ab 1boom\ud800é", max_s
 @given(texts, outcomes)
 def test_as_many_verdicts_as_messages_whatever_happens(messages: list[str | None], outcome: str) -> None:
     async def run() -> None:
-        def answer(text: str) -> Verdict | None | BaseException:
+        def answer(text: str) -> Verdict | BaseException | None:
             return {"label": Verdict("Error", "model"), "none": None, "fail": ValueError(), "refuse": None}[outcome]
 
         rules = RuleSet({"version": "0" * 64, "database": b"", "rules": []})

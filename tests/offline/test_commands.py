@@ -51,11 +51,23 @@ def test_check_prints_all_problems_of_rules_and_model_at_once(
     (tmp_path / "a.yaml").write_text(
         "rules:\n- {id: a, label: Error, pattern: '('}\n- {id: a, label: Eror, pattern: x}\n"
     )
-    assert run("check", "--set", f"rules.path={tmp_path}", "--set", f"model.path={tmp_path}") == 2
+    faults = (
+        "--set",
+        f"rules.path={tmp_path}",
+        "--set",
+        f"model.path={tmp_path}",
+        "--set",
+        "memo.bytes=0",
+        "--set",
+        "x=1",
+    )
+    assert run("check", *faults) == 2
     err = capsys.readouterr().err
     assert "a.yaml:3: rule 'a': no such label 'Eror'" in err
     assert "a.yaml:2: rule 'a'" in err
     assert "model.path:" in err
+    assert "memo.bytes:" in err
+    assert "--set x: no such setting" in err
 
 
 def test_a_misspelt_setting_ends_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from sidecar.config import FieldSettings
 from sidecar.errors import MalformedError
 from sidecar.records import Batch, Verdict
-from sidecar.wire import FieldPlan, JsonCodec, scan
+from sidecar.wire import FieldPlan, JsonCodec, Wire, scan
 from tests.wire.strategies import bodies, plain
 
 CODEC = JsonCodec(FieldPlan(FieldSettings()))
@@ -235,6 +235,13 @@ def test_paths_reach_into_records_and_dots_can_be_escaped() -> None:
     batch = codec.decode(body)
     assert batch.messages == ["deep", "flat", None]
     assert batch.sources == ["crm", "far", ""]
+
+
+def test_a_message_that_is_json_itself_is_read_through_when_asked() -> None:
+    body = json.dumps([{"log": '{"msg":"inner","service":"s"}'}, {"log": "{broken", "source": "own"}]).encode()
+    assert Wire(FieldPlan(FieldSettings())).decode(body)[1].messages[0] == '{"msg":"inner","service":"s"}'
+    _, batch = Wire(FieldPlan(FieldSettings(parse_nested=True))).decode(body)
+    assert (batch.messages, batch.sources) == (["inner", "{broken"], ["s", "own"])
 
 
 def test_split_gives_each_record_alone() -> None:

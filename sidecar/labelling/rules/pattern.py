@@ -50,7 +50,6 @@ def translate(pattern: str) -> Translation:
 
     Raises:
         ValueError: the pattern is no Python regular expression; the message says where.
-
     """
     try:
         with warnings.catch_warnings():

@@ -202,7 +202,6 @@ async def load_ruleset(
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
             child did not end by itself.
-
     """
     request = {
         "folders": [str(folder) for folder in folders],
