@@ -80,6 +80,7 @@ class Service:
         self.address = ""
         self.flow: Flow = None  # type: ignore[assignment]
         self.forward: ForwardServer | None = None
+        self.routes: list[web.AbstractRoute] = []
 
     async def start(self) -> None:
         """Load rules and model, then listen.
@@ -101,7 +102,6 @@ class Service:
             self.metrics,
             dead_letters,
             pushes=settings.return_.connections,
-            push_wait_secs=settings.return_.timeout_secs,
         )
         self.reloader = Reloader(settings, pipeline, model, self.metrics)
         self.reloader.start()
@@ -117,13 +117,13 @@ class Service:
         ingest = HttpIngest(settings.http, self.flow, tokens)
         app = ingest.application()
         Tools(self.flow, model, self.reloader, ingest).add_routes(app)
+        self.routes = list(app.router.routes())
         runner = web.AppRunner(
             app,
             access_log=None,
             auto_decompress=False,  # inflated by wire.compression, to a verified end
             keepalive_timeout=settings.http.keepalive_secs,
             shutdown_timeout=1.0,  # the flow is drained before the runner stops
-            read_bufsize=1 << 20,  # a chunk is about 2 MB: fewer stops and starts of its reading
         )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

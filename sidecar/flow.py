@@ -30,6 +30,8 @@ T = TypeVar("T")
 #: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
 _INLINE_BYTES = 4 << 20
 _INLINE_COMPRESSED_BYTES = 64 << 10
+#: How long a batch waits for its turn to be pushed.
+PUSH_WAIT_SECS = 10.0
 
 
 class Delivery(msgspec.Struct):
@@ -107,7 +109,6 @@ class Flow:
         dead_letters: DeadLetters,
         *,
         pushes: int = 4,
-        push_wait_secs: float = 20,
     ) -> None:
         self.wire, self.pipeline, self.handback = wire, pipeline, handback
         self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
@@ -116,7 +117,6 @@ class Flow:
         #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed yet
         #: waits as the body it came in, not as the several copies that a push needs.
         self._push_slots = asyncio.Semaphore(pushes)
-        self._push_wait_secs = push_wait_secs
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -186,7 +186,7 @@ class Flow:
 
     async def _wait_for_slot(self) -> None:
         try:
-            async with asyncio.timeout(self._push_wait_secs):
+            async with asyncio.timeout(PUSH_WAIT_SECS):
                 await self._push_slots.acquire()
         except TimeoutError:
             raise HandbackError("timeout", "other batches keep the receiver busy") from None

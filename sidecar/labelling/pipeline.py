@@ -34,9 +34,9 @@ _SLICE = 4096
 _MASK_SLICE = 512
 #: Sources remembered at most; beyond it the table starts anew.
 _MAX_SOURCES = 10_000
-#: Both shippers give up on a request after 60 s and send it again: with the handback's own time-out
-#: behind it, this long is as long as a batch may wait for the model.
-PATIENCE_SECS = 20.0
+#: Both shippers give up on a request after 60 s and send it again: with the handback behind it
+#: (`sidecar.flow.PUSH_WAIT_SECS` and ``return.timeout_secs``), this long may a batch wait for the model.
+PATIENCE_SECS = 15.0
 
 #: Below this share of exact hits the exact memo keeps only a sample. One in 16 kept messages that come
 #: again all the time would show as about this share.

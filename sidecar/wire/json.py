@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -253,19 +253,24 @@ class JsonCodec:
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The body with each verdict's fields added; every other byte as it was."""
         body, odd = batch.body, batch.odd
-        pieces: list[bytes] = []
-        push = pieces.append
+        suffixes = self._suffixes(batch, verdicts)
+        if not odd:
+            cuts = [0, *batch.ends]
+            pieces = [b""] * (2 * len(suffixes) + 1)
+            pieces[:-1:2] = [body[start:end] for start, end in pairwise(cuts)]
+            pieces[1::2] = suffixes
+            pieces[-1] = body[cuts[-1] :]
+            return b"".join(pieces)
+        pieces = []
         at = 0
-        for i, (end, suffix) in enumerate(zip(batch.ends, self._suffixes(batch, verdicts), strict=True)):
-            if odd and i in odd:
-                push(body[at : batch.starts[i]])
-                push(self._odd_record(batch, i, suffix))
+        for i, (end, suffix) in enumerate(zip(batch.ends, suffixes, strict=True)):
+            if i in odd:
+                pieces += (body[at : batch.starts[i]], self._odd_record(batch, i, suffix))
                 at = odd[i].stop
-                continue
-            push(body[at:end])
-            push(suffix)
-            at = end
-        push(body[at:])
+            else:
+                pieces += (body[at:end], suffix)
+                at = end
+        pieces.append(body[at:])
         return b"".join(pieces)
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
@@ -284,8 +289,7 @@ class JsonCodec:
         return data[:-1] + (suffix[1:] if odd.is_bare else suffix) + b"}" if odd.is_spliced else data
 
     def _suffixes(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
-        rendered = self._suffix
-        suffixes = [rendered[verdict] for verdict in verdicts]
+        suffixes = list(map(self._suffix.__getitem__, verdicts))
         if batch.odd or None in suffixes:
             for i, verdict in enumerate(verdicts):
                 if suffixes[i] is None or i in batch.odd:

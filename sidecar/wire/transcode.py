@@ -21,6 +21,7 @@ import msgspec
 import orjson
 
 from sidecar.records import Batch, Verdict
+from sidecar.wire import packed
 from sidecar.wire.fields import FieldPlan
 from sidecar.wire.json import DECODE_ERRORS, JsonCodec
 from sidecar.wire.msgpack import MsgpackCodec
@@ -86,8 +87,9 @@ def drop_metadata(entry: bytes) -> bytes:
     """``[[time, metadata], record]`` as ``[time, record]``, for receivers that know only the older shape."""
     if entry[:2] != b"\x92\x92":
         return entry
-    time, _, record = _split_entry(entry)
-    return b"\x92" + time + record
+    time_end = packed.value_end(entry, 2)
+    metadata_end = packed.value_end(entry, time_end)
+    return b"\x92" + entry[2:time_end] + entry[metadata_end:]
 
 
 def _split_entry(entry: bytes) -> tuple[bytes, bytes | None, bytes]:

@@ -1,6 +1,6 @@
 """A real Fluent Bit on both sides: what it sends comes back labelled, whole, with its tag and time.
 
-Set FLUENT_BIT_BIN to the binary, or have ``fluent-bit`` on the PATH; WAYBILL_E2E_RECORDS sets how many
+Set FLUENT_BIT_BIN to the binary, or have ``fluent-bit`` on the PATH; E2E_RECORDS sets how many
 records a run sends (default 20,000).
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 FLUENT_BIT = os.environ.get("FLUENT_BIT_BIN") or shutil.which("fluent-bit")
-RECORDS = int(os.environ.get("WAYBILL_E2E_RECORDS", "20000"))
+RECORDS = int(os.environ.get("E2E_RECORDS", "20000"))
 PATIENCE_SECS = 110
 pytestmark = [
     pytest.mark.e2e,

@@ -14,6 +14,7 @@ import msgpack
 import pytest
 import pytest_asyncio
 
+from sidecar.app import VERSION
 from sidecar.wire.compression import ENCODINGS, compress, decompress
 from tests.conftest import Running, Sidecar, running
 
@@ -198,6 +199,20 @@ async def test_the_metrics_are_one_page_that_prometheus_reads(sidecar: Sidecar) 
     assert b"# TYPE waybill_records_labelled_total counter" in text
     _, text = await sidecar.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert text.endswith(b"# EOF\n")
+
+
+async def test_the_description_names_every_route(sidecar: Sidecar) -> None:
+    _, text = await sidecar.get("/openapi.json")
+    described = json.loads(text)
+    routes = {
+        (route.method.lower(), getattr(route.resource, "canonical", ""))
+        for route in sidecar.service.routes
+        if route.method not in ("HEAD", "PUT")
+    }
+    assert {
+        (method, path) for path, item in described["paths"].items() for method in item if method != "parameters"
+    } == routes
+    assert described["info"]["version"] == VERSION
 
 
 async def test_legacy_crm_is_unclassified_and_says_why(sidecar: Sidecar) -> None:

@@ -133,3 +133,8 @@ def test_metadata_can_be_dropped_for_receivers_that_do_not_know_it() -> None:
     nested, plain = entry({"log": "a"}), entry({"log": "a"}, event_time(NOW))
     assert drop_metadata(nested) == plain
     assert drop_metadata(plain) == plain
+
+
+def test_dropping_metadata_does_not_mind_how_deep_a_record_is() -> None:
+    deep = b"\x81\xa1a" + b"\x91" * 5000 + b"\xc0"
+    assert drop_metadata(b"\x92\x92\x01\x80" + deep) == b"\x92\x01" + deep
