@@ -41,6 +41,9 @@ class BoundedMap(Generic[V]):
 
     def put(self, key: str, value: V) -> None:
         """Keep ``value`` for ``key``."""
+        if key in self.recent:
+            self.recent[key] = value
+            return
         self._bytes += ENTRY_BYTES + len(key)
         if self._bytes > self._half:
             # Cleared in place: who holds `recent` keeps holding the young generation.

@@ -69,11 +69,14 @@ class Metrics:
         self.build.labels(version, platform.python_version()).set(1)
 
     def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Count one batch's verdicts; verdicts are shared objects, so few distinct ones are many records."""
+        """Count one batch's verdicts; each series is moved once."""
+        by_series: Tally[tuple[str, str, str | None]] = Tally()
         for verdict, count in Tally(verdicts).items():
-            self.records_labelled.labels(verdict.tier, verdict.label).inc(count)
-            if verdict.reason:
-                self.records_unclassified.labels(verdict.reason).inc(count)
+            by_series[verdict.tier, verdict.label, verdict.reason] += count
+        for (tier, label, reason), count in by_series.items():
+            self.records_labelled.labels(tier, label).inc(count)
+            if reason:
+                self.records_unclassified.labels(reason).inc(count)
 
     def tier_failed(self, tier: str, reason: str) -> None:
         """Count a tier that could not answer."""

@@ -59,5 +59,13 @@ def test_the_hot_loops_view_of_the_young_generation_stays_valid() -> None:
         assert recent(f"key {i}") == i
 
 
+def test_putting_what_is_there_already_pushes_nothing_out() -> None:
+    kept: BoundedMap[int] = BoundedMap(LIMIT)
+    kept.put("first", 1)
+    for i in range(1000):
+        kept.put("again", i)
+    assert kept.recent == {"first": 1, "again": 999}
+
+
 def test_an_entry_costs_about_what_is_reckoned() -> None:
     assert sys.getsizeof("x" * 100) + 104 <= ENTRY_BYTES + 100
