@@ -240,3 +240,14 @@ def test_json_formats_come_back_with_the_time_of_their_date_field(rig: Rig, form
     for _, when, record in rig.records("back.txt"):
         # A JSON number holds microseconds of today's date.
         assert abs(float(when) - sent[record["seq"]]) < 2e-6
+
+
+@pytest.mark.parametrize("name", ["fluent-bit.yaml", "forward.yaml"])
+def test_fluent_bit_accepts_the_configuration_that_we_ship(name: str) -> None:
+    assert FLUENT_BIT is not None
+    file = Path(__file__).parents[2] / "config" / "fluent-bit" / name
+    hosts = {"ELASTICSEARCH_HOST": "127.0.0.1", "LOKI_HOST": "127.0.0.1"}
+    done = subprocess.run(
+        [FLUENT_BIT, "--dry-run", "-c", str(file)], env=os.environ | hosts, capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
