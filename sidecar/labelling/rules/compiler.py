@@ -1,7 +1,7 @@
 """The child process that parses, checks and compiles rules: ``python -m sidecar.labelling.rules.compiler``.
 
 It reads a request on stdin and writes an artefact to stdout (both msgpack). Faults in the rules end
-it with exit code 1 and a list of them. It limits itself in time and memory, and works at a low
+it with exit code 4 and a list of them. It limits itself in time and memory, and works at a low
 priority: what it must never do is trouble the service that waits for it.
 """
 
@@ -26,7 +26,8 @@ from sidecar.labelling.rules.schema import RuleSource, parse_file, rule_files
 _FLAGS = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 #: One pattern that compiles for longer is refused: 18 characters can take 3.7 s.
 _MAX_PATTERN_SECS = 1.0
-EXIT_FAULTS, EXIT_MEMORY = 1, 3
+#: Not 1, which is also how the interpreter ends on an exception of its own.
+EXIT_FAULTS, EXIT_MEMORY = 4, 3
 
 
 def main() -> int:

@@ -31,6 +31,8 @@ from sidecar.records import Verdict
 log = logging.getLogger(__name__)
 #: What confirming one match may take; a rule that runs out of it this often in a row is put out of force.
 CONFIRM_SECS = 0.002
+#: Exit codes of the child (`sidecar.labelling.rules.compiler`).
+_EXIT_FAULTS, _EXIT_MEMORY = 4, 3
 _MAX_TIMEOUTS = 5
 
 
@@ -234,13 +236,13 @@ async def load_ruleset(
 
 def _faults(code: int, output: bytes, errors: str) -> list[RuleError]:
     """Why the child failed: what it reported, or what its end says."""
-    if code == 1:
+    if code == _EXIT_FAULTS:
         return [
             RuleError(one["code"], one["detail"], file=one["file"], line=one["line"], rule_id=one["rule_id"])
             for one in msgpack.unpackb(output)
         ]
     doing = errors.strip().splitlines()[-1:] or [""]
-    if code == 3:
+    if code == _EXIT_MEMORY:
         return [RuleError("memory", f"needed more memory than allowed {doing[0]}")]
     if -code in (signal.SIGXCPU, signal.SIGKILL):
         return [RuleError("timeout", f"used up its time {doing[0]}")]

@@ -92,6 +92,23 @@ async def test_a_yaml_bomb_kills_only_the_child(tmp_path: Path) -> None:
     assert os.getpid() == ours
 
 
+async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "sidecar"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise RuntimeError('no such luck')")
+    monkeypatch.setattr(module.sidecar, "__file__", str(broken / "__init__.py"))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text("rules: []")
+    monkeypatch.chdir(tmp_path / "rules")  # the interpreter looks in its folder first
+    with pytest.raises(RuleSetError) as caught:
+        await load_ruleset([tmp_path / "rules"], labels=LABELS)
+    (fault,) = caught.value.errors
+    assert fault.code == "crash"
+    assert "no such luck" in fault.detail
+
+
 async def test_a_pattern_with_too_many_states_is_refused_by_its_id(tmp_path: Path) -> None:
     assert await faults(tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}") == [
         ("pattern", 2, "slow")
