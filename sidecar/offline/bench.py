@@ -319,7 +319,9 @@ def _measure_reload(folder: Path, rules: Path, bodies: Sequence[bytes], secs: fl
         f"p99 {_percentile(calm, 0.99) * 1000:.1f} ms calm, {_percentile(busy, 0.99) * 1000:.1f} ms reloading; "
         f"slowest {max(calm) * 1000:.1f} and {max(busy) * 1000:.1f} ms; {float(loads):.0f} loads in force"
     )
-    yield Result("slowest request during reloads over the p99 without", delay, "ms", "<= 50", delay <= 50, detail)
+    # A machine too busy to finish one reload in the time has shown nothing.
+    is_met = delay <= 50 if float(loads) > 1 else None
+    yield Result("slowest request during reloads over the p99 without", delay, "ms", "<= 50", is_met, detail)
 
 
 def measure_model(settings: Settings, count: int) -> Iterator[Result]:
