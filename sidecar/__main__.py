@@ -18,7 +18,12 @@ FAILED, CONFIGURATION = 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # The offline tools read their own arguments.
+    if rest and not hasattr(arguments, "module"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
     try:
         return int(arguments.run(arguments) or 0)
     except ConfigError as error:
@@ -96,7 +101,6 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     ):
         action = model.add_parser(name, help=text, add_help=False)
         action.set_defaults(run=_offline, module=module)
-        action.add_argument("arguments", nargs=argparse.REMAINDER)
     info = model.add_parser("info", help="Show a bundle's manifest.")
     info.add_argument("path", nargs="?", default="models/default", help="bundle folder")
     info.set_defaults(run=_model_info)
@@ -190,9 +194,9 @@ def _model_info(arguments: argparse.Namespace) -> None:
 def _offline(arguments: argparse.Namespace) -> int:
     try:
         module = importlib.import_module(arguments.module)
+        return int(module.main(arguments.rest) or 0)
     except ModuleNotFoundError as error:
         raise WaybillError(f"{error.name} is missing; install it with: pip install 'waybill[train]'") from None
-    return int(module.main(arguments.arguments) or 0)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -193,6 +193,21 @@ def test_serving_imports_nothing_that_trains() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_offline_tools_get_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    for tool in ("train", "export"):
+        try:
+            code = run("model", tool, "--help")
+        except SystemExit as end:
+            assert end.code == 0
+            assert "--output" in capsys.readouterr().out
+        else:  # without the extra the tool says what to install
+            assert code == 1
+            assert "pip install 'waybill[train]'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run("check", "--nonsense")
+    assert caught.value.code == 2
+
+
 def test_no_arguments_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as caught:
         run()
