@@ -93,10 +93,12 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     for name, module, text in (
         ("train", "sidecar.offline.train", "Train a bundle from the corpus (needs waybill[train])."),
+        ("evaluate", "sidecar.offline.evaluate", "Measure labels on labelled files (needs waybill[train])."),
+        ("export", "sidecar.offline.encoder_export", "Export an encoder to ONNX int8 (needs waybill[train])."),
         (
-            "export",
-            "sidecar.offline.encoder_export",
-            "Export an encoder to ONNX int8 (needs waybill[train]).",
+            "import",
+            "sidecar.offline.import_model",
+            "Make a bundle of a scikit-learn classifier (needs waybill[train]).",
         ),
     ):
         action = model.add_parser(name, help=text, add_help=False)

@@ -107,7 +107,7 @@ class ModelSettings(_Section, frozen=True):
     """The local classifier."""
 
     path: str | None = "models/default"
-    threshold: float = 0.5
+    threshold: float | None = None
     budget_ms: int = 2000
     over_budget: Literal["wait", "defer"] = "wait"
     batch_size: int = 32
@@ -488,7 +488,7 @@ def _check_addresses(settings: Settings) -> Iterator[str]:
 
 
 def _check_ranges(settings: Settings) -> Iterator[str]:
-    if not 0 <= settings.model.threshold <= 1:
+    if settings.model.threshold is not None and not 0 <= settings.model.threshold <= 1:
         yield f"model.threshold: expected 0 to 1, got {settings.model.threshold}"
     positive = (
         "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "

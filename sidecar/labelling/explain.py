@@ -39,7 +39,7 @@ async def explain(pipeline: Pipeline, model: ModelTier | None, source: str, mess
     if model is not None:
         bundle = model.bundle
         embedding = await asyncio.to_thread(bundle.embed, [text])
-        (prediction,) = bundle.classify(embedding)
+        (prediction,) = bundle.classify(embedding, [text])
         answer["model"] = {
             "version": bundle.version,
             "label": prediction.label,

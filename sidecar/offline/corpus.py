@@ -1,9 +1,10 @@
 """The training corpus: templates in readable YAML, expanded by a seeded generator.
 
-``corpus/*.yaml`` maps each label to templates in our own words. In a template ``{name}`` is a slot
-(a list in ``slots.yaml`` or a generator below), ``{a|b|}`` a choice, ``{{`` and ``}}`` are braces.
-Each expansion gets one of many prefixes (syslog, log4j, klog, logfmt, JSON, none) so that the label
-hangs on the words and not on the dress. ``none.yaml`` holds what is no event at all: `Unclassified`.
+``corpus/*.yaml`` maps software to labels and each label to templates in our own words. In a template
+``{name}`` is a slot (a list in ``slots.yaml`` or a generator below), ``{a|b|}`` a choice, ``{{`` and
+``}}`` are braces. Each expansion gets one of many dresses (syslog, log4j, klog, logfmt, JSON, none) so
+that the label hangs on the words and not on the dress. Software ``none`` is what is no event at all:
+`Unclassified`.
 
 >>> expand("{red|red} {{x}}", {}, random.Random(1))
 'red {x}'
@@ -31,6 +32,9 @@ CORPUS = Path(__file__).parent / "corpus"
 
 Slots = Mapping[str, Sequence[str]]
 
+#: libyaml's is ten times faster; both are safe loaders.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 #: Distinct masked examples wanted per label, before `SHARES`.
 PER_LABEL = 1600
 #: Labels wanted more often: routine lines and failures are most of what is logged, and none-of-these is
@@ -55,19 +59,21 @@ _LEVELS: dict[str, str] = {
 
 
 class Template(NamedTuple):
-    """One template; ``group`` (file and number) is what a split must not tear apart."""
+    """One template; ``group`` (software, label and number) is what a split must not tear apart."""
 
     label: str
     text: str
     group: str
+    software: str
 
 
 class Example(NamedTuple):
-    """One expanded line, its label and its template's group."""
+    """One line, its label, its template's group and the software it is of."""
 
     text: str
     label: str
     group: str
+    software: str
 
 
 def _digits(low: int, high: int) -> Callable[[random.Random], str]:
@@ -103,10 +109,12 @@ def load_templates(folder: Path = CORPUS) -> tuple[list[Template], Slots]:
     for file in sorted(folder.glob("*.yaml")):
         if file.name == "slots.yaml":
             continue
-        for label, texts in yaml.safe_load(file.read_text("utf-8")).items():
-            if label not in LABELS:
-                raise ValueError(f"{file}: {label!r} is no label")
-            templates += [Template(label, text, f"{file.stem}/{label}/{i}") for i, text in enumerate(texts)]
+        for software, labels in yaml.load(file.read_text("utf-8"), _Loader).items():  # noqa: S506 - a safe loader
+            for label, texts in labels.items():
+                if label not in LABELS:
+                    raise ValueError(f"{file}: {label!r} is no label")
+                name = f"{software}/{label}"
+                templates += [Template(label, text, f"{name}/{i}", software) for i, text in enumerate(texts)]
     return templates, slots
 
 
@@ -158,7 +166,7 @@ def _variants(template: Template, slots: Slots, count: int, seen: set[str], rng:
         if (key := mask(text)) in seen:
             continue
         seen.add(key)
-        yield Example(text, template.label, template.group)
+        yield Example(text, template.label, template.group, template.software)
         made += 1
         if made == count:
             return
@@ -210,28 +218,63 @@ def _dress(text: str, label: str, slots: Slots, rng: random.Random) -> str:
     """Give the line a random prefix or frame of some logging system."""
     level = rng.choice(_LEVELS[label].split())
     level = level if rng.random() < 0.7 else level.lower()
-    pick = {name: _slot(name, slots, rng) for name in ("host", "service", "logger", "thread", "n", "app")}
     frame = rng.choice(_FRAMES)
-    if frame == "json":
-        keys = rng.choice((("level", "msg"), ("severity", "message"), ("lvl", "event")))
-        record = {"ts": "2026-03-04T10:11:12.345Z", keys[0]: level, "logger": pick["logger"], keys[1]: text}
-        return json.dumps(record)
+    if callable(frame):
+        return frame(text, level, slots, rng)
+    pick = {name: _slot(name, slots, rng) for name in ("host", "service", "logger", "thread", "n", "app", "pod")}
     return frame.format(text=text, level=level, l=level[0].upper(), **pick)
 
 
-_FRAMES = (
+def _extras(slots: Slots, rng: random.Random) -> list[tuple[str, str | int]]:
+    """Some of the fields that structured loggers put beside the message, in any order."""
+    pick: dict[str, Callable[[], str | int]] = {
+        "logger": lambda: _slot("logger", slots, rng),
+        "caller": lambda: f"{rng.choice(('server', 'worker', 'handler', 'pkg/store/db'))}.go:{rng.randint(1, 999)}",
+        "service": lambda: _slot("service", slots, rng),
+        "host": lambda: _slot("host", slots, rng),
+        "pod": lambda: _slot("pod", slots, rng),
+        "namespace": lambda: _slot("ns", slots, rng),
+        "trace_id": lambda: f"{rng.getrandbits(128):032x}",
+        "pid": lambda: rng.randint(1, 99999),
+        "thread": lambda: _slot("thread", slots, rng),
+        "version": lambda: _slot("ver", slots, rng),
+        "env": lambda: rng.choice(("prod", "staging", "dev")),
+        "component": lambda: _slot("component", slots, rng),
+    }
+    names = rng.sample(sorted(pick), rng.randint(0, 4))
+    return [(name, pick[name]()) for name in names]
+
+
+def _as_json(text: str, level: str, slots: Slots, rng: random.Random) -> str:
+    keys = rng.choice((("level", "msg"), ("severity", "message"), ("lvl", "event"), ("level", "message"), ("L", "M")))
+    fields = [("ts", "2026-03-04T10:11:12.345Z"), (keys[0], level), (keys[1], text), *_extras(slots, rng)]
+    rng.shuffle(fields)
+    return json.dumps(dict(fields))
+
+
+def _as_logfmt(text: str, level: str, slots: Slots, rng: random.Random) -> str:
+    quoted = text.replace('"', '\\"')
+    fields = [("time", "2026-03-04T10:11:12Z"), ("level", level), ("msg", f'"{quoted}"'), *_extras(slots, rng)]
+    return " ".join(f"{key}={value}" for key, value in fields)
+
+
+_FRAMES: tuple[str | Callable[[str, str, Slots, random.Random], str], ...] = (
+    "{text}",
     "{text}",
     "{text}",
     "{text}",
     "{text}",
     "{text}",
     "Mar  4 10:11:12 {host} {service}[{n}]: {text}",
+    "Mar  4 10:11:12 {host} {service}: {text}",
     "Mar  4 10:11:12 {host} kernel: {text}",
     "<134>1 2026-03-04T10:11:12Z {host} {service} {n} - - {text}",
     "2026-03-04 10:11:12,345 {level} [{thread}] {logger}: {text}",
     "2026-03-04 10:11:12.345 {level} {n} --- [{thread}] {logger} : {text}",
     "26/03/04 10:11:12 {level} {logger}: {text}",
     "2026-03-04T10:11:12Z {level} {text}",
+    "2026-03-04T10:11:12.345678Z  {level} {logger}: {text}",
+    "2026-03-04T10:11:12.345Z stdout F {level} {text}",
     "[2026-03-04 10:11:12] {level}: {text}",
     "[Wed Mar 04 10:11:12 2026] [{level}] {text}",
     "2026-03-04 10:11:12.345 {n} {level} {logger} [-] {text}",
@@ -239,7 +282,11 @@ _FRAMES = (
     "{level}:{logger}:{text}",
     "{level} {text}",
     "[{level}] {app}: {text}",
-    'time=2026-03-04T10:11:12Z level={level} component={service} msg="{text}"',
-    "json",
-    "json",
+    "{level} [{thread}] {logger} - {text}",
+    "{pod} {text}",
+    _as_json,
+    _as_json,
+    _as_json,
+    _as_logfmt,
+    _as_logfmt,
 )

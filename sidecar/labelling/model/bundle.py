@@ -25,7 +25,9 @@ from tokenizers import Tokenizer
 
 from sidecar.errors import BundleError
 from sidecar.labelling.model.manifest import Manifest, fingerprint, read_bundle_files
+from sidecar.labelling.model.ngrams import Ngrams, ngram_features
 from sidecar.labelling.normalize import mask
+from sidecar.records import UNCLASSIFIED
 
 __all__ = ["Bundle", "Neighbour", "Prediction", "TextEncoder", "fingerprint", "load_bundle"]
 
@@ -106,7 +108,7 @@ class Bundle:
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One `Prediction` per text (masked by the caller), in order."""
-        return self.classify(self.embed(texts))
+        return self.classify(self.embed(texts), texts)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors, float32[n, dimensions]; each row depends on its own text alone."""
@@ -114,11 +116,12 @@ class Bundle:
             return np.empty((0, self.manifest.encoder.dimensions), np.float32)
         return self._encoder.embed(texts)
 
-    def classify(self, embeddings: Floats) -> list[Prediction]:
-        """One `Prediction` per row of float32[n, dimensions]. Raises what onnxruntime raises."""
+    def classify(self, embeddings: Floats, texts: Sequence[str]) -> list[Prediction]:
+        """One `Prediction` per text and its row of float32[n, dimensions]. Raises what onnxruntime raises."""
         if not len(embeddings):
             return []
-        chances = self._classifier.run(None, {"embedding": embeddings})[-1]
+        features = self.features(embeddings, texts, self.manifest.classifier.ngrams)
+        chances = self._classifier.run(None, {"embedding": features})[-1]
         labels = self.manifest.labels
         if chances.shape[1:] != (len(labels),):
             raise ValueError(f"{chances.shape[1:]} columns for {len(labels)} labels")
@@ -132,6 +135,16 @@ class Bundle:
                 best.tolist(), confidence.tolist(), distance.tolist(), known.tolist(), strict=True
             )
         ]
+
+    @staticmethod
+    def features(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None) -> Floats:
+        """What a classifier reads: the embedding, and the n-gram columns after it."""
+        return embeddings if ngrams is None else np.hstack([embeddings, ngram_features(texts, ngrams)])
+
+    def answer(self, prediction: Prediction) -> str:
+        """The label that the bundle's own thresholds leave of a prediction."""
+        is_sure = prediction.is_known and prediction.confidence >= self.manifest.thresholds.confidence
+        return prediction.label if is_sure else UNCLASSIFIED
 
     def distances(self, embeddings: Floats) -> Floats:
         """Mean cosine distance of each row to its k nearest reference vectors, float32[n]."""

@@ -6,7 +6,7 @@ not there when the bundle was made. Reading is done once: what is hashed is what
     manifest.json      this structure
     encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
     tokenizer.json     of Hugging Face ``tokenizers``
-    classifier.onnx    unit vectors -> one probability per label
+    classifier.onnx    unit vectors (and n-gram columns) -> one probability per label
     reference.npy      int8 unit vectors of training templates, for the distance check
     reference.json     their masked texts and labels, for ``explain``
     classifier.joblib  the scikit-learn estimator, for retraining; the service hashes and never loads it
@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 
 from sidecar.errors import BundleError
+from sidecar.labelling.model.ngrams import Ngrams
 
 __all__ = ["MANIFEST", "Encoder", "Golden", "Manifest", "fingerprint", "read_bundle_files"]
 
@@ -47,9 +48,10 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """File of the classifier graph."""
+    """File of the classifier graph; with ``ngrams`` it reads the embedding and these columns after it."""
 
     file: str
+    ngrams: Ngrams | None = None
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,9 +63,10 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2)."""
+    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2); ``confidence``: below it too."""
 
     distance: float
+    confidence: Share = 0.5
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

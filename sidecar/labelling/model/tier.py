@@ -228,4 +228,4 @@ def _predict(
     fresh = bundle.embed(missing)
     rest = iter(fresh)
     rows = [known[key] if key in known else next(rest) for key in keys]
-    return fresh, bundle.classify(np.stack(rows))
+    return fresh, bundle.classify(np.stack(rows), [text for _, text in keys])

@@ -19,7 +19,8 @@ class ModelVerdicts:
 
     def __init__(self, tier: ModelTier, settings: ModelSettings) -> None:
         self._tier = tier
-        self._threshold = settings.threshold
+        own = tier.bundle.manifest.thresholds.confidence
+        self._threshold = settings.threshold if settings.threshold is not None else own
         self.version = tier.version
         self.wait_secs = settings.budget_ms / 1000 if settings.over_budget == "defer" else PATIENCE_SECS
 

@@ -69,7 +69,7 @@ def test_a_prediction_does_not_depend_on_its_batch(bundle: Bundle) -> None:
     assert together.dtype == np.float32
     for row, text in zip(together, texts, strict=True):
         assert np.array_equal(row, bundle.embed([text])[0])
-    assert bundle.classify(together) == [bundle.predict([text])[0] for text in texts]
+    assert bundle.classify(together, texts) == [bundle.predict([text])[0] for text in texts]
 
 
 def test_an_empty_batch_gives_nothing(bundle: Bundle) -> None:

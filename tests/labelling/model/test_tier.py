@@ -39,7 +39,7 @@ class FakeBundle:
     def number(self, text: str) -> float:
         return float(int.from_bytes(text.encode()[:3], "big"))
 
-    def classify(self, embeddings: Floats) -> list[Prediction]:
+    def classify(self, embeddings: Floats, texts: Sequence[str]) -> list[Prediction]:
         return [Prediction(str(int(row[0])), 1.0, 0.0, True, self.version) for row in embeddings]
 
     def expected(self, text: str) -> str:
