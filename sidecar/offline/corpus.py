@@ -16,6 +16,7 @@ import base64
 import hashlib
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,8 +41,8 @@ PER_LABEL = 1600
 #: Labels wanted more often: routine lines and failures are most of what is logged, and none-of-these is
 #: wider than any label. Even shares call too much of the routine critical.
 SHARES = {"System Notification": 3.0, "Error": 2.0, UNCLASSIFIED: 2.0}
-#: Most examples of one template: beyond that only the prefix changes.
-PER_TEMPLATE = 30
+#: Most examples of one template: beyond that only the prefix changes. Noise never repeats itself.
+PER_TEMPLATE, PER_TEMPLATE_NONE = 60, 200
 
 #: How likely each level word is in a prefix; "-" is none of these. Levels lie in real logs, so each
 #: label sees every level.
@@ -133,8 +134,8 @@ def generate(
     seed: int = 42,
     per_label: int = PER_LABEL,
 ) -> list[Example]:
-    """Examples with distinct masks: ``per_label`` times its share of each label at most, equally many per
-    template.
+    """Examples with distinct masks: about ``per_label`` times its share of each label, and more of the
+    templates that have more alternatives.
     """
     by_label: dict[str, list[Template]] = defaultdict(list)
     for template in templates:
@@ -142,9 +143,11 @@ def generate(
     seen: set[str] = set()
     examples: list[Example] = []
     for label in sorted(by_label):
-        each = max(1, round(per_label * SHARES.get(label, 1.0) / len(by_label[label])))
-        each = each if label == UNCLASSIFIED else min(PER_TEMPLATE, each)
-        for template in by_label[label]:
+        weights = [1 + template.text.count("|") for template in by_label[label]]
+        unit = per_label * SHARES.get(label, 1.0) / sum(weights)
+        for template, weight in zip(by_label[label], weights, strict=True):
+            most = PER_TEMPLATE_NONE if label == UNCLASSIFIED else PER_TEMPLATE
+            each = min(most, max(2, round(unit * weight)))
             rng = random.Random(f"{seed} {template.group} {template.text}")
             examples += _variants(template, slots, each, seen, rng)
     return examples
@@ -172,6 +175,10 @@ def _variants(template: Template, slots: Slots, count: int, seen: set[str], rng:
             return
 
 
+#: Two braces of which the second opens a slot: a choice that begins with one.
+_SLOT_FIRST = re.compile(r"\{\{[a-z_]+\}(?!\})")
+
+
 def _expand_until(template: str, at: int, slots: Slots, rng: random.Random, *, top: bool) -> tuple[str, int]:
     """Expand from ``at`` to the end, or (below the top) to the closing brace; text and position."""
     parts: list[str] = []
@@ -179,7 +186,7 @@ def _expand_until(template: str, at: int, slots: Slots, rng: random.Random, *, t
     start = at
     has_choice = False
     while at < len(template):
-        if template[at : at + 2] in ("{{", "}}") and top:
+        if top and template[at : at + 2] in ("{{", "}}") and not _SLOT_FIRST.match(template, at):
             parts.append(template[at])
             at += 2
         elif template[at] == "{":

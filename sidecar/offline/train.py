@@ -93,7 +93,8 @@ def train(
         features = fitting.features_of(embeddings, texts, ngrams)
         labels = np.array([example.label for example in examples])
         templates = np.array([example.group for example in examples])
-        software = np.array([example.software for example in examples])
+        # What is no event is of no software: its templates are held out one by one.
+        software = np.array([e.group if e.label == UNCLASSIFIED else e.software for e in examples])
         if len(set(software.tolist())) < LEAST_SOFTWARE:
             software = templates
 
