@@ -37,7 +37,7 @@ Slots = Mapping[str, Sequence[str]]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 #: Distinct masked examples wanted per label, before `SHARES`.
-PER_LABEL = 1600
+PER_LABEL = 2000
 #: Labels wanted more often: routine lines and failures are most of what is logged, and none-of-these is
 #: wider than any label. Even shares call too much of the routine critical.
 SHARES = {"System Notification": 3.0, "Error": 2.0, UNCLASSIFIED: 2.0}
