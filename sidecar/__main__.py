@@ -84,6 +84,9 @@ def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
     test.add_argument("--source", default="", help="the messages' source")
     test.set_defaults(run=_rules_test)
     rules.add_parser("list", parents=[common], help="List the rules in order.").set_defaults(run=_rules_list)
+    coverage = rules.add_parser("coverage", parents=[common], help="What each pack decides of some lines.")
+    coverage.add_argument("files", nargs="+", type=Path, metavar="FILE", help="text, NDJSON or CSV")
+    coverage.set_defaults(run=_rules_coverage)
     rules.add_parser("schema", help="Print the JSON schema of a rule file.").set_defaults(run=_rules_schema)
 
 
@@ -93,6 +96,7 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     for name, module, text in (
         ("train", "sidecar.offline.train", "Train a bundle from the corpus (needs waybill[train])."),
+        ("corpus", "sidecar.offline.corpus", "Write the training corpus as CSV."),
         ("evaluate", "sidecar.offline.evaluate", "Measure labels on labelled files (needs waybill[train])."),
         ("export", "sidecar.offline.encoder_export", "Export an encoder to ONNX int8 (needs waybill[train])."),
         (
@@ -102,7 +106,14 @@ def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ),
     ):
         action = model.add_parser(name, help=text, add_help=False)
-        action.set_defaults(run=_offline, module=module)
+        action.set_defaults(run=_offline, module=module, before=())
+    for name, text in (
+        ("push", "Upload a bundle to a model repository and tag it (needs waybill[hub])."),
+        ("pull", "Fetch and check the newest version (needs waybill[hub])."),
+        ("versions", "List a repository's versions (needs waybill[hub])."),
+    ):
+        action = model.add_parser(name, help=text, add_help=False)
+        action.set_defaults(run=_offline, module="sidecar.offline.hub", before=(name,))
     info = model.add_parser("info", help="Show a bundle's manifest.")
     info.add_argument("path", nargs="?", default="models/default", help="bundle folder")
     info.set_defaults(run=_model_info)
@@ -182,6 +193,15 @@ def _rules_list(arguments: argparse.Namespace) -> None:
         print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{'  (shadow)' if rule.mode == 'shadow' else ''}")
 
 
+def _rules_coverage(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.check import read_rules_or_fail
+    from sidecar.offline.coverage import cover, gather, show
+
+    settings = _settings(arguments)
+    rules = asyncio.run(read_rules_or_fail(settings))
+    print(show(cover(rules, gather(arguments.files, settings.fields))))
+
+
 def _rules_schema(_: argparse.Namespace) -> None:
     from sidecar.labelling.rules.schema import json_schema
     from sidecar.records import LABELS
@@ -196,7 +216,7 @@ def _model_info(arguments: argparse.Namespace) -> None:
 def _offline(arguments: argparse.Namespace) -> int:
     try:
         module = importlib.import_module(arguments.module)
-        return int(module.main(arguments.rest) or 0)
+        return int(module.main([*arguments.before, *arguments.rest]) or 0)
     except ModuleNotFoundError as error:
         raise WaybillError(f"{error.name} is missing; install it with: pip install 'waybill[train]'") from None
 

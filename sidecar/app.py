@@ -14,6 +14,7 @@ from aiohttp import web
 from sidecar.config import Settings, TlsSettings, dump_settings, split_address
 from sidecar.errors import BundleError, ConfigError, RuleSetError
 from sidecar.flow import Flow, Handback
+from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
 from sidecar.handback.forward import ForwardHandback
 from sidecar.handback.http import HttpHandback
@@ -89,6 +90,10 @@ class Service:
             ConfigError: rules, model or an address cannot be used.
         """
         settings, stack = self.settings, self._stack
+        if settings.model.follow.source is not None:
+            follower = ModelFollower(settings.model, self.metrics)
+            stack.push_async_callback(follower.stop)
+            await follower.start()
         pipeline, model = await stack.enter_async_context(open_pipeline(settings, self.metrics))
         handback = make_handback(settings)
         stack.push_async_callback(handback.close)

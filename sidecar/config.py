@@ -103,6 +103,15 @@ class RulesSettings(_Section, frozen=True):
     compile_bytes: int = 536_870_912
 
 
+class FollowSettings(_Section, frozen=True):
+    """Where newer model versions come from; off while ``source`` is null."""
+
+    source: str | None = None
+    endpoint: str | None = None
+    into: str = "models/followed"
+    interval_secs: float = 300
+
+
 class ModelSettings(_Section, frozen=True):
     """The local classifier."""
 
@@ -115,6 +124,7 @@ class ModelSettings(_Section, frozen=True):
     queue_messages: int = 20_000
     embedding_cache_bytes: int = 16_777_216
     poll_secs: float = 5
+    follow: FollowSettings = FollowSettings()
 
 
 class MemoSettings(_Section, frozen=True):

@@ -27,7 +27,10 @@ def rule_folders(settings: Settings) -> list[Path]:
 
 
 def bundle_folder(settings: Settings) -> Path | None:
-    """The folder of the model bundle, or None when there is to be none."""
+    """The folder of the model bundle, or None when there is to be none; a version that was pulled goes first."""
+    followed = Path(settings.model.follow.into) / "current"
+    if settings.model.follow.source is not None and followed.exists():
+        return followed
     return resolve_path(settings.model.path)[0] if settings.model.path is not None else None
 
 
@@ -72,9 +75,14 @@ class Reloader:
         folder = bundle_folder(settings)
         if self._model is not None and folder is not None:
             self.model.accepted(self._model.version)
-            watch = FolderWatch([folder], lambda: fingerprint(folder), self.reload_model, settings.model.poll_secs)
+            watch = FolderWatch([folder], self._bundle_mark, self.reload_model, settings.model.poll_secs)
             watch.start(fingerprint(folder))
             self._watches.append(watch)
+
+    def _bundle_mark(self) -> str:
+        """Fingerprint of the bundle that should be in force; following moves the folder."""
+        folder = bundle_folder(self._settings)
+        return fingerprint(folder) if folder is not None else ""
 
     async def stop(self) -> None:
         """Stop watching."""

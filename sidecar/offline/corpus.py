@@ -12,7 +12,9 @@ that the label hangs on the words and not on the dress. Software ``none`` is wha
 
 from __future__ import annotations
 
+import argparse
 import base64
+import csv
 import hashlib
 import json
 import random
@@ -27,7 +29,7 @@ import yaml
 from sidecar.labelling.normalize import mask
 from sidecar.records import LABELS, UNCLASSIFIED
 
-__all__ = ["CORPUS", "Example", "Template", "corpus_hash", "expand", "generate", "load_templates"]
+__all__ = ["CORPUS", "Example", "Template", "corpus_hash", "expand", "generate", "load_templates", "main"]
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -297,3 +299,22 @@ _FRAMES: tuple[str | Callable[[str, str, Slots, random.Random], str], ...] = (
     _as_logfmt,
     _as_logfmt,
 )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``waybill model corpus``: write the expanded lines as CSV; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="waybill model corpus", description="Write the training corpus as CSV.")
+    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    parser.add_argument("--per-label", type=int, default=PER_LABEL)
+    parser.add_argument("--seed", type=int, default=42)
+    arguments = parser.parse_args(argv)
+    templates, slots = load_templates(arguments.corpus)
+    examples = generate(templates, slots, seed=arguments.seed, per_label=arguments.per_label)
+    with arguments.output.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("source", "log_message", "target_label", "template"))
+        writer.writerows((e.software, e.text, e.label, e.group) for e in examples)
+    software = len({template.software for template in templates})
+    print(f"{len(examples)} lines of {len(templates)} templates, {software} groups of software")
+    return 0

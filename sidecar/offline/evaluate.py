@@ -17,15 +17,16 @@ import numpy as np
 
 from sidecar.config import Settings, load_settings, resolve_path
 from sidecar.errors import ConfigError, WaybillError
-from sidecar.labelling.model.bundle import Bundle, TextEncoder, load_bundle
+from sidecar.labelling.model.bundle import Bundle, load_bundle
+from sidecar.labelling.model.encoders import TextEncoder
 from sidecar.labelling.normalize import mask
 from sidecar.library import Labeller
 from sidecar.offline.corpus import Example
 from sidecar.offline.dataset import read_examples, split
+from sidecar.offline.embedding_cache import embed_cached
 from sidecar.offline.encoder_export import DEFAULT_SOURCE, export_float_encoder
 from sidecar.offline.fragments import fragments
 from sidecar.offline.scores import Scores, calibration_error, reliability, score
-from sidecar.offline.train import embed_parallel
 from sidecar.records import LABELS, UNCLASSIFIED
 
 __all__ = ["evaluate", "main"]
@@ -73,7 +74,7 @@ def evaluate(
         verdicts = labeller.label(messages, sources)
         found[name] = score(truth, [verdict.label for verdict in verdicts])
     texts = [mask(message) for message in messages]
-    predictions = bundle.classify(embed_parallel(bundle, texts, settings.model.threads), texts)
+    predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, settings.model.threads), texts)
     sure = np.array([prediction.confidence for prediction in predictions])
     right = np.array([p.label == label for p, label in zip(predictions, truth, strict=True)])
     noise = bundle.predict([mask(text) for _, text in fragments(_FRAGMENTS)])
@@ -96,7 +97,7 @@ def _float_agreement(bundle: Bundle, texts: Sequence[str], source: str) -> float
     graph, tokenizer = export_float_encoder(source)
     precise = TextEncoder(graph, tokenizer, bundle.manifest.encoder.max_tokens)
     served = bundle.predict(texts)
-    exact = bundle.classify(embed_parallel(precise, texts, 2), texts)
+    exact = bundle.classify(embed_cached(precise, texts, None), texts)
     same = [bundle.answer(one) == bundle.answer(other) for one, other in zip(served, exact, strict=True)]
     return round(float(np.mean(same)), 4)
 

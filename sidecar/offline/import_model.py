@@ -122,9 +122,10 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / name
         build.mkdir()
-        bundling.place_encoder(build, base)
-        for file in (manifest.reference.vectors, manifest.reference.texts):
-            (build / file).write_bytes((base / file).read_bytes())
+        kept = (manifest.encoder.file, manifest.encoder.tokenizer, manifest.reference.vectors, manifest.reference.texts)
+        for file in kept:
+            if file is not None:
+                (build / file).write_bytes((base / file).read_bytes())
         bundling.write_classifier(build, estimator, features)
         messages = [(golden.text, golden.label, golden.text) for golden in manifest.golden]
         made = bundling.write_manifest(

@@ -17,7 +17,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +25,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from tqdm import tqdm
 
 from sidecar.config import resolve_path
 from sidecar.errors import WaybillError
-from sidecar.labelling.model.bundle import Bundle, TextEncoder, load_bundle
+from sidecar.labelling.model.bundle import Bundle, load_bundle
+from sidecar.labelling.model.encoders import VectorEncoder, open_encoder
 from sidecar.labelling.model.manifest import Encoder, Manifest
 from sidecar.labelling.model.ngrams import Ngrams
 from sidecar.labelling.normalize import mask
 from sidecar.offline import bundling, fitting
 from sidecar.offline.corpus import CORPUS, PER_LABEL, Example, corpus_hash, generate, load_templates
 from sidecar.offline.dataset import SPLITS, distinct, read_examples, shared_masks, split, without_masks_of
+from sidecar.offline.embedding_cache import default_cache, embed_cached
 from sidecar.offline.encoder_export import export_encoder
 from sidecar.offline.fragments import KINDS, fragments
 from sidecar.offline.scores import calibration_error, reliability, score
 from sidecar.records import LABELS, UNCLASSIFIED
 
-__all__ = ["embed_parallel", "main", "train"]
+__all__ = ["main", "measure", "train"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,6 +61,8 @@ def train(
     examples: Sequence[Example],
     encoder: Path | None = None,
     source: str | None = None,
+    service: tuple[str, str, int] | None = None,
+    cache: Path | None = None,
     ngrams: Ngrams | None = None,
     classifier: Any = None,
     seed: int = 42,
@@ -72,24 +74,19 @@ def train(
     """Train on ``examples`` and write the bundle folder ``output``; gives its manifest.
 
     ``encoder`` is a folder that holds ``encoder.onnx`` and ``tokenizer.json``; ``source`` names a
-    sentence-transformers model to export instead. ``classifier`` is an unfitted scikit-learn classifier
-    in the place of the logistic regression. ``test`` examples are only measured. Raises WaybillError
-    for too few examples, BundleError when what was made does not load.
+    sentence-transformers model to export instead; ``service`` is (kind, model, dimensions) of an encoder
+    that does not lie in the bundle. ``cache`` is a file of embeddings. ``classifier`` is an unfitted
+    scikit-learn classifier in the place of the logistic regression. ``test`` examples are only measured.
+    Raises WaybillError for too few examples, BundleError when what was made does not load.
     """
     if len({example.label for example in examples}) < 2:
         raise WaybillError(f"{len(examples)} examples of less than two labels cannot train a classifier")
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / name
         build.mkdir()
-        if source is not None:
-            export_encoder(source, build)
-        else:
-            bundling.place_encoder(build, encoder or resolve_path("models/default")[0])
-        embedder = TextEncoder(
-            (build / "encoder.onnx").read_bytes(), (build / "tokenizer.json").read_bytes(), MAX_TOKENS
-        )
+        named, embedder = _open(build, encoder, source, service)
         texts = [mask(example.text) for example in examples]
-        embeddings = embed_parallel(embedder, texts, threads)
+        embeddings = embed_cached(embedder, texts, cache, threads)
         features = fitting.features_of(embeddings, texts, ngrams)
         labels = np.array([example.label for example in examples])
         templates = np.array([example.group for example in examples])
@@ -123,7 +120,7 @@ def train(
             build,
             name=name,
             labels=[str(label) for label in estimator.classes_],
-            encoder=Encoder("onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, int(embeddings.shape[1]), "mean"),
+            encoder=msgspec.structs.replace(named, dimensions=int(embeddings.shape[1])),
             ngrams=ngrams,
             borders=borders,
             golden=bundling.pick_golden(
@@ -144,22 +141,28 @@ def train(
     return manifest
 
 
-def embed_parallel(encoder: TextEncoder | Bundle, texts: Sequence[str], threads: int) -> Floats:
-    """Unit vectors float32[n, dimensions], by several threads; the result is that of one."""
-    parts = [texts[at : at + 64] for at in range(0, len(texts), 64)]
-    bar = tqdm(total=len(texts), desc="embedding", unit="line", disable=not sys.stderr.isatty(), leave=False)
-    vectors = []
-    with ThreadPoolExecutor(threads) as pool, bar:
-        for part in pool.map(encoder.embed, parts):
-            vectors.append(part)
-            bar.update(len(part))
-    return np.concatenate(vectors)
+def _open(
+    build: Path, folder: Path | None, source: str | None, service: tuple[str, str, int] | None
+) -> tuple[Encoder, VectorEncoder]:
+    """What the manifest will say of the encoder, and the encoder; its files are put into ``build``."""
+    if service is not None:
+        kind, model, dimensions = service
+        named = Encoder(kind, None, None, MAX_TOKENS, dimensions, "mean", model)
+        return named, open_encoder(named, {}, {}, 1)
+    if source is not None:
+        export_encoder(source, build)
+    else:
+        bundling.place_encoder(build, folder or resolve_path("models/default")[0])
+    named = Encoder("onnx", "encoder.onnx", "tokenizer.json", MAX_TOKENS, 1, "mean")
+    files = {name: (build / name).read_bytes() for name in ("encoder.onnx", "tokenizer.json")}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return named, open_encoder(named, files, hashes, 1)
 
 
 def measure(bundle: Bundle, examples: Sequence[Example], threads: int = 2) -> dict[str, Any]:
     """Scores of the bundle alone, thresholds applied, and its calibration error."""
     texts = [mask(example.text) for example in examples]
-    predictions = bundle.classify(embed_parallel(bundle, texts, threads), texts)
+    predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, threads), texts)
     truth = np.array([example.label for example in examples])
     best = np.array([prediction.label for prediction in predictions])
     sure = np.array([prediction.confidence for prediction in predictions])
@@ -240,6 +243,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--encoder", type=Path, help="folder with encoder.onnx and tokenizer.json (default: the default)"
     )
     model.add_argument("--source", help="sentence-transformers model (folder or package) to export as the encoder")
+    model.add_argument(
+        "--encoder-kind", choices=("onnx", "sentence-transformers", "gemini"), default="onnx", help="default: onnx"
+    )
+    model.add_argument("--encoder-model", help="model of the other kinds (default: gemini-embedding-001 for gemini)")
+    model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
+    model.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
+    model.add_argument("--no-cache", action="store_true", help="embed everything anew")
     model.add_argument("--no-ngrams", action="store_true", help="embeddings alone")
     model.add_argument("--classifier", metavar="DOTTED", help="another scikit-learn classifier with predict_proba")
     model.add_argument("--classifier-args", metavar="JSON", default="{}", help="its keyword arguments")
@@ -254,6 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         test=test,
         encoder=arguments.encoder,
         source=arguments.source,
+        service=_service(arguments),
+        cache=None if arguments.no_cache else arguments.cache,
         ngrams=None if arguments.no_ngrams else Ngrams(),
         classifier=_parse_classifier(arguments.classifier, arguments.classifier_args),
         seed=arguments.seed,
@@ -262,6 +274,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(json.dumps({"version": manifest.version, "made": manifest.made, "metrics": manifest.metrics}, indent=2))
     return 0
+
+
+def _service(arguments: argparse.Namespace) -> tuple[str, str, int] | None:
+    if arguments.encoder_kind == "onnx":
+        return None
+    model = arguments.encoder_model or ("gemini-embedding-001" if arguments.encoder_kind == "gemini" else None)
+    if model is None:
+        raise WaybillError("--encoder-kind sentence-transformers needs --encoder-model NAME or FOLDER")
+    return arguments.encoder_kind, model, arguments.dimensions
 
 
 def _gather(arguments: argparse.Namespace, made: dict[str, Any]) -> tuple[list[Example], list[Example]]:

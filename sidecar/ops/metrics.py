@@ -53,6 +53,7 @@ class Metrics:
         self.dead_letters = counter("dead_letter_bodies_total", "Bodies kept or not kept.", "outcome")
         self.tier_errors = counter("tier_errors_total", "Tiers that could not answer.", "tier", "reason")
         self.reloads = counter("reloads_total", "Reloads of rules and model.", "what", "outcome")
+        self.model_pulls = counter("model_pulls_total", "Looks for a newer model version.", "outcome")
         self.rule_timeouts = counter("rule_timeouts_total", "Rules that ran into their time limit.")
         self.shadow_hits = counter("rule_shadow_hits_total", "Matches of shadow rules.", "rule")
         self.batch_seconds = histogram("batch_duration_seconds", "From body read to answer.", "ingest")

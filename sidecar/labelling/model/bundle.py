@@ -20,16 +20,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from tokenizers import Tokenizer
 
 from sidecar.errors import BundleError
+from sidecar.labelling.model.encoders import open_encoder, open_session
 from sidecar.labelling.model.manifest import Manifest, fingerprint, read_bundle_files
 from sidecar.labelling.model.ngrams import Ngrams, ngram_features
 from sidecar.labelling.normalize import mask
 from sidecar.records import UNCLASSIFIED
 
-__all__ = ["Bundle", "Neighbour", "Prediction", "TextEncoder", "fingerprint", "load_bundle"]
+__all__ = ["Bundle", "Neighbour", "Prediction", "fingerprint", "load_bundle"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -65,23 +64,6 @@ class _ReferenceText(msgspec.Struct, frozen=True):
     label: str
 
 
-class TextEncoder:
-    """Tokenizer and encoder graph: masked texts in, unit vectors out. Thread-safe."""
-
-    def __init__(self, graph: bytes, tokenizer: bytes, max_tokens: int, *, threads: int = 1) -> None:
-        """Build both from bytes; raises `BundleError` (``encoder``)."""
-        self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
-        self._session = _session("encoder", graph, threads)
-
-    def embed(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors, float32[n, dimensions]; each row depends on its own text alone."""
-        rows = []
-        for text in texts:
-            ids = np.array([self._tokenizer.encode(text).ids], np.int64)
-            rows.append(self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
-        return np.concatenate(rows)
-
-
 class Bundle:
     """Encoder, classifier and reference set of one version. Build with `load_bundle`."""
 
@@ -89,20 +71,10 @@ class Bundle:
         """Build sessions from bytes; raises `BundleError` (``encoder``, ``classifier``, ``manifest``)."""
         self.manifest = manifest
         self.version = f"{manifest.name}@{manifest.version}"
+        self.encoder = open_encoder(manifest.encoder, files, manifest.sha256, threads)
         #: Identity of what turns a text into a vector: embeddings outlive a new classifier.
-        self.encoder_hash = "-".join(
-            [manifest.sha256[manifest.encoder.file], manifest.sha256[manifest.encoder.tokenizer]]
-        )
-        encoder = manifest.encoder
-        if (encoder.kind, encoder.pooling) != ("onnx", "mean"):
-            raise BundleError("encoder", f"unknown kind {encoder.kind!r} or pooling {encoder.pooling!r}")
-        self._encoder = TextEncoder(
-            files[manifest.encoder.file],
-            files[manifest.encoder.tokenizer],
-            manifest.encoder.max_tokens,
-            threads=threads,
-        )
-        self._classifier = _session("classifier", files[manifest.classifier.file], 1)
+        self.encoder_hash = self.encoder.identity
+        self._classifier = open_session("classifier", files[manifest.classifier.file], 1)
         self._vectors, self._texts = _load_reference(manifest, files)
         self._k = min(manifest.reference.k, len(self._texts))
 
@@ -114,7 +86,7 @@ class Bundle:
         """Unit vectors, float32[n, dimensions]; each row depends on its own text alone."""
         if not texts:
             return np.empty((0, self.manifest.encoder.dimensions), np.float32)
-        return self._encoder.embed(texts)
+        return self.encoder.embed(texts)
 
     def classify(self, embeddings: Floats, texts: Sequence[str]) -> list[Prediction]:
         """One `Prediction` per text and its row of float32[n, dimensions]. Raises what onnxruntime raises."""
@@ -190,30 +162,6 @@ def _check_golden(bundle: Bundle) -> None:
         if prediction.label != message.label:
             detail = f"{message.text!r} is {prediction.label}, was {message.label}"
             raise BundleError("golden", f"{bundle.version}: {detail}")
-
-
-def _session(code: str, content: bytes, threads: int) -> ort.InferenceSession:
-    """An onnxruntime session that grows no memory arena and does not spin while idle."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise BundleError(code, f"onnxruntime refuses the {code}: {error}") from error
-
-
-def _load_tokenizer(content: bytes, max_tokens: int) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_buffer(content)
-        tokenizer.enable_truncation(max_tokens)
-        tokenizer.no_padding()
-    except Exception as error:  # tokenizers raises plain Exception
-        raise BundleError("encoder", f"tokenizer: {error}") from error
-    return tokenizer
 
 
 def _load_reference(manifest: Manifest, files: dict[str, bytes]) -> tuple[Floats, list[_ReferenceText]]:

@@ -37,14 +37,18 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a masked text becomes a vector. ``pooling`` happens inside the graph."""
+    """How a masked text becomes a vector. ``pooling`` happens inside the graph.
+
+    ``file`` and ``tokenizer`` are of kind ``onnx``; ``model`` names the model of the other kinds.
+    """
 
     kind: str
-    file: str
-    tokenizer: str
+    file: str | None
+    tokenizer: str | None
     max_tokens: Annotated[int, msgspec.Meta(ge=2, le=8192)]
     dimensions: Annotated[int, msgspec.Meta(ge=1)]
     pooling: str
+    model: str | None = None
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,13 +154,8 @@ def _read_manifest(path: Path) -> Manifest:
 def _used_files(manifest: Manifest) -> set[str]:
     """The files that the service loads; others are hashed only."""
     encoder, reference = manifest.encoder, manifest.reference
-    return {
-        encoder.file,
-        encoder.tokenizer,
-        manifest.classifier.file,
-        reference.vectors,
-        reference.texts,
-    }
+    names = (encoder.file, encoder.tokenizer, manifest.classifier.file, reference.vectors, reference.texts)
+    return {name for name in names if name is not None}
 
 
 def _entries(path: Path) -> list[Path]:

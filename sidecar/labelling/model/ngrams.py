@@ -29,7 +29,7 @@ class Ngrams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: Annotated[int, msgspec.Meta(ge=1, le=8)] = 3
     high: Annotated[int, msgspec.Meta(ge=1, le=8)] = 5
     buckets: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 8192
-    weight: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 3.0
 
 
 def ngram_columns(text: str, ngrams: Ngrams) -> npt.NDArray[np.int64]:

@@ -1,0 +1,166 @@
+"""A local server that speaks as much of the Hugging Face Hub's API as its client uses for models."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from aiohttp import web
+
+
+class Hub:
+    """Repositories in memory: commits (path -> bytes), tags, and large files by their sha256."""
+
+    def __init__(self) -> None:
+        self.commits: dict[str, list[dict[str, bytes]]] = {}
+        self.tags: dict[str, dict[str, str]] = {}
+        self.large: dict[str, bytes] = {}
+        self.status: int | None = None
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._fail], client_max_size=1 << 30)
+        repo = "{owner}/{name}"
+        app.add_routes(
+            [
+                web.post("/api/repos/create", self.create),
+                web.post(f"/api/models/{repo}/preupload/{{rev}}", self.preupload),
+                web.post(f"/api/models/{repo}/commit/{{rev}}", self.commit),
+                web.post(f"/{repo}.git/info/lfs/objects/batch", self.lfs_batch),
+                web.put("/lfs/{oid}", self.lfs_put),
+                web.post(f"/api/models/{repo}/tag/{{rev}}", self.tag),
+                web.get(f"/api/models/{repo}/refs", self.refs),
+                web.get(f"/api/models/{repo}", self.info),
+                web.get(f"/api/models/{repo}/revision/{{rev}}", self.info),
+                web.get(f"/api/models/{repo}/tree/{{rev}}", self.tree),
+                web.get(f"/{repo}/resolve/{{rev}}/{{path:.+}}", self.resolve),
+                web.post("/api/validate-yaml", self.valid),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _fail(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.status is not None:
+            return web.json_response({"error": "told to"}, status=self.status)
+        return await handler(request)
+
+    def _repo(self, request: web.Request) -> str:
+        name = f"{request.match_info['owner']}/{request.match_info['name']}"
+        if name not in self.commits:
+            raise web.HTTPNotFound(headers={"X-Error-Code": "RepoNotFound"})
+        return name
+
+    def _files(self, request: web.Request) -> tuple[str, dict[str, bytes]]:
+        repo = self._repo(request)
+        rev = request.match_info.get("rev", "main")
+        oid = self.tags[repo].get(rev, rev)
+        commits = self.commits[repo]
+        at = len(commits) - 1 if oid == "main" else next(i for i, c in enumerate(commits) if _oid(repo, i) == oid)
+        return _oid(repo, at), commits[at]
+
+    async def valid(self, _: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name = f"{body.get('organization') or 'acme'}/{body['name']}"
+        if name in self.commits:
+            return web.json_response({"error": "exists", "url": f"http://{request.host}/{name}"}, status=409)
+        self.commits[name], self.tags[name] = [{}], {}
+        return web.json_response({"url": f"http://{request.host}/{name}"})
+
+    async def preupload(self, request: web.Request) -> web.Response:
+        files = (await request.json())["files"]
+        return web.json_response(
+            {
+                "files": [
+                    {
+                        "path": f["path"],
+                        "uploadMode": "lfs" if f["size"] > 100_000 else "regular",
+                        "shouldIgnore": False,
+                    }
+                    for f in files
+                ]
+            }
+        )
+
+    async def lfs_batch(self, request: web.Request) -> web.Response:
+        objects = (await request.json())["objects"]
+        return web.json_response(
+            {
+                "transfer": "basic",
+                "objects": [
+                    {**one, "actions": {"upload": {"href": f"http://{request.host}/lfs/{one['oid']}"}}}
+                    for one in objects
+                ],
+            }
+        )
+
+    async def lfs_put(self, request: web.Request) -> web.Response:
+        content = await request.read()
+        assert hashlib.sha256(content).hexdigest() == request.match_info["oid"]
+        self.large[request.match_info["oid"]] = content
+        return web.Response()
+
+    async def commit(self, request: web.Request) -> web.Response:
+        repo = self._repo(request)
+        files = dict(self.commits[repo][-1])
+        for line in (await request.text()).splitlines():
+            item = json.loads(line)
+            value = item["value"]
+            if item["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif item["key"] == "lfsFile":
+                files[value["path"]] = self.large[value["oid"]]
+            elif item["key"] == "deletedFile":
+                files.pop(value["path"], None)
+        self.commits[repo].append(files)
+        oid = _oid(repo, len(self.commits[repo]) - 1)
+        return web.json_response(
+            {"commitUrl": f"http://{request.host}/{repo}/commit/{oid}", "commitOid": oid, "hookOutput": ""}
+        )
+
+    async def tag(self, request: web.Request) -> web.Response:
+        repo = self._repo(request)
+        name = (await request.json())["tag"]
+        if name in self.tags[repo]:
+            return web.json_response({"error": "exists"}, status=409)
+        self.tags[repo][name] = request.match_info["rev"]
+        return web.json_response({})
+
+    async def refs(self, request: web.Request) -> web.Response:
+        repo = self._repo(request)
+        tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid} for n, oid in self.tags[repo].items()]
+        return web.json_response({"branches": [], "converts": [], "tags": tags})
+
+    async def info(self, request: web.Request) -> web.Response:
+        oid, files = self._files(request)
+        return web.json_response(
+            {"id": self._repo(request), "sha": oid, "private": False, "tags": [], "downloads": 0, "likes": 0,
+             "siblings": [{"rfilename": path} for path in files]}
+        )  # fmt: skip
+
+    async def tree(self, request: web.Request) -> web.Response:
+        _, files = self._files(request)
+        return web.json_response(
+            [{"type": "file", "path": path, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+             for path, data in files.items()]
+        )  # fmt: skip
+
+    async def resolve(self, request: web.Request) -> web.StreamResponse:
+        oid, files = self._files(request)
+        data = files.get(request.match_info["path"])
+        if data is None:
+            raise web.HTTPNotFound(headers={"X-Error-Code": "EntryNotFound"})
+        headers = {
+            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "X-Repo-Commit": oid,
+            "Content-Length": str(len(data)),
+        }
+        return web.Response(body=data, headers=headers)
+
+
+def _oid(repo: str, number: int) -> str:
+    return hashlib.sha1(f"{repo} {number}".encode()).hexdigest()
