@@ -29,7 +29,7 @@ test: $(STAMP) ## Lint, type-check and run all tests
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.json)
-	$(BIN)/python -m tests.bench
+	$(BIN)/waybill bench
 
 lint: $(STAMP) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .
