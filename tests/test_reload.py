@@ -87,6 +87,32 @@ async def test_every_version_of_a_configmap_comes_into_force_under_traffic(runni
         assert sidecar.metric("waybill_rules_loaded") == 1
 
 
+async def test_twenty_swaps_under_traffic_one_broken_one_huge(running: Running, tmp_path: Path) -> None:
+    volume = ConfigMap(tmp_path / "rules")
+    volume.update({"a.yaml": rule("v0")})
+    huge = "".join(f"- {{id: r{i}, label: Error, pattern: 'word{i} \\\\d+ happened'}}\n" for i in range(1000))
+    async with running(f"rules.path={volume.folder}", "model.path=null") as sidecar:
+        seen: list[str | None] = []
+
+        async def traffic() -> None:
+            while True:
+                seen.append((await label(sidecar))[1])  # asserts status 200
+
+        clients = [asyncio.create_task(traffic()) for _ in range(4)]
+        for i in range(1, 21):
+            if i == 7:
+                volume.update({"a.yaml": "rules: ["})
+                await until(lambda: sidecar.metric("waybill_reloads_total", what="rules", outcome="refused") == 1)
+                assert seen[-1] == "v6"
+                continue
+            volume.update({"a.yaml": rule(f"v{i}") + (huge if i == 13 else "")})
+            await until(lambda i=i: seen[-1:] == [f"v{i}"])  # type: ignore[misc]
+        assert not any(client.done() for client in clients)
+        for client in clients:
+            client.cancel()
+        assert sidecar.metric("waybill_reloads_total", what="rules", outcome="accepted") == 20
+
+
 async def test_a_broken_version_is_refused_with_its_place_and_the_old_one_stays(
     running: Running, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from sidecar.ops.drift import LabelDrift
 from sidecar.records import Verdict
 
 #: Seconds, from a memo hit of a small batch (0.1 ms) to the patience of a shipper.
@@ -66,6 +67,10 @@ class Metrics:
         self.memo_lookups = counter("memo_lookups_total", "Records by where their verdict came from.", "level")
         self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
         self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
+        self.label_drift = gauge("label_drift", "Population stability index of the label shares, 5 min against a day.")
+        self.unclassified_share = gauge("unclassified_share", "Share of Unclassified in the last 5 min.")
+        self.unclassified_share_baseline = gauge("unclassified_share_baseline", "The same share over the last day.")
+        self._drift = LabelDrift()
         self.build = gauge("build_info", "Always 1.", "version", "python")
         self.build.labels(version, platform.python_version()).set(1)
 
@@ -74,10 +79,17 @@ class Metrics:
         by_series: Tally[tuple[str, str, str | None]] = Tally()
         for verdict, count in Tally(verdicts).items():
             by_series[verdict.tier, verdict.label, verdict.reason] += count
+        by_label: Tally[str] = Tally()
         for (tier, label, reason), count in by_series.items():
+            by_label[label] += count
             self.records_labelled.labels(tier, label).inc(count)
             if reason:
                 self.records_unclassified.labels(reason).inc(count)
+
+        if (drift := self._drift.add(by_label)) is not None:
+            self.label_drift.set(drift.index)
+            self.unclassified_share.set(drift.unclassified)
+            self.unclassified_share_baseline.set(drift.unclassified_before)
 
     def tier_failed(self, tier: str, reason: str) -> None:
         """Count a tier that could not answer."""

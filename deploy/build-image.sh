@@ -1,0 +1,13 @@
+#!/bin/sh
+# What the image consists of: `build SOURCE TARGET` makes a virtual environment with the wheel and what serving
+# needs (no torch, no training tools), without caches and tests. Without Docker: run it and look at TARGET.
+set -eu
+[ "${1:-}" = build ] && [ $# -eq 3 ] || { echo "usage: $0 build SOURCE TARGET" >&2; exit 2; }
+source=$2 target=$3
+python3 -m venv "$target"
+"$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check "$source[gemini,hub,redis]"
+"$target/bin/pip" uninstall --quiet --yes pip setuptools 2>/dev/null || true
+find "$target" -type d \( -name __pycache__ -o -name tests -o -name test \) -prune -exec rm -rf {} +
+find "$target" -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
+"$target/bin/waybill" check >/dev/null
+du -sm "$target" | cut -f1 | sed 's/$/ MB/'
