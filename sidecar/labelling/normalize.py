@@ -70,7 +70,10 @@ def mask(message: str) -> str:
     Clock times vanish, klog headers become a level word, UUIDs and hex ids ``<id>``, IP and MAC
     addresses ``<ip>``, numbers ``0``, rulers three characters. Words and punctuation stay.
     """
-    text = " ".join(shape(message[:_LOOK_CHARS]).split())
+    look = message[:_LOOK_CHARS]
+    if len(message) > _LOOK_CHARS:
+        look = look.rpartition(" ")[0] or look  # half a word means nothing, and half a secret is not recognised
+    text = " ".join(shape(look).split())
     if "0" in text:
         text = _mask_digits(text)
     text = _RULER.sub(r"\1\1\1", text)
