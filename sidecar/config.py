@@ -554,7 +554,7 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
 
 def _check_llm(llm: LlmSettings) -> Iterator[str]:
     if llm.wait_ms > 5000:
-        yield "llm.wait_ms: at most 5000; with what comes before and after, shippers would give up (60 s) and send again"
+        yield "llm.wait_ms: at most 5000; with what comes before and after, shippers would give up (60 s)"
     for path, amount in (
         ("tokens_per_day", llm.tokens_per_day),
         ("budget_per_day", llm.budget_per_day),

@@ -28,10 +28,13 @@ _STRONG = (
     r"passwort|kennwort|contraseña|senha|wachtwoord|пароль|密码|パスワード"
 )
 #: ... and those that count only as words of their own.
-_WEAK = r"pass|pw|auth|session(?:[ _-]?id)?|sess(?:id)?|[jp]\w{0,3}sessid\w{0,3}|sid|csrf\w{0,8}|sig|signature|otp|pin|cvv|cvc|ssn"
+_WEAK = (
+    r"pass|pw|auth|session(?:[ _-]?id)?|sess(?:id)?|[jp]\w{0,3}sessid\w{0,3}|sid|csrf\w{0,8}|"
+    r"sig|signature|otp|pin|cvv|cvc|ssn"
+)
 #: After these everything to the end of the line may belong to the secret.
 _REST = re.compile(
-    r"\b((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic|seed[ _-]phrase|recovery[ _-](?:phrase|codes?))"
+    r"\b((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic|(?:seed|recovery)[ _-](?:phrase|codes?))"
     r"([\"']?\s*(?:[:=]|\bis\b)\s*).+",
     re.IGNORECASE,
 )
@@ -43,60 +46,11 @@ _PAIR = re.compile(
 )
 #: What follows "password is" in messages that tell no password.
 _NO_SECRET = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "any",
-        "be",
-        "been",
-        "changed",
-        "empty",
-        "expired",
-        "expiring",
-        "failed",
-        "failure",
-        "for",
-        "from",
-        "has",
-        "have",
-        "incorrect",
-        "in",
-        "invalid",
-        "is",
-        "it",
-        "locked",
-        "missing",
-        "near",
-        "no",
-        "none",
-        "not",
-        "null",
-        "ok",
-        "on",
-        "or",
-        "out",
-        "required",
-        "reset",
-        "revoked",
-        "set",
-        "short",
-        "that",
-        "the",
-        "this",
-        "to",
-        "too",
-        "undefined",
-        "unknown",
-        "unset",
-        "user",
-        "valid",
-        "was",
-        "weak",
-        "will",
-        "wrong",
-    ]
-)
+    ("a", "an", "and", "any", "be", "been", "changed", "empty", "expired", "expiring", "failed", "failure", "for",
+     "from", "has", "have", "incorrect", "in", "invalid", "is", "it", "locked", "missing", "near", "no", "none", "not",
+     "null", "ok", "on", "or", "out", "required", "reset", "revoked", "set", "short", "that", "the", "this", "to",
+     "too", "undefined", "unknown", "unset", "user", "valid", "was", "weak", "will", "wrong")
+)  # fmt: skip
 _XML = re.compile(rf"(<[\w:.-]{{0,30}}(?:{_STRONG})[\w:.-]{{0,20}}>)[^<]+", re.IGNORECASE)
 _PEM = re.compile(r"-{2,}BEGIN [A-Z0-9 ]{0,40}?KEY(?: BLOCK)?-{2,}.*?(?:-{2,}END [A-Z0-9 ]{0,40}-{2,}|\Z)", re.DOTALL)
 _URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@])", re.IGNORECASE)
@@ -129,7 +83,7 @@ _RANDOM = re.compile(
     r"(?<![A-Za-z0-9])(?=[\w+=-]{0,80}[a-z])(?=[\w+=-]{0,80}[A-Z])(?=[\w+=-]{0,80}\d)[A-Za-z0-9_+=-]{20,}"
 )
 _BASE64 = re.compile(
-    r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])(?=[\w+/]{0,80}[\d+])[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
 )
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{24,}|[0-9A-F]{24,})(?![A-Za-z0-9])")
 _EMAIL = re.compile(r"[^\s@<>\"'(),:;=\[\]{}|]{1,64}@(?:[^\s@<>\"'(),:;=\[\]{}|.]{1,63}\.){1,8}[^\W\d_]{2,24}")
@@ -229,7 +183,7 @@ def _secret_pair(match: re.Match[str]) -> str:
 
 
 def _secret_header(match: re.Match[str]) -> str:
-    """ "Basic checks" and "token expired" are words; what looks like no word is a credential."""
+    """In "Basic checks" and "token expired" a word follows; what looks like no word is a credential."""
     scheme, credential = match.groups()
     is_word = credential.isalpha() and credential.islower()
     return match[0] if is_word else f"{scheme} <secret>"
