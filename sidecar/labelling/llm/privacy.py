@@ -29,7 +29,7 @@ _STRONG = (
 )
 #: ... and those that count only as words of their own.
 _WEAK = (
-    r"pass|pw|auth|session(?:[ _-]?id)?|sess(?:id)?|[jp]\w{0,3}sessid\w{0,3}|sid|csrf\w{0,8}|"
+    r"pass|pw|auth|\w{0,12}sess(?:ion)?[ _-]?id|session|sess|sid|csrf\w{0,8}|"
     r"sig|signature|otp|pin|cvv|cvc|ssn"
 )
 #: After these everything to the end of the line may belong to the secret.
@@ -38,10 +38,11 @@ _REST = re.compile(
     r"([\"']?\s*(?:[:=]|\bis\b)\s*).+",
     re.IGNORECASE,
 )
-_VALUE = r"""\\?"(?:[^"\\]|\\[^"])*(?:\\?")?|\\?'(?:[^'\\]|\\[^'])*(?:\\?')?|[^\s&]+"""
+#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a blank.
+_VALUE = r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
 _PAIR = re.compile(
     rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,3}}"
-    rf"\s*(?::=|=>|[:=]|\bis\b|\bwas\b|\bto\b)\s*)(?!<secret>)(?P<value>{_VALUE})",
+    rf"\s*(?::=|[=-]>|[:=]|\bis\b|\bwas\b|\bto\b)\s*)(?!<secret>)(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
 #: What follows "password is" in messages that tell no password.
@@ -93,6 +94,7 @@ _COLONS = re.compile(
     r"|(?:[0-9a-fA-F]{1,4}:){5,7}[0-9a-fA-F]{1,4})(?:%\w{1,15})?(?:/\d{1,3})?(?![\w:])"
 )
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+_DATE = re.compile(r"(?:19|20)\d\d([-/.])[01]\d\1[0-3]\d(?!\d)")
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,22}(?![\w])")
 
 #: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its own.
@@ -208,7 +210,7 @@ def _digits(match: re.Match[str]) -> str:
     digits = re.sub(r"\D", "", match[0])
     if 12 <= len(digits) <= 19 and _luhn(digits):
         return "<card>"
-    is_grouped = not match[0].isdigit()
+    is_grouped = not match[0].isdigit() and not _DATE.match(match[0])
     return "<phone>" if is_grouped and 7 <= len(digits) <= 15 else match[0]
 
 
