@@ -1,7 +1,8 @@
 """What the language model is asked, and what counts as an answer.
 
 A call carries lines, each as a JSON object with its index, and two canaries: lines of known label at
-places chosen by lot. The answer must hold each index exactly once and the canaries' labels, or it is
+places chosen by lot. Indexes are drawn by lot, too, so that no line can name another's, and a model that
+loses count is noticed. The answer must hold each index exactly once and the canaries' labels, or it is
 thrown away as a whole; a label outside the route's set makes its own line undecided and no other.
 """
 
@@ -58,8 +59,9 @@ class Question(msgspec.Struct, frozen=True):
     system: str
     user: str
     labels: tuple[str, ...]
-    count: int
-    #: Index in the call (from 1) -> the label that must come back.
+    #: The lines' indexes, in order.
+    indexes: tuple[int, ...]
+    #: Index -> the label that must come back.
     canaries: dict[int, str]
 
     def schema(self) -> dict[str, object]:
@@ -85,7 +87,7 @@ class Question(msgspec.Struct, frozen=True):
         found = self._by_index(text)
         if any(found[index] != label for index, label in self.canaries.items()):
             raise BadAnswer("canary")
-        asked = (found[index] for index in range(1, self.count + 1) if index not in self.canaries)
+        asked = (found[index] for index in self.indexes if index not in self.canaries)
         return [label if label in self.labels else None for label in asked]
 
     def _by_index(self, text: str) -> dict[int, str]:
@@ -96,7 +98,7 @@ class Question(msgspec.Struct, frozen=True):
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
             raise BadAnswer("bad_answer") from None
         found = {answer.index: answer.label for answer in answers}
-        if len(answers) != self.count or found.keys() != set(range(1, self.count + 1)):
+        if len(answers) != len(self.indexes) or found.keys() != set(self.indexes):
             raise BadAnswer("bad_answer")
         return found
 
@@ -126,11 +128,13 @@ class Prompt:
         lines = list(texts)
         canaries: dict[int, str] = {}
         chosen = self._canaries(permitted)
-        places = sorted(self._chance.sample(range(len(lines) + len(chosen)), len(chosen)))
+        count = len(lines) + len(chosen)
+        indexes = tuple(self._chance.sample(range(100, 1000 + 2 * count), count))
+        places = sorted(self._chance.sample(range(count), len(chosen)))
         for place, canary in zip(places, chosen, strict=True):
             lines.insert(place, canary.line.replace("{word}", self._word()))
-            canaries[place + 1] = canary.label
-        return Question(self._system(permitted), self._user(lines), permitted, len(lines), canaries)
+            canaries[indexes[place]] = canary.label
+        return Question(self._system(permitted), self._user(indexes, lines), permitted, indexes, canaries)
 
     def _canaries(self, labels: Sequence[str]) -> list[Line]:
         """Canaries of different labels, so that one answer for all lines is wrong for one of them."""
@@ -151,8 +155,9 @@ class Prompt:
         text = self._source.instructions.replace("{labels}", described)
         return text.replace("{examples}", f"Examples:\n{shown}" if shown else "").strip()
 
-    def _user(self, lines: Sequence[str]) -> str:
-        shown = "\n".join(f'{{"index": {index}, "line": {_quoted(line)}}}' for index, line in enumerate(lines, 1))
+    def _user(self, indexes: Sequence[int], lines: Sequence[str]) -> str:
+        pairs = zip(indexes, lines, strict=True)
+        shown = "\n".join(f'{{"index": {index}, "line": {_quoted(line)}}}' for index, line in pairs)
         return self._source.question.replace("{lines}", shown).strip()
 
 

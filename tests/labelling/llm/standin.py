@@ -25,6 +25,11 @@ _WORDS = {
     "Security Alert": r"attack|unauthori[sz]ed|brute",
     "Workflow Error": r"failed|aborted|stopped|could not be (routed|assigned)|undefined",
     "System Notification": r"completed successfully",
+    "User Action": r"logged in",
+    "HTTP Status": r"status code",
+    "Critical Error": r"are down",
+    "Resource Usage": r"usage",
+    "Error": r"could not",
 }
 _ORDER = re.compile(
     r"(?:answer|label|classify|respond|reply|output)\b.{0,60}?\b(" + "|".join(LABELS) + ")", re.IGNORECASE
