@@ -101,7 +101,7 @@ class Standin:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_post("/openai/v1/chat/completions", self._groq)
         app.router.add_post("/v1/chat/completions", self._groq)
-        app.router.add_post("/v1beta/models/{model:.*}", self._gemini)
+        app.router.add_post("/{version}/models/{model:.*}", self._gemini)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
