@@ -84,6 +84,12 @@ def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
     test.add_argument("--source", default="", help="the messages' source")
     test.set_defaults(run=_rules_test)
     rules.add_parser("list", parents=[common], help="List the rules in order.").set_defaults(run=_rules_list)
+    suggest = rules.add_parser("suggest", parents=[common], help="Propose rules from what was judged before.")
+    suggest.add_argument("--from", choices=("llm",), required=True, dest="origin", help="whose verdicts")
+    suggest.add_argument("--at-least", type=int, default=3, metavar="N", help="judgements for a rule (default: 3)")
+    suggest.add_argument("--messages", type=Path, metavar="FILE", help="recorded messages (CSV, NDJSON, JSON)")
+    suggest.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")
+    suggest.set_defaults(run=_rules_suggest)
     rules.add_parser("schema", help="Print the JSON schema of a rule file.").set_defaults(run=_rules_schema)
 
 
@@ -178,6 +184,12 @@ def _rules_list(arguments: argparse.Namespace) -> None:
 
     for rule in asyncio.run(read_rules_or_fail(_settings(arguments))).rules:
         print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{'  (shadow)' if rule.mode == 'shadow' else ''}")
+
+
+def _rules_suggest(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.suggest import suggest
+
+    asyncio.run(suggest(_settings(arguments), arguments.at_least, arguments.messages, arguments.output))
 
 
 def _rules_schema(_: argparse.Namespace) -> None:
