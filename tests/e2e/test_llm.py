@@ -201,7 +201,7 @@ async def test_no_key_and_no_text_gets_into_log_or_metrics(
     running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "key").write_text("gsk_very-secret-key")
-    caplog.set_level("DEBUG", "sidecar")
+    caplog.set_level("DEBUG")
     async with Standin().running() as standin, running(*llm(standin, tmp_path, "llm.pack_messages=1")) as sidecar:
         for fault in (
             None,

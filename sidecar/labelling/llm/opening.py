@@ -66,6 +66,8 @@ async def open_store(settings: LlmSettings) -> tuple[VerdictStore, Window, int]:
         window = RedisWindow(redis, settings.requests_per_minute, settings.timeout_secs + 1, share)
         return RedisStore(redis, max_secs=max_secs, max_bytes=settings.store_bytes), window, 1
     path = None if settings.store == "memory" else Path(settings.store) if settings.store else default_path()
+    if path is None and settings.store is None:
+        log.warning("there is no folder for the LLM's verdicts; set llm.store, or a restart pays for them again")
     store = SqliteStore(path, max_secs=max_secs, max_bytes=settings.store_bytes)
     try:
         await store.open()

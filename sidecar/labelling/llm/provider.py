@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -28,6 +29,9 @@ MAX_REPLY_BYTES = 262_144
 _GROQ_URL = "https://api.groq.com"
 #: The path that the Groq client puts behind the base URL; other servers have no ``/openai``.
 _GROQ_PATH = "/openai/v1/"
+
+#: Loggers that write down requests when the level is debug: with texts of records, which no log may hold.
+_CHATTY = ("groq", "google_genai", "httpx", "httpcore")
 
 ApiKey = Callable[[], str | None]
 
@@ -179,6 +183,9 @@ def read_retry_after(text: str | None, wall: Callable[[], float] = time.time) ->
 def http_client(timeout_secs: float, proxy: str | None, strip: str | None = None) -> httpx.AsyncClient:
     """The client for all providers; a proxy of the environment is not used. ``strip`` is left out of paths."""
     import httpx
+
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     class Guarded(httpx.AsyncHTTPTransport):
         """Takes answers that are uncompressed and of bounded size."""

@@ -246,10 +246,13 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 
 
-def default_path(environ: Mapping[str, str] | None = None) -> Path:
-    """``llm.sqlite`` in the folder that systemd gives a service, else in the user's state folder."""
+def default_path(environ: Mapping[str, str] | None = None) -> Path | None:
+    """``llm.sqlite`` in the folder that systemd gives a service, else in the user's state folder, if there is one."""
     environ = os.environ if environ is None else environ
     if environ.get("STATE_DIRECTORY"):
         return Path(environ["STATE_DIRECTORY"].split(":")[0]) / "llm.sqlite"
-    state = environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "waybill" / "llm.sqlite"
+    try:
+        state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError:  # a user without a home, as in a container
+        return None
+    return state / "waybill" / "llm.sqlite"

@@ -16,8 +16,8 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from cachetools import LRUCache, TTLCache
 
@@ -35,12 +35,14 @@ from sidecar.records import LABELS, UNCLASSIFIED, Verdict, unclassified
 log = logging.getLogger(__name__)
 _NAME = "llm"
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
-#: Texts cleaned between two turns of the event loop (about 3 ms).
-_CLEAN_SLICE = 64
+#: Texts cleaned between two turns of the event loop (about 1 ms; 6 ms for texts made to be slow).
+_CLEAN_SLICE = 16
 #: For so long a line that spoils answers is not asked again, and so many of them are known.
 _SHUN_SECS, _SHUNNED = 600.0, 10_000
 #: A request has at most one token for two bytes: what is reserved for it before the provider has counted.
 _BYTES_PER_TOKEN = 2
+#: How long a worker rests after an error that nobody has thought of.
+_RECOVERY_SECS = 1.0
 #: How long the store may take to close down with what it has to write.
 _CLOSE_SECS = 5.0
 
@@ -134,8 +136,9 @@ class LlmTier:
 
     def start(self) -> None:
         """Begin to work."""
-        self._tasks = [asyncio.create_task(self._look_up_always())]
-        self._tasks += [asyncio.create_task(self._ask_always()) for _ in range(self._settings.calls)]
+        self._observer.llm_breaker(self.breaker_state)
+        work = [self._look_up_fresh] + [self._ask_next] * self._settings.calls
+        self._tasks = [asyncio.create_task(_always(one)) for one in work]
 
     def swap_prompt(self, prompt: Prompt) -> None:
         """Ask with ``prompt`` from now on; what is under way ends with the one it began with."""
@@ -192,18 +195,24 @@ class LlmTier:
 
     # Looking up: fresh waiters become items; what the store knows is settled, the rest is queued.
 
-    async def _look_up_always(self) -> None:
-        while True:
-            await self._is_fresh.wait()
-            self._is_fresh.clear()
-            fresh, self._fresh = self._fresh, []
-            items: list[_Item] = []
+    async def _look_up_fresh(self) -> None:
+        await self._is_fresh.wait()
+        self._is_fresh.clear()
+        fresh, self._fresh = self._fresh, []
+        items: list[_Item] = []
+        try:
             for n, waiter in enumerate(fresh, 1):
                 if (item := self._admit(waiter)) is not None:
                     items.append(item)
                 if n % _CLEAN_SLICE == 0:
                     await asyncio.sleep(0)
             await self._look_up(items)
+        except Exception:
+            for item in items:
+                self._reject(item, "failed")
+            for waiter in fresh:
+                self._end(waiter, TierUnavailable(_NAME, "failed"))
+            raise
 
     def _admit(self, waiter: _Waiter) -> _Item | None:
         """The item for a waiter, or None when it has joined one or is settled already."""
@@ -252,30 +261,28 @@ class LlmTier:
 
     # Asking: workers take packs when the guards let them.
 
-    async def _ask_always(self) -> None:
-        while True:
-            try:
-                async with self._packing:
-                    await self._is_queued.wait()
-                    if len(self._queue) < self._settings.pack_messages:
-                        await asyncio.sleep(self._settings.pack_wait_ms / 1000)
-                    call = await self._guards.admit()
-                    pack = self._take()
-            except Refused as refusal:
-                self._refuse_queue(refusal.code)
-                continue
-            if not pack:  # it was refused while this worker waited for its turn
-                self._guards.breaker.released()
-                await self._guards.leave(call, was_made=False)
-                continue
-            try:
-                await self._ask(call, pack)
-            except Exception:  # the worker must live on; counted, and only this pack fails
-                log.exception("an LLM call failed for no known reason")
-                self._guards.breaker.failed()
-                self._observer.llm_called("failed", 0.0)
-                for item in pack:
-                    self._reject(item, "failed")
+    async def _ask_next(self) -> None:
+        try:
+            async with self._packing:
+                await self._is_queued.wait()
+                if len(self._queue) < self._settings.pack_messages:
+                    await asyncio.sleep(self._settings.pack_wait_ms / 1000)
+                call = await self._guards.admit()
+                pack = self._take()
+        except Refused as refusal:
+            self._refuse_queue(refusal.code)
+            return
+        if not pack:  # it was refused while this worker waited for its turn
+            self._guards.breaker.released()
+            await self._guards.leave(call, was_made=False)
+            return
+        try:
+            await self._ask(call, pack)
+        except Exception:
+            self._guards.breaker.failed()
+            self._refuse(pack, "failed")
+            raise
+        finally:
             self._observer.llm_breaker(self._guards.breaker.state)
 
     def _take(self) -> list[_Item]:
@@ -452,6 +459,16 @@ class LlmTier:
             waiter.future.set_result(outcome)
         else:
             waiter.future.set_exception(outcome)
+
+
+async def _always(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do it again and again; what nobody has thought of must not end it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("the LLM tier failed for no known reason")
+            await asyncio.sleep(_RECOVERY_SECS)
 
 
 #: Outcomes of `LlmTier._call` without a request.

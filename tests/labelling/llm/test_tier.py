@@ -374,3 +374,37 @@ async def test_a_later_tier_is_not_asked_while_an_earlier_is_busy(opening: Openi
         bench.pipeline.swap_tier(Busy())  # type: ignore[arg-type]
         assert await bench.label("alpha failed") == [(UNCLASSIFIED, "pending", "model_over_budget")]
     assert standin.calls == []
+
+
+async def test_any_server_that_speaks_the_chat_api_will_do(opening: Opening, standin: Standin) -> None:
+    async with opening(base_url=standin.url + "/v1", model="llama") as bench:
+        assert await bench.label("alpha failed") == [("Workflow Error", "llm", None)]
+        assert bench.tier.version.startswith("llama@")
+    assert standin.raw[0].startswith("POST /v1/chat/completions ")
+    assert "reasoning_effort" not in standin.calls[0]["body"]
+
+
+async def test_a_proxy_is_used_when_it_is_configured(
+    opening: Opening, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with opening(base_url="http://nowhere.invalid", proxy=standin.url) as bench:
+        assert await bench.label("alpha failed") == [("Workflow Error", "llm", None)]
+    async with opening() as bench:
+        assert await bench.label("alpha failed") == [("Workflow Error", "llm", None)]
+
+
+async def test_an_error_that_nobody_has_thought_of_costs_its_records_the_label_only(
+    opening: Opening, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.labelling.llm.tier._RECOVERY_SECS", 0.01)
+    async with opening() as bench:
+        for owner, name in ((bench.tier, "_look_up"), (bench.tier, "_call")):
+            with monkeypatch.context() as patch:
+
+                def explode(*_: object) -> None:
+                    raise ZeroDivisionError
+
+                patch.setattr(owner, name, explode)
+                assert await bench.label(f"{name} failed") == [(UNCLASSIFIED, "none", "llm_failed")]
+            assert await bench.label(f"{name} failed") == [("Workflow Error", "llm", None)]
