@@ -32,7 +32,7 @@ _DAY_SECS = 86_400
 
 
 class Refused(Exception):
-    """Not now. Codes: ``breaker_open``, ``rate_limited``, ``day_tokens``, ``day_budget``."""
+    """Not now. Codes: ``breaker_open``, ``rate_limited``, ``day_tokens``, ``day_budget``; why a call failed."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

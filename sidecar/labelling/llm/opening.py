@@ -12,11 +12,12 @@ from pathlib import Path
 from sidecar.config import LlmSettings
 from sidecar.errors import ConfigError
 from sidecar.labelling.llm.audit import Audit
+from sidecar.labelling.llm.calls import LlmObserver
 from sidecar.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Window
 from sidecar.labelling.llm.prompt import Prompt
 from sidecar.labelling.llm.provider import ApiKey, Provider
 from sidecar.labelling.llm.store import SqliteStore, StoreError, VerdictStore, default_path
-from sidecar.labelling.llm.tier import LlmObserver, LlmTier
+from sidecar.labelling.llm.tier import LlmTier
 
 log = logging.getLogger(__name__)
 _DAY_SECS = 86_400

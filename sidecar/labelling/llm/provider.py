@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from sidecar.labelling.llm.prompt import Question
+from sidecar.labelling.llm.prompt import BadAnswer, Question
 
 if TYPE_CHECKING:
     import httpx
@@ -64,7 +64,7 @@ class Provider(Protocol):
     model: str
 
     async def ask(self, question: Question, form: Form) -> Reply:
-        """One request. Raises ProviderError, within the time-out."""
+        """One request. Raises ProviderError, or BadAnswer when the model failed to answer in ``form``."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,6 +111,8 @@ class GroqProvider:
         except TimeoutError:
             raise ProviderError("timeout", may_be_billed=True) from None
         except self._errors.APIStatusError as error:
+            if _is_generation_failure(error.body):
+                raise BadAnswer("bad_answer") from None
             raise status_error(error.status_code, error.response.headers) from None
         except self._errors.APITimeoutError:
             raise ProviderError("timeout", may_be_billed=True) from None
@@ -141,6 +143,12 @@ class GroqProvider:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _is_generation_failure(body: object) -> bool:
+    """Groq's word for an answer that came out in another form than asked for: a 400 of that one answer."""
+    detail = body.get("error", body) if isinstance(body, dict) else None
+    return isinstance(detail, dict) and detail.get("code") == "json_validate_failed"
 
 
 def _read(completion: Any) -> Reply:

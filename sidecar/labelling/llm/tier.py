@@ -17,17 +17,18 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from cachetools import LRUCache, TTLCache
 
 from sidecar.config import LlmSettings
 from sidecar.errors import TierUnavailable
-from sidecar.labelling.llm.audit import Audit, AuditError
+from sidecar.labelling.llm.audit import Audit
+from sidecar.labelling.llm.calls import Caller, LlmObserver
 from sidecar.labelling.llm.guards import BreakerState, Guards, Refused
 from sidecar.labelling.llm.privacy import Privacy, PrivacyError
-from sidecar.labelling.llm.prompt import BadAnswer, Prompt, Question
-from sidecar.labelling.llm.provider import FORMS, Provider, ProviderError, Reply
+from sidecar.labelling.llm.prompt import BadAnswer, Prompt
+from sidecar.labelling.llm.provider import Provider
 from sidecar.labelling.llm.store import Judgement, StoreError, VerdictStore, judgement_key
 from sidecar.labelling.pipeline import Route
 from sidecar.records import LABELS, UNCLASSIFIED, Verdict, unclassified
@@ -39,37 +40,10 @@ _PLACEHOLDER = re.compile(r"<[a-z]+>")
 _CLEAN_SLICE = 16
 #: For so long a line that spoils answers is not asked again, and so many of them are known.
 _SHUN_SECS, _SHUNNED = 600.0, 10_000
-#: A request has at most one token for two bytes: what is reserved for it before the provider has counted.
-_BYTES_PER_TOKEN = 2
 #: How long a worker rests after an error that nobody has thought of.
 _RECOVERY_SECS = 1.0
 #: How long the store may take to close down with what it has to write.
 _CLOSE_SECS = 5.0
-
-
-class LlmObserver(Protocol):
-    """Who wants to know what the tier did; `sidecar.ops.metrics.Metrics` is one."""
-
-    def llm_called(self, outcome: str, secs: float) -> None:
-        """A call ended: ``ok`` or a code of `ProviderError` or `BadAnswer`."""
-
-    def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
-        """What a call used."""
-
-    def llm_found(self, outcome: str, count: int) -> None:
-        """Where texts were found: ``shared`` (under way already), ``stored``, or ``asked``."""
-
-    def llm_refused(self, reason: str, count: int) -> None:
-        """Texts that nobody was asked about, for a reason from a closed set."""
-
-    def llm_breaker(self, state: BreakerState) -> None:
-        """The breaker's state after a call or a refusal."""
-
-    def llm_queued(self, count: int) -> None:
-        """Texts under way."""
-
-    def llm_store_failed(self, code: str) -> None:
-        """The verdict store could not answer."""
 
 
 class _Item:
@@ -111,8 +85,8 @@ class LlmTier:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._provider = settings, provider
-        self._store, self._guards, self._observer, self._audit = store, guards, observer, audit
-        self._wall = wall
+        self._store, self._guards, self._observer, self._wall = store, guards, observer, wall
+        self._caller = Caller(settings, provider, guards, observer, audit)
         self._privacy = Privacy(settings.private_patterns)
         self.wait_secs = settings.wait_ms / 1000
         self.swap_prompt(prompt)
@@ -121,7 +95,6 @@ class LlmTier:
         self._queue: deque[_Item] = deque()
         self._is_fresh, self._is_queued = asyncio.Event(), asyncio.Event()
         self._packing = asyncio.Lock()
-        self._form = 0
         #: Key -> the pack it may be in, for lines whose packs were thrown away; and those that spoil alone.
         self._pack_limits: LRUCache[str, int] = LRUCache(_SHUNNED)
         self._shunned: TTLCache[str, str] = TTLCache(_SHUNNED, _SHUN_SECS)
@@ -277,11 +250,18 @@ class LlmTier:
             await self._guards.leave(call, was_made=False)
             return
         try:
-            await self._ask(call, pack)
+            question = pack[0].prompt.compose([item.text for item in pack], pack[0].labels)
+            labels = await self._caller.ask(call, question)
+        except Refused as refusal:
+            self._refuse(pack, refusal.code)
+        except BadAnswer as answer:
+            self._split(pack, answer.code)
         except Exception:
             self._guards.breaker.failed()
             self._refuse(pack, "failed")
             raise
+        else:
+            self._keep(pack, labels)
         finally:
             self._observer.llm_breaker(self._guards.breaker.state)
 
@@ -303,86 +283,6 @@ class LlmTier:
         if not self._queue:
             self._is_queued.clear()
         return pack
-
-    async def _ask(self, call: str, pack: Sequence[_Item]) -> None:
-        """Ask about a pack, in stricter and then in looser forms of answer, and settle its items."""
-        question = pack[0].prompt.compose([item.text for item in pack], pack[0].labels)
-        form = self._form
-        while True:
-            try:
-                labels = await self._call(call, question, form)
-            except ProviderError as error:
-                if error.code == "form" and form + 1 < len(FORMS):
-                    form += 1
-                    self._guards.breaker.released()
-                    try:
-                        call = await self._guards.admit()
-                        continue
-                    except Refused as refusal:
-                        self._refuse(pack, refusal.code)
-                        return
-                self._note_failure(error)
-                self._refuse(pack, "bad_request" if error.code == "form" else error.code)
-                return
-            except (Refused, AuditError) as refusal:
-                self._guards.breaker.released()
-                self._refuse(pack, refusal.code)
-                return
-            except BadAnswer as answer:
-                self._split(pack, answer.code)
-                return
-            self._form = form
-            self._guards.breaker.succeeded()
-            self._keep(pack, labels)
-            return
-
-    async def _call(self, call: str, question: Question, form: int) -> list[str | None]:
-        """One request with its reservation, audit line and measurements; the labels it brought.
-
-        Raises ProviderError, BadAnswer, Refused, AuditError.
-        """
-        began, outcome, reserved, used = time.monotonic(), "failed", None, (0, 0)
-        size = (len(question.system.encode()) + len(question.user.encode())) // _BYTES_PER_TOKEN
-        try:
-            reserved = await self._guards.ledger.reserve(size, self._settings.reply_tokens)
-            if self._audit is not None:
-                await self._audit.write(self._provider.model, FORMS[form], question)
-            began = time.monotonic()
-            reply = await self._provider.ask(question, FORMS[form])
-            used = _used(reply, size)
-            labels = question.judge(reply.text)
-            outcome = "ok"
-            return labels
-        except (ProviderError, BadAnswer, Refused, AuditError) as error:
-            outcome = error.code
-            if isinstance(error, ProviderError) and error.may_be_billed:
-                used = size, 0  # nobody says what a call cost that broke off
-            raise
-        finally:
-            was_made = outcome not in _NOT_MADE
-            await self._guards.leave(call, was_made=was_made)
-            if reserved is not None:
-                micros = self._guards.ledger.cost(*used)
-                await self._guards.ledger.settle(reserved, sum(used), micros)
-                self._observer.llm_spent(*used, micros / 1_000_000)
-            if was_made:
-                self._observer.llm_called(outcome, time.monotonic() - began)
-
-    def _note_failure(self, error: ProviderError) -> None:
-        """What a failed call means for the next ones."""
-        if error.code == "rate_limited":
-            # The provider is there and wants to be left alone for a while: no failure, but a pause.
-            self._guards.pause(self._settings.breaker_secs if error.retry_after is None else error.retry_after)
-            self._guards.breaker.released()
-            return
-        if error.code == "no_key":
-            self._guards.breaker.released()
-            log.warning("the LLM has no key; set it in the environment or in llm.api_key_file")
-            return
-        if error.retry_after is not None:
-            self._guards.pause(error.retry_after)
-        self._guards.breaker.failed()
-        log.warning("an LLM call failed", extra={"reason": error.code})
 
     def _split(self, pack: Sequence[_Item], code: str) -> None:
         """Ask a thrown away pack again in smaller ones; a line that spoils its answer alone is shunned."""
@@ -471,16 +371,5 @@ async def _always(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(_RECOVERY_SECS)
 
 
-#: Outcomes of `LlmTier._call` without a request.
-_NOT_MADE = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
-
-
 def _verdict(label: str, version: str) -> Verdict:
     return Verdict(label, "llm", None, version, "none_of_these" if label == UNCLASSIFIED else None)
-
-
-def _used(reply: Reply, size: int) -> tuple[int, int]:
-    """Tokens in and out; estimated where a server does not say."""
-    if reply.tokens_in or reply.tokens_out:
-        return reply.tokens_in, reply.tokens_out
-    return size, len(reply.text.encode()) // _BYTES_PER_TOKEN

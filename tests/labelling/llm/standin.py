@@ -183,7 +183,7 @@ class Standin:
         match fault.kind:
             case "status":
                 headers = {"Retry-After": options["retry_after"]} if "retry_after" in options else {}
-                return _error(options["status"], options.get("message", "told to"), headers)
+                return _error(options["status"], options.get("message", "told to"), headers, options.get("code"))
             case "redirect":
                 return web.Response(status=307, headers={"Location": options["to"]})
             case "hang":
@@ -213,9 +213,6 @@ def _lines(call: dict[str, Any]) -> Lines:
     return [one for one in found if isinstance(one, dict)]
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(
-        {"error": {"message": message, "type": "told", "code": status, "status": "TOLD"}},
-        status=status,
-        headers=headers,
-    )
+def _error(status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None) -> web.Response:
+    error = {"message": message, "type": "told", "code": code or status, "status": "TOLD"}
+    return web.json_response({"error": error}, status=status, headers=headers)

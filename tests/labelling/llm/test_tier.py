@@ -202,6 +202,13 @@ async def test_the_form_of_answer_falls_back_and_stays_there(opening: Opening, s
     assert [call["form"] for call in standin.calls] == ["json_schema", "json_object", "text", "text"]
 
 
+async def test_one_answer_in_the_wrong_form_does_not_loosen_the_form(opening: Opening, standin: Standin) -> None:
+    standin.script.append(Fault("status", status=400, code="json_validate_failed"))
+    async with opening() as bench:
+        assert await bench.label("alpha failed", "bravo failed") == [("Workflow Error", "llm", None)] * 2
+    assert [call["form"] for call in standin.calls] == ["json_schema"] * 3
+
+
 async def test_a_line_that_spoils_answers_ends_up_alone_and_is_shunned(opening: Opening, standin: Standin) -> None:
     standin.mind = gullible
     messages = [f"{word} failed" for word in WORDS]
@@ -399,7 +406,7 @@ async def test_an_error_that_nobody_has_thought_of_costs_its_records_the_label_o
 ) -> None:
     monkeypatch.setattr("sidecar.labelling.llm.tier._RECOVERY_SECS", 0.01)
     async with opening() as bench:
-        for owner, name in ((bench.tier, "_look_up"), (bench.tier, "_call")):
+        for owner, name in ((bench.tier, "_look_up"), (bench.tier._caller, "ask")):
             with monkeypatch.context() as patch:
 
                 def explode(*_: object) -> None:
