@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --ignore-requires-python 'helm-sdkpy>=0.1.28' || true
 	@touch $@
 
-demo: $(STAMP) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit)
-	@$(BIN)/waybill demo $(if $(DEMO_ONCE),--once)
+demo: $(STAMP) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit; LLM=stub)
+	@$(if $(filter stub,$(LLM)),$(BIN)/python -m tests.labelling.llm.demo,$(BIN)/waybill demo) $(if $(DEMO_ONCE),--once)
 
 run: $(STAMP) ## Serve on 127.0.0.1:9880
 	$(BIN)/waybill serve

@@ -87,6 +87,12 @@ def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser], co
     coverage = rules.add_parser("coverage", parents=[common], help="What each pack decides of some lines.")
     coverage.add_argument("files", nargs="+", type=Path, metavar="FILE", help="text, NDJSON or CSV")
     coverage.set_defaults(run=_rules_coverage)
+    suggest = rules.add_parser("suggest", parents=[common], help="Propose rules from what was judged before.")
+    suggest.add_argument("--from", choices=("llm",), required=True, dest="origin", help="whose verdicts")
+    suggest.add_argument("--at-least", type=int, default=3, metavar="N", help="judgements for a rule (default: 3)")
+    suggest.add_argument("--messages", type=Path, metavar="FILE", help="recorded messages (CSV, NDJSON, JSON)")
+    suggest.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")
+    suggest.set_defaults(run=_rules_suggest)
     rules.add_parser("schema", help="Print the JSON schema of a rule file.").set_defaults(run=_rules_schema)
 
 
@@ -200,6 +206,12 @@ def _rules_coverage(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments)
     rules = asyncio.run(read_rules_or_fail(settings))
     print(show(cover(rules, gather(arguments.files, settings.fields))))
+
+
+def _rules_suggest(arguments: argparse.Namespace) -> None:
+    from sidecar.offline.suggest import suggest
+
+    asyncio.run(suggest(_settings(arguments), arguments.at_least, arguments.messages, arguments.output))
 
 
 def _rules_schema(_: argparse.Namespace) -> None:

@@ -21,14 +21,16 @@ from sidecar.handback.http import HttpHandback
 from sidecar.ingest.forward import ForwardServer
 from sidecar.ingest.http import HttpIngest
 from sidecar.ingest.tools import Tools
+from sidecar.labelling.llm.opening import open_llm
+from sidecar.labelling.llm.tier import LlmTier
 from sidecar.labelling.model.tier import ModelTier
 from sidecar.labelling.model.verdicts import ModelVerdicts
-from sidecar.labelling.pipeline import Pipeline
-from sidecar.ops.auth import ServerTls, Tokens, WatchedFile, server_tls
+from sidecar.labelling.pipeline import Pipeline, SlowTier
+from sidecar.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
 from sidecar.ops.deadletter import DeadLetters
 from sidecar.ops.memory import settle_memory, tune_allocator
 from sidecar.ops.metrics import Metrics
-from sidecar.reload import Reloader, read_bundle, read_rules
+from sidecar.reload import Reloader, read_bundle, read_prompt, read_rules
 from sidecar.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
@@ -37,22 +39,33 @@ _CERTIFICATE_SECS = 1.0
 
 
 @contextlib.asynccontextmanager
-async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Pipeline, ModelTier | None]]:
-    """Rules and model loaded and ready to label; closed at the end.
+async def open_pipeline(
+    settings: Settings, metrics: Metrics
+) -> AsyncIterator[tuple[Pipeline, ModelTier | None, LlmTier | None]]:
+    """Rules, model and LLM prompt loaded and ready to label; closed at the end.
 
     Raises:
-        ConfigError: with every fault of rules and model together.
+        ConfigError: with every fault of rules, model and prompt together.
     """
-    rules, bundle = await asyncio.gather(read_rules(settings), read_bundle(settings), return_exceptions=True)
+    rules, bundle, prompt = await asyncio.gather(
+        read_rules(settings), read_bundle(settings), read_prompt(settings), return_exceptions=True
+    )
     problems: list[str] = []
-    for outcome in (rules, bundle):
+    for outcome in (rules, bundle, prompt):
         if isinstance(outcome, RuleSetError):
             problems += [str(error) for error in outcome.errors]
         elif isinstance(outcome, BundleError):
             problems.append(f"model.path: {outcome}")
+        elif isinstance(outcome, ConfigError):
+            problems += [f"llm.prompt: {problem}" for problem in outcome.problems]
         elif isinstance(outcome, BaseException):
             raise outcome
-    if problems or isinstance(rules, BaseException) or isinstance(bundle, BaseException):
+    if (
+        problems
+        or isinstance(rules, BaseException)
+        or isinstance(bundle, BaseException)
+        or isinstance(prompt, BaseException)
+    ):
         raise ConfigError(problems)
     model = None
     if bundle is not None:
@@ -63,12 +76,16 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[t
             queue_messages=settings.model.queue_messages,
             embedding_cache_bytes=settings.model.embedding_cache_bytes,
         )
-    tiers = {"model": ModelVerdicts(model, settings.model)} if model is not None else {}
-    try:
-        yield Pipeline(settings, rules, tiers, metrics), model
-    finally:
+    tiers: dict[str, SlowTier] = {"model": ModelVerdicts(model, settings.model)} if model is not None else {}
+    async with contextlib.AsyncExitStack() as stack:
         if model is not None:
-            await model.close()
+            stack.push_async_callback(model.close)
+        llm = None
+        if prompt is not None:
+            key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
+            llm = await stack.enter_async_context(open_llm(settings.llm, prompt, key, metrics))
+            tiers["llm"] = llm
+        yield Pipeline(settings, rules, tiers, metrics), model, llm
 
 
 class Service:
@@ -94,7 +111,7 @@ class Service:
             follower = ModelFollower(settings.model, self.metrics)
             stack.push_async_callback(follower.stop)
             await follower.start()
-        pipeline, model = await stack.enter_async_context(open_pipeline(settings, self.metrics))
+        pipeline, model, llm = await stack.enter_async_context(open_pipeline(settings, self.metrics))
         handback = make_handback(settings)
         stack.push_async_callback(handback.close)
         wire = Wire(FieldPlan(settings.fields))
@@ -108,7 +125,7 @@ class Service:
             dead_letters,
             pushes=settings.return_.connections,
         )
-        self.reloader = Reloader(settings, pipeline, model, self.metrics)
+        self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
         self.reloader.start()
         stack.push_async_callback(self.reloader.stop)
         await self._listen_http(model)

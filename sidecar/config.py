@@ -21,6 +21,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+import regex
 import yaml
 
 from sidecar.errors import ConfigError
@@ -139,9 +140,34 @@ class LlmSettings(_Section, frozen=True):
     provider: Literal["groq", "gemini"] | None = None
     model: str | None = None
     base_url: str | None = None
-    wait_ms: int = 2000
-    store: str | None = None
+    proxy: str | None = None
     api_key: Secret | None = None
+    api_key_file: str | None = None
+    prompt: str = "config/llm.yaml"
+    poll_secs: float = 5
+    sources: tuple[str, ...] | None = None
+    private_patterns: tuple[str, ...] = ()
+    wait_ms: int = 2000
+    timeout_secs: float = 10
+    calls: int = 2
+    pack_messages: int = 20
+    pack_chars: int = 6000
+    pack_wait_ms: int = 50
+    reply_tokens: int = 2048
+    queue_messages: int = 1000
+    store: str | None = None
+    store_days: float = 30
+    store_bytes: int = 67_108_864
+    requests_per_minute: float = 30
+    tokens_per_day: int | None = 200_000
+    budget_per_day: float | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    nodes: int = 1
+    breaker_failures: int = 5
+    breaker_secs: float = 30
+    audit: str | None = None
+    audit_bytes: int = 104_857_600
 
 
 class RouteSettings(_Section, frozen=True):
@@ -268,10 +294,11 @@ def read_settings(
     problems: list[str] = []
     if file is None and environ.get("WAYBILL_CONFIG"):
         file = Path(environ["WAYBILL_CONFIG"])
-    tree = _read_file(file, problems) if file else {}
+    tree = read_mapping(file, problems) if file else {}
     _refuse_secrets(tree, str(file), problems)
     _apply_environment(tree, environ, problems)
     _apply_overrides(tree, overrides, problems)
+    _choose_key(tree, environ)
     settings = typing.cast("Settings", _convert(tree, Settings, "", problems))
     problems += _cross_check(settings)
     return settings, problems
@@ -342,7 +369,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_file(file: Path, problems: list[str]) -> dict[str, Any]:
+def read_mapping(file: Path, problems: list[str]) -> dict[str, Any]:
+    """The mapping in a YAML file in which no key is given twice; what is wrong is appended to ``problems``."""
     try:
         data = yaml.load(file.read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -376,6 +404,14 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str], problem
             _set(tree, known[name], environ[name], problems, name)
         else:
             problems.append(f"{name}: no such setting{_suggest(name, known)}")
+
+
+def _choose_key(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """A provider never gets the key that was meant for another one."""
+    llm = tree.get("llm")
+    if isinstance(llm, dict) and llm.get("provider") == "gemini":
+        names = ("WAYBILL_LLM_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+        llm["api_key"] = next((environ[name] for name in names if environ.get(name)), None)
 
 
 def _apply_overrides(tree: dict[str, Any], overrides: Iterable[str], problems: list[str]) -> None:
@@ -471,8 +507,7 @@ def _cross_check(settings: Settings) -> Iterator[str]:
     yield from _check_ranges(settings)
     yield from _check_routes(settings.routes)
     yield from _check_return(settings)
-    if settings.llm.provider is not None:
-        yield "llm.provider: the providers come with the next release; leave it null"
+    yield from _check_llm(settings.llm)
     fields = settings.fields
     if not fields.message:
         yield "fields.message: at least one path is needed"
@@ -504,20 +539,50 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
         "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
         "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
         "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "
-        "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes"
+        "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes "
+        "llm.poll_secs llm.timeout_secs llm.calls llm.pack_messages llm.pack_chars llm.reply_tokens "
+        "llm.queue_messages llm.store_days llm.store_bytes llm.requests_per_minute llm.nodes "
+        "llm.breaker_failures llm.breaker_secs llm.audit_bytes"
     )
     for path in positive.split():
         section, _, key = path.partition(".")
         value = getattr(getattr(settings, "return_" if section == "return" else section), key)
         if value <= 0:
             yield f"{path}: expected a positive number, got {value}"
-    for path, value in (("model.budget_ms", settings.model.budget_ms), ("llm.wait_ms", settings.llm.wait_ms)):
+    for path, value in (
+        ("model.budget_ms", settings.model.budget_ms),
+        ("llm.wait_ms", settings.llm.wait_ms),
+        ("llm.pack_wait_ms", settings.llm.pack_wait_ms),
+    ):
         if value < 0:
             yield f"{path}: expected 0 or more, got {value}"
     if settings.limits.inflight_bytes < settings.limits.body_bytes:
         yield "limits.inflight_bytes: must be at least limits.body_bytes, or a full-size body never fits"
     if settings.return_.timeout_secs > 30:
         yield "return.timeout_secs: at most 30; with what comes before, shippers would give up (60 s) and send again"
+
+
+def _check_llm(llm: LlmSettings) -> Iterator[str]:
+    if llm.wait_ms > 5000:
+        yield "llm.wait_ms: at most 5000; with what comes before and after, shippers would give up (60 s)"
+    for path, amount in (
+        ("tokens_per_day", llm.tokens_per_day),
+        ("budget_per_day", llm.budget_per_day),
+        ("price_in", llm.price_in),
+        ("price_out", llm.price_out),
+    ):
+        if amount is not None and amount < 0:
+            yield f"llm.{path}: expected 0 or more, got {amount}"
+    if llm.budget_per_day is not None and (llm.price_in is None or llm.price_out is None):
+        yield "llm.budget_per_day: needs llm.price_in and llm.price_out, per million tokens"
+    for path, url in (("base_url", llm.base_url), ("proxy", llm.proxy)):
+        if url is not None and not url.startswith(("http://", "https://")):
+            yield f"llm.{path}: expected http:// or https://, got {url!r}"
+    for pattern in llm.private_patterns:
+        try:
+            regex.compile(pattern)
+        except regex.error as error:
+            yield f"llm.private_patterns: {pattern!r}: {error}"
 
 
 def _check_routes(routes: Sequence[RouteSettings]) -> Iterator[str]:

@@ -161,7 +161,7 @@ def _print_summary(records: Sequence[dict[str, Any]], rate: float) -> None:
     if waiting:
         print(
             f"\n{waiting} LegacyCRM records are Unclassified: their route asks the LLM tier, which is off.\n"
-            "It is switched on with llm.provider (see config/waybill.yaml) and a key in GROQ_API_KEY,\n"
-            "from the release that brings the providers; this one has the tier's place only."
+            "Switch it on with llm.provider (see config/waybill.yaml) and a key in GROQ_API_KEY, or try\n"
+            "`make demo LLM=stub`, which needs neither key nor network."
         )
     sys.stdout.flush()

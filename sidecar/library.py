@@ -28,7 +28,7 @@ class Labeller:
         threading.Thread(target=self._loop.run_forever, name="waybill-labeller", daemon=True).start()
         self._opened = open_pipeline(settings, Metrics(VERSION))
         try:
-            self._pipeline, _ = self._wait(self._opened.__aenter__())
+            self._pipeline, *_ = self._wait(self._opened.__aenter__())
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise

@@ -1,13 +1,16 @@
-"""Loading and reloading of rules and model: checked first, swapped whole, refused without harm."""
+"""Loading and reloading of rules, model and LLM prompt: checked first, swapped whole, refused without harm."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from pathlib import Path
 
 from sidecar.config import Settings, resolve_path
-from sidecar.errors import BundleError, RuleSetError
+from sidecar.errors import BundleError, ConfigError, RuleSetError
+from sidecar.labelling.llm.prompt import Prompt, load_prompt
+from sidecar.labelling.llm.tier import LlmTier
 from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from sidecar.labelling.model.tier import ModelTier
 from sidecar.labelling.model.verdicts import ModelVerdicts
@@ -16,7 +19,7 @@ from sidecar.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
 from sidecar.ops.health import LoadState
 from sidecar.ops.metrics import Metrics
 from sidecar.ops.watch import FolderWatch
-from sidecar.records import LABELS
+from sidecar.records import LABELS, UNCLASSIFIED
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,23 @@ def bundle_folder(settings: Settings) -> Path | None:
     if settings.model.follow.source is not None and followed.exists():
         return followed
     return resolve_path(settings.model.path)[0] if settings.model.path is not None else None
+
+
+def prompt_file(settings: Settings) -> Path:
+    """The file that the LLM's prompt is read from."""
+    return resolve_path(settings.llm.prompt)[0]
+
+
+async def read_prompt(settings: Settings) -> Prompt | None:
+    """Load and check the LLM's prompt on a thread; None when there is no provider. Raises ConfigError."""
+    if settings.llm.provider is None:
+        return None
+    asked = [
+        [label for label in route.labels or LABELS if label != UNCLASSIFIED]
+        for route in settings.routes
+        if "llm" in route.tiers
+    ]
+    return await asyncio.to_thread(load_prompt, prompt_file(settings), asked)
 
 
 async def read_rules(settings: Settings) -> RuleSet:
@@ -54,13 +74,21 @@ async def read_bundle(settings: Settings) -> Bundle | None:
 
 
 class Reloader:
-    """Keeps a pipeline's rules and model in step with their folders."""
+    """Keeps a pipeline's rules, model and LLM prompt in step with their files."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, model: ModelTier | None, metrics: Metrics) -> None:
-        self._settings, self._pipeline, self._model = settings, pipeline, model
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        model: ModelTier | None,
+        metrics: Metrics,
+        llm: LlmTier | None = None,
+    ) -> None:
+        self._settings, self._pipeline, self._model, self._llm = settings, pipeline, model, llm
         self._metrics = metrics
         self.rules = LoadState("rules", metrics)
         self.model = LoadState("model", metrics)
+        self.prompt = LoadState("prompt", metrics)
         self._lock = asyncio.Lock()
         self._watches: list[FolderWatch] = []
 
@@ -78,6 +106,12 @@ class Reloader:
             watch = FolderWatch([folder], self._bundle_mark, self.reload_model, settings.model.poll_secs)
             watch.start(fingerprint(folder))
             self._watches.append(watch)
+        if self._llm is not None:
+            self.prompt.accepted(self._llm.version)
+            file = prompt_file(settings)
+            watch = FolderWatch([file.parent], lambda: _digest(file), self.reload_prompt, settings.llm.poll_secs)
+            watch.start(_digest(file))
+            self._watches.append(watch)
 
     def _bundle_mark(self) -> str:
         """Fingerprint of the bundle that should be in force; following moves the folder."""
@@ -89,10 +123,11 @@ class Reloader:
         await asyncio.gather(*(watch.stop() for watch in self._watches))
 
     async def reload(self) -> bool:
-        """Load rules and model again now; whether both are in force."""
+        """Load rules, model and prompt again now; whether all are in force."""
         await self.reload_rules()
         await self.reload_model()
-        return not self.rules.problems and not self.model.problems
+        await self.reload_prompt()
+        return not (self.rules.problems or self.model.problems or self.prompt.problems)
 
     async def reload_rules(self) -> None:
         """Load the rules; on any fault the old ones stay in force."""
@@ -134,3 +169,31 @@ class Reloader:
                 self._pipeline.swap_tier(ModelVerdicts(self._model, self._settings.model))
             self.model.accepted(bundle.version)
             log.info("a model is in force", extra={"version": bundle.version})
+
+    async def reload_prompt(self) -> None:
+        """Load the LLM's prompt; on any fault the old one stays in force."""
+        if self._llm is None:
+            return
+        async with self._lock:
+            try:
+                prompt = await read_prompt(self._settings)
+                assert prompt is not None
+            except ConfigError as error:
+                self.prompt.refused(error.problems)
+                log.error("an LLM prompt was refused; the old one stays", extra={"detail": str(error)})
+                return
+            if prompt.version != self._llm.prompt.version:
+                self._llm.swap_prompt(prompt)
+                self._pipeline.swap_tier(self._llm)
+            self.prompt.accepted(self._llm.version)
+            log.info("an LLM prompt is in force", extra={"version": self._llm.version})
+
+    def describe_llm(self) -> dict[str, object] | None:
+        """The LLM tier as plain data for `/readyz`; None without one."""
+        if self._llm is None:
+            return None
+        return self.prompt.describe() | {"breaker": self._llm.breaker_state}
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -136,7 +136,12 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
         (["http.tls.cert_file=/etc/hostname"], "http.tls"),
         (["memo.bytes=0"], "memo.bytes"),
         (["model.budget_ms=-1"], "model.budget_ms"),
-        (["llm.provider=groq"], "llm.provider"),
+        (["llm.provider=grok"], "llm.provider"),
+        (["llm.wait_ms=9000"], "llm.wait_ms"),
+        (["llm.requests_per_minute=0"], "llm.requests_per_minute"),
+        (["llm.budget_per_day=5"], "llm.budget_per_day"),
+        (["llm.base_url=groq.example"], "llm.base_url"),
+        (["llm.private_patterns=['(']"], "llm.private_patterns"),
         (["nothing.here=1"], "--set nothing.here"),
         (["just words"], "--set just words"),
     ],
@@ -158,6 +163,17 @@ def test_secrets_are_taken_from_the_environment_only_and_never_shown(tmp_path: P
     shown = repr(settings.llm) + str(dump_settings(settings))
     assert "gsk_secret" not in shown
     assert "hunter2" not in shown
+
+
+def test_a_provider_gets_no_key_that_was_meant_for_another() -> None:
+    environ = {"GROQ_API_KEY": "gsk_x"}
+    assert load_settings(overrides=["llm.provider=groq"], environ=environ).llm.api_key == "gsk_x"
+    assert load_settings(overrides=["llm.provider=gemini"], environ=environ).llm.api_key is None
+    environ["GEMINI_API_KEY"] = "g"
+    assert load_settings(overrides=["llm.provider=gemini"], environ=environ).llm.api_key == "g"
+    environ["WAYBILL_LLM_API_KEY"] = "w"
+    for provider in ("groq", "gemini"):
+        assert load_settings(overrides=[f"llm.provider={provider}"], environ=environ).llm.api_key == "w"
 
 
 @pytest.mark.parametrize(

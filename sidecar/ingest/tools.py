@@ -52,12 +52,15 @@ class Tools:
         return _json({"status": "alive"})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Readiness, with what is in force and what was refused. Not ready only while draining."""
+        """Readiness, with what is in force and what was refused. Not ready only while draining: an LLM
+        that is down, for example, costs some records their label and is none of the probe's business.
+        """
         is_ready = not self._flow.is_draining
         body = {
             "status": "ready" if is_ready else "draining",
             "rules": self._reloader.rules.describe(),
             "model": self._reloader.model.describe() if self._model is not None else None,
+            "llm": self._reloader.describe_llm(),
         }
         return _json(body, 200 if is_ready else 503)
 

@@ -96,7 +96,10 @@ def mask(message: str) -> str:
     IP and MAC addresses ``<ip>``, numbers ``0``, rulers three characters. A syslog head keeps its
     program only. JSON and logfmt become level, message, then ``key=value``. Words and punctuation stay.
     """
-    text = _undress(" ".join(shape(message[:_LOOK_CHARS]).split()))
+    look = message[:_LOOK_CHARS]
+    if len(message) > _LOOK_CHARS:
+        look = look.rpartition(" ")[0] or look  # half a word means nothing, and half a secret is not recognised
+    text = _undress(" ".join(shape(look).split()))
     if "0" in text:
         text = _mask_digits(text)
     text = _RULER.sub(r"\1\1\1", text)
@@ -127,8 +130,16 @@ def _say(pairs: Sequence[tuple[str, str]]) -> str:
             inner = _JSON_PAIR.findall(plain) if plain.startswith('{"') else []
             said.append(_say(inner) if inner else plain)
         elif name not in _TIMES and plain:
-            rest.append(f"{key}={plain}")
+            # Quotes show where a value ends: what hides secrets before a line leaves relies on it.
+            rest.append(f"{key}={_quoted(plain)}")
     return " ".join(levels + said + rest)
+
+
+def _quoted(value: str) -> str:
+    """A value in quotes if its end would not show without."""
+    if " " not in value and '"' not in value:
+        return value
+    return '"' + value.replace('"', '\\"') + '"'
 
 
 def _bare(value: str) -> str:

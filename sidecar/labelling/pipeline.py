@@ -85,9 +85,16 @@ class Route:
     """One route of the configuration with the tiers that are really there."""
 
     def __init__(
-        self, settings: RouteSettings, tiers: Mapping[str, SlowTier], off: Mapping[str, str], memo_bytes: int
+        self,
+        settings: RouteSettings,
+        tiers: Mapping[str, SlowTier],
+        off: Mapping[str, str],
+        memo_bytes: int,
+        only: Sequence[str] = ("*",),
     ) -> None:
         self.patterns = settings.source
+        #: Of the sources that fit, those that may take this route.
+        self._only = only
         self.labels = frozenset(settings.labels) if settings.labels is not None else None
         self.has_rules = "rules" in settings.tiers
         self.tiers = [tiers[name] for name in settings.tiers if name in tiers]
@@ -101,7 +108,10 @@ class Route:
 
     def fits(self, source: str) -> bool:
         """Whether records of ``source`` take this route."""
-        return any(fnmatch.fnmatchcase(source, pattern) for pattern in self.patterns)
+        return all(
+            any(fnmatch.fnmatchcase(source, pattern) for pattern in patterns)
+            for patterns in (self.patterns, self._only)
+        )
 
     def permits(self, label: str) -> bool:
         """Whether this route may answer ``label``."""
@@ -226,7 +236,17 @@ class Pipeline:
     def _make_routes(self) -> list[Route]:
         off = {name: f"{name}_disabled" for name in ("model", "llm") if name not in self._tiers}
         share = self._settings.memo.bytes // 2 // len(self._settings.routes)
-        return [Route(route, self._tiers, off, share) for route in self._settings.routes]
+        allowed = self._settings.llm.sources
+        routes = []
+        for route in self._settings.routes:
+            if allowed is None or "llm" not in route.tiers or "llm" in off:
+                routes.append(Route(route, self._tiers, off, share))
+                continue
+            # Records that must not leave take a twin of the route, without the LLM.
+            rest = {name: tier for name, tier in self._tiers.items() if name != "llm"}
+            routes.append(Route(route, self._tiers, off, share // 2, only=allowed))
+            routes.append(Route(route, rest, off | {"llm": "llm_source_not_allowed"}, share // 2))
+        return routes
 
     def _make_edition(self, rules: RuleSet, routes: Sequence[Route]) -> Edition:
         return Edition(rules, routes, self._settings.memo.bytes // 2)
@@ -301,7 +321,12 @@ class Pipeline:
         """A verdict for each masked message: the memo's, or that of the first tier of the route which decides."""
         answers = {text: route.masked.get(text) or route.fallback for text in texts}
         for tier in route.tiers:
-            undecided = [text for text in texts if answers[text].label == UNCLASSIFIED and text not in route.masked]
+            # What an earlier tier is still busy with is not asked of a later one.
+            undecided = [
+                text
+                for text, verdict in answers.items()
+                if verdict.label == UNCLASSIFIED and verdict.tier != "pending" and text not in route.masked
+            ]
             if not undecided:
                 break
             for text, verdict in zip(undecided, await self._ask(tier, route, undecided), strict=True):

@@ -31,13 +31,15 @@ async def check(settings: Settings, problems: Sequence[str] = ()) -> None:
 
 
 async def _load_and_print(settings: Settings) -> None:
-    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
+    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, llm):
         rules = pipeline.rules
         for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
             if path is not None and (found := resolve_path(path))[1]:
                 print(f"{path}: not found here, the packaged copy {found[0]} is used")
         print(f"rules: {len(rules.rules)} in force, {sum(rule.samples for rule in rules.rules)} samples pass")
         print(f"model: {model.version if model else 'none'}")
+        if llm is not None:
+            print(f"llm: {llm.version}")
         labels = {rule.label for rule in rules.rules} | {UNCLASSIFIED}
         if model is not None:
             labels |= set(model.bundle.manifest.labels)
@@ -46,7 +48,7 @@ async def _load_and_print(settings: Settings) -> None:
 
 async def explain_one(settings: Settings, source: str, message: str) -> dict[str, Any]:
     """`explain` with a pipeline of its own. Raises ConfigError."""
-    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model):
+    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, _):
         return await explain(pipeline, model, source, message)
 
 

@@ -76,6 +76,27 @@ def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
+class ApiKey:
+    """A key from a file that may change, come late or go, else ``value``."""
+
+    def __init__(self, path: str | None, value: str | None = None) -> None:
+        self._path, self._value = path, value
+        self._file: WatchedFile | None = None
+
+    def __call__(self) -> str | None:
+        """The key as of now; None without one."""
+        if self._path is None:
+            return self._value
+        try:
+            if self._file is None:
+                self._file = WatchedFile(self._path)
+        except OSError as error:
+            log.warning("a key file cannot be read", extra={"error": str(error)})
+            return self._value
+        self._file.refresh()
+        return self._file.content.decode("utf-8", "replace").strip() or self._value
+
+
 class ServerTls:
     """An SSL context that follows its certificate files: new connections get the new certificate."""
 

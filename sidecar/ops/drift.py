@@ -28,9 +28,9 @@ _FLOOR = 1e-4
 
 
 class Drift(NamedTuple):
-    """What one window showed: the index, and the shares of `Unclassified` now and in the baseline."""
+    """What one window showed: the population stability index, the shares of `Unclassified` now and before."""
 
-    index: float
+    psi: float
     unclassified: float
     unclassified_before: float
 
@@ -59,9 +59,9 @@ class LabelDrift:
 
     def _measure(self) -> Drift:
         total, total_before = self._now.total(), sum(self._before.values())
-        index = 0.0
+        psi = 0.0
         for label in LABELS:
             now = max(self._now[label] / total, _FLOOR)
             before = max(self._before[label] / total_before, _FLOOR)
-            index += (now - before) * math.log(now / before)
-        return Drift(index, self._now[UNCLASSIFIED] / total, self._before[UNCLASSIFIED] / total_before)
+            psi += (now - before) * math.log(now / before)
+        return Drift(psi, self._now[UNCLASSIFIED] / total, self._before[UNCLASSIFIED] / total_before)

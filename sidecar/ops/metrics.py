@@ -65,6 +65,15 @@ class Metrics:
         self.rules_loaded = gauge("rules_loaded", "Rules in force.")
         self.memo_entries = gauge("memo_entries", "Verdicts kept in the memo.")
         self.memo_lookups = counter("memo_lookups_total", "Records by where their verdict came from.", "level")
+        self.llm_calls = counter("llm_calls_total", "Calls to the LLM provider.", "outcome")
+        self.llm_call_seconds = histogram("llm_call_duration_seconds", "Time of a call to the LLM provider.")
+        self.llm_tokens = counter("llm_tokens_total", "Tokens used.", "direction")
+        self.llm_cost = counter("llm_cost_total", "Money spent, in the currency of the prices.")
+        self.llm_lookups = counter("llm_lookups_total", "Texts by where their verdict was found.", "outcome")
+        self.llm_refusals = counter("llm_refused_total", "Texts that the LLM was not asked about.", "reason")
+        self.llm_state = gauge("llm_breaker_state", "1 for the state that the circuit breaker is in.", "state")
+        self.llm_texts = gauge("llm_queued_messages", "Texts that wait for the LLM.")
+        self.llm_store_errors = counter("llm_store_errors_total", "Failures of the verdict store.", "reason")
         self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
         self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
         self.label_drift = gauge("label_drift", "Population stability index of the label shares, 5 min against a day.")
@@ -87,7 +96,7 @@ class Metrics:
                 self.records_unclassified.labels(reason).inc(count)
 
         if (drift := self._drift.add(by_label)) is not None:
-            self.label_drift.set(drift.index)
+            self.label_drift.set(drift.psi)
             self.unclassified_share.set(drift.unclassified)
             self.unclassified_share_baseline.set(drift.unclassified_before)
 
@@ -104,6 +113,38 @@ class Metrics:
         for level, count in (("exact", exact), ("masked", masked), ("miss", missed)):
             if count:
                 self.memo_lookups.labels(level).inc(count)
+
+    def llm_called(self, outcome: str, secs: float) -> None:
+        """Count a call to the LLM provider."""
+        self.llm_calls.labels(outcome).inc()
+        self.llm_call_seconds.observe(secs)
+
+    def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
+        """Count what a call used."""
+        self.llm_tokens.labels("in").inc(tokens_in)
+        self.llm_tokens.labels("out").inc(tokens_out)
+        self.llm_cost.inc(cost)
+
+    def llm_found(self, outcome: str, count: int) -> None:
+        """Count texts by where their verdict was found."""
+        self.llm_lookups.labels(outcome).inc(count)
+
+    def llm_refused(self, reason: str, count: int) -> None:
+        """Count texts that the LLM was not asked about."""
+        self.llm_refusals.labels(reason).inc(count)
+
+    def llm_breaker(self, state: str) -> None:
+        """Note the state of the circuit breaker."""
+        for name in ("closed", "half_open", "open"):
+            self.llm_state.labels(name).set(name == state)
+
+    def llm_queued(self, count: int) -> None:
+        """Note how many texts wait for the LLM."""
+        self.llm_texts.set(count)
+
+    def llm_store_failed(self, code: str) -> None:
+        """Count a failure of the verdict store."""
+        self.llm_store_errors.labels(code).inc()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition text and its content type, OpenMetrics when it is asked for."""

@@ -183,10 +183,22 @@ def test_the_demo_runs_once_from_any_folder(tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
+def test_the_demo_with_a_stand_in_for_the_llm_labels_its_records() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.labelling.llm.demo", "--once", "http.listen=127.0.0.1:0"],
+        capture_output=True, cwd=ROOT, timeout=100, check=False,
+    )  # fmt: skip
+    out = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert "openai/gpt-oss-20b@" in out
+    assert "in 1 calls" in out
+    assert "llm_disabled" not in out
+
+
 def test_serving_imports_nothing_that_trains() -> None:
     code = (
         "import sys, sidecar.app, sidecar.__main__\n"
-        "heavy = {'torch', 'sklearn', 'joblib', 'sentence_transformers', 'pandas', 'groq', 'tqdm', 'onnx'}\n"
+        "heavy = {'torch', 'sklearn', 'joblib', 'sentence_transformers', 'pandas', 'groq', 'httpx', 'redis', 'google', 'tqdm', 'onnx'}\n"
         "print(sorted(heavy & {name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

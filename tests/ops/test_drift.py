@@ -35,7 +35,7 @@ def test_equal_shares_do_not_drift(clock: Clock) -> None:
     assert windows(drift, clock, USUAL, 1) is None
     found = windows(drift, clock, USUAL, 5)
     assert found is not None
-    assert found.index == pytest.approx(0, abs=1e-9)
+    assert found.psi == pytest.approx(0, abs=1e-9)
     assert (found.unclassified, found.unclassified_before) == pytest.approx((0.1, 0.1))
 
 
@@ -45,12 +45,12 @@ def test_a_shift_is_seen_and_fades_into_the_baseline(clock: Clock) -> None:
     shifted = windows(drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, 1)
     assert shifted is not None
     # (0.3-0.7)ln(3/7) + (0.5-0.1)ln(5)
-    assert shifted.index == pytest.approx(0.3389 + 0.6438, abs=1e-3)
+    assert shifted.psi == pytest.approx(0.3389 + 0.6438, abs=1e-3)
     assert shifted.unclassified == 0.5
     long = round(5 * HALF_LIFE_SECS / WINDOW_SECS)
     later = windows(drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, long)
     assert later is not None
-    assert later.index < 0.1
+    assert later.psi < 0.1
 
 
 def test_a_window_with_few_verdicts_waits(clock: Clock) -> None:
@@ -65,4 +65,4 @@ def test_a_label_that_appears_is_finite(clock: Clock) -> None:
     windows(drift, clock, {"Error": 1000}, 2)
     found = windows(drift, clock, {"HTTP Status": 1000}, 1)
     assert found is not None
-    assert found.index > 1
+    assert found.psi > 1

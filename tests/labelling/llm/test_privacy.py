@@ -1,0 +1,95 @@
+"""What leaves: no planted secret, by any way, whole or in part."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.labelling.llm.privacy import MAX_CHARS, Privacy, PrivacyError
+from sidecar.labelling.normalize import mask
+from tests.labelling.llm.conftest import Opening
+from tests.labelling.llm.standin import Standin
+
+CORPUS = [
+    (row["line"].replace("¦", ""), [secret.replace("¦", "") for secret in row["secrets"]])
+    for row in yaml.safe_load((Path(__file__).parents[2] / "data" / "llm" / "privacy.yaml").read_text())
+]
+
+
+def traces(secret: str) -> set[str]:
+    """A secret, what the pipeline's mask makes of it, and each of its longer parts."""
+    forms = {secret, re.sub("<[a-z]+>", " ", mask(secret)).strip()}
+    parts = {part for form in forms for part in re.findall(r"[^\W_]{8,}", form)}
+    return {trace for trace in forms | parts if len(trace) > 3 and re.search(r"[^\W\d_]{2}|[1-9]", trace)}
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(CORPUS) >= 80
+
+
+@pytest.mark.parametrize(("line", "secrets"), CORPUS, ids=[line[:40] for line, _ in CORPUS])
+@pytest.mark.parametrize("prepare", [str, mask], ids=["raw", "masked"])
+def test_no_planted_secret_is_left(line: str, secrets: list[str], prepare: type[str]) -> None:
+    cleaned = Privacy().clean(prepare(line))
+    leaked = [trace for secret in secrets for trace in traces(secret) if trace in cleaned]
+    assert leaked == [], cleaned
+
+
+async def test_no_planted_secret_reaches_the_stand_in(opening: Opening, standin: Standin) -> None:
+    async with opening(queue_messages=10_000) as bench:
+        await bench.label(*(line for line, _ in CORPUS))
+        # At other places of a line, and cut by the length limit.
+        await bench.label(*(f"worker ready, {line} (again)" for line, _ in CORPUS))
+        await bench.label(*("x" * cut + " " + line for line, _ in CORPUS for cut in (470, 480, 490, 495)))
+        await bench.label(*("x " * 700 + "y" * cut + " " + line for line, _ in CORPUS for cut in (100, 110, 120)))
+    sent = "".join(standin.raw)
+    assert len(standin.calls) > 10
+    assert [trace for _, secrets in CORPUS for secret in secrets for trace in traces(secret) if trace in sent] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Case escalation for ticket ID 7324 failed because the assigned support agent is no longer active.",
+        "The 'BulkEmailSender' feature is no longer supported. Use 'EmailCampaignManager' for improved functionality.",
+        "token expired, password is incorrect, please pass it to the author",
+        "started com.example.billing.InvoiceServiceImpl in 3.217 seconds on port 8080 with basic checks",
+        "/usr/lib/x86_64-linux-gnu/libstdc++.so.6 not found",
+        "2026-11-20 22:23:01 order 4111111111111112 shipped, total 1,234.56",
+        "compass: north, spin to win, bypass is on",
+    ],
+)
+def test_ordinary_lines_stay_as_they_are(line: str) -> None:
+    assert Privacy().clean(line) == line
+
+
+def test_own_patterns_come_first_and_are_bounded_in_time() -> None:
+    assert Privacy([r"customer \d+", r"\bK-\w+"]).clean("customer 42 of K-x9 failed") == "<private> of <private> failed"
+    with pytest.raises(PrivacyError):
+        Privacy([r"(?:a|aa|(?:a)+)+$"]).clean("a" * 400 + "c d")
+    with pytest.raises(ValueError):
+        Privacy(["("])
+
+
+async def test_a_text_that_cannot_be_cleaned_in_time_does_not_leave(opening: Opening, standin: Standin) -> None:
+    async with opening(private_patterns=[r"(?:a|aa|(?:a)+)+$"]) as bench:
+        assert (await bench.label("a" * 400 + "c d"))[0][2] == "llm_private"
+    assert standin.calls == []
+
+
+@given(st.text(max_size=700))
+def test_what_leaves_is_one_bounded_line_of_visible_text(text: str) -> None:
+    cleaned = Privacy().clean(text)
+    assert len(cleaned) <= MAX_CHARS
+    assert all(char.isprintable() or char == " " for char in cleaned), ascii(cleaned)
+    assert "  " not in cleaned
+
+
+@given(st.text(alphabet="pas=:-_ 0aZ@./+\"'\\<>%1", max_size=520))
+def test_cleaning_takes_linear_time(text: str) -> None:
+    Privacy().clean(text)
