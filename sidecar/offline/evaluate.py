@@ -34,6 +34,7 @@ __all__ = ["evaluate", "main"]
 #: The tiers of each row of the ablation table.
 ABLATION = {"rules": ("rules",), "model": ("model",), "rules and model": ("rules", "model")}
 _FRAGMENTS = 300
+_BATCH = 200
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -71,7 +72,12 @@ def evaluate(
     for name, tiers in kinds.items():
         route = msgspec.structs.replace(settings.routes[-1], source=("*",), tiers=tiers, labels=None)
         labeller = Labeller(msgspec.structs.replace(settings, routes=(route,)))
-        verdicts = labeller.label(messages, sources)
+        # A batch waits only so long for the model; here every line is to be judged.
+        verdicts = [
+            verdict
+            for at in range(0, len(messages), _BATCH)
+            for verdict in labeller.label(messages[at : at + _BATCH], sources[at : at + _BATCH])
+        ]
         found[name] = score(truth, [verdict.label for verdict in verdicts])
     texts = [mask(message) for message in messages]
     predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, settings.model.threads), texts)
