@@ -168,7 +168,8 @@ def _check_golden(bundle: Bundle) -> None:
     try:
         vectors = bundle.embed(texts)
     except TierUnavailable as error:
-        raise BundleError("unavailable", f"{bundle.version}: {error}") from error
+        code = "encoder" if error.code == "encoder_malformed" else "unavailable"
+        raise BundleError(code, f"{bundle.version}: {error}") from error
     except Exception as error:  # onnxruntime's errors share no base class
         raise BundleError("encoder", f"{bundle.version} fails on its golden messages: {error}") from error
     if vectors.shape != (len(texts), bundle.manifest.encoder.dimensions):
