@@ -103,6 +103,8 @@ class Reloader:
         self.model = LoadState("model", metrics)
         self.prompt = LoadState("prompt", metrics)
         self._lock = asyncio.Lock()
+        #: Raised when a bundle must be tried again though its files stay: its encoder was out of reach.
+        self._tries = 0
         self._watches: list[FolderWatch] = []
 
     def start(self) -> None:
@@ -117,7 +119,7 @@ class Reloader:
             self.model.accepted(self._model.version)
             folder = self._model.bundle.folder
             watch = FolderWatch([folder], self._bundle_mark, self.reload_model, settings.model.poll_secs)
-            watch.start(fingerprint(folder))
+            watch.start(f"{fingerprint(folder)}{self._tries}")
             self._watches.append(watch)
         if self._llm is not None:
             self.prompt.accepted(self._llm.version)
@@ -127,8 +129,8 @@ class Reloader:
             self._watches.append(watch)
 
     def _bundle_mark(self) -> str:
-        """Fingerprint of the bundle that should be in force; following moves the folder."""
-        return fingerprint(bundle_folders(self._settings)[0])
+        """Changes with the bundle that should be in force: following moves the folder."""
+        return f"{fingerprint(bundle_folders(self._settings)[0])}{self._tries}"
 
     async def stop(self) -> None:
         """Stop watching."""
@@ -173,6 +175,7 @@ class Reloader:
             try:
                 bundle = await asyncio.to_thread(load_bundle, folder, labels=LABELS)
             except BundleError as error:
+                self._tries += error.code == "unavailable"
                 self.model.refused([str(error)])
                 log.error("a model bundle was refused", extra={"reason": error.code, "detail": error.detail})
                 return

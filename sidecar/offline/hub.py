@@ -292,8 +292,8 @@ def _mapped_errors(repo: str, *, missing: str | None = None) -> Iterator[None]:
         found = code.get(status or 0, "unreachable")
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             found = "disk"
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise HubError(found, f"{repo}: {detail}") from error
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise HubError(found, f"{repo}: {detail[:300]}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

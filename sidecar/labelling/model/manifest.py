@@ -5,7 +5,7 @@ not there when the bundle was made. Reading is done once: what is hashed is what
 
     manifest.json      this structure
     encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
-    tokenizer.json     of Hugging Face ``tokenizers``
+    tokenizer.json     of Hugging Face ``tokenizers``; both only with the encoder kind ``onnx``
     classifier.onnx    unit vectors (and n-gram columns) -> one probability per label
     reference.npy      int8 unit vectors of training templates, for the distance check
     reference.json     their masked texts and labels, for ``explain``

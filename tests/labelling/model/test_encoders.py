@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -274,6 +275,23 @@ async def test_the_service_starts_without_its_embedding_service(
     async with running(f"model.path={gemini_bundle}") as sidecar:
         status, answer, _ = await sidecar.post(b'{"log": "zebra crossing opened"}')
         assert (status, json.loads(answer)["label_reason"]) == (200, "model_encoder_refused")
+
+
+async def test_a_bundle_whose_service_was_away_is_tried_again(
+    server: GeminiServer, gemini_bundle: Path, tmp_path: Path, running: Running
+) -> None:
+    folder = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "model")
+    async with running(f"model.path={folder}", "model.poll_secs=0.1") as sidecar:
+        reloader = sidecar.service.reloader
+        server.always = 401
+        shutil.rmtree(folder)
+        gemini_bundle.rename(folder)
+        while not any("unavailable" in problem for problem in reloader.model.problems):
+            await asyncio.sleep(0.05)
+        server.always = None
+        while reloader.model.problems:
+            await asyncio.sleep(0.05)
+        assert sidecar.service.reloader._model.bundle.manifest.encoder.kind == "gemini"  # type: ignore[union-attr]
 
 
 def test_vectors_of_another_length_are_refused_as_the_encoders_fault(gemini_bundle: Path, server: GeminiServer) -> None:
