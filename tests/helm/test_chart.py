@@ -41,7 +41,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "download": {"model": {"source": "download", "download": {"url": "https://example.com/m.tgz", "sha256": "b" * 64}}},
     "oci": {"model": {"source": "oci", "oci": {"reference": "example.com/model:1"}}},
     "hub": {"model": {"source": "hub", "hub": {"repo": "acme/labels", "existingSecret": "hf"}}},
-    "llm": {"llm": {"existingSecret": "groq"}},
+    "llm": {"llm": {"existingSecret": "groq"}, "config": {"llm": {"provider": "groq"}}},
+    "llm-redis": {"llm": {"existingSecret": "groq", "redis": "redis://redis:6379/0"}},
     "forward-tokens": {
         "forward": {"enabled": True},
         "http": {"tokensSecret": "tokens"},
@@ -284,7 +285,7 @@ def make_readme() -> str:
             comment = [text.removeprefix("# -- ")]
         elif text.startswith("#") and comment:
             comment.append(text.removeprefix("# "))
-        elif match := re.match(r"( *)([A-Za-z]+):(.*)", line):
+        elif match := re.match(r"( *)([A-Za-z0-9]+):(.*)", line):
             path = [*path[: len(match[1]) // 2], match[2]]
             if comment:
                 default = match[3].strip() or "see values.yaml"

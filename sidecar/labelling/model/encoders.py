@@ -64,7 +64,7 @@ def open_encoder(
             text_encoder = TextEncoder(
                 files[encoder.file], files[encoder.tokenizer], encoder.max_tokens, threads=threads
             )
-            text_encoder.identity = f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}"
+            text_encoder.identity = f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}"
             return text_encoder
         case "sentence-transformers" if encoder.model:
             return SentenceEncoder(encoder.model, encoder.max_tokens)

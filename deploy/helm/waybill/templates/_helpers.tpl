@@ -78,6 +78,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $model "follow" $follow }}
 {{- end }}
 {{- if $model }}{{ $_ := set $config "model" $model }}{{ end }}
+{{- if .Values.llm.redis }}
+{{- $_ := set $config "llm" (dict "store" .Values.llm.redis) }}
+{{- else if .Values.llm.existingSecret }}
+{{- $_ := set $config "llm" (dict "store" "/var/lib/waybill/llm.sqlite") }}
+{{- end }}
 {{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
 {{- end }}
 
@@ -144,6 +149,9 @@ volumeMounts:
 {{- else if eq .Values.model.source "hub" }}
 - {name: model, mountPath: /models}
 {{- end }}
+{{- if and .Values.llm.existingSecret (not .Values.llm.redis) }}
+- {name: llm, mountPath: /var/lib/waybill}
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -175,6 +183,10 @@ volumeMounts:
 {{- else if has .Values.model.source (list "download" "hub") }}
 - name: model
   emptyDir: {sizeLimit: 1Gi}
+{{- end }}
+{{- if and .Values.llm.existingSecret (not .Values.llm.redis) }}
+- name: llm
+  {{- toYaml .Values.llm.volume | nindent 2 }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
