@@ -11,6 +11,7 @@ everything. Every problem is collected and reported with its dotted path; unknow
 from __future__ import annotations
 
 import difflib
+import operator
 import os
 import re
 import types
@@ -108,6 +109,7 @@ class FollowSettings(_Section, frozen=True):
     """Where newer model versions come from; off while ``source`` is null."""
 
     source: str | None = None
+    version: str | None = None
     endpoint: str | None = None
     into: str = "models/followed"
     interval_secs: float = 300
@@ -505,6 +507,7 @@ def _cross_check(settings: Settings) -> Iterator[str]:
     """What a type cannot say, as messages led by the dotted path."""
     yield from _check_addresses(settings)
     yield from _check_ranges(settings)
+    yield from _check_follow(settings.model)
     yield from _check_routes(settings.routes)
     yield from _check_return(settings)
     yield from _check_llm(settings.llm)
@@ -538,6 +541,7 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
     positive = (
         "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
         "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
+        "model.follow.interval_secs "
         "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "
         "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes "
         "llm.poll_secs llm.timeout_secs llm.calls llm.pack_messages llm.pack_chars llm.reply_tokens "
@@ -546,7 +550,7 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
     )
     for path in positive.split():
         section, _, key = path.partition(".")
-        value = getattr(getattr(settings, "return_" if section == "return" else section), key)
+        value = operator.attrgetter(key)(getattr(settings, "return_" if section == "return" else section))
         if value <= 0:
             yield f"{path}: expected a positive number, got {value}"
     for path, value in (
@@ -583,6 +587,13 @@ def _check_llm(llm: LlmSettings) -> Iterator[str]:
             regex.compile(pattern)
         except regex.error as error:
             yield f"llm.private_patterns: {pattern!r}: {error}"
+
+
+def _check_follow(model: ModelSettings) -> Iterator[str]:
+    if model.follow.source is not None and model.path is None:
+        yield "model.path: needed with model.follow.source; it serves until a version has come"
+    if model.follow.version is not None and not re.fullmatch(r"v\d{1,6}\.\d{1,6}", model.follow.version):
+        yield f"model.follow.version: expected a version like v1.0, got {model.follow.version!r}"
 
 
 def _check_routes(routes: Sequence[RouteSettings]) -> Iterator[str]:

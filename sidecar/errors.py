@@ -58,7 +58,8 @@ class BundleError(WaybillError):
     """A model bundle that was refused.
 
     Codes: ``manifest``, ``missing_file``, ``extra_file``, ``hash``, ``labels``, ``encoder``,
-    ``classifier``, ``golden``, ``pickle``.
+    ``classifier``, ``golden``, ``pickle``; ``unavailable`` when its encoder is a service that cannot be
+    reached now.
     """
 
     def __init__(self, code: str, detail: str) -> None:

@@ -29,12 +29,16 @@ def rule_folders(settings: Settings) -> list[Path]:
     return [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
 
 
-def bundle_folder(settings: Settings) -> Path | None:
-    """The folder of the model bundle, or None when there is to be none; a version that was pulled goes first."""
-    followed = Path(settings.model.follow.into) / "current"
-    if settings.model.follow.source is not None and followed.exists():
-        return followed
-    return resolve_path(settings.model.path)[0] if settings.model.path is not None else None
+def bundle_folders(settings: Settings) -> list[Path]:
+    """The folders of a model bundle, first choice first: a version that was pulled, then ``model.path``.
+
+    The pulled one is named by its own folder, not by the link: a pull must not exchange it half read.
+    """
+    folders = [resolve_path(settings.model.path)[0]] if settings.model.path is not None else []
+    current = Path(settings.model.follow.into) / "current"
+    if settings.model.follow.source is not None and current.exists():
+        folders.insert(0, current.resolve())
+    return folders
 
 
 def prompt_file(settings: Settings) -> Path:
@@ -66,11 +70,20 @@ async def read_rules(settings: Settings) -> RuleSet:
 
 
 async def read_bundle(settings: Settings) -> Bundle | None:
-    """Load and verify the configured bundle on a thread; None without one. Raises BundleError."""
-    folder = bundle_folder(settings)
-    if folder is None:
-        return None
-    return await asyncio.to_thread(load_bundle, folder, labels=LABELS)
+    """Load and verify the bundle to start with on a thread; None when there is to be none.
+
+    A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a service
+    may be out of reach: neither keeps records from coming through. Raises BundleError.
+    """
+    folders = bundle_folders(settings)
+    for i, folder in enumerate(folders, 1):
+        try:
+            return await asyncio.to_thread(load_bundle, folder, labels=LABELS, needs_encoder=False)
+        except BundleError as error:
+            if i == len(folders):
+                raise
+            log.error("a pulled model was refused", extra={"reason": error.code, "detail": error.detail})
+    return None
 
 
 class Reloader:
@@ -90,6 +103,8 @@ class Reloader:
         self.model = LoadState("model", metrics)
         self.prompt = LoadState("prompt", metrics)
         self._lock = asyncio.Lock()
+        #: Raised when a bundle must be tried again though its files stay: its encoder was out of reach.
+        self._tries = 0
         self._watches: list[FolderWatch] = []
 
     def start(self) -> None:
@@ -100,11 +115,11 @@ class Reloader:
         watch = FolderWatch(folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs)
         watch.start(self._pipeline.rules.content_hash)
         self._watches.append(watch)
-        folder = bundle_folder(settings)
-        if self._model is not None and folder is not None:
+        if self._model is not None and self._model.bundle.folder is not None:
             self.model.accepted(self._model.version)
+            folder = self._model.bundle.folder
             watch = FolderWatch([folder], self._bundle_mark, self.reload_model, settings.model.poll_secs)
-            watch.start(fingerprint(folder))
+            watch.start(f"{fingerprint(folder)}{self._tries}")
             self._watches.append(watch)
         if self._llm is not None:
             self.prompt.accepted(self._llm.version)
@@ -114,9 +129,8 @@ class Reloader:
             self._watches.append(watch)
 
     def _bundle_mark(self) -> str:
-        """Fingerprint of the bundle that should be in force; following moves the folder."""
-        folder = bundle_folder(self._settings)
-        return fingerprint(folder) if folder is not None else ""
+        """Changes with the bundle that should be in force: following moves the folder."""
+        return f"{fingerprint(bundle_folders(self._settings)[0])}{self._tries}"
 
     async def stop(self) -> None:
         """Stop watching."""
@@ -157,14 +171,15 @@ class Reloader:
         if self._model is None:
             return
         async with self._lock:
+            folder = bundle_folders(self._settings)[0]
             try:
-                bundle = await read_bundle(self._settings)
-                assert bundle is not None
+                bundle = await asyncio.to_thread(load_bundle, folder, labels=LABELS)
             except BundleError as error:
+                self._tries += error.code == "unavailable"
                 self.model.refused([str(error)])
                 log.error("a model bundle was refused", extra={"reason": error.code, "detail": error.detail})
                 return
-            if bundle.version != self._model.version:
+            if bundle.manifest != self._model.bundle.manifest:
                 self._model.swap(bundle)
                 self._pipeline.swap_tier(ModelVerdicts(self._model, self._settings.model))
             self.model.accepted(bundle.version)

@@ -1,13 +1,23 @@
-"""A local server that speaks as much of the Hugging Face Hub's API as its client uses for models."""
+"""A local server that speaks as much of the Hugging Face Hub's API as its client uses for models.
+
+Small files travel inside the commit ("regular"), large ones by LFS: uploaded by their sha256, and
+downloaded by a redirect whose ``X-Linked-*`` headers tell what is behind it. Private repositories are
+hidden from callers without the token.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
+
+TOKEN = "hf_test"
+_LARGE_BYTES = 100_000
 
 
 class Hub:
@@ -17,7 +27,13 @@ class Hub:
         self.commits: dict[str, list[dict[str, bytes]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.large: dict[str, bytes] = {}
+        self.private: dict[str, bool] = {}
+        #: Answers every call, when set; ``is_silent``: no call is answered at all.
         self.status: int | None = None
+        self.is_silent = False
+        #: How often each file was sent, and after how many bytes the next sending of one breaks off.
+        self.sent: Counter[str] = Counter()
+        self.breaks: dict[str, int] = {}
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._fail], client_max_size=1 << 30)
@@ -29,6 +45,7 @@ class Hub:
                 web.post(f"/api/models/{repo}/commit/{{rev}}", self.commit),
                 web.post(f"/{repo}.git/info/lfs/objects/batch", self.lfs_batch),
                 web.put("/lfs/{oid}", self.lfs_put),
+                web.get("/lfs/{oid}", self.lfs_get),
                 web.post(f"/api/models/{repo}/tag/{{rev}}", self.tag),
                 web.get(f"/api/models/{repo}/refs", self.refs),
                 web.get(f"/api/models/{repo}", self.info),
@@ -42,14 +59,23 @@ class Hub:
 
     @web.middleware
     async def _fail(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.is_silent:
+            await asyncio.sleep(3600)
         if self.status is not None:
             return web.json_response({"error": "told to"}, status=self.status)
         return await handler(request)
 
+    def is_known(self, request: web.Request) -> bool:
+        """Whether the caller has the token."""
+        return request.headers.get("Authorization") == f"Bearer {TOKEN}"
+
     def _repo(self, request: web.Request) -> str:
         name = f"{request.match_info['owner']}/{request.match_info['name']}"
-        if name not in self.commits:
-            raise web.HTTPNotFound(headers={"X-Error-Code": "RepoNotFound"})
+        if name not in self.commits or (self.private.get(name) and not self.is_known(request)):
+            kind = web.HTTPNotFound if self.is_known(request) else web.HTTPUnauthorized
+            raise kind(headers={"X-Error-Code": "RepoNotFound"})
+        if request.method in ("POST", "PUT") and not self.is_known(request):
+            raise web.HTTPForbidden
         return name
 
     def _files(self, request: web.Request) -> tuple[str, dict[str, bytes]]:
@@ -57,18 +83,21 @@ class Hub:
         rev = request.match_info.get("rev", "main")
         oid = self.tags[repo].get(rev, rev)
         commits = self.commits[repo]
-        at = len(commits) - 1 if oid == "main" else next(i for i, c in enumerate(commits) if _oid(repo, i) == oid)
-        return _oid(repo, at), commits[at]
+        at = len(commits) - 1 if oid == "main" else next(i for i, c in enumerate(commits) if commit_id(repo, i) == oid)
+        return commit_id(repo, at), commits[at]
 
     async def valid(self, _: web.Request) -> web.Response:
         return web.json_response({})
 
     async def create(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if not self.is_known(request):
+            raise web.HTTPForbidden
         name = f"{body.get('organization') or 'acme'}/{body['name']}"
         if name in self.commits:
             return web.json_response({"error": "exists", "url": f"http://{request.host}/{name}"}, status=409)
-        self.commits[name], self.tags[name] = [{}], {}
+        self.commits[name], self.tags[name] = [{".gitattributes": b"*.onnx filter=lfs"}], {}
+        self.private[name] = bool(body.get("private")) or body.get("visibility") == "private"
         return web.json_response({"url": f"http://{request.host}/{name}"})
 
     async def preupload(self, request: web.Request) -> web.Response:
@@ -78,7 +107,7 @@ class Hub:
                 "files": [
                     {
                         "path": f["path"],
-                        "uploadMode": "lfs" if f["size"] > 100_000 else "regular",
+                        "uploadMode": "lfs" if f["size"] > _LARGE_BYTES else "regular",
                         "shouldIgnore": False,
                     }
                     for f in files
@@ -117,7 +146,7 @@ class Hub:
             elif item["key"] == "deletedFile":
                 files.pop(value["path"], None)
         self.commits[repo].append(files)
-        oid = _oid(repo, len(self.commits[repo]) - 1)
+        oid = commit_id(repo, len(self.commits[repo]) - 1)
         return web.json_response(
             {"commitUrl": f"http://{request.host}/{repo}/commit/{oid}", "commitOid": oid, "hookOutput": ""}
         )
@@ -154,13 +183,38 @@ class Hub:
         data = files.get(request.match_info["path"])
         if data is None:
             raise web.HTTPNotFound(headers={"X-Error-Code": "EntryNotFound"})
-        headers = {
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
-            "X-Repo-Commit": oid,
-            "Content-Length": str(len(data)),
-        }
-        return web.Response(body=data, headers=headers)
+        if len(data) > _LARGE_BYTES:
+            digest = hashlib.sha256(data).hexdigest()
+            self.large[digest] = data
+            linked = {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data)), "X-Repo-Commit": oid}
+            # Storage is another host, where the client does not show its token.
+            storage = f"http://localhost:{request.url.port}/lfs/{digest}"
+            raise web.HTTPFound(f"{storage}?path={request.match_info['path']}", headers=linked)
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        return await self._send(request, request.match_info["path"], data, {"ETag": f'"{blob}"', "X-Repo-Commit": oid})
+
+    async def lfs_get(self, request: web.Request) -> web.StreamResponse:
+        oid = request.match_info["oid"]
+        assert not self.is_known(request)
+        return await self._send(request, request.query["path"], self.large[oid], {"ETag": f'"{oid}"'})
+
+    async def _send(self, request: web.Request, path: str, data: bytes, headers: dict[str, str]) -> web.StreamResponse:
+        """All of ``data`` or the range that is asked for; broken off when the test wants it."""
+        begin = request.http_range.start or 0
+        answer = web.StreamResponse(status=206 if begin else 200, headers=headers)
+        answer.content_length = len(data) - begin
+        if begin:
+            answer.headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        await answer.prepare(request)
+        if request.method == "HEAD":
+            return answer
+        self.sent[path] += len(data) - begin
+        until = self.breaks.pop(path, None)
+        await answer.write(data[begin : len(data) if until is None else until])
+        if until is not None and request.transport is not None:
+            request.transport.close()
+        return answer
 
 
-def _oid(repo: str, number: int) -> str:
+def commit_id(repo: str, number: int) -> str:
     return hashlib.sha1(f"{repo} {number}".encode()).hexdigest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from sidecar.errors import TierUnavailable
+from sidecar.labelling.model.bundle import Bundle
 from sidecar.labelling.model.tier import ModelTier
 from sidecar.labelling.normalize import mask
 from sidecar.labelling.pipeline import Pipeline
@@ -37,18 +39,24 @@ async def explain(pipeline: Pipeline, model: ModelTier | None, source: str, mess
         "masked": text,
     }
     if model is not None:
-        bundle = model.bundle
-        embedding = await asyncio.to_thread(bundle.embed, [text])
-        (prediction,) = bundle.classify(embedding, [text])
-        answer["model"] = {
-            "version": bundle.version,
-            "label": prediction.label,
-            "confidence": prediction.confidence,
-            "distance": prediction.distance,
-            "is_known": prediction.is_known,
-            "nearest": [
-                {"text": near.text, "label": near.label, "distance": near.distance}
-                for near in bundle.nearest(embedding[0])
-            ],
-        }
+        answer["model"] = await _ask_model(model.bundle, text)
     return answer
+
+
+async def _ask_model(bundle: Bundle, text: str) -> dict[str, Any]:
+    """What the model says of a masked message, and what it saw near it; or why it cannot say."""
+    try:
+        embedding = await asyncio.to_thread(bundle.embed, [text])
+    except TierUnavailable as error:
+        return {"version": bundle.version, "reason": f"model_{error.code}"}
+    (prediction,) = bundle.classify(embedding, [text])
+    return {
+        "version": bundle.version,
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "distance": prediction.distance,
+        "is_known": prediction.is_known,
+        "nearest": [
+            {"text": near.text, "label": near.label, "distance": near.distance} for near in bundle.nearest(embedding[0])
+        ],
+    }

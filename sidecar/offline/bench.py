@@ -35,7 +35,7 @@ from sidecar.labelling.normalize import mask
 from sidecar.labelling.pipeline import Pipeline, Route
 from sidecar.labelling.rules.ruleset import RuleSet, load_ruleset
 from sidecar.records import LABELS, Verdict
-from sidecar.reload import bundle_folder
+from sidecar.reload import bundle_folders
 from sidecar.wire import FieldPlan, Wire
 
 RECORDS = 1000
@@ -328,9 +328,10 @@ def measure_model(settings: Settings, count: int) -> Iterator[Result]:
     """Messages that nothing has seen, through tokenizer, encoder and classifier."""
     from sidecar.labelling.model.tier import ModelTier
 
-    folder = bundle_folder(settings)
-    if folder is None:
+    folders = bundle_folders(settings)
+    if not folders:
         return
+    folder = folders[0]
     chance = random.Random(3)
     words = [
         "disk",

@@ -13,6 +13,7 @@ texts/s of 63 tokens where padded batches on two threads embed 278.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sidecar.errors import BundleError
+from sidecar.errors import BundleError, TierUnavailable
 from sidecar.labelling.model.encoders import open_encoder, open_session
-from sidecar.labelling.model.manifest import Manifest, fingerprint, read_bundle_files
+from sidecar.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
 from sidecar.labelling.model.ngrams import Ngrams, ngram_features
 from sidecar.labelling.normalize import mask
 from sidecar.records import UNCLASSIFIED
 
 __all__ = ["Bundle", "Neighbour", "Prediction", "fingerprint", "load_bundle"]
+
+log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,8 +70,12 @@ class _ReferenceText(msgspec.Struct, frozen=True):
 class Bundle:
     """Encoder, classifier and reference set of one version. Build with `load_bundle`."""
 
-    def __init__(self, manifest: Manifest, files: dict[str, bytes], *, threads: int = 1) -> None:
+    def __init__(
+        self, manifest: Manifest, files: dict[str, bytes], *, threads: int = 1, folder: Path | None = None
+    ) -> None:
         """Build sessions from bytes; raises `BundleError` (``encoder``, ``classifier``, ``manifest``)."""
+        #: Where it was read from.
+        self.folder = folder
         self.manifest = manifest
         self.version = f"{manifest.name}@{manifest.version}"
         self.encoder = open_encoder(manifest.encoder, files, manifest.sha256, threads)
@@ -134,19 +141,22 @@ class Bundle:
         ]
 
 
-def load_bundle(path: Path, *, labels: Sequence[str], threads: int = 1) -> Bundle:
+def load_bundle(path: Path, *, labels: Sequence[str], threads: int = 1, needs_encoder: bool = True) -> Bundle:
     """Load and check the bundle in folder ``path``; every one of its labels must be in ``labels``.
 
     ``threads`` is what onnxruntime may use for one text; the tier runs several texts side by side
-    instead. Raises `BundleError` with any of its codes.
+    instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now does not
+    refuse the bundle; its golden messages are then not checked. Raises `BundleError` with any of its codes.
     """
     manifest, files = read_bundle_files(path)
-    if unknown := sorted(set(manifest.labels) - set(labels)):
-        raise BundleError("labels", f"{path}: not labels of this service: {', '.join(unknown)}")
-    if len(set(manifest.labels)) != len(manifest.labels) or not manifest.labels:
-        raise BundleError("labels", f"{path}: labels are empty or repeat themselves")
-    bundle = Bundle(manifest, files, threads=threads)
-    _check_golden(bundle)
+    check_labels(manifest, labels)
+    bundle = Bundle(manifest, files, threads=threads, folder=path)
+    try:
+        _check_golden(bundle)
+    except BundleError as error:
+        if needs_encoder or error.code != "unavailable":
+            raise
+        log.warning("golden messages were not checked", extra={"reason": error.code, "detail": error.detail})
     return bundle
 
 
@@ -154,8 +164,18 @@ def _check_golden(bundle: Bundle) -> None:
     golden = bundle.manifest.golden
     if not golden:
         raise BundleError("golden", f"{bundle.version} has no golden messages")
+    texts = [mask(message.text) for message in golden]
     try:
-        predictions = bundle.predict([mask(message.text) for message in golden])
+        vectors = bundle.embed(texts)
+    except TierUnavailable as error:
+        code = "encoder" if error.code == "encoder_malformed" else "unavailable"
+        raise BundleError(code, f"{bundle.version}: {error}") from error
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise BundleError("encoder", f"{bundle.version} fails on its golden messages: {error}") from error
+    if vectors.shape != (len(texts), bundle.manifest.encoder.dimensions):
+        raise BundleError("encoder", f"{bundle.version}: vectors of shape {vectors.shape}")
+    try:
+        predictions = bundle.classify(vectors, texts)
     except Exception as error:  # onnxruntime's errors share no base class
         raise BundleError("classifier", f"{bundle.version} fails on its golden messages: {error}") from error
     for message, prediction in zip(golden, predictions, strict=True):

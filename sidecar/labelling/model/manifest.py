@@ -5,7 +5,7 @@ not there when the bundle was made. Reading is done once: what is hashed is what
 
     manifest.json      this structure
     encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
-    tokenizer.json     of Hugging Face ``tokenizers``
+    tokenizer.json     of Hugging Face ``tokenizers``; both only with the encoder kind ``onnx``
     classifier.onnx    unit vectors (and n-gram columns) -> one probability per label
     reference.npy      int8 unit vectors of training templates, for the distance check
     reference.json     their masked texts and labels, for ``explain``
@@ -15,6 +15,7 @@ not there when the bundle was made. Reading is done once: what is hashed is what
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,16 @@ import msgspec
 from sidecar.errors import BundleError
 from sidecar.labelling.model.ngrams import Ngrams
 
-__all__ = ["MANIFEST", "Encoder", "Golden", "Manifest", "fingerprint", "read_bundle_files"]
+__all__ = [
+    "MANIFEST",
+    "Encoder",
+    "Golden",
+    "Manifest",
+    "check_labels",
+    "fingerprint",
+    "read_bundle_files",
+    "read_manifest",
+]
 
 MANIFEST = "manifest.json"
 
@@ -101,7 +111,7 @@ def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
 
     Raises `BundleError` with code ``manifest``, ``missing_file``, ``extra_file``, ``hash`` or ``pickle``.
     """
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     used = _used_files(manifest)
     present = {entry.name for entry in _entries(path)} - {MANIFEST}
     if missing := sorted((manifest.sha256.keys() | used) - present):
@@ -134,7 +144,19 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_manifest(path: Path) -> Manifest:
+def check_labels(manifest: Manifest, labels: Collection[str]) -> None:
+    """Raises `BundleError` (``labels``) for a label that is not in ``labels``, for one given twice, for none."""
+    if unknown := sorted(set(manifest.labels) - set(labels)):
+        raise BundleError("labels", f"{manifest.name}: not labels of this service: {', '.join(unknown)}")
+    if len(set(manifest.labels)) != len(manifest.labels) or not manifest.labels:
+        raise BundleError("labels", f"{manifest.name}: labels are empty or repeat themselves")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in folder ``path``, of which every file name is plain.
+
+    Raises `BundleError` with code ``manifest``, ``missing_file`` or ``pickle``.
+    """
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
     except FileNotFoundError:

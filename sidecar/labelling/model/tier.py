@@ -97,7 +97,8 @@ class ModelTier:
     def submit(self, texts: Sequence[str]) -> list[asyncio.Future[Prediction]]:
         """One future per text (masked by the caller), in order; equal texts share their work.
 
-        Each future ends with a `Prediction` or with `TierUnavailable` (``failed``, ``closed``).
+        Each future ends with a `Prediction` or with `TierUnavailable` (``failed``, ``closed``, and the
+        ``encoder_*`` of an encoder that is a service).
         Raises `TierUnavailable` (``overloaded``, ``closed``) when none of the texts is taken.
         """
         if self._is_closed:
@@ -174,11 +175,12 @@ class ModelTier:
             fresh, predictions = await loop.run_in_executor(
                 self._workers, _predict, bundle, keys, known, [text for _, text in missing]
             )
+        except TierUnavailable as error:  # an encoder that is a service; it logs its own troubles
+            self._fail(batch, error.code)
+            return
         except Exception:  # onnxruntime's errors share no base class; counted, and only this batch fails
             log.exception("the model failed on a batch of %d", len(batch))
-            self.stats.failed += 1
-            for entry in batch:
-                self._reject(entry, "failed")
+            self._fail(batch, "failed")
             return
         except asyncio.CancelledError:
             for entry in batch:
@@ -192,6 +194,11 @@ class ModelTier:
             for waiter in entry.waiters:
                 if not waiter.done():
                     waiter.set_result(prediction)
+
+    def _fail(self, batch: Sequence[_Entry], code: str) -> None:
+        self.stats.failed += 1
+        for entry in batch:
+            self._reject(entry, code)
 
     def _remember(self, key: tuple[str, str], vector: Floats) -> None:
         # A row of the batch's array would keep the whole array alive.
