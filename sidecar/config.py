@@ -263,6 +263,10 @@ ALIASES: Mapping[str, str] = {
 #: Keys that hold a secret: taken from the environment, never from a file or a flag.
 SECRET_KEYS = frozenset({"llm.api_key"})
 _NOT_SETTINGS = frozenset({"WAYBILL_CONFIG"})
+#: What Kubernetes puts into every container of a namespace for a Service called `waybill` or `waybill-...`.
+_SERVICE_LINK = re.compile(
+    r"WAYBILL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 def load_settings(
@@ -404,7 +408,7 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str], problem
             continue
         if name in known:
             _set(tree, known[name], environ[name], problems, name)
-        else:
+        elif not _SERVICE_LINK.fullmatch(name):
             problems.append(f"{name}: no such setting{_suggest(name, known)}")
 
 

@@ -91,6 +91,21 @@ def test_names_of_earlier_systems_work(name: str, value: str, expected: object) 
     assert getattr(getattr(load_settings(environ={name: value}), section), key) == expected
 
 
+def test_the_names_that_kubernetes_makes_of_services_are_no_settings() -> None:
+    links = {
+        "WAYBILL_SERVICE_HOST": "10.0.0.1",
+        "WAYBILL_SERVICE_PORT": "9880",
+        "WAYBILL_SERVICE_PORT_HTTP": "9880",
+        "WAYBILL_PORT": "tcp://10.0.0.1:9880",
+        "WAYBILL_PORT_9880_TCP": "tcp://10.0.0.1:9880",
+        "WAYBILL_PORT_9880_TCP_PROTO": "tcp",
+        "WAYBILL_AGGREGATOR_SERVICE_HOST": "10.0.0.2",
+        "WAYBILL_AGGREGATOR_PORT_24224_TCP_ADDR": "10.0.0.2",
+    }
+    assert load_settings(environ=links) == Settings()
+    assert problems(environ={"WAYBILL_PORTS": "1"})[0].startswith("WAYBILL_PORTS:")
+
+
 def test_every_setting_has_an_environment_name_of_its_own() -> None:
     names = [path.replace(".", "_") for path, _ in setting_keys()]
     assert len(set(names)) == len(names)

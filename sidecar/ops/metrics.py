@@ -11,7 +11,7 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from sidecar.ops.drift import LabelDrift
@@ -80,6 +80,7 @@ class Metrics:
         self.unclassified_share = gauge("unclassified_share", "Share of Unclassified in the last 5 min.")
         self.unclassified_share_baseline = gauge("unclassified_share_baseline", "The same share over the last day.")
         self._drift = LabelDrift()
+        ProcessCollector(registry=registry)
         self.build = gauge("build_info", "Always 1.", "version", "python")
         self.build.labels(version, platform.python_version()).set(1)
 

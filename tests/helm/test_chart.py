@@ -2,253 +2,243 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.config import read_settings
-from sidecar.ops.metrics import Metrics
-from tests.helm.cluster import Cluster
+from tests.helm.conftest import CHART, ROOT, Install
+from tests.helm.values import RULE, VALUES
 
-helm_sdkpy = pytest.importorskip("helm_sdkpy", reason="the Helm engine is not installed")
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="the Kubernetes schemas are not installed")
-
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "deploy" / "helm" / "waybill"
-RULE = "rules:\n  - {id: a, label: Error, pattern: boom, match: [boom]}\n"
-
-#: Every feature on and off, both modes and the aggregator.
-VALUES: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "push": {"config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}}},
-    "names": {
-        "nameOverride": "labels",
-        "fullnameOverride": "node-labels",
-        "image": {"tag": "9", "pullPolicy": "Always"},
-    },
-    "digest": {"image": {"digest": "sha256:" + "a" * 64}, "imagePullSecrets": [{"name": "pull"}]},
-    "rules": {"rules": {"inline": {"10-mine.yaml": RULE}, "existingConfigMaps": ["team-a", "team-b"]}},
-    "own-rules-only": {"rules": {"useDefaults": False, "existingConfigMaps": ["team-a"]}},
-    "no-model": {"model": {"source": "none"}},
-    "pvc": {"model": {"source": "pvc", "pvc": {"existingClaim": "models", "path": "v1"}}},
-    "download": {"model": {"source": "download", "download": {"url": "https://example.com/m.tgz", "sha256": "b" * 64}}},
-    "oci": {"model": {"source": "oci", "oci": {"reference": "example.com/model:1"}}},
-    "hub": {"model": {"source": "hub", "hub": {"repo": "acme/labels", "existingSecret": "hf"}}},
-    "llm": {"llm": {"existingSecret": "groq"}, "config": {"llm": {"provider": "groq"}}},
-    "llm-redis": {"llm": {"existingSecret": "groq", "redis": "redis://redis:6379/0"}},
-    "forward-tokens": {
-        "forward": {"enabled": True},
-        "http": {"tokensSecret": "tokens"},
-        "config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}},
-    },
-    "monitoring": {
-        "podMonitor": {"enabled": True, "additionalLabels": {"release": "prom"}},
-        "serviceMonitor": {"enabled": True},
-        "prometheusRule": {"enabled": True, "additionalLabels": {"release": "prom"}},
-        "dashboards": {"enabled": True},
-    },
-    "network": {
-        "forward": {"enabled": True},
-        "config": {"return": {"type": "http", "url": "http://vector:9881/"}},
-        "networkPolicy": {"enabled": True, "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
-    },
-    "aggregator": {
-        "mode": "deployment",
-        "autoscaling": {"enabled": True},
-        "podDisruptionBudget": {"enabled": True},
-        "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
-        ],
-    },
-    "sidecar": {"mode": "sidecar", "podMonitor": {"enabled": True}, "rules": {"inline": {"10-mine.yaml": RULE}}},
-    "extras": {
-        "extraEnv": [{"name": "LOG_LEVEL", "value": "debug"}],
-        "extraEnvFrom": [{"configMapRef": {"name": "env"}}],
-        "extraVolumes": [{"name": "more", "emptyDir": {}}],
-        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
-        "extraContainers": [{"name": "shell", "image": "busybox"}],
-        "initContainers": [{"name": "first", "image": "busybox"}],
-        "extraObjects": [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}, "data": {"a": "b"}}
-        ],
-        "podAnnotations": {"a": "b"},
-        "podLabels": {"c": "d"},
-        "priorityClassName": "system-node-critical",
-        "nodeSelector": {"disk": "ssd"},
-        "affinity": {"nodeAffinity": {}},
-        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
-        "serviceAccount": {"create": False, "name": "other"},
-        "service": {"annotations": {"e": "f"}},
-    },
-}
-
-Install = Callable[[dict[str, Any]], tuple[list[dict[str, Any]], dict[str, Any]]]
+jsonschema = pytest.importorskip("jsonschema")
+#: A folder with the Prometheus operator's CustomResourceDefinitions, where there is one.
+CRDS = os.environ.get("PROMETHEUS_OPERATOR_CRDS")
 
 
-@pytest.fixture
-def install(tmp_path: Path) -> Iterator[Install]:
-    """Installs the chart with values; gives the objects that the API server got, and the release."""
-    with Cluster() as cluster:
-        kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig")
-
-        def run(values: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-            cluster.objects.clear()
-            configuration = helm_sdkpy.Configuration(namespace="logging", kubeconfig=str(kubeconfig))
-            release = asyncio.run(helm_sdkpy.Install(configuration).run("waybill", str(CHART), values, wait=False))
-            return list(cluster.objects), release
-
-        yield run
+def validate(one: dict[str, Any], version: str) -> None:
+    """Hold a manifest against the schema of a Kubernetes version, refusing fields that it does not know."""
+    if one["apiVersion"].startswith("monitoring.coreos.com/"):
+        check_monitoring(one)
+    else:
+        kubernetes_validate.validate(one, version, strict=True)
 
 
-def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [one for one in objects if one["kind"] == kind]
+def check_monitoring(one: dict[str, Any]) -> None:
+    """The kinds of the Prometheus operator, as far as this chart uses them; and its own schema where it is here."""
+    spec = one["spec"]
+    if one["kind"] == "PrometheusRule":
+        assert set(spec) == {"groups"}
+        for group in spec["groups"]:
+            assert set(group) == {"name", "rules"}
+            for rule in group["rules"]:
+                assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+                assert re.fullmatch(r"[0-9]+[smh]", rule["for"])
+    else:
+        endpoints = "podMetricsEndpoints" if one["kind"] == "PodMonitor" else "endpoints"
+        assert set(spec) == {"namespaceSelector", "selector", endpoints}
+        assert spec["selector"]["matchLabels"]
+        known = {"port", "path", "interval", "scrapeTimeout", "scheme", "tlsConfig", "relabelings", "metricRelabelings"}
+        assert all({"port", "path", "interval"} <= set(endpoint) <= known for endpoint in spec[endpoints])
+    if CRDS:
+        (file,) = Path(CRDS).glob(f"monitoring.coreos.com_{one['kind'].lower()}s.yaml")
+        (version,) = (v for v in yaml.safe_load(file.read_text())["spec"]["versions"] if v["name"] == "v1")
+        jsonschema.validate(one, closed(version["schema"]["openAPIV3Schema"]))
 
 
-def pods_of(objects: list[dict[str, Any]], release: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every pod specification that the release makes, that of `helm test` too."""
-    found = [one["spec"]["template"]["spec"] for one in objects if one["kind"] in ("DaemonSet", "Deployment")]
-    hooks = [yaml.safe_load(hook["manifest"]) for hook in release.get("hooks") or []]
-    return found + [hook["spec"] for hook in hooks]
+def closed(schema: Any) -> Any:
+    """The schema with unknown fields refused, as the API server does when asked to be strict."""
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    found = {key: closed(value) if key in ("items", "additionalProperties") else value for key, value in schema.items()}
+    if "properties" in schema:
+        found["properties"] = {key: closed(value) for key, value in schema["properties"].items()}
+        if "metadata" not in schema["properties"]:
+            found.setdefault("additionalProperties", False)
+    return found
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_every_manifest_is_valid(install: Install, name: str) -> None:
-    objects, release = install(VALUES[name])
-    assert objects
-    for one in objects:
+    installed = install(VALUES[name])
+    assert installed.objects
+    for one in installed.objects + installed.hooks:
         for version in ("1.29", kubernetes_validate.latest_version()):
-            if one["apiVersion"].startswith("monitoring.coreos.com"):
-                check_monitoring(one)
-            elif not (name == "oci" and version == "1.29"):  # image volumes came later
-                kubernetes_validate.validate(one, version, strict=True)
-    for hook in release.get("hooks") or []:
-        kubernetes_validate.validate(
-            yaml.safe_load(hook["manifest"]), kubernetes_validate.latest_version(), strict=True
-        )
-
-
-def check_monitoring(one: dict[str, Any]) -> None:
-    """What the Prometheus operator's schema demands of the three kinds."""
-    spec = one["spec"]
-    if one["kind"] == "PrometheusRule":
-        for group in spec["groups"]:
-            for rule in group["rules"]:
-                assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
-                assert re.fullmatch(r"[0-9]+[smh]", rule["for"])
-    else:
-        endpoints = spec["podMetricsEndpoints" if one["kind"] == "PodMonitor" else "endpoints"]
-        assert spec["selector"]["matchLabels"]
-        assert all(set(endpoint) == {"port", "path", "interval"} for endpoint in endpoints)
-
-
-@pytest.mark.parametrize("name", VALUES)
-def test_pods_satisfy_the_restricted_pod_security_standard(install: Install, name: str) -> None:
-    objects, release = install(VALUES[name] | {"extraContainers": [], "initContainers": []})
-    for spec in pods_of(objects, release):
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-        allowed = {"configMap", "emptyDir", "secret", "persistentVolumeClaim", "image"}
-        assert all(set(volume) - {"name"} <= allowed for volume in spec.get("volumes", []))
-        assert spec["automountServiceAccountToken"] is False
-        pod = spec["securityContext"]
-        assert pod["seccompProfile"]["type"] == "RuntimeDefault"
-        for container in spec["containers"] + spec.get("initContainers", []):
-            own = container["securityContext"]
-            assert own["allowPrivilegeEscalation"] is False
-            assert own["readOnlyRootFilesystem"] is True
-            assert own["capabilities"] == {"drop": ["ALL"]}
-            assert not own.get("privileged")
-            assert own.get("runAsNonRoot", pod["runAsNonRoot"]) is True
-            assert own.get("runAsUser", pod["runAsUser"]) > 0
-            assert not any("hostPort" in port for port in container.get("ports", []))
-            assert {"requests", "limits"} == set(container["resources"])
+            if not (name == "oci" and version == "1.29"):  # image volumes came later
+                validate(one, version)
+        assert one["metadata"]["namespace"] == VALUES[name].get("namespaceOverride", "logging") or name == "monitoring"
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_the_settings_file_is_one_that_waybill_reads(install: Install, tmp_path: Path, name: str) -> None:
-    objects, _ = install(VALUES[name])
-    text = next(o["data"]["waybill.yaml"] for o in of_kind(objects, "ConfigMap") if "waybill.yaml" in o["data"])
-    (tmp_path / "waybill.yaml").write_text(text)
-    settings, problems = read_settings(tmp_path / "waybill.yaml", [])
+    installed = install(VALUES[name])
+    (tmp_path / "waybill.yaml").write_text(installed.settings())
+    settings, problems = read_settings(tmp_path / "waybill.yaml", environ={})
     missing_here = re.compile("does not exist|not found|No such file|cannot read /etc/waybill")
     assert [problem for problem in problems if not missing_here.search(problem)] == []
-    for workload in of_kind(objects, "DaemonSet") + of_kind(objects, "Deployment"):
+    for workload in installed.of("DaemonSet", "Deployment"):
         spec = workload["spec"]["template"]["spec"]
         assert spec["terminationGracePeriodSeconds"] > settings.http.drain_secs
         (container,) = (c for c in spec["containers"] if c["name"] == "waybill")
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        assert settings.http.listen == f"0.0.0.0:{ports['http']}"
-        mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-        folders = {path for path in (settings.rules.path, *settings.rules.extra_paths) if path.startswith("/")}
-        assert folders <= mounts
-        assert not any("subPath" in mount for mount in container["volumeMounts"])
-        assert {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/healthz"}
-        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-        assert container["image"].startswith("waybill")
+        assert settings.http.listen == f":{ports['http']}"
+        assert settings.forward.listen == (f":{ports['forward']}" if "forward" in ports else None)
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        assert not any("subPath" in mount for mount in mounts.values())
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        assert {mount["name"] for mount in mounts.values()} <= volumes
+        files = re.findall(r": (/\S+)$", installed.settings(), re.MULTILINE)
+        files += [folder for folder in settings.rules.extra_paths if folder.startswith("/")]
+        for file in files:
+            assert any(file == mount or file.startswith(f"{mount}/") for mount in mounts), file
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_probes_and_limits_are_on_every_container_of_ours(install: Install, name: str) -> None:
+    scheme = "HTTPS" if "tlsSecret" in VALUES[name].get("http", {}) else "HTTP"
+    for workload in install(VALUES[name]).of("DaemonSet", "Deployment"):
+        (container,) = (c for c in workload["spec"]["template"]["spec"]["containers"] if c["name"] == "waybill")
+        for probe, path in (("startup", "/healthz"), ("liveness", "/healthz"), ("readiness", "/readyz")):
+            assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "http", "scheme": scheme}
+        assert container["resources"]["limits"]["memory"] == "512Mi"
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert re.match(r"waybill(:|@)", container["image"])
 
 
 def test_a_daemonset_is_reached_on_its_own_node(install: Install) -> None:
-    objects, release = install({})
-    (service,) = of_kind(objects, "Service")
+    installed = install({})
+    (service,) = installed.of("Service")
     assert service["spec"]["internalTrafficPolicy"] == "Local"
-    assert "on the agent's own node" not in service["metadata"]["name"]
-    assert "the Waybill on the agent's own node answers" in release["info"]["notes"]
-    assert "config.return is not set" in release["info"]["notes"]
+    assert "the Waybill on the agent's own node answers" in installed.notes
+    assert "config.return is not set" in installed.notes
+    assert "config.return is not set" not in install(VALUES["push"]).notes
+
+
+def test_nothing_but_its_pods_answers_to_the_selector(install: Install) -> None:
+    installed = install({})
+    (workload,), (service,) = installed.of("DaemonSet"), installed.of("Service")
+    selector = workload["spec"]["selector"]["matchLabels"]
+    assert service["spec"]["selector"] == selector
+    assert selector.items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+    (test,) = installed.hooks
+    assert not selector.items() <= test["metadata"]["labels"].items()
 
 
 def test_the_pod_changes_with_settings_and_not_with_rules(install: Install) -> None:
     def mark(values: dict[str, Any]) -> str:
-        objects, _ = install(values)
-        (workload,) = of_kind(objects, "DaemonSet")
-        return str(workload["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+        (workload,) = install(values).of("DaemonSet")
+        return json.dumps(workload["spec"]["template"])
 
     one = mark({"rules": {"inline": {"10-mine.yaml": RULE}}})
     assert one == mark({"rules": {"inline": {"10-mine.yaml": RULE + "# more\n"}}})
     assert one != mark({"rules": {"inline": {"10-mine.yaml": RULE}}, "config": {"log": {"level": "debug"}}})
 
 
-def test_a_key_is_only_ever_named(install: Install) -> None:
-    objects, _ = install(VALUES["llm"])
-    (workload,) = of_kind(objects, "DaemonSet")
+def test_rules_arrive_as_they_were_written(install: Install) -> None:
+    rule = 'rules:\n- {id: braces, label: Error, pattern: "\\\\{\\\\{ x \\\\}\\\\} {2,3}", match: ["{{ x }}   "]}\n'
+    (rules,) = (o for o in install({"rules": {"inline": {"a.yaml": rule}}}).of("ConfigMap") if "a.yaml" in o["data"])
+    assert rules["data"]["a.yaml"] == rule
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "secret"), [("llm", "GROQ_API_KEY", "groq"), ("llm-gemini-redis", "GEMINI_API_KEY", "gemini")]
+)
+def test_a_key_is_only_ever_named(install: Install, name: str, variable: str, secret: str) -> None:
+    installed = install(VALUES[name])
+    (workload,) = installed.of("DaemonSet")
     environment = workload["spec"]["template"]["spec"]["containers"][0]["env"]
-    (key,) = (one for one in environment if one["name"] == "GROQ_API_KEY")
-    assert key == {"name": "GROQ_API_KEY", "valueFrom": {"secretKeyRef": {"name": "groq", "key": "api-key"}}}
-    assert not of_kind(objects, "Secret")
+    (key,) = (one for one in environment if one["name"] == variable)
+    assert key == {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": "api-key"}}}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_no_secret_is_made_or_shown(install: Install, name: str) -> None:
+    installed = install(VALUES[name])
+    assert not installed.of("Secret")
+    for spec in installed.pods():
+        for container in spec["containers"] + spec.get("initContainers", []):
+            for variable in container.get("env", []):
+                is_secret = re.search("KEY|TOKEN|AUTHORIZATION|PASSWORD", variable["name"])
+                assert not is_secret or set(variable["valueFrom"]) == {"secretKeyRef"}
+
+
+def test_egress_leads_to_dns_and_the_way_back(install: Install) -> None:
+    def ports(values: dict[str, Any]) -> list[int]:
+        (policy,) = install(values).of("NetworkPolicy")
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+
+    def back(url: str) -> dict[str, Any]:
+        return {"networkPolicy": {"enabled": True}, "config": {"return": {"type": "http", "url": url}}}
+
+    assert ports(VALUES["network-defaults"]) == [53, 53]
+    assert ports(VALUES["network"]) == [53, 53, 9881, 443]
+    assert ports(back("https://vector/")) == [53, 53, 443]
+    assert ports(back("http://[fd00::1]/")) == [53, 53, 80]
+    assert ports(back("forward://fluent-bit:24225")) == [53, 53, 24225]
+
+
+def test_ingress_is_for_those_who_send_and_those_who_scrape(install: Install) -> None:
+    (policy,) = install(VALUES["network"]).of("NetworkPolicy")
+    send, scrape = policy["spec"]["ingress"]
+    assert [port["port"] for port in send["ports"]] == ["http", "forward"]
+    assert [port["port"] for port in scrape["ports"]] == ["http"]
+    (policy,) = install(VALUES["network-defaults"]).of("NetworkPolicy")
+    assert policy["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
+
+
+def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install) -> None:
+    (rules,) = install(VALUES["monitoring"]).of("PrometheusRule")
+    ours, mine = rules["spec"]["groups"]
+    names = {rule["alert"] for rule in ours["rules"]}
+    assert "WaybillReloadFailing" in names
+    assert "WaybillLabelDrift" not in names
+    assert mine["name"] == "mine"
+    for rule in ours["rules"]:
+        assert rule["annotations"]["runbook_url"] == f"https://example.com/waybill#{rule['alert'].lower()}"
+    (bare,) = install({"prometheusRule": {"enabled": True}}).of("PrometheusRule")
+    written = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert bare["spec"] == written  # as written: the engine has not touched what is in {{ }}
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"modes": "daemonset"}, "modes"),
+        ({"modes": "daemonset"}, "additional properties 'modes' not allowed"),
         ({"mode": "statefulset"}, "mode"),
-        ({"image": {"tagg": "1"}}, "tagg"),
+        ({"image": {"tagg": "1"}}, "additional properties 'tagg' not allowed"),
+        ({"podMonitor": {"interval": 30}}, "/podMonitor/interval"),
         ({"model": {"source": "pvc"}}, "model.pvc.existingClaim is required"),
         ({"model": {"source": "download", "download": {"url": "https://example.com/x"}}}, "sha256 is required"),
+        ({"model": {"source": "download", "download": {"url": "https://me:secret@example.com/x"}}}, "url"),
         ({"model": {"source": "hub"}}, "model.hub.repo is required"),
         ({"rules": {"useDefaults": False}}, "give inline rules or existingConfigMaps"),
         ({"image": {"digest": "latest"}}, "digest"),
+        ({"config": {"llm": {"api_key": "gsk_x"}}}, "/config/llm"),
+        ({"llm": {"redis": "redis://:secret@redis:6379/0"}}, "/llm/redis"),
+        ({"config": {"http": {"listen": "0.0.0.0:1234"}}}, "its port must be http.port"),
+        ({"terminationGracePeriodSeconds": 20}, "terminationGracePeriodSeconds must be longer"),
+        ({"config": {"http": {"drain_secs": 90}}}, "terminationGracePeriodSeconds must be longer"),
     ],
 )
 def test_faulty_values_are_refused_by_name(install: Install, values: dict[str, Any], message: str) -> None:
-    with pytest.raises(helm_sdkpy.InstallError, match=re.escape(message)):
+    with pytest.raises(Exception, match=re.escape(message)) as caught:
         install(values)
+    assert type(caught.value).__name__ == "InstallError"
 
 
 def test_versions_agree() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    project = (ROOT / "pyproject.toml").read_text()
-    assert f'version = "{chart["appVersion"]}"' in project
-    for example in (CHART / "examples").glob("*.yaml"):
-        (container,) = yaml.safe_load(example.read_text())["initContainers"]
-        assert container["image"] == f"waybill:{chart['appVersion']}"
-        assert container["restartPolicy"] == "Always"
-        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"ARG VERSION={chart['appVersion']}" in (ROOT / "deploy" / "Dockerfile").read_text()
 
 
 def keys(values: dict[str, Any], above: str = "") -> Iterator[str]:
@@ -265,11 +255,17 @@ def test_the_schema_knows_exactly_the_values() -> None:
     def of_schema(node: dict[str, Any], above: str = "") -> Iterator[str]:
         for name, below in node.get("properties", {}).items():
             yield above + name
-            yield from of_schema(below, f"{above}{name}.")
+            if below.get("additionalProperties") is False:
+                yield from of_schema(below, f"{above}{name}.")
 
     closed = set(of_schema(schema)) - {"global"}
     assert closed <= set(keys(values))
-    assert {name for name in keys(values) if name.count(".") == 0} <= closed
+    missing = {name for name in keys(values) if name.rpartition(".")[0] in {"", *closed}} - closed
+    # Objects that Kubernetes or Waybill defines are open here.
+    assert {name.partition(".")[0] for name in missing} <= {
+        "resources", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe", "startupProbe",
+        "llm", "deadLetter",
+    }  # fmt: skip
 
 
 def test_the_readme_is_made_of_the_comments() -> None:
@@ -293,34 +289,3 @@ def make_readme() -> str:
             comment = []
     head = (CHART / "README.md").read_text().split("<!-- values -->")[0]
     return head + "<!-- values -->\n\n| value | default | what |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
-
-
-def metric_names() -> set[str]:
-    """Every series that the service exposes, with the suffixes of counters and histograms."""
-    text = Metrics("1").render("")[0].decode()
-    names = {family.name for family in text_string_to_metric_families(text)}
-    return names | {f"{name}{end}" for name in names for end in ("_total", "_bucket", "_sum", "_count")}
-
-
-def test_alerts_and_dashboards_ask_for_what_is_there() -> None:
-    known = metric_names() | {"process_resident_memory_bytes"}
-    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
-    asked = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
-    uids = set()
-    for path in (CHART / "files" / "dashboards").glob("*.json"):
-        dashboard = json.loads(path.read_text())
-        uids.add(dashboard["uid"])
-        asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-        assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
-    assert uids == {"waybill-operations", "waybill-logs"}
-    used = {name for expression in asked for name in re.findall(r"\b(?:waybill|process)_[a-z_]+", expression)}
-    assert used
-    assert used <= known
-
-
-def test_every_alert_has_a_runbook() -> None:
-    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
-    readme = (ROOT / "README.md").read_text()
-    for group in alerts["groups"]:
-        for rule in group["rules"]:
-            assert f"`{rule['alert']}`" in readme

@@ -12,6 +12,10 @@
 {{- end }}
 {{- end }}
 
+{{- define "waybill.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{- define "waybill.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "waybill.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -22,6 +26,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ include "waybill.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Name, namespace and labels of whatever belongs to the release. */ -}}
+{{- define "waybill.metadata" -}}
+name: {{ include "waybill.fullname" . }}
+namespace: {{ include "waybill.namespace" . }}
+labels:
+  {{- include "waybill.labels" . | nindent 2 }}
 {{- end }}
 
 {{- define "waybill.serviceAccountName" -}}
@@ -42,12 +57,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* The settings file: what the chart knows of, overlaid by `config`. */ -}}
 {{- define "waybill.config" -}}
-{{- $config := dict "http" (dict "listen" (printf "0.0.0.0:%v" .Values.http.port)) }}
+{{- /* No address before the port: IPv4 and IPv6 alike. */ -}}
+{{- $config := dict "http" (dict "listen" (printf ":%v" .Values.http.port)) }}
 {{- if .Values.http.tokensSecret }}
 {{- $_ := set $config.http "tokens_file" "/etc/waybill/tokens/tokens" }}
 {{- end }}
+{{- $tls := dict "cert_file" "/etc/waybill/tls/tls.crt" "key_file" "/etc/waybill/tls/tls.key" }}
+{{- if .Values.http.tlsSecret }}
+{{- $_ := set $config.http "tls" $tls }}
+{{- end }}
 {{- if .Values.forward.enabled }}
-{{- $_ := set $config "forward" (dict "listen" (printf "0.0.0.0:%v" .Values.forward.port)) }}
+{{- $_ := set $config "forward" (dict "listen" (printf ":%v" .Values.forward.port)) }}
+{{- if .Values.http.tlsSecret }}
+{{- $_ := set $config.forward "tls" $tls }}
+{{- end }}
+{{- end }}
+{{- if .Values.deadLetter.enabled }}
+{{- $_ := set $config "dead_letter" (dict "path" "/var/lib/waybill/dead-letter") }}
 {{- end }}
 {{- $folders := list }}
 {{- if .Values.rules.inline }}{{ $folders = append $folders "/etc/waybill/rules/inline" }}{{ end }}
@@ -81,25 +107,66 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.llm.redis }}
 {{- $_ := set $config "llm" (dict "store" .Values.llm.redis) }}
 {{- else if .Values.llm.existingSecret }}
-{{- $_ := set $config "llm" (dict "store" "/var/lib/waybill/llm.sqlite") }}
+{{- $_ := set $config "llm" (dict "store" "/var/lib/waybill/llm/verdicts.sqlite") }}
 {{- end }}
-{{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
+{{- $config = mergeOverwrite $config (deepCopy .Values.config) }}
+{{- if ne (toString .Values.http.port) (splitList ":" $config.http.listen | last) }}
+{{- fail "config.http.listen: its port must be http.port, where probes and Service look for Waybill" }}
+{{- end }}
+{{- if le (int .Values.terminationGracePeriodSeconds) (int (default 20 $config.http.drain_secs)) }}
+{{- fail "terminationGracePeriodSeconds must be longer than config.http.drain_secs" }}
+{{- end }}
+{{- toYaml $config }}
 {{- end }}
 
-{{- /* The container, for our own pods and for umbrella charts that put it into an agent's. */ -}}
+{{- /* What an HTTP probe asks. */ -}}
+{{- define "waybill.probe" -}}
+httpGet: {path: {{ .path }}, port: {{ .port }}, scheme: {{ ternary "HTTPS" "HTTP" (ne .root.Values.http.tlsSecret "") }}}
+{{- end }}
+
+{{- /* The container of our own pods. */ -}}
 {{- define "waybill.container" -}}
+{{- include "waybill.process" (dict "root" . "port" "http") }}
+readinessProbe:
+  {{- include "waybill.probe" (dict "root" . "path" "/readyz" "port" "http") | nindent 2 }}
+  {{- toYaml .Values.readinessProbe | nindent 2 }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end }}
+
+{{- /*
+The container for an agent's pod, as an entry of its initContainers (a native sidecar: started before the agent,
+stopped after it). Without a readiness probe, for that would be the whole pod's; and with all of its security
+settings, for the pod's are the agent's. An umbrella chart includes it with `.Subcharts.waybill`, together with
+waybill.volumes; examples/ has it written out for the charts of Fluent Bit and Vector.
+*/ -}}
+{{- define "waybill.sidecar" -}}
+{{- include "waybill.process" (dict "root" . "port" "waybill") }}
+restartPolicy: Always
+securityContext:
+  {{- toYaml (merge (deepCopy .Values.securityContext) (omit .Values.podSecurityContext "fsGroup")) | nindent 2 }}
+{{- end }}
+
+{{- define "waybill.process" -}}
+{{- $port := .port }}
+{{- with .root -}}
 name: waybill
 image: {{ include "waybill.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-args: [serve, --config, /etc/waybill/config/waybill.yaml]
+args:
+  - serve
+  - --config
+  - /etc/waybill/config/waybill.yaml
+  {{- with .Values.extraArgs }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 ports:
-  - {name: http, containerPort: {{ .Values.http.port }}, protocol: TCP}
+  - {name: {{ $port }}, containerPort: {{ .Values.http.port }}, protocol: TCP}
   {{- if .Values.forward.enabled }}
   - {name: forward, containerPort: {{ .Values.forward.port }}, protocol: TCP}
   {{- end }}
 env:
-  - name: HOME
-    value: /tmp
+  - {name: HOME, value: /tmp}
   {{- if .Values.llm.existingSecret }}
   - name: {{ .Values.llm.envName }}
     valueFrom: {secretKeyRef: {name: {{ .Values.llm.existingSecret }}, key: {{ .Values.llm.secretKey }}}}
@@ -116,41 +183,43 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 startupProbe:
-  httpGet: {path: /healthz, port: http}
+  {{- include "waybill.probe" (dict "root" . "path" "/healthz" "port" $port) | nindent 2 }}
   {{- toYaml .Values.startupProbe | nindent 2 }}
 livenessProbe:
-  httpGet: {path: /healthz, port: http}
+  {{- include "waybill.probe" (dict "root" . "path" "/healthz" "port" $port) | nindent 2 }}
   {{- toYaml .Values.livenessProbe | nindent 2 }}
-readinessProbe:
-  httpGet: {path: /readyz, port: http}
-  {{- toYaml .Values.readinessProbe | nindent 2 }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
-securityContext:
-  {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
   {{- include "waybill.volumeMounts" . | nindent 2 }}
 {{- end }}
+{{- end }}
 
 {{- define "waybill.volumeMounts" -}}
-- {name: config, mountPath: /etc/waybill/config, readOnly: true}
-- {name: tmp, mountPath: /tmp}
+- {name: waybill-config, mountPath: /etc/waybill/config, readOnly: true}
+- {name: waybill-tmp, mountPath: /tmp}
 {{- if .Values.rules.inline }}
-- {name: rules-inline, mountPath: /etc/waybill/rules/inline, readOnly: true}
+- {name: waybill-rules, mountPath: /etc/waybill/rules/inline, readOnly: true}
 {{- end }}
 {{- range $i, $name := .Values.rules.existingConfigMaps }}
-- {name: rules-{{ $i }}, mountPath: /etc/waybill/rules/{{ $name }}, readOnly: true}
+- {name: waybill-rules-{{ $i }}, mountPath: /etc/waybill/rules/{{ $name }}, readOnly: true}
 {{- end }}
 {{- if .Values.http.tokensSecret }}
-- {name: tokens, mountPath: /etc/waybill/tokens, readOnly: true}
+- {name: waybill-tokens, mountPath: /etc/waybill/tokens, readOnly: true}
+{{- end }}
+{{- if .Values.http.tlsSecret }}
+- {name: waybill-tls, mountPath: /etc/waybill/tls, readOnly: true}
 {{- end }}
 {{- if has .Values.model.source (list "pvc" "oci" "download") }}
-- {name: model, mountPath: /models, readOnly: true}
+- {name: waybill-model, mountPath: /models, readOnly: true}
 {{- else if eq .Values.model.source "hub" }}
-- {name: model, mountPath: /models}
+- {name: waybill-model, mountPath: /models}
 {{- end }}
 {{- if and .Values.llm.existingSecret (not .Values.llm.redis) }}
-- {name: llm, mountPath: /var/lib/waybill}
+- {name: waybill-llm, mountPath: /var/lib/waybill/llm}
+{{- end }}
+{{- if .Values.deadLetter.enabled }}
+- {name: waybill-dead-letter, mountPath: /var/lib/waybill/dead-letter}
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
@@ -158,35 +227,43 @@ volumeMounts:
 {{- end }}
 
 {{- define "waybill.volumes" -}}
-- name: config
+- name: waybill-config
   configMap: {name: {{ include "waybill.fullname" . }}}
-- name: tmp
+- name: waybill-tmp
   emptyDir: {sizeLimit: 256Mi}
 {{- if .Values.rules.inline }}
-- name: rules-inline
+- name: waybill-rules
   configMap: {name: {{ include "waybill.fullname" . }}-rules}
 {{- end }}
 {{- range $i, $name := .Values.rules.existingConfigMaps }}
-- name: rules-{{ $i }}
+- name: waybill-rules-{{ $i }}
   configMap: {name: {{ $name }}}
 {{- end }}
 {{- if .Values.http.tokensSecret }}
-- name: tokens
+- name: waybill-tokens
   secret: {secretName: {{ .Values.http.tokensSecret }}}
 {{- end }}
+{{- if .Values.http.tlsSecret }}
+- name: waybill-tls
+  secret: {secretName: {{ .Values.http.tlsSecret }}}
+{{- end }}
 {{- if eq .Values.model.source "pvc" }}
-- name: model
+- name: waybill-model
   persistentVolumeClaim: {claimName: {{ required "model.pvc.existingClaim is required with model.source pvc" .Values.model.pvc.existingClaim }}, readOnly: true}
 {{- else if eq .Values.model.source "oci" }}
-- name: model
+- name: waybill-model
   image: {reference: {{ required "model.oci.reference is required with model.source oci" .Values.model.oci.reference }}, pullPolicy: IfNotPresent}
 {{- else if has .Values.model.source (list "download" "hub") }}
-- name: model
+- name: waybill-model
   emptyDir: {sizeLimit: 1Gi}
 {{- end }}
 {{- if and .Values.llm.existingSecret (not .Values.llm.redis) }}
-- name: llm
+- name: waybill-llm
   {{- toYaml .Values.llm.volume | nindent 2 }}
+{{- end }}
+{{- if .Values.deadLetter.enabled }}
+- name: waybill-dead-letter
+  {{- toYaml .Values.deadLetter.volume | nindent 2 }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
@@ -201,14 +278,34 @@ command: [python, /etc/waybill/config/fetch.py]
 env:
   - {name: URL, value: {{ required "model.download.url is required with model.source download" .Values.model.download.url | quote }}}
   - {name: SHA256, value: {{ required "model.download.sha256 is required with model.source download" .Values.model.download.sha256 | quote }}}
+  {{- if .Values.model.download.existingSecret }}
+  - name: AUTHORIZATION
+    valueFrom: {secretKeyRef: {name: {{ .Values.model.download.existingSecret }}, key: authorization}}
+  {{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
-  - {name: config, mountPath: /etc/waybill/config, readOnly: true}
-  - {name: model, mountPath: /models}
-  - {name: tmp, mountPath: /tmp}
+  - {name: waybill-config, mountPath: /etc/waybill/config, readOnly: true}
+  - {name: waybill-model, mountPath: /models}
+  - {name: waybill-tmp, mountPath: /tmp}
+{{- end }}
+
+{{- /* Where pods may run: that of `helm test` needs a Waybill on its node. */ -}}
+{{- define "waybill.placement" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "waybill.pod" -}}
@@ -216,6 +313,9 @@ metadata:
   labels:
     {{- include "waybill.selectorLabels" . | nindent 4 }}
     vector.dev/exclude: "true"
+    {{- with .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -240,6 +340,20 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+  {{- if .Values.hostNetwork }}
+  hostNetwork: true
+  {{- end }}
+  {{- with .Values.dnsPolicy }}
+  dnsPolicy: {{ . }}
+  {{- end }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- if or .Values.initContainers (eq .Values.model.source "download") }}
   initContainers:
     {{- if eq .Values.model.source "download" }}
@@ -256,20 +370,34 @@ spec:
     {{- end }}
   volumes:
     {{- include "waybill.volumes" . | nindent 4 }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "waybill.placement" . | nindent 2 }}
   {{- with .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+
+{{- /* What PodMonitor and ServiceMonitor say alike of an endpoint. */ -}}
+{{- define "waybill.endpoint" -}}
+path: /metrics
+interval: {{ .monitor.interval }}
+{{- with .monitor.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- if .root.Values.http.tlsSecret }}
+scheme: https
+{{- end }}
+{{- with .monitor.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

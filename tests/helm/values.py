@@ -1,0 +1,120 @@
+"""Value sets that between them switch every feature of the chart on and off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RULE = "rules:\n  - {id: a, label: Error, pattern: boom, match: [boom]}\n"
+
+VALUES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "push": {"config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}}},
+    "names": {
+        "nameOverride": "labels",
+        "fullnameOverride": "node-labels",
+        "namespaceOverride": "elsewhere",
+        "commonLabels": {"team": "logs"},
+        "image": {"tag": "9", "pullPolicy": "Always"},
+    },
+    "digest": {"image": {"digest": "sha256:" + "a" * 64}, "imagePullSecrets": [{"name": "pull"}]},
+    "rules": {"rules": {"inline": {"10-mine.yaml": RULE}, "existingConfigMaps": ["team-a", "team-b"]}},
+    "own-rules-only": {"rules": {"useDefaults": False, "existingConfigMaps": ["team-a"]}},
+    "no-model": {"model": {"source": "none"}},
+    "pvc": {"model": {"source": "pvc", "pvc": {"existingClaim": "models", "path": "v1"}}},
+    "download": {"model": {"source": "download", "download": {"url": "https://example.com/m.tgz", "sha256": "b" * 64}}},
+    "download-oci": {
+        "model": {
+            "source": "download",
+            "download": {"url": "oci://example.com/team/model:1", "sha256": "b" * 64, "existingSecret": "registry"},
+        }
+    },
+    "oci": {"model": {"source": "oci", "oci": {"reference": "example.com/model:1", "path": "model"}}},
+    "hub": {"model": {"source": "hub", "hub": {"repo": "acme/labels", "existingSecret": "hf"}}},
+    "llm": {"llm": {"existingSecret": "groq"}, "config": {"llm": {"provider": "groq"}}},
+    "llm-gemini-redis": {
+        "llm": {"existingSecret": "gemini", "envName": "GEMINI_API_KEY", "redis": "redis://redis:6379/0"},
+        "config": {"llm": {"provider": "gemini"}},
+    },
+    "forward-tokens": {
+        "forward": {"enabled": True},
+        "http": {"tokensSecret": "tokens", "port": 8080},
+        "config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}},
+    },
+    "tls": {
+        "forward": {"enabled": True},
+        "http": {"tlsSecret": "waybill-tls", "tokensSecret": "tokens"},
+        "config": {"return": {"type": "http", "url": "https://vector/"}},
+        "podMonitor": {"enabled": True, "tlsConfig": {"insecureSkipVerify": True}},
+    },
+    "dead-letter": {"deadLetter": {"enabled": True}, "config": {"dead_letter": {"max_bytes": 1000}}},
+    "monitoring": {
+        "podMonitor": {
+            "enabled": True,
+            "additionalLabels": {"release": "prom"},
+            "scrapeTimeout": "10s",
+            "relabelings": [{"action": "labeldrop", "regex": "pod_ip"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "process_.*"}],
+        },
+        "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "prom"}},
+        "prometheusRule": {
+            "enabled": True,
+            "additionalLabels": {"release": "prom"},
+            "runbookUrl": "https://example.com/waybill",
+            "disabled": ["WaybillLabelDrift"],
+            "extraGroups": [{"name": "mine", "rules": [{"alert": "Mine", "expr": "up == 0", "for": "1m"}]}],
+        },
+        "dashboards": {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Logs"}},
+    },
+    "network": {
+        "forward": {"enabled": True},
+        "config": {"return": {"type": "http", "url": "http://vector:9881/"}},
+        "networkPolicy": {
+            "enabled": True,
+            "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "agents"}}}],
+            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}],
+        },
+    },
+    "network-defaults": {"networkPolicy": {"enabled": True}},
+    "aggregator": {
+        "mode": "deployment",
+        "autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}},
+        "podDisruptionBudget": {"enabled": True},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+        ],
+    },
+    "aggregator-fixed": {"mode": "deployment", "replicas": 3, "updateStrategy": {"type": "Recreate"}},
+    "sidecar": {
+        "mode": "sidecar",
+        "podMonitor": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "networkPolicy": {"enabled": True},
+        "rules": {"inline": {"10-mine.yaml": RULE}},
+    },
+    "extras": {
+        "extraArgs": ["--set", "log.level=debug"],
+        "extraEnv": [{"name": "LOG_LEVEL", "value": "debug"}],
+        "extraEnvFrom": [{"configMapRef": {"name": "env"}}],
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "extraContainers": [{"name": "shell", "image": "busybox"}],
+        "initContainers": [{"name": "first", "image": "busybox"}],
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}, "data": {"a": "b"}}
+        ],
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"c": "d"},
+        "priorityClassName": "system-node-critical",
+        "nodeSelector": {"disk": "ssd"},
+        "affinity": {"nodeAffinity": {}},
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["10.0.0.10"]},
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["store"]}],
+        "serviceAccount": {"create": False, "name": "other"},
+        "service": {"annotations": {"e": "f"}},
+        "testImage": "python:3",
+    },
+}
