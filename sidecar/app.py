@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from sidecar.config import Settings, TlsSettings, dump_settings, split_address
-from sidecar.errors import BundleError, ConfigError, RuleSetError
+from sidecar.errors import ConfigError
 from sidecar.flow import Flow, Handback
 from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
@@ -30,7 +30,7 @@ from sidecar.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
 from sidecar.ops.deadletter import DeadLetters
 from sidecar.ops.memory import settle_memory, tune_allocator
 from sidecar.ops.metrics import Metrics
-from sidecar.reload import Reloader, read_bundle, read_prompt, read_rules
+from sidecar.reload import Parts, Reloader, read_parts
 from sidecar.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
@@ -40,37 +40,18 @@ _CERTIFICATE_SECS = 1.0
 
 @contextlib.asynccontextmanager
 async def open_pipeline(
-    settings: Settings, metrics: Metrics
+    settings: Settings, metrics: Metrics, parts: Parts | None = None
 ) -> AsyncIterator[tuple[Pipeline, ModelTier | None, LlmTier | None]]:
-    """Rules, model and LLM prompt loaded and ready to label; closed at the end.
+    """Rules, model and LLM prompt, loaded unless they are given as ``parts``, ready to label; closed at the end.
 
     Raises:
         ConfigError: with every fault of rules, model and prompt together.
     """
-    rules, bundle, prompt = await asyncio.gather(
-        read_rules(settings), read_bundle(settings), read_prompt(settings), return_exceptions=True
-    )
-    problems: list[str] = []
-    for outcome in (rules, bundle, prompt):
-        if isinstance(outcome, RuleSetError):
-            problems += [str(error) for error in outcome.errors]
-        elif isinstance(outcome, BundleError):
-            problems.append(f"model.path: {outcome}")
-        elif isinstance(outcome, ConfigError):
-            problems += [f"llm.prompt: {problem}" for problem in outcome.problems]
-        elif isinstance(outcome, BaseException):
-            raise outcome
-    if (
-        problems
-        or isinstance(rules, BaseException)
-        or isinstance(bundle, BaseException)
-        or isinstance(prompt, BaseException)
-    ):
-        raise ConfigError(problems)
+    parts = parts or await read_parts(settings)
     model = None
-    if bundle is not None:
+    if parts.bundle is not None:
         model = ModelTier(
-            bundle,
+            parts.bundle,
             batch_size=settings.model.batch_size,
             threads=settings.model.threads,
             queue_messages=settings.model.queue_messages,
@@ -81,11 +62,11 @@ async def open_pipeline(
         if model is not None:
             stack.push_async_callback(model.close)
         llm = None
-        if prompt is not None:
+        if parts.prompt is not None:
             key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
-            llm = await stack.enter_async_context(open_llm(settings.llm, prompt, key, metrics))
+            llm = await stack.enter_async_context(open_llm(settings.llm, parts.prompt, key, metrics))
             tiers["llm"] = llm
-        yield Pipeline(settings, rules, tiers, metrics), model, llm
+        yield Pipeline(settings, parts.rules, tiers, metrics), model, llm
 
 
 class Service:
@@ -126,7 +107,7 @@ class Service:
             pushes=settings.return_.connections,
         )
         self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
-        self.reloader.start()
+        await self.reloader.start()
         stack.push_async_callback(self.reloader.stop)
         await self._listen_http(model)
         if settings.forward.listen or settings.forward.unix:
