@@ -143,13 +143,18 @@ def _run_loop(work: object) -> None:
         uvloop.run(work)  # type: ignore[arg-type]
 
 
-def _serve(arguments: argparse.Namespace) -> None:
+def _serve(arguments: argparse.Namespace) -> int:
     from sidecar.app import serve
     from sidecar.ops.logs import setup_logging
 
     settings = _settings(arguments)
     setup_logging(settings.log.level)
+    if settings.http.workers > 1:
+        from sidecar.workers import serve_workers
+
+        return serve_workers(settings, _run_loop)
     _run_loop(serve(settings))
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import msgspec
 
 from sidecar.config import Settings, resolve_path
 from sidecar.errors import BundleError, ConfigError, RuleSetError
-from sidecar.labelling.llm.prompt import Prompt, load_prompt
+from sidecar.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from sidecar.labelling.llm.tier import LlmTier
 from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from sidecar.labelling.model.tier import ModelTier
@@ -159,8 +158,8 @@ class Reloader:
         if self._llm is not None:
             self.prompt.accepted(self._llm.version)
             file = prompt_file(settings)
-            watch = FolderWatch([file.parent], lambda: _digest(file), self.reload_prompt, settings.llm.poll_secs)
-            await watch.start(_digest(file))
+            watch = FolderWatch([file.parent], lambda: hash_file(file), self.reload_prompt, settings.llm.poll_secs)
+            await watch.start(self._llm.prompt.file_hash)
             self._watches.append(watch)
 
     def _bundle_mark(self) -> str:
@@ -243,7 +242,3 @@ class Reloader:
         if self._llm is None:
             return None
         return self.prompt.describe() | {"breaker": self._llm.breaker_state}
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
