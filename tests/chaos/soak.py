@@ -34,7 +34,20 @@ RECORDS = 1000
 #: Bars of memory growth and descriptors: below 1 MB/h after the warm-up, and flat.
 MAX_SLOPE_MB_PER_HOUR, MAX_DESCRIPTOR_DRIFT = 1.0, 8.0
 _NUMBER = re.compile(rb'"n":(\d+)')
-_WORDS = "disk user request node value queue session cache failed timeout started denied slow lost full".split()
+_WORDS = (
+    "disk",
+    "user",
+    "request",
+    "node",
+    "value",
+    "queue",
+    "session",
+    "cache",
+    "failed",
+    "timeout",
+    "denied",
+    "full",
+)
 
 
 class Receiver:
