@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -224,6 +225,7 @@ class Sender:
 
     def __init__(self, client: aiohttp.ClientSession, given: argparse.Namespace) -> None:
         self._client, self._given = client, given
+        self._tls = ssl.create_default_context(cafile=given.ca_file) if given.ca_file else True
         self._headers = {"X-Waybill-Tag": given.tag, "Fluent-Tag": given.tag, "Content-Type": "application/json"}
         if given.token_file:
             token = next(line for line in given.token_file.read_text().splitlines() if line.strip() and line[0] != "#")
@@ -234,7 +236,7 @@ class Sender:
         body = orjson.dumps(records)
         while True:
             try:
-                async with self._client.post(self._given.to, data=body, headers=self._headers) as reply:
+                async with self._client.post(self._given.to, data=body, headers=self._headers, ssl=self._tls) as reply:
                     answer = await reply.read()
                 if reply.status < 300:
                     ledger.report.acknowledged += len(records)
@@ -295,8 +297,8 @@ def _outlet(client: aiohttp.ClientSession, given: argparse.Namespace) -> Outlet 
     return Elasticsearch(client, given.elasticsearch) if given.elasticsearch else None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; prints the report as JSON, gives 1 when a record is missing, altered, late or unlabelled."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="waybill canary", description="Audit a running deployment.")
     parser.add_argument("--to", default="http://127.0.0.1:9880/v1/label", metavar="URL",
                         help="Waybill, or an agent's HTTP input before it (default: %(default)s)")  # fmt: skip
@@ -312,10 +314,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--message", default=_MESSAGE, help="text, with {number} (default: %(default)s)")
     parser.add_argument("--label-field", default="target_label", help="(default: %(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token, its first line")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities of the server's certificate")
     parser.add_argument("--late-secs", type=float, default=60, help="later than this is late (default: %(default)s)")
     parser.add_argument("--wait-secs", type=float, default=300,
                         help="what is not back by then is missing (default: %(default)s)")  # fmt: skip
     parser.add_argument("--settle-secs", type=float, default=2, help="wait for duplicates (default: %(default)s)")
-    report = asyncio.run(canary(parser.parse_args(argv)))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; prints the report as JSON, gives 1 when a record is missing, altered, late or unlabelled."""
+    report = asyncio.run(canary(make_parser().parse_args(argv)))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     return 0 if report.is_fine else 1

@@ -28,7 +28,7 @@ def given(to: str, **changes: Any) -> Namespace:
     values = {
         "to": to, "listen": None, "loki": None, "elasticsearch": None, "selector": '{target_label=~".+"}',
         "records": 200, "rate": 2000.0, "batch": 20, "tag": "canary", "message": "User User{number} logged in.",
-        "label_field": "target_label", "token_file": None, "late_secs": 60.0, "wait_secs": 10.0, "settle_secs": 0.2,
+        "label_field": "target_label", "token_file": None, "ca_file": None, "late_secs": 60.0, "wait_secs": 10.0, "settle_secs": 0.2,
     }  # fmt: skip
     return Namespace(**(values | changes))
 
