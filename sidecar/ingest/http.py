@@ -133,9 +133,9 @@ class HttpIngest:
             if error.status < 500 and error.status >= 400 and error.status != 408:
                 return _problem(error.status, error.reason.lower().replace(" ", "_"), _allow(error))
             raise
-        except ConnectionError:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+                raise  # the client is gone: there is nobody to answer
             # The last net: the batch is not lost and not condemned, the shipper comes back with it.
             log.exception("a request failed in a way that nobody foresaw")
             self._flow.metrics.refused.labels("http", "internal").inc()
