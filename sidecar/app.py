@@ -22,6 +22,7 @@ from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
 from sidecar.handback.forward import ForwardHandback
 from sidecar.handback.http import HttpHandback
+from sidecar.ingest.connections import Connections, Guard
 from sidecar.ingest.forward import ForwardServer
 from sidecar.ingest.http import HttpIngest
 from sidecar.ingest.tools import Tools
@@ -132,6 +133,7 @@ class Service:
         self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
         await self.reloader.start()
         stack.push_async_callback(self.reloader.stop)
+        self._connections = Connections(settings.limits, self.metrics)
         await self._listen_http(model)
         if settings.forward.listen or settings.forward.unix:
             await self._listen_forward()
@@ -159,20 +161,28 @@ class Service:
         self._stack.push_async_callback(runner.cleanup)
         tls = self._tls(settings.http.tls)
         host, port = split_address(settings.http.listen)
-        is_shared = self._worker is not None
-        context = tls.context if tls else None
-        site = web.TCPSite(runner, host, port, ssl_context=context, backlog=1024, reuse_port=is_shared)
+        make = runner.server
+        assert make is not None
         try:
-            await site.start()
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Guard(make, self._connections, settings.http.header_timeout_secs, settings.http.keepalive_secs),
+                host,
+                port,
+                ssl=tls.context if tls else None,
+                ssl_handshake_timeout=settings.http.header_timeout_secs if tls else None,
+                backlog=1024,
+                reuse_port=self._worker is not None,
+            )
         except OSError as error:
             raise ConfigError([f"http.listen: cannot listen on {settings.http.listen}: {error.strerror}"]) from None
-        host, port = runner.addresses[0][:2]
+        self._stack.callback(server.close)
+        host, port = server.sockets[0].getsockname()[:2]
         self.address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def _listen_forward(self) -> None:
         tls = self._tls(self.settings.forward.tls)
         shared = (True, self._worker.unix) if self._worker else (False, None)
-        self.forward = ForwardServer(self.settings.forward, self.flow, tls, *shared)
+        self.forward = ForwardServer(self.settings.forward, self.flow, tls, self._connections, *shared)
         self._stack.push_async_callback(self.forward.stop)
         try:
             await self.forward.start()

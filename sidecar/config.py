@@ -60,6 +60,7 @@ class HttpSettings(_Section, frozen=True):
     workers: int = 1
     tokens_file: str | None = None
     tls: TlsSettings = TlsSettings()
+    header_timeout_secs: float = 10
     read_timeout_secs: float = 15
     keepalive_secs: float = 80
     drain_secs: float = 20
@@ -215,6 +216,8 @@ class LimitSettings(_Section, frozen=True):
     body_bytes: int = 67_108_864
     inflight_bytes: int = 268_435_456
     message_bytes: int = 65_536
+    connections: int = 1000
+    connections_per_client: int = 500
 
 
 class DeadLetterSettings(_Section, frozen=True):
@@ -544,11 +547,13 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
     if settings.model.threshold is not None and not 0 <= settings.model.threshold <= 1:
         yield f"model.threshold: expected 0 to 1, got {settings.model.threshold}"
     positive = (
-        "http.workers http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
+        "http.workers http.header_timeout_secs "
+        "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
         "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
         "model.follow.interval_secs "
         "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "
-        "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes "
+        "limits.body_bytes limits.inflight_bytes limits.message_bytes "
+        "limits.connections limits.connections_per_client dead_letter.max_bytes "
         "llm.poll_secs llm.timeout_secs llm.calls llm.pack_messages llm.pack_chars llm.reply_tokens "
         "llm.queue_messages llm.store_days llm.store_bytes llm.requests_per_minute llm.nodes "
         "llm.breaker_failures llm.breaker_secs llm.audit_bytes"

@@ -21,6 +21,7 @@ from typing import Any
 from sidecar.config import ForwardSettings, split_address
 from sidecar.errors import ConfigError, HandbackError, MalformedError, OverloadedError
 from sidecar.flow import Delivery, Flow
+from sidecar.ingest.connections import Connections
 from sidecar.ops.auth import ServerTls, WatchedFile
 from sidecar.wire import forward as protocol
 
@@ -57,10 +58,11 @@ class ForwardServer:
         settings: ForwardSettings,
         flow: Flow,
         tls: ServerTls | None,
+        connections: Connections,
         reuse_port: bool = False,
         shared_unix: socket.socket | None = None,
     ) -> None:
-        self._settings, self._flow, self._tls = settings, flow, tls
+        self._settings, self._flow, self._tls, self._connections = settings, flow, tls, connections
         self._reuse_port, self._shared_unix = reuse_port, shared_unix
         self._key_file = WatchedFile(settings.shared_key_file) if settings.shared_key_file else None
         if self._key_file is not None and not self._key_file.content.strip():
@@ -68,7 +70,6 @@ class ForwardServer:
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reads: set[asyncio.Timeout] = set()
-        self._gauge = flow.metrics.connections.labels("forward")
         self._is_pausing = self._is_stopped = False
         self.addresses: list[str] = []
 
@@ -117,7 +118,8 @@ class ForwardServer:
     # -- one connection -------------------------------------------------------------------------
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_stopped:  # it was on its way when the listener closed
+        # It may have been on its way when the listener closed.
+        if self._is_stopped or not self._connections.enter("forward", writer.transport):
             writer.transport.abort()
             return
         task = asyncio.create_task(self._serve(reader, writer))
@@ -125,7 +127,6 @@ class ForwardServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._gauge.inc()
         try:
             _keep_alive(writer)
             if self._key_file is None or await self._shake_hands(reader, writer, self._key_file):
@@ -141,7 +142,7 @@ class ForwardServer:
             self._refuse("internal")
             log.exception("a Forward connection failed in a way that nobody foresaw")
         finally:
-            self._gauge.dec()
+            self._connections.leave("forward", writer.transport)
             await _close(writer)
 
     def _refuse(self, reason: str) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from sidecar.config import HttpSettings
 from sidecar.errors import HandbackError, MalformedError, OverloadedError
 from sidecar.flow import Delivery, Flow
+from sidecar.ingest.connections import note_handling
 from sidecar.ops.auth import Tokens
 from sidecar.wire.compression import accepted_encoding, compress, encodings_of
 
@@ -41,7 +42,7 @@ class HttpIngest:
 
     def application(self) -> web.Application:
         """An aiohttp application with our routes; more can be added to its router."""
-        app = web.Application(middlewares=[self._map_errors, self._authorise], client_max_size=0)
+        app = web.Application(middlewares=[note_handling, self._map_errors, self._authorise], client_max_size=0)
         for path in ("/v1/label", "/v1/label/{tag:.+}"):
             app.router.add_get(path, _ok, allow_head=True)
             app.router.add_post(path, self.label)

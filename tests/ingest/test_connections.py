@@ -1,0 +1,120 @@
+"""Connections that are too many, too slow, or only open: the others notice nothing (table rows 2.9 and 2.10)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.oracle import Oracle
+from tests.chaos.peers import HttpProducer
+from tests.chaos.process import Waybill
+from tests.conftest import Running, Sidecar
+
+HEAD = b"POST /v1/label HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+SLOW = {"ingest": "http", "reason": "slow_header"}
+TOO_MANY = {"ingest": "http", "reason": "too_many_connections"}
+
+
+async def connect(sidecar: Sidecar) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = sidecar.service.address.removeprefix("http://").partition(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def is_closed(reader: asyncio.StreamReader, secs: float = 3) -> bool:
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(secs):
+            return await reader.read(1000) == b""
+    return True
+
+
+async def test_a_header_byte_by_byte_is_cut_and_others_are_served(running: Running) -> None:
+    async with running("model.path=null", "http.header_timeout_secs=0.5") as sidecar:
+        slow = [await connect(sidecar) for _ in range(20)]
+
+        async def drip(writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                for byte in HEAD * 10:
+                    writer.write(bytes((byte,)))
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
+
+        drips = [asyncio.create_task(drip(writer)) for _, writer in slow]
+        assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
+        assert all([await is_closed(reader) for reader, _ in slow])
+        assert sidecar.metric("waybill_batches_refused_total", **SLOW) == 20
+        for task in drips:
+            task.cancel()
+        for _, writer in slow:
+            writer.close()
+        await asyncio.gather(*drips, return_exceptions=True)
+
+
+async def test_a_request_may_take_its_time_and_a_connection_may_idle_after_it(running: Running) -> None:
+    async with running("model.path=null", "http.header_timeout_secs=0.3") as sidecar:
+        reader, writer = await connect(sidecar)
+        for _ in range(2):  # the second request has its own clock
+            writer.write(HEAD + b"\r\n")
+            await asyncio.sleep(0.6)  # longer than a header may take: this is the body
+            writer.write(b"{}")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(size)
+            await asyncio.sleep(0.6)
+        writer.write(HEAD)  # and so has a third that never ends
+        assert await is_closed(reader)
+        writer.close()
+
+
+async def test_a_connection_that_says_nothing_is_closed_when_idle_ones_are(running: Running) -> None:
+    async with running("model.path=null", "http.keepalive_secs=0.4") as sidecar:
+        reader, writer = await connect(sidecar)
+        assert await is_closed(reader)
+        writer.close()
+
+
+@pytest.mark.parametrize("setting", ["limits.connections", "limits.connections_per_client"])
+async def test_one_connection_too_many_is_closed_at_once(running: Running, setting: str) -> None:
+    async with running("model.path=null", f"{setting}=5") as sidecar:
+        many = [await connect(sidecar) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        assert sidecar.metric("waybill_open_connections", ingest="http") == 5
+        reader, writer = await connect(sidecar)
+        assert await is_closed(reader)
+        writer.close()
+        assert sidecar.metric("waybill_batches_refused_total", **TOO_MANY) == 1
+        for _, one in many:
+            one.close()
+        while sidecar.metric("waybill_open_connections", ingest="http"):
+            await asyncio.sleep(0.02)
+        assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
+
+
+@pytest.mark.e2e
+async def test_few_descriptors_and_many_connections(tmp_path: Path) -> None:
+    """With 256 descriptors and 600 connections it stays up, takes no more than it can hold and does not spin."""
+    waybill = Waybill(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        await waybill.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(waybill)
+        many = [await asyncio.open_connection("127.0.0.1", waybill.http_port) for _ in range(600)]
+        begin, used = time.monotonic(), waybill.cpu_secs()
+        await asyncio.sleep(2)
+        assert waybill.cpu_secs() - used < 0.5 * (time.monotonic() - begin)
+        for _, writer in many:
+            writer.close()
+        oracle = Oracle()
+        await HttpProducer(oracle, waybill.address).run(1000)
+        assert oracle.close().is_conserved
+        series = 'waybill_batches_refused_total{ingest="http",reason="too_many_connections"}'
+        assert await waybill.metric(series) >= 600 - 256
