@@ -6,11 +6,11 @@ from sidecar.records import Batch
 from sidecar.wire.fields import FieldPlan
 from sidecar.wire.json import JsonCodec
 from sidecar.wire.msgpack import MsgpackCodec
-from sidecar.wire.otlp import OtlpCodec
+from sidecar.wire.otlp import OTLP_JSON, OtlpCodec, OtlpJsonCodec
 
-__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "OtlpCodec", "Wire"]
+__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "OtlpCodec", "OtlpJsonCodec", "Wire"]
 
-Codec = JsonCodec | MsgpackCodec | OtlpCodec
+Codec = JsonCodec | MsgpackCodec | OtlpCodec | OtlpJsonCodec
 
 
 class Wire:
@@ -21,6 +21,7 @@ class Wire:
         self.json = JsonCodec(plan)
         self.msgpack = MsgpackCodec(plan)
         self.otlp = OtlpCodec(plan)
+        self.otlp_json = OtlpJsonCodec(plan)
 
     def decode(self, body: bytes, content_type: str = "", tag: str = "") -> tuple[Codec, Batch]:
         """The codec that reads ``body``, and its records.
@@ -41,6 +42,8 @@ class Wire:
     def _codec(self, body: bytes, content_type: str) -> Codec:
         if "protobuf" in content_type:
             return self.otlp
+        if content_type.startswith(OTLP_JSON):
+            return self.otlp_json
         is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
         return self.msgpack if is_msgpack else self.json
 

@@ -33,7 +33,8 @@ class Frame(msgspec.Struct):
     """A resource or a scope: the records ``first`` to ``stop`` and, as ``gaps``, all its bytes that are none.
 
     A resource has ``scopes`` and counts its gaps by them; a scope counts by records. ``name`` and
-    ``fallback`` are the resource's own source, by ``fields.source`` and by the conventions.
+    ``fallback`` are the resource's own source, by ``fields.source`` and by the conventions; ``about`` is
+    where the resource or scope describes itself.
     """
 
     first: int
@@ -42,7 +43,7 @@ class Frame(msgspec.Struct):
     scopes: list[Frame] = []
     name: str = ""
     fallback: str = ""
-    attributes: Any = None
+    about: tuple[int, int] | None = None
 
     def bytes(self) -> int:
         """The size of the gaps."""

@@ -9,7 +9,7 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.errors import MalformedError
@@ -22,10 +22,18 @@ from sidecar.wire.otlp.values import STRING, pack_pairs, read_pair, read_pairs, 
 from sidecar.wire.protobuf import LENGTH, varint
 
 #: Of ExportLogsServiceRequest, ResourceLogs, ScopeLogs, Resource and LogRecord.
-_RESOURCES, _RESOURCE, _SCOPES, _RECORDS = 1, 1, 2, 2
+_RESOURCES, _RESOURCE, _SCOPES, _SCOPE, _RECORDS = 1, 1, 2, 1, 2
 _RESOURCE_ATTRIBUTES, _BODY, _ATTRIBUTES = 1, 5, 6
 _BODY_TAG, _ATTRIBUTES_TAG = _BODY << 3 | LENGTH, _ATTRIBUTES << 3 | LENGTH
 _KEY_TAG, _STRING_TAG = 1 << 3 | LENGTH, STRING << 3 | LENGTH
+_SCOPE_ATTRIBUTES = 3
+#: Names of the members that are told to receivers without OTLP.
+_ABOUT_RESOURCE: dict[int, str] = {}
+_ABOUT_SCOPE = {1: "name", 2: "version"}
+_MEMBERS = {
+    1: "time_unix_nano", 2: "severity_number", 3: "severity_text", _BODY: "body", 8: "flags",
+    9: "trace_id", 10: "span_id", 11: "observed_time_unix_nano", 12: "event_name",
+}  # fmt: skip
 _SCALAR_BYTES = {protobuf.FIXED64: 8, protobuf.FIXED32: 4}
 
 
@@ -33,6 +41,7 @@ class OtlpCodec:
     """Decodes and splices OTLP protobuf requests for one `FieldPlan`. Holds no state between calls."""
 
     encoding = "protobuf"
+    content_type = "application/x-protobuf"
 
     def __init__(self, plan: FieldPlan) -> None:
         self.plan = plan
@@ -72,6 +81,7 @@ class OtlpCodec:
                 continue
             frame.gaps.append((len(scopes), at, stop))
             if (number, kind) == (_RESOURCE, LENGTH):
+                frame.about = value_at, stop
                 attributes |= read_pairs(batch.body, value_at, stop, _RESOURCE_ATTRIBUTES)
         # Fields may come in any order: only now is the resource known to be whole.
         self._reader.resource(attributes, frame)
@@ -85,8 +95,10 @@ class OtlpCodec:
         for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
             if (number, kind) == (_RECORDS, LENGTH):
                 self._decode_record(batch, resource, value_at, stop)
-            else:
-                scope.gaps.append((len(batch), at, stop))
+                continue
+            scope.gaps.append((len(batch), at, stop))
+            if (number, kind) == (_SCOPE, LENGTH):
+                scope.about = value_at, stop
         scope.stop = len(batch)
         return scope
 
@@ -155,6 +167,19 @@ class OtlpCodec:
             return True
         return body[at + 2 : at + 2 + body[at + 1]] in self._wanted
 
+    def about(self, batch: OtlpBatch, frame: Frame) -> dict[str, Any]:
+        """What a resource or scope says about itself, with its attributes as plain values. Raises ValueError."""
+        if frame.about is None:
+            return {}
+        found = _members(batch.body, *frame.about, _ABOUT_RESOURCE if frame.scopes else _ABOUT_SCOPE)
+        number = _RESOURCE_ATTRIBUTES if frame.scopes else _SCOPE_ATTRIBUTES
+        return found | {"attributes": dict(read_pairs(batch.body, *frame.about, number))}
+
+    def record(self, data: bytes) -> dict[str, Any]:
+        """The members of a ``LogRecord``, body and attributes as plain values. Raises ValueError."""
+        found = _members(data, 0, len(data), _MEMBERS)
+        return found | {"attributes": dict(read_pairs(data, 0, len(data), _ATTRIBUTES))}
+
     # -- splice ---------------------------------------------------------------------------------
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
@@ -199,6 +224,24 @@ class OtlpCodec:
 
 def _child(payload: bytes, number: int) -> bytes:
     return b"%c%b%b" % (number << 3 | LENGTH, protobuf.pack_varint(len(payload)), payload)
+
+
+def _members(data: bytes, start: int, end: int, names: Mapping[int, str]) -> dict[str, Any]:
+    """The members ``names`` of the message in ``data[start:end]`` as plain values; ids in hexadecimal."""
+    found: dict[str, Any] = {}
+    for number, kind, _, at, stop in protobuf.fields(data, start, end):
+        name = names.get(number)
+        if name is None:
+            continue
+        if name == "body":
+            found[name] = read_value(data, at, stop)
+        elif kind == LENGTH:
+            found[name] = data[at:stop].hex() if name.endswith("_id") else data[at:stop].decode("utf-8", "replace")
+        elif kind == protobuf.VARINT:
+            found[name] = varint(data, at, stop)[0]
+        else:
+            found[name] = int.from_bytes(data[at:stop], "little")
+    return found
 
 
 def _plain_string(data: bytes, at: int, end: int) -> str | None:

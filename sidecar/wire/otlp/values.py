@@ -9,7 +9,7 @@ import base64
 import binascii
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.wire import protobuf
@@ -56,9 +56,7 @@ def read_value(data: bytes, start: int, end: int, depth: int = MAX_DEPTH) -> Any
     return value
 
 
-def read_pairs(
-    data: bytes, start: int, end: int, number: int, depth: int = MAX_DEPTH
-) -> Iterable[tuple[str, Any]]:
+def read_pairs(data: bytes, start: int, end: int, number: int, depth: int = MAX_DEPTH) -> Iterable[tuple[str, Any]]:
     """The ``KeyValue`` messages in field ``number`` of the message in ``data[start:end]``, in order."""
     for found, kind, _, at, stop in protobuf.fields(data, start, end):
         if (found, kind) == (number, LENGTH):
@@ -77,8 +75,10 @@ def read_pair(data: bytes, start: int, end: int) -> tuple[str, int, int]:
     return key.decode("utf-8", "replace"), *span
 
 
-def pack_value(value: object) -> bytes:
-    """``value`` as an ``AnyValue``; an integer beyond 64 bits becomes a string."""
+def pack_value(value: object, depth: int = MAX_DEPTH) -> bytes:
+    """``value`` as an ``AnyValue``; an integer beyond 64 bits becomes a string. Raises ValueError on too deep ones."""
+    if not depth:
+        raise ValueError("values are nested too deep")
     match value:
         case None:
             return b""
@@ -91,70 +91,74 @@ def pack_value(value: object) -> bytes:
         case bytes():
             return protobuf.pack_field(BYTES, value)
         case list() | tuple():
-            items = b"".join(protobuf.pack_field(1, pack_value(item)) for item in value)
+            items = b"".join(protobuf.pack_field(1, pack_value(item, depth - 1)) for item in value)
             return protobuf.pack_field(ARRAY, items)
         case Mapping():
-            return protobuf.pack_field(KVLIST, pack_pairs(value.items(), 1))
+            return protobuf.pack_field(KVLIST, pack_pairs(value.items(), 1, depth - 1))
     return protobuf.pack_field(STRING, str(value).encode("utf-8", "replace"))
 
 
-def pack_pairs(pairs: Iterable[tuple[object, object]], number: int) -> bytes:
+def pack_pairs(pairs: Iterable[tuple[object, object]], number: int, depth: int = MAX_DEPTH) -> bytes:
     """``pairs`` as ``KeyValue`` messages in field ``number``."""
-    return b"".join(
-        protobuf.pack_field(
-            number,
-            protobuf.pack_field(1, str(key).encode("utf-8", "replace")) + protobuf.pack_field(2, pack_value(value)),
-        )
+    packed = [
+        protobuf.pack_field(1, str(key).encode("utf-8", "replace")) + protobuf.pack_field(2, pack_value(value, depth))
         for key, value in pairs
-    )
+    ]
+    return b"".join([protobuf.pack_field(number, pair) for pair in packed])
 
 
 # -- JSON ---------------------------------------------------------------------------------------
 
 
-def from_json(value: object) -> Any:
-    """The plain value of an ``AnyValue`` in JSON. Raises ValueError on what is none."""
+def from_json(value: object, depth: int = MAX_DEPTH) -> Any:
+    """The plain value of an ``AnyValue`` in JSON. Raises ValueError on what is none, or too deep."""
     if value is None:
         return None
-    if not isinstance(value, dict):
+    if not depth or not isinstance(value, dict):
         raise ValueError("not an AnyValue")
     for name, given in value.items():
         kind = _JSON_KINDS.get(name)
         if kind is not None and given is not None:
-            return _from_json_kind(kind, given)
+            return _from_json_kind(kind, given, depth - 1)
     return None
 
 
-def _from_json_kind(kind: int, given: Any) -> Any:
+def _from_json_kind(kind: int, given: Any, depth: int) -> Any:
     if kind == KVLIST and isinstance(given, dict):
-        return dict(pairs_from_json(given.get("values")))
+        return dict(pairs_from_json(given.get("values"), depth=depth))
     if kind == ARRAY and isinstance(given, dict):
         values = given.get("values") or []
         if isinstance(values, list):
-            return [from_json(item) for item in values]
+            return [from_json(item, depth) for item in values]
     if kind == BYTES and isinstance(given, str):
         try:
             return base64.b64decode(given)
         except binascii.Error:
             return given
     # 64-bit integers are strings in protobuf's JSON, and doubles may be "NaN" or "Infinity".
-    if kind == INT and isinstance(given, str | int):
+    if kind == INT and isinstance(given, str | int) and int(given) in _INT64:
         return int(given)
-    if kind == DOUBLE and isinstance(given, str | int | float):
+    if kind == DOUBLE and isinstance(given, str | float):
+        return float(given)
+    if kind == DOUBLE and isinstance(given, int) and given in _INT64:
         return float(given)
     if (kind == STRING and isinstance(given, str)) or (kind == BOOL and isinstance(given, bool)):
         return given
     raise ValueError("not an AnyValue")
 
 
-def pairs_from_json(pairs: object) -> Iterable[tuple[str, Any]]:
-    """The pairs of a list of ``KeyValue`` in JSON. Raises ValueError on what is none."""
+def pairs_from_json(
+    pairs: object, wanted: Container[str] | None = None, depth: int = MAX_DEPTH
+) -> Iterable[tuple[str, Any]]:
+    """The pairs of a list of ``KeyValue`` in JSON, or the ``wanted`` ones. Raises ValueError on what is none."""
     if not isinstance(pairs, list | None):
         raise ValueError("not a list of KeyValue")
     for pair in pairs or ():
         if not isinstance(pair, dict) or not isinstance(pair.get("key", ""), str):
             raise ValueError("not a KeyValue")
-        yield pair.get("key", ""), from_json(pair.get("value"))
+        key = pair.get("key", "")
+        if wanted is None or key in wanted:
+            yield key, from_json(pair.get("value"), depth)
 
 
 def to_json(value: object) -> dict[str, object]:
