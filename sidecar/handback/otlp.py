@@ -20,9 +20,9 @@ from sidecar.config import ReturnSettings
 from sidecar.handback.http import HttpHandback, Load
 from sidecar.ops.metrics import Metrics
 from sidecar.records import Batch, Verdict
-from sidecar.wire import Codec, OtlpCodec, OtlpJsonCodec, protobuf
+from sidecar.wire import Codec, JsonCodec, MsgpackCodec, OtlpCodec, OtlpJsonCodec, protobuf
 from sidecar.wire.otlp import OtlpBatch
-from sidecar.wire.otlp.convert import fluent_request, log_records, plain_record
+from sidecar.wire.otlp.convert import plain_record, to_request
 from sidecar.wire.transcode import RAW_FIELD, wrap_record
 
 log = logging.getLogger(__name__)
@@ -52,30 +52,29 @@ class OtlpHandback(HttpHandback):
         await self.push(load, batch.tag)
 
     def _load(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> Load:
-        if isinstance(codec, OtlpCodec | OtlpJsonCodec):
-            assert isinstance(batch, OtlpBatch)
-            records = codec.split(batch, verdicts)
-            sizes = batch.sizes(records)
+        if isinstance(codec, JsonCodec | MsgpackCodec):
+            body, kept = to_request(codec, batch, verdicts, self._now)
+            otlp = OtlpCodec(codec.plan)
+            return self._otlp_load(otlp, otlp.decode(body, batch.tag), kept, is_labelled=True)
+        assert isinstance(batch, OtlpBatch)
+        return self._otlp_load(codec, batch, verdicts)
 
-            def encode(start: int, stop: int) -> bytes:
-                return codec.join(batch, records, start, stop)
-
-        else:
-            records = log_records(codec, batch, verdicts, self._now)
-            sizes = [len(record) + 8 for record in records]
-
-            def encode(start: int, stop: int) -> bytes:
-                return fluent_request(records[start:stop])
+    def _otlp_load(
+        self, codec: OtlpCodec | OtlpJsonCodec, batch: OtlpBatch, verdicts: Sequence[Verdict], is_labelled: bool = False
+    ) -> Load:
+        records = batch.records() if is_labelled else codec.split(batch, verdicts)
 
         def wrap(i: int) -> bytes:
             wrapped = wrap_record(records[i], codec.plan, verdicts[i])
-            if not isinstance(codec, OtlpJsonCodec):
+            if isinstance(codec, OtlpCodec):
                 # Protobuf is no text: its message is told as such, the whole record beside it.
-                wrapped |= {codec.plan.message[0][0]: batch.messages[i] or "", RAW_FIELD: _base64(records[i])}
+                raw = base64.b64encode(records[i]).decode()
+                wrapped |= {codec.plan.message[0][0]: batch.messages[i] or "", RAW_FIELD: raw}
             return plain_record(wrapped, codec.plan, self._now(), is_json=isinstance(codec, OtlpJsonCodec))
 
-        content_type = codec.content_type if isinstance(codec, OtlpJsonCodec) else OtlpCodec.content_type
-        return Load(content_type, sizes, encode, wrap)
+        return Load(
+            codec.content_type, batch.sizes(records), lambda start, stop: codec.join(batch, records, start, stop), wrap
+        )
 
     def note_answer(self, status: int, answer: bytes) -> None:
         """Count what a partial success says was rejected."""
@@ -83,10 +82,6 @@ class OtlpHandback(HttpHandback):
         if rejected > 0:
             self._metrics.records_rejected.labels(self.name).inc(rejected)
             log.warning("the receiver rejected records for good", extra={"records": rejected, "detail": text[:500]})
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def partial_success(answer: bytes) -> tuple[int, str]:

@@ -98,19 +98,20 @@ def readable_object(text: bytes, plan: FieldPlan) -> tuple[dict[str, Any], Momen
 
 
 def readable_entry(entry: bytes) -> tuple[Moment, dict[str, Any], dict[str, Any]]:
-    """A msgpack entry's time, metadata and record, with what is no JSON written as text. Raises ValueError."""
+    """A msgpack entry's time, its metadata, and its record with what is no JSON written as text.
+
+    Raises ValueError.
+    """
     try:
         time, metadata, raw = _split_entry(entry)
         when = msgpack.unpackb(time, strict_map_key=False)
-        found, value = [
-            _jsonable(msgpack.unpackb(part, strict_map_key=False, unicode_errors="surrogateescape"))
-            for part in (metadata or b"\x80", raw)
-        ]
+        about = msgpack.unpackb(metadata or b"\x80", strict_map_key=False, unicode_errors="surrogateescape")
+        value = _jsonable(msgpack.unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape"))
     except (*DECODE_ERRORS, ValueError, msgpack.UnpackException, msgpack.StackError) as error:
         raise ValueError(str(error)) from None
     if not isinstance(value, dict):
         raise ValueError("not a map")
-    return _moment(when), found if isinstance(found, dict) else {}, value
+    return _moment(when), about if isinstance(about, dict) else {}, value
 
 
 def event_time(seconds: float) -> msgpack.ExtType:

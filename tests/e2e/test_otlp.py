@@ -321,3 +321,38 @@ async def test_json_records_become_log_records(collector: Collector) -> None:
     assert surrogate.body.string_value == '{"log":"\\ud800"}'
     assert '"deep"' in nested.body.string_value
     assert all("target_label" in attributes(record) for record in collector.records)
+
+
+async def test_what_fluent_bit_took_as_otlp_is_otlp_again(collector: Collector) -> None:
+    def event(seconds: int, metadata: object, record: object) -> bytes:
+        time = msgpack.ExtType(0, seconds.to_bytes(4, "big") + bytes(4))
+        return bytes(msgpack.packb([[time, metadata], record]))
+
+    group = {
+        "resource": {"attributes": {"service.name": "api"}, "schema_url": ""},
+        "scope": {"name": "lib", "version": "1", "attributes": {"a": "b"}},
+    }
+    members = {"severity_number": 9, "severity_text": "INFO", "trace_id": bytes(range(16)), "trace_flags": 1}
+    metadata = {"otlp": members | {"timestamp": TIME, "attributes": {"k": "v"}}, "more": {"x": 1}}
+    body = event(0xFFFFFFFF, {"schema": "otlp", "resource_id": 0, "scope_id": 0}, group)
+    body += event(1_795_210_000, metadata, {"log": "User User1 logged in."}) + event(0xFFFFFFFE, {}, {})
+    body += event(1_795_210_001, {}, {"log": "on its own"})
+    async with beside(collector) as sidecar:
+        status, _, _ = await sidecar.post(body, Content_Type="application/msgpack")
+    assert status == 204
+    (sent,) = collector.taken
+    first, second = sent.resource_logs
+    assert first.resource.attributes[0].value.string_value == "api"
+    scope = first.scope_logs[0].scope
+    assert (scope.name, scope.version, scope.attributes[0].key) == ("lib", "1", "a")
+    (record,) = first.scope_logs[0].log_records
+    assert (record.severity_number, record.severity_text, record.trace_id, record.flags) == (
+        9,
+        "INFO",
+        bytes(range(16)),
+        1,
+    )
+    found = attributes(record)
+    assert (found["k"], found["target_label"]) == ("v", "User Action")
+    assert found["fluent.metadata"].values[0].key == "more"  # type: ignore[attr-defined]
+    assert second.scope_logs[0].log_records[0].body.string_value == "on its own"

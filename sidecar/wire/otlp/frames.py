@@ -60,6 +60,10 @@ class OtlpBatch(Batch):
         self.resources: list[Frame] = []
         self.gaps: list[Gap] = []
 
+    def records(self) -> list[bytes]:
+        """Each record as it came."""
+        return [self.body[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
+
     def sizes(self, records: Sequence[bytes]) -> list[int]:
         """What each labelled record adds to a request: its own bytes, and its frames' where it is the first."""
         sizes = [len(record) + 8 for record in records]

@@ -95,16 +95,18 @@ def pack_value(value: object, depth: int = MAX_DEPTH) -> bytes:
             return protobuf.pack_field(ARRAY, items)
         case Mapping():
             return protobuf.pack_field(KVLIST, pack_pairs(value.items(), 1, depth - 1))
-    return protobuf.pack_field(STRING, str(value).encode("utf-8", "replace"))
+    return _text(STRING, value)
 
 
 def pack_pairs(pairs: Iterable[tuple[object, object]], number: int, depth: int = MAX_DEPTH) -> bytes:
     """``pairs`` as ``KeyValue`` messages in field ``number``."""
-    packed = [
-        protobuf.pack_field(1, str(key).encode("utf-8", "replace")) + protobuf.pack_field(2, pack_value(value, depth))
-        for key, value in pairs
-    ]
+    packed = [_text(1, key) + protobuf.pack_field(2, pack_value(value, depth)) for key, value in pairs]
     return b"".join([protobuf.pack_field(number, pair) for pair in packed])
+
+
+def _text(number: int, value: object) -> bytes:
+    """A string field; what UTF-8 cannot say is written as an escape."""
+    return protobuf.pack_field(number, str(value).encode("utf-8", "backslashreplace"))
 
 
 # -- JSON ---------------------------------------------------------------------------------------
