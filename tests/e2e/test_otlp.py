@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgpack
 import pytest
-from aiohttp import web
 from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -25,67 +24,12 @@ from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
 from sidecar.wire.compression import ENCODINGS, compress, decompress
+from tests.collector import JSON, PROTOBUF, Collector, attributes, read, records_of
 from tests.conftest import Sidecar, running
 
 pytestmark = pytest.mark.e2e
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
+CAPTURE = Path(__file__).parent.parent / "data" / "captures" / "fluentbit_otlp.http"
 ADDED = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
-
-
-class Collector:
-    """An OTLP receiver that answers what it is told to and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.answer: Callable[[bytes], tuple[int, bytes]] = lambda body: (200, b"")
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        if encoding := request.headers.get("Content-Encoding"):
-            body = decompress(body, [encoding], 1 << 26)
-        self.requests.append((dict(request.headers), body))
-        status, answer = self.answer(body)
-        return web.Response(status=status, body=answer, content_type=request.content_type)
-
-    @property
-    def taken(self) -> list[ExportLogsServiceRequest]:
-        """The requests that were answered 200."""
-        return [read(body, headers["Content-Type"]) for headers, body in self.requests if self.answer(body)[0] == 200]
-
-    @property
-    def records(self) -> list[LogRecord]:
-        return [record for request in self.taken for record in records_of(request)]
-
-
-def read(body: bytes, content_type: str) -> ExportLogsServiceRequest:
-    if content_type == PROTOBUF:
-        return ExportLogsServiceRequest.FromString(body)
-    return json_format.Parse(body, ExportLogsServiceRequest())
-
-
-def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:
-    return [
-        record for resource in request.resource_logs for scope in resource.scope_logs for record in scope.log_records
-    ]
-
-
-def attributes(record: LogRecord) -> dict[str, object]:
-    pairs = ((pair.key, pair.value) for pair in record.attributes)
-    return {key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in pairs}
-
-
-@pytest.fixture(name="collector")
-async def _collector() -> AsyncIterator[Collector]:
-    collector = Collector()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/v1/logs", collector.handle)
-    runner = web.AppRunner(app, auto_decompress=False, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/logs"
-    yield collector
-    await runner.cleanup()
 
 
 def beside(collector: Collector, *overrides: str) -> AbstractAsyncContextManager[Sidecar]:
@@ -150,6 +94,23 @@ async def test_both_forms_in_every_encoding(collector: Collector, content_type: 
         del record.attributes[:]
         record.attributes.extend(kept)
     assert back == sent
+
+
+async def test_what_a_real_fluent_bit_sent_goes_on_with_our_attributes_and_nothing_else(collector: Collector) -> None:
+    head, _, body = CAPTURE.read_bytes().partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().splitlines()[1:])
+    encoding = headers.get("Content-Encoding", "none")
+    kept = {name: value for name, value in headers.items() if name in ("Content-Type", "Content-Encoding")}
+    async with beside(collector) as sidecar:
+        status, _, _ = await sidecar.post(body, "/v1/logs", **kept)
+    assert status == 200
+    (back,) = collector.taken
+    assert len(collector.records) > 5
+    for record in records_of(back):
+        names = [pair.key for pair in record.attributes]
+        assert names[names.index("target_label") :] == [name for name in names if name in ADDED]
+        del record.attributes[names.index("target_label") :]
+    assert back == read(body if encoding == "none" else decompress(body, [encoding], 1 << 20), PROTOBUF)
 
 
 @pytest.mark.parametrize(
