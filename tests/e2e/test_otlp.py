@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import json
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -160,6 +161,16 @@ async def test_refusals_are_statuses_in_the_encoding_of_the_request(
     told = Status.FromString(answer) if is_protobuf else json_format.Parse(answer, Status())
     assert told.message == reason
     assert told.code == (8 if status == 413 else 3)
+
+
+async def test_who_has_no_token_or_another_method_hears_it_in_otlps_words(collector: Collector, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("secret\n")
+    async with beside(collector, f"http.tokens_file={tmp_path}/tokens") as sidecar:
+        status, answer, headers = await sidecar.post(b"", "/v1/logs", Content_Type=PROTOBUF)
+        assert (status, Status.FromString(answer).code) == (401, 16)
+        assert headers["WWW-Authenticate"] == "Bearer"
+        status, answer = await sidecar.get("/v1/logs", headers={"Authorization": "Bearer secret"})
+        assert (status, json.loads(answer)["code"]) == (405, 12)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 401, 404])

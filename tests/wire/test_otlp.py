@@ -394,6 +394,13 @@ def test_names_in_snake_case_are_known_as_well() -> None:
     assert WIRE.otlp_json.decode(body).messages == ["a"]
 
 
+def test_spellings_may_be_mixed() -> None:
+    old = b'{"scope_logs":[{"log_records":[{"body":{"string_value":"a, a"}},{}]}]}'
+    new = b'{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"b"}}]}]}'
+    batch = WIRE.otlp_json.decode(b'{"resourceLogs":[%b,%b]}' % (old, new))
+    assert batch.messages == ["a, a", None, "b"]
+
+
 HOPELESS = [
     (WIRE.otlp, b"hello"),
     (WIRE.otlp, b"\x0a\x05ab"),

@@ -7,7 +7,7 @@ spellings and fields unknown to us stay as they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,21 @@ _BOM = b"\xef\xbb\xbf"
 _RESOURCES = ("resourceLogs", "resource_logs")
 _SCOPES = ("scopeLogs", "scope_logs")
 _RECORDS = ("logRecords", "log_records")
+
+
+class _Scope(msgspec.Struct):
+    records: list[msgspec.Raw] | None = msgspec.field(name=_RECORDS[0], default=None)
+
+
+class _Resource(msgspec.Struct):
+    scopes: list[_Scope] | None = msgspec.field(name=_SCOPES[0], default=None)
+
+
+class _Request(msgspec.Struct):
+    resources: list[_Resource] | None = msgspec.field(name=_RESOURCES[0], default=None)
+
+
+_REQUEST = msgspec.json.Decoder(_Request)
 
 
 class _Attributes(msgspec.Struct):
@@ -59,8 +74,9 @@ class OtlpJsonCodec:
         start = scan.skip_space(body, len(_BOM) if body.startswith(_BOM) else 0)
         if start == len(body):
             return batch
+        sizes = _sizes(body)
         try:
-            members, inside, end = _walk(body, start, _RESOURCES, lambda at: self._decode_resource(batch, at))
+            members, inside, end = _walk(body, start, _RESOURCES, lambda at: self._decode_resource(batch, at, sizes))
             if scan.skip_space(body, end) < len(body):
                 raise ValueError("something follows the request")
         except ValueError as error:
@@ -70,12 +86,13 @@ class OtlpJsonCodec:
             raise MalformedError("not_otlp", "no log record can be found")
         return batch
 
-    def _decode_resource(self, batch: OtlpBatch, start: int) -> int:
+    def _decode_resource(self, batch: OtlpBatch, start: int, sizes: Iterator[int]) -> int:
         frame = Frame(len(batch))
         spans: list[tuple[int, int]] = []
 
         def note_record(at: int) -> int:
-            end = scan.value_end(batch.body, at)
+            size = next(sizes, 0)
+            end = at + size if size else scan.value_end(batch.body, at)
             spans.append((at, end))
             return end
 
@@ -178,6 +195,20 @@ class OtlpJsonCodec:
 
 
 Span = tuple[int, int]
+
+
+def _sizes(body: bytes) -> Iterator[int]:
+    """The sizes of all records in order, from a strict parser, which is fast; none where it takes offence."""
+    # It knows one spelling of the names: where the other occurs, it would skip records.
+    if any(names[1].encode() in body for names in (_RESOURCES, _SCOPES, _RECORDS)):
+        return
+    try:
+        request = _REQUEST.decode(body)
+    except DECODE_ERRORS:
+        return
+    for resource in request.resources or ():
+        for scope in resource.scopes or ():
+            yield from [memoryview(record).nbytes for record in scope.records or ()]
 
 
 def _walk(
