@@ -632,6 +632,8 @@ def _check_return(settings: Settings) -> Iterator[str]:
         yield f"return.url: expected {schemes[0]}://host:port, got {back.url!r}"
     if back.type == "forward" and back.compression not in ("none", "gzip"):
         yield "return.compression: the Forward protocol knows none and gzip"
+    if back.type == "otlp" and parts.path in ("", "/"):
+        yield f"return.url: expected http://host:4318/v1/logs, got {back.url!r}"
     if back.type == "otlp" and back.compression not in ("none", "gzip"):
         yield "return.compression: OTLP receivers must know none and gzip only"
 

@@ -172,10 +172,11 @@ def _told(flat: Flat, plan: FieldPlan, verdict: Verdict) -> tuple[Moment | None,
 
 
 def _moment(when: object) -> Moment:
+    """An entry's time; the epoch where it is none that EventTime can say (infinite, negative, not a number)."""
     if isinstance(when, msgpack.ExtType) and when.code == 0 and len(when.data) == 8:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos
-    return split_seconds(float(when)) if isinstance(when, int | float) else (0, 0)
+    return split_seconds(when) if isinstance(when, int | float) and 0 <= when < 2**32 else (0, 0)
 
 
 def wrap_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> dict[str, object]:

@@ -184,7 +184,9 @@ async def test_a_receiver_in_trouble_makes_the_client_come_back(collector: Colle
 
 
 async def test_a_receiver_that_is_not_there_makes_the_client_come_back(collector: Collector) -> None:
-    async with running("return.type=otlp", "return.url=http://127.0.0.1:1", "return.timeout_secs=0.3") as sidecar:
+    async with running(
+        "return.type=otlp", "return.url=http://127.0.0.1:1/v1/logs", "return.timeout_secs=0.3"
+    ) as sidecar:
         got, answer, _ = await sidecar.post(request("a").SerializeToString(), "/v1/logs", Content_Type=PROTOBUF)
     assert (got, Status.FromString(answer).message) == (503, "handback_connect")
 
@@ -270,6 +272,23 @@ async def test_who_asks_for_the_body_gets_the_labelled_request(content_type: str
     assert (status, headers["Content-Type"]) == (200, content_type)
     (record,) = records_of(read(answer, content_type))
     assert attributes(record)["target_label"] == "User Action"
+
+
+async def test_otlp_goes_to_a_receiver_without_it_as_plain_records(collector: Collector) -> None:
+    collector.answer = lambda body: (503 if b"poison" in body else 200, b"")
+    overrides = ("return.type=http", f"return.url={collector.url}", "model.path=null", "return.timeout_secs=0.3")
+    async with running(*overrides) as sidecar:
+        for message, expected in (("User User1 logged in.", 200), ("poison", 503)):
+            body = request(message).SerializeToString()
+            status, _, _ = await sidecar.post(body, "/v1/logs", Content_Type=PROTOBUF)
+            assert status == expected
+    headers, body = collector.requests[0]
+    record = json.loads(body)
+    assert headers["Content-Type"] == "application/x-ndjson"
+    assert (record["log"], record["target_label"]) == ("User User1 logged in.", "User Action")
+    assert (record["attributes"], record["resource"]) == ({"n": 0}, {"service.name": "api"})
+    assert record["trace_id"] == bytes(range(16)).hex()
+    assert b'"date":1795210000.123456789' in body
 
 
 TIME = 1_795_210_000_123_456_789
