@@ -162,7 +162,7 @@ def _value_to_json(time: Moment | None, value: dict[str, Any], plan: FieldPlan) 
 
 def _told(flat: Flat, plan: FieldPlan, verdict: Verdict) -> tuple[Moment | None, dict[str, Any]]:
     """An OTLP record's time and the record as JSON can say it; one that cannot be read as text."""
-    time = divmod(flat.nanos, 10**9) if flat.nanos else None
+    time = divmod(flat.nanos, 10**9) if 0 < flat.nanos < 2**32 * 10**9 else None
     try:
         if flat.record is not None:
             return time, _jsonable(flat.record)

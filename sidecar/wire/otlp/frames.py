@@ -136,6 +136,8 @@ class Reader:
 
     def source(self, attributes: Mapping[str, Any], body: object, resource: Frame) -> str:
         """The record's source: attributes first, then a body that is a map, then the resource."""
+        if not attributes and isinstance(body, str):
+            return resource.name or resource.fallback
         for paths, fallback in ((self._plan.source, resource.name), (CONVENTIONS, resource.fallback)):
             found = first_text(attributes, paths)
             if not found and isinstance(body, Mapping):

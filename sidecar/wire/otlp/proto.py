@@ -137,6 +137,7 @@ class OtlpCodec:
         The one place that every record pays for, hence field by field without a call for the common ones.
         """
         found: list[tuple[str, int, int]] = []
+        wanted = self._wanted
         body_at = body_end = at
         while at < end:
             tag = body[at]
@@ -147,10 +148,13 @@ class OtlpCodec:
                     size, value_at = varint(body, at + 1, end)
                 at = value_at + size
                 if tag == _ATTRIBUTES_TAG and at <= end:
-                    if self._may_be_wanted(body, value_at, at):
-                        pair = read_pair(body, value_at, at)
-                        if pair[0] in self._reader.wanted:
-                            found.append(pair)
+                    # Keys stand first and are short; one that is not may hide a name of ours.
+                    is_plain = at - value_at > 1 and body[value_at] == _KEY_TAG and body[value_at + 1] < 0x80
+                    if is_plain and body[value_at + 2 : value_at + 2 + body[value_at + 1]] not in wanted:
+                        continue
+                    pair = read_pair(body, value_at, at)
+                    if pair[0] in self._reader.wanted:
+                        found.append(pair)
                 elif tag == _BODY_TAG:
                     body_at, body_end = value_at, at
             elif 7 < tag < 0x80 and kind in _SCALAR_BYTES:
@@ -160,12 +164,6 @@ class OtlpCodec:
         if at != end:
             raise ValueError("a field is cut")
         return body_at, body_end, found
-
-    def _may_be_wanted(self, body: bytes, at: int, end: int) -> bool:
-        """Whether the attribute at ``at`` has a wanted key, or is written in a way that hides its key."""
-        if end - at < 2 or body[at] != _KEY_TAG or body[at + 1] >= 0x80:
-            return True
-        return body[at + 2 : at + 2 + body[at + 1]] in self._wanted
 
     def about(self, batch: OtlpBatch, frame: Frame) -> dict[str, Any]:
         """What a resource or scope says about itself, with its attributes as plain values. Raises ValueError."""
