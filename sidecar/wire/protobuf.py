@@ -19,6 +19,8 @@ Field = tuple[int, int, int, int, int]
 
 def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The number at ``at`` and the offset behind it. Raises ValueError."""
+    if at < end and data[at] < 0x80:
+        return data[at], at + 1
     value = shift = 0
     for here in range(at, min(at + _VARINT_BYTES, end)):
         byte = data[here]

@@ -253,6 +253,15 @@ async def test_a_big_request_goes_in_parts_with_their_resources(collector: Colle
     assert seen == [(f"s{k}", f"{k}/{i}") for k in range(10) for i in range(50)]
 
 
+async def test_one_part_that_fails_makes_the_client_come_back_with_all(collector: Collector) -> None:
+    collector.answer = lambda body: (503 if b"last" in body else 200, b"")
+    sent = request(*["x" * 1000] * 5, "last")
+    async with beside(collector, "return.max_bytes=2500", "return.timeout_secs=0.5") as sidecar:
+        status, _, _ = await sidecar.post(sent.SerializeToString(), "/v1/logs", Content_Type=PROTOBUF)
+    assert status == 503
+    assert 0 < len(collector.records) < 6
+
+
 async def test_without_a_way_back_the_client_keeps_its_records() -> None:
     async with running("model.path=null") as sidecar:
         status, answer, headers = await sidecar.post(
