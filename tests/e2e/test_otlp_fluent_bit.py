@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -49,16 +50,14 @@ parsers:
 """
 
 
-def _write_input(path: Path) -> None:
-    with path.open("w") as file:
-        for i in range(RECORDS):
-            record = {
-                "time": f"2026-11-20T00:00:00.{i:09d}Z",
-                "seq": i,
-                "log": f"User User{i} logged in.",
-                "source": "api",
-            }
-            file.write(json.dumps(record) + "\n")
+def _write_input(path: Path, start: int = 0) -> None:
+    """Append the records from ``start`` on."""
+    with path.open("a") as file:
+        for i in range(start, start + RECORDS):
+            moment = f"2026-11-20T00:00:00.{i:09d}Z"
+            file.write(
+                json.dumps({"time": moment, "seq": i, "log": f"User User{i} logged in.", "source": "api"}) + "\n"
+            )
 
 
 def _free_port() -> int:
@@ -100,3 +99,62 @@ async def test_every_record_arrives_labelled_once(collector: Collector, tmp_path
         # Fluent Bit reads fractions of a second as a double.
         assert abs(record.time_unix_nano % 10**9 - found["seq"]) <= 1  # type: ignore[operator]
         assert (found["target_label"], found["label_confidence"], found["source"]) == ("User Action", 1.0, "api")
+
+
+KILLED = """
+service: {{flush: 1, log_level: error, scheduler.base: 1, scheduler.cap: 2, storage.path: {folder}/storage}}
+pipeline:
+  inputs:
+    - name: tail
+      tag: raw.app
+      path: {folder}/in.ndjson
+      read_from_head: on
+      parser: json_ns
+      storage.type: filesystem
+  outputs:
+    - name: opentelemetry
+      match: raw.*
+      host: 127.0.0.1
+      port: {waybill}
+      logs_body_key: $log
+      logs_body_key_attributes: true
+      batch_size: 1000000
+      retry_limit: no_limits
+parsers:
+  - {{name: json_ns, format: json, time_key: time, time_format: "%Y-%m-%dT%H:%M:%S.%L"}}
+"""
+
+
+async def test_kills_lose_nothing_where_a_chunk_is_one_request(collector: Collector, tmp_path: Path) -> None:
+    assert FLUENT_BIT is not None
+    port = _free_port()
+    overrides = [f"http.listen=127.0.0.1:{port}", "model.path=null", "return.type=otlp", f"return.url={collector.url}"]
+    flags = [part for override in overrides for part in ("--set", override)]
+    (tmp_path / "fluent-bit.yaml").write_text(KILLED.format(folder=tmp_path, waybill=port))
+    quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+
+    async def start_waybill() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(sys.executable, "-m", "sidecar", "serve", *flags, **quiet)
+
+    _write_input(tmp_path / "in.ndjson")
+    waybill = await start_waybill()
+    fluent_bit = await asyncio.create_subprocess_exec(FLUENT_BIT, "-c", str(tmp_path / "fluent-bit.yaml"), **quiet)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECS
+        kills = 0
+        seen: set[object] = set()
+        while len(seen) < RECORDS * 4 and time.monotonic() < deadline:
+            await asyncio.sleep(0.3)
+            seen = {attributes(record)["seq"] for record in collector.records}
+            if kills < 3 and len(seen) > RECORDS * kills // 2:
+                waybill.kill()
+                await waybill.wait()
+                kills += 1
+                _write_input(tmp_path / "in.ndjson", RECORDS * kills)
+                waybill = await start_waybill()
+    finally:
+        for process in (fluent_bit, waybill):
+            process.kill()
+            await process.wait()
+    assert kills == 3
+    assert seen == set(range(RECORDS * 4))
