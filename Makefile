@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint clean
+.PHONY: help demo run test bench chaos soak lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,12 @@ test: $(STAMP) ## Lint, type-check and run all tests
 
 bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench
+
+chaos: $(STAMP) ## Kill it 20 times under 200,000 records, each way in and out; all faults (CHAOS_SEED)
+	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest tests/chaos -s -o timeout=3600
+
+soak: $(STAMP) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
+	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
 
 lint: $(STAMP) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .

@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--source", default="", help="the record's source")
     _add_rules(commands, common)
     _add_model(commands)
+    canary = commands.add_parser(
+        "canary", help="Send numbered records through a deployment and count what comes back.", add_help=False
+    )
+    canary.set_defaults(run=_offline, module="sidecar.offline.canary", before=())
     bench = add("bench", _bench, "Measure this machine against the yardsticks.")
     bench.add_argument("--output", type=Path, default=Path("bench.json"), help="where the JSON goes")
     bench.add_argument("--quick", action="store_true", help="fewer repetitions")
@@ -143,13 +147,18 @@ def _run_loop(work: object) -> None:
         uvloop.run(work)  # type: ignore[arg-type]
 
 
-def _serve(arguments: argparse.Namespace) -> None:
+def _serve(arguments: argparse.Namespace) -> int:
     from sidecar.app import serve
     from sidecar.ops.logs import setup_logging
 
     settings = _settings(arguments)
     setup_logging(settings.log.level)
+    if settings.http.workers > 1:
+        from sidecar.workers import serve_workers
+
+        return serve_workers(settings, _run_loop)
     _run_loop(serve(settings))
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from sidecar.config import Settings, TlsSettings, dump_settings, split_address
-from sidecar.errors import BundleError, ConfigError, RuleSetError
+from sidecar.errors import ConfigError
 from sidecar.flow import Flow, Handback
 from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
@@ -32,47 +36,29 @@ from sidecar.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
 from sidecar.ops.deadletter import DeadLetters
 from sidecar.ops.memory import settle_memory, tune_allocator
 from sidecar.ops.metrics import Metrics
-from sidecar.reload import Reloader, read_bundle, read_prompt, read_rules
+from sidecar.reload import Parts, Reloader, read_parts
 from sidecar.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
 VERSION = importlib.metadata.version("waybill")
 _CERTIFICATE_SECS = 1.0
+_PULSE_SECS = 0.5
 
 
 @contextlib.asynccontextmanager
 async def open_pipeline(
-    settings: Settings, metrics: Metrics
+    settings: Settings, metrics: Metrics, parts: Parts | None = None, workers: int = 1
 ) -> AsyncIterator[tuple[Pipeline, ModelTier | None, LlmTier | None]]:
-    """Rules, model and LLM prompt loaded and ready to label; closed at the end.
+    """Rules, model and LLM prompt, loaded unless they are given as ``parts``, ready to label; closed at the end.
 
     Raises:
         ConfigError: with every fault of rules, model and prompt together.
     """
-    rules, bundle, prompt = await asyncio.gather(
-        read_rules(settings), read_bundle(settings), read_prompt(settings), return_exceptions=True
-    )
-    problems: list[str] = []
-    for outcome in (rules, bundle, prompt):
-        if isinstance(outcome, RuleSetError):
-            problems += [str(error) for error in outcome.errors]
-        elif isinstance(outcome, BundleError):
-            problems.append(f"model.path: {outcome}")
-        elif isinstance(outcome, ConfigError):
-            problems += [f"llm.prompt: {problem}" for problem in outcome.problems]
-        elif isinstance(outcome, BaseException):
-            raise outcome
-    if (
-        problems
-        or isinstance(rules, BaseException)
-        or isinstance(bundle, BaseException)
-        or isinstance(prompt, BaseException)
-    ):
-        raise ConfigError(problems)
+    parts = parts or await read_parts(settings)
     model = None
-    if bundle is not None:
+    if parts.bundle is not None:
         model = ModelTier(
-            bundle,
+            parts.bundle,
             batch_size=settings.model.batch_size,
             threads=settings.model.threads,
             queue_messages=settings.model.queue_messages,
@@ -83,19 +69,34 @@ async def open_pipeline(
         if model is not None:
             stack.push_async_callback(model.close)
         llm = None
-        if prompt is not None:
+        if parts.prompt is not None:
             key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
-            llm = await stack.enter_async_context(open_llm(settings.llm, prompt, key, metrics))
+            llm = await stack.enter_async_context(open_llm(settings.llm, parts.prompt, key, metrics, workers))
             tiers["llm"] = llm
-        yield Pipeline(settings, rules, tiers, metrics), model, llm
+        yield Pipeline(settings, parts.rules, tiers, metrics), model, llm
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """What one of several processes (`sidecar.workers`) gets from their parent.
+
+    ``pulse`` is a pipe to write to as long as the event loop turns; ``metrics`` the folder that all count
+    in; ``unix`` the listening Forward socket that all accept from.
+    """
+
+    number: int
+    count: int
+    parts: Parts | None
+    pulse: int
+    metrics: Path
+    unix: socket.socket | None
 
 
 class Service:
     """A configured service; `start` opens its sockets, `stop` drains and closes them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.metrics = Metrics(VERSION)
+    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
+        self.settings, self._worker = settings, worker
+        self.metrics = Metrics(VERSION, shared=worker.metrics if worker else None)
         self._stack = contextlib.AsyncExitStack()
         self.address = ""
         self.flow: Flow = None  # type: ignore[assignment]
@@ -109,11 +110,14 @@ class Service:
             ConfigError: rules, model or an address cannot be used.
         """
         settings, stack = self.settings, self._stack
-        if settings.model.follow.source is not None:
+        worker = self._worker
+        if settings.model.follow.source is not None and (worker is None or worker.number == 0):
             follower = ModelFollower(settings.model, self.metrics)
             stack.push_async_callback(follower.stop)
             await follower.start()
-        pipeline, model, llm = await stack.enter_async_context(open_pipeline(settings, self.metrics))
+        pipeline, model, llm = await stack.enter_async_context(
+            open_pipeline(settings, self.metrics, worker.parts if worker else None, worker.count if worker else 1)
+        )
         handback = make_handback(settings, self.metrics)
         stack.push_async_callback(handback.close)
         wire = Wire(FieldPlan(settings.fields))
@@ -128,12 +132,16 @@ class Service:
             pushes=settings.return_.connections,
         )
         self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
-        self.reloader.start()
+        await self.reloader.start()
         stack.push_async_callback(self.reloader.stop)
         await self._listen_http(model)
         if settings.forward.listen or settings.forward.unix:
             await self._listen_forward()
-        log.info("ready", extra={"address": self.address, "version": VERSION})
+        if worker is None:
+            log.info("ready", extra={"address": self.address, "version": VERSION})
+        else:
+            pulse = asyncio.create_task(self._beat(worker.pulse))
+            stack.callback(pulse.cancel)
 
     async def _listen_http(self, model: ModelTier | None) -> None:
         settings = self.settings
@@ -154,7 +162,9 @@ class Service:
         self._stack.push_async_callback(runner.cleanup)
         tls = self._tls(settings.http.tls)
         host, port = split_address(settings.http.listen)
-        site = web.TCPSite(runner, host, port, ssl_context=tls.context if tls else None, backlog=1024)
+        is_shared = self._worker is not None
+        context = tls.context if tls else None
+        site = web.TCPSite(runner, host, port, ssl_context=context, backlog=1024, reuse_port=is_shared)
         try:
             await site.start()
         except OSError as error:
@@ -164,7 +174,8 @@ class Service:
 
     async def _listen_forward(self) -> None:
         tls = self._tls(self.settings.forward.tls)
-        self.forward = ForwardServer(self.settings.forward, self.flow, tls)
+        shared = (True, self._worker.unix) if self._worker else (False, None)
+        self.forward = ForwardServer(self.settings.forward, self.flow, tls, *shared)
         self._stack.push_async_callback(self.forward.stop)
         try:
             await self.forward.start()
@@ -178,6 +189,19 @@ class Service:
             refresher = asyncio.create_task(_follow_certificate(tls))
             self._stack.callback(refresher.cancel)
         return tls
+
+    async def _beat(self, pulse: int) -> None:
+        """Show our parent that the event loop turns; when there is no parent any more, stop."""
+        while True:
+            self.flow.note_state()
+            try:
+                os.write(pulse, b".")
+            except BlockingIOError:  # it stands still; so be it
+                pass
+            except BrokenPipeError:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            await asyncio.sleep(_PULSE_SECS)
 
     async def stop(self) -> None:
         """Refuse what is new, let what is under way end within ``http.drain_secs``, close everything."""
@@ -225,19 +249,22 @@ async def run_until_stopped(service: Service) -> None:
     await stop.wait()
 
 
-async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT.
+async def serve(settings: Settings, worker: Worker | None = None) -> None:
+    """Run until SIGTERM or SIGINT, alone or as one of several workers.
 
     Raises:
         ConfigError: when the service cannot start as configured.
     """
-    tune_allocator()
-    service = Service(settings)
-    log.info("settings", extra={"settings": dump_settings(settings)})
+    if worker is None:
+        tune_allocator()
+    service = Service(settings, worker)
+    if worker is None or worker.number == 0:
+        log.info("settings", extra={"settings": dump_settings(settings)})
     try:
         await service.start()
         settle_memory()
         await run_until_stopped(service)
-        log.info("stopping")
+        if worker is None:
+            log.info("stopping")
     finally:
         await service.stop()

@@ -57,6 +57,7 @@ class HttpSettings(_Section, frozen=True):
     """The HTTP listener."""
 
     listen: str = "127.0.0.1:9880"
+    workers: int = 1
     tokens_file: str | None = None
     tls: TlsSettings = TlsSettings()
     read_timeout_secs: float = 15
@@ -543,7 +544,7 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
     if settings.model.threshold is not None and not 0 <= settings.model.threshold <= 1:
         yield f"model.threshold: expected 0 to 1, got {settings.model.threshold}"
     positive = (
-        "http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
+        "http.workers http.read_timeout_secs http.keepalive_secs http.drain_secs rules.poll_secs rules.compile_secs "
         "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
         "model.follow.interval_secs "
         "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "

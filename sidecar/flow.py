@@ -198,6 +198,14 @@ class Flow:
         for odd in batch.odd.values():
             self.metrics.records_passed.labels(odd.reason or "odd_spelling").inc()
 
+    def note_state(self) -> None:
+        """Bring the metrics that nothing counts by itself up to date."""
+        self.metrics.memo_entries.set(self.pipeline.edition.memo_entries())
+        shadow_hits, timeouts = self.pipeline.rules.take_counts()
+        for rule, count in shadow_hits.items():
+            self.metrics.shadow_hits.labels(rule).inc(count)
+        self.metrics.rule_timeouts.inc(timeouts)
+
     async def drain(self, timeout_secs: float) -> bool:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""
         self.is_draining = True

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from pathlib import Path
 
+import msgspec
+
 from sidecar.config import Settings, resolve_path
 from sidecar.errors import BundleError, ConfigError, RuleSetError
-from sidecar.labelling.llm.prompt import Prompt, load_prompt
+from sidecar.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from sidecar.labelling.llm.tier import LlmTier
 from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from sidecar.labelling.model.tier import ModelTier
@@ -44,6 +45,39 @@ def bundle_folders(settings: Settings) -> list[Path]:
 def prompt_file(settings: Settings) -> Path:
     """The file that the LLM's prompt is read from."""
     return resolve_path(settings.llm.prompt)[0]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """All that labels records, loaded and checked. No part belongs to an event loop or has threads of its own."""
+
+    rules: RuleSet
+    bundle: Bundle | None
+    prompt: Prompt | None
+
+
+async def read_parts(settings: Settings) -> Parts:
+    """Rules, model and prompt. Raises ConfigError with every fault of all three together."""
+    rules, bundle, prompt = await asyncio.gather(
+        read_rules(settings), read_bundle(settings), read_prompt(settings), return_exceptions=True
+    )
+    problems: list[str] = []
+    for outcome in (rules, bundle, prompt):
+        if isinstance(outcome, RuleSetError):
+            problems += [str(error) for error in outcome.errors]
+        elif isinstance(outcome, BundleError):
+            problems.append(f"model.path: {outcome}")
+        elif isinstance(outcome, ConfigError):
+            problems += [f"llm.prompt: {problem}" for problem in outcome.problems]
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    if (
+        problems
+        or isinstance(rules, BaseException)
+        or isinstance(bundle, BaseException)
+        or isinstance(prompt, BaseException)
+    ):
+        raise ConfigError(problems)
+    return Parts(rules, bundle, prompt)
 
 
 async def read_prompt(settings: Settings) -> Prompt | None:
@@ -107,25 +141,25 @@ class Reloader:
         self._tries = 0
         self._watches: list[FolderWatch] = []
 
-    def start(self) -> None:
-        """Note what is in force and begin to watch."""
+    async def start(self) -> None:
+        """Note what is in force, catch up with what changed since it was loaded, and begin to watch."""
         settings = self._settings
         folders = rule_folders(settings)
         self._accept_rules(self._pipeline.rules)
         watch = FolderWatch(folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs)
-        watch.start(self._pipeline.rules.content_hash)
+        await watch.start(self._pipeline.rules.content_hash)
         self._watches.append(watch)
         if self._model is not None and self._model.bundle.folder is not None:
             self.model.accepted(self._model.version)
             folder = self._model.bundle.folder
             watch = FolderWatch([folder], self._bundle_mark, self.reload_model, settings.model.poll_secs)
-            watch.start(f"{fingerprint(folder)}{self._tries}")
+            await watch.start(f"{self._model.bundle.mark}{self._tries}")
             self._watches.append(watch)
         if self._llm is not None:
             self.prompt.accepted(self._llm.version)
             file = prompt_file(settings)
-            watch = FolderWatch([file.parent], lambda: _digest(file), self.reload_prompt, settings.llm.poll_secs)
-            watch.start(_digest(file))
+            watch = FolderWatch([file.parent], lambda: hash_file(file), self.reload_prompt, settings.llm.poll_secs)
+            await watch.start(self._llm.prompt.file_hash)
             self._watches.append(watch)
 
     def _bundle_mark(self) -> str:
@@ -208,7 +242,3 @@ class Reloader:
         if self._llm is None:
             return None
         return self.prompt.describe() | {"breaker": self._llm.breaker_state}
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

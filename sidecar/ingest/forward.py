@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import secrets
 import socket
 import stat
@@ -37,6 +36,7 @@ _STOP_SECS = 5.0
 _CLOSE_SECS = 2.0
 #: A unix socket is for its owner and group: in a pod the shipper shares the latter.
 _SOCKET_MODE = 0o660
+_BACKLOG = 128
 #: A client that vanished without a word is noticed after two minutes.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
@@ -52,8 +52,16 @@ class ForwardServer:
         ConfigError: the shared key is empty.
     """
 
-    def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None) -> None:
+    def __init__(
+        self,
+        settings: ForwardSettings,
+        flow: Flow,
+        tls: ServerTls | None,
+        reuse_port: bool = False,
+        shared_unix: socket.socket | None = None,
+    ) -> None:
         self._settings, self._flow, self._tls = settings, flow, tls
+        self._reuse_port, self._shared_unix = reuse_port, shared_unix
         self._key_file = WatchedFile(settings.shared_key_file) if settings.shared_key_file else None
         if self._key_file is not None and not self._key_file.content.strip():
             raise ConfigError(["forward.shared_key_file: an empty key would let everyone in"])
@@ -73,13 +81,14 @@ class ForwardServer:
             options |= {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_SECS}
         if self._settings.listen:
             host, port = split_address(self._settings.listen)
-            server = await asyncio.start_server(self._accept, host, port, **options)
+            server = await asyncio.start_server(
+                self._accept, host, port, reuse_port=self._reuse_port or None, **options
+            )
             self._servers.append(server)
             self.addresses += [_address(sock.getsockname()) for sock in server.sockets]
         if path := self._settings.unix:
-            await asyncio.to_thread(_remove_stale, path)
-            self._servers.append(await asyncio.start_unix_server(self._accept, path, **options))
-            await asyncio.to_thread(os.chmod, path, _SOCKET_MODE)
+            unix = self._shared_unix or await asyncio.to_thread(listen_unix, path)
+            self._servers.append(await asyncio.start_unix_server(self._accept, sock=unix, **options))
             self.addresses.append(path)
 
     def pause(self) -> None:
@@ -101,7 +110,7 @@ class ForwardServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._settings.unix in self.addresses:
+        if self._settings.unix in self.addresses and self._shared_unix is None:
             await asyncio.to_thread(Path(self._settings.unix).unlink, missing_ok=True)
         self.addresses.clear()
 
@@ -288,6 +297,20 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         pass
     finally:
         writer.transport.abort()
+
+
+def listen_unix(path: str) -> socket.socket:
+    """A listening socket at ``path``, for our user and group. Raises OSError."""
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        Path(path).chmod(_SOCKET_MODE)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _remove_stale(path: str) -> None:

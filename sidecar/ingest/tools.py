@@ -66,13 +66,8 @@ class Tools:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus or OpenMetrics text."""
-        metrics = self._flow.metrics
-        metrics.memo_entries.set(self._flow.pipeline.edition.memo_entries())
-        shadow_hits, timeouts = self._flow.pipeline.rules.take_counts()
-        for rule, count in shadow_hits.items():
-            metrics.shadow_hits.labels(rule).inc(count)
-        metrics.rule_timeouts.inc(timeouts)
-        body, content_type = metrics.render(request.headers.get("Accept", ""))
+        self._flow.note_state()
+        body, content_type = self._flow.metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def openapi(self, _: web.Request) -> web.Response:

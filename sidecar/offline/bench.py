@@ -284,9 +284,32 @@ def measure_service(yardstick: float, bodies: Sequence[bytes], secs: float) -> I
             rss = _rss_mb(pid)
             yield Result("peak memory serving the default model", rss, "MB", "<= 200", rss <= 200)
         os.sched_setaffinity(0, set(cores))
+        yield _measure_workers(folder, bodies, secs)
         with _sidecar(folder) as (_, _, ready_secs):
             yield Result("start to ready", ready_secs, "s", "<= 2", ready_secs <= 2)
         yield from _measure_reload(folder, rules, bodies[:5], secs)
+
+
+def _measure_workers(folder: Path, bodies: Sequence[bytes], secs: float) -> Result:
+    """What sharing an address costs: records per CPU second of two workers and their parent against one worker's."""
+    rates, efficiencies = [], []
+    for workers in (1, 2):
+        with _sidecar(folder, "rules.path=rules", f"http.workers={workers}", "model.path=null") as (address, pid, _):
+            asyncio.run(_load(address, bodies, secs / 2, 8))
+            begin = _cpu_secs(pid)
+            rate, latencies = asyncio.run(_load(address, bodies, secs, 8))
+            rates.append(rate)
+            efficiencies.append(len(latencies) * RECORDS / (_cpu_secs(pid) - begin))
+    ratio = efficiencies[1] / efficiencies[0]
+    detail = f"{rates[1] / rates[0]:.2f} x the records/s, with the client on the same {os.cpu_count()} cores"
+    return Result("two workers against one, records per CPU second", ratio, "x", ">= 0.9", ratio >= 0.9, detail)
+
+
+def _cpu_secs(pid: int) -> float:
+    """CPU seconds of a process and its children so far (proc_pid_stat(5), utime and stime)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in (pid, *children)]
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def _measure_reload(folder: Path, rules: Path, bodies: Sequence[bytes], secs: float) -> Iterator[Result]:

@@ -10,30 +10,47 @@ from __future__ import annotations
 import platform
 from collections import Counter as Tally
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from sidecar.ops.drift import LabelDrift
+from sidecar.ops.processes import SiblingCollector
 from sidecar.records import Verdict
 
 #: Seconds, from a memo hit of a small batch (0.1 ms) to the patience of a shipper.
 _BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+#: What a gauge that is no sum says of several workers.
+_OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"]] = {
+    "last_reload_successful": "livemin",
+    "last_reload_success_timestamp_seconds": "livemin",
+    "rules_loaded": "livemin",
+    "llm_breaker_state": "livemax",
+    "label_drift": "livemax",
+    "unclassified_share": "livemostrecent",
+    "unclassified_share_baseline": "livemostrecent",
+    "build_info": "livemax",
+}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one process, on a registry of their own."""
+    """The metrics of one process on a registry of their own; with ``shared``, a folder, of all that count there."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, shared: Path | None = None) -> None:
         self.registry = registry = CollectorRegistry()
+        self._shared = shared
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"waybill_{name}", text, labels, registry=registry)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"waybill_{name}", text, labels, registry=registry)
+            of_workers = _OF_WORKERS.get(name, "livesum")
+            return Gauge(f"waybill_{name}", text, labels, registry=registry, multiprocess_mode=of_workers)
 
         def histogram(name: str, text: str, *labels: str) -> Histogram:
             return Histogram(f"waybill_{name}", text, labels, registry=registry, buckets=_BUCKETS)
@@ -83,7 +100,8 @@ class Metrics:
         self.unclassified_share = gauge("unclassified_share", "Share of Unclassified in the last 5 min.")
         self.unclassified_share_baseline = gauge("unclassified_share_baseline", "The same share over the last day.")
         self._drift = LabelDrift()
-        ProcessCollector(registry=registry)
+        if shared is None:
+            ProcessCollector(registry=registry)
         self.build = gauge("build_info", "Always 1.", "version", "python")
         self.build.labels(version, platform.python_version()).set(1)
 
@@ -152,6 +170,11 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition text and its content type, OpenMetrics when it is asked for."""
+        registry = self.registry
+        if self._shared is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+            registry.register(SiblingCollector())
         if "application/openmetrics-text" in accept:
-            return generate_openmetrics(self.registry), OPENMETRICS  # type: ignore[no-untyped-call]
-        return generate_latest(self.registry), PROMETHEUS
+            return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]
+        return generate_latest(registry), PROMETHEUS

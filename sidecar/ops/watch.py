@@ -41,9 +41,10 @@ class FolderWatch:
         self._tasks: list[asyncio.Task[None]] = []
         self._seen = ""
 
-    def start(self, seen: str) -> None:
-        """Begin; ``seen`` is the fingerprint of what is in force already."""
+    async def start(self, seen: str) -> None:
+        """Begin; ``seen`` is the fingerprint of what is in force already. What changed since is reported first."""
         self._seen = seen
+        await self._look()
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
 
     async def stop(self) -> None:
@@ -57,13 +58,16 @@ class FolderWatch:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._poll_secs)
             self._wake.clear()
-            try:
-                found = await asyncio.to_thread(self._fingerprint)
-            except OSError:
-                found = "unreadable"
-            if found != self._seen:
-                self._seen = found
-                await self._on_change()
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._fingerprint)
+        except OSError:
+            found = "unreadable"
+        if found != self._seen:
+            self._seen = found
+            await self._on_change()
 
     async def _listen(self) -> None:
         """Turn file events into a wake-up; where there are none, the poll is enough."""

@@ -30,9 +30,9 @@ class Installed(NamedTuple):
 
     def pods(self) -> list[dict[str, Any]]:
         """Every pod specification, that of `helm test` too."""
-        return [one["spec"]["template"]["spec"] for one in self.of("DaemonSet", "Deployment")] + [
-            hook["spec"] for hook in self.hooks
-        ]
+        workloads = [one["spec"]["template"]["spec"] for one in self.of("DaemonSet", "Deployment")]
+        jobs = [one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in self.of("CronJob")]
+        return workloads + jobs + [hook["spec"] for hook in self.hooks]
 
     def settings(self) -> str:
         """The settings file that Waybill is given."""

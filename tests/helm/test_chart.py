@@ -132,6 +132,26 @@ def test_nothing_but_its_pods_answers_to_the_selector(install: Install) -> None:
     assert not selector.items() <= test["metadata"]["labels"].items()
 
 
+def test_the_canary_has_what_its_command_needs(install: Install) -> None:
+    from sidecar.offline.canary import make_parser
+
+    installed = install(VALUES["canary"])
+    (job,), (service,) = installed.of("CronJob"), installed.of("Service")
+    template = job["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert container["args"][0] == "canary"
+    given = make_parser().parse_args(container["args"][1:])
+    port = service["spec"]["ports"][0]["port"]
+    assert given.to == f"https://{service['metadata']['name']}.logging.svc:{port}/v1/label"
+    assert given.loki == "http://loki:3100"
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert [str(given.token_file.parent), str(given.ca_file.parent)] == mounts
+    assert not service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    assert not install({}).of("CronJob")
+    with pytest.raises(Exception, match="mode sidecar has no Service"):
+        install({"mode": "sidecar", "canary": {"enabled": True}})
+
+
 def test_the_pod_changes_with_settings_and_not_with_rules(install: Install) -> None:
     def mark(values: dict[str, Any]) -> str:
         (workload,) = install(values).of("DaemonSet")
@@ -264,7 +284,7 @@ def test_the_schema_knows_exactly_the_values() -> None:
     # Objects that Kubernetes or Waybill defines are open here.
     assert {name.partition(".")[0] for name in missing} <= {
         "resources", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe", "startupProbe",
-        "llm", "deadLetter",
+        "llm", "deadLetter", "canary",
     }  # fmt: skip
 
 

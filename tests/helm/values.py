@@ -84,6 +84,13 @@ VALUES: dict[str, dict[str, Any]] = {
             {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
         ],
     },
+    "canary": {
+        "canary": {"enabled": True, "args": ["--loki=http://loki:3100"]},
+        "http": {"tlsSecret": "waybill-tls", "tokensSecret": "tokens"},
+        "config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}},
+        "imagePullSecrets": [{"name": "pull"}],
+        "priorityClassName": "system-node-critical",
+    },
     "aggregator-fixed": {"mode": "deployment", "replicas": 3, "updateStrategy": {"type": "Recreate"}},
     "sidecar": {
         "mode": "sidecar",

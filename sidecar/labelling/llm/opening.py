@@ -25,8 +25,10 @@ _REDIS = ("redis://", "rediss://", "unix://")
 
 
 @contextlib.asynccontextmanager
-async def open_llm(settings: LlmSettings, prompt: Prompt, key: ApiKey, observer: LlmObserver) -> AsyncIterator[LlmTier]:
-    """The configured tier, started; closed at the end.
+async def open_llm(
+    settings: LlmSettings, prompt: Prompt, key: ApiKey, observer: LlmObserver, workers: int = 1
+) -> AsyncIterator[LlmTier]:
+    """The configured tier, started; closed at the end. The limits are divided among ``workers`` processes.
 
     Raises:
         ConfigError: what is configured needs an extra that is not installed.
@@ -34,7 +36,7 @@ async def open_llm(settings: LlmSettings, prompt: Prompt, key: ApiKey, observer:
     _check_extras(settings)
     # The clients take a quarter of a second to import.
     provider = await asyncio.to_thread(_make_provider, settings, key)
-    store, window, nodes = await open_store(settings)
+    store, window, nodes = await open_store(settings, workers)
     ledger = Ledger(
         store,
         tokens_per_day=None if settings.tokens_per_day is None else settings.tokens_per_day / nodes,
@@ -52,14 +54,14 @@ async def open_llm(settings: LlmSettings, prompt: Prompt, key: ApiKey, observer:
         await tier.close()
 
 
-async def open_store(settings: LlmSettings) -> tuple[VerdictStore, Window, int]:
-    """Store and rate window, and by how many nodes the daily limits are to be divided.
+async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictStore, Window, int]:
+    """Store and rate window, and by how many stores the daily limits are to be divided.
 
     A file that cannot be opened is replaced by a store in memory: the LLM tier must not keep a service
     from starting.
     """
     max_secs = settings.store_days * _DAY_SECS
-    share = LocalWindow(settings.requests_per_minute / settings.nodes)
+    share = LocalWindow(settings.requests_per_minute / (settings.nodes * workers))
     if settings.store is not None and settings.store.startswith(_REDIS):
         from sidecar.labelling.llm.shared import Redis, RedisStore, RedisWindow
 
@@ -77,7 +79,8 @@ async def open_store(settings: LlmSettings) -> tuple[VerdictStore, Window, int]:
         await store.close()
         store = SqliteStore(None, max_secs=max_secs, max_bytes=settings.store_bytes)
         await store.open()
-    return store, share, settings.nodes
+    # A file is shared by the workers of a node, memory is not.
+    return store, share, settings.nodes if store.is_shared else settings.nodes * workers
 
 
 def _check_extras(settings: LlmSettings) -> None:

@@ -115,8 +115,10 @@ class _Answers(msgspec.Struct, forbid_unknown_fields=True):
 class Prompt:
     """A checked prompt. ``chance`` places and chooses the canaries: nobody who writes lines can know them."""
 
-    def __init__(self, source: PromptSource, chance: random.Random | None = None) -> None:
+    def __init__(self, source: PromptSource, chance: random.Random | None = None, *, file_hash: str = "") -> None:
         self._source = source
+        #: Of the file that it was read from.
+        self.file_hash = file_hash
         self._chance = chance or random.SystemRandom()
         digest = hashlib.sha256(_REVISION.encode() + msgspec.json.encode(source, order="deterministic"))
         #: Hash of everything that can change an answer.
@@ -176,6 +178,7 @@ def load_prompt(path: Path, route_labels: Sequence[Sequence[str]] = ()) -> Promp
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes"])
+        file_hash = hash_file(path)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from None
     tree = read_mapping(path, problems)
@@ -188,7 +191,12 @@ def load_prompt(path: Path, route_labels: Sequence[Sequence[str]] = ()) -> Promp
     problems = [f"{path}: {problem}" for problem in _faults(source, route_labels)]
     if problems:
         raise ConfigError(problems)
-    return Prompt(source)
+    return Prompt(source, file_hash=file_hash)
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file. Raises OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _faults(source: PromptSource, route_labels: Sequence[Sequence[str]]) -> list[str]:

@@ -110,6 +110,8 @@ class SqliteStore:
         self, path: Path | None, *, max_secs: float, max_bytes: int, wall: Callable[[], float] = time.time
     ) -> None:
         self._path, self._max_secs, self._max_bytes, self._wall = path, max_secs, max_bytes, wall
+        #: Whether other processes of this node keep their verdicts in the same place.
+        self.is_shared = path is not None
         # SQLite's connections belong to the thread that opened them.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="waybill-llm-store")
         self._db: sqlite3.Connection | None = None

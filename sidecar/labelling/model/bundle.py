@@ -71,11 +71,17 @@ class Bundle:
     """Encoder, classifier and reference set of one version. Build with `load_bundle`."""
 
     def __init__(
-        self, manifest: Manifest, files: dict[str, bytes], *, threads: int = 1, folder: Path | None = None
+        self,
+        manifest: Manifest,
+        files: dict[str, bytes],
+        *,
+        threads: int = 1,
+        folder: Path | None = None,
+        mark: str = "",
     ) -> None:
         """Build sessions from bytes; raises `BundleError` (``encoder``, ``classifier``, ``manifest``)."""
-        #: Where it was read from.
-        self.folder = folder
+        #: Where it was read from, and the folder's `fingerprint` just before.
+        self.folder, self.mark = folder, mark
         self.manifest = manifest
         self.version = f"{manifest.name}@{manifest.version}"
         self.encoder = open_encoder(manifest.encoder, files, manifest.sha256, threads)
@@ -148,9 +154,10 @@ def load_bundle(path: Path, *, labels: Sequence[str], threads: int = 1, needs_en
     instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now does not
     refuse the bundle; its golden messages are then not checked. Raises `BundleError` with any of its codes.
     """
+    mark = fingerprint(path)
     manifest, files = read_bundle_files(path)
     check_labels(manifest, labels)
-    bundle = Bundle(manifest, files, threads=threads, folder=path)
+    bundle = Bundle(manifest, files, threads=threads, folder=path, mark=mark)
     try:
         _check_golden(bundle)
     except BundleError as error:

@@ -255,9 +255,12 @@ def open_session(code: str, content: bytes, threads: int) -> ort.InferenceSessio
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base class
         raise BundleError(code, f"onnxruntime refuses the {code}: {error}") from error
+    # It keeps the file for a change of providers, which never comes: 22 MB of the default encoder.
+    session._model_bytes = None  # noqa: SLF001 - there is no other way
+    return session
 
 
 def _load_tokenizer(content: bytes, max_tokens: int) -> Tokenizer:
