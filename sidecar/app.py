@@ -22,9 +22,11 @@ from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
 from sidecar.handback.forward import ForwardHandback
 from sidecar.handback.http import HttpHandback
+from sidecar.handback.otlp import OtlpHandback
 from sidecar.ingest.connections import Connections, Guard
 from sidecar.ingest.forward import ForwardServer
 from sidecar.ingest.http import HttpIngest
+from sidecar.ingest.otlp import OtlpIngest
 from sidecar.ingest.tools import Tools
 from sidecar.labelling.llm.opening import open_llm
 from sidecar.labelling.llm.tier import LlmTier
@@ -117,7 +119,7 @@ class Service:
         pipeline, model, llm = await stack.enter_async_context(
             open_pipeline(settings, self.metrics, worker.parts if worker else None, worker.count if worker else 1)
         )
-        handback = make_handback(settings)
+        handback = make_handback(settings, self.metrics)
         stack.push_async_callback(handback.close)
         wire = Wire(FieldPlan(settings.fields))
         dead_letters = DeadLetters(settings.dead_letter, self.metrics)
@@ -148,6 +150,7 @@ class Service:
         tokens = Tokens(WatchedFile(settings.http.tokens_file)) if settings.http.tokens_file else None
         ingest = HttpIngest(settings.http, self.flow, tokens)
         app = ingest.application()
+        OtlpIngest(ingest, self.flow).add_routes(app)
         Tools(self.flow, model, self.reloader, ingest).add_routes(app)
         self.routes = list(app.router.routes())
         runner = web.AppRunner(
@@ -226,13 +229,15 @@ async def _follow_certificate(tls: ServerTls) -> None:
         tls.refresh()
 
 
-def make_handback(settings: Settings) -> Handback:
+def make_handback(settings: Settings, metrics: Metrics) -> Handback:
     """The handback that ``return.type`` names."""
     match settings.return_.type:
         case "http":
             return HttpHandback(settings.return_)
         case "forward":
             return ForwardHandback(settings.return_)
+        case "otlp":
+            return OtlpHandback(settings.return_, metrics)
         case _:
             return BodyHandback()
 

@@ -195,7 +195,7 @@ class ReturnTlsSettings(_Section, frozen=True):
 class ReturnSettings(_Section, frozen=True):
     """How labelled records go back."""
 
-    type: Literal["body", "http", "forward"] = "body"
+    type: Literal["body", "http", "forward", "otlp"] = "body"
     url: str | None = None
     format: Literal["ndjson", "json"] = "ndjson"
     compression: Compression = "none"
@@ -623,21 +623,25 @@ def _check_return(settings: Settings) -> Iterator[str]:
     back = settings.return_
     if back.type == "body":
         if settings.forward.listen or settings.forward.unix:
-            yield "return.type: Forward clients read no body; use http or forward while forward.* listens"
+            yield "return.type: Forward clients read no body; use http, forward or otlp while forward.* listens"
         return
-    schemes = {"http": ("http", "https"), "forward": ("forward", "forward+unix")}[back.type]
+    schemes = ("forward", "forward+unix") if back.type == "forward" else ("http", "https")
     if not back.url:
         yield f"return.url: needed for return.type {back.type}"
         return
     parts = urlsplit(back.url)
     try:
-        has_host = bool(parts.hostname) and (back.type == "http" or bool(parts.port))
+        has_host = bool(parts.hostname) and (back.type != "forward" or bool(parts.port))
     except ValueError:
         has_host = False
     if parts.scheme not in schemes or not (has_host or (parts.scheme == "forward+unix" and parts.path)):
         yield f"return.url: expected {schemes[0]}://host:port, got {back.url!r}"
     if back.type == "forward" and back.compression not in ("none", "gzip"):
         yield "return.compression: the Forward protocol knows none and gzip"
+    if back.type == "otlp" and parts.path in ("", "/"):
+        yield f"return.url: expected http://host:4318/v1/logs, got {back.url!r}"
+    if back.type == "otlp" and back.compression not in ("none", "gzip"):
+        yield "return.compression: OTLP receivers must know none and gzip only"
 
 
 def _check_files(settings: Settings) -> Iterator[str]:

@@ -89,7 +89,7 @@ class HandbackError(WaybillError):
     """The receiver did not take the records in time. HTTP 503; the shipper keeps the batch.
 
     Codes: ``connect``, ``timeout``, ``closed``, ``refused`` (4xx), ``unavailable`` (5xx, 429),
-    ``ack_mismatch``, ``handshake``.
+    ``ack_mismatch``, ``handshake``, ``no_return`` (OTLP came in and there is no way back for it).
     """
 
     def __init__(self, code: str, detail: str = "") -> None:

@@ -35,7 +35,7 @@ PUSH_WAIT_SECS = 10.0
 
 
 class Delivery(msgspec.Struct):
-    """A body as it came in. ``ingest`` is ``http`` or ``forward``.
+    """A body as it came in. ``ingest`` is ``http``, ``forward`` or ``otlp``.
 
     ``is_final`` says that its sender cannot send it again: it is taken even while draining.
     """

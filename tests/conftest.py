@@ -10,9 +10,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from sidecar.app import Service
 from sidecar.config import load_settings
+from tests.collector import Collector
 
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
 
@@ -57,3 +59,17 @@ async def running(*overrides: str) -> AsyncIterator[Sidecar]:
 def _running() -> Running:
     """The context manager that starts a sidecar: ``async with running("model.path=null") as sidecar``."""
     return running
+
+
+@pytest.fixture(name="collector")
+async def _collector() -> AsyncIterator[Collector]:
+    """An OTLP receiver on a free port."""
+    collector = Collector()
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/v1/logs", collector.handle)
+    runner = web.AppRunner(app, auto_decompress=False, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/logs"
+    yield collector
+    await runner.cleanup()

@@ -59,7 +59,7 @@ def test_every_key_of_the_shipped_file_has_a_comment() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*/waybill.yaml")), ids=lambda path: path.parent.name)
 def test_the_example_files_are_valid(file: Path) -> None:
-    assert load_settings(file, environ={}).return_.type in ("http", "forward")
+    assert load_settings(file, environ={}).return_.type in ("http", "forward", "otlp")
 
 
 def test_a_flag_beats_the_environment_and_the_environment_the_file(tmp_path: Path) -> None:
@@ -139,6 +139,10 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
             ["return.type=forward", "return.url=forward://h:1", "return.compression=zstd"],
             "return.compression",
         ),
+        (["return.type=otlp"], "return.url"),
+        (["return.type=otlp", "return.url=forward://h:1"], "return.url"),
+        (["return.type=otlp", "return.url=http://h:1"], "return.url"),
+        (["return.type=otlp", "return.url=http://h:1/v1/logs", "return.compression=zstd"], "return.compression"),
         (["forward.listen=127.0.0.1:24224"], "return.type"),
         (['routes=[{source: ["*"], tiers: [model, rules]}]'], "routes[0].tiers"),
         (['routes=[{source: ["*"], tiers: [model, model]}]'], "routes[0].tiers"),
@@ -229,3 +233,14 @@ def test_the_readme_names_every_setting() -> None:
         for key in re.findall(r"`([\w.]+)`", keys)
     }
     assert named == {path for path, _ in setting_keys()}
+
+
+def test_the_collector_example_meets_waybills_own() -> None:
+    collector = yaml.safe_load((ROOT / "config" / "otel" / "collector.yaml").read_text())
+    waybill = load_settings(ROOT / "config" / "otel" / "waybill.yaml", environ={})
+    pipelines = collector["service"]["pipelines"]
+    assert all(name in collector["receivers"] for pipeline in pipelines.values() for name in pipeline["receivers"])
+    assert all(name in collector["exporters"] for pipeline in pipelines.values() for name in pipeline["exporters"])
+    assert collector["exporters"]["otlphttp/waybill"]["logs_endpoint"] == f"http://{waybill.http.listen}/v1/logs"
+    endpoint = collector["receivers"]["otlp/labelled"]["protocols"]["http"]["endpoint"]
+    assert waybill.return_.url == f"http://{endpoint}/v1/logs"

@@ -21,10 +21,11 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import orjson
 
 from sidecar.config import ReturnSettings
@@ -32,7 +33,7 @@ from sidecar.errors import HandbackError
 from sidecar.handback.target import client_tls, return_tag
 from sidecar.ops.auth import WatchedFile
 from sidecar.records import Batch, Verdict
-from sidecar.wire import Codec, FieldPlan
+from sidecar.wire import Codec
 from sidecar.wire.compression import compress
 from sidecar.wire.transcode import json_records, wrap_record
 
@@ -44,6 +45,19 @@ _REFUSALS = frozenset((400, 413, 422))
 _RETRY_SECS = 1.0
 _REPLY_BYTES = 64 << 10
 _INLINE_BYTES = 256 << 10
+
+
+class Load(msgspec.Struct):
+    """The records of one batch, ready to be sent in runs.
+
+    ``sizes`` are what each adds to a body, ``encode(start, stop)`` is the body of a run, and ``wrap(i)``
+    is one with record ``i`` as text inside a plain record, for a receiver that does not take it as it is.
+    """
+
+    content_type: str
+    sizes: Sequence[int]
+    encode: Callable[[int, int], bytes]
+    wrap: Callable[[int], bytes]
 
 
 class HttpHandback:
@@ -84,10 +98,22 @@ class HttpHandback:
         if self._settings.format == "ndjson":
             # White space between tokens may hold line ends, strings may not: this changes no value.
             records = [r.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in r or b"\r" in r else r for r in records]
-        push = _Push(self, codec.plan, records, verdicts, return_tag(self._settings.tag_prefix, batch.tag))
+
+        def wrap(i: int) -> bytes:
+            return self._body([orjson.dumps(wrap_record(records[i], codec.plan, verdicts[i]))])
+
+        sizes = [len(record) + 1 for record in records]
+        load = Load(
+            _CONTENT_TYPES[self._settings.format], sizes, lambda start, stop: self._body(records[start:stop]), wrap
+        )
+        await self.push(load, batch.tag)
+
+    async def push(self, load: Load, tag: str) -> None:
+        """Push ``load`` in parts of at most ``max_bytes``. Raises as `hand_back`."""
+        push = _Push(self, load, return_tag(self._settings.tag_prefix, tag))
         try:
             async with asyncio.timeout(self._settings.timeout_secs):
-                for start, stop in _parts(records, self._settings.max_bytes):
+                for start, stop in _parts(load.sizes, self._settings.max_bytes):
                     await push.send(start, stop)
         except TimeoutError:
             raise push.last_error from None
@@ -97,9 +123,9 @@ class HttpHandback:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, body: bytes, tag: str) -> tuple[int, float]:
+    async def post(self, body: bytes, content_type: str, tag: str) -> tuple[int, float]:
         """One request; gives (status, seconds that the receiver asks us to wait)."""
-        headers = {"Content-Type": _CONTENT_TYPES[self._settings.format], "X-Waybill-Tag": tag}
+        headers = {"Content-Type": content_type, "X-Waybill-Tag": tag}
         if self._settings.compression != "none":
             headers["Content-Encoding"] = self._settings.compression
         if self._token is not None:
@@ -107,41 +133,38 @@ class HttpHandback:
             headers["Authorization"] = "Bearer " + self._token.content.decode().strip()
         url = self._url.replace("{tag}", quote(tag))
         async with self._client().post(url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as reply:
-            await reply.content.read(_REPLY_BYTES)
+            self.note_answer(reply.status, await reply.content.read(_REPLY_BYTES))
             wait = reply.headers.get("Retry-After", "")
             return reply.status, float(wait) if wait.isdigit() else 0.0
 
-    async def encode(self, records: Sequence[bytes]) -> bytes:
-        """A request body of ``records`` in the configured format and compression."""
-        if self._settings.format == "ndjson":
-            body = b"".join(record + b"\n" for record in records)
-        else:
-            body = b"[" + b",".join(records) + b"]"
+    def note_answer(self, status: int, answer: bytes) -> None:
+        """What the receiver said beside its status (the first 64 KiB); nothing that matters here."""
+
+    async def compress(self, body: bytes) -> bytes:
+        """``body`` in the configured compression."""
         if self._settings.compression == "none":
             return body
         if len(body) > _INLINE_BYTES:
             return await asyncio.to_thread(compress, body, self._settings.compression)
         return compress(body, self._settings.compression)
 
+    def _body(self, records: Sequence[bytes]) -> bytes:
+        """A request body of ``records`` in the configured format."""
+        if self._settings.format == "ndjson":
+            return b"".join(record + b"\n" for record in records)
+        return b"[" + b",".join(records) + b"]"
+
 
 class _Push:
     """The records of one batch on their way; remembers why they are not there yet."""
 
-    def __init__(
-        self,
-        handback: HttpHandback,
-        plan: FieldPlan,
-        records: Sequence[bytes],
-        verdicts: Sequence[Verdict],
-        tag: str,
-    ) -> None:
-        self._handback, self._plan, self._tag = handback, plan, tag
-        self._records, self._verdicts = records, verdicts
+    def __init__(self, handback: HttpHandback, load: Load, tag: str) -> None:
+        self._handback, self._load, self._tag = handback, load, tag
         self.last_error = HandbackError("timeout", "the receiver did not answer in time")
 
     async def send(self, start: int, stop: int) -> None:
         """Send the records from ``start`` to ``stop`` until the receiver has them; halve what it refuses."""
-        status = await self._settle(self._records[start:stop])
+        status = await self._settle(self._load.encode(start, stop))
         if status not in _REFUSALS:
             _require_success(status)
         elif stop - start > 1:
@@ -150,16 +173,15 @@ class _Push:
             await self.send(middle, stop)
         else:
             log.warning("the receiver refuses a record; it goes as text", extra={"status": status})
-            wrapped = wrap_record(self._records[start], self._plan, self._verdicts[start])
-            _require_success(await self._settle([orjson.dumps(wrapped)]))
+            _require_success(await self._settle(self._load.wrap(start)))
 
-    async def _settle(self, records: Sequence[bytes]) -> int:
-        """Send ``records``, again while the receiver is in passing trouble; gives its final status."""
-        body = await self._handback.encode(records)
+    async def _settle(self, body: bytes) -> int:
+        """Send ``body``, again while the receiver is in passing trouble; gives its final status."""
+        body = await self._handback.compress(body)
         is_first = True
         while True:
             try:
-                status, wait = await self._handback.post(body, self._tag)
+                status, wait = await self._handback.post(body, self._load.content_type, self._tag)
             except (aiohttp.ClientError, OSError) as error:
                 code = "connect" if isinstance(error, aiohttp.ClientConnectorError) else "closed"
                 self.last_error = HandbackError(code, type(error).__name__)
@@ -179,13 +201,13 @@ def _require_success(status: int) -> None:
         raise HandbackError("refused", f"the receiver answered {status}")
 
 
-def _parts(records: Sequence[bytes], max_bytes: int) -> Iterator[tuple[int, int]]:
+def _parts(sizes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int]]:
     """Runs (start, stop) whose bodies stay below ``max_bytes``; a bigger record goes alone."""
-    at = size = 0
-    for i, record in enumerate(records):
-        size += len(record) + 1
-        if size > max_bytes and i > at:
+    at = total = 0
+    for i, size in enumerate(sizes):
+        total += size
+        if total > max_bytes and i > at:
             yield at, i
-            at, size = i, len(record) + 1
-    if at < len(records):
-        yield at, len(records)
+            at, total = i, size
+    if at < len(sizes):
+        yield at, len(sizes)

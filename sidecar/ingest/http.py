@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
 _TAG = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
-_STATUS = {"too_large": 413, "unsupported_encoding": 415}
+_STATUS = {"too_large": 413, "unsupported_encoding": 415, "unsupported_content_type": 415}
 _INLINE_BYTES = 256 << 10
 #: Paths that answer without a token: probes and scrapers have none.
 _OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
@@ -52,21 +52,22 @@ class HttpIngest:
     async def label(self, request: web.Request) -> web.Response:
         """One batch."""
         with self._flow.inflight.hold() as grow:
-            delivery = await self._receive(request, grow)
+            delivery = await self.receive(request, grow)
             answer = await self._flow.run(delivery, grow)
         if answer is None:
             return web.Response(status=204)
         return await _encoded(request, answer)
 
-    async def _receive(self, request: web.Request, grow: Callable[[int], None]) -> Delivery:
+    async def receive(self, request: web.Request, grow: Callable[[int], None], ingest: str = "http") -> Delivery:
+        """The request's body, not inflated yet. Raises as `read_body`, or ``unsupported_encoding``."""
         try:
             encodings = encodings_of(request.headers.get("Content-Encoding"))
             body = await self.read_body(request, grow)
         except (MalformedError, OverloadedError) as error:
-            self._flow.metrics.refused.labels("http", error.code).inc()
+            self._flow.metrics.refused.labels(ingest, error.code).inc()
             raise
         content_type = request.headers.get("Content-Type", "").lower()
-        return Delivery(body, "http", content_type, encodings, _tag_of(request))
+        return Delivery(body, ingest, content_type, encodings, _tag_of(request))
 
     async def read_body(self, request: web.Request, grow: Callable[[int], None]) -> bytes:
         """The body as sent, within the read deadline and the size limit.

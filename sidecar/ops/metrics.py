@@ -66,6 +66,9 @@ class Metrics:
             "reason",
         )
         self.records_handed_back = counter("records_handed_back_total", "Records the receiver has.", "handback")
+        self.records_rejected = counter(
+            "records_rejected_total", "Records that an OTLP receiver took the request of but rejected.", "handback"
+        )
         self.refused = counter("batches_refused_total", "Batches refused, by reason.", "ingest", "reason")
         self.handback_errors = counter("handback_errors_total", "Pushes that failed.", "handback", "reason")
         self.dead_letters = counter("dead_letter_bodies_total", "Bodies kept or not kept.", "outcome")

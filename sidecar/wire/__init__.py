@@ -6,10 +6,11 @@ from sidecar.records import Batch
 from sidecar.wire.fields import FieldPlan
 from sidecar.wire.json import JsonCodec
 from sidecar.wire.msgpack import MsgpackCodec
+from sidecar.wire.otlp import OTLP_JSON, OtlpCodec, OtlpJsonCodec
 
-__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "Wire"]
+__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "OtlpCodec", "OtlpJsonCodec", "Wire"]
 
-Codec = JsonCodec | MsgpackCodec
+Codec = JsonCodec | MsgpackCodec | OtlpCodec | OtlpJsonCodec
 
 
 class Wire:
@@ -19,22 +20,32 @@ class Wire:
         self.plan = plan
         self.json = JsonCodec(plan)
         self.msgpack = MsgpackCodec(plan)
+        self.otlp = OtlpCodec(plan)
+        self.otlp_json = OtlpJsonCodec(plan)
 
     def decode(self, body: bytes, content_type: str = "", tag: str = "") -> tuple[Codec, Batch]:
         """The codec that reads ``body``, and its records.
 
         Shippers send JSON under several names, so only msgpack is believed on its word; without it,
-        an entry's first byte (an array header) cannot begin JSON text.
+        an entry's first byte (an array header) cannot begin JSON text. OTLP looks like neither, or
+        like any other JSON, so it must be named.
 
         Raises:
-            MalformedError: ``not_json`` or ``not_msgpack``.
+            MalformedError: ``not_json``, ``not_msgpack`` or ``not_otlp``.
         """
-        is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
-        codec: Codec = self.msgpack if is_msgpack else self.json
+        codec = self._codec(body, content_type)
         batch = codec.decode(body, tag)
         if self.plan.settings.parse_nested:
             self._read_nested(batch)
         return codec, batch
+
+    def _codec(self, body: bytes, content_type: str) -> Codec:
+        if "protobuf" in content_type:
+            return self.otlp
+        if content_type.startswith(OTLP_JSON):
+            return self.otlp_json
+        is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
+        return self.msgpack if is_msgpack else self.json
 
     def _read_nested(self, batch: Batch) -> None:
         """Where a message is itself a JSON object, take message and source from within it."""

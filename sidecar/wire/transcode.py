@@ -25,8 +25,12 @@ from sidecar.wire import packed
 from sidecar.wire.fields import FieldPlan
 from sidecar.wire.json import DECODE_ERRORS, JsonCodec
 from sidecar.wire.msgpack import MsgpackCodec
+from sidecar.wire.otlp import OtlpCodec, OtlpJsonCodec
+from sidecar.wire.otlp.flat import Flat, flat_records
 
-Codec = JsonCodec | MsgpackCodec
+Codec = JsonCodec | MsgpackCodec | OtlpCodec | OtlpJsonCodec
+#: Epoch seconds and nanoseconds.
+Moment = tuple[int, int]
 #: Where the bytes go that are no text, beside their readable form.
 RAW_FIELD = "raw_base64"
 _INT64 = range(-(2**63), 2**64)
@@ -35,6 +39,9 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?\s
 
 def json_records(codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
     """Each labelled record as the text of one JSON object that a strict parser takes."""
+    if isinstance(codec, OtlpCodec | OtlpJsonCodec):
+        found = zip(flat_records(codec, batch, verdicts), verdicts, strict=True)
+        return [_value_to_json(*_told(flat, codec.plan, verdict), codec.plan) for flat, verdict in found]
     records = codec.split(batch, verdicts)
     if isinstance(codec, MsgpackCodec):
         return [_entry_to_json(record, codec.plan, verdict) for record, verdict in zip(records, verdicts, strict=True)]
@@ -50,6 +57,10 @@ def msgpack_entries(codec: Codec, batch: Batch, verdicts: Sequence[Verdict], now
 
     A JSON record's time is read from the configured time fields, else it is ``now()`` (epoch seconds).
     """
+    if isinstance(codec, OtlpCodec | OtlpJsonCodec):
+        found = zip(flat_records(codec, batch, verdicts), verdicts, strict=True)
+        told = [_told(flat, codec.plan, verdict) for flat, verdict in found]
+        return [msgpack.packb([_ext_time(*(time or split_seconds(now()))), _packable(record)]) for time, record in told]
     records = codec.split(batch, verdicts)
     if isinstance(codec, MsgpackCodec):
         for i, odd in batch.odd.items():
@@ -70,17 +81,42 @@ def msgpack_entries(codec: Codec, batch: Batch, verdicts: Sequence[Verdict], now
 
 
 def _json_to_entry(text: bytes, plan: FieldPlan, now: Callable[[], float]) -> bytes:
-    record = msgspec.json.decode(text)
+    record, found = readable_object(text, plan)
+    time = found if found is not None else split_seconds(now())
+    return bytes(msgpack.packb([_ext_time(*time), _packable(record)]))
+
+
+def readable_object(text: bytes, plan: FieldPlan) -> tuple[dict[str, Any], Moment | None]:
+    """A JSON record and its time, None where no time field has one. Raises ValueError."""
+    try:
+        record = msgspec.json.decode(text)
+    except DECODE_ERRORS as error:
+        raise ValueError(str(error)) from None
     if not isinstance(record, dict):
         raise ValueError("not an object")
-    found = next((time for path in plan.time if (time := _time_at(record, path)) is not None), None)
-    time = found if found is not None else _split_seconds(now())
-    return bytes(msgpack.packb([_ext_time(*time), _packable(record)]))
+    return record, next((time for path in plan.time if (time := _time_at(record, path)) is not None), None)
+
+
+def readable_entry(entry: bytes) -> tuple[Moment, dict[str, Any], dict[str, Any]]:
+    """A msgpack entry's time, its metadata, and its record with what is no JSON written as text.
+
+    Raises ValueError.
+    """
+    try:
+        time, metadata, raw = _split_entry(entry)
+        when = msgpack.unpackb(time, strict_map_key=False)
+        about = msgpack.unpackb(metadata or b"\x80", strict_map_key=False, unicode_errors="surrogateescape")
+        value = _jsonable(msgpack.unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape"))
+    except (*DECODE_ERRORS, ValueError, msgpack.UnpackException, msgpack.StackError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(value, dict):
+        raise ValueError("not a map")
+    return _moment(when), about if isinstance(about, dict) else {}, value
 
 
 def event_time(seconds: float) -> msgpack.ExtType:
     """Fluent's EventTime (ext type 0: big-endian uint32 seconds and nanoseconds) of epoch ``seconds``."""
-    return _ext_time(*_split_seconds(seconds))
+    return _ext_time(*split_seconds(seconds))
 
 
 def drop_metadata(entry: bytes) -> bytes:
@@ -108,30 +144,39 @@ _RAW_PAIR = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
 
 def _entry_to_json(entry: bytes, plan: FieldPlan, verdict: Verdict) -> bytes:
     try:
-        time, _, raw = _split_entry(entry)
-        when = msgpack.unpackb(time, strict_map_key=False)
-        value = _jsonable(msgpack.unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape"))
-    except (*DECODE_ERRORS, ValueError, msgpack.UnpackException, msgpack.StackError):
+        time, _, value = readable_entry(entry)
+        return _value_to_json(time, value, plan)
+    except (ValueError, orjson.JSONEncodeError):  # the latter: nested deeper than the encoder goes
         return orjson.dumps(wrap_record(entry, plan, verdict))
-    if not isinstance(value, dict):
-        return orjson.dumps(wrap_record(entry, plan, verdict))
-    try:
-        text = orjson.dumps(value)
-    except orjson.JSONEncodeError:  # nested deeper than the encoder goes
-        return orjson.dumps(wrap_record(entry, plan, verdict))
-    seconds, nanos = _moment(when)
+
+
+def _value_to_json(time: Moment | None, value: dict[str, Any], plan: FieldPlan) -> bytes:
+    """A record as JSON text, its time in the first time field where it has one and the record does not."""
+    text = orjson.dumps(value)
     name = plan.time[0][0] if plan.time else None
-    if name is None or name in value:
+    if time is None or name is None or name in value:
         return text
-    member = b'{"%b":%d.%09d' % (name.encode(), seconds, nanos)
+    member = b'{"%b":%d.%09d' % (name.encode(), *time)
     return member + (b"," if value else b"") + text[1:]
 
 
-def _moment(when: object) -> tuple[int, int]:
+def _told(flat: Flat, plan: FieldPlan, verdict: Verdict) -> tuple[Moment | None, dict[str, Any]]:
+    """An OTLP record's time and the record as JSON can say it; one that cannot be read as text."""
+    time = divmod(flat.nanos, 10**9) if 0 < flat.nanos < 2**32 * 10**9 else None
+    try:
+        if flat.record is not None:
+            return time, _jsonable(flat.record)
+    except ValueError:  # lone surrogates
+        pass
+    return time, wrap_record(flat.original, plan, verdict)
+
+
+def _moment(when: object) -> Moment:
+    """An entry's time; the epoch where it is none that EventTime can say (infinite, negative, not a number)."""
     if isinstance(when, msgpack.ExtType) and when.code == 0 and len(when.data) == 8:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos
-    return _split_seconds(float(when)) if isinstance(when, int | float) else (0, 0)
+    return split_seconds(when) if isinstance(when, int | float) and 0 <= when < 2**32 else (0, 0)
 
 
 def wrap_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> dict[str, object]:
@@ -179,7 +224,7 @@ def _plain_text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def _time_at(record: dict[str, Any], path: Sequence[str]) -> tuple[int, int] | None:
+def _time_at(record: dict[str, Any], path: Sequence[str]) -> Moment | None:
     """The moment in ``record`` at ``path`` as (epoch seconds, nanoseconds): a number or ISO 8601 text."""
     value: Any = record
     for key in path:
@@ -193,7 +238,7 @@ def _time_at(record: dict[str, Any], path: Sequence[str]) -> tuple[int, int] | N
     return _iso_time(value) if isinstance(value, str) else None
 
 
-def _iso_time(text: str) -> tuple[int, int] | None:
+def _iso_time(text: str) -> Moment | None:
     match = _ISO.match(text)
     if match is None:
         return None
@@ -206,7 +251,8 @@ def _iso_time(text: str) -> tuple[int, int] | None:
     return (seconds, int((fraction or "0").ljust(9, "0"))) if 0 <= seconds < 2**32 else None
 
 
-def _split_seconds(seconds: float) -> tuple[int, int]:
+def split_seconds(seconds: float) -> Moment:
+    """Epoch ``seconds`` as a `Moment`."""
     whole = int(seconds)
     return whole, int((seconds - whole) * 1e9)
 

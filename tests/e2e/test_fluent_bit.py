@@ -242,7 +242,7 @@ def test_json_formats_come_back_with_the_time_of_their_date_field(rig: Rig, form
         assert abs(float(when) - sent[record["seq"]]) < 2e-6
 
 
-@pytest.mark.parametrize("name", ["fluent-bit.yaml", "forward.yaml"])
+@pytest.mark.parametrize("name", ["fluent-bit.yaml", "forward.yaml", "otlp.yaml"])
 def test_fluent_bit_accepts_the_configuration_that_we_ship(name: str) -> None:
     assert FLUENT_BIT is not None
     file = Path(__file__).parents[2] / "config" / "fluent-bit" / name

@@ -138,3 +138,9 @@ def test_metadata_can_be_dropped_for_receivers_that_do_not_know_it() -> None:
 def test_dropping_metadata_does_not_mind_how_deep_a_record_is() -> None:
     deep = b"\x81\xa1a" + b"\x91" * 5000 + b"\xc0"
     assert drop_metadata(b"\x92\x92\x01\x80" + deep) == b"\x92\x01" + deep
+
+
+@pytest.mark.parametrize("time", [float("inf"), float("nan"), -1, 2**64 - 1, "noon", None])
+def test_a_time_that_is_none_costs_no_record(time: object) -> None:
+    (record,) = texts(msgpack.packb([time, {"log": "a"}]))
+    assert record == {"date": 0.0, "log": "a"} | ADDED

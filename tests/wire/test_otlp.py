@@ -1,0 +1,520 @@
+"""OTLP requests: nothing but our attributes changes, as protobuf's own reader sees it and byte by byte."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import pytest
+from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+
+from sidecar.config import FieldSettings
+from sidecar.errors import MalformedError
+from sidecar.records import Batch, Verdict
+from sidecar.wire import FieldPlan, OtlpCodec, OtlpJsonCodec, Wire, protobuf
+from sidecar.wire.otlp.values import pack_value, read_value
+from sidecar.wire.transcode import json_records, msgpack_entries
+
+WIRE = Wire(FieldPlan(FieldSettings()))
+VERDICT = Verdict("Error", "model", 0.75, "m@1")
+OURS = {"target_label": "Error", "label_tier": "model", "label_confidence": 0.75, "label_rule": "m@1"}
+Codec = OtlpCodec | OtlpJsonCodec
+BOTH = pytest.mark.parametrize("codec", [WIRE.otlp, WIRE.otlp_json], ids=["protobuf", "json"])
+
+
+def pairs(values: st.SearchStrategy[AnyValue]) -> st.SearchStrategy[KeyValue]:
+    names = st.one_of(st.text(max_size=9), st.sampled_from(["log", "source", "service.name", "n"]))
+    return st.builds(KeyValue, key=names, value=values)
+
+
+any_values = st.recursive(
+    st.one_of(
+        st.builds(AnyValue),
+        st.builds(AnyValue, string_value=st.text(max_size=200)),
+        st.builds(AnyValue, bool_value=st.booleans()),
+        st.builds(AnyValue, int_value=st.integers(-(2**63), 2**63 - 1)),
+        st.builds(AnyValue, double_value=st.floats(allow_nan=False)),
+        st.builds(AnyValue, bytes_value=st.binary(max_size=20)),
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda v: AnyValue(array_value=ArrayValue(values=v)), st.lists(inner, max_size=3)),
+        st.builds(lambda v: AnyValue(kvlist_value=KeyValueList(values=v)), st.lists(pairs(inner), max_size=3)),
+    ),
+    max_leaves=5,
+)
+
+
+attribute_lists = st.lists(pairs(any_values), max_size=4)
+log_records = st.builds(
+    LogRecord,
+    time_unix_nano=st.integers(0, 2**64 - 1),
+    severity_text=st.sampled_from(["", "INFO"]),
+    body=st.one_of(st.none(), st.builds(AnyValue, string_value=st.text(max_size=300)), any_values),
+    attributes=attribute_lists,
+    trace_id=st.sampled_from([b"", bytes(range(16))]),
+    flags=st.integers(0, 2**32 - 1),
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ExportLogsServiceRequest:
+    request = ExportLogsServiceRequest()
+    for _ in range(draw(st.integers(0, 3))):
+        resource = request.resource_logs.add(schema_url=draw(st.sampled_from(["", "https://x/1"])))
+        resource.resource.attributes.extend(draw(attribute_lists))
+        for _ in range(draw(st.integers(0, 2))):
+            scope = resource.scope_logs.add(log_records=draw(st.lists(log_records, max_size=4)))
+            scope.scope.name = draw(st.text(max_size=5))
+    return request
+
+
+def encode(codec: Codec, request: ExportLogsServiceRequest) -> bytes:
+    return request.SerializeToString() if codec is WIRE.otlp else json_format.MessageToJson(request).encode()
+
+
+def parse(codec: Codec, body: bytes) -> ExportLogsServiceRequest:
+    if codec is WIRE.otlp:
+        return ExportLogsServiceRequest.FromString(body)
+    return json_format.Parse(body, ExportLogsServiceRequest())
+
+
+def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:
+    return [
+        record for resource in request.resource_logs for scope in resource.scope_logs for record in scope.log_records
+    ]
+
+
+def take_ours(record: LogRecord) -> dict[str, object]:
+    """Remove our attributes, which must be the last ones; gives them."""
+    values = {pair.key: pair.value for pair in record.attributes[-len(OURS) :]}
+    del record.attributes[-len(OURS) :]
+    return {
+        key: value.double_value if value.HasField("double_value") else value.string_value
+        for key, value in values.items()
+    }
+
+
+def one_record(**members: Any) -> bytes:
+    record = LogRecord(**members)
+    scope = ScopeLogs(log_records=[record])
+    return ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[scope])]).SerializeToString()
+
+
+def text(value: str) -> AnyValue:
+    return AnyValue(string_value=value)
+
+
+def attribute(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=text(value))
+
+
+def labelled(codec: Codec, body: bytes) -> bytes:
+    batch = codec.decode(body)
+    return codec.splice(batch, [VERDICT] * len(batch))
+
+
+@BOTH
+@given(request=requests())
+def test_a_parser_sees_the_same_request_plus_our_attributes(codec: Codec, request: ExportLogsServiceRequest) -> None:
+    after = parse(codec, labelled(codec, encode(codec, request)))
+    for record in records_of(after):
+        assert take_ours(record) == OURS
+    assert after == request
+
+
+@BOTH
+@given(request=requests())
+def test_records_put_back_unchanged_give_back_the_input_bytes(codec: Codec, request: ExportLogsServiceRequest) -> None:
+    body = encode(codec, request)
+    batch = codec.decode(body)
+    records = [body[start:end] for start, end in zip(batch.starts, batch.ends, strict=True)]
+    joined = codec.join(batch, records, 0, len(batch))
+    assert joined == body or (codec is WIRE.otlp_json and json.loads(joined) == json.loads(body))
+
+
+@BOTH
+@given(request=requests(), data=st.data())
+def test_parts_hold_every_record_once_with_its_resource_and_scope(
+    codec: Codec, request: ExportLogsServiceRequest, data: st.DataObject
+) -> None:
+    batch = codec.decode(encode(codec, request))
+    records = codec.split(batch, [VERDICT] * len(batch))
+    seen: list[tuple[Any, str, Any]] = []
+    at = 0
+    while at < len(batch):
+        stop = data.draw(st.integers(at + 1, len(batch)))
+        seen += _told(parse(codec, codec.join(batch, records, at, stop)))
+        at = stop
+    assert seen == _told(parse(codec, codec.splice(batch, [VERDICT] * len(batch))))
+
+
+def _told(request: ExportLogsServiceRequest) -> list[tuple[Any, str, Any]]:
+    return [
+        (resource.resource, scope.scope.name, record)
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
+
+
+@BOTH
+@given(request=requests())
+def test_messages_and_sources_are_what_a_parser_reads(codec: Codec, request: ExportLogsServiceRequest) -> None:
+    batch = codec.decode(encode(codec, request))
+    assert len(batch) == len(records_of(request))
+    for message, record in zip(batch.messages, records_of(request), strict=True):
+        if record.body.HasField("string_value"):
+            assert message == record.body.string_value
+        elif not record.body.HasField("kvlist_value"):
+            assert message is None
+
+
+@given(any_values)
+def test_values_come_through_both_readings(value: AnyValue) -> None:
+    data = value.SerializeToString()
+    plain = read_value(data, 0, len(data))
+    packed = pack_value(plain)
+    assert read_value(packed, 0, len(packed)) == plain
+
+
+def test_unknown_fields_survive_at_every_level() -> None:
+    unknown = protobuf.pack_field(500, b"new") + protobuf.pack_number(501, -1) + b"\xa3\x1f\x08\x01\xa4\x1f"
+    record = LogRecord(body=text("a")).SerializeToString() + unknown
+    scope = unknown + protobuf.pack_field(2, record) + unknown
+    resource = protobuf.pack_field(2, scope) + unknown
+    body = unknown + protobuf.pack_field(1, resource) + unknown
+    batch = WIRE.otlp.decode(body)
+    out = WIRE.otlp.splice(batch, [VERDICT])
+    assert batch.messages == ["a"]
+    assert out.count(unknown) == 6
+    assert ExportLogsServiceRequest.FromString(out).resource_logs[0].scope_logs[0].log_records[0].attributes
+
+
+@pytest.mark.parametrize(
+    ("attributes", "resource", "source"),
+    [
+        pytest.param({"source": "a"}, {"source": "b", "service.name": "c"}, "a", id="configured attribute first"),
+        pytest.param({"service.name": "a"}, {"source": "b"}, "b", id="configured resource before conventions"),
+        pytest.param({"service.name": "a"}, {"service.name": "b"}, "a", id="conventions: the record first"),
+        pytest.param({}, {"service.name": "b", "k8s.container.name": "c"}, "b", id="conventions: service first"),
+        pytest.param({}, {"k8s.container.name": "c"}, "c", id="container"),
+        pytest.param({"kubernetes.container_name": "d"}, {}, "d", id="dotted name"),
+        pytest.param({}, {"host.name": "h"}, "", id="none"),
+    ],
+)
+@BOTH
+def test_sources(codec: Codec, attributes: dict[str, str], resource: dict[str, str], source: str) -> None:
+    request = ExportLogsServiceRequest()
+    frame = request.resource_logs.add()
+    frame.resource.attributes.extend(attribute(*pair) for pair in resource.items())
+    record = frame.scope_logs.add().log_records.add(body=text("a"))
+    record.attributes.extend(attribute(*pair) for pair in attributes.items())
+    assert codec.decode(encode(codec, request)).sources == [source]
+
+
+def test_a_resource_behind_its_records_is_seen() -> None:
+    request = ExportLogsServiceRequest()
+    frame = request.resource_logs.add()
+    frame.scope_logs.add().log_records.add(body=text("a"))
+    scopes = frame.SerializeToString()
+    tail = ResourceLogs()
+    tail.resource.attributes.append(attribute("service.name", "late"))
+    body = protobuf.pack_field(1, scopes + tail.SerializeToString())
+    assert WIRE.otlp.decode(body).sources == ["late"]
+    assert WIRE.otlp_json.decode(
+        b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"a"}}]}],'
+        b'"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"late"}}]}}]}'
+    ).sources == ["late"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "reason"),
+    [
+        pytest.param(text("a"), "a", None, id="text"),
+        pytest.param(text(""), "", None, id="empty text"),
+        pytest.param(None, None, "no_message", id="no body"),
+        pytest.param(AnyValue(), None, "no_message", id="empty body"),
+        pytest.param(AnyValue(int_value=7), None, "message_not_a_string", id="number"),
+        pytest.param(AnyValue(bytes_value=b"a"), None, "message_not_a_string", id="bytes"),
+        pytest.param(AnyValue(array_value=ArrayValue(values=[text("a")])), None, "message_not_a_string", id="array"),
+        pytest.param(
+            AnyValue(kvlist_value=KeyValueList(values=[attribute("msg", "b"), attribute("log", "a")])),
+            "a",
+            None,
+            id="map",
+        ),
+        pytest.param(
+            AnyValue(kvlist_value=KeyValueList(values=[attribute("x", "a")])), None, "no_message", id="map without one"
+        ),
+    ],
+)
+@BOTH
+def test_messages(codec: Codec, body: AnyValue | None, message: str | None, reason: str | None) -> None:
+    data = one_record(body=body)
+    batch = codec.decode(encode(codec, ExportLogsServiceRequest.FromString(data)))
+    assert batch.messages == [message]
+    assert [odd.reason for odd in batch.odd.values()] == ([reason] if reason else [])
+    assert take_ours(records_of(parse(codec, codec.splice(batch, [VERDICT])))[0]) == OURS
+
+
+@BOTH
+def test_a_record_that_brings_a_label_passes_untouched(codec: Codec) -> None:
+    request = ExportLogsServiceRequest.FromString(
+        one_record(body=text("a"), attributes=[attribute("target_label", "Mine"), attribute("x", "y")])
+    )
+    body = encode(codec, request)
+    batch = codec.decode(body)
+    assert batch.odd[0].reason == "already_labelled"
+    assert codec.splice(batch, [VERDICT]) == body
+
+
+@pytest.mark.parametrize("form", ["protobuf", "json"])
+def test_relabel_replaces_what_a_record_brings(form: str) -> None:
+    wire = Wire(FieldPlan(FieldSettings(relabel=True)))
+    codec: Codec = wire.otlp if form == "protobuf" else wire.otlp_json
+    plain: Codec = WIRE.otlp if form == "protobuf" else WIRE.otlp_json
+    before = [attribute("target_label", "Mine"), attribute("x", "y"), attribute("label_tier", "z")]
+    body = encode(plain, ExportLogsServiceRequest.FromString(one_record(body=text("a"), attributes=before)))
+    (record,) = records_of(parse(plain, labelled(codec, body)))
+    assert take_ours(record) == OURS
+    assert list(record.attributes) == [attribute("x", "y")]
+
+
+@BOTH
+def test_names_that_a_record_uses_for_itself_stay_the_records(codec: Codec) -> None:
+    request = ExportLogsServiceRequest.FromString(
+        one_record(body=text("a"), attributes=[attribute("label_tier", "mine")])
+    )
+    (record,) = records_of(parse(codec, labelled(codec, encode(codec, request))))
+    assert [pair.key for pair in record.attributes] == ["label_tier", "target_label", "label_confidence", "label_rule"]
+
+
+@BOTH
+def test_fields_of_rules_and_the_record_id_become_attributes(codec: Codec) -> None:
+    wire = Wire(FieldPlan(FieldSettings(record_id="id")))
+    own: Codec = wire.otlp if codec is WIRE.otlp else wire.otlp_json
+    request = ExportLogsServiceRequest.FromString(one_record(body=text("a"), attributes=[attribute("team", "mine")]))
+    batch = own.decode(encode(codec, request))
+    fields = {"severity": "Low", "team": "theirs", "n": 3, "list": [True, {"a": 1.5}]}
+    (record,) = records_of(parse(codec, own.splice(batch, [Verdict("Error", "rule", 1.0, "r", None, fields)])))
+    found = {pair.key: pair.value for pair in record.attributes}
+    assert (found["severity"].string_value, found["team"].string_value, found["n"].int_value) == ("Low", "mine", 3)
+    assert found["list"].array_value.values[1].kvlist_value.values[0].value.double_value == 1.5
+    assert len(found["id"].string_value) == 32
+
+
+BROKEN = [
+    pytest.param(b"\x2a\x05ab", id="cut body"),
+    pytest.param(b"\x0f", id="no such wire type"),
+    pytest.param(b"\x02\x00", id="field number 0"),
+    pytest.param(b"\x80" * 11, id="endless number"),
+    pytest.param(b"\x0b\x08\x01", id="open group"),
+    pytest.param(b"\x0b" * 5000, id="5,000 groups"),
+    pytest.param(b"\x09\x01", id="cut number"),
+    pytest.param(b"\x2a\x03\x0a\x05a", id="broken body"),
+    pytest.param(b"\x32\x03\x12\x05a", id="broken attribute"),
+]
+
+
+@pytest.mark.parametrize("record", BROKEN)
+def test_a_broken_record_in_a_good_frame_passes_as_it_is(record: bytes) -> None:
+    good = LogRecord(body=text("a")).SerializeToString()
+    scope = b"".join(protobuf.pack_field(2, data) for data in (good, record, good))
+    batch = WIRE.otlp.decode(protobuf.pack_field(1, protobuf.pack_field(2, scope)))
+    assert batch.messages == ["a", None, "a"]
+    assert batch.odd[1].reason == "malformed_record"
+    records = WIRE.otlp.split(batch, [VERDICT] * 3)
+    assert records[1] == record
+    assert records[0] == records[2] != good
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"body":7}',
+        b'{"attributes":{}}',
+        b'{"body":{"intValue":"x"}}',
+        b'{"body" 7}',
+        b"7",
+        b"null",
+        b'{"body":{"kvlistValue":{"values":' * 40 + b"null" + b"}}}" * 40,
+    ],
+)
+def test_a_broken_json_record_passes_as_it_is(record: bytes) -> None:
+    good = b'{"body":{"stringValue":"a"}}'
+    body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b, %b ,%b]}]}]}' % (good, record, good)
+    batch = WIRE.otlp_json.decode(body)
+    assert batch.messages == ["a", None, "a"]
+    assert not batch.odd[1].is_spliced
+    assert b", %b ," % record in WIRE.otlp_json.splice(batch, [VERDICT] * 3)
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (b"{}", b'{"attributes":[X]}'),
+        (b'{ "a":1}', b'{ "a":1,"attributes":[X]}'),
+        (b'{"attributes":null,"a":1}', b'{"attributes":[X],"a":1}'),
+        (b'{"attributes":[ ]}', b'{"attributes":[ X]}'),
+        (b'{"attributes" : [{"key":"a"} ], "z":1e2}', b'{"attributes" : [{"key":"a"} ,X], "z":1e2}'),
+        (b'{"x":{"attributes":[]},"attributes":[]}', b'{"x":{"attributes":[]},"attributes":[X]}'),
+        (
+            b'{"body":{"stringValue":"\\"attributes\\":[]"}}',
+            b'{"body":{"stringValue":"\\"attributes\\":[]"},"attributes":[X]}',
+        ),
+        (b'{"x":NaN}', b'{"x":NaN,"attributes":[X]}'),
+        (b'{"x":"\\ud800"}', b'{"x":"\\ud800","attributes":[X]}'),
+    ],
+)
+def test_where_json_attributes_go(record: bytes, expected: bytes) -> None:
+    body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b]}]}]}'
+    out = labelled(WIRE.otlp_json, body % record)
+    ours = json.dumps(
+        [
+            {"key": k, "value": {"stringValue": v} if isinstance(v, str) else {"doubleValue": v}}
+            for k, v in OURS.items()
+        ],
+        separators=(",", ":"),
+    )[1:-1]
+    assert out == body % expected.replace(b"X", ours.encode())
+
+
+def test_names_in_snake_case_are_known_as_well() -> None:
+    body = b'{"resource_logs":[{"scope_logs":[{"log_records":[{"body":{"string_value":"a"}}]}]}]}'
+    assert WIRE.otlp_json.decode(body).messages == ["a"]
+
+
+def test_spellings_may_be_mixed() -> None:
+    old = b'{"scope_logs":[{"log_records":[{"body":{"string_value":"a, a"}},{}]}]}'
+    new = b'{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"b"}}]}]}'
+    batch = WIRE.otlp_json.decode(b'{"resourceLogs":[%b,%b]}' % (old, new))
+    assert batch.messages == ["a, a", None, "b"]
+
+
+HOPELESS = [
+    (WIRE.otlp, b"hello"),
+    (WIRE.otlp, b"\x0a\x05ab"),
+    (WIRE.otlp, one_record(body=text("a"))[:-1]),
+    (WIRE.otlp, protobuf.pack_field(1, protobuf.pack_field(2, protobuf.pack_field(2, b"\x0f")))),
+    (WIRE.otlp_json, b"[]"),
+    (WIRE.otlp_json, b"{"),
+    (WIRE.otlp_json, b'{"resourceLogs":{}}'),
+    (WIRE.otlp_json, b'{"resourceLogs":[{"resource":"x"}]}'),
+    (WIRE.otlp_json, b'{"resourceLogs":[]} x'),
+    (WIRE.otlp_json, b'{"resourceLogs":[],"resource_logs":[]}'),
+    (WIRE.otlp_json, b'{"resourceLogs":' + b"[" * 100_000),
+    (WIRE.otlp_json, b'{"resourceMetrics":[]}'),
+]
+
+
+@pytest.mark.parametrize(("codec", "body"), HOPELESS)
+def test_what_is_no_request_is_refused_as_a_whole(codec: Codec, body: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        codec.decode(body)
+    assert caught.value.code == "not_otlp"
+
+
+def sample() -> ExportLogsServiceRequest:
+    request = ExportLogsServiceRequest()
+    for k in range(2):
+        frame = request.resource_logs.add(schema_url="u")
+        frame.resource.attributes.append(attribute("service.name", f"s{k}"))
+        scope = frame.scope_logs.add()
+        scope.scope.name = "scope"
+        for i in range(2):
+            record = scope.log_records.add(time_unix_nano=2**60 + i, severity_number=9, span_id=bytes(8))
+            record.body.string_value = f"message {i}"
+            record.attributes.append(attribute("source", "x"))
+            record.attributes.add(key="m").value.kvlist_value.values.append(attribute("a", "b"))
+    return request
+
+
+def survive(codec: Codec, body: bytes) -> Batch | None:
+    """Everything that is done to a request; nothing but MalformedError may come out of it."""
+    try:
+        batch = codec.decode(body)
+    except MalformedError as error:
+        assert error.code == "not_otlp"
+        return None
+    verdicts: Sequence[Verdict] = [VERDICT] * len(batch)
+    assert codec.splice(batch, verdicts)
+    assert (
+        len(json_records(codec, batch, verdicts))
+        == len(msgpack_entries(codec, batch, verdicts, lambda: 1.0))
+        == len(batch)
+    )
+    return batch
+
+
+@BOTH
+def test_a_request_cut_anywhere_is_refused_or_whole(codec: Codec) -> None:
+    body = encode(codec, sample())
+    whole = [cut for cut in range(1, len(body)) if survive(codec, body[:cut]) is not None]
+    # A cut between two resources leaves a valid request; no checksum tells.
+    assert len(whole) == (1 if codec is WIRE.otlp else 0)
+
+
+@BOTH
+def test_random_damage_costs_no_other_exception(codec: Codec) -> None:
+    chance = random.Random(20)
+    body = encode(codec, sample())
+    for _ in range(4000):
+        data = bytearray(body)
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            at = chance.randrange(len(data))
+            match chance.randrange(4):
+                case 0:
+                    data[at] = chance.randrange(256)
+                case 1:
+                    del data[at : at + chance.randrange(1, 9)]
+                case 2:
+                    data[at:at] = chance.randbytes(chance.randrange(1, 9))
+                case _:
+                    data[at:at] = data[chance.randrange(len(data)) :][: chance.randrange(40)]
+            data = data or bytearray(b"x")
+        survive(codec, bytes(data))
+
+
+@BOTH
+def test_receivers_without_otlp_get_plain_records_with_everything(codec: Codec) -> None:
+    batch = codec.decode(encode(codec, sample()))
+    verdicts = [VERDICT] * len(batch)
+    first = json.loads(json_records(codec, batch, verdicts)[0])
+    assert first == OURS | {
+        "date": first["date"],
+        "log": "message 0",
+        "severity_number": first["severity_number"],
+        # Protobuf's own JSON writer knows nothing of OTLP's hexadecimal ids.
+        "span_id": "0" * 16 if codec is WIRE.otlp else first["span_id"],
+        "attributes": {"source": "x", "m": {"a": "b"}},
+        "resource": {"service.name": "s0"},
+        "scope": {"name": "scope"},
+    }
+    time, record = msgpack.unpackb(msgpack_entries(codec, batch, verdicts, lambda: 1.0)[3])
+    assert struct.unpack(">II", time.data) == divmod(2**60 + 1, 10**9)
+    assert (record["log"], record["resource"], record["target_label"]) == ("message 1", {"service.name": "s1"}, "Error")
+
+
+@BOTH
+def test_a_map_as_body_is_the_plain_record_itself(codec: Codec) -> None:
+    body = AnyValue(kvlist_value=KeyValueList(values=[attribute("log", "a"), attribute("k", "v")]))
+    batch = codec.decode(encode(codec, ExportLogsServiceRequest.FromString(one_record(body=body))))
+    assert json.loads(json_records(codec, batch, [VERDICT])[0]) == OURS | {"log": "a", "k": "v"}
+
+
+def test_a_broken_record_becomes_a_plain_one_with_its_bytes() -> None:
+    good = LogRecord(body=text("a")).SerializeToString()
+    scope = protobuf.pack_field(2, good) + protobuf.pack_field(2, b"\x0f\xff")
+    batch = WIRE.otlp.decode(protobuf.pack_field(1, protobuf.pack_field(2, scope)))
+    record = json.loads(json_records(WIRE.otlp, batch, [VERDICT] * 2)[1])
+    assert base64.b64decode(record["raw_base64"]) == b"\x0f\xff"
