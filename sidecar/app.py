@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
+from aiohttp import http_parser, web
 
 from sidecar.config import Settings, TlsSettings, dump_settings, split_address
 from sidecar.errors import ConfigError
@@ -146,6 +146,9 @@ class Service:
             stack.callback(pulse.cancel)
 
     async def _listen_http(self, model: ModelTier | None) -> None:
+        if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+            # The one in Python is slower, and several ways to smuggle requests were found in it alone.
+            raise ConfigError(["aiohttp: its parser in C is missing; unset AIOHTTP_NO_EXTENSIONS or install a wheel"])
         settings = self.settings
         tokens = Tokens(WatchedFile(settings.http.tokens_file)) if settings.http.tokens_file else None
         ingest = HttpIngest(settings.http, self.flow, tokens)

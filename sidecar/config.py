@@ -11,6 +11,7 @@ everything. Every problem is collected and reported with its dotted path; unknow
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import operator
 import os
 import re
@@ -58,6 +59,7 @@ class HttpSettings(_Section, frozen=True):
 
     listen: str = "127.0.0.1:9880"
     workers: int = 1
+    allow_anonymous: bool = False
     tokens_file: str | None = None
     tls: TlsSettings = TlsSettings()
     header_timeout_secs: float = 10
@@ -71,6 +73,7 @@ class ForwardSettings(_Section, frozen=True):
 
     listen: str | None = None
     unix: str | None = None
+    allow_anonymous: bool = False
     shared_key_file: str | None = None
     tls: TlsSettings = TlsSettings()
     hostname: str = "waybill"
@@ -514,6 +517,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def _cross_check(settings: Settings) -> Iterator[str]:
     """What a type cannot say, as messages led by the dotted path."""
     yield from _check_addresses(settings)
+    yield from _check_anonymous(settings)
     yield from _check_ranges(settings)
     yield from _check_follow(settings.model)
     yield from _check_routes(settings.routes)
@@ -541,6 +545,30 @@ def _check_addresses(settings: Settings) -> Iterator[str]:
                 split_address(address)
             except ValueError as error:
                 yield f"{path}: {error}, got {address!r}"
+
+
+def _check_anonymous(settings: Settings) -> Iterator[str]:
+    """Whoever reaches a listener beyond this machine could write into the log path: that must be said aloud."""
+    http, forward = settings.http, settings.forward
+    for path, address, secret, section in (
+        ("http", http.listen, http.tokens_file, http),
+        ("forward", forward.listen, forward.shared_key_file, forward),
+    ):
+        is_open = not (secret or section.tls.client_ca_file or section.allow_anonymous)
+        if address is not None and is_open and not _is_loopback(address):
+            name = "tokens_file" if path == "http" else "shared_key_file"
+            yield (
+                f"{path}.listen: {address} is reached from other machines; set {path}.{name}, "
+                f"{path}.tls.client_ca_file or, if the network lets nobody else in, {path}.allow_anonymous"
+            )
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_ranges(settings: Settings) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from sidecar.errors import MalformedError
+
 UNCLASSIFIED = "Unclassified"
 
 #: The closed label set, in the order in which it is documented; the first that fits wins.
@@ -76,6 +78,11 @@ class Odd(msgspec.Struct, gc=False):
     data: bytes | None = None
 
 
+#: Of one body. Full chunks of shippers hold tens of thousands; a body of nothing but `{}` would hold millions,
+#: at half a kilobyte each on their way through.
+MAX_RECORDS = 250_000
+
+
 class Batch:
     """The records of one body, in order, as parallel lists of equal length.
 
@@ -98,13 +105,19 @@ class Batch:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def check(self, more: int) -> None:
+        """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""
+        if len(self.starts) + more > MAX_RECORDS:
+            raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+
     def is_hopeless(self) -> bool:
         """Whether there are records and not one of them could be read."""
         odd = self.odd.values()
         return 0 < len(self) == len(odd) and all(one.reason == "malformed_record" for one in odd)
 
     def add(self, start: int, end: int, message: str | None, source: str | None) -> None:
-        """Append an ordinary record."""
+        """Append an ordinary record. Raises MalformedError (``too_many_records``)."""
+        self.check(1)
         self.starts.append(start)
         self.ends.append(end)
         self.messages.append(message)

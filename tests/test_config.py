@@ -64,10 +64,10 @@ def test_the_example_files_are_valid(file: Path) -> None:
 
 def test_a_flag_beats_the_environment_and_the_environment_the_file(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
-    file.write_text("model: {threshold: 0.1}\nmemo: {bytes: 11}\nhttp: {listen: 'a:1'}")
+    file.write_text("model: {threshold: 0.1}\nmemo: {bytes: 11}\nhttp: {listen: 'localhost:1'}")
     environ = {"WAYBILL_MODEL_THRESHOLD": "0.2", "WAYBILL_MEMO_BYTES": "22", "CONFIDENCE_THRESHOLD": "0.9"}
     settings = load_settings(file, ["model.threshold=0.3"], environ)
-    assert (settings.model.threshold, settings.memo.bytes, settings.http.listen) == (0.3, 22, "a:1")
+    assert (settings.model.threshold, settings.memo.bytes, settings.http.listen) == (0.3, 22, "localhost:1")
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
@@ -244,3 +244,21 @@ def test_the_collector_example_meets_waybills_own() -> None:
     assert collector["exporters"]["otlphttp/waybill"]["logs_endpoint"] == f"http://{waybill.http.listen}/v1/logs"
     endpoint = collector["receivers"]["otlp/labelled"]["protocols"]["http"]["endpoint"]
     assert waybill.return_.url == f"http://{endpoint}/v1/logs"
+
+
+@pytest.mark.parametrize("address", [":9880", "0.0.0.0:9880", "[::]:9880", "10.1.2.3:9880", "waybill:9880"])
+def test_beyond_the_loopback_address_a_secret_is_asked_for(tmp_path: Path, address: str) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("secret\n")
+    for section, key in (("http", "tokens_file"), ("forward", "shared_key_file")):
+        push = ["return.type=forward", "return.url=forward://127.0.0.1:1", f"{section}.listen={address}"]
+        (problem,) = problems(*push)
+        assert problem.startswith(f"{section}.listen: ")
+        assert f"{section}.{key}" in problem
+        load_settings(overrides=[*push, f"{section}.{key}={tokens}"], environ={})
+        load_settings(overrides=[*push, f"{section}.allow_anonymous=true"], environ={})
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0", "127.8.9.1:0"])
+def test_the_loopback_address_needs_no_secret(address: str) -> None:
+    load_settings(overrides=[f"http.listen={address}"], environ={})

@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
 _TAG = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
-_STATUS = {"too_large": 413, "unsupported_encoding": 415, "unsupported_content_type": 415}
+_STATUS = {"too_large": 413, "too_many_records": 413, "unsupported_encoding": 415, "unsupported_content_type": 415}
 _INLINE_BYTES = 256 << 10
 #: Paths that answer without a token: probes and scrapers have none.
 _OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))

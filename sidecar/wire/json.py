@@ -22,7 +22,7 @@ import orjson
 
 from sidecar.config import FieldSettings
 from sidecar.errors import MalformedError
-from sidecar.records import Batch, Odd, Verdict
+from sidecar.records import MAX_RECORDS, Batch, Odd, Verdict
 from sidecar.wire import scan
 from sidecar.wire.fields import FieldPlan, SuffixCache
 
@@ -78,7 +78,10 @@ class JsonCodec:
 
     def _decode_clean_array(self, body: bytes, tag: str) -> Batch:
         """One array that a strict parser takes whole: the common and fast case, hence whole lists at once."""
+        if body.count(b",") > 16 * MAX_RECORDS:  # no list of so many values is even looked at
+            raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
         raws = self._array.decode(body)
+        Batch(body).check(len(raws))
         sizes = [len(memoryview(raw)) for raw in raws]
         try:
             records = [self._extract.decode(raw) for raw in raws]
@@ -129,6 +132,7 @@ class JsonCodec:
             if message is None:
                 at, may_span_lines = self._decode_line(batch, at, line_end, may_span_lines)
                 continue
+            batch.check(1)
             batch.starts.append(at)
             batch.ends.append(at + line.rindex(b"}"))
             batch.messages.append(message)

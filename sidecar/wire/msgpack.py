@@ -14,7 +14,7 @@ import msgpack
 import msgspec
 
 from sidecar.errors import MalformedError
-from sidecar.records import Batch, Odd, Verdict
+from sidecar.records import MAX_RECORDS, Batch, Odd, Verdict
 from sidecar.wire import packed
 from sidecar.wire.fields import FieldPlan, SuffixCache
 from sidecar.wire.json import DECODE_ERRORS, record_id
@@ -59,6 +59,7 @@ class MsgpackCodec:
             if message is None:
                 self._add_odd(batch, at, end)
             else:
+                batch.check(1)
                 starts.append(at + 1 + memoryview(time).nbytes)
                 ends.append(end)
                 messages.append(message)
@@ -176,6 +177,8 @@ def _entry_ends(body: bytes) -> list[int]:
         while True:
             skip()
             push(tell())
+            if len(ends) > MAX_RECORDS:
+                raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
     except (msgpack.UnpackException, ValueError, RecursionError):
         pass
     # What the library gives up on (nesting past its stack) our own reader still finds.

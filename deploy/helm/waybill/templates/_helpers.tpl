@@ -61,13 +61,15 @@ labels:
 {{- $config := dict "http" (dict "listen" (printf ":%v" .Values.http.port)) }}
 {{- if .Values.http.tokensSecret }}
 {{- $_ := set $config.http "tokens_file" "/etc/waybill/tokens/tokens" }}
+{{- else }}
+{{- $_ := set $config.http "allow_anonymous" true }}
 {{- end }}
 {{- $tls := dict "cert_file" "/etc/waybill/tls/tls.crt" "key_file" "/etc/waybill/tls/tls.key" }}
 {{- if .Values.http.tlsSecret }}
 {{- $_ := set $config.http "tls" $tls }}
 {{- end }}
 {{- if .Values.forward.enabled }}
-{{- $_ := set $config "forward" (dict "listen" (printf ":%v" .Values.forward.port)) }}
+{{- $_ := set $config "forward" (dict "listen" (printf ":%v" .Values.forward.port) "allow_anonymous" true) }}
 {{- if .Values.http.tlsSecret }}
 {{- $_ := set $config.forward "tls" $tls }}
 {{- end }}
