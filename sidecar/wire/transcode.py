@@ -30,6 +30,8 @@ Codec = JsonCodec | MsgpackCodec
 #: Where the bytes go that are no text, beside their readable form.
 RAW_FIELD = "raw_base64"
 _INT64 = range(-(2**63), 2**64)
+#: What reading msgpack can raise: a map as a map's key is a TypeError, a time past year 9999 an OverflowError.
+_UNREADABLE = (*DECODE_ERRORS, ValueError, TypeError, OverflowError, msgpack.UnpackException)
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d:?\d\d)?$")
 
 
@@ -111,7 +113,7 @@ def _entry_to_json(entry: bytes, plan: FieldPlan, verdict: Verdict) -> bytes:
         time, _, raw = _split_entry(entry)
         when = msgpack.unpackb(time, strict_map_key=False)
         value = _jsonable(msgpack.unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape"))
-    except (*DECODE_ERRORS, ValueError, msgpack.UnpackException, msgpack.StackError):
+    except _UNREADABLE:
         return orjson.dumps(wrap_record(entry, plan, verdict))
     if not isinstance(value, dict):
         return orjson.dumps(wrap_record(entry, plan, verdict))
@@ -131,7 +133,9 @@ def _moment(when: object) -> tuple[int, int]:
     if isinstance(when, msgpack.ExtType) and when.code == 0 and len(when.data) == 8:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos
-    return _split_seconds(float(when)) if isinstance(when, int | float) else (0, 0)
+    # Beyond this are negative times, NaN and infinity, for which JSON has no such spelling.
+    is_time = isinstance(when, int | float) and 0 <= when < 2**64
+    return _split_seconds(float(when)) if is_time else (0, 0)
 
 
 def wrap_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> dict[str, object]:
@@ -184,7 +188,7 @@ def _time_at(record: dict[str, Any], path: Sequence[str]) -> tuple[int, int] | N
     value: Any = record
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**20:
         # Shippers write seconds, milliseconds, microseconds or nanoseconds; today these are 10, 13, 16, 19 digits.
         scale = next((scale for scale in (1, 10**3, 10**6, 10**9) if abs(value) < 10**11 * scale), 10**9)
         seconds, rest = divmod(value, scale)
