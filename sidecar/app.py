@@ -9,7 +9,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 
-from aiohttp import web
+from aiohttp import http_parser, web
 
 from sidecar.config import Settings, TlsSettings, dump_settings, split_address
 from sidecar.errors import BundleError, ConfigError, RuleSetError
@@ -18,6 +18,7 @@ from sidecar.follow import ModelFollower
 from sidecar.handback.body import BodyHandback
 from sidecar.handback.forward import ForwardHandback
 from sidecar.handback.http import HttpHandback
+from sidecar.ingest.connections import Connections, GuardedRunner
 from sidecar.ingest.forward import ForwardServer
 from sidecar.ingest.http import HttpIngest
 from sidecar.ingest.tools import Tools
@@ -127,6 +128,7 @@ class Service:
         )
         self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
         self.reloader.start()
+        self._connections = Connections(settings.limits, self.metrics)
         stack.push_async_callback(self.reloader.stop)
         await self._listen_http(model)
         if settings.forward.listen or settings.forward.unix:
@@ -140,8 +142,9 @@ class Service:
         app = ingest.application()
         Tools(self.flow, model, self.reloader, ingest).add_routes(app)
         self.routes = list(app.router.routes())
-        runner = web.AppRunner(
+        runner = GuardedRunner(
             app,
+            self._connections,
             access_log=None,
             auto_decompress=False,  # inflated by wire.compression, to a verified end
             keepalive_timeout=settings.http.keepalive_secs,
@@ -161,7 +164,7 @@ class Service:
 
     async def _listen_forward(self) -> None:
         tls = self._tls(self.settings.forward.tls)
-        self.forward = ForwardServer(self.settings.forward, self.flow, tls)
+        self.forward = ForwardServer(self.settings.forward, self.flow, tls, self._connections)
         self._stack.push_async_callback(self.forward.stop)
         try:
             await self.forward.start()
@@ -226,6 +229,8 @@ async def serve(settings: Settings) -> None:
     Raises:
         ConfigError: when the service cannot start as configured.
     """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ConfigError(["aiohttp: its compiled parser is missing or off (AIOHTTP_NO_EXTENSIONS)"])
     tune_allocator()
     service = Service(settings)
     log.info("settings", extra={"settings": dump_settings(settings)})

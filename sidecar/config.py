@@ -11,6 +11,7 @@ everything. Every problem is collected and reported with its dotted path; unknow
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import operator
 import os
 import re
@@ -57,6 +58,7 @@ class HttpSettings(_Section, frozen=True):
     """The HTTP listener."""
 
     listen: str = "127.0.0.1:9880"
+    allow_anonymous: bool = False
     tokens_file: str | None = None
     tls: TlsSettings = TlsSettings()
     read_timeout_secs: float = 15
@@ -68,6 +70,7 @@ class ForwardSettings(_Section, frozen=True):
     """The Fluent Forward listener."""
 
     listen: str | None = None
+    allow_anonymous: bool = False
     unix: str | None = None
     shared_key_file: str | None = None
     tls: TlsSettings = TlsSettings()
@@ -214,6 +217,8 @@ class LimitSettings(_Section, frozen=True):
     body_bytes: int = 67_108_864
     inflight_bytes: int = 268_435_456
     message_bytes: int = 65_536
+    connections: int = 1000
+    connections_per_client: int = 500
 
 
 class DeadLetterSettings(_Section, frozen=True):
@@ -531,12 +536,28 @@ def _cross_check(settings: Settings) -> Iterator[str]:
 
 
 def _check_addresses(settings: Settings) -> Iterator[str]:
-    for path, address in (("http.listen", settings.http.listen), ("forward.listen", settings.forward.listen)):
-        if address is not None:
-            try:
-                split_address(address)
-            except ValueError as error:
-                yield f"{path}: {error}, got {address!r}"
+    http, forward = settings.http, settings.forward
+    for path, listener, secret in (("http", http, http.tokens_file), ("forward", forward, forward.shared_key_file)):
+        if listener.listen is None:
+            continue
+        try:
+            host, _ = split_address(listener.listen)
+        except ValueError as error:
+            yield f"{path}.listen: {error}, got {listener.listen!r}"
+            continue
+        if not (_is_loopback(host) or secret or listener.tls.client_ca_file or listener.allow_anonymous):
+            needed = "tokens_file" if path == "http" else "shared_key_file"
+            yield (
+                f"{path}.listen: {listener.listen} lets everyone in; set {path}.{needed} or {path}.tls.client_ca_file, "
+                f"or {path}.allow_anonymous where a network policy keeps strangers out"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or nothing, which is every address
+        return host == "localhost"
 
 
 def _check_ranges(settings: Settings) -> Iterator[str]:
@@ -547,7 +568,8 @@ def _check_ranges(settings: Settings) -> Iterator[str]:
         "rules.compile_bytes model.batch_size model.threads model.queue_messages model.poll_secs "
         "model.follow.interval_secs "
         "memo.bytes return.timeout_secs return.connections return.max_bytes return.idle_secs "
-        "limits.body_bytes limits.inflight_bytes limits.message_bytes dead_letter.max_bytes "
+        "limits.body_bytes limits.inflight_bytes limits.message_bytes limits.connections "
+        "limits.connections_per_client dead_letter.max_bytes "
         "llm.poll_secs llm.timeout_secs llm.calls llm.pack_messages llm.pack_chars llm.reply_tokens "
         "llm.queue_messages llm.store_days llm.store_bytes llm.requests_per_minute llm.nodes "
         "llm.breaker_failures llm.breaker_secs llm.audit_bytes"

@@ -64,10 +64,10 @@ def test_the_example_files_are_valid(file: Path) -> None:
 
 def test_a_flag_beats_the_environment_and_the_environment_the_file(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
-    file.write_text("model: {threshold: 0.1}\nmemo: {bytes: 11}\nhttp: {listen: 'a:1'}")
+    file.write_text("model: {threshold: 0.1}\nmemo: {bytes: 11}\nhttp: {listen: '127.0.0.2:1'}")
     environ = {"WAYBILL_MODEL_THRESHOLD": "0.2", "WAYBILL_MEMO_BYTES": "22", "CONFIDENCE_THRESHOLD": "0.9"}
     settings = load_settings(file, ["model.threshold=0.3"], environ)
-    assert (settings.model.threshold, settings.memo.bytes, settings.http.listen) == (0.3, 22, "a:1")
+    assert (settings.model.threshold, settings.memo.bytes, settings.http.listen) == (0.3, 22, "127.0.0.2:1")
 
 
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
@@ -129,6 +129,9 @@ def test_every_problem_is_reported_at_once_with_its_path(tmp_path: Path) -> None
     [
         (["http.listen=nowhere"], "http.listen"),
         (["http.listen=host:99999"], "http.listen"),
+        (["http.listen=0.0.0.0:9880"], "http.listen"),
+        (["http.listen=:9880"], "http.listen"),
+        (["forward.listen=[::]:24224", "return.type=http", "return.url=http://a"], "forward.listen"),
         (["model.threshold=1.5"], "model.threshold"),
         (["limits.inflight_bytes=5"], "limits.inflight_bytes"),
         (["return.timeout_secs=60"], "return.timeout_secs"),
@@ -229,3 +232,11 @@ def test_the_readme_names_every_setting() -> None:
         for key in re.findall(r"`([\w.]+)`", keys)
     }
     assert named == {path for path, _ in setting_keys()}
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["http.listen=localhost:1", "http.listen=[::1]:1", "http.allow_anonymous=true", "http.tokens_file=/dev/null"],
+)
+def test_everyone_is_let_in_only_when_told_so(allowed: str) -> None:
+    assert load_settings(overrides=["http.listen=0.0.0.0:9880", allowed], environ={}).http.listen

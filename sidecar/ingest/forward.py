@@ -22,6 +22,7 @@ from typing import Any
 from sidecar.config import ForwardSettings, split_address
 from sidecar.errors import ConfigError, HandbackError, MalformedError, OverloadedError
 from sidecar.flow import Delivery, Flow
+from sidecar.ingest.connections import Connections, client_of
 from sidecar.ops.auth import ServerTls, WatchedFile
 from sidecar.wire import forward as protocol
 
@@ -52,7 +53,7 @@ class ForwardServer:
         ConfigError: the shared key is empty.
     """
 
-    def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None) -> None:
+    def __init__(self, settings: ForwardSettings, flow: Flow, tls: ServerTls | None, connections: Connections) -> None:
         self._settings, self._flow, self._tls = settings, flow, tls
         self._key_file = WatchedFile(settings.shared_key_file) if settings.shared_key_file else None
         if self._key_file is not None and not self._key_file.content.strip():
@@ -60,7 +61,7 @@ class ForwardServer:
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reads: set[asyncio.Timeout] = set()
-        self._gauge = flow.metrics.connections.labels("forward")
+        self._connections = connections
         self._is_pausing = self._is_stopped = False
         self.addresses: list[str] = []
 
@@ -108,15 +109,17 @@ class ForwardServer:
     # -- one connection -------------------------------------------------------------------------
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_stopped:  # it was on its way when the listener closed
+        client = client_of(writer.transport)
+        # It may have been on its way when the listener closed.
+        if self._is_stopped or not self._connections.enter("forward", client):
             writer.transport.abort()
             return
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._connections.leave("forward", client))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._gauge.inc()
         try:
             _keep_alive(writer)
             if self._key_file is None or await self._shake_hands(reader, writer, self._key_file):
@@ -132,7 +135,6 @@ class ForwardServer:
             self._refuse("internal")
             log.exception("a Forward connection failed in a way that nobody foresaw")
         finally:
-            self._gauge.dec()
             await _close(writer)
 
     def _refuse(self, reason: str) -> None:

@@ -134,8 +134,9 @@ def _moment(when: object) -> tuple[int, int]:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos
     # Beyond this are negative times, NaN and infinity, for which JSON has no such spelling.
-    is_time = isinstance(when, int | float) and 0 <= when < 2**64
-    return _split_seconds(float(when)) if is_time else (0, 0)
+    if isinstance(when, int | float) and 0 <= when < 2**64:
+        return _split_seconds(float(when))
+    return 0, 0
 
 
 def wrap_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> dict[str, object]:

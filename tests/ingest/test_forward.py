@@ -21,6 +21,7 @@ from sidecar.config import DeadLetterSettings, FieldSettings, ForwardSettings, L
 from sidecar.errors import ConfigError, HandbackError
 from sidecar.flow import Flow
 from sidecar.ingest import forward as ingest
+from sidecar.ingest.connections import Connections
 from sidecar.ingest.forward import ForwardServer
 from sidecar.labelling.pipeline import Pipeline
 from sidecar.ops.auth import ServerTls
@@ -77,7 +78,7 @@ class Rig:
         dead_letters = DeadLetters(DeadLetterSettings(path=letters), self.metrics)
         wire, pipeline = Wire(FieldPlan(FieldSettings())), cast("Pipeline", StubPipeline())
         self.flow = Flow(wire, pipeline, self.handback, limits, self.metrics, dead_letters)
-        self.server = ForwardServer(config, self.flow, tls)
+        self.server = ForwardServer(config, self.flow, tls, Connections(limits, self.metrics))
 
     def refused(self, reason: str) -> float:
         labels = {"ingest": "forward", "reason": reason}

@@ -29,7 +29,11 @@ def _seeds(name: str) -> list[bytes]:
         case "json":
             return texts
         case "inflate":
-            return [bytes([i]) + compress(compress(b"a" * 50, encoding), encoding) for i in range(16) for encoding in ENCODINGS]
+            return [
+                bytes([i]) + compress(compress(b"a" * 50, encoding), encoding)
+                for i in range(16)
+                for encoding in ENCODINGS
+            ]
         case "csv":
             return [b"log,source\na,b\n", b'"a\n""b",c\r\n', b"\xef\xbb\xbflog\n"]
         case _:

@@ -59,6 +59,10 @@ labels:
 {{- define "waybill.config" -}}
 {{- /* No address before the port: IPv4 and IPv6 alike. */ -}}
 {{- $config := dict "http" (dict "listen" (printf ":%v" .Values.http.port)) }}
+{{- /* Who may connect is the NetworkPolicy's part where no tokens are given. */ -}}
+{{- if not .Values.http.tokensSecret }}
+{{- $_ := set $config.http "allow_anonymous" true }}
+{{- end }}
 {{- if .Values.http.tokensSecret }}
 {{- $_ := set $config.http "tokens_file" "/etc/waybill/tokens/tokens" }}
 {{- end }}
@@ -67,7 +71,7 @@ labels:
 {{- $_ := set $config.http "tls" $tls }}
 {{- end }}
 {{- if .Values.forward.enabled }}
-{{- $_ := set $config "forward" (dict "listen" (printf ":%v" .Values.forward.port)) }}
+{{- $_ := set $config "forward" (dict "listen" (printf ":%v" .Values.forward.port) "allow_anonymous" true) }}
 {{- if .Values.http.tlsSecret }}
 {{- $_ := set $config.forward "tls" $tls }}
 {{- end }}
