@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -83,10 +84,9 @@ async def test_an_abused_head_gets_one_answer_at_most_and_no_5xx() -> None:
     async with running("model.path=null") as sidecar:
         for name, data in ABUSE.items():
             answer = await talk(sidecar, data)
-            heads = answer.split(b"HTTP/1.")[1:]
-            finals = [head for head in heads if not head.startswith((b"1 100", b"1 101"))]
+            finals = re.findall(rb"HTTP/1\.[01] ([02-9]\d\d|1[1-9]\d) ", answer)
             assert len(finals) <= 1, (name, answer)
-            assert not any(head[2:3] == b"5" for head in finals), (name, answer)
+            assert not any(status[:1] == b"5" for status in finals), (name, answer)
         assert (await sidecar.post(BODY))[0] == 200
 
 
