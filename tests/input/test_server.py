@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from sidecar.ingest import connections
+from sidecar.ops.auth import Tokens, WatchedFile
 from sidecar.wire.json import JsonCodec
 from tests.conftest import Sidecar, running
 
@@ -206,7 +212,59 @@ def test_the_slower_and_laxer_parser_is_refused() -> None:
     assert "compiled parser" in done.stderr
 
 
-def test_serving_imports_nothing_that_unpickles() -> None:
-    code = "import sys, sidecar.app; print(*(set(sys.modules) & {'joblib', 'sklearn', 'cloudpickle', 'dill', 'torch'}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == []
+def test_every_token_is_compared_as_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("first\nsecond\nthird\n")
+    tokens, compared = Tokens(WatchedFile(file)), []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
+    for token, is_valid in (("first", True), ("third", True), ("firs", False), ("", False), ("x" * 9000, False)):
+        compared.clear()
+        assert tokens.accept(f"Bearer {token}") is is_valid
+        assert [(len(a), len(b)) for a, b in compared] == [(32, 32)] * 3
+
+
+async def test_nothing_a_client_says_changes_where_records_go() -> None:
+    got: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append(request.headers["Host"])
+        return web.Response(status=302, headers={"Location": "/elsewhere"}) if len(got) == 1 else web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    async with TestServer(app) as receiver:
+        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/in/{{tag}}", "model.path=null")
+        evil = "http://169.254.169.254/"
+        lies = {"Host": "169.254.169.254", "X_Forwarded_Host": "169.254.169.254", "X_Original_URL": evil}
+        async with running(*push, "return.timeout_secs=1") as sidecar:
+            assert (await sidecar.post(BODY, **lies))[0] == 503  # a redirect is not followed
+            status, _, _ = await sidecar.post(BODY, "/v1/label/http:%2f%2f169.254.169.254%2fx", **lies)
+            assert status == 204
+            data = b"POST %sv1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n%b" % (evil.encode(), BODY)
+            assert (await talk(sidecar, data)).startswith((b"HTTP/1.1 204", b"HTTP/1.1 4"))
+        assert set(got) == {f"127.0.0.1:{receiver.port}"}
+
+
+async def test_few_descriptors_are_never_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    async with running("model.path=null") as sidecar:
+        host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(100)]
+        assert sum([await _is_closed(reader) for reader, _ in held]) == 52
+        for _, writer in held:
+            writer.transport.abort()
+        await _until_none_is_open(sidecar)
+        assert (await sidecar.post(BODY))[0] == 200
+
+
+async def test_forward_connections_count_against_the_same_limit() -> None:
+    push = ("return.type=http", "return.url=http://127.0.0.1:9/", "model.path=null")
+    async with running(*push, "forward.listen=127.0.0.1:0", "limits.connections=3") as sidecar:
+        assert sidecar.service.forward is not None
+        host, port = sidecar.service.forward.addresses[0].rsplit(":", 1)
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(5)]
+        assert [await _is_closed(reader) for reader, _ in held] == [False] * 3 + [True] * 2
+        assert sidecar.metric("waybill_connections_refused_total", ingest="forward", reason="total") == 2
+        for _, writer in held:
+            writer.transport.abort()
