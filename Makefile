@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench fuzz audit sbom lint clean
+.PHONY: help demo run test bench fuzz audit sbom pins lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ audit: $(STAMP) ## Ask for known vulnerabilities of everything installed
 sbom: $(STAMP) ## Write sbom.json (CycloneDX) of everything installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.0'
 	$(BIN)/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible -o sbom.json
+
+pins: $(STAMP) ## Pin what serving needs, with hashes, for this Python (deploy/requirements-serve.txt)
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-options -o deploy/requirements-serve.txt pyproject.toml
 
 lint: $(STAMP) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .
