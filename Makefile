@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench chaos soak lint clean
+.PHONY: help demo run test bench chaos soak fuzz audit sbom pins lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,11 +39,30 @@ chaos: $(STAMP) ## Kill it 20 times under 200,000 records, each way in and out; 
 soak: $(STAMP) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
 	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
 
+FUZZ_SECS ?= 20
+fuzz: $(STAMP) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@for target in $$($(BIN)/python -m tests.input.targets); do \
+		echo "== $$target"; $(BIN)/python -m tests.input.fuzz $$target $(FUZZ_SECS) || exit 1; done
+
+audit: $(STAMP) ## Ask for known vulnerabilities of everything installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10'
+	$(BIN)/pip-audit --skip-editable
+
+sbom: $(STAMP) ## Write sbom.json (CycloneDX) of everything installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.0'
+	$(BIN)/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible -o sbom.json
+
+pins: $(STAMP) ## Pin what serving needs, with hashes, for this Python (deploy/requirements-serve.txt)
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-options -o deploy/requirements-serve.txt pyproject.toml
+
 lint: $(STAMP) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
 clean: ## Remove the environment and everything generated
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json sbom.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

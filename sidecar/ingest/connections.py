@@ -19,8 +19,8 @@ from sidecar.config import LimitSettings
 from sidecar.ops.metrics import Metrics
 
 log = logging.getLogger(__name__)
-#: Descriptors that are not for clients: pushes, model, logs, a child process.
-_RESERVED_FILES = 64
+#: Of the descriptors that we may open; the rest is for pushes, logs, files and child processes.
+_SHARE_OF_FILES = 0.75
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -30,7 +30,7 @@ class Connections:
     def __init__(self, limits: LimitSettings, metrics: Metrics) -> None:
         self._metrics, self._per_client = metrics, limits.connections_per_client
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._limit = min(limits.connections, max(1, files - _RESERVED_FILES))
+        self._limit = min(limits.connections, int(files * _SHARE_OF_FILES)) if files > 0 else limits.connections
         if self._limit < limits.connections:
             log.warning("limits.connections is more than this process may open files", extra={"limit": self._limit})
         self._count = 0
@@ -39,10 +39,10 @@ class Connections:
     def enter(self, ingest: str, transport: asyncio.BaseTransport) -> bool:
         """Whether one more may come in; what did must `leave`."""
         client = _client_of(transport)
-        if self._count >= self._limit or (client and self._clients[client] >= self._per_client):
-            self._metrics.refused.labels(ingest, "too_many_connections").inc()
-            log.warning("a connection too many was closed", extra={"ingest": ingest})
-            return False
+        if self._count >= self._limit:
+            return self.refuse(ingest, "total")
+        if client and self._clients[client] >= self._per_client:
+            return self.refuse(ingest, "client")
         self._count += 1
         self._clients[client] += 1
         self._metrics.connections.labels(ingest).inc()
@@ -57,9 +57,11 @@ class Connections:
             del self._clients[client]
         self._metrics.connections.labels(ingest).dec()
 
-    def refuse_slow(self) -> None:
-        """Count a client that did not finish its header."""
-        self._metrics.refused.labels("http", "slow_header").inc()
+    def refuse(self, ingest: str, reason: str) -> bool:
+        """Count a connection that is closed because of ``reason`` (``total``, ``client``, ``slow_head``); False."""
+        self._metrics.connections_refused.labels(ingest, reason).inc()
+        log.warning("a connection was closed", extra={"ingest": ingest, "reason": reason})
+        return False
 
 
 class Guard(asyncio.Protocol):
@@ -131,7 +133,7 @@ class Guard(asyncio.Protocol):
             self._timer = None
 
     def _cut(self) -> None:
-        self._connections.refuse_slow()
+        self._connections.refuse("http", "slow_head")
         if self._transport is not None:
             self._transport.abort()
 

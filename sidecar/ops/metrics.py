@@ -96,6 +96,7 @@ class Metrics:
         self.llm_store_errors = counter("llm_store_errors_total", "Failures of the verdict store.", "reason")
         self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
         self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
+        self.connections_refused = counter("connections_refused_total", "Connections closed.", "ingest", "reason")
         self.label_drift = gauge("label_drift", "Population stability index of the label shares, 5 min against a day.")
         self.unclassified_share = gauge("unclassified_share", "Share of Unclassified in the last 5 min.")
         self.unclassified_share_baseline = gauge("unclassified_share_baseline", "The same share over the last day.")

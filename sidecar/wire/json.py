@@ -159,7 +159,7 @@ class JsonCodec:
                 may_span_lines = may_span_lines and end > 0
                 is_odd = end < 0 or end > line_end or body[at] != 0x7B
                 if is_odd and not (end > 0 and self._is_valid(body[at:end])):
-                    end = at + len(body[at:line_end].rstrip())
+                    end = at + len(body[at:line_end].rstrip(scan.SPACE))
                 if not self._add_clean(batch, at, end):
                     self._add_odd(batch, at, end)
                 at = end
@@ -191,16 +191,24 @@ class JsonCodec:
         return 0
 
     def _decode_array(self, batch: Batch, at: int) -> int:
-        """An array in which something is broken: element by element; gives the offset behind it."""
+        """An array in which something is broken: element by element; gives the offset behind it.
+
+        A value that never ends costs its line, and later ones are not looked for beyond theirs, as in
+        `_decode_line`.
+        """
         body = batch.body
         at = scan.skip_space(body, at + 1)
+        may_span_lines = True
         while at < len(body) and body[at] != 0x5D:
-            end = scan.value_end(body, at)
+            line_end = body.find(b"\n", at)
+            line_end = len(body) if line_end < 0 else line_end
+            end = scan.value_end(body, at, len(body) if may_span_lines else line_end)
             if end < 0:
-                # From here on nothing says where a record ends.
-                end = len(body.rstrip())
+                may_span_lines = False
+                end = at + len(body[at:line_end].rstrip(scan.SPACE))
                 batch.add_odd(at, Odd(end, "malformed_record", is_spliced=False, is_strict=False))
-                return end
+                at = scan.skip_space(body, end)
+                continue
             if body[at] != 0x7B or not self._add_clean(batch, at, end):
                 self._add_odd(batch, at, end)
             at = scan.skip_space(body, end)

@@ -34,6 +34,8 @@ Moment = tuple[int, int]
 #: Where the bytes go that are no text, beside their readable form.
 RAW_FIELD = "raw_base64"
 _INT64 = range(-(2**63), 2**64)
+#: What reading msgpack can raise: a map as a map's key is a TypeError, a time past year 9999 an OverflowError.
+_UNREADABLE = (*DECODE_ERRORS, ValueError, TypeError, OverflowError, msgpack.UnpackException)
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d:?\d\d)?$")
 
 
@@ -107,7 +109,7 @@ def readable_entry(entry: bytes) -> tuple[Moment, dict[str, Any], dict[str, Any]
         when = msgpack.unpackb(time, strict_map_key=False)
         about = msgpack.unpackb(metadata or b"\x80", strict_map_key=False, unicode_errors="surrogateescape")
         value = _jsonable(msgpack.unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape"))
-    except (*DECODE_ERRORS, ValueError, msgpack.UnpackException, msgpack.StackError) as error:
+    except _UNREADABLE as error:
         raise ValueError(str(error)) from None
     if not isinstance(value, dict):
         raise ValueError("not a map")
@@ -229,7 +231,7 @@ def _time_at(record: dict[str, Any], path: Sequence[str]) -> Moment | None:
     value: Any = record
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**20:
         # Shippers write seconds, milliseconds, microseconds or nanoseconds; today these are 10, 13, 16, 19 digits.
         scale = next((scale for scale in (1, 10**3, 10**6, 10**9) if abs(value) < 10**11 * scale), 10**9)
         seconds, rest = divmod(value, scale)

@@ -106,10 +106,3 @@ async def test_a_broken_rule_file_at_the_start_ends_with_code_2(tmp_path: Path) 
     process = start(tmp_path / "log", "rules.path=rules", "model.path=null", f"http.listen=127.0.0.1:{free_port()}")
     assert await asyncio.to_thread(process.wait, 30) == 2
     assert "a.yaml:2: rule 'a'" in (tmp_path / "log").read_text()
-
-
-async def test_without_the_parser_in_c_it_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
-    process = start(tmp_path / "log", "model.path=null", f"http.listen=127.0.0.1:{free_port()}")
-    assert await asyncio.to_thread(process.wait, 30) == 2
-    assert "its parser in C is missing" in (tmp_path / "log").read_text()

@@ -248,3 +248,20 @@ def test_split_gives_each_record_alone() -> None:
     batch: Batch = CODEC.decode(b'[{"log":"a"}, 5 ,{}]')
     records = CODEC.split(batch, [VERDICT] * 3)
     assert records == [b'{"log":"a",' + SUFFIX + b"}", b"5", b"{" + SUFFIX + b"}"]
+
+
+@pytest.mark.parametrize("space", [b"\v", b"\f", b"\v \f"])
+def test_white_space_that_json_does_not_know_costs_its_line(space: bytes) -> None:
+    for body in (b'{"log":"a"}\n%b\n{"log":"b"}\n' % space, b'[{"log":"a"},\n%b\n{"log":"b"}\n' % space):
+        batch = CODEC.decode(body)
+        assert [message for message in batch.messages if message] == ["a", "b"]
+
+
+def test_a_broken_array_in_a_stream_of_lines_costs_its_line() -> None:
+    batch = CODEC.decode(b'{"log":"a"}\n["\n[{"a":[\n{"log":"b"}\n')
+    assert [message for message in batch.messages if message] == ["a", "b"]
+
+
+def test_an_array_of_lines_that_never_end_is_read_once() -> None:
+    batch = CODEC.decode(b"[1,\n" + b'{"a":[\n' * 200_000)
+    assert len(batch.starts) == 200_001

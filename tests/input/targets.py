@@ -1,0 +1,116 @@
+"""What is fuzzed: each decoder as a function of bytes.
+
+A decoder may raise `MalformedError` and nothing else; what it reads must come out again as it went in.
+A new decoder is one more line in ``TARGETS``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from sidecar.config import FieldSettings
+from sidecar.errors import MalformedError
+from sidecar.records import Verdict
+from sidecar.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
+from sidecar.wire.compression import ENCODINGS, decompress
+from sidecar.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
+from sidecar.wire.table import RowSplitter, Table
+from sidecar.wire.transcode import json_records, msgpack_entries
+
+_LIMIT = 1 << 20
+_FIELDS = FieldSettings(relabel=False, parse_nested=True)
+_WIRE = Wire(FieldPlan(_FIELDS))
+_RELABEL = FieldPlan(FieldSettings(relabel=True, record_id="id"))
+_VERDICT = Verdict("Error", "rule", 1.0, "fuzz")
+
+
+def _label(body: bytes, content_type: str) -> None:
+    codec, batch = _WIRE.decode(body, content_type)
+    assert len(batch.starts) == len(batch.ends) == len(batch.messages) == len(batch.sources)
+    verdicts = [_VERDICT] * len(batch)
+    spliced = codec.splice(batch, verdicts)
+    assert len(spliced) >= len(body)
+    assert len(codec.split(batch, verdicts)) == len(batch)
+    json_records(codec, batch, verdicts)
+    msgpack_entries(codec, batch, verdicts, lambda: 0.0)
+
+
+def fuzz_json(data: bytes) -> None:
+    """JSON bodies: ranges, the tolerant scanner, splicing, the way to msgpack."""
+    _label(data, "application/json")
+    again = JsonCodec(_RELABEL)
+    batch = again.decode(data)
+    again.splice(batch, [_VERDICT] * len(batch))
+
+
+def fuzz_msgpack(data: bytes) -> None:
+    """Msgpack event streams: ranges, splicing, the way to JSON."""
+    _label(data, "application/msgpack")
+    again = MsgpackCodec(_RELABEL)
+    batch = again.decode(data)
+    again.splice(batch, [_VERDICT] * len(batch))
+
+
+def fuzz_frames(data: bytes) -> None:
+    """Forward messages, in one piece and in two; the first byte says where the second begins."""
+    whole, parts = FrameReader(_LIMIT), FrameReader(_LIMIT)
+    found = list(whole.feed(data))
+    cut = data[0] if data else 0
+    assert [*parts.feed(data[:cut]), *parts.feed(data[cut:])] == found
+    for message in found:
+        message.chunk is None or message.ack  # noqa: B018 - it must be computable
+
+
+def fuzz_answers(data: bytes) -> None:
+    """Handshake messages and acknowledgements."""
+    for step in (
+        lambda: AnswerReader().feed(data),
+        lambda: ping(data, "host", b"key"),
+        lambda: pong(data, b"nonce", "host", b"key"),
+        lambda: is_pong(data, b"salt\0nonce", b"key"),
+    ):
+        with contextlib.suppress(ValueError):
+            step()
+    is_ack(data, b"\xa1x")
+
+
+def fuzz_inflate(data: bytes) -> None:
+    """Compressed bodies; the first byte chooses one or two encodings."""
+    if not data:
+        return
+    first, second = data[0] % 4, data[0] // 4 % 5
+    names = [ENCODINGS[first], *ENCODINGS[second : second + 1]]
+    assert len(decompress(data[1:], names, _LIMIT)) <= _LIMIT
+
+
+def fuzz_csv(data: bytes) -> None:
+    """CSV, in one piece and byte by byte at its start."""
+    splitter = RowSplitter(_LIMIT)
+    rows = [row for i in range(8) for row in splitter.feed(data[i : i + 1])]
+    rows += splitter.feed(data[8:], is_last=True)
+    if rows:
+        table = Table(["log", "source", *rows[0]], _FIELDS)
+        for row in rows:
+            table.source(row)
+            table.labelled(row, _VERDICT)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "json": fuzz_json,
+    "msgpack": fuzz_msgpack,
+    "frames": fuzz_frames,
+    "answers": fuzz_answers,
+    "inflate": fuzz_inflate,
+    "csv": fuzz_csv,
+}
+
+
+def run_target(name: str, data: bytes) -> None:
+    """Give ``data`` to one target. Raises what no decoder may raise."""
+    with contextlib.suppress(MalformedError):
+        TARGETS[name](data)
+
+
+if __name__ == "__main__":
+    print(*TARGETS)

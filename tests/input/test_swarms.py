@@ -1,0 +1,46 @@
+"""Bodies of very many very small records: each costs hundreds of times its bytes on its way through."""
+
+from __future__ import annotations
+
+import json
+
+import msgpack
+import pytest
+
+from sidecar.config import load_settings
+from sidecar.errors import MalformedError
+from sidecar.records import MAX_RECORDS
+from sidecar.wire import FieldPlan, Wire
+from tests.conftest import Running
+
+MANY = MAX_RECORDS + 1
+SWARMS = {
+    "array of objects": ("application/json", b"[" + b",".join([b"{}"] * MANY) + b"]"),
+    "array of messages": ("application/json", b"[" + b",".join([b'{"log":"a"}'] * MANY) + b"]"),
+    "array with spaces": ("application/json", b"[ " + b" , ".join([b'{"log":"a"}'] * MANY) + b"]"),
+    "array of numbers": ("application/json", b"[" + b",".join([b"1"] * (20 * MANY)) + b"]"),
+    "broken array": ("application/json", b"[" + b",".join([b"{}"] * MANY) + b",}"),
+    "lines": ("application/json", b"{}\n" * MANY),
+    "lines of messages": ("application/json", b'{"log":"a"}\n' * MANY),
+    "one after another": ("application/json", b"{}" * MANY),
+    "msgpack nothing": ("application/msgpack", b"\xc0" * MANY),
+    "msgpack events": ("application/msgpack", msgpack.packb([[0, {}], {"log": "a"}]) * MANY),
+}
+
+
+@pytest.mark.parametrize("name", SWARMS)
+def test_a_swarm_of_records_is_refused(name: str) -> None:
+    kind, body = SWARMS[name]
+    wire = Wire(FieldPlan(load_settings(environ={}).fields))
+    with pytest.raises(MalformedError) as error:
+        wire.decode(body, kind)
+    assert error.value.code == "too_many_records"
+
+
+async def test_a_swarm_is_answered_413_and_a_full_body_is_not(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        status, body, _ = await sidecar.post(SWARMS["lines"][1])
+        assert (status, json.loads(body)["reason"]) == (413, "too_many_records")
+        status, body, _ = await sidecar.post(b'{"a":1}\n' * (MAX_RECORDS // 10))
+        assert status == 200
+        assert body.count(b"target_label") == MAX_RECORDS // 10
