@@ -149,7 +149,7 @@ class Service:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
             # The one in Python is slower, and several ways to smuggle requests were found in it alone.
             raise ConfigError(
-                ["aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS or install a wheel"]
+                ["aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS"]
             )
         settings = self.settings
         tokens = Tokens(WatchedFile(settings.http.tokens_file)) if settings.http.tokens_file else None
