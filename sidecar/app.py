@@ -148,9 +148,7 @@ class Service:
     async def _listen_http(self, model: ModelTier | None) -> None:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
             # The one in Python is slower, and several ways to smuggle requests were found in it alone.
-            raise ConfigError(
-                ["aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS"]
-            )
+            raise ConfigError(["aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS"])
         settings = self.settings
         tokens = Tokens(WatchedFile(settings.http.tokens_file)) if settings.http.tokens_file else None
         ingest = HttpIngest(settings.http, self.flow, tokens)

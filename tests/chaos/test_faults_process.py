@@ -1,0 +1,199 @@
+"""Faults of the process and of what it starts with: table rows 2.2, 2.3, 2.10, 2.12, 2.20 and 2.22.
+
+2.9 and 2.10 (slow heads, many connections, few descriptors) are in tests/ingest/test_connections.py, the LLM's
+own faults (2.19) in tests/labelling/llm/test_tier.py and tests/e2e/test_llm.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.chaos.oracle import Oracle
+from tests.chaos.peers import HttpProducer, HttpReceiver
+from tests.chaos.process import ROOT, Waybill
+
+pytestmark = pytest.mark.e2e
+IS_LONG = bool(os.environ.get("CHAOS_LONG"))
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+#: Where the wall clock is what is meant: times in logs, names and metrics, days of a budget, ages of verdicts.
+WALL_CLOCK = {
+    "sidecar/ops/health.py", "sidecar/ops/deadletter.py", "sidecar/handback/forward.py", "sidecar/handback/otlp.py",
+    "sidecar/labelling/llm/audit.py", "sidecar/labelling/llm/guards.py", "sidecar/labelling/llm/store.py",
+    "sidecar/labelling/llm/shared.py", "sidecar/labelling/llm/provider.py", "sidecar/labelling/llm/tier.py", "sidecar/labelling/model/encoders.py",
+}  # fmt: skip
+
+
+async def test_2_02_sigterm_under_load(tmp_path: Path) -> None:
+    """Fifty batches under way: each is answered or kept by its shipper, and the process ends well in time."""
+    oracle = Oracle()
+    async with HttpReceiver(oracle) as receiver:
+
+        async def slow() -> None:
+            await asyncio.sleep(0.2)
+
+        receiver.before_answer = slow
+        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/", "http.drain_secs=10")
+        async with Waybill(tmp_path, *push) as waybill:
+            producer = HttpProducer(oracle, waybill.address, chunk=20, connections=50)
+            running = asyncio.create_task(producer.run(4000))
+            while receiver.batches < 20:
+                await asyncio.sleep(0.01)
+            begin = time.monotonic()
+            assert await waybill.stop() == 0
+            assert time.monotonic() - begin < 10
+            assert set(oracle.report.statuses) <= {"204", "503", "closed"}
+            await waybill.start()
+            await running
+    assert oracle.close().is_conserved
+
+
+async def test_2_03_a_process_that_stands_still(tmp_path: Path) -> None:
+    """SIGSTOP for longer than a shipper waits, then SIGCONT: nothing is lost."""
+    oracle, patience = Oracle(), 60.0 if IS_LONG else 1.0
+    async with HttpReceiver(oracle) as receiver:
+        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/")
+        async with Waybill(tmp_path, *push) as waybill:
+            producer = HttpProducer(oracle, waybill.address, answer_secs=patience)
+            running = asyncio.create_task(producer.run(8000))
+            while receiver.batches < 5:
+                await asyncio.sleep(0.01)
+            os.kill(waybill.pid, signal.SIGSTOP)
+            await asyncio.sleep(1.5 * patience)
+            os.kill(waybill.pid, signal.SIGCONT)
+            await running
+    report = oracle.close()
+    assert report.is_conserved, report
+    assert report.statuses["timeout"] > 0
+
+
+def test_2_12_no_deadline_is_on_the_wall_clock() -> None:
+    """`time.time` is for what people read; whatever waits or expires within the process is on monotonic time."""
+    users = set()
+    for path in sorted((ROOT / "sidecar").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith("sidecar/offline/") or name == "sidecar/demo.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_wall = isinstance(node, ast.Attribute) and node.attr in ("time", "time_ns", "now", "utcnow")
+            if is_wall and isinstance(node.value, ast.Name) and node.value.id in ("time", "datetime"):
+                users.add(name)
+    assert users <= WALL_CLOCK
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+@pytest.mark.parametrize("shift", ["+3600", "-3600"])
+async def test_2_12_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
+    """An hour forward or back while batches wait for their receiver: no time-out comes early or late."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    oracle = Oracle()
+    async with HttpReceiver(oracle) as receiver:
+
+        async def slow() -> None:
+            await asyncio.sleep(0.3)
+
+        receiver.before_answer = slow
+        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/", "return.timeout_secs=2")
+        waybill = Waybill(tmp_path, *push)
+        waybill.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock),
+                               "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+        async with waybill:
+            producer = HttpProducer(oracle, waybill.address, chunk=50)
+            running = asyncio.create_task(producer.run(1600))
+            while receiver.batches < 4:
+                await asyncio.sleep(0.01)
+            clock.write_text(shift)
+            await running
+            assert set(oracle.report.statuses) == {"204"}
+            receiver.status = 503
+            begin = time.monotonic()
+            async with (
+                aiohttp.ClientSession() as client,
+                client.post(f"{waybill.address}/v1/label", data=oracle.text(0)) as reply,
+            ):
+                assert reply.status == 503
+            assert 1.5 < time.monotonic() - begin < 6
+    assert oracle.close().is_conserved
+
+
+async def test_2_20_memory_runs_out(tmp_path: Path) -> None:
+    """A body that does not fit the memory is not acknowledged; whether the process lives or not, nothing is lost."""
+    oracle = Oracle()
+    async with HttpReceiver(oracle) as receiver:
+        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/")
+        async with Waybill(tmp_path, *push) as waybill:
+            size = int(waybill.status("VmSize")) << 20
+            resource.prlimit(waybill.pid, resource.RLIMIT_AS, (size + (48 << 20), resource.RLIM_INFINITY))
+            body = b"[" + b",".join(b'{"log":"%b"}' % (b"x" * 1000) for _ in range(60_000)) + b"]"
+            async with aiohttp.ClientSession() as client:
+                try:
+                    async with client.post(f"{waybill.address}/v1/label", data=io.BytesIO(body)) as reply:
+                        assert reply.status == 503
+                except aiohttp.ClientConnectionError:
+                    pass
+            assert waybill.process is not None
+            if waybill.process.returncode is None:
+                resource.prlimit(waybill.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            else:
+                await waybill.start()
+            await HttpProducer(oracle, waybill.address).run(1000)
+    assert oracle.close().is_conserved
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:9"])
+async def test_2_22_started_before_its_peers(tmp_path: Path, address: str) -> None:
+    """No receiver, no DNS, no LLM key: ready all the same, and 503 until the receiver is there."""
+    oracle = Oracle()
+    push = ("return.type=http", f"return.url=http://{address}/", "return.timeout_secs=1", "llm.provider=groq")
+    async with Waybill(tmp_path, *push) as waybill:
+        producer = HttpProducer(oracle, waybill.address, connections=1)
+        running = asyncio.create_task(producer.run(100))
+        await asyncio.sleep(2.5)
+        assert set(oracle.report.statuses) == {"503"}
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert waybill.process is not None
+        assert waybill.process.returncode is None
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root for a small file system")
+async def test_2_11_the_disk_is_full(tmp_path: Path) -> None:
+    """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is said."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    waybill = Waybill(tmp_path, f"dead_letter.path={disk}", "dead_letter.max_bytes=10000000")
+    flags = [part for override in waybill.overrides for part in ("--set", override)]
+    serve = " ".join([sys.executable, "-m", "sidecar", "serve", *flags])
+    script = f"mount -t tmpfs -o size=256k none {disk} && exec {serve} 2>/dev/full"
+    waybill.process = await asyncio.create_subprocess_exec(
+        "unshare", "-m", "sh", "-c", script, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    try:
+        await waybill.until_ready()
+        async with aiohttp.ClientSession() as client:
+            for _ in range(20):
+                async with client.post(f"{waybill.address}/v1/label", data=b"\x00" * 50_000) as reply:
+                    assert reply.status == 400
+        series = 'waybill_dead_letter_bodies_total{outcome="%s"}'
+        assert await waybill.metric(series % "failed") > 0
+        assert await waybill.metric(series % "kept") > 0
+        oracle = Oracle()
+        await HttpProducer(oracle, waybill.address).run(1000)
+        assert oracle.close().is_conserved
+        assert await waybill.stop() == 0
+    finally:
+        if waybill.process.returncode is None:
+            waybill.process.kill()
+            await waybill.process.wait()
