@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and not hasattr(arguments, "module"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
+    if not hasattr(arguments, "module"):
+        # One text is too little to share: a second thread of numpy's would do nothing but spin, and at a steady
+        # trickle of new messages it spins without end on a core of its own. Read when numpy is imported.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return int(arguments.run(arguments) or 0)
     except ConfigError as error:

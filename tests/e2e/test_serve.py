@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,3 +108,27 @@ async def test_a_broken_rule_file_at_the_start_ends_with_code_2(tmp_path: Path) 
     process = start(tmp_path / "log", "rules.path=rules", "model.path=null", f"http.listen=127.0.0.1:{free_port()}")
     assert await asyncio.to_thread(process.wait, 30) == 2
     assert "a.yaml:2: rule 'a'" in (tmp_path / "log").read_text()
+
+
+async def test_no_thread_spins_while_new_messages_trickle_in(tmp_path: Path) -> None:
+    """numpy's helper thread burned a core of its own while the model had a message every few milliseconds."""
+    port = free_port()
+    process = start(tmp_path / "log", f"http.listen=127.0.0.1:{port}")
+    try:
+        async with aiohttp.ClientSession() as client:
+            await ready(client, f"http://127.0.0.1:{port}")
+            begin = time.monotonic()
+            for i in range(100):
+                body = json.dumps({"log": f"the {chr(97 + i % 26)}{chr(97 + i // 26)} frobnicator was recalibrated"})
+                async with client.post(f"http://127.0.0.1:{port}/v1/label", data=body) as reply:
+                    assert json.loads(await reply.read())["label_tier"] in ("model", "none")
+                await asyncio.sleep(0.01)
+            wall = time.monotonic() - begin
+        tasks = Path(f"/proc/{process.pid}/task")
+        others = [task for task in tasks.iterdir() if task.name != str(process.pid)]
+        stats = [(task / "stat").read_text().rpartition(")")[2].split() for task in others]
+        busiest = max(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+    finally:
+        process.kill()
+        process.wait()
+    assert busiest < 0.5 * wall

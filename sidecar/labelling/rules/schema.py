@@ -59,6 +59,10 @@ def parse_file(name: str, data: bytes, labels: Collection[str], faults: list[Rul
         line = data[: error.start].count(b"\n") + 1
         faults.append(RuleError("yaml", f"not UTF-8: {error.reason}", file=name, line=line))
         return []
+    if not text.strip():
+        # What an editor that writes in place leaves for a moment; a pack that is to be off says `rules: []`.
+        faults.append(RuleError("empty", "an empty file; to have no rules in it, write: rules: []", file=name))
+        return []
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -79,7 +79,7 @@ async def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "# only a comment\n", "rules: []\n", "\ufeffrules: []\n", "rules:\r\n- {id: a, label: Error, pattern: x}\r\n"],
+    ["# only a comment\n", "rules: []\n", "\ufeffrules: []\n", "rules:\r\n- {id: a, label: Error, pattern: x}\r\n"],
 )
 async def test_files_without_rules_bom_and_crlf_are_fine(tmp_path: Path, text: str) -> None:
     assert len((await load(tmp_path, text)).rules) == text.count("id")
