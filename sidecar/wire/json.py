@@ -34,6 +34,9 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _JOIN_TRIES = 4
 _BOM = b"\xef\xbb\xbf"
 _ONLY_STR = frozenset((str,))
+#: Of an array that is looked at: a list of more values would itself take too much. A full body of ordinary
+#: records has half of it.
+_MOST_COMMAS = 16 * MAX_RECORDS
 
 
 class JsonCodec:
@@ -78,7 +81,7 @@ class JsonCodec:
 
     def _decode_clean_array(self, body: bytes, tag: str) -> Batch:
         """One array that a strict parser takes whole: the common and fast case, hence whole lists at once."""
-        if body.count(b",") > 16 * MAX_RECORDS:  # no list of so many values is even looked at
+        if len(body) > _MOST_COMMAS and body.count(b",") > _MOST_COMMAS:
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
         raws = self._array.decode(body)
         Batch(body).check(len(raws))
