@@ -53,10 +53,11 @@ sbom: $(STAMP) ## Write sbom.json (CycloneDX) of everything installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.0'
 	$(BIN)/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible -o sbom.json
 
-pins: $(STAMP) ## Pin what serving needs, with hashes, for this Python (deploy/requirements-serve.txt)
+pins: $(STAMP) ## Pin what the image needs, with hashes; with the Python of deploy/Dockerfile (deploy/requirements-serve.txt)
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-options -o deploy/requirements-serve.txt pyproject.toml
+		--no-emit-index-url --no-emit-trusted-host --no-emit-options \
+		--extra gemini --extra hub --extra redis -o deploy/requirements-serve.txt pyproject.toml
 
 lint: $(STAMP) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .

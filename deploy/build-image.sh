@@ -5,9 +5,13 @@ set -eu
 [ "${1:-}" = build ] && [ $# -eq 3 ] || { echo "usage: $0 build SOURCE TARGET" >&2; exit 2; }
 source=$2 target=$3
 python3 -m venv "$target"
-"$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check "$source[gemini,hub,redis]"
+# Every dependency by version and hash; only Waybill itself comes from the source.
+"$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check \
+  --require-hashes -r "$source/deploy/requirements-serve.txt"
+"$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check --no-deps "$source"
 "$target/bin/pip" uninstall --quiet --yes pip setuptools 2>/dev/null || true
 find "$target" -type d \( -name __pycache__ -o -name tests -o -name test \) -prune -exec rm -rf {} +
-find "$target" -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
+# Not what wheels bring along in `*.libs`: its segments were moved, and stripping breaks them.
+find "$target" -name '*.so*' -type f -not -path '*.libs/*' -exec strip --strip-unneeded {} + 2>/dev/null || true
 "$target/bin/waybill" check >/dev/null
 du -sm "$target" | cut -f1 | sed 's/$/ MB/'
