@@ -13,6 +13,8 @@ import aiohttp
 import msgpack
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from sidecar.app import VERSION
 from sidecar.wire.compression import ENCODINGS, compress, decompress
@@ -351,3 +353,67 @@ async def test_a_failure_nobody_foresaw_is_503_and_tells_nothing(
         monkeypatch.setattr(sidecar.service.flow.wire, "decode", explode)
         status, answer, _ = await sidecar.post(b"{}")
     assert (status, json.loads(answer)) == (503, {"reason": "internal"})
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "tag"),
+    [
+        ("/v1/label/app.web", {}, "app.web"),
+        ("/v1/label/app.web", {"X_Waybill_Tag": "other"}, "app.web"),
+        ("/v1/label", {"X_Waybill_Tag": "one", "Fluent_Tag": "two"}, "one"),
+        ("/v1/label", {"Fluent_Tag": "two"}, "two"),
+        ("/v1/label", {"X_Fluent_Tag": "three"}, "three"),
+        ("/v1/label", {}, "waybill"),
+        ("/v1/label/a%20b", {}, "a_b"),
+        ("/v1/label/a/b", {}, "a_b"),
+        ("/v1/label", {"Fluent_Tag": "a..b"}, "a__b"),
+        ("/v1/label", {"Fluent_Tag": "é/x"}, "__x"),
+        ("/v1/label/" + "a" * 300, {}, "a" * 246),
+    ],
+)
+async def test_the_tag_goes_on_to_the_receiver_made_plain(
+    running: Running, path: str, headers: dict[str, str], tag: str
+) -> None:
+    seen: list[str] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        seen.append(request.headers["X-Waybill-Tag"])
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    async with TestServer(app) as receiver:
+        push = ("return.type=http", f"return.url={receiver.make_url('/')}", "return.tag_prefix=labelled.")
+        async with running("model.path=null", *push) as sidecar:
+            status, body, _ = await sidecar.post(b'{"log":"x"}', path, **headers)
+    assert (status, body) == (204, b"")
+    assert seen == [f"labelled.{tag}"]
+
+
+async def test_a_refusal_is_json_and_counted_under_its_reason(sidecar: Sidecar) -> None:
+    for headers, body, status, reason in (
+        ({"Content_Encoding": "br"}, b"x", 415, "unsupported_encoding"),
+        ({"Content_Encoding": "gzip"}, b"x", 400, "truncated_gzip"),
+        ({}, b"\x00", 400, "not_json"),
+    ):
+        labels = {"ingest": "http", "reason": reason}
+        before = sidecar.metric("waybill_batches_refused_total", **labels)
+        found, answer, about = await sidecar.post(body, **headers)
+        assert (found, about["Content-Type"].partition(";")[0]) == (status, "application/json")
+        assert json.loads(answer) == {"reason": reason}
+        assert sidecar.metric("waybill_batches_refused_total", **labels) == before + 1
+
+
+@pytest.mark.parametrize("records", [3, 9000], ids=["small", "made on a thread"])
+async def test_an_answer_comes_compressed_when_asked_whatever_its_size(sidecar: Sidecar, records: int) -> None:
+    body = b"\n".join(b'{"log":"disk %d is full","n":%d}' % (i, i) for i in range(records))
+    status, answer, about = await sidecar.post(body, Accept_Encoding="gzip", Content_Type="application/x-ndjson")
+    assert (status, about["Content-Encoding"]) == (200, "gzip")
+    assert about["Content-Type"] == "application/x-ndjson"
+    assert [json.loads(line)["n"] for line in gzip.decompress(answer).splitlines()] == list(range(records))
+
+
+async def test_the_health_check_of_shippers_is_200_and_empty(sidecar: Sidecar) -> None:
+    for method in ("HEAD", "GET"):
+        async with sidecar.client.request(method, sidecar.service.address + "/v1/label/any.tag") as reply:
+            assert (reply.status, await reply.read()) == (200, b"")

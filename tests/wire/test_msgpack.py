@@ -192,3 +192,68 @@ def test_a_rules_extra_field_never_doubles_one_of_the_record() -> None:
     assert first[1]["severity"] == "High"
     assert len(first[1]) == 6
     assert second[1]["severity"] == "Low"
+
+
+@pytest.mark.parametrize("members", [0, 1, 10, 11, 12, 15, 16, 65_531, 65_532])
+def test_a_map_grows_over_each_border_of_its_header(members: int) -> None:
+    """Fixmap holds 15 members, map16 65,535; four are added, and an empty map has no message."""
+    record = {f"k{i}": i for i in range(members - 1)} | ({"log": "x"} if members else {})
+    body = labelled(entry(record))
+    ours = ADDED if members else ADDED | {"label_reason": "no_message"}
+    assert msgpack.unpackb(body, strict_map_key=False)[1] == record | {k: v for k, v in ours.items() if k in ADDED}
+    head = packed.map_header(body, packed.value_end(body, 1))
+    count = members + len(ADDED)
+    assert head == (count, 1 if count <= 15 else 3 if count <= 65_535 else 5)
+
+
+@pytest.mark.parametrize("head", [b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"])
+def test_an_entry_may_be_an_array_of_any_header(head: bytes) -> None:
+    body = head + TIME + msgpack.packb({"log": "x"})
+    batch = CODEC.decode(body)
+    assert batch.messages == ["x"]
+    out = labelled(body)
+    assert out.startswith(head + TIME)
+    assert without_ours(out) == body or out.endswith(SUFFIX)
+
+
+@pytest.mark.parametrize("head", [b"\xdc\x00\x03", b"\xdd\x00\x00\x00\x01"])
+def test_an_array_of_another_length_is_no_entry_and_passes(head: bytes) -> None:
+    values = [TIME, msgpack.packb({"log": "x"}), b"\xc0"][: head[-1]]
+    bad, good = head + b"".join(values), entry({"log": "x"})
+    batch = CODEC.decode(good + bad + good)
+    assert [batch.odd[i].reason for i in batch.odd] == ["malformed_record"]
+    assert labelled(good + bad + good) == labelled(good) + bad + labelled(good)
+
+
+@pytest.mark.parametrize("head", [b"\xd7\x00", b"\xc7\x08\x00"])
+@pytest.mark.parametrize("seconds", [b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"])
+def test_a_group_marker_passes_between_records(head: bytes, seconds: bytes) -> None:
+    marker = b"\x92\x92" + head + seconds + b"\x00" * 4 + b"\x80" + msgpack.packb({"resource": "r"})
+    good = entry({"log": "x", "source": "s"})
+    batch = CODEC.decode(good + marker + good)
+    assert [(i, odd.reason, odd.stop) for i, odd in batch.odd.items()] == [(1, "group_marker", len(good + marker))]
+    assert batch.sources == ["s", "", "s"]
+    assert labelled(good + marker + good) == labelled(good) + marker + labelled(good)
+
+
+def test_an_odd_entry_keeps_its_source_and_its_place() -> None:
+    odd = entry({b"\xff": 1, "log": 5, "service": "billing"})
+    body = entry({"log": "x"}) + odd + b"\x92\xc0"
+    batch = CODEC.decode(body)
+    assert batch.sources == ["", "billing", ""]
+    assert batch.messages == ["x", None, None]
+    assert (batch.odd[1].reason, batch.odd[1].stop) == ("message_not_a_string", len(body) - 2)
+    assert (batch.odd[2].reason, batch.starts[2], batch.odd[2].stop) == ("malformed_record", len(body) - 2, len(body))
+    assert not batch.odd[2].is_strict
+
+
+def test_an_id_is_added_where_asked_unless_the_record_has_one() -> None:
+    codec = MsgpackCodec(FieldPlan(FieldSettings(record_id="id")))
+    same, other, own = entry({"log": "x"}), entry({"log": "y"}), entry({"log": "x", "id": 7})
+    records = [
+        one[1] for one in msgpack.Unpacker(io.BytesIO(labelled(same + same + other + own, codec)), strict_map_key=False)
+    ]
+    ids = [record["id"] for record in records]
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[3] == 7
+    assert all(isinstance(one, str) for one in ids[:3])
