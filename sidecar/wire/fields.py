@@ -65,7 +65,7 @@ class SuffixCache(dict[Verdict, S]):
     """What each verdict adds to a record, rendered once: a verdict is shared by many records."""
 
     #: Verdicts of rule sets and models that are gone fall out when the cache starts anew.
-    _LIMIT = 65_536
+    _LIMIT = 16_384
 
     def __init__(self, render: Callable[[Verdict], S]) -> None:
         super().__init__()
