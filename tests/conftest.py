@@ -16,6 +16,10 @@ from sidecar.app import Service
 from sidecar.config import load_settings
 from tests.collector import Collector
 
+# The same examples each time, and no time limit: how long one takes is the machine's business.
+hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("waybill")
+
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
 
 
