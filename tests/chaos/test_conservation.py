@@ -22,8 +22,13 @@ RECORDS = int(os.environ.get("CHAOS_RECORDS", "6000"))
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 #: ingest and form -> handback
-PAIRS = ("http ndjson -> body", "http ndjson -> http", "http json -> http", "http msgpack -> http",
+ALL_PAIRS = ("http ndjson -> body", "http ndjson -> http", "http json -> http", "http msgpack -> http",
          "http msgpack -> forward", "forward -> forward", "forward -> http")  # fmt: skip
+PAIRS = (
+    ALL_PAIRS
+    if os.environ.get("CHAOS_LONG")
+    else ("http json -> http", "http msgpack -> forward", "forward -> forward")
+)
 
 
 class Killer:

@@ -125,7 +125,7 @@ BROKEN = {
 async def test_2_15_to_2_17_rules_that_cannot_be_used(tmp_path: Path) -> None:
     """Refused with a reason, the old set stays, the process stays; the next good version comes into force."""
     file = tmp_path / "rules" / "chaos.yaml"
-    settings = ("rules.compile_secs=5", "rules.compile_bytes=400000000")
+    settings = ("rules.compile_secs=3", "rules.compile_bytes=400000000")
     async with Waybill(tmp_path, *settings) as waybill:
         pid, seen = waybill.pid, list[set[str]]()
         async with loaded(waybill.address, seen):

@@ -52,7 +52,7 @@ async def statuses(address: str, body: bytes, count: int = 1) -> list[int]:
         return await asyncio.gather(*(one(client) for _ in range(count)))
 
 
-@pytest.mark.parametrize("trouble", [503, 500, 429, "refused"])
+@pytest.mark.parametrize("trouble", [503, 500, 429, "refused"] if IS_LONG else [503, "refused"])
 async def test_2_04_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None:
     """503 goes out, no storm of retries comes in, and after the recovery everything is there within seconds."""
     async with pushing(tmp_path, "return.timeout_secs=2") as (oracle, receiver, proxy, waybill):
@@ -211,6 +211,7 @@ async def test_2_09_bodies_drop_by_drop(tmp_path: Path) -> None:
         assert {answer[:12] for answer in await asyncio.gather(*drips)} == {b"HTTP/1.1 503"}
 
 
+@pytest.mark.skipif(not IS_LONG, reason="waits for the resolver's cache, 10 s; part of make chaos")
 async def test_2_13_a_name_that_does_not_resolve_and_then_moves(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +270,7 @@ async def test_no_2xx_before_the_receivers_own_answer(tmp_path: Path, handback: 
         url = f"{handback}://127.0.0.1:{port}" + ("/" if handback == "http" else "")
         flags = (f"return.type={handback}", f"return.url={url}")
         async with Waybill(tmp_path, *flags, with_forward=True) as waybill:
-            for _ in range(500 if IS_LONG else 60):
+            for _ in range(500 if IS_LONG else 20):
                 producer = (HttpProducer(oracle, waybill.address) if handback == "http"
                             else ForwardProducer(oracle, waybill.forward_port))  # fmt: skip
                 producer.connections = 1

@@ -41,7 +41,7 @@ async def test_2_02_sigterm_under_load(tmp_path: Path) -> None:
     async with HttpReceiver(oracle) as receiver:
 
         async def slow() -> None:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
 
         receiver.before_answer = slow
         push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/", "http.drain_secs=10")
