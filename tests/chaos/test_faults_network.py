@@ -154,10 +154,12 @@ async def test_2_07_slow_readers_of_our_answers(tmp_path: Path) -> None:
     async with Waybill(tmp_path) as waybill, FaultProxy("127.0.0.1", waybill.http_port) as proxy:
         proxy.down = Faults(bandwidth=1000)
         async with aiohttp.ClientSession() as client:
-            slow = [
-                asyncio.create_task(client.post(f"http://127.0.0.1:{proxy.port}/v1/label", data=body))
-                for _ in range(readers)
-            ]
+
+            async def read_slowly() -> None:
+                async with client.post(f"http://127.0.0.1:{proxy.port}/v1/label", data=body) as reply:
+                    await reply.read()
+
+            slow = [asyncio.create_task(read_slowly()) for _ in range(readers)]
             await asyncio.sleep(2)
             before = waybill.status("VmRSS")
             oracle = Oracle()

@@ -92,7 +92,7 @@ def test_2_12_no_deadline_is_on_the_wall_clock() -> None:
     assert users <= WALL_CLOCK
 
 
-@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+@pytest.mark.skipif(FAKETIME is None or not IS_LONG, reason="needs libfaketime; part of make chaos")
 @pytest.mark.parametrize("shift", ["+3600", "-3600"])
 async def test_2_12_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
     """An hour forward or back while batches wait for their receiver: no time-out comes early or late."""

@@ -417,3 +417,9 @@ async def test_the_health_check_of_shippers_is_200_and_empty(sidecar: Sidecar) -
     for method in ("HEAD", "GET"):
         async with sidecar.client.request(method, sidecar.service.address + "/v1/label/any.tag") as reply:
             assert (reply.status, await reply.read()) == (200, b"")
+
+
+async def test_a_method_that_is_not_allowed_is_told_which_are(sidecar: Sidecar) -> None:
+    async with sidecar.client.delete(sidecar.service.address + "/v1/label") as reply:
+        assert (reply.status, await reply.json()) == (405, {"reason": "method_not_allowed"})
+        assert {"GET", "HEAD", "POST", "PUT"} <= set(reply.headers["Allow"].split(","))
