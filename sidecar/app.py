@@ -55,8 +55,17 @@ async def open_pipeline(
     Raises:
         ConfigError: with every fault of rules, model and prompt together.
     """
+    async with contextlib.AsyncExitStack() as stack:
+        # Built elsewhere: this frame lives as long as the service, and what it names would outlive its reload.
+        yield await _build_pipeline(stack, settings, metrics, parts, workers)
+
+
+async def _build_pipeline(
+    stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics, parts: Parts | None, workers: int
+) -> tuple[Pipeline, ModelTier | None, LlmTier | None]:
     parts = parts or await read_parts(settings)
-    model = None
+    tiers: dict[str, SlowTier] = {}
+    model = llm = None
     if parts.bundle is not None:
         model = ModelTier(
             parts.bundle,
@@ -65,16 +74,13 @@ async def open_pipeline(
             queue_messages=settings.model.queue_messages,
             embedding_cache_bytes=settings.model.embedding_cache_bytes,
         )
-    tiers: dict[str, SlowTier] = {"model": ModelVerdicts(model, settings.model)} if model is not None else {}
-    async with contextlib.AsyncExitStack() as stack:
-        if model is not None:
-            stack.push_async_callback(model.close)
-        llm = None
-        if parts.prompt is not None:
-            key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
-            llm = await stack.enter_async_context(open_llm(settings.llm, parts.prompt, key, metrics, workers))
-            tiers["llm"] = llm
-        yield Pipeline(settings, parts.rules, tiers, metrics), model, llm
+        stack.push_async_callback(model.close)
+        tiers["model"] = ModelVerdicts(model, settings.model)
+    if parts.prompt is not None:
+        key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
+        llm = await stack.enter_async_context(open_llm(settings.llm, parts.prompt, key, metrics, workers))
+        tiers["llm"] = llm
+    return Pipeline(settings, parts.rules, tiers, metrics), model, llm
 
 
 class Worker(msgspec.Struct, frozen=True):

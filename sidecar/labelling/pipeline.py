@@ -151,17 +151,32 @@ class _View:
 
 
 class _Views(dict[str, _View]):
-    """Source -> view, filled as sources appear."""
+    """Source -> view, filled as sources appear.
 
-    def __init__(self, edition: Edition) -> None:
+    It does not know its edition: with a cycle, an edition that a reload replaced would keep its memo
+    until the collector's next full pass, which on a settled service is an hour away.
+    """
+
+    def __init__(self, rules: RuleSet, routes: Sequence[Route], memo_bytes: int) -> None:
         super().__init__()
-        self._edition = edition
+        self._rules, self._routes, self._memo_bytes = rules, routes, memo_bytes
+        self.kinds: dict[tuple[int, frozenset[int] | None], _View] = {}
 
     def __missing__(self, source: str) -> _View:
         if len(self) >= _MAX_SOURCES:
             self.clear()
-        view = self[source] = self._edition.view_for(source)
+        view = self[source] = self._view_for(source)
         return view
+
+    def _view_for(self, source: str) -> _View:
+        """The view that ``source`` shares with all sources of its kind."""
+        i, route = next((i, r) for i, r in enumerate(self._routes) if r.fits(source))
+        allowed = self._rules.allowed_for(source, route.labels) if route.has_rules else None
+        if (i, allowed) not in self.kinds:
+            # Kinds are few (a route, a set of rules in scope); each gets an equal share of the memo.
+            share = self._memo_bytes // max(len(self._routes), len(self.kinds) + 1)
+            self.kinds[i, allowed] = _View(self._rules, route, allowed, share)
+        return self.kinds[i, allowed]
 
 
 class Edition:
@@ -171,9 +186,8 @@ class Edition:
     """
 
     def __init__(self, rules: RuleSet, routes: Sequence[Route], memo_bytes: int) -> None:
-        self.rules, self.routes, self.memo_bytes = rules, routes, memo_bytes
-        self.views = _Views(self)
-        self._kinds: dict[tuple[int, frozenset[int] | None], _View] = {}
+        self.rules, self.routes = rules, routes
+        self.views = _Views(rules, routes, memo_bytes)
         #: 1: every exact message is kept; 16: one in 16 is, because hardly any comes twice.
         self.keep_every = 1
         self._hit_share = 1.0
@@ -188,20 +202,10 @@ class Edition:
         self._hit_share += weight * (hits / count - self._hit_share) if count else 0.0
         self.keep_every = 16 if self._hit_share < _RARE_HITS else 1
 
-    def view_for(self, source: str) -> _View:
-        """The view that ``source`` shares with all sources of its kind."""
-        i, route = next((i, r) for i, r in enumerate(self.routes) if r.fits(source))
-        allowed = self.rules.allowed_for(source, route.labels) if route.has_rules else None
-        if (i, allowed) not in self._kinds:
-            # Kinds are few (a route, a set of rules in scope); each gets an equal share of the memo.
-            share = self.memo_bytes // max(len(self.routes), len(self._kinds) + 1)
-            self._kinds[i, allowed] = _View(self.rules, route, allowed, share)
-        return self._kinds[i, allowed]
-
     def memo_entries(self) -> int:
         """Verdicts kept, over all views and levels."""
         routes = sum(len(route.shapes) + len(route.masked) for route in self.routes)
-        return routes + sum(len(view.exact) for view in self._kinds.values())
+        return routes + sum(len(view.exact) for view in self.views.kinds.values())
 
 
 class Pipeline:

@@ -75,39 +75,38 @@ class RuleSet:
         self._max_bytes = max_message_bytes
         self.shadow_hits: Counter[str] = Counter()
         self.timeouts = 0
-        self._found: list[int] = []
-        #: Bound once: a bound method made for each scan would cost as much as the scan.
-        self._on_match = self._note_match
         self._scan = self._scratch = None
         if artefact["database"]:
             database = hyperscan.loadb(artefact["database"], mode=hyperscan.HS_MODE_BLOCK)
             self._scratch = hyperscan.Scratch(database)
             self._scan = database.scan
 
-    def _note_match(self, index: int, _from: int, _to: int, _flags: int, _context: object) -> None:
-        self._found.append(index)
-
     def first_matches(self, messages: Sequence[str], allowed: frozenset[int] | None = None) -> list[Rule | None]:
         """For each message the first rule in file order that matches it and is in force, or None.
 
         ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
         """
-        scan, on_match, scratch, always = self._scan, self._on_match, self._scratch, self._always
+        scan, scratch, always = self._scan, self._scratch, self._always
         limit = self._max_bytes
         rules: list[Rule | None] = []
+        found: list[int] = []
         for message in messages:
             if scan is not None:
                 try:
                     data = message.encode()
                 except UnicodeEncodeError:
                     data = self._text(message)
-                scan(data if len(data) <= limit else self._text(message), on_match, 0, None, scratch)
-            rules.append(self._choose(message, allowed) if self._found or always else None)
+                scan(data if len(data) <= limit else self._text(message), _note_match, 0, found, scratch)
+            if found or always:
+                rules.append(self._choose(found, message, allowed))
+                found.clear()
+            else:
+                rules.append(None)
         return rules
 
-    def _choose(self, message: str, allowed: frozenset[int] | None) -> Rule | None:
+    def _choose(self, found: list[int], message: str, allowed: frozenset[int] | None) -> Rule | None:
         """The first of the rules found for ``message`` that is in question and in force."""
-        for index in self._take_found():
+        for index in self._in_order(found):
             rule = self.rules[index]
             if allowed is not None and index not in allowed:
                 continue
@@ -119,9 +118,8 @@ class RuleSet:
             return rule
         return None
 
-    def _take_found(self) -> list[int]:
-        """What the last scan found, and the rules that no scan finds, in file order."""
-        found, self._found = self._found, []
+    def _in_order(self, found: list[int]) -> list[int]:
+        """What a scan found, and the rules that no scan finds, in file order."""
         return found if len(found) == 1 and not self._always else sorted({*found, *self._always})
 
     def first_match(self, message: str, allowed: frozenset[int] | None = None) -> Rule | None:
@@ -130,9 +128,10 @@ class RuleSet:
 
     def matching(self, message: str) -> list[Rule]:
         """Every rule whose pattern matches, in file order, whatever its mode or sources."""
+        found: list[int] = []
         if self._scan is not None:
-            self._scan(self._text(message), self._on_match, 0, None, self._scratch)
-        rules = [self.rules[index] for index in self._take_found()]
+            self._scan(self._text(message), _note_match, 0, found, self._scratch)
+        rules = [self.rules[index] for index in self._in_order(found)]
         return [rule for rule in rules if rule.confirm is None or self._confirmed(rule, message)]
 
     def _text(self, message: str) -> bytes:
@@ -170,6 +169,11 @@ class RuleSet:
             return False
         rule.timeouts = 0
         return found
+
+
+def _note_match(index: int, _from: int, _to: int, _flags: int, found: Any) -> None:
+    """What Hyperscan calls for each match. No method: a rule set that refers to itself would outlive its reload."""
+    found.append(index)
 
 
 def _rule(index: int, data: dict[str, Any]) -> Rule:
