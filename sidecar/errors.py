@@ -85,6 +85,10 @@ class OverloadedError(WaybillError):
         self.code, self.retry_after_secs = code, retry_after_secs
 
 
+class LaboriousError(WaybillError):
+    """Reading a body inline would keep the event loop too long: it must be read on a thread."""
+
+
 class HandbackError(WaybillError):
     """The receiver did not take the records in time. HTTP 503; the shipper keeps the batch.
 

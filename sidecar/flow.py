@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
 from sidecar.config import LimitSettings
-from sidecar.errors import HandbackError, MalformedError, OverloadedError
+from sidecar.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
 from sidecar.labelling.pipeline import Pipeline
 from sidecar.ops.deadletter import DeadLetters
 from sidecar.ops.metrics import Metrics
@@ -26,10 +27,11 @@ from sidecar.records import Batch, Verdict
 from sidecar.wire import Codec, Wire
 from sidecar.wire.compression import decompress
 
-T = TypeVar("T")
-#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
+#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices. The same
+#: for what the readers in Python may read of it, and for what may inflate to a thousand times its size.
 _INLINE_BYTES = 4 << 20
-_INLINE_COMPRESSED_BYTES = 64 << 10
+_INLINE_CARE_BYTES = 32 << 10
+_INLINE_COMPRESSED_BYTES = 4 << 10
 #: How long a batch waits for its turn to be pushed.
 PUSH_WAIT_SECS = 10.0
 
@@ -152,21 +154,31 @@ class Flow:
     async def _run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
         body = delivery.body
         if delivery.encodings:
-            limit = self.limits.body_bytes
-            body = await _perhaps_in_thread(
-                len(body) > _INLINE_COMPRESSED_BYTES, lambda: decompress(body, delivery.encodings, limit)
-            )
+            inflate = functools.partial(decompress, body, delivery.encodings, self.limits.body_bytes)
+            body = inflate() if len(body) <= _INLINE_COMPRESSED_BYTES else await asyncio.to_thread(inflate)
             grow(len(body))
-        is_large = len(body) > _INLINE_BYTES
-        codec, batch = await _perhaps_in_thread(
-            is_large, lambda: self.wire.decode(body, delivery.content_type, delivery.tag)
-        )
+        codec, batch = await self._decode(body, delivery)
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         _explain_odd(batch, verdicts)
         answer = await self._hand_back(codec, batch, verdicts)
         self.metrics.count_verdicts(verdicts)
         return answer
+
+    async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
+        decode = functools.partial(self.wire.decode, body, delivery.content_type, delivery.tag)
+        if len(body) <= _INLINE_BYTES:
+            with contextlib.suppress(LaboriousError):
+                return decode(care_bytes=_INLINE_CARE_BYTES)
+
+        def decode_and_cut() -> tuple[Codec, Batch]:
+            codec, batch = decode()
+            # Rules look no further, the model not nearly as far. Smaller bodies hold no message that matters here.
+            cut = self.limits.message_bytes
+            batch.messages = [message if message is None else message[:cut] for message in batch.messages]
+            return codec, batch
+
+        return await asyncio.to_thread(decode_and_cut)
 
     async def _hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes | None:
         name, begin = self.handback.name, time.perf_counter()
@@ -214,10 +226,6 @@ class Flow:
         except TimeoutError:
             return False
         return True
-
-
-async def _perhaps_in_thread(is_large: bool, work: Callable[[], T]) -> T:
-    return await asyncio.to_thread(work) if is_large else work()
 
 
 def _explain_odd(batch: Batch, verdicts: list[Verdict]) -> None:

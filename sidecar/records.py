@@ -6,12 +6,13 @@ gives a `Verdict` for each, ``wire`` splices the verdicts back into the very sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from sidecar.errors import MalformedError
+from sidecar.errors import LaboriousError, MalformedError
 
 UNCLASSIFIED = "Unclassified"
 
@@ -89,13 +90,13 @@ class Batch:
     ``messages[i]`` is None where the record has none that can be read; ``sources[i]`` is ``""``
     where unknown. ``starts[i]`` and ``ends[i]`` are offsets into ``body``: for JSON the opening
     and the closing brace, for msgpack the start and the end of the entry. ``odd`` holds the few
-    records that need more than a splice.
+    records that need more than a splice. ``care_bytes`` bounds what may be read with care (`take_care`).
     """
 
-    __slots__ = ("body", "ends", "messages", "odd", "sources", "starts", "tag")
+    __slots__ = ("_care_left", "body", "ends", "messages", "odd", "sources", "starts", "tag")
 
-    def __init__(self, body: bytes, tag: str = "") -> None:
-        self.body, self.tag = body, tag
+    def __init__(self, body: bytes, tag: str = "", care_bytes: float = math.inf) -> None:
+        self.body, self.tag, self._care_left = body, tag, care_bytes
         self.messages: list[str | None] = []
         self.sources: list[str] = []
         self.starts: list[int] = []
@@ -109,6 +110,16 @@ class Batch:
         """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""
         if len(self.starts) + more > MAX_RECORDS:
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+
+    def take_care(self, count: int) -> None:
+        """Note that ``count`` bytes go through a reader in Python, up to 0.5 µs each.
+
+        Raises:
+            LaboriousError: more than ``care_bytes`` of them.
+        """
+        self._care_left -= count
+        if self._care_left < 0:
+            raise LaboriousError
 
     def is_hopeless(self) -> bool:
         """Whether there are records and not one of them could be read."""

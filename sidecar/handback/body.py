@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
+from sidecar.handback.target import render
 from sidecar.records import Batch, Verdict
 from sidecar.wire import Codec
-
-#: Above this a splice is put on a thread; it takes about 1 ms per 4 MiB below it.
-_INLINE_BYTES = 8 << 20
 
 
 class BodyHandback:
@@ -19,9 +16,7 @@ class BodyHandback:
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The batch's body with the verdicts spliced in."""
-        if len(batch.body) > _INLINE_BYTES:
-            return await asyncio.to_thread(codec.splice, batch, verdicts)
-        return codec.splice(batch, verdicts)
+        return await render(batch, lambda: codec.splice(batch, verdicts), keeps_encoding=True)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from sidecar.config import ReturnSettings
 from sidecar.errors import HandbackError
-from sidecar.handback.target import client_tls, return_tag
+from sidecar.handback.target import client_tls, render, return_tag
 from sidecar.ops.auth import WatchedFile
 from sidecar.records import Batch, Verdict
-from sidecar.wire import Codec
+from sidecar.wire import Codec, MsgpackCodec
 from sidecar.wire import forward as protocol
 from sidecar.wire.compression import compress
 from sidecar.wire.transcode import drop_metadata, msgpack_entries
@@ -46,9 +46,12 @@ class ForwardHandback:
         Raises:
             HandbackError: ``connect``, ``timeout``, ``closed``, ``ack_mismatch``, ``handshake``.
         """
-        entries = msgpack_entries(codec, batch, verdicts, self._now)
-        if self._settings.metadata == "drop":
-            entries = [drop_metadata(entry) for entry in entries]
+
+        def entries_of_batch() -> list[bytes]:
+            entries = msgpack_entries(codec, batch, verdicts, self._now)
+            return [drop_metadata(entry) for entry in entries] if self._settings.metadata == "drop" else entries
+
+        entries = await render(batch, entries_of_batch, keeps_encoding=isinstance(codec, MsgpackCodec))
         push = _Push(self._pool, self._settings, return_tag(self._settings.tag_prefix, batch.tag))
         try:
             async with asyncio.timeout(self._settings.timeout_secs):

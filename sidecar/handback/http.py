@@ -30,10 +30,10 @@ import orjson
 
 from sidecar.config import ReturnSettings
 from sidecar.errors import HandbackError
-from sidecar.handback.target import client_tls, return_tag
+from sidecar.handback.target import client_tls, render, return_tag
 from sidecar.ops.auth import WatchedFile
 from sidecar.records import Batch, Verdict
-from sidecar.wire import Codec
+from sidecar.wire import Codec, JsonCodec
 from sidecar.wire.compression import compress
 from sidecar.wire.transcode import json_records, wrap_record
 
@@ -94,10 +94,15 @@ class HttpHandback:
         Raises:
             HandbackError: ``timeout``, ``connect``, ``refused`` or ``unavailable``.
         """
-        records = json_records(codec, batch, verdicts)
-        if self._settings.format == "ndjson":
+
+        def records_of_batch() -> list[bytes]:
+            records = json_records(codec, batch, verdicts)
+            if self._settings.format != "ndjson":
+                return records
             # White space between tokens may hold line ends, strings may not: this changes no value.
-            records = [r.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in r or b"\r" in r else r for r in records]
+            return [r.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in r or b"\r" in r else r for r in records]
+
+        records = await render(batch, records_of_batch, keeps_encoding=isinstance(codec, JsonCodec))
 
         def wrap(i: int) -> bytes:
             return self._body([orjson.dumps(wrap_record(records[i], codec.plan, verdicts[i]))])

@@ -8,7 +8,6 @@ counted and logged, and never sent again.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import time
@@ -18,6 +17,7 @@ import orjson
 
 from sidecar.config import ReturnSettings
 from sidecar.handback.http import HttpHandback, Load
+from sidecar.handback.target import render
 from sidecar.ops.metrics import Metrics
 from sidecar.records import Batch, Verdict
 from sidecar.wire import Codec, JsonCodec, MsgpackCodec, OtlpCodec, OtlpJsonCodec, protobuf
@@ -26,8 +26,6 @@ from sidecar.wire.otlp.convert import plain_record, to_request
 from sidecar.wire.transcode import RAW_FIELD, wrap_record
 
 log = logging.getLogger(__name__)
-#: Above this, making requests of a body is put on a thread.
-_INLINE_BYTES = 4 << 20
 
 
 class OtlpHandback(HttpHandback):
@@ -45,10 +43,8 @@ class OtlpHandback(HttpHandback):
         Raises:
             HandbackError: ``timeout``, ``connect``, ``refused`` or ``unavailable``.
         """
-        if len(batch.body) > _INLINE_BYTES:
-            load = await asyncio.to_thread(self._load, codec, batch, verdicts)
-        else:
-            load = self._load(codec, batch, verdicts)
+        is_otlp = isinstance(batch, OtlpBatch)
+        load = await render(batch, lambda: self._load(codec, batch, verdicts), keeps_encoding=is_otlp)
         await self.push(load, batch.tag)
 
     def _load(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> Load:

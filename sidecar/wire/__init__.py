@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sidecar.records import Batch
 from sidecar.wire.fields import FieldPlan
 from sidecar.wire.json import JsonCodec
@@ -23,7 +25,9 @@ class Wire:
         self.otlp = OtlpCodec(plan)
         self.otlp_json = OtlpJsonCodec(plan)
 
-    def decode(self, body: bytes, content_type: str = "", tag: str = "") -> tuple[Codec, Batch]:
+    def decode(
+        self, body: bytes, content_type: str = "", tag: str = "", care_bytes: float = math.inf
+    ) -> tuple[Codec, Batch]:
         """The codec that reads ``body``, and its records.
 
         Shippers send JSON under several names, so only msgpack is believed on its word; without it,
@@ -32,9 +36,10 @@ class Wire:
 
         Raises:
             MalformedError: ``not_json``, ``not_msgpack`` or ``not_otlp``.
+            LaboriousError: more than ``care_bytes`` must be read byte by byte.
         """
         codec = self._codec(body, content_type)
-        batch = codec.decode(body, tag)
+        batch = codec.decode(body, tag, care_bytes)
         if self.plan.settings.parse_nested:
             self._read_nested(batch)
         return codec, batch

@@ -8,6 +8,7 @@ time, metadata and every other byte stay as they were.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgpack
@@ -17,7 +18,7 @@ from sidecar.errors import MalformedError
 from sidecar.records import MAX_RECORDS, Batch, Odd, Verdict
 from sidecar.wire import packed
 from sidecar.wire.fields import FieldPlan, SuffixCache
-from sidecar.wire.json import DECODE_ERRORS, record_id
+from sidecar.wire.json import DECODE_ERRORS, MUTE_BYTES, ODD_BYTES, record_id
 
 #: EventTime seconds with which Fluent Bit marks the start and the end of an OpenTelemetry group;
 #: such an entry is no log record.
@@ -37,35 +38,40 @@ class MsgpackCodec:
 
     # -- decode ---------------------------------------------------------------------------------
 
-    def decode(self, body: bytes, tag: str = "") -> Batch:
+    def decode(self, body: bytes, tag: str = "", care_bytes: float = math.inf) -> Batch:
         """Find the records of ``body``. ``starts`` are the offsets of the records' maps.
 
         Raises:
             MalformedError: ``not_msgpack`` when not one entry can be found in a body that is not empty.
+            LaboriousError: more than ``care_bytes`` of it are unlike what shippers send.
         """
-        batch = Batch(body, tag)
+        batch = Batch(body, tag, care_bytes)
         starts, ends, messages, sources = batch.starts, batch.ends, batch.messages, batch.sources
         entry, message_of, source_of = self._entry.decode, self.plan.message_of, self.plan.source_of
         at = 0
-        for end in _entry_ends(body):
-            message = None
-            if body[at] == 0x92:
-                try:
-                    time, record = entry(body[at:end])
-                except DECODE_ERRORS:
-                    pass
-                else:
-                    message = record.m if record.m.__class__ is str else message_of(record)
+        for end in _entry_ends(batch):
+            start, at = at, end
+            if body[start] != 0x92:
+                self._add_odd(batch, start, end)
+                continue
+            try:
+                time, record = entry(body[start:end])
+            except DECODE_ERRORS:
+                self._add_odd(batch, start, end)
+                continue
+            start += 1 + memoryview(time).nbytes
+            message = record.m if record.m.__class__ is str else message_of(record)
             if message is None:
-                self._add_odd(batch, at, end)
-            else:
-                batch.check(1)
-                starts.append(at + 1 + memoryview(time).nbytes)
-                ends.append(end)
-                messages.append(message)
-                source = record.s
-                sources.append(source if source.__class__ is str else source_of(record) or "")
-            at = end
+                batch.take_care(MUTE_BYTES)
+                odd = Odd(end, "group_marker", is_spliced=False) if is_group_marker(time) else Odd(end, "no_message")
+                batch.add_odd(start, odd, None, source_of(record))
+                continue
+            batch.check(1)
+            starts.append(start)
+            ends.append(end)
+            messages.append(message)
+            source = record.s
+            sources.append(source if source.__class__ is str else source_of(record) or "")
         if at < len(body):
             batch.add_odd(at, Odd(len(body), "malformed_record", is_spliced=False, is_strict=False))
         if batch.is_hopeless():
@@ -73,8 +79,9 @@ class MsgpackCodec:
         return batch
 
     def _add_odd(self, batch: Batch, start: int, end: int) -> None:
-        """Add an entry that the fast decoder refused, or found no message in."""
+        """Add an entry that the fast decoder refused."""
         body, plan = batch.body, self.plan
+        batch.take_care(end - start + ODD_BYTES)
         at = _record_start(body, start)
         if at < 0:
             batch.add_odd(start, Odd(end, "malformed_record", is_spliced=False, is_strict=False))
@@ -85,7 +92,8 @@ class MsgpackCodec:
         if is_group_marker(body[start + 1 : at]):
             batch.add_odd(at, Odd(end, "group_marker", is_spliced=False))
             return
-        names = {name for name, *_ in packed.members(body, at) if name is not None}
+        top = {name: value_at for name, _, value_at, _ in packed.members(body, at) if name is not None}
+        names = frozenset(top)
         if plan.settings.label in names and not plan.settings.relabel:
             batch.add_odd(at, Odd(end, "already_labelled", is_spliced=False))
             return
@@ -95,8 +103,8 @@ class MsgpackCodec:
             odd.data = packed.without(body, at, frozenset(taken))
         else:
             odd.taken = frozenset(taken)
-        message, is_other = packed.find_string(body, at, plan.message)
-        source, _ = packed.find_string(body, at, plan.source)
+        message, is_other = packed.find_string(body, top, plan.message)
+        source, _ = packed.find_string(body, top, plan.source)
         if message is None:
             odd.reason = "message_not_a_string" if is_other else "no_message"
         batch.add_odd(at, odd, message, source)
@@ -167,8 +175,9 @@ def _grow(data: bytes, at: int, end: int, count: int) -> bytes:
     return packed.pack_map_header(members + count) + data[at + head : end]
 
 
-def _entry_ends(body: bytes) -> list[int]:
+def _entry_ends(batch: Batch) -> list[int]:
     """The offset behind each whole value of the stream; stops at the first that is broken or cut."""
+    body = batch.body
     ends: list[int] = []
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
     unpacker.feed(body)
@@ -183,6 +192,7 @@ def _entry_ends(body: bytes) -> list[int]:
         pass
     # What the library gives up on (nesting past its stack) our own reader still finds.
     at = ends[-1] if ends else 0
+    batch.take_care(len(body) - at)
     while at < len(body) and (at := packed.value_end(body, at)) > 0:
         push(at)
     return ends

@@ -6,7 +6,7 @@ Formats as in the MessagePack specification (https://github.com/msgpack/msgpack/
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 _FIXED_BYTES = {
     0xC0: 1, 0xC2: 1, 0xC3: 1,
@@ -132,11 +132,16 @@ def find(data: bytes, start: int, path: Sequence[str]) -> int | None:
     return at
 
 
-def find_string(data: bytes, start: int, paths: Sequence[Sequence[str]]) -> tuple[str | None, bool]:
-    """The first of ``paths`` that leads to a string, and whether any led to another kind of value."""
+def find_string(data: bytes, top: Mapping[str, int], paths: Sequence[Sequence[str]]) -> tuple[str | None, bool]:
+    """The first of ``paths`` that leads to a string, and whether any led to another kind of value.
+
+    ``top`` has the members of a map: where the value of each name begins.
+    """
     other = False
-    for path in paths:
-        at = find(data, start, path)
+    for key, *below in paths:
+        at = top.get(key)
+        if at is not None and below:
+            at = find(data, at, below)
         if at is None:
             continue
         text = text_at(data, at)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+#: Where a value begins and ends.
+Span = tuple[int, int]
 SPACE = b" \t\n\r"
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
@@ -88,10 +90,10 @@ def string_at(data: bytes, start: int, end: int) -> str:
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
-def find(data: bytes, start: int, path: Sequence[str]) -> tuple[int, int] | None:
+def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
     """The range of the value at ``path`` in the object that starts at ``start``; the last of twins wins."""
     key, *below = path
-    found: tuple[int, int] | None = None
+    found: Span | None = None
     if data[start : start + 1] != b"{":
         return None
     for name, _, value_at, end in members(data, start):
@@ -102,11 +104,16 @@ def find(data: bytes, start: int, path: Sequence[str]) -> tuple[int, int] | None
     return find(data, found[0], below)
 
 
-def find_string(data: bytes, start: int, paths: Sequence[Sequence[str]]) -> tuple[str | None, bool]:
-    """The first of ``paths`` that leads to a string, and whether any led to another kind of value."""
+def find_string(data: bytes, top: Mapping[str, Span], paths: Sequence[Sequence[str]]) -> tuple[str | None, bool]:
+    """The first of ``paths`` that leads to a string, and whether any led to another kind of value.
+
+    ``top`` has the members of an object: where the value of each name begins and ends.
+    """
     other = False
-    for path in paths:
-        span = find(data, start, path)
+    for key, *below in paths:
+        span = top.get(key)
+        if span is not None and below:
+            span = find(data, span[0], below)
         if span is None:
             continue
         if data[span[0]] == 0x22:

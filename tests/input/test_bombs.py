@@ -32,7 +32,7 @@ def _zeros(wbits: int, size: int) -> bytes:
     return b"".join(stream.compress(block) for _ in range(size >> 20)) + stream.flush()
 
 
-def _bombs() -> dict[str, tuple[str, bytes]]:
+def bombs() -> dict[str, tuple[str, bytes]]:
     inner = _zeros(31, 256 << 20)
     frame = zstd.compress(bytes(64 << 20), 19)
     return {
@@ -86,7 +86,7 @@ def test_bombs_are_refused_within_the_limit_of_a_body(server: tuple[str, int]) -
     address, pid = server
     assert post(address, gzip.compress(b'[{"log":"x"}]'), "gzip") == 200
     before = peak_bytes(pid)
-    answers = {name: post(address, body, encoding) for name, (encoding, body) in _bombs().items()}
+    answers = {name: post(address, body, encoding) for name, (encoding, body) in bombs().items()}
     assert {name for name, status in answers.items() if status == 200} == {"empty members", "empty frames"}
     assert set(answers.values()) <= {200, 400, 413}, answers
     assert peak_bytes(pid) - before <= BODY_BYTES + (32 << 20)

@@ -185,9 +185,9 @@ async def test_a_hostile_tag_is_made_plain(tag: str, monkeypatch: pytest.MonkeyP
     seen: list[str] = []
     decode = JsonCodec.decode
 
-    def spy(self: JsonCodec, body: bytes, tag: str = "") -> object:
+    def spy(self: JsonCodec, body: bytes, tag: str, care_bytes: float) -> object:
         seen.append(tag)
-        return decode(self, body, tag)
+        return decode(self, body, tag, care_bytes)
 
     monkeypatch.setattr(JsonCodec, "decode", spy)
     async with running("model.path=null") as sidecar:

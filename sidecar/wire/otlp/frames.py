@@ -6,6 +6,7 @@ batch does, and remembers the frames, so that a request can be put together agai
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -55,8 +56,8 @@ class OtlpBatch(Batch):
 
     __slots__ = ("gaps", "resources")
 
-    def __init__(self, body: bytes, tag: str = "") -> None:
-        super().__init__(body, tag)
+    def __init__(self, body: bytes, tag: str = "", care_bytes: float = math.inf) -> None:
+        super().__init__(body, tag, care_bytes)
         self.resources: list[Frame] = []
         self.gaps: list[Gap] = []
 

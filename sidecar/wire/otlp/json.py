@@ -7,6 +7,7 @@ spellings and fields unknown to us stay as they were.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,14 +64,16 @@ class OtlpJsonCodec:
 
     # -- decode ---------------------------------------------------------------------------------
 
-    def decode(self, body: bytes, tag: str = "") -> OtlpBatch:
+    def decode(self, body: bytes, tag: str = "", care_bytes: float = math.inf) -> OtlpBatch:
         """Find the records of ``body``.
 
         Raises:
             MalformedError: ``not_otlp`` when the frames cannot be read, hold none of ours, or hold
                 nothing but broken records.
+            LaboriousError: the body has more than ``care_bytes``.
         """
-        batch = OtlpBatch(body, tag)
+        batch = OtlpBatch(body, tag, care_bytes)
+        batch.take_care(len(body))
         start = scan.skip_space(body, len(_BOM) if body.startswith(_BOM) else 0)
         if start == len(body):
             return batch

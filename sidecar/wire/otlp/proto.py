@@ -9,6 +9,7 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,14 +52,16 @@ class OtlpCodec:
 
     # -- decode ---------------------------------------------------------------------------------
 
-    def decode(self, body: bytes, tag: str = "") -> OtlpBatch:
+    def decode(self, body: bytes, tag: str = "", care_bytes: float = math.inf) -> OtlpBatch:
         """Find the records of ``body``.
 
         Raises:
             MalformedError: ``not_otlp`` when the frames cannot be read, hold none of ours, or hold
                 nothing but broken records.
+            LaboriousError: the body has more than ``care_bytes``.
         """
-        batch = OtlpBatch(body, tag)
+        batch = OtlpBatch(body, tag, care_bytes)
+        batch.take_care(len(body))
         try:
             for number, kind, at, start, end in protobuf.fields(body, 0, len(body)):
                 if (number, kind) == (_RESOURCES, LENGTH):

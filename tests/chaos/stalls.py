@@ -1,0 +1,162 @@
+"""``make stalls``: how long the event loop stands still under what is hard on it.
+
+    python -m tests.chaos.stalls
+
+A sidecar runs in a process of its own, where a task asks every millisecond what time it is; the
+longest gap is the longest time that no probe, no heartbeat and no other batch was served. Printed
+for usual load, bombs, very large bodies, a reload of 5,000 rules and an exchange of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import msgpack
+import orjson
+
+from sidecar.offline.bench import reference_batch, rule_text
+from sidecar.records import MAX_RECORDS
+from tests.input.test_bombs import bombs
+
+ROOT = Path(__file__).parents[2]
+
+
+async def child(overrides: list[str]) -> None:
+    """Serve, and answer each line on stdin with the longest gap since the one before, in seconds."""
+    from tests.conftest import running
+
+    worst = 0.0
+
+    async def tick() -> None:
+        nonlocal worst
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            worst, last = max(worst, now - last - 0.001), now
+
+    async with running(*overrides) as sidecar:
+        ticker = asyncio.create_task(tick())
+        print(sidecar.service.address, flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(worst, flush=True)
+            worst = 0.0
+        ticker.cancel()
+
+
+async def measure(rules: Path, model: Path) -> None:
+    """Print the table."""
+    command = [sys.executable, "-m", "tests.chaos.stalls", "--child", f"rules.path={rules}", f"model.path={model}"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+
+    def worst_ms() -> float:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        return float(process.stdout.readline()) * 1000
+
+    async with aiohttp.ClientSession() as client:
+
+        async def post(body: bytes, kind: str = "application/json", encoding: str = "") -> int:
+            headers = {"Content-Type": kind} | ({"Content-Encoding": encoding} if encoding else {})
+            async with client.post(f"{address}/v1/label", data=body, headers=headers) as reply:
+                await reply.read()
+                return reply.status
+
+        async def state() -> dict[str, dict[str, object]]:
+            async with client.get(f"{address}/readyz") as reply:
+                return json.loads(await reply.read())  # type: ignore[no-any-return]
+
+        async def load() -> None:
+            for seed in range(100):
+                assert await post(orjson.dumps(reference_batch(seed, 1000))) == 200
+
+        async def during(change: Callable[[], None], what: str) -> None:
+            """Load from before a change until it is in force."""
+            before = (await state())[what]["version"]
+            change()
+            while (now := (await state())[what])["version"] == before:
+                assert not now["refused"], now
+                await post(orjson.dumps(reference_batch(int(time.monotonic() * 1000), 1000)))
+
+        def more_rules() -> None:
+            (rules / ".new").write_text(rule_text(5000))
+            (rules / ".new").replace(rules / "rules.yaml")
+
+        def other_model() -> None:
+            manifest = json.loads((model / "manifest.json").read_text())
+            (model / "manifest.json").write_text(json.dumps(manifest | {"version": "other"}))
+
+        record = b'{"log":"component-7 failed with code 3 on shard 9","stream":"stderr"}'
+        large = b"[" + b",".join([record] * MAX_RECORDS) + b"]"
+        mute, labelled = record.replace(b"log", b"txt"), record[:-1] + b',"target_label":"Error"}'
+        wide = b'[{"log":"' + b"x" * (60 << 20) + b'"}]'
+        deep = b"[" * 1_000_000
+        events = msgpack.packb([[0, {}], {"log": "component-7 failed", "stream": "stderr"}]) * MAX_RECORDS
+        cases: dict[str, Callable[[], Awaitable[object]]] = {
+            "first load (memo empty)": load,
+            "usual load": load,
+            f"{MAX_RECORDS:,} records of JSON, {len(large) >> 20} MB": lambda: post(large),
+            "the same, gzip": lambda: post(gzip.compress(large, 1), encoding="gzip"),
+            f"{MAX_RECORDS:,} msgpack events, {len(events) >> 20} MB": lambda: post(events, "application/msgpack"),
+            "one record of 60 MB": lambda: post(wide),
+            "a million brackets": lambda: post(deep),
+            **{
+                f"20,000 records {name}": lambda one=one, form=form: post(form(one))  # type: ignore[misc]
+                for what, one in (("without message", mute), ("labelled already", labelled), ("cut short", record[:-3]))
+                for name, form in (
+                    (f"{what}, array", lambda one: b"[" + b",".join([one] * 20_000) + b"]"),
+                    (f"{what}, lines", lambda one: b"\n".join([one] * 20_000)),
+                )
+            },
+            **{
+                f"bomb: {name}": lambda body=body, encoding=encoding: post(body, encoding=encoding)  # type: ignore[misc]
+                for name, (encoding, body) in bombs().items()
+            },
+            "reload of 5,000 rules": lambda: during(more_rules, "rules"),
+            "exchange of the model": lambda: during(other_model, "model"),
+        }
+        print(f"{'longest stall, ms':>18}  {'took, s':>8}")
+        for name, case in cases.items():
+            worst_ms()
+            begin = time.perf_counter()
+            outcome = await case()
+            took = time.perf_counter() - begin
+            print(f"{worst_ms():18.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}", flush=True)
+    process.stdin.close()
+    process.wait()
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description="Longest stalls of the event loop.")
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        asyncio.run(child(given.child))
+        return
+    with tempfile.TemporaryDirectory(prefix="waybill-stalls-") as name:
+        rules, model = Path(name) / "rules", Path(name) / "model"
+        rules.mkdir()
+        (rules / "rules.yaml").write_text(rule_text(100))
+        shutil.copytree(ROOT / "models" / "default", model)
+        asyncio.run(measure(rules, model))
+
+
+if __name__ == "__main__":
+    main()
