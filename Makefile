@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench chaos soak fuzz mutate audit sbom pins lint clean
+.PHONY: help demo run test bench chaos soak stalls fuzz mutate audit sbom pins lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ chaos: $(STAMP) ## Kill it 20 times under 200,000 records, each way in and out; 
 
 soak: $(STAMP) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
 	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
+
+stalls: $(STAMP) ## How long the event loop stands still under bombs, giant bodies and reloads
+	$(BIN)/python -m tests.chaos.stalls
 
 FUZZ_SECS ?= 20
 fuzz: $(STAMP) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture

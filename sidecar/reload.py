@@ -97,7 +97,7 @@ async def read_rules(settings: Settings) -> RuleSet:
     return await load_ruleset(
         rule_folders(settings),
         labels=LABELS,
-        timeout_secs=settings.rules.compile_secs,
+        cpu_secs=settings.rules.compile_secs,
         memory_bytes=settings.rules.compile_bytes,
         max_message_bytes=settings.limits.message_bytes,
     )

@@ -179,7 +179,7 @@ async def _csv_chunks(request: web.Request) -> AsyncIterator[bytes]:
 async def _try_rules(text: str, messages: list[str]) -> list[dict[str, Any] | None]:
     with tempfile.TemporaryDirectory(prefix="waybill-trial-") as folder:
         await asyncio.to_thread((Path(folder) / "trial.yaml").write_text, text, "utf-8")
-        rules = await load_ruleset([Path(folder)], labels=LABELS, timeout_secs=_TRIAL_SECS)
+        rules = await load_ruleset([Path(folder)], labels=LABELS, cpu_secs=_TRIAL_SECS)
     found = [rules.first_match(message, None) for message in messages]
     return [{"rule": rule.id, "label": rule.label} if rule else None for rule in found]
 

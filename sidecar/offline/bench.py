@@ -315,7 +315,7 @@ def _cpu_secs(pid: int) -> float:
 def _measure_reload(folder: Path, rules: Path, bodies: Sequence[bytes], secs: float) -> Iterator[Result]:
     """Requests at a steady pace while 1,000 rules are exchanged again and again."""
     (rules / "bench.yaml").write_text(rule_text(1000))
-    with _sidecar(folder, "rules.path=rules", "rules.compile_secs=60") as (address, _, _):
+    with _sidecar(folder, "rules.path=rules") as (address, _, _):
         asyncio.run(_load(address, bodies, secs / 2, 1))
         _, calm = asyncio.run(_load(address, bodies, secs, 1))
 

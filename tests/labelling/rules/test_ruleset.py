@@ -117,7 +117,19 @@ async def test_a_pattern_with_too_many_states_is_refused_by_its_id(tmp_path: Pat
 
 async def test_a_load_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     text = "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}"
-    assert [code for code, _, _ in await faults(tmp_path, text, timeout_secs=1)] == ["timeout"]
+    assert [code for code, _, _ in await faults(tmp_path, text, cpu_secs=1)] == ["timeout"]
+
+
+async def test_a_load_that_waits_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = tmp_path / "root" / "sidecar"
+    stuck.mkdir(parents=True)
+    (stuck / "__init__.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(module.sidecar, "__file__", str(stuck / "__init__.py"))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text("rules: []")
+    monkeypatch.chdir(tmp_path / "rules")
+    with pytest.raises(RuleSetError, match=r"took longer than 0\.8 s"):
+        await load_ruleset([tmp_path / "rules"], labels=LABELS, cpu_secs=0.2)
 
 
 async def test_a_load_that_needs_too_much_memory_is_ended(tmp_path: Path) -> None:
