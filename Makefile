@@ -34,8 +34,7 @@ bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.jso
 	$(BIN)/waybill bench
 
 chaos: $(STAMP) ## Kill it 20 times under 200,000 records, each way in and out; all faults (CHAOS_SEED)
-	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest tests/chaos tests/e2e/test_fluent_bit.py \
-		tests/e2e/test_otlp_fluent_bit.py -s -o timeout=3600
+	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest tests/chaos tests/e2e/test_*fluent_bit*.py -s -o timeout=3600
 
 soak: $(STAMP) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
 	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
