@@ -108,6 +108,9 @@ def test_every_time_and_entry_shape_is_kept(time: bytes, is_nested: bool) -> Non
         ({"log": 42}, "message_not_a_string", None),
         ({"log": {"a": 1}}, "message_not_a_string", None),
         ({}, "no_message", None),
+        ({"label_tier": 1}, "no_message", None),
+        ({"log": None, b"k": 1}, "no_message", None),
+        ({"label_tier": 1, "log": 7}, "message_not_a_string", None),
         ({"log": "a", "target_label": "Mine"}, "already_labelled", None),
         ("text", "not_an_object", None),
         (7, "not_an_object", None),
@@ -119,7 +122,42 @@ def test_odd_records_cost_only_themselves(record: object, reason: str | None, me
     batch = CODEC.decode(body)
     assert batch.messages == ["before", message, "after"]
     assert batch.odd[1].reason == reason
-    assert without_ours(labelled(body)) == body
+    before, after = labelled(entry({"log": "before"})), labelled(entry({"log": "after"}))
+    out = labelled(body)
+    assert out.startswith(before)
+    assert out.endswith(after)
+    middle = out[len(before) : -len(after)]
+    if reason in ("already_labelled", "not_an_object"):
+        assert middle == entry(record)
+    else:
+        assert isinstance(record, dict)
+        got = msgpack.unpackb(middle, strict_map_key=False, unicode_errors="surrogateescape")[1]
+        assert got == msgpack.unpackb(msgpack.packb(ADDED | record), strict_map_key=False)
+
+
+def test_messages_and_sources_are_found_at_every_path() -> None:
+    plan = CODEC.plan
+    for path in plan.message:
+        assert CODEC.decode(entry(at(path, "hello"))).messages == ["hello"]
+    for path in plan.source:
+        nested = at(path, "billing")
+        assert CODEC.decode(entry({"log": "hello"} | nested)).sources == ["billing"]
+        assert CODEC.decode(entry({"n": 1} | nested)).sources == ["billing"]
+        assert CODEC.decode(entry({"label_tier": 1} | nested)).sources == ["billing"]
+
+
+def at(path: tuple[str, ...], value: object) -> dict[str, object]:
+    for key in reversed(path):
+        value = {key: value}
+    return value  # type: ignore[return-value]
+
+
+def test_as_many_records_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.records.MAX_RECORDS", 3)
+    monkeypatch.setattr("sidecar.wire.msgpack.MAX_RECORDS", 3)
+    assert len(CODEC.decode(entry({"log": "x"}) * 3)) == 3
+    with pytest.raises(MalformedError, match="too_many_records"):
+        CODEC.decode(entry({"log": "x"}) * 4)
 
 
 def test_a_record_deeper_than_any_library_goes_is_found_and_labelled() -> None:
