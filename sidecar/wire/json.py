@@ -12,7 +12,6 @@ order, number spellings and escapes come out as they went in.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -26,6 +25,7 @@ from sidecar.errors import MalformedError
 from sidecar.records import MAX_RECORDS, Batch, Odd, Verdict
 from sidecar.wire import scan
 from sidecar.wire.fields import FieldPlan, SuffixCache
+from sidecar.wire.ids import RecordIds
 
 __all__ = ["FieldPlan", "FieldSettings", "JsonCodec"]
 
@@ -333,9 +333,11 @@ class JsonCodec:
         name = self.plan.settings.record_id
         if name:
             member = b"," + orjson.dumps(name) + b':"%b"'
+            ids = RecordIds(batch.tag)
             for i, (start, end) in enumerate(zip(batch.starts, batch.ends, strict=True)):
+                key = ids.next(batch.body[start:end])
                 if i not in batch.odd or name not in batch.odd[i].taken:
-                    suffixes[i] += member % record_id(batch.tag, batch.body[start:end]).encode()
+                    suffixes[i] += member % key.encode()
         return suffixes
 
     def _suffix_beside(self, batch: Batch, i: int, verdict: Verdict) -> bytes:
@@ -348,11 +350,6 @@ class JsonCodec:
             if b"\\" in text or any(name.encode() in text for name in verdict.fields):
                 taken = taken.union(name for name, *_ in scan.members(batch.body, start))
         return _members(self.plan.values(verdict, taken))
-
-
-def record_id(tag: str, data: bytes) -> str:
-    """A stable id of a record: 128 bits of BLAKE2b over its tag and bytes, as 32 hex digits."""
-    return hashlib.blake2b(data, digest_size=16, key=tag.encode()[:64]).hexdigest()
 
 
 def _members(pairs: Sequence[tuple[str, object]]) -> bytes:

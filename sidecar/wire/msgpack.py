@@ -18,7 +18,8 @@ from sidecar.errors import MalformedError
 from sidecar.records import MAX_RECORDS, Batch, Odd, Verdict
 from sidecar.wire import packed
 from sidecar.wire.fields import FieldPlan, SuffixCache
-from sidecar.wire.json import DECODE_ERRORS, MUTE_BYTES, ODD_BYTES, record_id
+from sidecar.wire.ids import RecordIds
+from sidecar.wire.json import DECODE_ERRORS, MUTE_BYTES, ODD_BYTES
 
 #: EventTime seconds with which Fluent Bit marks the start and the end of an OpenTelemetry group;
 #: such an entry is no log record.
@@ -120,12 +121,14 @@ class MsgpackCodec:
         body, odd = batch.body, batch.odd
         entries: list[bytes] = []
         push = entries.append
+        ids = RecordIds(batch.tag) if self.plan.settings.record_id else None
         at = 0
         for i, (start, end, verdict) in enumerate(zip(batch.starts, batch.ends, verdicts, strict=True)):
             if i in odd and not odd[i].is_spliced:
                 push(body[at:end])
             else:
-                count, suffix = self._suffix(batch, i, verdict)
+                key = ids.next(body[at:end]) if ids is not None else None
+                count, suffix = self._suffix(batch, i, verdict, key)
                 data = odd[i].data if i in odd else None
                 if data is None:
                     push(b"%b%b%b" % (body[at:start], _grow(body, start, end, count), suffix))
@@ -134,8 +137,8 @@ class MsgpackCodec:
             at = end
         return entries
 
-    def _suffix(self, batch: Batch, i: int, verdict: Verdict) -> tuple[int, bytes]:
-        """What is appended to record ``i``: (members, bytes)."""
+    def _suffix(self, batch: Batch, i: int, verdict: Verdict, key: str | None) -> tuple[int, bytes]:
+        """What is appended to record ``i``, whose id is ``key`` where it gets one: (members, bytes)."""
         odd = batch.odd.get(i)
         taken = odd.taken if odd else frozenset()
         if verdict.fields:
@@ -147,8 +150,7 @@ class MsgpackCodec:
         else:
             count, suffix = self._rendered[verdict]
         name = self.plan.settings.record_id
-        if name and name not in taken:
-            key = record_id(batch.tag, batch.body[batch.starts[i] : batch.ends[i]])
+        if key is not None and name not in taken:
             return count + 1, suffix + msgpack.packb(name) + msgpack.packb(key)
         return count, suffix
 

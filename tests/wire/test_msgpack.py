@@ -292,6 +292,6 @@ def test_an_id_is_added_where_asked_unless_the_record_has_one() -> None:
         one[1] for one in msgpack.Unpacker(io.BytesIO(labelled(same + same + other + own, codec)), strict_map_key=False)
     ]
     ids = [record["id"] for record in records]
-    assert ids[0] == ids[1] != ids[2]
+    assert len(set(ids[:3])) == 3
     assert ids[3] == 7
     assert all(isinstance(one, str) for one in ids[:3])

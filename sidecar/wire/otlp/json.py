@@ -18,7 +18,8 @@ from sidecar.errors import MalformedError
 from sidecar.records import Batch, Odd, Verdict
 from sidecar.wire import scan
 from sidecar.wire.fields import FieldPlan, SuffixCache
-from sidecar.wire.json import DECODE_ERRORS, record_id
+from sidecar.wire.ids import RecordIds
+from sidecar.wire.json import DECODE_ERRORS
 from sidecar.wire.otlp.frames import Frame, OtlpBatch, Reader
 from sidecar.wire.otlp.values import from_json, pairs_from_json, pairs_to_json
 
@@ -172,10 +173,11 @@ class OtlpJsonCodec:
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
         """Each labelled record on its own, as the text of one object."""
         records = []
+        ids = RecordIds(batch.tag)
         for i, (start, end, verdict) in enumerate(zip(batch.starts, batch.ends, verdicts, strict=True)):
             odd = batch.odd.get(i)
             data = batch.body[start:end] if odd is None or odd.data is None else odd.data
-            records.append(data if odd and not odd.is_spliced else _insert(data, self._suffix(batch, i, verdict)))
+            records.append(data if odd and not odd.is_spliced else _insert(data, self._suffix(batch, i, verdict, ids)))
         return records
 
     def join(self, batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
@@ -183,7 +185,7 @@ class OtlpJsonCodec:
         assert isinstance(batch, OtlpBatch)
         return batch.join(records, start, stop, lambda payload, _: payload, b",")
 
-    def _suffix(self, batch: Batch, i: int, verdict: Verdict) -> bytes:
+    def _suffix(self, batch: Batch, i: int, verdict: Verdict, ids: RecordIds) -> bytes:
         """The attributes that are added to record ``i``, as the inside of an array."""
         odd = batch.odd.get(i)
         taken = odd.taken if odd else frozenset()
@@ -193,7 +195,7 @@ class OtlpJsonCodec:
         suffix = _pairs(self.plan.values(verdict, taken)) if taken or verdict.fields else self._rendered[verdict]
         name = self.plan.settings.record_id
         if name and name not in taken:
-            suffix += b"," + _pairs([(name, record_id(batch.tag, data))])
+            suffix += b"," + _pairs([(name, ids.next(data))])
         return suffix
 
 

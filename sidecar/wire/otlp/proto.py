@@ -17,7 +17,7 @@ from sidecar.errors import MalformedError
 from sidecar.records import Batch, Odd, Verdict
 from sidecar.wire import protobuf
 from sidecar.wire.fields import FieldPlan, SuffixCache
-from sidecar.wire.json import record_id
+from sidecar.wire.ids import RecordIds
 from sidecar.wire.otlp.frames import Frame, OtlpBatch, Reader
 from sidecar.wire.otlp.values import STRING, pack_pairs, read_pair, read_pairs, read_value
 from sidecar.wire.protobuf import LENGTH, varint
@@ -190,12 +190,13 @@ class OtlpCodec:
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
         """Each labelled ``LogRecord`` on its own, without tag and length."""
         body, odd, records = batch.body, batch.odd, []
+        ids = RecordIds(batch.tag)
         for i, (start, end, verdict) in enumerate(zip(batch.starts, batch.ends, verdicts, strict=True)):
             if i in odd and not odd[i].is_spliced:
                 records.append(body[start:end])
                 continue
             data = odd[i].data if i in odd else None
-            records.append((body[start:end] if data is None else data) + self._suffix(batch, i, verdict))
+            records.append((body[start:end] if data is None else data) + self._suffix(batch, i, verdict, ids))
         return records
 
     def join(self, batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
@@ -203,7 +204,7 @@ class OtlpCodec:
         assert isinstance(batch, OtlpBatch)
         return batch.join(records, start, stop, _child, b"")
 
-    def _suffix(self, batch: Batch, i: int, verdict: Verdict) -> bytes:
+    def _suffix(self, batch: Batch, i: int, verdict: Verdict, ids: RecordIds) -> bytes:
         """The attributes that are appended to record ``i``."""
         odd = batch.odd.get(i)
         taken = odd.taken if odd else frozenset()
@@ -218,8 +219,7 @@ class OtlpCodec:
             suffix = self._rendered[verdict]
         name = self.plan.settings.record_id
         if name and name not in taken:
-            key = record_id(batch.tag, batch.body[start:end])
-            return suffix + pack_pairs([(name, key)], _ATTRIBUTES)
+            return suffix + pack_pairs([(name, ids.next(batch.body[start:end]))], _ATTRIBUTES)
         return suffix
 
 
