@@ -34,7 +34,7 @@ from sidecar.labelling.model.tier import ModelTier
 from sidecar.labelling.model.verdicts import ModelVerdicts
 from sidecar.labelling.pipeline import Pipeline, SlowTier
 from sidecar.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
-from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.deadletter import DeadLetters, prepare_folder
 from sidecar.ops.memory import settle_memory, tune_allocator
 from sidecar.ops.metrics import Metrics
 from sidecar.reload import Parts, Reloader, read_parts
@@ -128,6 +128,7 @@ class Service:
         handback = make_handback(settings, self.metrics)
         stack.push_async_callback(handback.close)
         wire = Wire(FieldPlan(settings.fields))
+        prepare_folder(settings.dead_letter)
         dead_letters = DeadLetters(settings.dead_letter, self.metrics)
         self.flow = Flow(
             wire,

@@ -360,11 +360,21 @@ def resolve_path(path: str) -> tuple[Path, bool]:
     given = Path(path)
     if given.exists() or given.is_absolute():
         return given, False
+    packaged = _packaged(given)
+    return (packaged, True) if packaged is not None else (given, False)
+
+
+def hidden_copy(path: str) -> Path | None:
+    """The copy inside the package that a relative ``path`` of the working directory stands before; None for none."""
+    given = Path(path)
+    packaged = _packaged(given) if given.exists() and not given.is_absolute() else None
+    return packaged if packaged is not None and not packaged.samefile(given) else None
+
+
+def _packaged(path: Path) -> Path | None:
     package = Path(__file__).parent
-    for root in (package / "_defaults", package.parent):
-        if (root / given).exists():
-            return root / given, True
-    return given, False
+    found = [root / path for root in (package / "_defaults", package.parent) if (root / path).exists()]
+    return found[0] if found else None
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.config import Settings, resolve_path
+from sidecar.config import Settings, hidden_copy, resolve_path
 from sidecar.errors import BundleError, ConfigError, RuleSetError
 from sidecar.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from sidecar.labelling.llm.tier import LlmTier
@@ -145,6 +145,9 @@ class Reloader:
         """Note what is in force, catch up with what changed since it was loaded, and begin to watch."""
         settings = self._settings
         folders = rule_folders(settings)
+        if (hidden := hidden_copy(settings.rules.path)) is not None:
+            log.warning("a folder of the working directory stands in for the rules that come with Waybill",
+                        extra={"used": str(folders[0].resolve()), "unused": str(hidden)})  # fmt: skip
         self._accept_rules(self._pipeline.rules)
         watch = FolderWatch(folders, lambda: content_hash(folders), self.reload_rules, settings.rules.poll_secs)
         await watch.start(self._pipeline.rules.content_hash)

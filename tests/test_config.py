@@ -13,6 +13,7 @@ from sidecar.config import (
     ALIASES,
     Settings,
     dump_settings,
+    hidden_copy,
     load_settings,
     resolve_path,
     setting_keys,
@@ -221,6 +222,11 @@ def test_a_relative_path_falls_back_to_the_packaged_copy(tmp_path: Path, monkeyp
     (tmp_path / "rules").mkdir()
     assert resolve_path("rules") == (Path("rules"), False)
     assert resolve_path("/nowhere") == (Path("/nowhere"), False)
+    # A folder of one's own is used, and said to stand before ours; ours itself hides nothing.
+    assert hidden_copy("rules") == Path(__file__).parents[1] / "rules"
+    assert hidden_copy("models") is hidden_copy("/nowhere") is hidden_copy(str(tmp_path / "rules")) is None
+    monkeypatch.chdir(Path(__file__).parents[1])
+    assert hidden_copy("rules") is None
 
 
 def test_the_readme_names_every_setting() -> None:

@@ -3,7 +3,7 @@
     waybill canary --to http://waybill:9880/v1/label                       # return.type: body
     waybill canary --to ... --listen 0.0.0.0:9881                          # the agent sends them here
     waybill canary --to ... --loki http://loki:3100                        # or: read them in the store
-    waybill canary --to ... --elasticsearch http://es:9200/logs
+    waybill canary --to ... --elasticsearch 'http://es:9200/waybill-*'
 
 Records go out as a shipper sends them: a batch is sent again until it is taken. Each is looked for where it
 should come out, and counted as missing, duplicate, out of order, altered, unlabelled or late. The idea of
@@ -53,6 +53,7 @@ class Report(msgspec.Struct):
     unlabelled: int = 0
     late: int = 0
     attempts_refused: int = 0
+    last_error: str | None = None
     labels: dict[str, int] = {}
     latency_secs: dict[str, float] = {}
 
@@ -244,13 +245,23 @@ class Sender:
                     for record in found:
                         ledger.see(record)
                     return bool(found)
+                text = f"answers {reply.status}: {answer[:300].decode('utf-8', 'replace')}"
                 if reply.status < 500 and reply.status not in (408, 429):
-                    text = answer[:300].decode("utf-8", "replace")
-                    raise WaybillError(f"{self._given.to} answers {reply.status}, which makes shippers drop: {text}")
-            except (aiohttp.ClientError, TimeoutError):
-                pass
+                    raise WaybillError(f"{self._given.to} {text}, which makes shippers drop")
+            except (aiohttp.ClientError, TimeoutError) as error:
+                text = str(error) or type(error).__name__
+            if ledger.report.last_error != text:
+                sys.stderr.write(f"waybill canary: {self._given.to}: {text}; trying again\n")
+            ledger.report.last_error = text
             ledger.report.attempts_refused += 1
             await asyncio.sleep(_RETRY_SECS)
+
+
+async def _give_up(ledger: Ledger, secs: float) -> None:
+    """Raise WaybillError when after ``secs`` not one record has been taken: more would tell no more."""
+    await asyncio.sleep(secs)
+    if not ledger.report.acknowledged:
+        raise WaybillError(f"nothing was taken in {secs:g} s: {ledger.report.last_error or 'no answer'}")
 
 
 async def canary(given: argparse.Namespace) -> Report:
@@ -266,7 +277,9 @@ async def canary(given: argparse.Namespace) -> Report:
         try:
             async with asyncio.timeout(given.records / given.rate + given.wait_secs), asyncio.TaskGroup() as group:
                 watching = group.create_task(outlet.watch(ledger)) if outlet else None
+                deadline = group.create_task(_give_up(ledger, given.connect_secs))
                 await _send_all(Sender(client, given), ledger, given, can_see=outlet is not None)
+                deadline.cancel()
                 if watching is not None:
                     await ledger.is_complete.wait()
                     await asyncio.sleep(given.settle_secs)  # duplicates come late
@@ -315,6 +328,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--label-field", default="target_label", help="(default: %(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token, its first line")
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities of the server's certificate")
+    parser.add_argument("--connect-secs", type=float, default=30,
+                        help="give up when nothing is taken by then (default: %(default)s)")  # fmt: skip
     parser.add_argument("--late-secs", type=float, default=60, help="later than this is late (default: %(default)s)")
     parser.add_argument("--wait-secs", type=float, default=300,
                         help="what is not back by then is missing (default: %(default)s)")  # fmt: skip

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sidecar.app import VERSION, open_pipeline
-from sidecar.config import Settings, resolve_path
+from sidecar.config import Settings, hidden_copy, resolve_path
 from sidecar.errors import ConfigError, RuleSetError
 from sidecar.labelling.explain import explain
 from sidecar.labelling.rules.ruleset import RuleSet
+from sidecar.ops.deadletter import prepare_folder
 from sidecar.ops.metrics import Metrics
 from sidecar.records import UNCLASSIFIED
 from sidecar.reload import read_rules
@@ -32,10 +33,13 @@ async def check(settings: Settings, problems: Sequence[str] = ()) -> None:
 
 async def _load_and_print(settings: Settings) -> None:
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, llm):
+        prepare_folder(settings.dead_letter)
         rules = pipeline.rules
         for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
             if path is not None and (found := resolve_path(path))[1]:
                 print(f"{path}: not found here, the packaged copy {found[0]} is used")
+            elif path is not None and (hidden := hidden_copy(path)) is not None:
+                print(f"{path}: the one here is used, and the packaged {hidden} is not")
         print(f"rules: {len(rules.rules)} in force, {sum(rule.samples for rule in rules.rules)} samples pass")
         print(f"model: {model.version if model else 'none'}")
         if llm is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -17,9 +18,26 @@ from pathlib import Path
 import orjson
 
 from sidecar.config import DeadLetterSettings
+from sidecar.errors import ConfigError
 from sidecar.ops.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+
+def prepare_folder(settings: DeadLetterSettings) -> None:
+    """Make the folder and see that it can be written: later would be when a body has nowhere else to go.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if settings.path is None:
+        return
+    try:
+        Path(settings.path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.path):
+            pass
+    except OSError as error:
+        raise ConfigError([f"dead_letter.path: cannot write to {settings.path}: {error.strerror}"]) from None
 
 
 class DeadLetters:

@@ -17,6 +17,8 @@ import orjson
 
 #: Vector's instrumentation specification asks for at most one error line per 10 s and cause.
 INTERVAL_SECS = 10.0
+#: What tells causes apart: a reason code, and where in the rules a fault is.
+_CAUSE = ("reason", "file", "line", "rule")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,22 +41,23 @@ class JsonFormatter(logging.Formatter):
 
 
 class RateLimit(logging.Filter):
-    """Lets a warning or error of one kind (logger, message template) through once per interval."""
+    """Lets a warning or error of one kind (logger, message template, cause) through once per interval."""
 
     def __init__(self, interval_secs: float = INTERVAL_SECS, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._interval, self._clock = interval_secs, clock
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        key, now = (record.name, str(record.msg)), self._clock()
+        cause = (getattr(record, name, None) for name in _CAUSE)
+        key, now = (record.name, str(record.msg), *cause), self._clock()
         since, held = self._seen.get(key, (-self._interval, 0))
         if now - since < self._interval:
             self._seen[key] = (since, held + 1)
             return False
-        if len(self._seen) > 1000:  # templates are few; this guards against a caller who formats early
+        if len(self._seen) > 1000:  # causes are few; this guards against a caller who formats early
             self._seen.clear()
         self._seen[key] = (now, 0)
         if held:
@@ -73,4 +76,5 @@ def setup_logging(level: str) -> None:
     # aiohttp logs each malformed request with its bytes, which may be records.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -7,6 +7,7 @@ after the receiver has the records.
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import Counter as Tally
 from collections.abc import Iterable
@@ -34,6 +35,8 @@ _OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"
     "unclassified_share_baseline": "livemostrecent",
     "build_info": "livemax",
 }
+#: Reasons of verdicts that no record gets: it has a label already, or is none.
+_NOT_OURS = frozenset(("already_labelled", "group_marker"))
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -100,6 +103,9 @@ class Metrics:
         self.label_drift = gauge("label_drift", "Population stability index of the label shares, 5 min against a day.")
         self.unclassified_share = gauge("unclassified_share", "Share of Unclassified in the last 5 min.")
         self.unclassified_share_baseline = gauge("unclassified_share_baseline", "The same share over the last day.")
+        if shared is None:  # among workers the latest value counts, which must not be that of one just started
+            for unknown in (self.label_drift, self.unclassified_share, self.unclassified_share_baseline):
+                unknown.set(math.nan)
         self._drift = LabelDrift()
         if shared is None:
             ProcessCollector(registry=registry)
@@ -107,12 +113,14 @@ class Metrics:
         self.build.labels(version, platform.python_version()).set(1)
 
     def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Count one batch's verdicts; each series is moved once."""
+        """Count one batch's verdicts, but for records that another has labelled; each series is moved once."""
         by_series: Tally[tuple[str, str, str | None]] = Tally()
         for verdict, count in Tally(verdicts).items():
             by_series[verdict.tier, verdict.label, verdict.reason] += count
         by_label: Tally[str] = Tally()
         for (tier, label, reason), count in by_series.items():
+            if reason in _NOT_OURS:
+                continue
             by_label[label] += count
             self.records_labelled.labels(tier, label).inc(count)
             if reason:

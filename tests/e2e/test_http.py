@@ -195,6 +195,20 @@ async def test_records_are_counted_by_tier_and_label(sidecar: Sidecar) -> None:
     assert [round(b - a) for a, b in zip(before, counts(), strict=True)] == [2, 2, 2, 1, 0]
 
 
+async def test_what_another_has_labelled_is_not_counted_as_ours(sidecar: Sidecar) -> None:
+    def counts() -> tuple[float, ...]:
+        return (
+            sidecar.metric("waybill_records_labelled_total", tier="none", label="Unclassified"),
+            sidecar.metric("waybill_records_unclassified_total", reason="already_labelled"),
+            sidecar.metric("waybill_records_passed_total", reason="already_labelled"),
+            sidecar.metric("waybill_records_handed_back_total", handback="body"),
+        )
+
+    before = counts()
+    await sidecar.post(b'[{"log":"a","target_label":"Error"},{"log":"b","target_label":"Error"}]')
+    assert [round(b - a) for a, b in zip(before, counts(), strict=True)] == [0, 0, 2, 2]
+
+
 async def test_the_metrics_are_one_page_that_prometheus_reads(sidecar: Sidecar) -> None:
     _, text = await sidecar.get("/metrics")
     assert b"waybill_build_info{" in text

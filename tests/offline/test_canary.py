@@ -29,6 +29,7 @@ def given(to: str, **changes: Any) -> Namespace:
         "to": to, "listen": None, "loki": None, "elasticsearch": None, "selector": '{target_label=~".+"}',
         "records": 200, "rate": 2000.0, "batch": 20, "tag": "canary", "message": "User User{number} logged in.",
         "label_field": "target_label", "token_file": None, "ca_file": None, "late_secs": 60.0, "wait_secs": 10.0, "settle_secs": 0.2,
+        "connect_secs": 30.0,
     }  # fmt: skip
     return Namespace(**(values | changes))
 
@@ -128,6 +129,14 @@ async def test_late_records_and_those_that_never_come() -> None:
     (record,) = ledger.next_batch(1)
     ledger.see(record | {"target_label": "User Action"})
     assert ledger.close().late == 1
+
+
+async def test_an_address_where_nobody_is_ends_the_run_and_is_named(
+    unused_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(WaybillError, match=r"nothing was taken in 0\.3 s: .*onnect"):
+        await canary(given(f"http://127.0.0.1:{unused_port}", connect_secs=0.3))
+    assert f"127.0.0.1:{unused_port}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413])

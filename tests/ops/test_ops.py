@@ -15,8 +15,9 @@ import pytest
 import trustme
 
 from sidecar.config import DeadLetterSettings, TlsSettings
+from sidecar.errors import ConfigError
 from sidecar.ops.auth import ServerTls, Tokens, WatchedFile
-from sidecar.ops.deadletter import DeadLetters
+from sidecar.ops.deadletter import DeadLetters, prepare_folder
 from sidecar.ops.logs import JsonFormatter, RateLimit
 from sidecar.ops.metrics import Metrics
 from tests.conftest import Running
@@ -101,6 +102,27 @@ def test_the_same_warning_is_written_once_per_interval_and_says_how_often_it_was
     assert all(passes(logging.INFO, "a") for _ in range(3))
     clock.now += 11
     assert getattr(passes(logging.WARNING, "a"), "repeated", None) == 2
+
+
+def test_each_cause_is_logged_and_counted_for_itself() -> None:
+    limit = RateLimit(10, lambda: 0.0)
+
+    def passes(**extra: object) -> bool:
+        record = logging.LogRecord("l", logging.ERROR, "", 0, "refused", (), None)
+        vars(record).update(extra)
+        return limit.filter(record)
+
+    faults = [{"file": "a.yaml", "line": line, "reason": reason} for line in (1, 2) for reason in ("label", "schema")]
+    assert [passes(**fault) for fault in [*faults, *faults]] == [True] * 4 + [False] * 4
+
+
+def test_a_dead_letter_folder_that_cannot_be_written_is_found_at_the_start(tmp_path: Path) -> None:
+    prepare_folder(DeadLetterSettings(path=None))
+    prepare_folder(DeadLetterSettings(path=str(tmp_path / "new" / "dead")))
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "dead"]
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"dead_letter\.path: cannot write to"):
+        prepare_folder(DeadLetterSettings(path=str(tmp_path / "file" / "dead")))
 
 
 async def test_dead_letters_are_kept_up_to_the_bound(tmp_path: Path) -> None:
