@@ -277,9 +277,11 @@ class Pipeline:
         ]
         missing = [i for i, verdict in enumerate(verdicts) if verdict is None]
         masked = 0
-        for view in {views[i] for i in missing}:
-            indexes = [i for i in missing if views[i] is view]
-            decided = self._decide_missing(edition, view, [cast("str", messages[i]) for i in indexes])
+        kinds = {views[i] for i in missing}
+        for view in kinds:
+            indexes = missing if len(kinds) == 1 else [i for i in missing if views[i] is view]
+            # None among the messages has its verdict already. (No cast: it is a call, for every record.)
+            decided = self._decide_missing(edition, view, [messages[i] for i in indexes])  # type: ignore[misc]
             for i, verdict in zip(indexes, decided, strict=True):
                 verdicts[i] = verdict
             masked += view.by_shape
