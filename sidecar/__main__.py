@@ -30,7 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # trickle of new messages it spins without end on a core of its own. Read when numpy is imported.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        return int(arguments.run(arguments) or 0)
+        code = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # waybill rules list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except ConfigError as error:
         for problem in error.problems:
             print(f"waybill: {problem}", file=sys.stderr)

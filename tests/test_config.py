@@ -20,6 +20,7 @@ from sidecar.config import (
     split_address,
 )
 from sidecar.errors import ConfigError
+from sidecar.ops.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
 DEFAULTS = ROOT / "config" / "waybill.yaml"
@@ -239,6 +240,17 @@ def test_the_readme_names_every_setting() -> None:
         for key in re.findall(r"`([\w.]+)`", keys)
     }
     assert named == {path for path, _ in setting_keys()}
+
+
+def test_the_readme_names_every_metric() -> None:
+    section = (ROOT / "README.md").read_text().partition("### Metrics")[2].partition("### Alerts")[0]
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    families = [family for family in Metrics("0").registry.collect() if family.name.startswith("waybill_")]
+    suffix = {"counter": "_total"}
+    ours = {family.name.removeprefix("waybill_") + suffix.get(family.type, "") for family in families}
+    assert named == ours | {"worker_restarts_total"}
 
 
 def test_the_collector_example_meets_waybills_own() -> None:
