@@ -28,7 +28,7 @@ test: $(STAMP) ## Lint, type-check and run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
 
 bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench

@@ -32,6 +32,8 @@ from sidecar.wire.compression import decompress
 _INLINE_BYTES = 4 << 20
 _INLINE_CARE_BYTES = 32 << 10
 _INLINE_COMPRESSED_BYTES = 4 << 10
+#: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
+_LEAST_CUT_CHARS = 64 << 10
 #: How long a batch waits for its turn to be pushed.
 PUSH_WAIT_SECS = 10.0
 
@@ -174,7 +176,7 @@ class Flow:
         def decode_and_cut() -> tuple[Codec, Batch]:
             codec, batch = decode()
             # Rules look no further, the model not nearly as far. Smaller bodies hold no message that matters here.
-            cut = self.limits.message_bytes
+            cut = max(self.limits.message_bytes, _LEAST_CUT_CHARS)
             batch.messages = [message if message is None else message[:cut] for message in batch.messages]
             return codec, batch
 
