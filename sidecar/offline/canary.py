@@ -328,7 +328,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--label-field", default="target_label", help="(default: %(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token, its first line")
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities of the server's certificate")
-    parser.add_argument("--connect-secs", type=float, default=30,
+    parser.add_argument("--connect-secs", type=float, default=60,
                         help="give up when nothing is taken by then (default: %(default)s)")  # fmt: skip
     parser.add_argument("--late-secs", type=float, default=60, help="later than this is late (default: %(default)s)")
     parser.add_argument("--wait-secs", type=float, default=300,
