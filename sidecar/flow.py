@@ -157,7 +157,8 @@ class Flow:
         body = delivery.body
         if delivery.encodings:
             inflate = functools.partial(decompress, body, delivery.encodings, self.limits.body_bytes)
-            body = inflate() if len(body) <= _INLINE_COMPRESSED_BYTES else await asyncio.to_thread(inflate)
+            is_small = len(body) <= _INLINE_COMPRESSED_BYTES and len(delivery.encodings) == 1
+            body = inflate() if is_small else await asyncio.to_thread(inflate)
             grow(len(body))
         codec, batch = await self._decode(body, delivery)
         self._count_received(delivery.ingest, body, batch)

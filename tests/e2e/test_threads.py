@@ -53,15 +53,16 @@ async def test_laborious_batches_are_read_and_rendered_on_a_thread(
     assert {name for name, threads in seen.items() if threads != {"MainThread"}} == beside
 
 
-@pytest.mark.parametrize(("size", "beside"), [(1000, False), (20_000, True)])
+@pytest.mark.parametrize(("size", "layers", "beside"), [(1000, 1, False), (20_000, 1, True), (1000, 2, True)])
 async def test_what_may_inflate_to_a_thousand_times_its_size_is_inflated_on_a_thread(
-    running: Running, monkeypatch: pytest.MonkeyPatch, size: int, beside: bool
+    running: Running, monkeypatch: pytest.MonkeyPatch, size: int, layers: int, beside: bool
 ) -> None:
     seen: Seen = {}
     watch(monkeypatch, flow, "decompress", seen)
     body = b'[{"log":"%b"}]' % random.Random(size).randbytes(size).hex().encode()
     async with running("model.path=null") as sidecar:
-        status, answer, _ = await sidecar.post(gzip.compress(body), Content_Encoding="gzip")
+        packed = gzip.compress(body) if layers == 1 else gzip.compress(gzip.compress(body))
+        status, answer, _ = await sidecar.post(packed, Content_Encoding=", ".join(["gzip"] * layers))
     assert status == 200
     assert answer.startswith(body[:-2])
     assert (seen["decompress"] != {"MainThread"}) is beside
