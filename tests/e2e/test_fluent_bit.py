@@ -109,7 +109,7 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {name: str(_free_port()) for name in ("http", "forward", "back")}
+        self.ports = {name: str(free_port()) for name in ("http", "forward", "back")}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.waybill: subprocess.Popen[bytes] | None = None
 
@@ -157,7 +157,7 @@ class Rig:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

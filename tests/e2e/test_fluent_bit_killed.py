@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Running, Sidecar
-from tests.e2e.test_fluent_bit import FLUENT_BIT
+from tests.e2e.test_fluent_bit import FLUENT_BIT, free_port
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 BATCH = 100
@@ -51,9 +50,7 @@ async def produce(sidecar: Sidecar, first: int, acked: set[int], stop: asyncio.E
 async def test_acknowledged_records_outlive_the_receiver_only_on_disk(
     running: Running, tmp_path: Path, storage: str
 ) -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     process = start(tmp_path, port, storage)
     acked: set[int] = set()
     stop = asyncio.Event()

@@ -34,6 +34,7 @@ CONFIRM_SECS = 0.002
 #: Exit codes of the child (`sidecar.labelling.rules.compiler`).
 _EXIT_FAULTS, _EXIT_MEMORY = 4, 3
 _MAX_TIMEOUTS = 5
+#: Seconds by the clock for each second of processor time: the compiler gives way to everything else.
 _PATIENCE = 4
 
 

@@ -22,6 +22,7 @@ from sidecar.wire.ids import RecordIds
 from sidecar.wire.json import DECODE_ERRORS
 from sidecar.wire.otlp.frames import Frame, OtlpBatch, Reader
 from sidecar.wire.otlp.values import from_json, pairs_from_json, pairs_to_json
+from sidecar.wire.scan import Span
 
 _BOM = b"\xef\xbb\xbf"
 #: Each name as the specification has it and as protobuf's own JSON readers take it, too.
@@ -197,9 +198,6 @@ class OtlpJsonCodec:
         if name and name not in taken:
             suffix += b"," + _pairs([(name, ids.next(data))])
         return suffix
-
-
-Span = tuple[int, int]
 
 
 def _sizes(body: bytes) -> Iterator[int]:
