@@ -48,7 +48,7 @@ fuzz: $(STAMP) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found b
 	@for target in $$($(BIN)/python -m tests.input.targets); do \
 		echo "== $$target"; $(BIN)/python -m tests.input.fuzz $$target $(FUZZ_SECS) || exit 1; done
 
-MUTANTS ?= sidecar.wire* sidecar.ops.auth* sidecar.ingest.http* sidecar.labelling.llm.guards*
+MUTANTS ?= waybill.wire* waybill.ops.auth* waybill.ingest.http* waybill.labelling.llm.guards*
 mutate: $(STAMP) ## Change the code in thousands of small ways and see whether a test notices (hours)
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.0'
 	@# This version reads an attribute of pytest's that the newest pytest has under its public name only.

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from sidecar.wire.compression import decompress
+from waybill.wire.compression import decompress
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
@@ -33,7 +33,11 @@ class Collector:
     @property
     def taken(self) -> list[ExportLogsServiceRequest]:
         """The requests that were answered 200."""
-        return [read(body, headers["Content-Type"]) for headers, body in self.requests if self.answer(body)[0] == 200]
+        return [
+            read(body, headers["Content-Type"])
+            for headers, body in self.requests
+            if self.answer(body)[0] == 200
+        ]
 
     @property
     def records(self) -> list[LogRecord]:
@@ -48,10 +52,15 @@ def read(body: bytes, content_type: str) -> ExportLogsServiceRequest:
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:
     return [
-        record for resource in request.resource_logs for scope in resource.scope_logs for record in scope.log_records
+        record
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
     ]
 
 
 def attributes(record: LogRecord) -> dict[str, object]:
     pairs = ((pair.key, pair.value) for pair in record.attributes)
-    return {key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in pairs}
+    return {
+        key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in pairs
+    }

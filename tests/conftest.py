@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from aiohttp import web
 
-from sidecar.app import Service
-from sidecar.config import load_settings
 from tests.collector import Collector
+from waybill.service.app import Service
+from waybill.settings.schema import load_settings
 
 # The same examples each time, and no time limit: how long one takes is the machine's business.
 hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True)
@@ -30,7 +30,9 @@ class Sidecar:
     def __init__(self, service: Service, client: aiohttp.ClientSession) -> None:
         self.service, self.client = service, client
 
-    async def post(self, body: bytes, path: str = "/v1/label", **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    async def post(
+        self, body: bytes, path: str = "/v1/label", **headers: str
+    ) -> tuple[int, bytes, dict[str, str]]:
         """POST ``body``; gives (status, body, headers)."""
         names = {key.replace("_", "-"): value for key, value in headers.items()}
         data = io.BytesIO(body)
@@ -50,9 +52,13 @@ class Sidecar:
 @contextlib.asynccontextmanager
 async def running(*overrides: str) -> AsyncIterator[Sidecar]:
     """A service on a free port with ``overrides`` (dotted.key=value), and a client."""
-    settings = load_settings(overrides=["http.listen=127.0.0.1:0", "http.drain_secs=2", *overrides], environ={})
+    settings = load_settings(
+        overrides=["http.listen=127.0.0.1:0", "http.drain_secs=2", *overrides], environ={}
+    )
     service = Service(settings)
-    async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=("Accept-Encoding",)) as client:
+    async with aiohttp.ClientSession(
+        auto_decompress=False, skip_auto_headers=("Accept-Encoding",)
+    ) as client:
         try:
             await service.start()
             yield Sidecar(service, client)

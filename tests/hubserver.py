@@ -83,7 +83,11 @@ class Hub:
         rev = request.match_info.get("rev", "main")
         oid = self.tags[repo].get(rev, rev)
         commits = self.commits[repo]
-        at = len(commits) - 1 if oid == "main" else next(i for i, c in enumerate(commits) if commit_id(repo, i) == oid)
+        at = (
+            len(commits) - 1
+            if oid == "main"
+            else next(i for i, c in enumerate(commits) if commit_id(repo, i) == oid)
+        )
         return commit_id(repo, at), commits[at]
 
     async def valid(self, _: web.Request) -> web.Response:
@@ -95,7 +99,9 @@ class Hub:
             raise web.HTTPForbidden
         name = f"{body.get('organization') or 'acme'}/{body['name']}"
         if name in self.commits:
-            return web.json_response({"error": "exists", "url": f"http://{request.host}/{name}"}, status=409)
+            return web.json_response(
+                {"error": "exists", "url": f"http://{request.host}/{name}"}, status=409
+            )
         self.commits[name], self.tags[name] = [{".gitattributes": b"*.onnx filter=lfs"}], {}
         self.private[name] = bool(body.get("private")) or body.get("visibility") == "private"
         return web.json_response({"url": f"http://{request.host}/{name}"})
@@ -121,7 +127,10 @@ class Hub:
             {
                 "transfer": "basic",
                 "objects": [
-                    {**one, "actions": {"upload": {"href": f"http://{request.host}/lfs/{one['oid']}"}}}
+                    {
+                        **one,
+                        "actions": {"upload": {"href": f"http://{request.host}/lfs/{one['oid']}"}},
+                    }
                     for one in objects
                 ],
             }
@@ -148,7 +157,11 @@ class Hub:
         self.commits[repo].append(files)
         oid = commit_id(repo, len(self.commits[repo]) - 1)
         return web.json_response(
-            {"commitUrl": f"http://{request.host}/{repo}/commit/{oid}", "commitOid": oid, "hookOutput": ""}
+            {
+                "commitUrl": f"http://{request.host}/{repo}/commit/{oid}",
+                "commitOid": oid,
+                "hookOutput": "",
+            }
         )
 
     async def tag(self, request: web.Request) -> web.Response:
@@ -161,7 +174,10 @@ class Hub:
 
     async def refs(self, request: web.Request) -> web.Response:
         repo = self._repo(request)
-        tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid} for n, oid in self.tags[repo].items()]
+        tags = [
+            {"name": n, "ref": f"refs/tags/{n}", "targetCommit": oid}
+            for n, oid in self.tags[repo].items()
+        ]
         return web.json_response({"branches": [], "converts": [], "tags": tags})
 
     async def info(self, request: web.Request) -> web.Response:
@@ -186,19 +202,29 @@ class Hub:
         if len(data) > _LARGE_BYTES:
             digest = hashlib.sha256(data).hexdigest()
             self.large[digest] = data
-            linked = {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data)), "X-Repo-Commit": oid}
+            linked = {
+                "X-Linked-Etag": f'"{digest}"',
+                "X-Linked-Size": str(len(data)),
+                "X-Repo-Commit": oid,
+            }
             # Storage is another host, where the client does not show its token.
             storage = f"http://localhost:{request.url.port}/lfs/{digest}"
             raise web.HTTPFound(f"{storage}?path={request.match_info['path']}", headers=linked)
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        return await self._send(request, request.match_info["path"], data, {"ETag": f'"{blob}"', "X-Repo-Commit": oid})
+        return await self._send(
+            request, request.match_info["path"], data, {"ETag": f'"{blob}"', "X-Repo-Commit": oid}
+        )
 
     async def lfs_get(self, request: web.Request) -> web.StreamResponse:
         oid = request.match_info["oid"]
         assert not self.is_known(request)
-        return await self._send(request, request.query["path"], self.large[oid], {"ETag": f'"{oid}"'})
+        return await self._send(
+            request, request.query["path"], self.large[oid], {"ETag": f'"{oid}"'}
+        )
 
-    async def _send(self, request: web.Request, path: str, data: bytes, headers: dict[str, str]) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, path: str, data: bytes, headers: dict[str, str]
+    ) -> web.StreamResponse:
         """All of ``data`` or the range that is asked for; broken off when the test wants it."""
         begin = request.http_range.start or 0
         answer = web.StreamResponse(status=206 if begin else 200, headers=headers)

@@ -70,7 +70,9 @@ class Oracle:
         mixed = (number * 2654435761 + self.seed) & 0xFFFFFFFF
         return {
             "n": number,
-            "log": f"disk {mixed % 97} is full" if number % 3 else f'job {mixed:x} ended é/\\"\t€ {number}',
+            "log": f"disk {mixed % 97} is full"
+            if number % 3
+            else f'job {mixed:x} ended é/\\"\t€ {number}',
             "source": f"system-{mixed % 7}",
             "nested": {"id": f"{mixed:08x}", "list": [number % 2 == 0, None, mixed, -mixed]},
             "big": (1 << 63) - 1 - mixed,
@@ -79,7 +81,10 @@ class Oracle:
     def text(self, number: int) -> bytes:
         """Record ``number`` as JSON with spellings that a parser and writer in between would change."""
         record = json.dumps(self.record(number), ensure_ascii=number % 2 == 0).encode()
-        return record[:-1] + b', "float": 1.50e+0, "huge": 123456789012345678901234567890, "dup":1,"dup":2 }'
+        return (
+            record[:-1]
+            + b', "float": 1.50e+0, "huge": 123456789012345678901234567890, "dup":1,"dup":2 }'
+        )
 
     def acknowledge(self, numbers: range) -> None:
         """The producer was told that these are safe."""
@@ -106,7 +111,9 @@ class Oracle:
             original = self.text(number)
             is_same = text.startswith(original[: original.rindex(b"}")].rstrip())
         else:
-            is_same = {name: value for name, value in record.items() if name not in ADDED} == self.record(number)
+            is_same = {
+                name: value for name, value in record.items() if name not in ADDED
+            } == self.record(number)
         self.report.corrupted += not is_same
 
     def has_seen(self, numbers: range) -> bool:

@@ -26,7 +26,9 @@ _RETRY_SECS = 0.1
 
 def event_time(number: int) -> msgpack.ExtType:
     """An EventTime that follows from the record's number."""
-    return msgpack.ExtType(0, struct.pack(">II", 1_795_000_000 + number // 1000, number % 1000 * 1_000_000 + 7))
+    return msgpack.ExtType(
+        0, struct.pack(">II", 1_795_000_000 + number // 1000, number % 1000 * 1_000_000 + 7)
+    )
 
 
 # -- producers ----------------------------------------------------------------------------------
@@ -35,8 +37,15 @@ def event_time(number: int) -> msgpack.ExtType:
 class Producer:
     """Sends chunks until each is taken, over ``connections`` at once; ``answer_secs`` is its patience."""
 
-    def __init__(self, oracle: Oracle, *, chunk: int = 200, connections: int = 4, answer_secs: float = 60.0) -> None:
-        self.oracle, self.chunk, self.connections, self.answer_secs = oracle, chunk, connections, answer_secs
+    def __init__(
+        self, oracle: Oracle, *, chunk: int = 200, connections: int = 4, answer_secs: float = 60.0
+    ) -> None:
+        self.oracle, self.chunk, self.connections, self.answer_secs = (
+            oracle,
+            chunk,
+            connections,
+            answer_secs,
+        )
         #: Runs when a chunk was answered, before the oracle hears of it.
         self.before_done: Hook | None = None
 
@@ -102,7 +111,9 @@ class HttpProducer(Producer):
         body, kind = self.body(numbers)
         try:
             async with client.post(
-                f"{self.address}/v1/label/app.web", data=body, headers={"Content-Type": kind} | self.headers
+                f"{self.address}/v1/label/app.web",
+                data=body,
+                headers={"Content-Type": kind} | self.headers,
             ) as reply:
                 answer = await reply.read()
                 self.note(str(reply.status))
@@ -156,10 +167,14 @@ class ForwardProducer(Producer):
             if link is not None:
                 link[1].close()
 
-    async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbers: range) -> None:
+    async def _send(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbers: range
+    ) -> None:
         """Send a chunk and wait for its acknowledgement. Raises EOFError, ValueError, OSError."""
         chunk = f"chunk-{numbers.start}"
-        entries = b"".join(msgpack.packb([[event_time(n), {}], self.oracle.record(n)]) for n in numbers)
+        entries = b"".join(
+            msgpack.packb([[event_time(n), {}], self.oracle.record(n)]) for n in numbers
+        )
         writer.write(msgpack.packb(["app.web", entries, {"chunk": chunk, "size": len(numbers)}]))
         await writer.drain()
         unpacker = msgpack.Unpacker()
@@ -209,7 +224,9 @@ class HttpReceiver:
             return web.Response(status=self.status, headers=self.headers)
         for line in body.splitlines():
             record = json.loads(line)
-            if not self.is_text:  # an event's time stands in the record where there is no other place for it
+            if (
+                not self.is_text
+            ):  # an event's time stands in the record where there is no other place for it
                 seconds = record.pop("date", None)
                 record |= {} if _is_time_of(record["n"], seconds) else {"date": seconds}
             self.oracle.deliver(record, line if self.is_text else None)

@@ -25,14 +25,22 @@ def free_port() -> int:
 class Waybill:
     """The process. ``overrides`` are ``dotted.key=value``; ``is_default`` keeps the shipped rules and model."""
 
-    def __init__(self, folder: Path, *overrides: str, is_default: bool = False, with_forward: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *overrides: str, is_default: bool = False, with_forward: bool = False
+    ) -> None:
         self.folder = folder
         self.http_port, self.forward_port = free_port(), free_port()
         (folder / "rules").mkdir(exist_ok=True)
         (folder / "rules" / "chaos.yaml").write_text(RULES)
         own = () if is_default else (f"rules.path={folder / 'rules'}", "model.path=null")
         forward = (f"forward.listen=127.0.0.1:{self.forward_port}",) if with_forward else ()
-        self.overrides = (f"http.listen=127.0.0.1:{self.http_port}", "log.level=warning", *own, *forward, *overrides)
+        self.overrides = (
+            f"http.listen=127.0.0.1:{self.http_port}",
+            "log.level=warning",
+            *own,
+            *forward,
+            *overrides,
+        )
         self.process: asyncio.subprocess.Process | None = None
         self.environment: dict[str, str] = {}
         self.kills = 0
@@ -61,7 +69,14 @@ class Waybill:
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.environment
         with (self.folder / "waybill.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sidecar", "serve", *flags, stderr=log, cwd=self.folder, env=environment
+                sys.executable,
+                "-m",
+                "waybill",
+                "serve",
+                *flags,
+                stderr=log,
+                cwd=self.folder,
+                env=environment,
             )
         await self.until_ready()
 
@@ -111,7 +126,10 @@ class Waybill:
 
     async def metric(self, series: str) -> float:
         """The value of a series in ``/metrics``; 0 when there is none."""
-        async with aiohttp.ClientSession() as client, client.get(f"{self.address}/metrics") as reply:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"{self.address}/metrics") as reply,
+        ):
             for line in (await reply.text()).splitlines():
                 if line.startswith(f"{series} "):
                     return float(line.split()[-1])

@@ -95,7 +95,9 @@ class FaultProxy:
                 one.close()
             self._writers -= {writer, far_writer}
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction
+    ) -> None:
         carried = 0
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
@@ -114,7 +116,9 @@ class FaultProxy:
 
     async def _pieces(self, data: bytes, way: Direction) -> AsyncIterator[bytes]:
         faults: Faults = getattr(self, way)
-        size = faults.slice_bytes or (max(1, int(faults.bandwidth / 20)) if faults.bandwidth else len(data))
+        size = faults.slice_bytes or (
+            max(1, int(faults.bandwidth / 20)) if faults.bandwidth else len(data)
+        )
         for at in range(0, len(data), size):
             while getattr(self, way).is_black_hole:
                 await asyncio.sleep(0.05)

@@ -28,7 +28,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from sidecar.offline.bench import reference_batch, rule_text
+from waybill.cli.bench import reference_batch, rule_text
 
 RECORDS = 1000
 #: Bars of memory growth and descriptors: below 1 MB/h after the warm-up, and flat.
@@ -122,7 +122,9 @@ class Producer:
         for _ in range(8):
             seen, word = divmod(seen * 31 + 7, len(_WORDS))
             words.append(_WORDS[word])
-        records[number % RECORDS]["log"] = " ".join(words) + f" {chr(97 + number % 26)}{chr(97 + number // 26 % 26)}"
+        records[number % RECORDS]["log"] = (
+            " ".join(words) + f" {chr(97 + number % 26)}{chr(97 + number // 26 % 26)}"
+        )
         return orjson.dumps(records)
 
 
@@ -134,19 +136,27 @@ class Gauge:
         self.samples: list[tuple[float, float, int, int]] = []
 
     def read(self, secs: float) -> None:
-        status = dict(line.split(":", 1) for line in (self._folder / "status").read_text().splitlines())
+        status = dict(
+            line.split(":", 1) for line in (self._folder / "status").read_text().splitlines()
+        )
         descriptors = sum(1 for _ in (self._folder / "fd").iterdir())
-        self.samples.append((secs, int(status["VmRSS"].split()[0]) / 1024, descriptors, int(status["Threads"])))
+        self.samples.append(
+            (secs, int(status["VmRSS"].split()[0]) / 1024, descriptors, int(status["Threads"]))
+        )
 
     def slope(self, column: int, warmup_secs: float) -> float:
         """Growth per hour of a column, by least squares; 0 with fewer than three samples."""
         samples = [sample for sample in self.samples if sample[0] >= warmup_secs]
         if len(samples) < 3:
             return 0.0
-        return statistics.linear_regression([s[0] / 3600 for s in samples], [s[column] for s in samples]).slope
+        return statistics.linear_regression(
+            [s[0] / 3600 for s in samples], [s[column] for s in samples]
+        ).slope
 
 
-async def soak(secs: float, rate: float, warmup_secs: float, reload_secs: float, output: Path | None) -> int:
+async def soak(
+    secs: float, rate: float, warmup_secs: float, reload_secs: float, output: Path | None
+) -> int:
     """Run it and print the report; 1 when a bar is missed."""
     receiver = Receiver()
     app = web.Application(client_max_size=1 << 28)
@@ -164,7 +174,9 @@ async def soak(secs: float, rate: float, warmup_secs: float, reload_secs: float,
         flags = (f"http.listen=127.0.0.1:{port}", "return.type=http", f"rules.path={rules}",
                  f"return.url=http://127.0.0.1:{runner.addresses[0][1]}/", "log.level=warning")  # fmt: skip
         command = [part for flag in flags for part in ("--set", flag)]
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "sidecar", "serve", *command)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "waybill", "serve", *command
+        )
         address = f"http://127.0.0.1:{port}"
         await _until_ready(address)
         producer, gauge = Producer(f"{address}/v1/label", rate, receiver), Gauge(process.pid)
@@ -195,12 +207,16 @@ async def soak(secs: float, rate: float, warmup_secs: float, reload_secs: float,
     return _report(producer, receiver, gauge, took, min(warmup_secs, secs / 2), code)
 
 
-def _report(producer: Producer, receiver: Receiver, gauge: Gauge, secs: float, warmup_secs: float, code: int) -> int:
+def _report(
+    producer: Producer, receiver: Receiver, gauge: Gauge, secs: float, warmup_secs: float, code: int
+) -> int:
     missing = sum(receiver.left.values())
     memory, descriptors = gauge.slope(1, warmup_secs), gauge.slope(2, warmup_secs)
     latencies = sorted(producer.latencies)
     resident = [sample[1] for sample in gauge.samples]
-    print(f"{secs:.0f} s, {producer.sent:,} records sent ({producer.sent / secs:,.0f}/s), {receiver.records:,} back")
+    print(
+        f"{secs:.0f} s, {producer.sent:,} records sent ({producer.sent / secs:,.0f}/s), {receiver.records:,} back"
+    )
     print(f"missing {missing}, duplicate {receiver.duplicates}, unlabelled {receiver.unlabelled}, "
           f"refused batches {producer.refused}, exit code {code}")  # fmt: skip
     print(f"memory {resident[0]:.0f} MB at first, {resident[-1]:.0f} at the end, {max(resident):.0f} at most; "
@@ -208,7 +224,11 @@ def _report(producer: Producer, receiver: Receiver, gauge: Gauge, secs: float, w
     print(f"batch latency p50 {latencies[len(latencies) // 2] * 1000:.1f} ms, "
           f"p99 {latencies[int(0.99 * len(latencies))] * 1000:.1f} ms, max {latencies[-1] * 1000:.0f} ms")  # fmt: skip
     is_steady = memory < MAX_SLOPE_MB_PER_HOUR and abs(descriptors) < MAX_DESCRIPTOR_DRIFT
-    return 0 if not (missing or receiver.duplicates or receiver.unlabelled or code) and is_steady else 1
+    return (
+        0
+        if not (missing or receiver.duplicates or receiver.unlabelled or code) and is_steady
+        else 1
+    )
 
 
 async def _until_ready(address: str) -> None:
@@ -238,7 +258,9 @@ def main() -> int:
     parser.add_argument("--reload-secs", type=float, default=60)
     parser.add_argument("--output", type=Path, help="CSV of the samples")
     given = parser.parse_args()
-    return asyncio.run(soak(given.secs, given.rate, given.warmup_secs, given.reload_secs, given.output))
+    return asyncio.run(
+        soak(given.secs, given.rate, given.warmup_secs, given.reload_secs, given.output)
+    )
 
 
 if __name__ == "__main__":

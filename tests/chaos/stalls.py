@@ -25,9 +25,9 @@ import aiohttp
 import msgpack
 import orjson
 
-from sidecar.offline.bench import reference_batch, rule_text
-from sidecar.records import MAX_RECORDS
 from tests.input.test_bombs import bombs
+from waybill.cli.bench import reference_batch, rule_text
+from waybill.core.records import MAX_RECORDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,8 +57,17 @@ async def child(overrides: list[str]) -> None:
 
 async def measure(rules: Path, model: Path) -> None:
     """Print the table."""
-    command = [sys.executable, "-m", "tests.chaos.stalls", "--child", f"rules.path={rules}", f"model.path={model}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos.stalls",
+        "--child",
+        f"rules.path={rules}",
+        f"model.path={model}",
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     address = process.stdout.readline().strip()
@@ -107,18 +116,27 @@ async def measure(rules: Path, model: Path) -> None:
         mute, labelled = record.replace(b"log", b"txt"), record[:-1] + b',"target_label":"Error"}'
         wide = b'[{"log":"' + b"x" * (60 << 20) + b'"}]'
         deep = b"[" * 1_000_000
-        events = msgpack.packb([[0, {}], {"log": "component-7 failed", "stream": "stderr"}]) * MAX_RECORDS
+        events = (
+            msgpack.packb([[0, {}], {"log": "component-7 failed", "stream": "stderr"}])
+            * MAX_RECORDS
+        )
         cases: dict[str, Callable[[], Awaitable[object]]] = {
             "first load (memo empty)": load,
             "usual load": load,
             f"{MAX_RECORDS:,} records of JSON, {len(large) >> 20} MB": lambda: post(large),
             "the same, gzip": lambda: post(gzip.compress(large, 1), encoding="gzip"),
-            f"{MAX_RECORDS:,} msgpack events, {len(events) >> 20} MB": lambda: post(events, "application/msgpack"),
+            f"{MAX_RECORDS:,} msgpack events, {len(events) >> 20} MB": lambda: post(
+                events, "application/msgpack"
+            ),
             "one record of 60 MB": lambda: post(wide),
             "a million brackets": lambda: post(deep),
             **{
                 f"20,000 records {name}": lambda one=one, form=form: post(form(one))  # type: ignore[misc]
-                for what, one in (("without message", mute), ("labelled already", labelled), ("cut short", record[:-3]))
+                for what, one in (
+                    ("without message", mute),
+                    ("labelled already", labelled),
+                    ("cut short", record[:-3]),
+                )
                 for name, form in (
                     (f"{what}, array", lambda one: b"[" + b",".join([one] * 20_000) + b"]"),
                     (f"{what}, lines", lambda one: b"\n".join([one] * 20_000)),
@@ -137,7 +155,10 @@ async def measure(rules: Path, model: Path) -> None:
             begin = time.perf_counter()
             outcome = await case()
             took = time.perf_counter() - begin
-            print(f"{worst_ms():18.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}", flush=True)
+            print(
+                f"{worst_ms():18.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}",
+                flush=True,
+            )
     process.stdin.close()
     process.wait()
 

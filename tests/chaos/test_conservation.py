@@ -60,7 +60,9 @@ class Killer:
         await asyncio.gather(*self._tasks)
 
 
-async def conserve(folder: Path, pair: str, records: int, kills: int, seed: int, *, is_default: bool = False) -> Report:
+async def conserve(
+    folder: Path, pair: str, records: int, kills: int, seed: int, *, is_default: bool = False
+) -> Report:
     """One run; gives the report after a fresh record has passed."""
     ingest, _, handback = pair.partition(" -> ")
     kind, _, form = ingest.partition(" ")
@@ -69,7 +71,9 @@ async def conserve(folder: Path, pair: str, records: int, kills: int, seed: int,
     async with HttpReceiver(oracle, is_text=is_text) as http, ForwardReceiver(oracle) as forward:
         target = {"body": (), "http": ("return.type=http", f"return.url=http://127.0.0.1:{http.port}/"),
                   "forward": ("return.type=forward", f"return.url=forward://127.0.0.1:{forward.port}")}  # fmt: skip
-        waybill = Waybill(folder, *target[handback], is_default=is_default, with_forward=kind == "forward")
+        waybill = Waybill(
+            folder, *target[handback], is_default=is_default, with_forward=kind == "forward"
+        )
         producer: Producer
         if kind == "forward":
             producer = ForwardProducer(oracle, waybill.forward_port)
@@ -100,7 +104,9 @@ async def test_2_01_kill_9_under_load(tmp_path: Path, pair: str) -> None:
 
 
 async def test_2_01_with_the_default_rules_and_model(tmp_path: Path) -> None:
-    report = await conserve(tmp_path, "http msgpack -> forward", RECORDS, KILLS, SEED + 1, is_default=True)
+    report = await conserve(
+        tmp_path, "http msgpack -> forward", RECORDS, KILLS, SEED + 1, is_default=True
+    )
     print(f"defaults: {report}")
     assert report.is_conserved, report
     assert report.duplicate > 0

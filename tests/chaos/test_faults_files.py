@@ -58,7 +58,9 @@ async def loaded(address: str, seen: list[set[str]]) -> AsyncIterator[None]:
                 async with client.post(f"{address}/v1/label", data=BODY) as reply:
                     assert reply.status == 200
                     records = [json.loads(line) for line in (await reply.read()).splitlines()]
-                seen.append({record.get("label_rule") or record["target_label"] for record in records})
+                seen.append(
+                    {record.get("label_rule") or record["target_label"] for record in records}
+                )
 
     task = asyncio.create_task(load())
     try:
@@ -88,7 +90,9 @@ async def test_2_14_rules_exchanged_again_and_again(tmp_path: Path) -> None:
         seen: list[set[str]] = []
         async with loaded(waybill.address, seen):
             for number in range(1, swaps + 1):
-                volume.write({"a.yaml": RULE % (f"version-{number}", "Error"), "b.yaml": "rules: []\n"})
+                volume.write(
+                    {"a.yaml": RULE % (f"version-{number}", "Error"), "b.yaml": "rules: []\n"}
+                )
                 await asyncio.sleep(0.02 if number % 5 else 0.5)
             last = {f"version-{swaps}"}
 
@@ -108,7 +112,10 @@ BROKEN = {
     "no UTF-8": b"rules:\n- {id: a, label: Error, pattern: '\xff\xfe'}\n",
     "nested 100,000 deep": b"rules: " + b"[" * 100_000,
     "bomb": b"a: &a [x,x,x,x,x,x,x,x,x]\n"
-    + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + i,) * 2 + (97 + i,) * 9) for i in range(9))
+    + b"".join(
+        b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + i,) * 2 + (97 + i,) * 9)
+        for i in range(9)
+    )
     + b"rules: *j\n",
     "keys twice": b"rules:\n- {id: a, id: b, label: Error, pattern: x}\n",
     "label no": b"rules:\n- {id: a, label: no, pattern: x}\n",
@@ -130,11 +137,18 @@ async def test_2_15_to_2_17_rules_that_cannot_be_used(tmp_path: Path) -> None:
         pid, seen = waybill.pid, list[set[str]]()
         async with loaded(waybill.address, seen):
             for name, text in BROKEN.items():
-                before = await waybill.metric('waybill_reloads_total{outcome="refused",what="rules"}')
+                before = await waybill.metric(
+                    'waybill_reloads_total{outcome="refused",what="rules"}'
+                )
                 file.write_bytes(text)
 
                 async def is_refused(before: float = before) -> bool:
-                    return await waybill.metric('waybill_reloads_total{outcome="refused",what="rules"}') > before
+                    return (
+                        await waybill.metric(
+                            'waybill_reloads_total{outcome="refused",what="rules"}'
+                        )
+                        > before
+                    )
 
                 await until(is_refused, 30)
                 state = await ready(waybill.address)
@@ -148,7 +162,9 @@ async def test_2_15_to_2_17_rules_that_cannot_be_used(tmp_path: Path) -> None:
             assert {rule for rules in seen for rule in rules} == {"disk"}
             file.parent.mkdir()
             # A byte order mark and Windows line ends are no fault.
-            file.write_bytes(b"\xef\xbb\xbf" + (RULE % ("new", "Error")).replace("\n", "\r\n").encode())
+            file.write_bytes(
+                b"\xef\xbb\xbf" + (RULE % ("new", "Error")).replace("\n", "\r\n").encode()
+            )
 
             async def is_new() -> bool:
                 return seen[-1] == {"new"}
@@ -186,20 +202,31 @@ async def test_2_18_models_that_cannot_be_used(tmp_path: Path) -> None:
     message = b'{"log":"kernel panic: unable to mount the root device"}'
 
     async def verdict(address: str) -> dict[str, Any]:
-        async with aiohttp.ClientSession() as client, client.post(f"{address}/v1/label", data=message) as reply:
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{address}/v1/label", data=message) as reply,
+        ):
             assert reply.status == 200
             return dict(json.loads(await reply.read()))
 
-    async with Waybill(tmp_path, f"model.path={bundle}", "model.poll_secs=0.3", is_default=True) as waybill:
+    async with Waybill(
+        tmp_path, f"model.path={bundle}", "model.poll_secs=0.3", is_default=True
+    ) as waybill:
         first = await verdict(waybill.address)
         assert first["label_tier"] == "model"
         manifest = json.loads(originals["manifest.json"])
         faults: dict[str, Callable[[], object]] = {
-            "cut": lambda: (bundle / "classifier.onnx").write_bytes(originals["classifier.onnx"][:-100]),
-            "a bit": lambda: (bundle / "encoder.onnx").write_bytes(b"\x00" + originals["encoder.onnx"][1:]),
+            "cut": lambda: (bundle / "classifier.onnx").write_bytes(
+                originals["classifier.onnx"][:-100]
+            ),
+            "a bit": lambda: (bundle / "encoder.onnx").write_bytes(
+                b"\x00" + originals["encoder.onnx"][1:]
+            ),
             "missing": lambda: (bundle / "tokenizer.json").unlink(),
             "extra": lambda: (bundle / "more.bin").write_bytes(b"x"),
-            "labels": lambda: (bundle / "manifest.json").write_text(json.dumps(manifest | {"labels": ["Nonsense"]})),
+            "labels": lambda: (bundle / "manifest.json").write_text(
+                json.dumps(manifest | {"labels": ["Nonsense"]})
+            ),
             "no manifest": lambda: (bundle / "manifest.json").write_text("{"),
         }
         for name, fault in faults.items():
@@ -207,7 +234,10 @@ async def test_2_18_models_that_cannot_be_used(tmp_path: Path) -> None:
             fault()
 
             async def is_refused(before: float = before) -> bool:
-                return await waybill.metric('waybill_reloads_total{outcome="refused",what="model"}') > before
+                return (
+                    await waybill.metric('waybill_reloads_total{outcome="refused",what="model"}')
+                    > before
+                )
 
             await until(is_refused)
             assert await verdict(waybill.address) == first, name
@@ -245,7 +275,9 @@ async def test_2_21_a_poisoned_batch_again_and_again(tmp_path: Path) -> None:
 async def test_2_23_nothing_but_dead_letters(tmp_path: Path) -> None:
     """The folder stays within its bound, what is beyond is counted, and good records still flow."""
     folder, most = tmp_path / "dead", 200_000
-    async with Waybill(tmp_path, f"dead_letter.path={folder}", f"dead_letter.max_bytes={most}") as waybill:
+    async with Waybill(
+        tmp_path, f"dead_letter.path={folder}", f"dead_letter.max_bytes={most}"
+    ) as waybill:
         async with aiohttp.ClientSession() as client:
             for _ in range(300):
                 async with client.post(f"{waybill.address}/v1/label", data=b"\x00" * 2000) as reply:

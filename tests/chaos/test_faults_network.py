@@ -17,21 +17,23 @@ import aiohttp
 import msgpack
 import pytest
 
-from sidecar.config import Settings
-from sidecar.flow import PUSH_WAIT_SECS
-from sidecar.labelling.model.verdicts import PATIENCE_SECS
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import ForwardProducer, ForwardReceiver, HttpProducer, HttpReceiver
 from tests.chaos.process import Waybill
 from tests.chaos.proxy import FaultProxy, Faults
 from tests.conftest import Running
+from waybill.labelling.model.verdicts import PATIENCE_SECS
+from waybill.service.flow import PUSH_WAIT_SECS
+from waybill.settings.schema import Settings
 
 pytestmark = pytest.mark.e2e
 IS_LONG = bool(os.environ.get("CHAOS_LONG"))
 
 
 @asynccontextmanager
-async def pushing(folder: Path, *overrides: str) -> AsyncIterator[tuple[Oracle, HttpReceiver, FaultProxy, Waybill]]:
+async def pushing(
+    folder: Path, *overrides: str
+) -> AsyncIterator[tuple[Oracle, HttpReceiver, FaultProxy, Waybill]]:
     """A Waybill that pushes by HTTP through a fault proxy."""
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver, FaultProxy("127.0.0.1", receiver.port) as proxy:
@@ -57,7 +59,10 @@ async def test_2_04_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> N
     """503 goes out, no storm of retries comes in, and after the recovery everything is there within seconds."""
     async with pushing(tmp_path, "return.timeout_secs=2") as (oracle, receiver, proxy, waybill):
         producer = HttpProducer(oracle, waybill.address, connections=2)
-        receiver.status, receiver.headers = (trouble if isinstance(trouble, int) else None), {"Retry-After": "1"}
+        receiver.status, receiver.headers = (
+            (trouble if isinstance(trouble, int) else None),
+            {"Retry-After": "1"},
+        )
         proxy.is_off = trouble == "refused"
         running = asyncio.create_task(producer.run(1000))
         await asyncio.sleep(3)
@@ -107,13 +112,19 @@ async def test_2_06_an_acknowledgement_that_is_not_ours(tmp_path: Path, name: st
     """Nothing but the whole acknowledgement of this very frame counts."""
     oracle = Oracle()
     async with ForwardReceiver(oracle) as receiver:
-        push = ("return.type=forward", f"return.url=forward://127.0.0.1:{receiver.port}", "return.timeout_secs=1")
+        push = (
+            "return.type=forward",
+            f"return.url=forward://127.0.0.1:{receiver.port}",
+            "return.timeout_secs=1",
+        )
         async with Waybill(tmp_path, *push) as waybill:
             good, receiver.ack = receiver.ack, BAD_ACKS[name]
             body, _ = HttpProducer(oracle, waybill.address, "msgpack").body(oracle.issue(10))
             async with aiohttp.ClientSession() as client:
                 headers = {"Content-Type": "application/msgpack"}
-                async with client.post(f"{waybill.address}/v1/label", data=body, headers=headers) as reply:
+                async with client.post(
+                    f"{waybill.address}/v1/label", data=body, headers=headers
+                ) as reply:
                     assert reply.status == 503
             receiver.ack = good
             await HttpProducer(oracle, waybill.address, "msgpack").run(200)
@@ -132,7 +143,9 @@ async def test_2_06_an_acknowledgement_that_is_not_ours(tmp_path: Path, name: st
     ],
     ids=["bytes one by one", "late", "cut", "reset in the middle", "reset"],
 )
-async def test_2_06_an_answer_on_a_bad_line(tmp_path: Path, handback: str, faults: Faults, is_fine: bool) -> None:
+async def test_2_06_an_answer_on_a_bad_line(
+    tmp_path: Path, handback: str, faults: Faults, is_fine: bool
+) -> None:
     """An answer in pieces is an answer; half of one is none, although the receiver has the records."""
     oracle = Oracle()
     async with (
@@ -156,7 +169,9 @@ async def test_2_07_slow_readers_of_our_answers(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as client:
 
             async def read_slowly() -> None:
-                async with client.post(f"http://127.0.0.1:{proxy.port}/v1/label", data=body) as reply:
+                async with client.post(
+                    f"http://127.0.0.1:{proxy.port}/v1/label", data=body
+                ) as reply:
                     await reply.read()
 
             slow = [asyncio.create_task(read_slowly()) for _ in range(readers)]
@@ -174,7 +189,9 @@ async def test_2_07_slow_readers_of_our_answers(tmp_path: Path) -> None:
 
 async def test_2_08_more_than_it_can_take(tmp_path: Path) -> None:
     """Five times the capacity: some is refused with 503, all of it comes through, memory stays bounded."""
-    async with pushing(tmp_path, "limits.inflight_bytes=2000000", "limits.body_bytes=1000000") as run:
+    async with pushing(
+        tmp_path, "limits.inflight_bytes=2000000", "limits.body_bytes=1000000"
+    ) as run:
         oracle, receiver, _, waybill = run
 
         async def slow() -> None:
@@ -188,7 +205,12 @@ async def test_2_08_more_than_it_can_take(tmp_path: Path) -> None:
         assert report.statuses["503"] > 0
         assert set(report.statuses) == {"204", "503"}
         assert waybill.status("VmHWM") < 250
-        assert await waybill.metric('waybill_batches_refused_total{ingest="http",reason="inflight_bytes"}') > 0
+        assert (
+            await waybill.metric(
+                'waybill_batches_refused_total{ingest="http",reason="inflight_bytes"}'
+            )
+            > 0
+        )
 
 
 async def test_2_09_bodies_drop_by_drop(tmp_path: Path) -> None:
@@ -241,7 +263,9 @@ async def test_2_13_a_name_that_does_not_resolve_and_then_moves(
         writer.close()
 
     url = f"return.url=http://receiver.test:{port}/"
-    async with running("model.path=null", "return.type=http", url, "return.timeout_secs=1") as sidecar:
+    async with running(
+        "model.path=null", "return.type=http", url, "return.timeout_secs=1"
+    ) as sidecar:
         assert (await sidecar.post(b'{"log":"a"}'))[0] == 503
         for place in ("127.0.0.1", "127.0.0.2"):
             places[:] = [place]
@@ -319,7 +343,7 @@ async def test_whatever_breaks_inside_the_shipper_keeps_its_batch(
 
     async with running("model.path=null") as sidecar:
         flow = sidecar.service.flow
-        monkeypatch.setattr("sidecar.flow.decompress", fail)
+        monkeypatch.setattr("waybill.service.flow.decompress", fail)
         if stage != "decompress":
             places = {"decode": (flow.wire, fail), "label": (flow.pipeline, fail_later),
                       "hand_back": (flow.handback, fail_later)}  # fmt: skip

@@ -29,9 +29,9 @@ IS_LONG = bool(os.environ.get("CHAOS_LONG"))
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 #: Where the wall clock is what is meant: times in logs, names and metrics, days of a budget, ages of verdicts.
 WALL_CLOCK = {
-    "sidecar/ops/health.py", "sidecar/ops/deadletter.py", "sidecar/handback/forward.py", "sidecar/handback/otlp.py",
-    "sidecar/labelling/llm/audit.py", "sidecar/labelling/llm/guards.py", "sidecar/labelling/llm/store.py",
-    "sidecar/labelling/llm/shared.py", "sidecar/labelling/llm/provider.py", "sidecar/labelling/llm/tier.py", "sidecar/labelling/model/encoders.py",
+    "sidecar/waybill/ops/health.py", "sidecar/waybill/ops/deadletter.py", "sidecar/waybill/handback/forward.py", "sidecar/waybill/handback/otlp.py",
+    "sidecar/waybill/labelling/llm/audit.py", "sidecar/waybill/labelling/llm/guards.py", "sidecar/waybill/labelling/llm/store.py",
+    "sidecar/waybill/labelling/llm/shared.py", "sidecar/waybill/labelling/llm/provider.py", "sidecar/waybill/labelling/llm/tier.py", "sidecar/waybill/labelling/model/encoders.py",
 }  # fmt: skip
 
 
@@ -44,7 +44,11 @@ async def test_2_02_sigterm_under_load(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
 
         receiver.before_answer = slow
-        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/", "http.drain_secs=10")
+        push = (
+            "return.type=http",
+            f"return.url=http://127.0.0.1:{receiver.port}/",
+            "http.drain_secs=10",
+        )
         async with Waybill(tmp_path, *push) as waybill:
             producer = HttpProducer(oracle, waybill.address, chunk=20, connections=50)
             running = asyncio.create_task(producer.run(4000))
@@ -83,11 +87,22 @@ def test_2_12_no_deadline_is_on_the_wall_clock() -> None:
     users = set()
     for path in sorted((ROOT / "sidecar").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name.startswith("sidecar/offline/") or name == "sidecar/demo.py":
+        if name.startswith(
+            ("sidecar/waybill/learn/", "sidecar/waybill/hub/", "sidecar/waybill/cli/")
+        ):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            is_wall = isinstance(node, ast.Attribute) and node.attr in ("time", "time_ns", "now", "utcnow")
-            if is_wall and isinstance(node.value, ast.Name) and node.value.id in ("time", "datetime"):
+            is_wall = isinstance(node, ast.Attribute) and node.attr in (
+                "time",
+                "time_ns",
+                "now",
+                "utcnow",
+            )
+            if (
+                is_wall
+                and isinstance(node.value, ast.Name)
+                and node.value.id in ("time", "datetime")
+            ):
                 users.add(name)
     assert users <= WALL_CLOCK
 
@@ -105,7 +120,11 @@ async def test_2_12_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
             await asyncio.sleep(0.3)
 
         receiver.before_answer = slow
-        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/", "return.timeout_secs=2")
+        push = (
+            "return.type=http",
+            f"return.url=http://127.0.0.1:{receiver.port}/",
+            "return.timeout_secs=2",
+        )
         waybill = Waybill(tmp_path, *push)
         waybill.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock),
                                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
@@ -135,17 +154,25 @@ async def test_2_20_memory_runs_out(tmp_path: Path) -> None:
         push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/")
         async with Waybill(tmp_path, *push) as waybill:
             size = int(waybill.status("VmSize")) << 20
-            resource.prlimit(waybill.pid, resource.RLIMIT_AS, (size + (48 << 20), resource.RLIM_INFINITY))
+            resource.prlimit(
+                waybill.pid, resource.RLIMIT_AS, (size + (48 << 20), resource.RLIM_INFINITY)
+            )
             body = b"[" + b",".join(b'{"log":"%b"}' % (b"x" * 1000) for _ in range(60_000)) + b"]"
             async with aiohttp.ClientSession() as client:
                 try:
-                    async with client.post(f"{waybill.address}/v1/label", data=io.BytesIO(body)) as reply:
+                    async with client.post(
+                        f"{waybill.address}/v1/label", data=io.BytesIO(body)
+                    ) as reply:
                         assert reply.status == 503
                 except aiohttp.ClientConnectionError:
                     pass
             assert waybill.process is not None
             if waybill.process.returncode is None:
-                resource.prlimit(waybill.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                resource.prlimit(
+                    waybill.pid,
+                    resource.RLIMIT_AS,
+                    (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+                )
             else:
                 await waybill.start()
             await HttpProducer(oracle, waybill.address).run(1000)
@@ -156,7 +183,12 @@ async def test_2_20_memory_runs_out(tmp_path: Path) -> None:
 async def test_2_22_started_before_its_peers(tmp_path: Path, address: str) -> None:
     """No receiver, no DNS, no LLM key: ready all the same, and 503 until the receiver is there."""
     oracle = Oracle()
-    push = ("return.type=http", f"return.url=http://{address}/", "return.timeout_secs=1", "llm.provider=groq")
+    push = (
+        "return.type=http",
+        f"return.url=http://{address}/",
+        "return.timeout_secs=1",
+        "llm.provider=groq",
+    )
     async with Waybill(tmp_path, *push) as waybill:
         producer = HttpProducer(oracle, waybill.address, connections=1)
         running = asyncio.create_task(producer.run(100))
@@ -168,23 +200,34 @@ async def test_2_22_started_before_its_peers(tmp_path: Path, address: str) -> No
         assert waybill.process.returncode is None
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root for a small file system")
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0,
+    reason="needs root for a small file system",
+)
 async def test_2_11_the_disk_is_full(tmp_path: Path) -> None:
     """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is said."""
     disk = tmp_path / "disk"
     disk.mkdir()
     waybill = Waybill(tmp_path, f"dead_letter.path={disk}", "dead_letter.max_bytes=10000000")
     flags = [part for override in waybill.overrides for part in ("--set", override)]
-    serve = " ".join([sys.executable, "-m", "sidecar", "serve", *flags])
+    serve = " ".join([sys.executable, "-m", "waybill", "serve", *flags])
     script = f"mount -t tmpfs -o size=256k none {disk} && exec {serve} 2>/dev/full"
     waybill.process = await asyncio.create_subprocess_exec(
-        "unshare", "-m", "sh", "-c", script, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        script,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     try:
         await waybill.until_ready()
         async with aiohttp.ClientSession() as client:
             for _ in range(20):
-                async with client.post(f"{waybill.address}/v1/label", data=b"\x00" * 50_000) as reply:
+                async with client.post(
+                    f"{waybill.address}/v1/label", data=b"\x00" * 50_000
+                ) as reply:
                     assert reply.status == 400
         series = 'waybill_dead_letter_bodies_total{outcome="%s"}'
         assert await waybill.metric(series % "failed") > 0

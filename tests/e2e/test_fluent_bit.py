@@ -27,7 +27,9 @@ PATIENCE_SECS = 110
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(PATIENCE_SECS + 60),
-    pytest.mark.skipif(FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"),
+    pytest.mark.skipif(
+        FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"
+    ),
 ]
 ADDED = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
 
@@ -122,7 +124,9 @@ class Rig:
         ]
         flags = [part for override in overrides for part in ("--set", override)]
         with (self.folder / "waybill.log").open("ab") as log:
-            self.waybill = subprocess.Popen([sys.executable, "-m", "sidecar", "serve", *flags], stderr=log)
+            self.waybill = subprocess.Popen(
+                [sys.executable, "-m", "waybill", "serve", *flags], stderr=log
+            )
         self.processes.append(self.waybill)
 
     def start_fluent_bit(self, output: str) -> None:
@@ -131,7 +135,9 @@ class Rig:
         config.write_text(CONFIG.format(folder=self.folder, output=output, back=self.ports["back"]))
         assert FLUENT_BIT is not None
         with (self.folder / "fluent-bit.log").open("wb") as log:
-            self.processes.append(subprocess.Popen([FLUENT_BIT, "-c", str(config)], stdout=log, stderr=log))
+            self.processes.append(
+                subprocess.Popen([FLUENT_BIT, "-c", str(config)], stdout=log, stderr=log)
+            )
 
     def stop(self) -> None:
         for process in reversed(self.processes):
@@ -219,13 +225,17 @@ def _compare(rig: Rig, *, is_same_time: bool = True) -> Counter[object]:
         assert tag == "labelled.raw.app"
         assert when == sent_at or not is_same_time
         assert "target_label" in record
-        assert {k: v for k, v in record.items() if k not in ADDED and (k != "date" or is_same_time)} == original
+        assert {
+            k: v for k, v in record.items() if k not in ADDED and (k != "date" or is_same_time)
+        } == original
     return seen
 
 
 @pytest.mark.parametrize("kills", [0, 3])
 @pytest.mark.parametrize("output", [HTTP_OUTPUT, FORWARD_OUTPUT], ids=["http", "forward"])
-def test_every_record_comes_back_labelled_with_tag_and_time(rig: Rig, output: str, kills: int) -> None:
+def test_every_record_comes_back_labelled_with_tag_and_time(
+    rig: Rig, output: str, kills: int
+) -> None:
     _run(rig, output.format(format="msgpack", **rig.ports), kills)
     seen = _compare(rig)
     if not kills:
@@ -248,6 +258,10 @@ def test_fluent_bit_accepts_the_configuration_that_we_ship(name: str) -> None:
     file = Path(__file__).parents[2] / "config" / "fluent-bit" / name
     hosts = {"ELASTICSEARCH_HOST": "127.0.0.1", "LOKI_HOST": "127.0.0.1"}
     done = subprocess.run(
-        [FLUENT_BIT, "--dry-run", "-c", str(file)], env=os.environ | hosts, capture_output=True, timeout=30, check=False
+        [FLUENT_BIT, "--dry-run", "-c", str(file)],
+        env=os.environ | hosts,
+        capture_output=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

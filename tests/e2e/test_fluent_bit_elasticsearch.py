@@ -16,7 +16,9 @@ from tests.e2e.test_fluent_bit import FLUENT_BIT, PARSERS
 SHIPPED = Path(__file__).parents[2] / "config" / "fluent-bit" / "fluent-bit.yaml"
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"),
+    pytest.mark.skipif(
+        FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"
+    ),
 ]
 
 
@@ -53,19 +55,34 @@ async def test_a_chunk_that_comes_twice_is_stored_once_and_not_retried(tmp_path:
     outputs = yaml.safe_load(SHIPPED.read_text())["pipeline"]["outputs"]
     (output,) = (one for one in outputs if one["name"] == "es")
     output |= {"host": "127.0.0.1", "port": runner.addresses[0][1]}
-    source = {"name": "tail", "tag": "labelled.app", "path": f"{tmp_path}/in.ndjson", "parser": "json_ns"}
-    service = {"flush": 1, "log_level": "error", "parsers_file": f"{tmp_path}/parsers.conf", "scheduler.cap": 1}
+    source = {
+        "name": "tail",
+        "tag": "labelled.app",
+        "path": f"{tmp_path}/in.ndjson",
+        "parser": "json_ns",
+    }
+    service = {
+        "flush": 1,
+        "log_level": "error",
+        "parsers_file": f"{tmp_path}/parsers.conf",
+        "scheduler.cap": 1,
+    }
     source |= {"read_from_head": True, "refresh_interval": 1}
     (tmp_path / "parsers.conf").write_text(PARSERS)
     config = tmp_path / "fluent-bit.yaml"
-    config.write_text(json.dumps({"service": service, "pipeline": {"inputs": [source], "outputs": [output]}}))
+    config.write_text(
+        json.dumps({"service": service, "pipeline": {"inputs": [source], "outputs": [output]}})
+    )
     lines = "".join(
-        json.dumps({"time": "2026-11-20T10:00:00.5", "log": f"n {i}", "waybill_id": f"{i:032x}"}) + "\n"
+        json.dumps({"time": "2026-11-20T10:00:00.5", "log": f"n {i}", "waybill_id": f"{i:032x}"})
+        + "\n"
         for i in range(5)
     )
     (tmp_path / "in.ndjson").write_text(lines)
     assert FLUENT_BIT is not None
-    process = subprocess.Popen([FLUENT_BIT, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [FLUENT_BIT, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for again in (1, 2):
             while store.operations < 5 * again:

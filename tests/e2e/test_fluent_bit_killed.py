@@ -20,7 +20,9 @@ BATCH = 100
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(120 + 10 * KILLS),
-    pytest.mark.skipif(FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"),
+    pytest.mark.skipif(
+        FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"
+    ),
 ]
 
 
@@ -29,9 +31,13 @@ def start(folder: Path, port: int, storage: str) -> subprocess.Popen[bytes]:
     source = {"name": "forward", "listen": "127.0.0.1", "port": port, "storage.type": storage}
     sink = {"name": "file", "match": "*", "path": str(folder), "file": "back.txt", "workers": 1}
     service = {"flush": 1, "log_level": "error", "storage.path": str(folder / "storage")}
-    config.write_text(json.dumps({"service": service, "pipeline": {"inputs": [source], "outputs": [sink]}}))
+    config.write_text(
+        json.dumps({"service": service, "pipeline": {"inputs": [source], "outputs": [sink]}})
+    )
     assert FLUENT_BIT is not None
-    return subprocess.Popen([FLUENT_BIT, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [FLUENT_BIT, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 async def produce(sidecar: Sidecar, first: int, acked: set[int], stop: asyncio.Event) -> None:
@@ -58,7 +64,9 @@ async def test_acknowledged_records_outlive_the_receiver_only_on_disk(
         async with running(
             "model.path=null", "return.type=forward", f"return.url=forward://127.0.0.1:{port}"
         ) as sidecar:
-            producers = [asyncio.create_task(produce(sidecar, first, acked, stop)) for first in range(4)]
+            producers = [
+                asyncio.create_task(produce(sidecar, first, acked, stop)) for first in range(4)
+            ]
             for _ in range(KILLS):
                 await asyncio.sleep(3.4)
                 process.kill()

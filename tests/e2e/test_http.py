@@ -16,9 +16,9 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sidecar.app import VERSION
-from sidecar.wire.compression import ENCODINGS, compress, decompress
 from tests.conftest import Running, Sidecar, running
+from waybill.service.app import VERSION
+from waybill.wire.compression import ENCODINGS, compress, decompress
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
@@ -40,14 +40,18 @@ def capture(name: str) -> tuple[dict[str, str], bytes]:
     head, _, body = (CAPTURES / name).read_bytes().partition(b"\r\n\r\n")
     lines = head.decode().splitlines()[1:]
     pairs = (line.split(": ", 1) for line in lines)
-    return {k: v for k, v in pairs if k not in ("Host", "Content-Length", "Connection", "User-Agent")}, body
+    return {
+        k: v for k, v in pairs if k not in ("Host", "Content-Length", "Connection", "User-Agent")
+    }, body
 
 
 def records_of(body: bytes, name: str) -> list[object]:
     if "msgpack" in name:
         return list(msgpack.Unpacker(io.BytesIO(body), unicode_errors="surrogateescape"))
     text = body.decode("utf-8", "surrogateescape")
-    decoder = json.JSONDecoder(parse_int=lambda text: ("int", text), parse_float=lambda text: ("float", text))  # type: ignore[arg-type]
+    decoder = json.JSONDecoder(
+        parse_int=lambda text: ("int", text), parse_float=lambda text: ("float", text)
+    )  # type: ignore[arg-type]
     found: list[object] = []
     at = 0
     while at < len(text.rstrip()):
@@ -57,14 +61,18 @@ def records_of(body: bytes, name: str) -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CAPTURES.glob("*.http") if "otlp" not in path.name))
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in CAPTURES.glob("*.http") if "otlp" not in path.name)
+)
 async def test_what_a_real_fluent_bit_sent_comes_back_with_our_fields_and_nothing_else(
     sidecar: Sidecar, name: str
 ) -> None:
     headers, body = capture(name)
     encoding = headers.get("Content-Encoding", "none")
     async with sidecar.client.post(
-        sidecar.service.address + "/v1/label", data=body, headers=headers | {"Accept-Encoding": encoding}
+        sidecar.service.address + "/v1/label",
+        data=body,
+        headers=headers | {"Accept-Encoding": encoding},
     ) as reply:
         assert reply.status == 200
         assert reply.headers["Content-Type"] == headers["Content-Type"]
@@ -84,14 +92,18 @@ async def test_what_a_real_fluent_bit_sent_comes_back_with_our_fields_and_nothin
 @pytest.mark.parametrize("encoding", ENCODINGS)
 async def test_every_encoding_both_ways(sidecar: Sidecar, encoding: str) -> None:
     body = compress(b'[{"log":"User User1 logged in."}]', encoding)
-    status, answer, headers = await sidecar.post(body, Content_Encoding=encoding, Accept_Encoding=encoding)
+    status, answer, headers = await sidecar.post(
+        body, Content_Encoding=encoding, Accept_Encoding=encoding
+    )
     assert (status, headers["Content-Encoding"]) == (200, encoding)
     (record,) = json.loads(decompress(answer, [encoding], 1 << 20))
     assert (record["target_label"], record["label_rule"]) == ("User Action", "user-login-logout")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_a_compressed_body_cut_at_any_byte_is_never_accepted(sidecar: Sidecar, encoding: str) -> None:
+async def test_a_compressed_body_cut_at_any_byte_is_never_accepted(
+    sidecar: Sidecar, encoding: str
+) -> None:
     data = compress(b"".join(b'{"log":"line %d"}\n' % i for i in range(20)), encoding)
     for cut in range(len(data)):
         status, _, _ = await sidecar.post(data[:cut], Content_Encoding=encoding)
@@ -132,7 +144,9 @@ HOSTILE = [
 async def test_hostile_bodies_get_a_clear_answer(
     sidecar: Sidecar, body: bytes, headers: dict[str, str], status: int, reason: str | None
 ) -> None:
-    got, answer, _ = await sidecar.post(body, **{k.replace("-", "_"): v for k, v in headers.items()})
+    got, answer, _ = await sidecar.post(
+        body, **{k.replace("-", "_"): v for k, v in headers.items()}
+    )
     assert got == status
     if reason is not None:
         assert json.loads(answer) == {"reason": reason}
@@ -153,7 +167,10 @@ async def test_a_body_past_the_limit_is_kept_as_well(sidecar: Sidecar) -> None:
     folder = Path(sidecar.service.settings.dead_letter.path or "")
     body = b"y" * 4_000_123
     assert (await sidecar.post(body))[0] == 413
-    assert any(path.stat().st_size == len(body) and path.read_bytes() == body for path in folder.glob("*.body"))
+    assert any(
+        path.stat().st_size == len(body) and path.read_bytes() == body
+        for path in folder.glob("*.body")
+    )
 
 
 async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
@@ -226,7 +243,10 @@ async def test_the_description_names_every_route(sidecar: Sidecar) -> None:
         if route.method not in ("HEAD", "PUT")
     }
     assert {
-        (method, path) for path, item in described["paths"].items() for method in item if method != "parameters"
+        (method, path)
+        for path, item in described["paths"].items()
+        for method in item
+        if method != "parameters"
     } == routes
     assert described["info"]["version"] == VERSION
 
@@ -266,10 +286,16 @@ async def test_rules_can_be_tried_without_coming_into_force(sidecar: Sidecar) ->
     text = "rules:\n- {id: t, label: Error, pattern: 'boom \\d+', match: ['boom 1']}"
     body = json.dumps({"rules": text, "messages": ["boom 7", "calm"]}).encode()
     _, answer, _ = await sidecar.post(body, "/v1/rules/test")
-    assert json.loads(answer) == {"accepted": True, "matches": [{"rule": "t", "label": "Error"}, None]}
+    assert json.loads(answer) == {
+        "accepted": True,
+        "matches": [{"rule": "t", "label": "Error"}, None],
+    }
     broken = json.dumps({"rules": text + "\n- {id: t, label: Error, pattern: '('}"}).encode()
     _, answer, _ = await sidecar.post(broken, "/v1/rules/test")
-    assert {fault["reason"] for fault in json.loads(answer)["faults"]} == {"duplicate_id", "pattern"}
+    assert {fault["reason"] for fault in json.loads(answer)["faults"]} == {
+        "duplicate_id",
+        "pattern",
+    }
     assert (await sidecar.get("/v1/rules"))[1] == before
 
 
@@ -282,14 +308,18 @@ LABELLED_CSV = (
 
 
 async def test_a_csv_comes_back_with_labels(sidecar: Sidecar) -> None:
-    status, answer, _ = await sidecar.post(CSV.encode(), "/v1/classify/csv", Content_Type="text/csv")
+    status, answer, _ = await sidecar.post(
+        CSV.encode(), "/v1/classify/csv", Content_Type="text/csv"
+    )
     assert (status, answer.decode()) == (200, LABELLED_CSV)
 
 
 async def test_a_csv_can_come_as_a_form(sidecar: Sidecar) -> None:
     form = aiohttp.FormData()
     form.add_field("file", io.BytesIO(CSV.encode()), filename="logs.csv", content_type="text/csv")
-    async with sidecar.client.post(sidecar.service.address + "/v1/classify/csv", data=form) as reply:
+    async with sidecar.client.post(
+        sidecar.service.address + "/v1/classify/csv", data=form
+    ) as reply:
         assert (reply.status, await reply.text()) == (200, LABELLED_CSV)
 
 
@@ -311,7 +341,9 @@ async def test_a_body_that_trickles_is_answered_503_and_closed() -> None:
 
 
 async def test_too_much_in_flight_is_refused_for_now(running: Running) -> None:
-    async with running("limits.body_bytes=1000", "limits.inflight_bytes=1000", "model.path=null") as sidecar:
+    async with running(
+        "limits.body_bytes=1000", "limits.inflight_bytes=1000", "model.path=null"
+    ) as sidecar:
         with sidecar.service.flow.inflight.hold() as grow:
             grow(990)
             status, answer, headers = await sidecar.post(b'{"log":"a message"}')
@@ -338,8 +370,12 @@ async def test_tokens_guard_everything_but_the_probes(running: Running, tmp_path
         assert (await sidecar.get("/v1/rules"))[0] == 401
 
 
-async def test_shadow_rules_and_rules_out_of_time_are_counted(running: Running, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("rules:\n- {id: s, label: Error, pattern: boom, mode: shadow}\n")
+async def test_shadow_rules_and_rules_out_of_time_are_counted(
+    running: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "rules:\n- {id: s, label: Error, pattern: boom, mode: shadow}\n"
+    )
     async with running(f"rules.path={tmp_path}", "model.path=null") as sidecar:
         await sidecar.post(b'[{"log":"boom 1"},{"log":"boom 2"},{"log":"calm"}]')
         for _ in range(2):
@@ -397,7 +433,11 @@ async def test_the_tag_goes_on_to_the_receiver_made_plain(
     app = web.Application()
     app.router.add_post("/", receive)
     async with TestServer(app) as receiver:
-        push = ("return.type=http", f"return.url={receiver.make_url('/')}", "return.tag_prefix=labelled.")
+        push = (
+            "return.type=http",
+            f"return.url={receiver.make_url('/')}",
+            "return.tag_prefix=labelled.",
+        )
         async with running("model.path=null", *push) as sidecar:
             status, body, _ = await sidecar.post(b'{"log":"x"}', path, **headers)
     assert (status, body) == (204, b"")
@@ -419,17 +459,25 @@ async def test_a_refusal_is_json_and_counted_under_its_reason(sidecar: Sidecar) 
 
 
 @pytest.mark.parametrize("records", [3, 9000], ids=["small", "made on a thread"])
-async def test_an_answer_comes_compressed_when_asked_whatever_its_size(sidecar: Sidecar, records: int) -> None:
+async def test_an_answer_comes_compressed_when_asked_whatever_its_size(
+    sidecar: Sidecar, records: int
+) -> None:
     body = b"\n".join(b'{"log":"disk %d is full","n":%d}' % (i, i) for i in range(records))
-    status, answer, about = await sidecar.post(body, Accept_Encoding="gzip", Content_Type="application/x-ndjson")
+    status, answer, about = await sidecar.post(
+        body, Accept_Encoding="gzip", Content_Type="application/x-ndjson"
+    )
     assert (status, about["Content-Encoding"]) == (200, "gzip")
     assert about["Content-Type"] == "application/x-ndjson"
-    assert [json.loads(line)["n"] for line in gzip.decompress(answer).splitlines()] == list(range(records))
+    assert [json.loads(line)["n"] for line in gzip.decompress(answer).splitlines()] == list(
+        range(records)
+    )
 
 
 async def test_the_health_check_of_shippers_is_200_and_empty(sidecar: Sidecar) -> None:
     for method in ("HEAD", "GET"):
-        async with sidecar.client.request(method, sidecar.service.address + "/v1/label/any.tag") as reply:
+        async with sidecar.client.request(
+            method, sidecar.service.address + "/v1/label/any.tag"
+        ) as reply:
             assert (reply.status, await reply.read()) == (200, b"")
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import ConfigError
 from tests.conftest import Running, Sidecar
 from tests.labelling.llm.standin import Fault, Standin
 from tests.labelling.llm.test_tier import SEED, TEMPLATES
+from waybill.core.errors import ConfigError
 
 pytestmark = pytest.mark.e2e
 PROMPT = Path(__file__).parents[2] / "config" / "llm.yaml"
@@ -113,19 +113,27 @@ async def test_a_rule_is_never_overridden(running: Running, tmp_path: Path) -> N
     routes = 'routes=[{source: ["*"], tiers: [rules, llm]}]'
     async with Standin().running() as standin:
         standin.latency_secs = 0.5
-        overrides = llm(standin, tmp_path, routes, f"rules.path={rules}", "rules.poll_secs=0.1", "llm.wait_ms=0")
+        overrides = llm(
+            standin, tmp_path, routes, f"rules.path={rules}", "rules.poll_secs=0.1", "llm.wait_ms=0"
+        )
         async with running(*overrides) as sidecar:
             assert (await label(sidecar, "x", "order 1 failed"))[0]["label_tier"] == "pending"
-            (rules / "a.yaml").write_text("rules: [{id: orders, label: Error, pattern: 'order \\d+ failed'}]")
+            (rules / "a.yaml").write_text(
+                "rules: [{id: orders, label: Error, pattern: 'order \\d+ failed'}]"
+            )
             while (await label(sidecar, "x", "order 1 failed"))[0]["label_tier"] != "rule":
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.6)  # the LLM's verdict, Workflow Error, has come by now
             (found,) = await label(sidecar, "x", "order 2 failed")
             assert (found["target_label"], found["label_rule"]) == ("Error", "orders")
-            assert (await label(sidecar, "x", "invoice failed", "invoice failed"))[0]["label_tier"] == "pending"
+            assert (await label(sidecar, "x", "invoice failed", "invoice failed"))[0][
+                "label_tier"
+            ] == "pending"
 
 
-async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(running: Running, tmp_path: Path) -> None:
+async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(
+    running: Running, tmp_path: Path
+) -> None:
     async def measure(sidecar: Sidecar, count: int) -> list[float]:
         times = []
         for i in range(count):
@@ -147,7 +155,10 @@ async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(run
                     began = time.perf_counter()
                     (found,) = await label(sidecar, "LegacyCRM", f"case {'abcdef'[i]} failed")
                     waits.append(time.perf_counter() - began)
-                    assert (found["label_tier"], found["label_reason"]) == ("pending", "llm_over_budget")
+                    assert (found["label_tier"], found["label_reason"]) == (
+                        "pending",
+                        "llm_over_budget",
+                    )
 
             waiting = asyncio.ensure_future(legacy())
             during = await measure(sidecar, 300)
@@ -158,16 +169,22 @@ async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(run
     assert statistics.median(during) < 1.5 * statistics.median(before) + 0.002
 
 
-async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(running: Running, tmp_path: Path) -> None:
+async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(
+    running: Running, tmp_path: Path
+) -> None:
     async with Standin().running() as standin:
         standin.habit = Fault("cut")
-        overrides = llm(standin, tmp_path, "llm.breaker_failures=3", "llm.breaker_secs=0.3", "llm.wait_ms=500")
+        overrides = llm(
+            standin, tmp_path, "llm.breaker_failures=3", "llm.breaker_secs=0.3", "llm.wait_ms=500"
+        )
         async with running(*overrides) as sidecar:
             end, count, slowest = time.monotonic() + 2, 0, 0.0
             while time.monotonic() < end:
                 began = time.monotonic()
                 found = await label(
-                    sidecar, "LegacyCRM", *(f"case {chr(97 + count % 26)}{n}x failed" for n in range(5))
+                    sidecar,
+                    "LegacyCRM",
+                    *(f"case {chr(97 + count % 26)}{n}x failed" for n in range(5)),
                 )
                 slowest = max(slowest, time.monotonic() - began)
                 assert len(found) == 5
@@ -178,22 +195,32 @@ async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(running: Runnin
             assert (await ready(sidecar))["breaker"] in ("open", "half_open")
             standin.habit = None
             await asyncio.sleep(0.35)
-            assert (await label(sidecar, "LegacyCRM", "case zz failed"))[0]["target_label"] == "Workflow Error"
+            assert (await label(sidecar, "LegacyCRM", "case zz failed"))[0][
+                "target_label"
+            ] == "Workflow Error"
 
 
 async def test_without_a_key_the_sidecar_serves(running: Running, tmp_path: Path) -> None:
     async with Standin().running() as standin:
         overrides = [*llm(standin, tmp_path), f"llm.api_key_file={tmp_path / 'later'}"]
         async with running(*overrides) as sidecar:
-            assert (await label(sidecar, "LegacyCRM", "case a failed"))[0]["label_reason"] == "llm_no_key"
+            assert (await label(sidecar, "LegacyCRM", "case a failed"))[0][
+                "label_reason"
+            ] == "llm_no_key"
             (tmp_path / "later").write_text("key")
-            assert (await label(sidecar, "LegacyCRM", "case a failed"))[0]["target_label"] == "Workflow Error"
+            assert (await label(sidecar, "LegacyCRM", "case a failed"))[0][
+                "target_label"
+            ] == "Workflow Error"
 
 
-async def test_a_prompt_that_cannot_be_used_keeps_the_service_from_starting(running: Running, tmp_path: Path) -> None:
+async def test_a_prompt_that_cannot_be_used_keeps_the_service_from_starting(
+    running: Running, tmp_path: Path
+) -> None:
     (tmp_path / "llm.yaml").write_text("labels: {}")
     with pytest.raises(ConfigError, match=r"llm\.prompt"):
-        async with running("llm.provider=groq", f"llm.prompt={tmp_path / 'llm.yaml'}", "model.path=null"):
+        async with running(
+            "llm.provider=groq", f"llm.prompt={tmp_path / 'llm.yaml'}", "model.path=null"
+        ):
             pass
 
 
@@ -202,7 +229,10 @@ async def test_no_key_and_no_text_gets_into_log_or_metrics(
 ) -> None:
     (tmp_path / "key").write_text("gsk_very-secret-key")
     caplog.set_level("DEBUG")
-    async with Standin().running() as standin, running(*llm(standin, tmp_path, "llm.pack_messages=1")) as sidecar:
+    async with (
+        Standin().running() as standin,
+        running(*llm(standin, tmp_path, "llm.pack_messages=1")) as sidecar,
+    ):
         for fault in (
             None,
             Fault("status", status=401, message="bad key gsk_very-secret-key"),

@@ -25,11 +25,11 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
-from sidecar.config import FieldSettings
-from sidecar.wire import FieldPlan, Wire
-from sidecar.wire.compression import ENCODINGS, compress
 from tests.collector import JSON, PROTOBUF, Collector, attributes, read, records_of
 from tests.conftest import Sidecar, running
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.compression import ENCODINGS, compress
 
 pytestmark = pytest.mark.e2e
 CAPTURE = Path(__file__).parent.parent / "data" / "captures" / "fluentbit_otlp.http"
@@ -46,26 +46,40 @@ def request(*messages: str, service: str = "api") -> ExportLogsServiceRequest:
     resource.resource.attributes.add(key="service.name").value.string_value = service
     scope = resource.scope_logs.add()
     for i, message in enumerate(messages):
-        record = scope.log_records.add(time_unix_nano=1_795_210_000_123_456_789 + i, trace_id=bytes(range(16)))
+        record = scope.log_records.add(
+            time_unix_nano=1_795_210_000_123_456_789 + i, trace_id=bytes(range(16))
+        )
         record.body.string_value = message
         record.attributes.add(key="n").value.int_value = i
     return made
 
 
-@pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip, Compression.Deflate])
-async def test_an_sdk_exporter_gets_its_records_through(collector: Collector, compression: Compression) -> None:
+@pytest.mark.parametrize(
+    "compression", [Compression.NoCompression, Compression.Gzip, Compression.Deflate]
+)
+async def test_an_sdk_exporter_gets_its_records_through(
+    collector: Collector, compression: Compression
+) -> None:
     async with beside(collector) as sidecar:
-        exporter = OTLPLogExporter(endpoint=sidecar.service.address + "/v1/logs", compression=compression, timeout=5)
+        exporter = OTLPLogExporter(
+            endpoint=sidecar.service.address + "/v1/logs", compression=compression, timeout=5
+        )
 
         def work() -> None:
-            provider = LoggerProvider(Resource.create({"service.name": "ModernCRM"}), shutdown_on_exit=False)
+            provider = LoggerProvider(
+                Resource.create({"service.name": "ModernCRM"}), shutdown_on_exit=False
+            )
             provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
             for i in range(3):
-                provider.get_logger("app").emit(body=f"User User{i} logged in.", severity_text="WARN")
+                provider.get_logger("app").emit(
+                    body=f"User User{i} logged in.", severity_text="WARN"
+                )
             provider.shutdown()
 
         await asyncio.to_thread(work)
-    assert [record.body.string_value for record in collector.records] == [f"User User{i} logged in." for i in range(3)]
+    assert [record.body.string_value for record in collector.records] == [
+        f"User User{i} logged in." for i in range(3)
+    ]
     for sent in collector.taken:
         (resource,) = sent.resource_logs
         assert {pair.key: pair.value.string_value for pair in resource.resource.attributes}[
@@ -81,12 +95,22 @@ async def test_an_sdk_exporter_gets_its_records_through(collector: Collector, co
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
 @pytest.mark.parametrize("encoding", ["none", *ENCODINGS])
-async def test_both_forms_in_every_encoding(collector: Collector, content_type: str, encoding: str) -> None:
+async def test_both_forms_in_every_encoding(
+    collector: Collector, content_type: str, encoding: str
+) -> None:
     sent = request("User User1 logged in.", "no such thing")
-    body = sent.SerializeToString() if content_type == PROTOBUF else json_format.MessageToJson(sent).encode()
-    headers = {"Content-Type": content_type} | ({"Content-Encoding": encoding} if encoding != "none" else {})
+    body = (
+        sent.SerializeToString()
+        if content_type == PROTOBUF
+        else json_format.MessageToJson(sent).encode()
+    )
+    headers = {"Content-Type": content_type} | (
+        {"Content-Encoding": encoding} if encoding != "none" else {}
+    )
     async with beside(collector) as sidecar:
-        status, answer, replied = await sidecar.post(compress(body, encoding), "/v1/logs", **headers)
+        status, answer, replied = await sidecar.post(
+            compress(body, encoding), "/v1/logs", **headers
+        )
     assert (status, replied["Content-Type"].split(";")[0]) == (200, content_type)
     assert answer == (b"" if content_type == PROTOBUF else b"{}")
     ((got, _),) = collector.requests
@@ -100,7 +124,9 @@ async def test_both_forms_in_every_encoding(collector: Collector, content_type: 
     assert back == sent
 
 
-async def test_a_real_request_goes_on_whole_but_for_the_record_that_is_no_utf8(collector: Collector) -> None:
+async def test_a_real_request_goes_on_whole_but_for_the_record_that_is_no_utf8(
+    collector: Collector,
+) -> None:
     """Fluent Bit sends bytes that are no text as a string, which strict receivers refuse with all its neighbours."""
     head, _, body = CAPTURE.read_bytes().partition(b"\r\n\r\n")
     assert b"Content-Encoding" not in head
@@ -140,9 +166,19 @@ async def test_a_real_request_goes_on_whole_but_for_the_record_that_is_no_utf8(c
         pytest.param(b"[]", {"Content-Type": JSON}, 400, "not_otlp", id="no object"),
         pytest.param(b"{}", {"Content-Type": JSON}, 200, None, id="empty JSON request"),
         pytest.param(b'{"resourceSpans":[]}', {"Content-Type": JSON}, 400, "not_otlp", id="traces"),
-        pytest.param(gzip.compress(b"x")[:-2], {"Content-Encoding": "gzip"}, 400, "truncated_gzip", id="cut gzip"),
-        pytest.param(b"x", {"Content-Type": "text/plain"}, 415, "unsupported_content_type", id="neither form"),
-        pytest.param(b"x", {"Content-Encoding": "br"}, 415, "unsupported_encoding", id="unknown encoding"),
+        pytest.param(
+            gzip.compress(b"x")[:-2],
+            {"Content-Encoding": "gzip"},
+            400,
+            "truncated_gzip",
+            id="cut gzip",
+        ),
+        pytest.param(
+            b"x", {"Content-Type": "text/plain"}, 415, "unsupported_content_type", id="neither form"
+        ),
+        pytest.param(
+            b"x", {"Content-Encoding": "br"}, 415, "unsupported_encoding", id="unknown encoding"
+        ),
         pytest.param(b"x" * 1001, {}, 413, "too_large", id="too large"),
     ],
 )
@@ -150,11 +186,16 @@ async def test_refusals_are_statuses_in_the_encoding_of_the_request(
     collector: Collector, body: bytes, headers: dict[str, str], status: int, reason: str | None
 ) -> None:
     async with beside(collector, "limits.body_bytes=1000") as sidecar:
-        got, answer, replied = await sidecar.post(body, "/v1/logs", **({"Content-Type": PROTOBUF} | headers))
+        got, answer, replied = await sidecar.post(
+            body, "/v1/logs", **({"Content-Type": PROTOBUF} | headers)
+        )
     content_type = replied["Content-Type"].split(";")[0]
     assert got == status
     if reason is None:
-        assert ExportLogsServiceResponse.FromString(answer if content_type == PROTOBUF else b"") is not None
+        assert (
+            ExportLogsServiceResponse.FromString(answer if content_type == PROTOBUF else b"")
+            is not None
+        )
         return
     is_protobuf = headers.get("Content-Type", PROTOBUF) == PROTOBUF
     assert content_type == (PROTOBUF if is_protobuf else JSON)
@@ -163,7 +204,9 @@ async def test_refusals_are_statuses_in_the_encoding_of_the_request(
     assert told.code == (8 if status == 413 else 3)
 
 
-async def test_who_has_no_token_or_another_method_hears_it_in_otlps_words(collector: Collector, tmp_path: Path) -> None:
+async def test_who_has_no_token_or_another_method_hears_it_in_otlps_words(
+    collector: Collector, tmp_path: Path
+) -> None:
     (tmp_path / "tokens").write_text("secret\n")
     async with beside(collector, f"http.tokens_file={tmp_path}/tokens") as sidecar:
         status, answer, headers = await sidecar.post(b"", "/v1/logs", Content_Type=PROTOBUF)
@@ -174,7 +217,9 @@ async def test_who_has_no_token_or_another_method_hears_it_in_otlps_words(collec
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 401, 404])
-async def test_a_receiver_in_trouble_makes_the_client_come_back(collector: Collector, status: int) -> None:
+async def test_a_receiver_in_trouble_makes_the_client_come_back(
+    collector: Collector, status: int
+) -> None:
     collector.answer = lambda body: (status, b"")
     body = request("a").SerializeToString()
     async with beside(collector, "return.timeout_secs=0.3") as sidecar:
@@ -183,16 +228,22 @@ async def test_a_receiver_in_trouble_makes_the_client_come_back(collector: Colle
     assert Status.FromString(answer).code == 14
 
 
-async def test_a_receiver_that_is_not_there_makes_the_client_come_back(collector: Collector) -> None:
+async def test_a_receiver_that_is_not_there_makes_the_client_come_back(
+    collector: Collector,
+) -> None:
     async with running(
         "return.type=otlp", "return.url=http://127.0.0.1:1/v1/logs", "return.timeout_secs=0.3"
     ) as sidecar:
-        got, answer, _ = await sidecar.post(request("a").SerializeToString(), "/v1/logs", Content_Type=PROTOBUF)
+        got, answer, _ = await sidecar.post(
+            request("a").SerializeToString(), "/v1/logs", Content_Type=PROTOBUF
+        )
     assert (got, Status.FromString(answer).message) == (503, "handback_connect")
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
-async def test_a_partial_success_is_counted_and_never_sent_again(collector: Collector, content_type: str) -> None:
+async def test_a_partial_success_is_counted_and_never_sent_again(
+    collector: Collector, content_type: str
+) -> None:
     response = ExportLogsServiceResponse()
     response.partial_success.rejected_log_records = 2
     response.partial_success.error_message = "too old"
@@ -216,11 +267,19 @@ async def test_the_record_that_a_receiver_refuses_goes_as_text_and_the_others_as
 ) -> None:
     def refuse_poison(body: bytes) -> tuple[int, bytes]:
         found = records_of(read(body, content_type))
-        return (400 if any(record.body.string_value == "poison" and record.trace_id for record in found) else 200), b""
+        return (
+            400
+            if any(record.body.string_value == "poison" and record.trace_id for record in found)
+            else 200
+        ), b""
 
     collector.answer = refuse_poison
     sent = request(*(f"m{i}" if i != 5 else "poison" for i in range(8)))
-    body = sent.SerializeToString() if content_type == PROTOBUF else json_format.MessageToJson(sent).encode()
+    body = (
+        sent.SerializeToString()
+        if content_type == PROTOBUF
+        else json_format.MessageToJson(sent).encode()
+    )
     async with beside(collector) as sidecar:
         status, _, _ = await sidecar.post(body, "/v1/logs", Content_Type=content_type)
     assert status == 200
@@ -239,7 +298,9 @@ async def test_a_big_request_goes_in_parts_with_their_resources(collector: Colle
     for k in range(10):
         sent.MergeFrom(request(*(f"{k}/{i} {'x' * 100}" for i in range(50)), service=f"s{k}"))
     async with beside(collector, "return.max_bytes=5000", "return.compression=gzip") as sidecar:
-        status, _, _ = await sidecar.post(sent.SerializeToString(), "/v1/logs", Content_Type=PROTOBUF)
+        status, _, _ = await sidecar.post(
+            sent.SerializeToString(), "/v1/logs", Content_Type=PROTOBUF
+        )
     assert status == 200
     assert len(collector.requests) > 10
     assert all(len(body) < 5500 for _, body in collector.requests)
@@ -253,11 +314,15 @@ async def test_a_big_request_goes_in_parts_with_their_resources(collector: Colle
     assert seen == [(f"s{k}", f"{k}/{i}") for k in range(10) for i in range(50)]
 
 
-async def test_one_part_that_fails_makes_the_client_come_back_with_all(collector: Collector) -> None:
+async def test_one_part_that_fails_makes_the_client_come_back_with_all(
+    collector: Collector,
+) -> None:
     collector.answer = lambda body: (503 if b"last" in body else 200, b"")
     sent = request(*["x" * 1000] * 5, "last")
     async with beside(collector, "return.max_bytes=2500", "return.timeout_secs=0.5") as sidecar:
-        status, _, _ = await sidecar.post(sent.SerializeToString(), "/v1/logs", Content_Type=PROTOBUF)
+        status, _, _ = await sidecar.post(
+            sent.SerializeToString(), "/v1/logs", Content_Type=PROTOBUF
+        )
     assert status == 503
     assert 0 < len(collector.records) < 6
 
@@ -269,13 +334,19 @@ async def test_without_a_way_back_the_client_keeps_its_records() -> None:
         )
         assert (status, Status.FromString(answer).message) == (503, "handback_no_return")
         assert "Retry-After" in headers
-        assert sidecar.metric("waybill_batches_refused_total", ingest="otlp", reason="no_return") == 1
+        assert (
+            sidecar.metric("waybill_batches_refused_total", ingest="otlp", reason="no_return") == 1
+        )
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, "application/otlp+json"])
 async def test_who_asks_for_the_body_gets_the_labelled_request(content_type: str) -> None:
     sent = request("User User1 logged in.")
-    body = sent.SerializeToString() if content_type == PROTOBUF else json_format.MessageToJson(sent).encode()
+    body = (
+        sent.SerializeToString()
+        if content_type == PROTOBUF
+        else json_format.MessageToJson(sent).encode()
+    )
     async with running("model.path=null") as sidecar:
         status, answer, headers = await sidecar.post(body, Content_Type=content_type)
     assert (status, headers["Content-Type"]) == (200, content_type)
@@ -285,7 +356,12 @@ async def test_who_asks_for_the_body_gets_the_labelled_request(content_type: str
 
 async def test_otlp_goes_to_a_receiver_without_it_as_plain_records(collector: Collector) -> None:
     collector.answer = lambda body: (503 if b"poison" in body else 200, b"")
-    overrides = ("return.type=http", f"return.url={collector.url}", "model.path=null", "return.timeout_secs=0.3")
+    overrides = (
+        "return.type=http",
+        f"return.url={collector.url}",
+        "model.path=null",
+        "return.timeout_secs=0.3",
+    )
     async with running(*overrides) as sidecar:
         for message, expected in (("User User1 logged in.", 200), ("poison", 503)):
             body = request(message).SerializeToString()
@@ -305,8 +381,19 @@ TIME = 1_795_210_000_123_456_789
 
 async def test_fluent_events_become_log_records(collector: Collector) -> None:
     event = [
-        [msgpack.ExtType(0, (TIME // 10**9).to_bytes(4, "big") + (TIME % 10**9).to_bytes(4, "big")), {}],
-        {"log": "User User1 logged in.", "source": "api", "kubernetes": {"pod_name": "p"}, "n": 2**63, "raw": b"\xff"},
+        [
+            msgpack.ExtType(
+                0, (TIME // 10**9).to_bytes(4, "big") + (TIME % 10**9).to_bytes(4, "big")
+            ),
+            {},
+        ],
+        {
+            "log": "User User1 logged in.",
+            "source": "api",
+            "kubernetes": {"pod_name": "p"},
+            "n": 2**63,
+            "raw": b"\xff",
+        },
     ]
     async with beside(collector) as sidecar:
         status, _, _ = await sidecar.post(
@@ -350,10 +437,17 @@ async def test_what_fluent_bit_took_as_otlp_is_otlp_again(collector: Collector) 
         "resource": {"attributes": {"service.name": "api"}, "schema_url": ""},
         "scope": {"name": "lib", "version": "1", "attributes": {"a": "b"}},
     }
-    members = {"severity_number": 9, "severity_text": "INFO", "trace_id": bytes(range(16)), "trace_flags": 1}
+    members = {
+        "severity_number": 9,
+        "severity_text": "INFO",
+        "trace_id": bytes(range(16)),
+        "trace_flags": 1,
+    }
     metadata = {"otlp": members | {"timestamp": TIME, "attributes": {"k": "v"}}, "more": {"x": 1}}
     body = event(0xFFFFFFFF, {"schema": "otlp", "resource_id": 0, "scope_id": 0}, group)
-    body += event(1_795_210_000, metadata, {"log": "User User1 logged in."}) + event(0xFFFFFFFE, {}, {})
+    body += event(1_795_210_000, metadata, {"log": "User User1 logged in."}) + event(
+        0xFFFFFFFE, {}, {}
+    )
     body += event(1_795_210_001, {}, {"log": "on its own"})
     async with beside(collector) as sidecar:
         status, _, _ = await sidecar.post(body, Content_Type="application/msgpack")

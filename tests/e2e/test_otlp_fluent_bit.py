@@ -26,7 +26,9 @@ PATIENCE_SECS = 60
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(PATIENCE_SECS + 60),
-    pytest.mark.skipif(FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"),
+    pytest.mark.skipif(
+        FLUENT_BIT is None, reason="no fluent-bit: set FLUENT_BIT_BIN or put it on the PATH"
+    ),
 ]
 CONFIG = """
 service: {{flush: 1, log_level: warn}}
@@ -56,7 +58,10 @@ def _write_input(path: Path, start: int = 0) -> None:
         for i in range(start, start + RECORDS):
             moment = f"2026-11-20T00:00:00.{i:09d}Z"
             file.write(
-                json.dumps({"time": moment, "seq": i, "log": f"User User{i} logged in.", "source": "api"}) + "\n"
+                json.dumps(
+                    {"time": moment, "seq": i, "log": f"User User{i} logged in.", "source": "api"}
+                )
+                + "\n"
             )
 
 
@@ -66,15 +71,24 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-@pytest.mark.parametrize("compress", ["", "compress: gzip", "compress: zstd"], ids=["plain", "gzip", "zstd"])
-async def test_every_record_arrives_labelled_once(collector: Collector, tmp_path: Path, compress: str) -> None:
+@pytest.mark.parametrize(
+    "compress", ["", "compress: gzip", "compress: zstd"], ids=["plain", "gzip", "zstd"]
+)
+async def test_every_record_arrives_labelled_once(
+    collector: Collector, tmp_path: Path, compress: str
+) -> None:
     assert FLUENT_BIT is not None
     _write_input(tmp_path / "in.ndjson")
     back = _free_port()
     url = f"http://127.0.0.1:{back}/v1/logs"
     async with running("return.type=otlp", f"return.url={url}", "model.path=null") as sidecar:
-        ports = [address.rpartition(":")[2].partition("/")[0] for address in (sidecar.service.address, collector.url)]
-        config = CONFIG.format(folder=tmp_path, back=back, waybill=ports[0], collector=ports[1], compress=compress)
+        ports = [
+            address.rpartition(":")[2].partition("/")[0]
+            for address in (sidecar.service.address, collector.url)
+        ]
+        config = CONFIG.format(
+            folder=tmp_path, back=back, waybill=ports[0], collector=ports[1], compress=compress
+        )
         (tmp_path / "fluent-bit.yaml").write_text(config)
         process = await asyncio.create_subprocess_exec(
             FLUENT_BIT,
@@ -98,7 +112,11 @@ async def test_every_record_arrives_labelled_once(collector: Collector, tmp_path
         assert record.body.string_value == f"User User{found['seq']} logged in."
         # Fluent Bit reads fractions of a second as a double.
         assert abs(record.time_unix_nano % 10**9 - found["seq"]) <= 1  # type: ignore[operator]
-        assert (found["target_label"], found["label_confidence"], found["source"]) == ("User Action", 1.0, "api")
+        assert (found["target_label"], found["label_confidence"], found["source"]) == (
+            "User Action",
+            1.0,
+            "api",
+        )
 
 
 KILLED = """
@@ -125,20 +143,31 @@ parsers:
 """
 
 
-async def test_kills_lose_nothing_where_a_chunk_is_one_request(collector: Collector, tmp_path: Path) -> None:
+async def test_kills_lose_nothing_where_a_chunk_is_one_request(
+    collector: Collector, tmp_path: Path
+) -> None:
     assert FLUENT_BIT is not None
     port = _free_port()
-    overrides = [f"http.listen=127.0.0.1:{port}", "model.path=null", "return.type=otlp", f"return.url={collector.url}"]
+    overrides = [
+        f"http.listen=127.0.0.1:{port}",
+        "model.path=null",
+        "return.type=otlp",
+        f"return.url={collector.url}",
+    ]
     flags = [part for override in overrides for part in ("--set", override)]
     (tmp_path / "fluent-bit.yaml").write_text(KILLED.format(folder=tmp_path, waybill=port))
     quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
 
     async def start_waybill() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(sys.executable, "-m", "sidecar", "serve", *flags, **quiet)
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "waybill", "serve", *flags, **quiet
+        )
 
     _write_input(tmp_path / "in.ndjson")
     waybill = await start_waybill()
-    fluent_bit = await asyncio.create_subprocess_exec(FLUENT_BIT, "-c", str(tmp_path / "fluent-bit.yaml"), **quiet)
+    fluent_bit = await asyncio.create_subprocess_exec(
+        FLUENT_BIT, "-c", str(tmp_path / "fluent-bit.yaml"), **quiet
+    )
     try:
         deadline = time.monotonic() + PATIENCE_SECS
         kills = 0

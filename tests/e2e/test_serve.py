@@ -31,7 +31,9 @@ def free_port() -> int:
 def start(log: Path, *overrides: str) -> subprocess.Popen[bytes]:
     flags = [part for override in overrides for part in ("--set", override)]
     with log.open("wb") as file:
-        return subprocess.Popen([sys.executable, "-m", "sidecar", "serve", *flags], stderr=file, cwd=log.parent)
+        return subprocess.Popen(
+            [sys.executable, "-m", "waybill", "serve", *flags], stderr=file, cwd=log.parent
+        )
 
 
 async def ready(client: aiohttp.ClientSession, address: str) -> None:
@@ -66,7 +68,12 @@ async def test_sigterm_lets_batches_under_way_end_and_refuses_new_ones(tmp_path:
     address = f"http://127.0.0.1:{port}"
     body = json.dumps([{"log": SECRET_LINE}]).encode()
     async with slow_receiver(gate, seen) as url, aiohttp.ClientSession() as client:
-        process = start(tmp_path / "log", f"http.listen=127.0.0.1:{port}", "return.type=http", f"return.url={url}")
+        process = start(
+            tmp_path / "log",
+            f"http.listen=127.0.0.1:{port}",
+            "return.type=http",
+            f"return.url={url}",
+        )
         try:
             await ready(client, address)
             under_way = asyncio.create_task(client.post(f"{address}/v1/label", data=body))
@@ -88,7 +95,10 @@ async def test_sigterm_lets_batches_under_way_end_and_refuses_new_ones(tmp_path:
     assert json.loads(seen[0])["log"] == SECRET_LINE
     log = (tmp_path / "log").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
-    assert [line["message"] for line in lines if line["message"] in ("ready", "stopping")] == ["ready", "stopping"]
+    assert [line["message"] for line in lines if line["message"] in ("ready", "stopping")] == [
+        "ready",
+        "stopping",
+    ]
     assert SECRET_LINE not in log
 
 
@@ -105,7 +115,12 @@ async def test_an_address_that_is_taken_ends_with_code_2(tmp_path: Path) -> None
 async def test_a_broken_rule_file_at_the_start_ends_with_code_2(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules:\n- {id: a, label: Error, pattern: '('}\n")
-    process = start(tmp_path / "log", "rules.path=rules", "model.path=null", f"http.listen=127.0.0.1:{free_port()}")
+    process = start(
+        tmp_path / "log",
+        "rules.path=rules",
+        "model.path=null",
+        f"http.listen=127.0.0.1:{free_port()}",
+    )
     assert await asyncio.to_thread(process.wait, 30) == 2
     assert "a.yaml:2: rule 'a'" in (tmp_path / "log").read_text()
 
@@ -119,7 +134,11 @@ async def test_no_thread_spins_while_new_messages_trickle_in(tmp_path: Path) -> 
             await ready(client, f"http://127.0.0.1:{port}")
             begin = time.monotonic()
             for i in range(100):
-                body = json.dumps({"log": f"the {chr(97 + i % 26)}{chr(97 + i // 26)} frobnicator was recalibrated"})
+                body = json.dumps(
+                    {
+                        "log": f"the {chr(97 + i % 26)}{chr(97 + i // 26)} frobnicator was recalibrated"
+                    }
+                )
                 async with client.post(f"http://127.0.0.1:{port}/v1/label", data=body) as reply:
                     assert json.loads(await reply.read())["label_tier"] in ("model", "none")
                 await asyncio.sleep(0.01)

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from sidecar import flow
-from sidecar.wire import JsonCodec
 from tests.conftest import Running
+from waybill import flow
+from waybill.wire import JsonCodec
 
 #: Class attribute -> names of the threads that called it.
 Seen = dict[str, set[str]]
@@ -35,9 +35,13 @@ def watch(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, seen: Seen) ->
     [
         pytest.param(b'{"log":"hello"}', 1000, set(), id="a usual batch"),
         pytest.param(b'{"txt":"hello"}', 100, set(), id="few records without a message"),
-        pytest.param(b'{"txt":"hello"}', 20_000, {"decode", "splice"}, id="many records without a message"),
+        pytest.param(
+            b'{"txt":"hello"}', 20_000, {"decode", "splice"}, id="many records without a message"
+        ),
         pytest.param(b'{"log":"hello"}', 20_000, {"splice"}, id="many records"),
-        pytest.param(b'{"log":"hello","pad":"%b"}' % (b"x" * 5000), 900, {"decode"}, id="many bytes"),
+        pytest.param(
+            b'{"log":"hello","pad":"%b"}' % (b"x" * 5000), 900, {"decode"}, id="many bytes"
+        ),
     ],
 )
 async def test_laborious_batches_are_read_and_rendered_on_a_thread(
@@ -53,7 +57,9 @@ async def test_laborious_batches_are_read_and_rendered_on_a_thread(
     assert {name for name, threads in seen.items() if threads != {"MainThread"}} == beside
 
 
-@pytest.mark.parametrize(("size", "layers", "beside"), [(1000, 1, False), (20_000, 1, True), (1000, 2, True)])
+@pytest.mark.parametrize(
+    ("size", "layers", "beside"), [(1000, 1, False), (20_000, 1, True), (1000, 2, True)]
+)
 async def test_what_may_inflate_to_a_thousand_times_its_size_is_inflated_on_a_thread(
     running: Running, monkeypatch: pytest.MonkeyPatch, size: int, layers: int, beside: bool
 ) -> None:
@@ -62,7 +68,9 @@ async def test_what_may_inflate_to_a_thousand_times_its_size_is_inflated_on_a_th
     body = b'[{"log":"%b"}]' % random.Random(size).randbytes(size).hex().encode()
     async with running("model.path=null") as sidecar:
         packed = gzip.compress(body) if layers == 1 else gzip.compress(gzip.compress(body))
-        status, answer, _ = await sidecar.post(packed, Content_Encoding=", ".join(["gzip"] * layers))
+        status, answer, _ = await sidecar.post(
+            packed, Content_Encoding=", ".join(["gzip"] * layers)
+        )
     assert status == 200
     assert answer.startswith(body[:-2])
     assert (seen["decompress"] != {"MainThread"}) is beside

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from sidecar.app import VERSION
+from waybill.service.app import VERSION
 
 pytestmark = pytest.mark.e2e
 RULES = "rules:\n- {{id: one, label: {label}, pattern: 'disk [0-9]+ is full'}}\n"
@@ -43,11 +43,17 @@ class Workers:
         return [int(pid) for pid in Path(task).read_text().split()]
 
     def metric(self, series: str) -> float:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", self.ask("/metrics").decode(), re.MULTILINE)
+        found = re.search(
+            rf"^{re.escape(series)} (\S+)$", self.ask("/metrics").decode(), re.MULTILINE
+        )
         return float(found[1]) if found else 0.0
 
     def log(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines() if line.startswith("{")]
+        return [
+            json.loads(line)
+            for line in (self.folder / "log").read_text().splitlines()
+            if line.startswith("{")
+        ]
 
 
 def until(condition: Callable[[], bool], secs: float = 20) -> None:
@@ -64,13 +70,21 @@ def start(folder: Path, *overrides: str, before: str = "") -> tuple[subprocess.P
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    settings = (f"http.listen=127.0.0.1:{port}", "http.workers=2", "model.path=null", "rules.path=rules", *overrides)
+    settings = (
+        f"http.listen=127.0.0.1:{port}",
+        "http.workers=2",
+        "model.path=null",
+        "rules.path=rules",
+        *overrides,
+    )
     (folder / "rules").mkdir(exist_ok=True)
     (folder / "rules" / "a.yaml").write_text(RULES.format(label="Error"))
-    code = f"import sys; {before or 'pass'}; from sidecar.__main__ import main; sys.exit(main())"
+    code = f"import sys; {before or 'pass'}; from waybill.cli.main import main; sys.exit(main())"
     flags = [part for item in settings for part in ("--set", item)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", code, "serve", *flags], stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "serve", *flags], stderr=log, cwd=folder
+        )
     return process, port
 
 
@@ -79,7 +93,11 @@ def running(folder: Path, *overrides: str, before: str = "") -> Iterator[Workers
     process, port = start(folder, *overrides, before=before)
     workers = Workers(folder, process, port)
     try:
-        until(lambda: len(workers.log()) > 0 and any(line["message"] == "ready" for line in workers.log()))
+        until(
+            lambda: (
+                len(workers.log()) > 0 and any(line["message"] == "ready" for line in workers.log())
+            )
+        )
         yield workers
     finally:
         process.kill()
@@ -93,7 +111,10 @@ def test_both_workers_serve_and_count_as_one(tmp_path: Path) -> None:
             back = json.loads(workers.ask("/v1/label", BODY))
             assert [record["target_label"] for record in back] == ["Error"] * 10
         # Each worker takes some of forty connections, yet every scrape sees the sum.
-        assert {workers.metric('waybill_records_labelled_total{label="Error",tier="rule"}') for _ in range(8)} == {200}
+        assert {
+            workers.metric('waybill_records_labelled_total{label="Error",tier="rule"}')
+            for _ in range(8)
+        } == {200}
         assert workers.metric("waybill_rules_loaded") == 1
         version = platform.python_version()
         assert workers.metric(f'waybill_build_info{{python="{version}",version="{VERSION}"}}') == 1
@@ -122,7 +143,9 @@ def test_a_killed_worker_is_replaced_and_counting_goes_on(tmp_path: Path) -> Non
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
-    with running(tmp_path, before="import sidecar.workers as w; w._SILENT_TICKS = 2") as workers:
+    with running(
+        tmp_path, before="import waybill.service.workers as w; w._SILENT_TICKS = 2"
+    ) as workers:
         first = workers.pids()
         os.kill(first[1], signal.SIGSTOP)
         until(lambda: first[1] not in workers.pids() and len(workers.pids()) == 2)

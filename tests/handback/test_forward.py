@@ -18,13 +18,13 @@ import msgpack
 import pytest
 import trustme
 
-from sidecar.config import FieldSettings, ReturnSettings, ReturnTlsSettings
-from sidecar.errors import HandbackError
-from sidecar.handback import forward as handback_forward
-from sidecar.handback.forward import ForwardHandback
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, Wire
-from sidecar.wire import forward as protocol
+from waybill.core.errors import HandbackError
+from waybill.core.records import Verdict
+from waybill.handback import forward as handback_forward
+from waybill.handback.forward import ForwardHandback
+from waybill.settings.schema import FieldSettings, ReturnSettings, ReturnTlsSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire import forward as protocol
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -48,7 +48,9 @@ class Receiver:
         self.url = ""
         self._server: asyncio.Server | None = None
 
-    async def start(self, address: Any = ("127.0.0.1", 0), context: ssl.SSLContext | None = None) -> None:
+    async def start(
+        self, address: Any = ("127.0.0.1", 0), context: ssl.SSLContext | None = None
+    ) -> None:
         if isinstance(address, str):
             self._server = await asyncio.start_unix_server(self._serve, address)
             self.url = f"forward+unix://{address}"
@@ -76,7 +78,9 @@ class Receiver:
             self.open.discard(writer)
             writer.transport.abort()
 
-    async def _shake_hands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: bytes) -> bool:
+    async def _shake_hands(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: bytes
+    ) -> bool:
         writer.write(protocol.helo(NONCE))
         answer, is_known = protocol.pong(await reader.read(1000), NONCE, "receiver", key)
         writer.write(answer)
@@ -100,7 +104,11 @@ class Receiver:
     @property
     def logs(self) -> list[Any]:
         bodies = (gzip.decompress(f.entries) if f.encodings else f.entries for f in self.frames)
-        return [entry[1]["log"] for body in bodies for entry in msgpack.Unpacker(_file(body), timestamp=0)]
+        return [
+            entry[1]["log"]
+            for body in bodies
+            for entry in msgpack.Unpacker(_file(body), timestamp=0)
+        ]
 
 
 def _file(body: bytes) -> Any:
@@ -127,7 +135,11 @@ def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entry(log: str, is_nested: bool = True) -> bytes:
-    return b"\x92" + (b"\x92" + TIME + b"\x80" if is_nested else TIME) + bytes(msgpack.packb({"log": log}))
+    return (
+        b"\x92"
+        + (b"\x92" + TIME + b"\x80" if is_nested else TIME)
+        + bytes(msgpack.packb({"log": log}))
+    )
 
 
 def body(*logs: str) -> bytes:
@@ -135,8 +147,12 @@ def body(*logs: str) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def pushing(url: str, **options: Any) -> AsyncIterator[Callable[..., Coroutine[Any, Any, None]]]:
-    handback = ForwardHandback(ReturnSettings(type="forward", url=url, **({"timeout_secs": 5} | options)))
+async def pushing(
+    url: str, **options: Any
+) -> AsyncIterator[Callable[..., Coroutine[Any, Any, None]]]:
+    handback = ForwardHandback(
+        ReturnSettings(type="forward", url=url, **({"timeout_secs": 5} | options))
+    )
 
     async def push(data: bytes, tag: str = "kube.pod") -> None:
         codec, batch = WIRE.decode(data, tag=tag)
@@ -230,7 +246,9 @@ async def test_batches_side_by_side_share_the_pool(receiver: Receiver) -> None:
 
 async def test_an_ack_may_come_byte_by_byte_and_as_bin(receiver: Receiver) -> None:
     receiver.step = 1
-    receiver.answer = lambda message: bytes(msgpack.packb({"ack": msgpack.unpackb(message.chunk or b"").encode()}))
+    receiver.answer = lambda message: bytes(
+        msgpack.packb({"ack": msgpack.unpackb(message.chunk or b"").encode()})
+    )
     async with pushing(receiver.url) as push:
         await push(body("a"))
         await push(body("b"))
@@ -253,7 +271,9 @@ WRONG: dict[str, tuple[Answer, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_anything_else_is_no_ack_and_ends_the_connection(receiver: Receiver, name: str) -> None:
+async def test_anything_else_is_no_ack_and_ends_the_connection(
+    receiver: Receiver, name: str
+) -> None:
     receiver.answer, code = WRONG[name]
     assert await failing(receiver.url) == code
     await until(lambda: not receiver.open)
@@ -261,7 +281,9 @@ async def test_anything_else_is_no_ack_and_ends_the_connection(receiver: Receive
 
 
 @pytest.mark.parametrize("name", [name for name, (_, code) in WRONG.items() if code != "timeout"])
-async def test_what_went_wrong_once_is_tried_again_on_a_new_connection(receiver: Receiver, name: str) -> None:
+async def test_what_went_wrong_once_is_tried_again_on_a_new_connection(
+    receiver: Receiver, name: str
+) -> None:
     wrong, _ = WRONG[name]
     receiver.answer = lambda message: wrong(message) if len(receiver.frames) == 1 else message.ack
     async with pushing(receiver.url) as push:
@@ -283,11 +305,16 @@ async def test_the_ack_of_one_frame_is_not_that_of_the_next(receiver: Receiver) 
 
 async def test_one_frame_without_ack_fails_the_batch(receiver: Receiver) -> None:
     receiver.answer = lambda message: b"\x80" if b"bbb" in message.entries else message.ack
-    assert await failing(receiver.url, body("a" * 50, "b" * 50, "c" * 50), max_bytes=60) == "ack_mismatch"
+    assert (
+        await failing(receiver.url, body("a" * 50, "b" * 50, "c" * 50), max_bytes=60)
+        == "ack_mismatch"
+    )
     assert not any(b"ccc" in frame.entries for frame in receiver.frames)
 
 
-async def test_a_refusing_receiver_is_not_hammered(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusing_receiver_is_not_hammered(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with pushing(receiver.url) as push:
         await asyncio.gather(*(push(body("a")) for _ in range(4)))
         monkeypatch.setattr(handback_forward, "_RETRY_SECS", 60)
@@ -321,7 +348,9 @@ async def test_a_receiver_that_comes_late_gets_everything(receiver: Receiver) ->
     assert receiver.logs == ["a"]
 
 
-async def test_a_restarted_receiver_costs_no_waiting(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_restarted_receiver_costs_no_waiting(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = int(receiver.url.rsplit(":", 1)[1])
     monkeypatch.setattr(handback_forward, "_RETRY_SECS", 60)
     async with pushing(receiver.url) as push:
@@ -393,7 +422,9 @@ async def test_close_closes_what_is_idle_and_what_is_given_back(receiver: Receiv
     await until(lambda: not receiver.open)
 
 
-async def test_the_clock_of_the_day_does_not_matter(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_clock_of_the_day_does_not_matter(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with pushing(receiver.url) as push:
         await push(body("a"))
         monkeypatch.setattr(time, "time", lambda: 0.0)
@@ -416,7 +447,13 @@ async def test_the_shared_key(receiver: Receiver, tmp_path: Path) -> None:
     assert receiver.logs == ["a"]
 
 
-GREETINGS = [b"", b"\xc1", b"\x80", b"\x92\xa4HELO\x81\x90\xc0", bytes(msgpack.packb(["HELO", {"nonce": None}]))]
+GREETINGS = [
+    b"",
+    b"\xc1",
+    b"\x80",
+    b"\x92\xa4HELO\x81\x90\xc0",
+    bytes(msgpack.packb(["HELO", {"nonce": None}])),
+]
 
 
 @pytest.mark.parametrize("greeting", GREETINGS)

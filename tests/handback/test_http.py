@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from sidecar.config import FieldSettings, ReturnSettings, ReturnTlsSettings
-from sidecar.errors import HandbackError
-from sidecar.handback import http as handback_http
-from sidecar.handback.http import HttpHandback
-from sidecar.handback.target import return_tag
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, Wire
-from sidecar.wire.compression import decompress
+from waybill.core.errors import HandbackError
+from waybill.core.records import Verdict
+from waybill.handback import http as handback_http
+from waybill.handback.http import HttpHandback
+from waybill.handback.target import return_tag
+from waybill.settings.schema import FieldSettings, ReturnSettings, ReturnTlsSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.compression import decompress
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -49,7 +49,11 @@ class Receiver:
         for _, _, body in self.requests:
             if self.answer(body) < 300:
                 text = body.decode()
-                found += json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+                found += (
+                    json.loads(text)
+                    if text.startswith("[")
+                    else [json.loads(line) for line in text.splitlines()]
+                )
         return found
 
 
@@ -83,7 +87,9 @@ async def test_ndjson_for_vector(receiver: Receiver) -> None:
     await push(ReturnSettings(type="http", url=receiver.url), BODY)
     ((path, headers, body),) = receiver.requests
     assert (path, headers["Content-Type"]) == ("/", "application/x-ndjson")
-    added = b',"target_label":"Error","label_tier":"rule","label_confidence":1.0,"label_rule":"r"}\n'
+    added = (
+        b',"target_label":"Error","label_tier":"rule","label_confidence":1.0,"label_rule":"r"}\n'
+    )
     assert body == b'{"log":"a","n":1.50' + added + b'{"log":"b"' + added
 
 
@@ -117,7 +123,9 @@ async def test_a_big_batch_goes_in_parts(receiver: Receiver) -> None:
     await push(ReturnSettings(type="http", url=receiver.url, max_bytes=2000), body)
     assert len(receiver.requests) > 5
     assert all(len(body) <= 2000 for _, _, body in receiver.requests)
-    assert [str(record["log"]).split()[0] for record in receiver.records] == [str(i) for i in range(100)]
+    assert [str(record["log"]).split()[0] for record in receiver.records] == [
+        str(i) for i in range(100)
+    ]
 
 
 async def test_one_part_refused_for_now_fails_the_whole_batch(
@@ -132,7 +140,9 @@ async def test_one_part_refused_for_now_fails_the_whole_batch(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-async def test_passing_trouble_is_waited_out(receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_passing_trouble_is_waited_out(
+    receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(handback_http, "_RETRY_SECS", 0.01)
     receiver.answer = lambda body: status if len(receiver.requests) < 3 else 200
     await push(ReturnSettings(type="http", url=receiver.url), BODY)
@@ -140,7 +150,9 @@ async def test_passing_trouble_is_waited_out(receiver: Receiver, status: int, mo
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 403, 404])
-async def test_a_receiver_that_is_set_up_wrongly_is_not_asked_twice(receiver: Receiver, status: int) -> None:
+async def test_a_receiver_that_is_set_up_wrongly_is_not_asked_twice(
+    receiver: Receiver, status: int
+) -> None:
     receiver.answer = lambda body: status
     with pytest.raises(HandbackError) as caught:
         await push(ReturnSettings(type="http", url=receiver.url), BODY)
@@ -148,7 +160,9 @@ async def test_a_receiver_that_is_set_up_wrongly_is_not_asked_twice(receiver: Re
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_the_one_record_that_a_receiver_refuses_goes_as_text(receiver: Receiver, status: int) -> None:
+async def test_the_one_record_that_a_receiver_refuses_goes_as_text(
+    receiver: Receiver, status: int
+) -> None:
     receiver.answer = lambda body: status if b'"poison":' in body else 200
     records = [b'{"log":"%d"}' % i for i in range(9)]
     records[5] = b'{"log":"5","poison":1}'
@@ -162,7 +176,10 @@ async def test_the_one_record_that_a_receiver_refuses_goes_as_text(receiver: Rec
 async def test_a_receiver_that_refuses_everything_ends_in_an_error(receiver: Receiver) -> None:
     receiver.answer = lambda body: 400
     with pytest.raises(HandbackError) as caught:
-        await push(ReturnSettings(type="http", url=receiver.url), b"[" + b",".join([b'{"log":"a"}'] * 64) + b"]")
+        await push(
+            ReturnSettings(type="http", url=receiver.url),
+            b"[" + b",".join([b'{"log":"a"}'] * 64) + b"]",
+        )
     assert caught.value.code == "refused"
     assert len(receiver.requests) <= 10
 
@@ -184,7 +201,13 @@ async def test_records_that_no_strict_parser_takes_go_as_text(receiver: Receiver
     body = b'{"log":"a"}\n{"log":"\\ud800"}\n{"log":"broken\n5\n{"log":"z"}\n'
     await push(ReturnSettings(type="http", url=receiver.url), body)
     back = receiver.records
-    assert [record["log"] for record in back] == ["a", '{"log":"\\ud800"}', '{"log":"broken', "5", "z"]
+    assert [record["log"] for record in back] == [
+        "a",
+        '{"log":"\\ud800"}',
+        '{"log":"broken',
+        "5",
+        "z",
+    ]
     assert all(record["target_label"] == "Error" for record in back)
 
 
@@ -195,7 +218,9 @@ async def test_an_empty_batch_sends_nothing(receiver: Receiver) -> None:
 
 async def test_tls_is_verified(receiver: Receiver) -> None:
     url = receiver.url.replace("http:", "https:")
-    settings = ReturnSettings(type="http", url=url, timeout_secs=0.2, tls=ReturnTlsSettings(enabled=True))
+    settings = ReturnSettings(
+        type="http", url=url, timeout_secs=0.2, tls=ReturnTlsSettings(enabled=True)
+    )
     with pytest.raises(HandbackError):
         await push(settings, BODY)
 

@@ -87,15 +87,28 @@ class Cluster:
             return web.json_response({"kind": "APIVersions", "versions": ["v1"]})
         if path == "apis":
             return web.json_response(
-                {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(v) for v in RESOURCES if "/" in v]}
+                {
+                    "kind": "APIGroupList",
+                    "apiVersion": "v1",
+                    "groups": [_group(v) for v in RESOURCES if "/" in v],
+                }
             )
         name = path.removeprefix("apis/").removeprefix("api/")
         if name in RESOURCES:
             return web.json_response(_resources(name))
         if path.rsplit("/", 1)[-1] in PLURALS:
-            return web.json_response({"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []})
+            return web.json_response(
+                {"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": []}
+            )
         return web.json_response(
-            {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}, status=404
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": "NotFound",
+                "code": 404,
+            },
+            status=404,
         )
 
 
@@ -112,7 +125,13 @@ def _resources(version: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "groupVersion": version,
         "resources": [
-            {"name": plural, "singularName": kind.lower(), "namespaced": is_namespaced, "kind": kind, "verbs": verbs}
+            {
+                "name": plural,
+                "singularName": kind.lower(),
+                "namespaced": is_namespaced,
+                "kind": kind,
+                "verbs": verbs,
+            }
             for kind, plural, is_namespaced in RESOURCES[version]
         ],
     }

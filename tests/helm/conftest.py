@@ -31,12 +31,16 @@ class Installed(NamedTuple):
     def pods(self) -> list[dict[str, Any]]:
         """Every pod specification, that of `helm test` too."""
         workloads = [one["spec"]["template"]["spec"] for one in self.of("DaemonSet", "Deployment")]
-        jobs = [one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in self.of("CronJob")]
+        jobs = [
+            one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in self.of("CronJob")
+        ]
         return workloads + jobs + [hook["spec"] for hook in self.hooks]
 
     def settings(self) -> str:
         """The settings file that Waybill is given."""
-        return next(o["data"]["waybill.yaml"] for o in self.of("ConfigMap") if "waybill.yaml" in o["data"])
+        return next(
+            o["data"]["waybill.yaml"] for o in self.of("ConfigMap") if "waybill.yaml" in o["data"]
+        )
 
 
 Install = Callable[..., Installed]
@@ -49,14 +53,20 @@ def _install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
     with Cluster() as cluster:
         kubeconfig = cluster.kubeconfig(tmp_path_factory.mktemp("helm") / "kubeconfig")
 
-        def install(values: dict[str, Any], chart: Path = CHART, name: str = "waybill") -> Installed:
+        def install(
+            values: dict[str, Any], chart: Path = CHART, name: str = "waybill"
+        ) -> Installed:
             key = f"{chart} {name} {json.dumps(values)}"
             if key not in known:
                 cluster.objects.clear()
                 configuration = helm.Configuration(namespace="logging", kubeconfig=str(kubeconfig))
-                release = asyncio.run(helm.Install(configuration).run(name, str(chart), values, wait=False))
+                release = asyncio.run(
+                    helm.Install(configuration).run(name, str(chart), values, wait=False)
+                )
                 hooks = [yaml.safe_load(hook["manifest"]) for hook in release.get("hooks") or []]
-                known[key] = Installed(list(cluster.objects), hooks, release["info"].get("notes", ""))
+                known[key] = Installed(
+                    list(cluster.objects), hooks, release["info"].get("notes", "")
+                )
             return known[key]
 
         yield install

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.config import read_settings
 from tests.helm.conftest import CHART, ROOT, Install
 from tests.helm.values import RULE, VALUES
+from waybill.settings.schema import read_settings
 
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="the Kubernetes schemas are not installed")
+kubernetes_validate = pytest.importorskip(
+    "kubernetes_validate", reason="the Kubernetes schemas are not installed"
+)
 jsonschema = pytest.importorskip("jsonschema")
 #: A folder with the Prometheus operator's CustomResourceDefinitions, where there is one.
 CRDS = os.environ.get("PROMETHEUS_OPERATOR_CRDS")
@@ -44,11 +46,24 @@ def check_monitoring(one: dict[str, Any]) -> None:
         endpoints = "podMetricsEndpoints" if one["kind"] == "PodMonitor" else "endpoints"
         assert set(spec) == {"namespaceSelector", "selector", endpoints}
         assert spec["selector"]["matchLabels"]
-        known = {"port", "path", "interval", "scrapeTimeout", "scheme", "tlsConfig", "relabelings", "metricRelabelings"}
-        assert all({"port", "path", "interval"} <= set(endpoint) <= known for endpoint in spec[endpoints])
+        known = {
+            "port",
+            "path",
+            "interval",
+            "scrapeTimeout",
+            "scheme",
+            "tlsConfig",
+            "relabelings",
+            "metricRelabelings",
+        }
+        assert all(
+            {"port", "path", "interval"} <= set(endpoint) <= known for endpoint in spec[endpoints]
+        )
     if CRDS:
         (file,) = Path(CRDS).glob(f"monitoring.coreos.com_{one['kind'].lower()}s.yaml")
-        (version,) = (v for v in yaml.safe_load(file.read_text())["spec"]["versions"] if v["name"] == "v1")
+        (version,) = (
+            v for v in yaml.safe_load(file.read_text())["spec"]["versions"] if v["name"] == "v1"
+        )
         jsonschema.validate(one, closed(version["schema"]["openAPIV3Schema"]))
 
 
@@ -58,7 +73,10 @@ def closed(schema: Any) -> Any:
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    found = {key: closed(value) if key in ("items", "additionalProperties") else value for key, value in schema.items()}
+    found = {
+        key: closed(value) if key in ("items", "additionalProperties") else value
+        for key, value in schema.items()
+    }
     if "properties" in schema:
         found["properties"] = {key: closed(value) for key, value in schema["properties"].items()}
         if "metadata" not in schema["properties"]:
@@ -74,11 +92,16 @@ def test_every_manifest_is_valid(install: Install, name: str) -> None:
         for version in ("1.29", kubernetes_validate.latest_version()):
             if not (name == "oci" and version == "1.29"):  # image volumes came later
                 validate(one, version)
-        assert one["metadata"]["namespace"] == VALUES[name].get("namespaceOverride", "logging") or name == "monitoring"
+        assert (
+            one["metadata"]["namespace"] == VALUES[name].get("namespaceOverride", "logging")
+            or name == "monitoring"
+        )
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_settings_file_is_one_that_waybill_reads(install: Install, tmp_path: Path, name: str) -> None:
+def test_the_settings_file_is_one_that_waybill_reads(
+    install: Install, tmp_path: Path, name: str
+) -> None:
     installed = install(VALUES[name])
     (tmp_path / "waybill.yaml").write_text(installed.settings())
     settings, problems = read_settings(tmp_path / "waybill.yaml", environ={})
@@ -105,9 +128,19 @@ def test_the_settings_file_is_one_that_waybill_reads(install: Install, tmp_path:
 def test_probes_and_limits_are_on_every_container_of_ours(install: Install, name: str) -> None:
     scheme = "HTTPS" if "tlsSecret" in VALUES[name].get("http", {}) else "HTTP"
     for workload in install(VALUES[name]).of("DaemonSet", "Deployment"):
-        (container,) = (c for c in workload["spec"]["template"]["spec"]["containers"] if c["name"] == "waybill")
-        for probe, path in (("startup", "/healthz"), ("liveness", "/healthz"), ("readiness", "/readyz")):
-            assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "http", "scheme": scheme}
+        (container,) = (
+            c for c in workload["spec"]["template"]["spec"]["containers"] if c["name"] == "waybill"
+        )
+        for probe, path in (
+            ("startup", "/healthz"),
+            ("liveness", "/healthz"),
+            ("readiness", "/readyz"),
+        ):
+            assert container[f"{probe}Probe"]["httpGet"] == {
+                "path": path,
+                "port": "http",
+                "scheme": scheme,
+            }
         assert container["resources"]["limits"]["memory"] == "512Mi"
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
         assert re.match(r"waybill(:|@)", container["image"])
@@ -133,7 +166,7 @@ def test_nothing_but_its_pods_answers_to_the_selector(install: Install) -> None:
 
 
 def test_the_canary_has_what_its_command_needs(install: Install) -> None:
-    from sidecar.offline.canary import make_parser
+    from waybill.cli.canary import make_parser
 
     installed = install(VALUES["canary"])
     (job,), (service,) = installed.of("CronJob"), installed.of("Service")
@@ -159,24 +192,34 @@ def test_the_pod_changes_with_settings_and_not_with_rules(install: Install) -> N
 
     one = mark({"rules": {"inline": {"10-mine.yaml": RULE}}})
     assert one == mark({"rules": {"inline": {"10-mine.yaml": RULE + "# more\n"}}})
-    assert one != mark({"rules": {"inline": {"10-mine.yaml": RULE}}, "config": {"log": {"level": "debug"}}})
+    assert one != mark(
+        {"rules": {"inline": {"10-mine.yaml": RULE}}, "config": {"log": {"level": "debug"}}}
+    )
 
 
 def test_rules_arrive_as_they_were_written(install: Install) -> None:
     rule = 'rules:\n- {id: braces, label: Error, pattern: "\\\\{\\\\{ x \\\\}\\\\} {2,3}", match: ["{{ x }}   "]}\n'
-    (rules,) = (o for o in install({"rules": {"inline": {"a.yaml": rule}}}).of("ConfigMap") if "a.yaml" in o["data"])
+    (rules,) = (
+        o
+        for o in install({"rules": {"inline": {"a.yaml": rule}}}).of("ConfigMap")
+        if "a.yaml" in o["data"]
+    )
     assert rules["data"]["a.yaml"] == rule
 
 
 @pytest.mark.parametrize(
-    ("name", "variable", "secret"), [("llm", "GROQ_API_KEY", "groq"), ("llm-gemini-redis", "GEMINI_API_KEY", "gemini")]
+    ("name", "variable", "secret"),
+    [("llm", "GROQ_API_KEY", "groq"), ("llm-gemini-redis", "GEMINI_API_KEY", "gemini")],
 )
 def test_a_key_is_only_ever_named(install: Install, name: str, variable: str, secret: str) -> None:
     installed = install(VALUES[name])
     (workload,) = installed.of("DaemonSet")
     environment = workload["spec"]["template"]["spec"]["containers"][0]["env"]
     (key,) = (one for one in environment if one["name"] == variable)
-    assert key == {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": "api-key"}}}
+    assert key == {
+        "name": variable,
+        "valueFrom": {"secretKeyRef": {"name": secret, "key": "api-key"}},
+    }
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -197,7 +240,10 @@ def test_egress_leads_to_dns_and_the_way_back(install: Install) -> None:
         return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
 
     def back(url: str) -> dict[str, Any]:
-        return {"networkPolicy": {"enabled": True}, "config": {"return": {"type": "http", "url": url}}}
+        return {
+            "networkPolicy": {"enabled": True},
+            "config": {"return": {"type": "http", "url": url}},
+        }
 
     assert ports(VALUES["network-defaults"]) == [53, 53]
     assert ports(VALUES["network"]) == [53, 53, 9881, 443]
@@ -223,7 +269,10 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
     assert "WaybillLabelDrift" not in names
     assert mine["name"] == "mine"
     for rule in ours["rules"]:
-        assert rule["annotations"]["runbook_url"] == f"https://example.com/waybill#{rule['alert'].lower()}"
+        assert (
+            rule["annotations"]["runbook_url"]
+            == f"https://example.com/waybill#{rule['alert'].lower()}"
+        )
     (bare,) = install({"prometheusRule": {"enabled": True}}).of("PrometheusRule")
     written = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
     assert bare["spec"] == written  # as written: the engine has not touched what is in {{ }}
@@ -237,8 +286,19 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
         ({"image": {"tagg": "1"}}, "additional properties 'tagg' not allowed"),
         ({"podMonitor": {"interval": 30}}, "/podMonitor/interval"),
         ({"model": {"source": "pvc"}}, "model.pvc.existingClaim is required"),
-        ({"model": {"source": "download", "download": {"url": "https://example.com/x"}}}, "sha256 is required"),
-        ({"model": {"source": "download", "download": {"url": "https://me:secret@example.com/x"}}}, "url"),
+        (
+            {"model": {"source": "download", "download": {"url": "https://example.com/x"}}},
+            "sha256 is required",
+        ),
+        (
+            {
+                "model": {
+                    "source": "download",
+                    "download": {"url": "https://me:secret@example.com/x"},
+                }
+            },
+            "url",
+        ),
         ({"model": {"source": "hub"}}, "model.hub.repo is required"),
         ({"rules": {"useDefaults": False}}, "give inline rules or existingConfigMaps"),
         ({"image": {"digest": "latest"}}, "digest"),
@@ -249,7 +309,9 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
         ({"config": {"http": {"drain_secs": 90}}}, "terminationGracePeriodSeconds must be longer"),
     ],
 )
-def test_faulty_values_are_refused_by_name(install: Install, values: dict[str, Any], message: str) -> None:
+def test_faulty_values_are_refused_by_name(
+    install: Install, values: dict[str, Any], message: str
+) -> None:
     with pytest.raises(Exception, match=re.escape(message)) as caught:
         install(values)
     assert type(caught.value).__name__ == "InstallError"
@@ -308,4 +370,9 @@ def make_readme() -> str:
                 rows.append(f"| `{'.'.join(path)}` | `{default}` | {' '.join(comment)} |")
             comment = []
     head = (CHART / "README.md").read_text().split("<!-- values -->")[0]
-    return head + "<!-- values -->\n\n| value | default | what |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    return (
+        head
+        + "<!-- values -->\n\n| value | default | what |\n| --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n"
+    )

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from sidecar.config import FieldSettings
-from sidecar.records import LABELS
+from waybill.core.records import LABELS
+from waybill.settings.schema import FieldSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FIELDS = FieldSettings()
@@ -15,7 +15,9 @@ OURS = {FIELDS.label, FIELDS.tier, FIELDS.confidence, FIELDS.rule, FIELDS.reason
 
 
 def test_kibana_objects_refer_to_each_other_and_to_our_fields() -> None:
-    objects = [json.loads(line) for line in (DEPLOY / "kibana" / "waybill.ndjson").read_text().splitlines()]
+    objects = [
+        json.loads(line) for line in (DEPLOY / "kibana" / "waybill.ndjson").read_text().splitlines()
+    ]
     known = {(one["type"], one["id"]) for one in objects}
     assert len(known) == len(objects)
     for one in objects:
@@ -27,7 +29,9 @@ def test_kibana_objects_refer_to_each_other_and_to_our_fields() -> None:
     assert {f'target_label: "{label}"' for label in LABELS} <= queries
     (dashboard,) = (one for one in objects if one["type"] == "dashboard")
     panels = json.loads(dashboard["attributes"]["panelsJSON"])
-    assert {panel["panelRefName"] for panel in panels} == {reference["name"] for reference in dashboard["references"]}
+    assert {panel["panelRefName"] for panel in panels} == {
+        reference["name"] for reference in dashboard["references"]
+    }
 
 
 def test_the_index_template_maps_every_field_that_we_add() -> None:
@@ -44,6 +48,10 @@ def test_the_image_runs_its_own_script_and_a_numeric_user() -> None:
     assert "USER 10001:10001" in recipe
     assert "HEALTHCHECK" in recipe
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", recipe, re.MULTILINE)
-    allowed = {line[1:] for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    allowed = {
+        line[1:]
+        for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
     assert {name for line in copied for name in line.split()} <= allowed
     assert "torch" not in (DEPLOY / "build-image.sh").read_text().replace("(no torch,", "")

@@ -17,22 +17,39 @@ VALUES: dict[str, dict[str, Any]] = {
         "image": {"tag": "9", "pullPolicy": "Always"},
     },
     "digest": {"image": {"digest": "sha256:" + "a" * 64}, "imagePullSecrets": [{"name": "pull"}]},
-    "rules": {"rules": {"inline": {"10-mine.yaml": RULE}, "existingConfigMaps": ["team-a", "team-b"]}},
+    "rules": {
+        "rules": {"inline": {"10-mine.yaml": RULE}, "existingConfigMaps": ["team-a", "team-b"]}
+    },
     "own-rules-only": {"rules": {"useDefaults": False, "existingConfigMaps": ["team-a"]}},
     "no-model": {"model": {"source": "none"}},
     "pvc": {"model": {"source": "pvc", "pvc": {"existingClaim": "models", "path": "v1"}}},
-    "download": {"model": {"source": "download", "download": {"url": "https://example.com/m.tgz", "sha256": "b" * 64}}},
+    "download": {
+        "model": {
+            "source": "download",
+            "download": {"url": "https://example.com/m.tgz", "sha256": "b" * 64},
+        }
+    },
     "download-oci": {
         "model": {
             "source": "download",
-            "download": {"url": "oci://example.com/team/model:1", "sha256": "b" * 64, "existingSecret": "registry"},
+            "download": {
+                "url": "oci://example.com/team/model:1",
+                "sha256": "b" * 64,
+                "existingSecret": "registry",
+            },
         }
     },
-    "oci": {"model": {"source": "oci", "oci": {"reference": "example.com/model:1", "path": "model"}}},
+    "oci": {
+        "model": {"source": "oci", "oci": {"reference": "example.com/model:1", "path": "model"}}
+    },
     "hub": {"model": {"source": "hub", "hub": {"repo": "acme/labels", "existingSecret": "hf"}}},
     "llm": {"llm": {"existingSecret": "groq"}, "config": {"llm": {"provider": "groq"}}},
     "llm-gemini-redis": {
-        "llm": {"existingSecret": "gemini", "envName": "GEMINI_API_KEY", "redis": "redis://redis:6379/0"},
+        "llm": {
+            "existingSecret": "gemini",
+            "envName": "GEMINI_API_KEY",
+            "redis": "redis://redis:6379/0",
+        },
         "config": {"llm": {"provider": "gemini"}},
     },
     "forward-tokens": {
@@ -46,14 +63,19 @@ VALUES: dict[str, dict[str, Any]] = {
         "config": {"return": {"type": "http", "url": "https://vector/"}},
         "podMonitor": {"enabled": True, "tlsConfig": {"insecureSkipVerify": True}},
     },
-    "dead-letter": {"deadLetter": {"enabled": True}, "config": {"dead_letter": {"max_bytes": 1000}}},
+    "dead-letter": {
+        "deadLetter": {"enabled": True},
+        "config": {"dead_letter": {"max_bytes": 1000}},
+    },
     "monitoring": {
         "podMonitor": {
             "enabled": True,
             "additionalLabels": {"release": "prom"},
             "scrapeTimeout": "10s",
             "relabelings": [{"action": "labeldrop", "regex": "pod_ip"}],
-            "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "process_.*"}],
+            "metricRelabelings": [
+                {"action": "drop", "sourceLabels": ["__name__"], "regex": "process_.*"}
+            ],
         },
         "serviceMonitor": {"enabled": True, "additionalLabels": {"release": "prom"}},
         "prometheusRule": {
@@ -61,27 +83,49 @@ VALUES: dict[str, dict[str, Any]] = {
             "additionalLabels": {"release": "prom"},
             "runbookUrl": "https://example.com/waybill",
             "disabled": ["WaybillLabelDrift"],
-            "extraGroups": [{"name": "mine", "rules": [{"alert": "Mine", "expr": "up == 0", "for": "1m"}]}],
+            "extraGroups": [
+                {"name": "mine", "rules": [{"alert": "Mine", "expr": "up == 0", "for": "1m"}]}
+            ],
         },
-        "dashboards": {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Logs"}},
+        "dashboards": {
+            "enabled": True,
+            "namespace": "grafana",
+            "annotations": {"grafana_folder": "Logs"},
+        },
     },
     "network": {
         "forward": {"enabled": True},
         "config": {"return": {"type": "http", "url": "http://vector:9881/"}},
         "networkPolicy": {
             "enabled": True,
-            "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "agents"}}}],
-            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+            "from": [
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "agents"}}}
+            ],
+            "metricsFrom": [
+                {
+                    "namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}
+                    }
+                }
+            ],
             "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}],
         },
     },
     "network-defaults": {"networkPolicy": {"enabled": True}},
     "aggregator": {
         "mode": "deployment",
-        "autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}},
+        "autoscaling": {
+            "enabled": True,
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}},
+        },
         "podDisruptionBudget": {"enabled": True},
         "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+            {
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {},
+            }
         ],
     },
     "canary": {
@@ -91,7 +135,11 @@ VALUES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "pull"}],
         "priorityClassName": "system-node-critical",
     },
-    "aggregator-fixed": {"mode": "deployment", "replicas": 3, "updateStrategy": {"type": "Recreate"}},
+    "aggregator-fixed": {
+        "mode": "deployment",
+        "replicas": 3,
+        "updateStrategy": {"type": "Recreate"},
+    },
     "sidecar": {
         "mode": "sidecar",
         "podMonitor": {"enabled": True},
@@ -109,7 +157,12 @@ VALUES: dict[str, dict[str, Any]] = {
         "extraContainers": [{"name": "shell", "image": "busybox"}],
         "initContainers": [{"name": "first", "image": "busybox"}],
         "extraObjects": [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}, "data": {"a": "b"}}
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "{{ .Release.Name }}-x"},
+                "data": {"a": "b"},
+            }
         ],
         "podAnnotations": {"a": "b"},
         "podLabels": {"c": "d"},

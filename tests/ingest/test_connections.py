@@ -44,7 +44,10 @@ async def test_a_header_byte_by_byte_is_cut_and_others_are_served(running: Runni
         drips = [asyncio.create_task(drip(writer)) for _, writer in slow]
         assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
         assert all([await is_closed(reader) for reader, _ in slow])
-        assert sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head") == 20
+        assert (
+            sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head")
+            == 20
+        )
         for task in drips:
             task.cancel()
         for _, writer in slow:
@@ -52,7 +55,9 @@ async def test_a_header_byte_by_byte_is_cut_and_others_are_served(running: Runni
         await asyncio.gather(*drips, return_exceptions=True)
 
 
-async def test_a_request_may_take_its_time_and_a_connection_may_idle_after_it(running: Running) -> None:
+async def test_a_request_may_take_its_time_and_a_connection_may_idle_after_it(
+    running: Running,
+) -> None:
     async with running("model.path=null", "http.header_timeout_secs=0.3") as sidecar:
         reader, writer = await connect(sidecar)
         for _ in range(2):  # the second request has its own clock
@@ -69,7 +74,9 @@ async def test_a_request_may_take_its_time_and_a_connection_may_idle_after_it(ru
         writer.transport.abort()
 
 
-async def test_a_connection_that_says_nothing_is_closed_when_idle_ones_are(running: Running) -> None:
+async def test_a_connection_that_says_nothing_is_closed_when_idle_ones_are(
+    running: Running,
+) -> None:
     async with running("model.path=null", "http.keepalive_secs=0.4") as sidecar:
         reader, writer = await connect(sidecar)
         assert await is_closed(reader)
@@ -77,9 +84,12 @@ async def test_a_connection_that_says_nothing_is_closed_when_idle_ones_are(runni
 
 
 @pytest.mark.parametrize(
-    ("setting", "reason"), [("limits.connections", "total"), ("limits.connections_per_client", "client")]
+    ("setting", "reason"),
+    [("limits.connections", "total"), ("limits.connections_per_client", "client")],
 )
-async def test_one_connection_too_many_is_closed_at_once(running: Running, setting: str, reason: str) -> None:
+async def test_one_connection_too_many_is_closed_at_once(
+    running: Running, setting: str, reason: str
+) -> None:
     async with running("model.path=null", f"{setting}=5") as sidecar:
         many = [await connect(sidecar) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -87,7 +97,9 @@ async def test_one_connection_too_many_is_closed_at_once(running: Running, setti
         reader, writer = await connect(sidecar)
         assert await is_closed(reader)
         writer.transport.abort()
-        assert sidecar.metric("waybill_connections_refused_total", ingest="http", reason=reason) == 1
+        assert (
+            sidecar.metric("waybill_connections_refused_total", ingest="http", reason=reason) == 1
+        )
         for _, one in many:
             one.transport.abort()
         while sidecar.metric("waybill_open_connections", ingest="http"):
@@ -117,4 +129,7 @@ async def test_few_descriptors_and_many_connections(tmp_path: Path) -> None:
         await HttpProducer(oracle, waybill.address).run(1000)
         assert oracle.close().is_conserved
         series = 'waybill_connections_refused_total{ingest="http",reason="%s"}'
-        assert await waybill.metric(series % "total") + await waybill.metric(series % "client") >= 600 - 256
+        assert (
+            await waybill.metric(series % "total") + await waybill.metric(series % "client")
+            >= 600 - 256
+        )

@@ -17,20 +17,26 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.config import DeadLetterSettings, FieldSettings, ForwardSettings, LimitSettings, TlsSettings
-from sidecar.errors import ConfigError, HandbackError
-from sidecar.flow import Flow
-from sidecar.ingest import forward as ingest
-from sidecar.ingest.connections import Connections
-from sidecar.ingest.forward import ForwardServer
-from sidecar.labelling.pipeline import Pipeline
-from sidecar.ops.auth import ServerTls
-from sidecar.ops.deadletter import DeadLetters
-from sidecar.ops.metrics import Metrics
-from sidecar.records import Batch, Verdict
-from sidecar.wire import Codec, FieldPlan, Wire
-from sidecar.wire import forward as protocol
-from sidecar.wire.compression import compress
+from waybill.core.errors import ConfigError, HandbackError
+from waybill.core.records import Batch, Verdict
+from waybill.ingest import forward as ingest
+from waybill.ingest.connections import Connections
+from waybill.ingest.forward import ForwardServer
+from waybill.labelling.pipeline import Pipeline
+from waybill.ops.auth import ServerTls
+from waybill.ops.deadletter import DeadLetters
+from waybill.ops.metrics import Metrics
+from waybill.service.flow import Flow
+from waybill.settings.schema import (
+    DeadLetterSettings,
+    FieldSettings,
+    ForwardSettings,
+    LimitSettings,
+    TlsSettings,
+)
+from waybill.wire import Codec, FieldPlan, Wire
+from waybill.wire import forward as protocol
+from waybill.wire.compression import compress
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -73,19 +79,34 @@ class FakeHandback:
 class Rig:
     """A listening server and everything behind it."""
 
-    def __init__(self, config: ForwardSettings, limits: LimitSettings, letters: str | None, tls: ServerTls | None):
+    def __init__(
+        self,
+        config: ForwardSettings,
+        limits: LimitSettings,
+        letters: str | None,
+        tls: ServerTls | None,
+    ):
         self.handback, self.metrics = FakeHandback(), Metrics("test")
         dead_letters = DeadLetters(DeadLetterSettings(path=letters), self.metrics)
         wire, pipeline = Wire(FieldPlan(FieldSettings())), cast("Pipeline", StubPipeline())
         self.flow = Flow(wire, pipeline, self.handback, limits, self.metrics, dead_letters)
-        self.server = ForwardServer(config, self.flow, tls, Connections(LimitSettings(), self.metrics))
+        self.server = ForwardServer(
+            config, self.flow, tls, Connections(LimitSettings(), self.metrics)
+        )
 
     def refused(self, reason: str) -> float:
         labels = {"ingest": "forward", "reason": reason}
-        return self.metrics.registry.get_sample_value("waybill_batches_refused_total", labels) or 0.0
+        return (
+            self.metrics.registry.get_sample_value("waybill_batches_refused_total", labels) or 0.0
+        )
 
     def connections(self) -> float:
-        return self.metrics.registry.get_sample_value("waybill_open_connections", {"ingest": "forward"}) or 0.0
+        return (
+            self.metrics.registry.get_sample_value(
+                "waybill_open_connections", {"ingest": "forward"}
+            )
+            or 0.0
+        )
 
     async def connect(self, **options: Any) -> Client:
         address = self.server.addresses[0]
@@ -126,10 +147,15 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def serving(
-    limits: LimitSettings | None = None, letters: Path | None = None, tls: ServerTls | None = None, **config: Any
+    limits: LimitSettings | None = None,
+    letters: Path | None = None,
+    tls: ServerTls | None = None,
+    **config: Any,
 ) -> AsyncIterator[Rig]:
     config = config or {"listen": "127.0.0.1:0"}
-    rig = Rig(ForwardSettings(**config), limits or LimitSettings(), str(letters) if letters else None, tls)
+    rig = Rig(
+        ForwardSettings(**config), limits or LimitSettings(), str(letters) if letters else None, tls
+    )
     await rig.server.start()
     try:
         yield rig
@@ -210,7 +236,9 @@ async def test_pipelined_messages_are_acknowledged_in_order() -> None:
 
 async def test_acks_and_silence_mix_on_one_connection() -> None:
     async with serving() as rig, talking(rig) as client:
-        client.send(b"\xc0", message("a"), message("b", chunk="c"), b"\xc0", message("c", chunk="d"))
+        client.send(
+            b"\xc0", message("a"), message("b", chunk="c"), b"\xc0", message("c", chunk="d")
+        )
         assert [await client.answer(), await client.answer()] == [{"ack": "c"}, {"ack": "d"}]
         assert rig.handback.logs == ["a", "b", "c"]
 
@@ -221,7 +249,9 @@ async def test_an_empty_message_is_acknowledged() -> None:
         assert await client.answer() == {"ack": "c"}
 
 
-@pytest.mark.parametrize("name", ["fluentbit_forward_ack", "fluentbit_forward_ack_gzip", "fluentbit_forward_packed"])
+@pytest.mark.parametrize(
+    "name", ["fluentbit_forward_ack", "fluentbit_forward_ack_gzip", "fluentbit_forward_packed"]
+)
 async def test_what_a_real_fluent_bit_sent(name: str) -> None:
     async with serving() as rig, talking(rig) as client:
         client.send((CAPTURES / f"{name}.forward").read_bytes())
@@ -231,12 +261,17 @@ async def test_what_a_real_fluent_bit_sent(name: str) -> None:
         assert rig.handback.got[0][0] == "kube.prod.crm"
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.lists(st.booleans(), min_size=1, max_size=6))
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+    st.lists(st.booleans(), min_size=1, max_size=6),
+)
 @settings(max_examples=20, deadline=None)
 def test_however_it_is_cut_everything_comes_in_order(steps: list[int], asks: list[bool]) -> None:
     async def run() -> None:
         async with serving() as rig, talking(rig) as client:
-            pieces = (message(str(i), **({"chunk": str(i)} if ask else {})) for i, ask in enumerate(asks))
+            pieces = (
+                message(str(i), **({"chunk": str(i)} if ask else {})) for i, ask in enumerate(asks)
+            )
             stream, at, i = b"".join(pieces), 0, 0
             while at < len(stream):
                 client.send(stream[at : at + steps[i % len(steps)]])
@@ -294,7 +329,10 @@ async def test_who_asks_for_no_ack_may_leave_before_the_receiver_is_back() -> No
 
 
 async def test_overload_closes_without_an_ack() -> None:
-    async with serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig, talking(rig) as client:
+    async with (
+        serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig,
+        talking(rig) as client,
+    ):
         with rig.flow.inflight.hold() as grow:
             grow(1000)
             client.send(message("a", chunk="c"))
@@ -303,7 +341,10 @@ async def test_overload_closes_without_an_ack() -> None:
 
 
 async def test_who_asks_for_no_ack_waits_for_room() -> None:
-    async with serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig, talking(rig) as client:
+    async with (
+        serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig,
+        talking(rig) as client,
+    ):
         with rig.flow.inflight.hold() as grow:
             grow(1000)
             client.send(message("a"))
@@ -317,7 +358,9 @@ TORN = bytes(msgpack.packb(["app", b"\x1f\x8b torn", {"chunk": "c", "compressed"
 
 
 @pytest.mark.parametrize("data", [UNREADABLE, TORN])
-async def test_what_nobody_can_read_is_acknowledged_once_it_is_kept(data: bytes, tmp_path: Path) -> None:
+async def test_what_nobody_can_read_is_acknowledged_once_it_is_kept(
+    data: bytes, tmp_path: Path
+) -> None:
     async with serving(letters=tmp_path) as rig, talking(rig) as client:
         client.send(data)
         assert await client.answer() == {"ack": "c"}
@@ -450,7 +493,9 @@ async def test_stop_waits_for_what_is_between_two_attempts(monkeypatch: pytest.M
         assert rig.handback.logs == ["a"]
 
 
-async def test_what_stop_must_give_up_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_stop_must_give_up_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest, "_STOP_SECS", 0.1)
     async with serving(letters=tmp_path) as rig, talking(rig) as asking, talking(rig) as silent:
         rig.handback.gate.clear()
@@ -527,31 +572,47 @@ async def shake(client: Client, key: bytes, cut: int | None = None) -> bool:
 
 @pytest.mark.parametrize("cut", [None, 20])
 async def test_who_knows_the_key_may_send(key_file: Path, cut: int | None) -> None:
-    async with serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig, talking(rig) as client:
+    async with (
+        serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig,
+        talking(rig) as client,
+    ):
         assert await shake(client, KEY, cut)
         client.send(message("a", chunk="c"))
         assert await client.answer() == {"ack": "c"}
 
 
 async def test_who_does_not_know_the_key_is_sent_away(key_file: Path) -> None:
-    async with serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig, talking(rig) as client:
+    async with (
+        serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig,
+        talking(rig) as client,
+    ):
         assert not await shake(client, b"guess")
         client.send(message("a"))
         assert await client.reader.read() == b""
         assert (rig.refused("unauthorised"), rig.handback.got) == (1, [])
 
 
-@pytest.mark.parametrize("junk", [b"\xc1", b"\x96\xa4PING\x81\x90\xc0\xc0\xc0\xc0\xc0", message("a"), b"x" * 99_999])
+@pytest.mark.parametrize(
+    "junk", [b"\xc1", b"\x96\xa4PING\x81\x90\xc0\xc0\xc0\xc0\xc0", message("a"), b"x" * 99_999]
+)
 async def test_who_does_not_shake_hands_is_sent_away(key_file: Path, junk: bytes) -> None:
-    async with serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig, talking(rig) as client:
+    async with (
+        serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig,
+        talking(rig) as client,
+    ):
         client.send(junk)
         await until(lambda: rig.refused("unauthorised") == 1)
         assert rig.handback.got == []
 
 
-async def test_who_keeps_silent_is_sent_away(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_keeps_silent_is_sent_away(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest, "_HANDSHAKE_SECS", 0.05)
-    async with serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig, talking(rig) as client:
+    async with (
+        serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig,
+        talking(rig) as client,
+    ):
         assert isinstance(await client.answer(), list)
         assert await client.answer() is None
         assert rig.refused("unauthorised") == 1
@@ -577,12 +638,18 @@ def _tls(tmp_path: Path) -> tuple[TlsSettings, ssl.SSLContext]:
 
 async def test_tls(tls: tuple[TlsSettings, ssl.SSLContext], key_file: Path) -> None:
     config, context = tls
-    async with serving(tls=ServerTls(config), listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig:
+    async with serving(
+        tls=ServerTls(config), listen="127.0.0.1:0", shared_key_file=str(key_file)
+    ) as rig:
         async with talking(rig, ssl=context) as client:
             assert await shake(client, KEY)
             client.send(message("a", chunk="c"))
             assert await client.answer() == {"ack": "c"}
         async with talking(rig) as plain:
             plain.send(message("b"))
-            assert await plain.reader.read() in (b"", b"\x15\x03\x01\x00\x02\x02\x46", b"\x15\x03\x03\x00\x02\x02\x46")
+            assert await plain.reader.read() in (
+                b"",
+                b"\x15\x03\x01\x00\x02\x02\x46",
+                b"\x15\x03\x03\x00\x02\x02\x46",
+            )
         assert rig.handback.logs == ["a"]

@@ -67,7 +67,11 @@ def _numbers() -> Iterator[tuple[Kind, bytes]]:
         b"1e" + b"9" * 30,
     ):
         yield "i", _record(text)
-    for text in (b"18446744073709551616", b"100000000000000000000000000000", b"1.0000000000000000000000000000001"):
+    for text in (
+        b"18446744073709551616",
+        b"100000000000000000000000000000",
+        b"1.0000000000000000000000000000001",
+    ):
         yield "i", _record(text)
 
 
@@ -126,12 +130,32 @@ def _whitespace() -> Iterator[tuple[Kind, bytes]]:
         b'{"log":' + b" " * 5000 + b'"x"}',
     ):  # fmt: skip
         yield "y", text
-    for space in (b"\x0b", b"\x0c", b"\xc2\xa0", b"\xe2\x80\x83", b"\xe2\x81\xa0", b"\x1c", b"\x85", b"\\t"):
+    for space in (
+        b"\x0b",
+        b"\x0c",
+        b"\xc2\xa0",
+        b"\xe2\x80\x83",
+        b"\xe2\x81\xa0",
+        b"\x1c",
+        b"\x85",
+        b"\\t",
+    ):
         yield "n", b'{"log":' + space + b'"x"}'
         yield "n", space + b'{"log":"x"}'
     for text in (b'{\n"log":"x"\n}', b'\n{"log":"x"}', b'{"log":"x"}\n', b'{"log":\r\n"x"}'):
         yield "y", text
-    for text in (b" ", b"\n", b"", b"\x0b", b"\x0c", b"\x0b\x0c \x0b", b"[\x0b", b"[\x0c]", b"[1,\x0b", b"{}\x0b"):
+    for text in (
+        b" ",
+        b"\n",
+        b"",
+        b"\x0b",
+        b"\x0c",
+        b"\x0b\x0c \x0b",
+        b"[\x0b",
+        b"[\x0c]",
+        b"[1,\x0b",
+        b"{}\x0b",
+    ):
         yield "n", text
 
 

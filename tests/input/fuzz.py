@@ -11,11 +11,11 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["sidecar.wire"]):
+with atheris.instrument_imports(include=["waybill.wire"]):
     from tests.input.targets import run_target
 
-from sidecar.wire.compression import ENCODINGS, compress
 from tests.input.cases import all_cases
+from waybill.wire.compression import ENCODINGS, compress
 
 FINDINGS = Path(__file__).parent / "findings"
 _MAX_BYTES, _RSS_MB, _HANG_SECS = 4096, 512, 10

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from sidecar.config import FieldSettings
-from sidecar.errors import MalformedError
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
-from sidecar.wire.compression import ENCODINGS, decompress
-from sidecar.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
-from sidecar.wire.table import RowSplitter, Table
-from sidecar.wire.transcode import json_records, msgpack_entries
+from waybill.core.errors import MalformedError
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
+from waybill.wire.compression import ENCODINGS, decompress
+from waybill.wire.csv import RowSplitter, Table
+from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
+from waybill.wire.transcode import json_records, msgpack_entries
 
 _LIMIT = 1 << 20
 _FIELDS = FieldSettings(relabel=False, parse_nested=True)

@@ -75,7 +75,9 @@ def peak_bytes(pid: int) -> int:
 
 def post(address: str, body: bytes, encoding: str) -> int:
     connection = http.client.HTTPConnection(address, timeout=60)
-    connection.request("POST", "/v1/label", body, {"Content-Encoding": encoding} if encoding else {})
+    connection.request(
+        "POST", "/v1/label", body, {"Content-Encoding": encoding} if encoding else {}
+    )
     status = connection.getresponse().status
     connection.close()
     return status
@@ -87,7 +89,10 @@ def test_bombs_are_refused_within_the_limit_of_a_body(server: tuple[str, int]) -
     assert post(address, gzip.compress(b'[{"log":"x"}]'), "gzip") == 200
     before = peak_bytes(pid)
     answers = {name: post(address, body, encoding) for name, (encoding, body) in bombs().items()}
-    assert {name for name, status in answers.items() if status == 200} == {"empty members", "empty frames"}
+    assert {name for name, status in answers.items() if status == 200} == {
+        "empty members",
+        "empty frames",
+    }
     assert set(answers.values()) <= {200, 400, 413}, answers
     assert peak_bytes(pid) - before <= BODY_BYTES + (32 << 20)
     assert post(address, b'[{"log":"x"}]', "") == 200

@@ -10,7 +10,9 @@ import pytest
 from tests.input.cases import all_cases
 from tests.input.targets import TARGETS, run_target
 
-FINDINGS = sorted(path for path in (Path(__file__).parent / "findings").glob("*/*") if path.is_file())
+FINDINGS = sorted(
+    path for path in (Path(__file__).parent / "findings").glob("*/*") if path.is_file()
+)
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=lambda path: f"{path.parent.name}-{path.name[:20]}")

@@ -9,12 +9,15 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from sidecar.wire.compression import compress
 from tests.conftest import Sidecar, running
 from tests.input.cases import Case, all_cases
+from waybill.wire.compression import compress
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-FIRST, LAST = b'{"log":"User User1 logged in.", "n":1e2}', b'{"n":"\\u00e9" ,"log":"User User2 logged out."}'
+FIRST, LAST = (
+    b'{"log":"User User1 logged in.", "n":1e2}',
+    b'{"n":"\\u00e9" ,"log":"User User2 logged out."}',
+)
 CASES = all_cases()
 #: What we add to a record; what an empty object gets begins without a comma.
 ADDED = re.compile(
@@ -45,12 +48,16 @@ def labelled(record: bytes) -> bytes:
 async def test_there_are_enough_cases_and_a_strict_parser_agrees_with_them() -> None:
     assert len(CASES) >= 318
     assert len({case.name for case in CASES}) == len(CASES)
-    assert [case.name for case in CASES if case.kind != "i" and accepts(case.text) != (case.kind == "y")] == []
+    assert [
+        case.name for case in CASES if case.kind != "i" and accepts(case.text) != (case.kind == "y")
+    ] == []
 
 
 @pytest.mark.parametrize("encoding", ["none", "gzip", "zstd", "snappy"])
 @pytest.mark.parametrize("place", ["array", "line", "body"])
-async def test_neighbours_of_a_hostile_text_come_back_whole(sidecar: Sidecar, place: str, encoding: str) -> None:
+async def test_neighbours_of_a_hostile_text_come_back_whole(
+    sidecar: Sidecar, place: str, encoding: str
+) -> None:
     wrong: list[str] = []
     for case in CASES:
         body = place_of(case, place)
@@ -71,7 +78,9 @@ def place_of(case: Case, place: str) -> bytes:
 def fault_of(case: Case, place: str, body: bytes, status: int, answer: bytes) -> str:
     """What is wrong with an answer; empty when nothing is."""
     if place == "body" and status == 400:
-        return "" if case.kind != "y" or case.text[:1] not in b"{[" else "a valid record was refused"
+        return (
+            "" if case.kind != "y" or case.text[:1] not in b"{[" else "a valid record was refused"
+        )
     if status != 200:
         return f"answer {status}"
     if ADDED.sub(b"", answer) != body:

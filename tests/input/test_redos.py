@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sidecar.labelling.rules.ruleset import load_ruleset
-from sidecar.records import LABELS
+from waybill.core.records import LABELS
+from waybill.labelling.rules.ruleset import load_ruleset
 
 CORES = (
     "(a+)+",
@@ -37,7 +37,8 @@ HOSTILE = [
 async def test_no_hostile_line_holds_a_bad_pattern_up(tmp_path: Path) -> None:
     assert len(PATTERNS) >= 50
     rules = [
-        {"id": f"bad-{i}", "label": "Error", "pattern": pattern, "mode": "shadow"} for i, pattern in enumerate(PATTERNS)
+        {"id": f"bad-{i}", "label": "Error", "pattern": pattern, "mode": "shadow"}
+        for i, pattern in enumerate(PATTERNS)
     ]
     rules.append({"id": "good", "label": "Error", "pattern": "needle"})
     (tmp_path / "a.yaml").write_text(json.dumps({"rules": rules}))

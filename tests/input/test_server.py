@@ -18,9 +18,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sidecar.ops.auth import Tokens, WatchedFile
-from sidecar.wire.json import JsonCodec
 from tests.conftest import Sidecar, running
+from waybill.ops.auth import Tokens, WatchedFile
+from waybill.wire.json.codec import JsonCodec
 
 BODY = b'[{"log":"x"}]'
 POST = b"POST /v1/label HTTP/1.1\r\nHost: a\r\n"
@@ -43,7 +43,10 @@ ABUSE = {
     "chunk huge": POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 40 + b"\r\nab\r\n0\r\n\r\n",
     "chunk end": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nabcd\r\n0\r\n\r\n",
     "chunk bare LF": POST + b"Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n",
-    "chunk extension": POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 20_000 + b"\r\na\r\n0\r\n\r\n",
+    "chunk extension": POST
+    + b"Transfer-Encoding: chunked\r\n\r\n1;"
+    + b"x" * 20_000
+    + b"\r\na\r\n0\r\n\r\n",
     "bare LF": b"POST /v1/label HTTP/1.1\nHost: a\nContent-Length: 13\n\n" + BODY,
     "bare CR": POST + b"X: a\rY: b\r\nContent-Length: 13\r\n\r\n" + BODY,
     "obs-fold": POST + b"X: a\r\n b\r\nContent-Length: 13\r\n\r\n" + BODY,
@@ -64,9 +67,12 @@ ABUSE = {
     "noise": random.Random(4).randbytes(3000),
     "CONNECT": b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: a\r\n\r\n",
     "expect": POST + b"Expect: nonsense\r\nContent-Length: 13\r\n\r\n" + BODY,
-    "upgrade": POST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 13\r\n\r\n" + BODY,
+    "upgrade": POST
+    + b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 13\r\n\r\n"
+    + BODY,
     "target": b"POST http://[/v1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n" + BODY,
-    "target port": b"POST http://a:99999/v1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n" + BODY,
+    "target port": b"POST http://a:99999/v1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n"
+    + BODY,
 }
 
 
@@ -96,12 +102,17 @@ async def test_an_abused_head_gets_one_answer_at_most_and_no_5xx() -> None:
 
 
 async def test_connections_are_limited_and_good_clients_come_back() -> None:
-    async with running("model.path=null", "limits.connections=20", "limits.connections_per_client=10") as sidecar:
+    async with running(
+        "model.path=null", "limits.connections=20", "limits.connections_per_client=10"
+    ) as sidecar:
         host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
         held = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
         closed = [await _is_closed(reader) for reader, _ in held]
         assert closed == [False] * 10 + [True] * 20
-        assert sidecar.metric("waybill_connections_refused_total", ingest="http", reason="client") == 20
+        assert (
+            sidecar.metric("waybill_connections_refused_total", ingest="http", reason="client")
+            == 20
+        )
         assert sidecar.metric("waybill_open_connections", ingest="http") == 10
         for _, writer in held:
             writer.transport.abort()
@@ -126,7 +137,9 @@ async def _until_none_is_open(sidecar: Sidecar) -> None:
 
 
 async def test_a_head_that_drips_is_cut_off_and_others_are_served() -> None:
-    async with running("model.path=null", "http.header_timeout_secs=0.5", "http.read_timeout_secs=5") as sidecar:
+    async with running(
+        "model.path=null", "http.header_timeout_secs=0.5", "http.read_timeout_secs=5"
+    ) as sidecar:
         host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
 
         async def drip() -> None:
@@ -142,7 +155,10 @@ async def test_a_head_that_drips_is_cut_off_and_others_are_served() -> None:
             while not all(task.done() for task in drips):
                 assert (await sidecar.post(BODY))[0] == 200
                 await asyncio.sleep(0.02)
-        assert sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head") == 20
+        assert (
+            sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head")
+            == 20
+        )
 
 
 async def test_a_kept_connection_and_a_slow_body_outlive_the_heads_deadline() -> None:
@@ -179,7 +195,17 @@ async def _series(sidecar: Sidecar) -> set[bytes]:
 
 @pytest.mark.parametrize(
     "tag",
-    ["..%2f..%2fetc%2fpasswd", "a%0d%0aX:y", "a%00b", "%2e%2e", "a" * 3000, "%ff", "a%20b", "${jndi:x}", "%1b[31m"],
+    [
+        "..%2f..%2fetc%2fpasswd",
+        "a%0d%0aX:y",
+        "a%00b",
+        "%2e%2e",
+        "a" * 3000,
+        "%ff",
+        "a%20b",
+        "${jndi:x}",
+        "%1b[31m",
+    ],
 )
 async def test_a_hostile_tag_is_made_plain(tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
@@ -192,30 +218,46 @@ async def test_a_hostile_tag_is_made_plain(tag: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(JsonCodec, "decode", spy)
     async with running("model.path=null") as sidecar:
         answer = await talk(
-            sidecar, b"POST /v1/label/%s HTTP/1.1\r\nHost: evil\r\nContent-Length: 13\r\n\r\n%s" % (tag.encode(), BODY)
+            sidecar,
+            b"POST /v1/label/%s HTTP/1.1\r\nHost: evil\r\nContent-Length: 13\r\n\r\n%s"
+            % (tag.encode(), BODY),
         )
         assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 404"))
     for one in seen:
         assert len(one) <= 255
         assert ".." not in one
-        assert not set(one) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.*-")
+        assert not set(one) - set(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.*-"
+        )
 
 
 def test_the_slower_and_laxer_parser_is_refused() -> None:
     environ = os.environ | {"AIOHTTP_NO_EXTENSIONS": "1"}
-    command = [sys.executable, "-m", "sidecar", "serve", "--set", "http.listen=127.0.0.1:0"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "waybill", "serve", "--set", "http.listen=127.0.0.1:0"]
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 2
     assert "compiled parser" in done.stderr
 
 
-def test_every_token_is_compared_as_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_token_is_compared_as_a_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "tokens"
     file.write_text("first\nsecond\nthird\n")
     tokens, compared = Tokens(WatchedFile(file)), []
     compare = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b))
-    for token, is_valid in (("first", True), ("third", True), ("firs", False), ("", False), ("x" * 9000, False)):
+    monkeypatch.setattr(
+        hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b)
+    )
+    for token, is_valid in (
+        ("first", True),
+        ("third", True),
+        ("firs", False),
+        ("", False),
+        ("x" * 9000, False),
+    ):
         compared.clear()
         assert tokens.accept(f"Bearer {token}") is is_valid
         assert [(len(a), len(b)) for a, b in compared] == [(32, 32)] * 3
@@ -226,19 +268,36 @@ async def test_nothing_a_client_says_changes_where_records_go() -> None:
 
     async def take(request: web.Request) -> web.Response:
         got.append(request.headers["Host"])
-        return web.Response(status=302, headers={"Location": "/elsewhere"}) if len(got) == 1 else web.Response()
+        return (
+            web.Response(status=302, headers={"Location": "/elsewhere"})
+            if len(got) == 1
+            else web.Response()
+        )
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", take)
     async with TestServer(app) as receiver:
-        push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/in/{{tag}}", "model.path=null")
+        push = (
+            "return.type=http",
+            f"return.url=http://127.0.0.1:{receiver.port}/in/{{tag}}",
+            "model.path=null",
+        )
         evil = "http://169.254.169.254/"
-        lies = {"Host": "169.254.169.254", "X_Forwarded_Host": "169.254.169.254", "X_Original_URL": evil}
+        lies = {
+            "Host": "169.254.169.254",
+            "X_Forwarded_Host": "169.254.169.254",
+            "X_Original_URL": evil,
+        }
         async with running(*push, "return.timeout_secs=1") as sidecar:
             assert (await sidecar.post(BODY, **lies))[0] == 503  # a redirect is not followed
-            status, _, _ = await sidecar.post(BODY, "/v1/label/http:%2f%2f169.254.169.254%2fx", **lies)
+            status, _, _ = await sidecar.post(
+                BODY, "/v1/label/http:%2f%2f169.254.169.254%2fx", **lies
+            )
             assert status == 204
-            data = b"POST %sv1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n%b" % (evil.encode(), BODY)
+            data = b"POST %sv1/label HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n%b" % (
+                evil.encode(),
+                BODY,
+            )
             assert (await talk(sidecar, data)).startswith((b"HTTP/1.1 204", b"HTTP/1.1 4"))
         assert set(got) == {f"127.0.0.1:{receiver.port}"}
 
@@ -262,6 +321,9 @@ async def test_forward_connections_count_against_the_same_limit() -> None:
         host, port = sidecar.service.forward.addresses[0].rsplit(":", 1)
         held = [await asyncio.open_connection(host, int(port)) for _ in range(5)]
         assert [await _is_closed(reader) for reader, _ in held] == [False] * 3 + [True] * 2
-        assert sidecar.metric("waybill_connections_refused_total", ingest="forward", reason="total") == 2
+        assert (
+            sidecar.metric("waybill_connections_refused_total", ingest="forward", reason="total")
+            == 2
+        )
         for _, writer in held:
             writer.transport.abort()

@@ -7,11 +7,11 @@ import json
 import msgpack
 import pytest
 
-from sidecar.config import load_settings
-from sidecar.errors import MalformedError
-from sidecar.records import MAX_RECORDS
-from sidecar.wire import FieldPlan, Wire
 from tests.conftest import Running
+from waybill.core.errors import MalformedError
+from waybill.core.records import MAX_RECORDS
+from waybill.settings.schema import load_settings
+from waybill.wire import FieldPlan, Wire
 
 MANY = MAX_RECORDS + 1
 SWARMS = {

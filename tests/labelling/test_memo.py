@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sidecar.labelling.memo import ENTRY_BYTES, BoundedMap
+from waybill.labelling.memo import ENTRY_BYTES, BoundedMap
 
 LIMIT = 20 * (ENTRY_BYTES + 1)
 

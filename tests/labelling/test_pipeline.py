@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.config import RouteSettings, Settings, load_settings
-from sidecar.errors import TierUnavailable
-from sidecar.labelling.normalize import mask
-from sidecar.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
-from sidecar.labelling.rules.ruleset import RuleSet, load_ruleset
-from sidecar.records import LABELS, UNCLASSIFIED, Verdict, unclassified
+from waybill.core.errors import TierUnavailable
+from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
+from waybill.labelling.masking import mask
+from waybill.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
+from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.settings.schema import RouteSettings, Settings, load_settings
 
 RULES = """
 rules:
@@ -37,7 +37,9 @@ class FakeTier:
         self.held: list[asyncio.Future[Verdict | None]] = []
         self.is_holding = False
 
-    def submit(self, texts: Sequence[str], route: Route) -> Sequence[asyncio.Future[Verdict | None]]:
+    def submit(
+        self, texts: Sequence[str], route: Route
+    ) -> Sequence[asyncio.Future[Verdict | None]]:
         futures: list[asyncio.Future[Verdict | None]] = []
         for text in texts:
             self.asked.append(text)
@@ -79,14 +81,19 @@ async def _rules(tmp_path: Path) -> RuleSet:
 
 
 def build(
-    rules: RuleSet, *tiers: SlowTier, routes: Sequence[RouteSettings] | None = None, watch: Watching | None = None
+    rules: RuleSet,
+    *tiers: SlowTier,
+    routes: Sequence[RouteSettings] | None = None,
+    watch: Watching | None = None,
 ) -> Pipeline:
     base = load_settings(environ={})
     chosen = Settings(routes=tuple(routes)) if routes is not None else base
     return Pipeline(chosen, rules, {tier.name: tier for tier in tiers}, watch)
 
 
-async def labels(pipeline: Pipeline, *messages: str | None, source: str = "s") -> list[tuple[str, str, str | None]]:
+async def labels(
+    pipeline: Pipeline, *messages: str | None, source: str = "s"
+) -> list[tuple[str, str, str | None]]:
     verdicts = await pipeline.label(messages, [source] * len(messages))
     return [(verdict.label, verdict.tier, verdict.reason) for verdict in verdicts]
 
@@ -123,7 +130,9 @@ async def test_where_narrows_a_rule_to_its_sources(rules: RuleSet) -> None:
 async def test_legacy_crm_never_sees_rules_or_model(rules: RuleSet) -> None:
     tier = model()
     pipeline = build(rules, tier)
-    assert await labels(pipeline, "boom 1", source="LegacyCRM") == [(UNCLASSIFIED, "none", "llm_disabled")]
+    assert await labels(pipeline, "boom 1", source="LegacyCRM") == [
+        (UNCLASSIFIED, "none", "llm_disabled")
+    ]
     assert tier.asked == []
 
 
@@ -167,7 +176,9 @@ async def test_a_failure_is_not_remembered(rules: RuleSet) -> None:
 
 async def test_a_tier_that_refuses_a_batch_costs_it_the_label_only(rules: RuleSet) -> None:
     class Full(FakeTier):
-        def submit(self, texts: Sequence[str], route: Route) -> Sequence[asyncio.Future[Verdict | None]]:
+        def submit(
+            self, texts: Sequence[str], route: Route
+        ) -> Sequence[asyncio.Future[Verdict | None]]:
             raise TierUnavailable("model", "overloaded")
 
     assert await labels(build(rules, Full("model", lambda text: None)), "calm") == [
@@ -201,7 +212,10 @@ async def test_what_comes_too_late_is_pending_and_serves_the_next(rules: RuleSet
 
 
 async def test_the_next_tier_is_asked_only_for_what_is_left(rules: RuleSet) -> None:
-    first = FakeTier("model", lambda text: unclassified("unknown") if "odd" in text else Verdict("Error", "model"))
+    first = FakeTier(
+        "model",
+        lambda text: unclassified("unknown") if "odd" in text else Verdict("Error", "model"),
+    )
     second = FakeTier("llm", lambda text: Verdict("Workflow Error", "llm", 0.8))
     routes = [RouteSettings(("*",), ("rules", "model", "llm"))]
     pipeline = build(rules, first, second, routes=routes)
@@ -213,7 +227,9 @@ async def test_the_next_tier_is_asked_only_for_what_is_left(rules: RuleSet) -> N
     assert second.asked == ["odd"]
 
 
-async def test_an_unclassified_of_an_earlier_tier_stands_when_the_next_fails_and_is_asked_again(rules: RuleSet) -> None:
+async def test_an_unclassified_of_an_earlier_tier_stands_when_the_next_fails_and_is_asked_again(
+    rules: RuleSet,
+) -> None:
     first = FakeTier("model", lambda text: unclassified("unknown"))
     second = FakeTier("llm", lambda text: RuntimeError())
     pipeline = build(rules, first, second, routes=[RouteSettings(("*",), ("model", "llm"))])
@@ -228,9 +244,15 @@ async def test_new_rules_hold_from_the_next_batch_on_and_the_models_verdicts_sta
     tier = model()
     pipeline = build(rules, tier)
     await labels(pipeline, "calm 1", "boom 1")
-    (tmp_path / "rules.yaml").write_text("rules:\n- {id: calm, label: User Action, pattern: 'calm 2'}\n")
+    (tmp_path / "rules.yaml").write_text(
+        "rules:\n- {id: calm, label: User Action, pattern: 'calm 2'}\n"
+    )
     pipeline.swap_rules(await load_ruleset([tmp_path], labels=LABELS))
-    assert [tier for _, tier, _ in await labels(pipeline, "calm 1", "calm 2", "boom 1")] == ["model", "rule", "model"]
+    assert [tier for _, tier, _ in await labels(pipeline, "calm 1", "calm 2", "boom 1")] == [
+        "model",
+        "rule",
+        "model",
+    ]
     assert tier.asked == ["calm 0", "boom 0"]
 
 
@@ -241,7 +263,9 @@ async def test_a_new_model_forgets_what_the_old_one_said(rules: RuleSet) -> None
     assert await labels(pipeline, "calm 1") == [("User Action", "model", None)]
 
 
-async def test_a_batch_is_labelled_under_the_edition_it_began_with(rules: RuleSet, tmp_path: Path) -> None:
+async def test_a_batch_is_labelled_under_the_edition_it_began_with(
+    rules: RuleSet, tmp_path: Path
+) -> None:
     tier = model()
     tier.is_holding = True
     pipeline = build(rules, tier)
@@ -253,7 +277,9 @@ async def test_a_batch_is_labelled_under_the_edition_it_began_with(rules: RuleSe
     assert [label for label, _, _ in await running] == ["Error", "Critical Error"]
 
 
-async def test_messages_that_never_come_again_stop_being_kept_and_those_that_do_are_kept_again(rules: RuleSet) -> None:
+async def test_messages_that_never_come_again_stop_being_kept_and_those_that_do_are_kept_again(
+    rules: RuleSet,
+) -> None:
     pipeline = build(rules, model())
     for batch in range(20):
         await labels(pipeline, *[f"boom {batch * 1000 + i}" for i in range(1000)])
@@ -275,18 +301,29 @@ async def test_an_empty_batch_gets_no_verdicts(rules: RuleSet) -> None:
 
 
 outcomes = st.sampled_from(["label", "none", "fail", "refuse"])
-texts = st.lists(st.one_of(st.none(), st.text(alphabet="ab 1boom\ud800é", max_size=12)), max_size=30)
+texts = st.lists(
+    st.one_of(st.none(), st.text(alphabet="ab 1boom\ud800é", max_size=12)), max_size=30
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(texts, outcomes)
-def test_as_many_verdicts_as_messages_whatever_happens(messages: list[str | None], outcome: str) -> None:
+def test_as_many_verdicts_as_messages_whatever_happens(
+    messages: list[str | None], outcome: str
+) -> None:
     async def run() -> None:
         def answer(text: str) -> Verdict | BaseException | None:
-            return {"label": Verdict("Error", "model"), "none": None, "fail": ValueError(), "refuse": None}[outcome]
+            return {
+                "label": Verdict("Error", "model"),
+                "none": None,
+                "fail": ValueError(),
+                "refuse": None,
+            }[outcome]
 
         rules = RuleSet({"version": "0" * 64, "database": b"", "rules": []})
-        verdicts = await build(rules, FakeTier("model", answer)).label(messages, ["s"] * len(messages))
+        verdicts = await build(rules, FakeTier("model", answer)).label(
+            messages, ["s"] * len(messages)
+        )
         assert len(verdicts) == len(messages)
         assert all(verdict.label in LABELS for verdict in verdicts)
         for message, verdict in zip(messages, verdicts, strict=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.ops.drift import HALF_LIFE_SECS, LEAST_VERDICTS, WINDOW_SECS, Drift, LabelDrift
-from sidecar.records import UNCLASSIFIED
+from waybill.core.records import UNCLASSIFIED
+from waybill.ops.drift import HALF_LIFE_SECS, LEAST_VERDICTS, WINDOW_SECS, Drift, LabelDrift
 
 USUAL = {"System Notification": 700, "Error": 200, UNCLASSIFIED: 100}
 
@@ -42,13 +42,17 @@ def test_equal_shares_do_not_drift(clock: Clock) -> None:
 def test_a_shift_is_seen_and_fades_into_the_baseline(clock: Clock) -> None:
     drift = LabelDrift(clock)
     windows(drift, clock, USUAL, 10)
-    shifted = windows(drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, 1)
+    shifted = windows(
+        drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, 1
+    )
     assert shifted is not None
     # (0.3-0.7)ln(3/7) + (0.5-0.1)ln(5)
     assert shifted.psi == pytest.approx(0.3389 + 0.6438, abs=1e-3)
     assert shifted.unclassified == 0.5
     long = round(5 * HALF_LIFE_SECS / WINDOW_SECS)
-    later = windows(drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, long)
+    later = windows(
+        drift, clock, {"System Notification": 300, "Error": 200, UNCLASSIFIED: 500}, long
+    )
     assert later is not None
     assert later.psi < 0.1
 

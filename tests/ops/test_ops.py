@@ -14,15 +14,15 @@ import aiohttp
 import pytest
 import trustme
 
-from sidecar.config import DeadLetterSettings, TlsSettings
-from sidecar.errors import ConfigError
-from sidecar.ops.auth import ServerTls, Tokens, WatchedFile
-from sidecar.ops.deadletter import DeadLetters, prepare_folder
-from sidecar.ops.logs import JsonFormatter, RateLimit
-from sidecar.ops.metrics import Metrics
 from tests.conftest import Running
+from waybill.core.errors import ConfigError
+from waybill.ops.auth import ServerTls, Tokens, WatchedFile
+from waybill.ops.deadletter import DeadLetters, prepare_folder
+from waybill.ops.logs import JsonFormatter, RateLimit
+from waybill.ops.metrics import Metrics
+from waybill.settings.schema import DeadLetterSettings, TlsSettings
 
-SOURCES = Path(__file__).parents[2] / "sidecar"
+SOURCES = Path(__file__).parents[2] / "sidecar" / "waybill"
 
 
 class Clock:
@@ -46,7 +46,9 @@ def test_tokens_follow_their_file_and_survive_its_absence(tmp_path: Path) -> Non
     file, clock = tmp_path / "tokens", Clock()
     file.write_text("one\n\n# comment\ntwo\n")
     tokens = Tokens(WatchedFile(file, clock))
-    assert [tokens.accept(f"Bearer {name}") for name in ("one", "two", "three", "", "# comment")] == [
+    assert [
+        tokens.accept(f"Bearer {name}") for name in ("one", "two", "three", "", "# comment")
+    ] == [
         True,
         True,
         False,
@@ -70,7 +72,14 @@ def test_a_token_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def log_line(**extra: object) -> dict[str, object]:
     record = logging.getLogger("waybill.test").makeRecord(
-        "waybill.test", logging.WARNING, __file__, 1, 'line one\nline "two"\x1b', (), None, extra=extra
+        "waybill.test",
+        logging.WARNING,
+        __file__,
+        1,
+        'line one\nline "two"\x1b',
+        (),
+        None,
+        extra=extra,
     )
     text = JsonFormatter().format(record)
     assert "\n" not in text
@@ -89,7 +98,9 @@ def test_a_log_line_is_one_line_of_json_whatever_is_logged() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["ts"]))
 
 
-def test_the_same_warning_is_written_once_per_interval_and_says_how_often_it_was_held_back() -> None:
+def test_the_same_warning_is_written_once_per_interval_and_says_how_often_it_was_held_back() -> (
+    None
+):
     clock = Clock()
     limit = RateLimit(10, clock)
 
@@ -112,7 +123,11 @@ def test_each_cause_is_logged_and_counted_for_itself() -> None:
         vars(record).update(extra)
         return limit.filter(record)
 
-    faults = [{"file": "a.yaml", "line": line, "reason": reason} for line in (1, 2) for reason in ("label", "schema")]
+    faults = [
+        {"file": "a.yaml", "line": line, "reason": reason}
+        for line in (1, 2)
+        for reason in ("label", "schema")
+    ]
     assert [passes(**fault) for fault in [*faults, *faults]] == [True] * 4 + [False] * 4
 
 
@@ -135,20 +150,32 @@ async def test_dead_letters_are_kept_up_to_the_bound(tmp_path: Path) -> None:
     ] == [True, True, False]
     again = DeadLetters(DeadLetterSettings(path=str(tmp_path / "dead"), max_bytes=10), metrics)
     assert not await again.keep(b"123456789", "after a restart")
-    assert metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": "full"}) == 2
+    assert (
+        metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": "full"})
+        == 2
+    )
 
 
 async def test_a_dead_letter_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     metrics = Metrics("0")
     (tmp_path / "file").write_text("")
-    assert not await DeadLetters(DeadLetterSettings(path=str(tmp_path / "file")), metrics).keep(b"x", "r")
+    assert not await DeadLetters(DeadLetterSettings(path=str(tmp_path / "file")), metrics).keep(
+        b"x", "r"
+    )
     assert not await DeadLetters(DeadLetterSettings(), metrics).keep(b"x", "r")
     for outcome in ("failed", "off"):
-        assert metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": outcome}) == 1
+        assert (
+            metrics.registry.get_sample_value(
+                "waybill_dead_letter_bodies_total", {"outcome": outcome}
+            )
+            == 1
+        )
 
 
 def test_every_declared_metric_is_used() -> None:
-    declared = re.findall(r"self\.(\w+) = (?:counter|gauge|histogram)\(", (SOURCES / "ops" / "metrics.py").read_text())
+    declared = re.findall(
+        r"self\.(\w+) = (?:counter|gauge|histogram)\(", (SOURCES / "ops" / "metrics.py").read_text()
+    )
     code = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     unused = [name for name in declared if len(re.findall(rf"\.{name}\b", code)) < 2]
     assert unused == []
@@ -166,7 +193,9 @@ def issue(ca: trustme.CA, tmp_path: Path, name: str) -> None:
     (tmp_path / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in cert.cert_chain_pems))
 
 
-def test_a_certificate_that_does_not_fit_its_key_leaves_the_old_one_in_force(tmp_path: Path) -> None:
+def test_a_certificate_that_does_not_fit_its_key_leaves_the_old_one_in_force(
+    tmp_path: Path,
+) -> None:
     _, settings = authority(tmp_path, "localhost")
     tls, clock = ServerTls(settings), Clock()
     for file in tls._files:
@@ -176,7 +205,9 @@ def test_a_certificate_that_does_not_fit_its_key_leaves_the_old_one_in_force(tmp
     assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-async def test_https_with_client_certificates_and_rotation(running: Running, tmp_path: Path) -> None:
+async def test_https_with_client_certificates_and_rotation(
+    running: Running, tmp_path: Path
+) -> None:
     ca, settings = authority(tmp_path, "127.0.0.1")
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     overrides = [
@@ -199,7 +230,9 @@ async def test_https_with_client_certificates_and_rotation(running: Running, tmp
 
     async with running(*overrides) as sidecar:
         address = sidecar.service.address
-        async with sidecar.client.post(address + "/v1/label", data=b'{"log":"a"}', ssl=known) as reply:
+        async with sidecar.client.post(
+            address + "/v1/label", data=b'{"log":"a"}', ssl=known
+        ) as reply:
             assert reply.status == 200
         with pytest.raises(aiohttp.ClientError):
             async with sidecar.client.post(address + "/v1/label", data=b"{}", ssl=unknown) as reply:

@@ -26,7 +26,9 @@ _escapes = st.sampled_from(
     [r"\u0041", r"\u00e9", r"\n", r"\/", r"\"", r"\\", r"\ud83d\ude00", "é", "}{", "],[", "x", " "]
 )
 strings = st.lists(_escapes, max_size=6).map(lambda parts: ('"' + "".join(parts) + '"').encode())
-keys = st.one_of(strings, st.sampled_from([b'"log"', b'"source"', b'"kubernetes"', b'"a"', b'"level"']))
+keys = st.one_of(
+    strings, st.sampled_from([b'"log"', b'"source"', b'"kubernetes"', b'"a"', b'"level"'])
+)
 
 
 @st.composite
@@ -52,7 +54,13 @@ def objects(draw: st.DrawFn, depth: int = 2) -> bytes:
     if draw(st.booleans()):
         members.append((b'"log"', draw(strings)))
     pad = draw(space)
-    return b"{" + pad + b",".join(k + draw(space) + b":" + draw(space) + v for k, v in members) + pad + b"}"
+    return (
+        b"{"
+        + pad
+        + b",".join(k + draw(space) + b":" + draw(space) + v for k, v in members)
+        + pad
+        + b"}"
+    )
 
 
 @st.composite
@@ -64,7 +72,9 @@ def bodies(draw: st.DrawFn) -> bytes:
         padded = [draw(wide_space) + record + draw(wide_space) for record in records]
         return draw(wide_space) + b"[" + b",".join(padded) + b"]" + draw(wide_space)
     if form == "lines":
-        return b"".join(record + draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"])) for record in records)
+        return b"".join(
+            record + draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"])) for record in records
+        )
     return b"".join(records)
 
 
@@ -77,7 +87,9 @@ packed_values = st.recursive(
         st.text(max_size=40),
         st.binary(max_size=40),
     ),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 packed_records = st.dictionaries(
@@ -86,12 +98,18 @@ packed_records = st.dictionaries(
     max_size=20,
 )
 event_times = st.builds(
-    lambda s, n: struct.pack(">BBII", 0xD7, 0, s, n), st.integers(0, 2**31), st.integers(0, 10**9 - 1)
+    lambda s, n: struct.pack(">BBII", 0xD7, 0, s, n),
+    st.integers(0, 2**31),
+    st.integers(0, 10**9 - 1),
 )
 
 
 def plain(text: bytes) -> object:
     """A JSON value that remembers order, repeats and spellings: pairs for objects, text for numbers."""
     return json.loads(
-        text, object_pairs_hook=lambda pairs: ("object", pairs), parse_float=str, parse_int=str, strict=False
+        text,
+        object_pairs_hook=lambda pairs: ("object", pairs),
+        parse_float=str,
+        parse_int=str,
+        strict=False,
     )

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import FieldSettings
-from sidecar.errors import LaboriousError, MalformedError
-from sidecar.wire import FieldPlan, Wire
 from tests.wire.strategies import bodies
+from waybill.core.errors import LaboriousError, MalformedError
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 CARE_BYTES = 2000
@@ -86,7 +86,9 @@ def test_what_takes_care_is_given_up_past_the_limit_and_read_without_one(name: s
 
 
 @given(bodies(), st.integers(0, 2000))
-def test_a_limit_changes_nothing_but_whether_there_is_an_answer(body: bytes, care_bytes: int) -> None:
+def test_a_limit_changes_nothing_but_whether_there_is_an_answer(
+    body: bytes, care_bytes: int
+) -> None:
     _, whole = WIRE.decode(body)
     try:
         _, batch = WIRE.decode(body, care_bytes=care_bytes)

@@ -11,8 +11,14 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.errors import MalformedError
-from sidecar.wire.compression import ENCODINGS, accepted_encoding, compress, decompress, encodings_of
+from waybill.core.errors import MalformedError
+from waybill.wire.compression import (
+    ENCODINGS,
+    accepted_encoding,
+    compress,
+    decompress,
+    encodings_of,
+)
 
 LIMIT = 1 << 20
 BODY = b"".join(b'{"log":"line %d"}\n' % i for i in range(200)) + random.Random(1).randbytes(500)

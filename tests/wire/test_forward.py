@@ -12,18 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import FieldSettings
-from sidecar.errors import MalformedError
-from sidecar.wire import FieldPlan, Wire, packed
-from sidecar.wire import forward as protocol
-from sidecar.wire.compression import compress, decompress
-from sidecar.wire.forward import AnswerReader, FrameReader, Message
 from tests.wire.strategies import event_times, packed_records
+from waybill.core.errors import MalformedError
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire import forward as protocol
+from waybill.wire.compression import compress, decompress
+from waybill.wire.forward import AnswerReader, FrameReader, Message
+from waybill.wire.msgpack import scan as packed
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 LIMIT = 1 << 20
 OLD = b"\x92" + msgpack.packb(1_795_210_250) + msgpack.packb({"log": "a", "n": 2**63})
-NEW = b"\x92\x92" + b"\xd7\x00\x6b\x00\x00\x00\x05\xb6\xe8\x92" + b"\x80" + msgpack.packb({"log": "b"})
+NEW = b"\x92\x92\xd7\x00\x6b\x00\x00\x00\x05\xb6\xe8\x92\x80" + msgpack.packb({"log": "b"})
 DEEP = b"\x91" * 3000 + b"\xc0"
 
 
@@ -34,7 +35,11 @@ def raw_message(*parts: bytes) -> bytes:
 
 def read(stream: bytes, step: int | None = None, limit: int = LIMIT) -> list[Message]:
     reader, step = FrameReader(limit), step or max(len(stream), 1)
-    return [message for at in range(0, len(stream), step) for message in reader.feed(stream[at : at + step])]
+    return [
+        message
+        for at in range(0, len(stream), step)
+        for message in reader.feed(stream[at : at + step])
+    ]
 
 
 def one(*parts: bytes) -> Message:
@@ -95,7 +100,9 @@ def test_text_is_not_compressed(name: str | None) -> None:
     assert one(TAG, pack(OLD), pack({"compressed": name})).encodings == ()
 
 
-@pytest.mark.parametrize("chunk", [b"\xa1c", b"\xd9\x01c", b"\xc4\x01\xff", b"\xc5\x00\x01c", b"\x07"])
+@pytest.mark.parametrize(
+    "chunk", [b"\xa1c", b"\xd9\x01c", b"\xc4\x01\xff", b"\xc5\x00\x01c", b"\x07"]
+)
 def test_an_ack_echoes_the_chunk_as_it_came(chunk: bytes) -> None:
     message = one(TAG, pack(OLD), b"\x81\xa5chunk" + chunk)
     assert message.ack == b"\x81\xa3ack" + chunk
@@ -118,7 +125,9 @@ def test_other_signals_are_refused(signal: object) -> None:
     assert caught.value.code == "unsupported_signal"
 
 
-@pytest.mark.parametrize("name", ["fluentbit_forward_ack", "fluentbit_forward_ack_gzip", "fluentbit_forward_packed"])
+@pytest.mark.parametrize(
+    "name", ["fluentbit_forward_ack", "fluentbit_forward_ack_gzip", "fluentbit_forward_packed"]
+)
 @pytest.mark.parametrize("step", [None, 1, 7])
 def test_what_a_real_fluent_bit_sent(name: str, step: int | None) -> None:
     wire = Wire(FieldPlan(FieldSettings()))
@@ -137,22 +146,32 @@ def test_what_a_real_fluent_bit_sent(name: str, step: int | None) -> None:
 
 def test_a_deep_record_is_framed_wherever_it_is_cut() -> None:
     deep = b"\x92\x01\x81\xa1a" + DEEP
-    stream = raw_message(TAG, b"\x92" + deep + OLD, pack({"chunk": "c"})) + raw_message(TAG, pack(NEW))
+    stream = raw_message(TAG, b"\x92" + deep + OLD, pack({"chunk": "c"})) + raw_message(
+        TAG, pack(NEW)
+    )
     for step in (None, 1, 1000):
         assert [message.entries for message in read(stream, step)] == [deep + OLD, NEW]
 
 
 def test_a_heartbeat_is_no_message() -> None:
-    assert [message.entries for message in read(b"\xc0" + raw_message(TAG, pack(OLD)) + b"\xc0\xc0", 1)] == [OLD]
+    assert [
+        message.entries for message in read(b"\xc0" + raw_message(TAG, pack(OLD)) + b"\xc0\xc0", 1)
+    ] == [OLD]
 
 
 ENTRIES = st.lists(
-    st.tuples(event_times, packed_records).map(lambda pair: b"\x92" + pair[0] + pack(pair[1])), max_size=4
+    st.tuples(event_times, packed_records).map(lambda pair: b"\x92" + pair[0] + pack(pair[1])),
+    max_size=4,
 )
 
 
 @given(
-    st.lists(st.tuples(ENTRIES, st.sampled_from(["list", "bin", "str", "single", "gzip"]), st.booleans()), max_size=4),
+    st.lists(
+        st.tuples(
+            ENTRIES, st.sampled_from(["list", "bin", "str", "single", "gzip"]), st.booleans()
+        ),
+        max_size=4,
+    ),
     st.lists(st.integers(1, 60), min_size=1, max_size=30),
 )
 def test_messages_come_out_whole_however_they_are_cut(
@@ -231,7 +250,9 @@ def test_four_billion_entries_are_refused_by_their_number() -> None:
     assert caught.value.code == "too_large"
 
 
-@pytest.mark.parametrize("head", [b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "head", [b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"]
+)
 def test_what_announces_four_gigabytes_is_read_up_to_the_limit(head: bytes) -> None:
     reader = FrameReader(10_000)
     assert list(reader.feed(b"\x92" + TAG + head)) == []
@@ -273,7 +294,9 @@ def test_junk_never_raises_anything_else(data: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["none", "gzip"])
 def test_our_own_message_is_read_back(encoding: str) -> None:
-    stream, chunk = protocol.pack_message("labelled.app", compress(OLD + NEW, encoding), 2, encoding)
+    stream, chunk = protocol.pack_message(
+        "labelled.app", compress(OLD + NEW, encoding), 2, encoding
+    )
     (message,) = read(stream)
     assert (message.tag, message.chunk) == ("labelled.app", chunk)
     assert decompress(message.entries, message.encodings, LIMIT) == OLD + NEW
@@ -289,7 +312,17 @@ CHUNK = pack("c")
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"ack": "other"}, {"ack": None}, {"ack": "c", b"ack": "d"}, {"nak": "c"}, "c", ["ack", "c"], None]
+    "answer",
+    [
+        {},
+        {"ack": "other"},
+        {"ack": None},
+        {"ack": "c", b"ack": "d"},
+        {"nak": "c"},
+        "c",
+        ["ack", "c"],
+        None,
+    ],
 )
 def test_only_our_own_chunk_is_an_ack(answer: object) -> None:
     assert not protocol.is_ack(pack(answer), CHUNK)
@@ -303,7 +336,9 @@ def test_an_ack_may_be_bin() -> None:
 def test_an_answer_is_collected_and_stands_alone() -> None:
     answer = pack({"ack": "c"})
     reader = AnswerReader()
-    assert [reader.feed(answer[i : i + 1]) for i in range(len(answer))] == [None] * (len(answer) - 1) + [answer]
+    assert [reader.feed(answer[i : i + 1]) for i in range(len(answer))] == [None] * (
+        len(answer) - 1
+    ) + [answer]
     for junk in (answer + answer, answer + b"\x81", b"\xc1", DEEP, pack("x" * 99_999)):
         with pytest.raises(ValueError):
             AnswerReader().feed(junk)
@@ -312,7 +347,9 @@ def test_an_answer_is_collected_and_stands_alone() -> None:
 # -- handshake ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("client_key", "is_known"), [(b"secret", True), (b"Secret", False), (b"", False)])
+@pytest.mark.parametrize(
+    ("client_key", "is_known"), [(b"secret", True), (b"Secret", False), (b"", False)]
+)
 def test_the_handshake_proves_the_key_both_ways(client_key: bytes, is_known: bool) -> None:
     greeting = protocol.helo(b"0123456789abcdef")
     ping, check = protocol.ping(greeting, "client", client_key)
@@ -350,7 +387,14 @@ def test_a_server_that_says_yes_without_the_key_is_not_believed() -> None:
     assert not protocol.is_pong(pack(["PONG", True, "", "server", "0" * 128]), check, b"secret")
 
 
-JUNK = [b"", b"\xc1", b"\xc0", b"\x96\xa4PING\x81\x90\xc0\xc0\xc0\xc0\xc0", b"\x92\xa4HELO\x81\x90\xc0", DEEP] + [
+JUNK = [
+    b"",
+    b"\xc1",
+    b"\xc0",
+    b"\x96\xa4PING\x81\x90\xc0\xc0\xc0\xc0\xc0",
+    b"\x92\xa4HELO\x81\x90\xc0",
+    DEEP,
+] + [
     pack(part)
     for part in (
         ["HELO", {}],

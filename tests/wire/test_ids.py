@@ -8,9 +8,9 @@ import msgpack
 import orjson
 import pytest
 
-from sidecar.config import FieldSettings
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, Wire
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
 
 WIRE = Wire(FieldPlan(FieldSettings(record_id="id")))
 VERDICT = Verdict("Error", "model", 0.75, "m@1")
@@ -31,7 +31,10 @@ def ids(body: bytes, tag: str = "app", kind: str = "") -> list[str]:
     records = codec.split(batch, [VERDICT] * len(batch))
     if kind == "application/otlp+json":
         found = [orjson.loads(record)["attributes"] for record in records]
-        return [next(one["value"]["stringValue"] for one in pairs if one["key"] == "id") for pairs in found]
+        return [
+            next(one["value"]["stringValue"] for one in pairs if one["key"] == "id")
+            for pairs in found
+        ]
     if body[:1] == b"\x92":
         return [msgpack.unpackb(record, strict_map_key=False)[1]["id"] for record in records]
     return [orjson.loads(record)["id"] for record in records]
@@ -47,12 +50,20 @@ LINE = b'{"log":"retry 5"}'
         pytest.param(b"\n".join([LINE] * 3), "", id="equal lines"),
         pytest.param(event(1) * 3, "", id="equal events"),
         pytest.param(event(1) + event(2) + event(1, nanos=1), "", id="the same at other times"),
-        pytest.param(event(1) + event(1, metadata={"a": 1}) + event(1, metadata={"a": 2}), "", id="other metadata"),
-        pytest.param(event(1) + event(1, text="retry 6") + event(1, text="retry 7"), "", id="other records"),
+        pytest.param(
+            event(1) + event(1, metadata={"a": 1}) + event(1, metadata={"a": 2}),
+            "",
+            id="other metadata",
+        ),
+        pytest.param(
+            event(1) + event(1, text="retry 6") + event(1, text="retry 7"), "", id="other records"
+        ),
         pytest.param(otlp(1, 2, 2), "application/otlp+json", id="otlp"),
     ],
 )
-def test_what_differs_or_comes_several_times_in_a_batch_has_ids_of_its_own(body: bytes, kind: str) -> None:
+def test_what_differs_or_comes_several_times_in_a_batch_has_ids_of_its_own(
+    body: bytes, kind: str
+) -> None:
     assert len(set(ids(body, kind=kind))) == 3
     assert ids(body, kind=kind) == ids(body, kind=kind)
     assert all(len(one) == 32 and int(one, 16) >= 0 for one in ids(body, kind=kind))

@@ -9,11 +9,12 @@ import orjson
 import pytest
 from hypothesis import given
 
-from sidecar.config import FieldSettings
-from sidecar.errors import MalformedError
-from sidecar.records import Batch, Verdict
-from sidecar.wire import FieldPlan, JsonCodec, Wire, scan
 from tests.wire.strategies import bodies, plain
+from waybill.core.errors import MalformedError
+from waybill.core.records import Batch, Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, JsonCodec, Wire
+from waybill.wire.json import scan
 
 CODEC = JsonCodec(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "model", 0.75, "m@1")
@@ -61,14 +62,26 @@ def test_messages_and_sources_are_what_a_json_parser_reads(body: bytes) -> None:
     [
         pytest.param(b'{"log":"a"}', b'{"log":"a",X}', id="single object"),
         pytest.param(b'[{"log":"a"}]', b'[{"log":"a",X}]', id="array"),
-        pytest.param(b'[{"log":"a"} , {"log":"b"}\n]', b'[{"log":"a",X} , {"log":"b",X}\n]', id="spaced array"),
-        pytest.param(b'{"log":"a"}\n{"log":"b"}\r\n', b'{"log":"a",X}\n{"log":"b",X}\r\n', id="lines"),
+        pytest.param(
+            b'[{"log":"a"} , {"log":"b"}\n]',
+            b'[{"log":"a",X} , {"log":"b",X}\n]',
+            id="spaced array",
+        ),
+        pytest.param(
+            b'{"log":"a"}\n{"log":"b"}\r\n', b'{"log":"a",X}\n{"log":"b",X}\r\n', id="lines"
+        ),
         pytest.param(b'{"log":"a"}{"log":"b"}', b'{"log":"a",X}{"log":"b",X}', id="concatenated"),
-        pytest.param(b'{"log":"}{"}{"log":"b"}', b'{"log":"}{",X}{"log":"b",X}', id="braces within a string"),
+        pytest.param(
+            b'{"log":"}{"}{"log":"b"}', b'{"log":"}{",X}{"log":"b",X}', id="braces within a string"
+        ),
         pytest.param(b'{\n "log": "a"\n}', b'{\n "log": "a"\n,X}', id="pretty-printed"),
         pytest.param(b"[{},{ }]", b"[{X},{ X}]", id="empty objects get no comma"),
-        pytest.param(b'\xef\xbb\xbf{"log":"a"}', b'\xef\xbb\xbf{"log":"a",X}', id="byte order mark"),
-        pytest.param(b'[{"log":"a"}][{"log":"b"}]', b'[{"log":"a",X}][{"log":"b",X}]', id="two arrays"),
+        pytest.param(
+            b'\xef\xbb\xbf{"log":"a"}', b'\xef\xbb\xbf{"log":"a",X}', id="byte order mark"
+        ),
+        pytest.param(
+            b'[{"log":"a"}][{"log":"b"}]', b'[{"log":"a",X}][{"log":"b",X}]', id="two arrays"
+        ),
         pytest.param(b"[]", b"[]", id="empty array"),
         pytest.param(b"", b"", id="empty body"),
         pytest.param(b" \n", b" \n", id="white space"),
@@ -86,8 +99,14 @@ HOSTILE = [
     pytest.param(b'{"log":"x","n":-Infinity}', None, id="Infinity"),
     pytest.param(b'{"log":"x","n":1e999}', None, id="a number beyond a double"),
     pytest.param(b'{"log":"x","n":' + b"9" * 400 + b"}", None, id="400 digits"),
-    pytest.param(b'{"log":"x","d":' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="depth 100,000"),
-    pytest.param(b'{"log":"x","d":' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}", None, id="objects 2,000 deep"),
+    pytest.param(
+        b'{"log":"x","d":' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="depth 100,000"
+    ),
+    pytest.param(
+        b'{"log":"x","d":' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}",
+        None,
+        id="objects 2,000 deep",
+    ),
     pytest.param(b'{"log":"x\xff\xfe"}', None, id="invalid UTF-8 in the message"),
     pytest.param(b'{"log":"x","f":"\xff"}', None, id="invalid UTF-8 elsewhere"),
     pytest.param(b'{"log":"x","log":"y"}', None, id="duplicate keys"),
@@ -129,12 +148,17 @@ def test_what_is_no_object_passes_as_it_is(value: bytes, reason: str) -> None:
     assert labelled(body).count(SUFFIX) == 2
 
 
-@pytest.mark.parametrize("broken", [b'{"log":"b', b'{"log":{"x":', b"plain text here", b'{"a":1]', b"}", b'"'])
+@pytest.mark.parametrize(
+    "broken", [b'{"log":"b', b'{"log":{"x":', b"plain text here", b'{"a":1]', b"}", b'"']
+)
 def test_a_broken_line_passes_and_its_neighbours_are_labelled(broken: bytes) -> None:
     body = b'{"log":"a"}\n' + broken + b'\n{"log":"c"}\n'
     batch = CODEC.decode(body)
     assert [message for message in batch.messages if message] == ["a", "c"]
-    assert labelled(body) == b'{"log":"a",' + SUFFIX + b"}\n" + broken + b'\n{"log":"c",' + SUFFIX + b"}\n"
+    assert (
+        labelled(body)
+        == b'{"log":"a",' + SUFFIX + b"}\n" + broken + b'\n{"log":"c",' + SUFFIX + b"}\n"
+    )
 
 
 def test_an_array_cut_short_keeps_what_came_whole() -> None:
@@ -144,7 +168,9 @@ def test_an_array_cut_short_keeps_what_came_whole() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
-def test_a_body_cut_at_any_byte_is_labelled_or_refused_but_never_loses_a_whole_record(cut: int) -> None:
+def test_a_body_cut_at_any_byte_is_labelled_or_refused_but_never_loses_a_whole_record(
+    cut: int,
+) -> None:
     body = b'[{"log":"a"},{"log":"b","n":[1,{}]}]'[:cut]
     whole = body.count(b'"}') + body.count(b"]}")
     try:
@@ -153,11 +179,14 @@ def test_a_body_cut_at_any_byte_is_labelled_or_refused_but_never_loses_a_whole_r
         assert (error.code, whole) == ("not_json", 0)
         return
     assert sum(message is not None for message in batch.messages) == whole
-    assert re.sub(b"," + re.escape(SUFFIX), b"", CODEC.splice(batch, [VERDICT] * len(batch))) == body
+    assert (
+        re.sub(b"," + re.escape(SUFFIX), b"", CODEC.splice(batch, [VERDICT] * len(batch))) == body
+    )
 
 
 @pytest.mark.parametrize(
-    "body", [b"hello", b'{"log":', b"\x00\x01", b'{"a":' * 100_000, b"[" * 100_000, b"[" * 99 + b"}"]
+    "body",
+    [b"hello", b'{"log":', b"\x00\x01", b'{"a":' * 100_000, b"[" * 100_000, b"[" * 99 + b"}"],
 )
 def test_a_body_without_any_record_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
@@ -189,7 +218,10 @@ def test_relabel_replaces_what_the_record_brought(record: bytes, expected: bytes
 
 def test_a_name_that_the_record_uses_for_itself_is_left_to_it() -> None:
     out = labelled(b'{"log":"a","label_tier":"gold"}')
-    assert out == b'{"log":"a","label_tier":"gold","target_label":"Error","label_confidence":0.75,"label_rule":"m@1"}'
+    assert (
+        out
+        == b'{"log":"a","label_tier":"gold","target_label":"Error","label_confidence":0.75,"label_rule":"m@1"}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,7 +241,9 @@ def test_a_rules_extra_field_never_doubles_one_of_the_record(record: bytes, is_a
 
 
 def test_added_fields_can_be_renamed_and_switched_off() -> None:
-    settings = FieldSettings(label="labels.target", tier=None, confidence=None, rule=None, reason=None)
+    settings = FieldSettings(
+        label="labels.target", tier=None, confidence=None, rule=None, reason=None
+    )
     codec = JsonCodec(FieldPlan(settings))
     assert labelled(b'{"log":"a"}', codec) == b'{"log":"a","labels.target":"Error"}'
 
@@ -226,7 +260,9 @@ def test_a_record_id_is_stable_and_tells_records_apart() -> None:
 
 
 def test_paths_reach_into_records_and_dots_can_be_escaped() -> None:
-    settings = FieldSettings(message=("event.original", "event"), source=(r"kubernetes.labels.app\.name", "a.b.c"))
+    settings = FieldSettings(
+        message=("event.original", "event"), source=(r"kubernetes.labels.app\.name", "a.b.c")
+    )
     codec = JsonCodec(FieldPlan(settings))
     body = (
         b'[{"event":{"original":"deep"},"kubernetes":{"labels":{"app.name":"crm"}}},'
@@ -238,8 +274,13 @@ def test_paths_reach_into_records_and_dots_can_be_escaped() -> None:
 
 
 def test_a_message_that_is_json_itself_is_read_through_when_asked() -> None:
-    body = json.dumps([{"log": '{"msg":"inner","service":"s"}'}, {"log": "{broken", "source": "own"}]).encode()
-    assert Wire(FieldPlan(FieldSettings())).decode(body)[1].messages[0] == '{"msg":"inner","service":"s"}'
+    body = json.dumps(
+        [{"log": '{"msg":"inner","service":"s"}'}, {"log": "{broken", "source": "own"}]
+    ).encode()
+    assert (
+        Wire(FieldPlan(FieldSettings())).decode(body)[1].messages[0]
+        == '{"msg":"inner","service":"s"}'
+    )
     _, batch = Wire(FieldPlan(FieldSettings(parse_nested=True))).decode(body)
     assert (batch.messages, batch.sources) == (["inner", "{broken"], ["s", "own"])
 
@@ -252,7 +293,10 @@ def test_split_gives_each_record_alone() -> None:
 
 @pytest.mark.parametrize("space", [b"\v", b"\f", b"\v \f"])
 def test_white_space_that_json_does_not_know_costs_its_line(space: bytes) -> None:
-    for body in (b'{"log":"a"}\n%b\n{"log":"b"}\n' % space, b'[{"log":"a"},\n%b\n{"log":"b"}\n' % space):
+    for body in (
+        b'{"log":"a"}\n%b\n{"log":"b"}\n' % space,
+        b'[{"log":"a"},\n%b\n{"log":"b"}\n' % space,
+    ):
         batch = CODEC.decode(body)
         assert [message for message in batch.messages if message] == ["a", "b"]
 

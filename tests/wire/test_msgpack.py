@@ -10,15 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import FieldSettings
-from sidecar.errors import MalformedError
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, MsgpackCodec, packed
 from tests.wire.strategies import event_times, packed_records
+from waybill.core.errors import MalformedError
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, MsgpackCodec
+from waybill.wire.msgpack import scan as packed
 
 CODEC = MsgpackCodec(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "model", 0.75, "m@1")
-ADDED = {"target_label": "Error", "label_tier": "model", "label_confidence": 0.75, "label_rule": "m@1"}
+ADDED = {
+    "target_label": "Error",
+    "label_tier": "model",
+    "label_confidence": 0.75,
+    "label_rule": "m@1",
+}
 SUFFIX = b"".join(msgpack.packb(part) for pair in ADDED.items() for part in pair)
 TIME = struct.pack(">BBII", 0xD7, 0, 1_795_210_250, 95_874_002)
 
@@ -78,7 +84,9 @@ def test_member_counts_grow_over_every_header_size(count: int) -> None:
     assert list(back[1])[-4:] == list(ADDED)
 
 
-@pytest.mark.parametrize("header", [b"\x81", b"\xde\x00\x01", b"\xdf\x00\x00\x00\x01"], ids=["fix", "16", "32"])
+@pytest.mark.parametrize(
+    "header", [b"\x81", b"\xde\x00\x01", b"\xdf\x00\x00\x00\x01"], ids=["fix", "16", "32"]
+)
 def test_wider_headers_than_needed_are_understood(header: bytes) -> None:
     body = b"\x92" + TIME + header + msgpack.packb("log") + msgpack.packb("a")
     (back,) = msgpack.Unpacker(io.BytesIO(labelled(body)))
@@ -117,7 +125,9 @@ def test_every_time_and_entry_shape_is_kept(time: bytes, is_nested: bool) -> Non
         ([1, 2], "not_an_object", None),
     ],
 )
-def test_odd_records_cost_only_themselves(record: object, reason: str | None, message: str | None) -> None:
+def test_odd_records_cost_only_themselves(
+    record: object, reason: str | None, message: str | None
+) -> None:
     body = entry({"log": "before"}) + entry(record) + entry({"log": "after"})
     batch = CODEC.decode(body)
     assert batch.messages == ["before", message, "after"]
@@ -153,15 +163,24 @@ def at(path: tuple[str, ...], value: object) -> dict[str, object]:
 
 
 def test_as_many_records_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.records.MAX_RECORDS", 3)
-    monkeypatch.setattr("sidecar.wire.msgpack.MAX_RECORDS", 3)
+    monkeypatch.setattr("waybill.core.records.MAX_RECORDS", 3)
+    monkeypatch.setattr("waybill.wire.msgpack.codec.MAX_RECORDS", 3)
     assert len(CODEC.decode(entry({"log": "x"}) * 3)) == 3
     with pytest.raises(MalformedError, match="too_many_records"):
         CODEC.decode(entry({"log": "x"}) * 4)
 
 
 def test_a_record_deeper_than_any_library_goes_is_found_and_labelled() -> None:
-    deep = b"\x92" + TIME + b"\x82" + msgpack.packb("log") + msgpack.packb("x") + b"\xa1d" + b"\x91" * 100_000 + b"\x01"
+    deep = (
+        b"\x92"
+        + TIME
+        + b"\x82"
+        + msgpack.packb("log")
+        + msgpack.packb("x")
+        + b"\xa1d"
+        + b"\x91" * 100_000
+        + b"\x01"
+    )
     body = entry({"log": "before"}) + deep + entry({"log": "after"})
     batch = CODEC.decode(body)
     assert batch.messages == ["before", "x", "after"]
@@ -199,7 +218,15 @@ def test_a_stream_cut_at_any_byte_keeps_every_whole_entry() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xc1", b"\xdd\xff\xff\xff\xff", b"\x92", b"hello", b"\x93\x01\x02\x03", b"\xdf" + b"\xff" * 4]
+    "body",
+    [
+        b"\xc1",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x92",
+        b"hello",
+        b"\x93\x01\x02\x03",
+        b"\xdf" + b"\xff" * 4,
+    ],
 )
 def test_a_body_without_any_event_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
@@ -238,7 +265,9 @@ def test_a_map_grows_over_each_border_of_its_header(members: int) -> None:
     record = {f"k{i}": i for i in range(members - 1)} | ({"log": "x"} if members else {})
     body = labelled(entry(record))
     ours = ADDED if members else ADDED | {"label_reason": "no_message"}
-    assert msgpack.unpackb(body, strict_map_key=False)[1] == record | {k: v for k, v in ours.items() if k in ADDED}
+    assert msgpack.unpackb(body, strict_map_key=False)[1] == record | {
+        k: v for k, v in ours.items() if k in ADDED
+    }
     head = packed.map_header(body, packed.value_end(body, 1))
     count = members + len(ADDED)
     assert head == (count, 1 if count <= 15 else 3 if count <= 65_535 else 5)
@@ -269,7 +298,9 @@ def test_a_group_marker_passes_between_records(head: bytes, seconds: bytes) -> N
     marker = b"\x92\x92" + head + seconds + b"\x00" * 4 + b"\x80" + msgpack.packb({"resource": "r"})
     good = entry({"log": "x", "source": "s"})
     batch = CODEC.decode(good + marker + good)
-    assert [(i, odd.reason, odd.stop) for i, odd in batch.odd.items()] == [(1, "group_marker", len(good + marker))]
+    assert [(i, odd.reason, odd.stop) for i, odd in batch.odd.items()] == [
+        (1, "group_marker", len(good + marker))
+    ]
     assert batch.sources == ["s", "", "s"]
     assert labelled(good + marker + good) == labelled(good) + marker + labelled(good)
 
@@ -281,7 +312,11 @@ def test_an_odd_entry_keeps_its_source_and_its_place() -> None:
     assert batch.sources == ["", "billing", ""]
     assert batch.messages == ["x", None, None]
     assert (batch.odd[1].reason, batch.odd[1].stop) == ("message_not_a_string", len(body) - 2)
-    assert (batch.odd[2].reason, batch.starts[2], batch.odd[2].stop) == ("malformed_record", len(body) - 2, len(body))
+    assert (batch.odd[2].reason, batch.starts[2], batch.odd[2].stop) == (
+        "malformed_record",
+        len(body) - 2,
+        len(body),
+    )
     assert not batch.odd[2].is_strict
 
 
@@ -289,7 +324,10 @@ def test_an_id_is_added_where_asked_unless_the_record_has_one() -> None:
     codec = MsgpackCodec(FieldPlan(FieldSettings(record_id="id")))
     same, other, own = entry({"log": "x"}), entry({"log": "y"}), entry({"log": "x", "id": 7})
     records = [
-        one[1] for one in msgpack.Unpacker(io.BytesIO(labelled(same + same + other + own, codec)), strict_map_key=False)
+        one[1]
+        for one in msgpack.Unpacker(
+            io.BytesIO(labelled(same + same + other + own, codec)), strict_map_key=False
+        )
     ]
     ids = [record["id"] for record in records]
     assert len(set(ids[:3])) == 3

@@ -18,16 +18,22 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
-from sidecar.config import FieldSettings
-from sidecar.errors import MalformedError
-from sidecar.records import Batch, Verdict
-from sidecar.wire import FieldPlan, OtlpCodec, OtlpJsonCodec, Wire, protobuf
-from sidecar.wire.otlp.values import pack_value, read_value
-from sidecar.wire.transcode import json_records, msgpack_entries
+from waybill.core.errors import MalformedError
+from waybill.core.records import Batch, Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, OtlpCodec, OtlpJsonCodec, Wire
+from waybill.wire.otlp import protobuf
+from waybill.wire.otlp.values import pack_value, read_value
+from waybill.wire.transcode import json_records, msgpack_entries
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "model", 0.75, "m@1")
-OURS = {"target_label": "Error", "label_tier": "model", "label_confidence": 0.75, "label_rule": "m@1"}
+OURS = {
+    "target_label": "Error",
+    "label_tier": "model",
+    "label_confidence": 0.75,
+    "label_rule": "m@1",
+}
 Codec = OtlpCodec | OtlpJsonCodec
 BOTH = pytest.mark.parametrize("codec", [WIRE.otlp, WIRE.otlp_json], ids=["protobuf", "json"])
 
@@ -47,8 +53,13 @@ any_values = st.recursive(
         st.builds(AnyValue, bytes_value=st.binary(max_size=20)),
     ),
     lambda inner: st.one_of(
-        st.builds(lambda v: AnyValue(array_value=ArrayValue(values=v)), st.lists(inner, max_size=3)),
-        st.builds(lambda v: AnyValue(kvlist_value=KeyValueList(values=v)), st.lists(pairs(inner), max_size=3)),
+        st.builds(
+            lambda v: AnyValue(array_value=ArrayValue(values=v)), st.lists(inner, max_size=3)
+        ),
+        st.builds(
+            lambda v: AnyValue(kvlist_value=KeyValueList(values=v)),
+            st.lists(pairs(inner), max_size=3),
+        ),
     ),
     max_leaves=5,
 )
@@ -79,7 +90,11 @@ def requests(draw: st.DrawFn) -> ExportLogsServiceRequest:
 
 
 def encode(codec: Codec, request: ExportLogsServiceRequest) -> bytes:
-    return request.SerializeToString() if codec is WIRE.otlp else json_format.MessageToJson(request).encode()
+    return (
+        request.SerializeToString()
+        if codec is WIRE.otlp
+        else json_format.MessageToJson(request).encode()
+    )
 
 
 def parse(codec: Codec, body: bytes) -> ExportLogsServiceRequest:
@@ -90,7 +105,10 @@ def parse(codec: Codec, body: bytes) -> ExportLogsServiceRequest:
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:
     return [
-        record for resource in request.resource_logs for scope in resource.scope_logs for record in scope.log_records
+        record
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
     ]
 
 
@@ -107,7 +125,9 @@ def take_ours(record: LogRecord) -> dict[str, object]:
 def one_record(**members: Any) -> bytes:
     record = LogRecord(**members)
     scope = ScopeLogs(log_records=[record])
-    return ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[scope])]).SerializeToString()
+    return ExportLogsServiceRequest(
+        resource_logs=[ResourceLogs(scope_logs=[scope])]
+    ).SerializeToString()
 
 
 def text(value: str) -> AnyValue:
@@ -125,7 +145,9 @@ def labelled(codec: Codec, body: bytes) -> bytes:
 
 @BOTH
 @given(request=requests())
-def test_a_parser_sees_the_same_request_plus_our_attributes(codec: Codec, request: ExportLogsServiceRequest) -> None:
+def test_a_parser_sees_the_same_request_plus_our_attributes(
+    codec: Codec, request: ExportLogsServiceRequest
+) -> None:
     after = parse(codec, labelled(codec, encode(codec, request)))
     for record in records_of(after):
         assert take_ours(record) == OURS
@@ -134,7 +156,9 @@ def test_a_parser_sees_the_same_request_plus_our_attributes(codec: Codec, reques
 
 @BOTH
 @given(request=requests())
-def test_records_put_back_unchanged_give_back_the_input_bytes(codec: Codec, request: ExportLogsServiceRequest) -> None:
+def test_records_put_back_unchanged_give_back_the_input_bytes(
+    codec: Codec, request: ExportLogsServiceRequest
+) -> None:
     body = encode(codec, request)
     batch = codec.decode(body)
     records = [body[start:end] for start, end in zip(batch.starts, batch.ends, strict=True)]
@@ -169,7 +193,9 @@ def _told(request: ExportLogsServiceRequest) -> list[tuple[Any, str, Any]]:
 
 @BOTH
 @given(request=requests())
-def test_messages_and_sources_are_what_a_parser_reads(codec: Codec, request: ExportLogsServiceRequest) -> None:
+def test_messages_and_sources_are_what_a_parser_reads(
+    codec: Codec, request: ExportLogsServiceRequest
+) -> None:
     batch = codec.decode(encode(codec, request))
     assert len(batch) == len(records_of(request))
     for message, record in zip(batch.messages, records_of(request), strict=True):
@@ -188,7 +214,11 @@ def test_values_come_through_both_readings(value: AnyValue) -> None:
 
 
 def test_unknown_fields_survive_at_every_level() -> None:
-    unknown = protobuf.pack_field(500, b"new") + protobuf.pack_number(501, -1) + b"\xa3\x1f\x08\x01\xa4\x1f"
+    unknown = (
+        protobuf.pack_field(500, b"new")
+        + protobuf.pack_number(501, -1)
+        + b"\xa3\x1f\x08\x01\xa4\x1f"
+    )
     record = LogRecord(body=text("a")).SerializeToString() + unknown
     scope = unknown + protobuf.pack_field(2, record) + unknown
     resource = protobuf.pack_field(2, scope) + unknown
@@ -197,23 +227,45 @@ def test_unknown_fields_survive_at_every_level() -> None:
     out = WIRE.otlp.splice(batch, [VERDICT])
     assert batch.messages == ["a"]
     assert out.count(unknown) == 6
-    assert ExportLogsServiceRequest.FromString(out).resource_logs[0].scope_logs[0].log_records[0].attributes
+    assert (
+        ExportLogsServiceRequest.FromString(out)
+        .resource_logs[0]
+        .scope_logs[0]
+        .log_records[0]
+        .attributes
+    )
 
 
 @pytest.mark.parametrize(
     ("attributes", "resource", "source"),
     [
-        pytest.param({"source": "a"}, {"source": "b", "service.name": "c"}, "a", id="configured attribute first"),
-        pytest.param({"service.name": "a"}, {"source": "b"}, "b", id="configured resource before conventions"),
-        pytest.param({"service.name": "a"}, {"service.name": "b"}, "a", id="conventions: the record first"),
-        pytest.param({}, {"service.name": "b", "k8s.container.name": "c"}, "b", id="conventions: service first"),
+        pytest.param(
+            {"source": "a"},
+            {"source": "b", "service.name": "c"},
+            "a",
+            id="configured attribute first",
+        ),
+        pytest.param(
+            {"service.name": "a"}, {"source": "b"}, "b", id="configured resource before conventions"
+        ),
+        pytest.param(
+            {"service.name": "a"}, {"service.name": "b"}, "a", id="conventions: the record first"
+        ),
+        pytest.param(
+            {},
+            {"service.name": "b", "k8s.container.name": "c"},
+            "b",
+            id="conventions: service first",
+        ),
         pytest.param({}, {"k8s.container.name": "c"}, "c", id="container"),
         pytest.param({"kubernetes.container_name": "d"}, {}, "d", id="dotted name"),
         pytest.param({}, {"host.name": "h"}, "", id="none"),
     ],
 )
 @BOTH
-def test_sources(codec: Codec, attributes: dict[str, str], resource: dict[str, str], source: str) -> None:
+def test_sources(
+    codec: Codec, attributes: dict[str, str], resource: dict[str, str], source: str
+) -> None:
     request = ExportLogsServiceRequest()
     frame = request.resource_logs.add()
     frame.resource.attributes.extend(attribute(*pair) for pair in resource.items())
@@ -246,20 +298,32 @@ def test_a_resource_behind_its_records_is_seen() -> None:
         pytest.param(AnyValue(), None, "no_message", id="empty body"),
         pytest.param(AnyValue(int_value=7), None, "message_not_a_string", id="number"),
         pytest.param(AnyValue(bytes_value=b"a"), None, "message_not_a_string", id="bytes"),
-        pytest.param(AnyValue(array_value=ArrayValue(values=[text("a")])), None, "message_not_a_string", id="array"),
         pytest.param(
-            AnyValue(kvlist_value=KeyValueList(values=[attribute("msg", "b"), attribute("log", "a")])),
+            AnyValue(array_value=ArrayValue(values=[text("a")])),
+            None,
+            "message_not_a_string",
+            id="array",
+        ),
+        pytest.param(
+            AnyValue(
+                kvlist_value=KeyValueList(values=[attribute("msg", "b"), attribute("log", "a")])
+            ),
             "a",
             None,
             id="map",
         ),
         pytest.param(
-            AnyValue(kvlist_value=KeyValueList(values=[attribute("x", "a")])), None, "no_message", id="map without one"
+            AnyValue(kvlist_value=KeyValueList(values=[attribute("x", "a")])),
+            None,
+            "no_message",
+            id="map without one",
         ),
     ],
 )
 @BOTH
-def test_messages(codec: Codec, body: AnyValue | None, message: str | None, reason: str | None) -> None:
+def test_messages(
+    codec: Codec, body: AnyValue | None, message: str | None, reason: str | None
+) -> None:
     data = one_record(body=body)
     batch = codec.decode(encode(codec, ExportLogsServiceRequest.FromString(data)))
     assert batch.messages == [message]
@@ -270,7 +334,9 @@ def test_messages(codec: Codec, body: AnyValue | None, message: str | None, reas
 @BOTH
 def test_a_record_that_brings_a_label_passes_untouched(codec: Codec) -> None:
     request = ExportLogsServiceRequest.FromString(
-        one_record(body=text("a"), attributes=[attribute("target_label", "Mine"), attribute("x", "y")])
+        one_record(
+            body=text("a"), attributes=[attribute("target_label", "Mine"), attribute("x", "y")]
+        )
     )
     body = encode(codec, request)
     batch = codec.decode(body)
@@ -284,7 +350,9 @@ def test_relabel_replaces_what_a_record_brings(form: str) -> None:
     codec: Codec = wire.otlp if form == "protobuf" else wire.otlp_json
     plain: Codec = WIRE.otlp if form == "protobuf" else WIRE.otlp_json
     before = [attribute("target_label", "Mine"), attribute("x", "y"), attribute("label_tier", "z")]
-    body = encode(plain, ExportLogsServiceRequest.FromString(one_record(body=text("a"), attributes=before)))
+    body = encode(
+        plain, ExportLogsServiceRequest.FromString(one_record(body=text("a"), attributes=before))
+    )
     (record,) = records_of(parse(plain, labelled(codec, body)))
     assert take_ours(record) == OURS
     assert list(record.attributes) == [attribute("x", "y")]
@@ -296,19 +364,32 @@ def test_names_that_a_record_uses_for_itself_stay_the_records(codec: Codec) -> N
         one_record(body=text("a"), attributes=[attribute("label_tier", "mine")])
     )
     (record,) = records_of(parse(codec, labelled(codec, encode(codec, request))))
-    assert [pair.key for pair in record.attributes] == ["label_tier", "target_label", "label_confidence", "label_rule"]
+    assert [pair.key for pair in record.attributes] == [
+        "label_tier",
+        "target_label",
+        "label_confidence",
+        "label_rule",
+    ]
 
 
 @BOTH
 def test_fields_of_rules_and_the_record_id_become_attributes(codec: Codec) -> None:
     wire = Wire(FieldPlan(FieldSettings(record_id="id")))
     own: Codec = wire.otlp if codec is WIRE.otlp else wire.otlp_json
-    request = ExportLogsServiceRequest.FromString(one_record(body=text("a"), attributes=[attribute("team", "mine")]))
+    request = ExportLogsServiceRequest.FromString(
+        one_record(body=text("a"), attributes=[attribute("team", "mine")])
+    )
     batch = own.decode(encode(codec, request))
     fields = {"severity": "Low", "team": "theirs", "n": 3, "list": [True, {"a": 1.5}]}
-    (record,) = records_of(parse(codec, own.splice(batch, [Verdict("Error", "rule", 1.0, "r", None, fields)])))
+    (record,) = records_of(
+        parse(codec, own.splice(batch, [Verdict("Error", "rule", 1.0, "r", None, fields)]))
+    )
     found = {pair.key: pair.value for pair in record.attributes}
-    assert (found["severity"].string_value, found["team"].string_value, found["n"].int_value) == ("Low", "mine", 3)
+    assert (found["severity"].string_value, found["team"].string_value, found["n"].int_value) == (
+        "Low",
+        "mine",
+        3,
+    )
     assert found["list"].array_value.values[1].kvlist_value.values[0].value.double_value == 1.5
     assert len(found["id"].string_value) == 32
 
@@ -366,7 +447,10 @@ def test_a_broken_json_record_passes_as_it_is(record: bytes) -> None:
         (b'{ "a":1}', b'{ "a":1,"attributes":[X]}'),
         (b'{"attributes":null,"a":1}', b'{"attributes":[X],"a":1}'),
         (b'{"attributes":[ ]}', b'{"attributes":[ X]}'),
-        (b'{"attributes" : [{"key":"a"} ], "z":1e2}', b'{"attributes" : [{"key":"a"} ,X], "z":1e2}'),
+        (
+            b'{"attributes" : [{"key":"a"} ], "z":1e2}',
+            b'{"attributes" : [{"key":"a"} ,X], "z":1e2}',
+        ),
         (b'{"x":{"attributes":[]},"attributes":[]}', b'{"x":{"attributes":[]},"attributes":[X]}'),
         (
             b'{"body":{"stringValue":"\\"attributes\\":[]"}}',
@@ -432,7 +516,9 @@ def sample() -> ExportLogsServiceRequest:
         scope = frame.scope_logs.add()
         scope.scope.name = "scope"
         for i in range(2):
-            record = scope.log_records.add(time_unix_nano=2**60 + i, severity_number=9, span_id=bytes(8))
+            record = scope.log_records.add(
+                time_unix_nano=2**60 + i, severity_number=9, span_id=bytes(8)
+            )
             record.body.string_value = f"message {i}"
             record.attributes.append(attribute("source", "x"))
             record.attributes.add(key="m").value.kvlist_value.values.append(attribute("a", "b"))
@@ -502,7 +588,11 @@ def test_receivers_without_otlp_get_plain_records_with_everything(codec: Codec) 
     }
     time, record = msgpack.unpackb(msgpack_entries(codec, batch, verdicts, lambda: 1.0)[3])
     assert struct.unpack(">II", time.data) == divmod(2**60 + 1, 10**9)
-    assert (record["log"], record["resource"], record["target_label"]) == ("message 1", {"service.name": "s1"}, "Error")
+    assert (record["log"], record["resource"], record["target_label"]) == (
+        "message 1",
+        {"service.name": "s1"},
+        "Error",
+    )
 
 
 @BOTH

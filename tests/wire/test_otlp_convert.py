@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from sidecar.config import FieldSettings
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, Wire
-from sidecar.wire.otlp.convert import to_request
 from tests.wire.strategies import bodies, event_times, packed_records, packed_values
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.otlp.convert import to_request
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -24,7 +24,12 @@ def convert(body: bytes, content_type: str) -> list[LogRecord]:
     assert codec is WIRE.json or codec is WIRE.msgpack
     request, verdicts = to_request(codec, batch, [VERDICT] * len(batch), lambda: 1.5)
     resources = ExportLogsServiceRequest.FromString(request).resource_logs
-    records = [record for resource in resources for scope in resource.scope_logs for record in scope.log_records]
+    records = [
+        record
+        for resource in resources
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
     assert len(records) == len(verdicts) == len(batch)
     # What the way back relies on: our own reader finds the same records.
     assert len(WIRE.otlp.decode(request)) == len(batch)
@@ -41,9 +46,12 @@ def test_every_json_record_becomes_one_labelled_log_record(body: bytes) -> None:
 
 
 @given(st.lists(st.tuples(event_times, packed_values, packed_records), max_size=3))
-def test_every_event_becomes_one_labelled_log_record(events: list[tuple[bytes, object, dict[object, object]]]) -> None:
+def test_every_event_becomes_one_labelled_log_record(
+    events: list[tuple[bytes, object, dict[object, object]]],
+) -> None:
     body = b"".join(
-        b"\x92\x92" + time + msgpack.packb(metadata) + msgpack.packb(record) for time, metadata, record in events
+        b"\x92\x92" + time + msgpack.packb(metadata) + msgpack.packb(record)
+        for time, metadata, record in events
     )
     for record, (time, _, sent) in zip(convert(body, "application/msgpack"), events, strict=True):
         assert "target_label" in {pair.key for pair in record.attributes}
@@ -54,7 +62,11 @@ def test_every_event_becomes_one_labelled_log_record(events: list[tuple[bytes, o
 
 
 def test_text_that_is_no_utf8_is_written_as_escapes() -> None:
-    entry = msgpack.packb([1, {"log": "x", "k": "z"}]).replace(b"\xa1x", b"\xa1\xff").replace(b"\xa1z", b"\xa1\xfe")
+    entry = (
+        msgpack.packb([1, {"log": "x", "k": "z"}])
+        .replace(b"\xa1x", b"\xa1\xff")
+        .replace(b"\xa1z", b"\xa1\xfe")
+    )
     (record,) = convert(entry, "application/msgpack")
     assert record.body.string_value == "\\xff"
     assert {pair.key: pair.value.string_value for pair in record.attributes}["k"] == "\\xfe"

@@ -10,11 +10,11 @@ import msgpack
 import pytest
 from hypothesis import given
 
-from sidecar.config import FieldSettings
-from sidecar.records import Verdict
-from sidecar.wire import FieldPlan, Wire
-from sidecar.wire.transcode import drop_metadata, event_time, json_records, msgpack_entries
 from tests.wire.strategies import bodies, packed_records
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.transcode import drop_metadata, event_time, json_records, msgpack_entries
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -53,7 +53,9 @@ def entry(record: object, time: object = None) -> bytes:
         (b'"2026-13-40T00:00:00Z"', 1_700_000_000, 250_000_000),
     ],
 )
-def test_the_time_of_a_json_record_becomes_the_time_of_its_entry(value: bytes, seconds: int, nanos: int) -> None:
+def test_the_time_of_a_json_record_becomes_the_time_of_its_entry(
+    value: bytes, seconds: int, nanos: int
+) -> None:
     ((time, record),) = entries(b'{"log":"a","date":' + value + b"}")
     assert struct.unpack(">II", time.data) == (seconds, nanos)  # type: ignore[attr-defined]
     assert "date" in record  # type: ignore[operator]
@@ -68,13 +70,16 @@ def test_json_in_forward_out_keeps_every_record(body: bytes) -> None:
 
 
 def test_what_msgpack_cannot_hold_is_written_as_text() -> None:
-    ((_, record),) = entries(b'{"log":"a","big":' + b"9" * 30 + b',"in":[{"x":-9223372036854775809}]}')
+    ((_, record),) = entries(
+        b'{"log":"a","big":' + b"9" * 30 + b',"in":[{"x":-9223372036854775809}]}'
+    )
     assert record["big"] == "9" * 30  # type: ignore[index]
     assert record["in"] == [{"x": "-9223372036854775809"}]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
-    "odd", [b"5", b'"text"', b'{"log":"\\ud800"}', b'{"log":"x","d":' + b"[" * 600 + b"]" * 600 + b"}"]
+    "odd",
+    [b"5", b'"text"', b'{"log":"\\ud800"}', b'{"log":"x","d":' + b"[" * 600 + b"]" * 600 + b"}"],
 )
 def test_what_is_no_record_in_forward_goes_as_text(odd: bytes) -> None:
     found = entries(b'[{"log":"a"},' + odd + b"]")
@@ -95,14 +100,18 @@ def test_a_cut_stream_keeps_its_rest() -> None:
 
 
 @given(packed_records)
-def test_msgpack_in_json_out_gives_strict_json_with_every_member(record: dict[object, object]) -> None:
+def test_msgpack_in_json_out_gives_strict_json_with_every_member(
+    record: dict[object, object],
+) -> None:
     (back,) = texts(entry(record))
     assert back["target_label"] == "Error"
     assert {str(key) for key in record if isinstance(key, str)} <= set(back)
 
 
 def test_the_time_of_an_entry_stands_in_its_json() -> None:
-    codec, batch = WIRE.decode(entry({"log": "a"}) + entry({"log": "b", "date": "mine"}), "application/msgpack")
+    codec, batch = WIRE.decode(
+        entry({"log": "a"}) + entry({"log": "b", "date": "mine"}), "application/msgpack"
+    )
     first, second = json_records(codec, batch, [VERDICT] * 2)
     assert first.startswith(b'{"date":1700000000.250000000,"log":"a",')
     assert json.loads(second)["date"] == "mine"

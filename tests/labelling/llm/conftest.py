@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sidecar.config import LlmSettings, RouteSettings, Settings, load_settings
-from sidecar.labelling.llm.opening import open_llm
-from sidecar.labelling.llm.prompt import load_prompt
-from sidecar.labelling.llm.tier import LlmTier
-from sidecar.labelling.pipeline import Pipeline
-from sidecar.labelling.rules.ruleset import RuleSet
-from sidecar.ops.metrics import Metrics
 from tests.labelling.llm.standin import Standin
+from waybill.labelling.llm.opening import open_llm
+from waybill.labelling.llm.prompt import load_prompt
+from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.ops.metrics import Metrics
+from waybill.settings.schema import LlmSettings, RouteSettings, Settings, load_settings
 
 PROMPT = Path(__file__).parents[3] / "config" / "llm.yaml"
 NO_RULES = RuleSet({"version": "0" * 64, "database": b"", "rules": []})
@@ -26,11 +26,15 @@ Opening = Callable[..., contextlib.AbstractAsyncContextManager["Bench"]]
 class Bench:
     """A tier in a pipeline, its metrics and the stand-in behind it."""
 
-    def __init__(self, settings: Settings, tier: LlmTier, standin: Standin, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, tier: LlmTier, standin: Standin, metrics: Metrics
+    ) -> None:
         self.tier, self.standin, self.metrics = tier, standin, metrics
         self.pipeline = Pipeline(settings, NO_RULES, {"llm": tier}, metrics)
 
-    async def label(self, *messages: str, source: str = "LegacyCRM") -> list[tuple[str, str, str | None]]:
+    async def label(
+        self, *messages: str, source: str = "LegacyCRM"
+    ) -> list[tuple[str, str, str | None]]:
         """(label, tier, reason) of each."""
         verdicts = await self.pipeline.label(messages, [source] * len(messages))
         return [(verdict.label, verdict.tier, verdict.reason) for verdict in verdicts]
@@ -50,7 +54,9 @@ def _opening(standin: Standin) -> Opening:
     """``async with opening(wait_ms=0) as bench``: a tier with these settings, in front of the stand-in."""
 
     @contextlib.asynccontextmanager
-    async def opening(routes: tuple[RouteSettings, ...] | None = None, **options: object) -> AsyncIterator[Bench]:
+    async def opening(
+        routes: tuple[RouteSettings, ...] | None = None, **options: object
+    ) -> AsyncIterator[Bench]:
         given: dict[str, object] = {
             "provider": "groq",
             "base_url": standin.url,

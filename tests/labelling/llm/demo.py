@@ -9,9 +9,9 @@ import asyncio
 import os
 import sys
 
-from sidecar.config import load_settings
-from sidecar.demo import demo
 from tests.labelling.llm.standin import Standin
+from waybill.cli.demo import demo
+from waybill.settings.schema import load_settings
 
 
 async def main(arguments: list[str]) -> None:
@@ -19,11 +19,17 @@ async def main(arguments: list[str]) -> None:
     async with Standin().running() as standin:
         overrides = ["llm.provider=groq", f"llm.base_url={standin.url}", "llm.store=memory"]
         overrides += [argument for argument in arguments if argument != "--once"]
-        settings = load_settings(overrides=overrides, environ={**os.environ, "WAYBILL_LLM_API_KEY": "stand-in"})
-        print(f"The language model is a stand-in on {standin.url}: it goes by a few words of each line.")
+        settings = load_settings(
+            overrides=overrides, environ={**os.environ, "WAYBILL_LLM_API_KEY": "stand-in"}
+        )
+        print(
+            f"The language model is a stand-in on {standin.url}: it goes by a few words of each line."
+        )
         await demo(settings, is_once="--once" in arguments)
         lines = len(standin.lines)
-        print(f"The stand-in was asked about {lines} lines (canaries included) in {len(standin.calls)} calls.")
+        print(
+            f"The stand-in was asked about {lines} lines (canaries included) in {len(standin.calls)} calls."
+        )
 
 
 if __name__ == "__main__":

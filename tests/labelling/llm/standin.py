@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.records import LABELS
+from waybill.core.records import LABELS
 
 #: The first that fits decides.
 _WORDS = {
@@ -32,7 +32,8 @@ _WORDS = {
     "Error": r"could not",
 }
 _ORDER = re.compile(
-    r"(?:answer|label|classify|respond|reply|output)\b.{0,60}?\b(" + "|".join(LABELS) + ")", re.IGNORECASE
+    r"(?:answer|label|classify|respond|reply|output)\b.{0,60}?\b(" + "|".join(LABELS) + ")",
+    re.IGNORECASE,
 )
 
 Lines = list[dict[str, Any]]
@@ -42,13 +43,17 @@ Mind = Callable[[Lines, list[str]], Any]
 
 def sensible(lines: Lines, labels: list[str]) -> Any:
     """By words, always within the set."""
-    return {"answers": [{"index": one["index"], "label": _label(one["line"], labels)} for one in lines]}
+    return {
+        "answers": [{"index": one["index"], "label": _label(one["line"], labels)} for one in lines]
+    }
 
 
 def gullible(lines: Lines, labels: list[str]) -> Any:
     """Does what any line tells it, to all lines."""
     orders = [match[1] for one in lines if (match := _ORDER.search(one["line"]))]
-    told = next((label for order in orders for label in LABELS if label.lower() == order.lower()), None)
+    told = next(
+        (label for order in orders for label in LABELS if label.lower() == order.lower()), None
+    )
     answers = sensible(lines, labels)
     if told is not None:
         for answer in answers["answers"]:
@@ -63,7 +68,8 @@ def credulous(lines: Lines, labels: list[str]) -> Any:
 
 def _label(line: str, labels: list[str]) -> str:
     return next(
-        (x for x, words in _WORDS.items() if x in labels and re.search(words, line, re.IGNORECASE)), "Unclassified"
+        (x for x, words in _WORDS.items() if x in labels and re.search(words, line, re.IGNORECASE)),
+        "Unclassified",
     )
 
 
@@ -114,7 +120,9 @@ class Standin:
             await runner.cleanup()
 
     async def _groq(self, request: web.Request) -> web.StreamResponse:
-        body = await self._receive(request, request.headers.get("Authorization", "").removeprefix("Bearer "))
+        body = await self._receive(
+            request, request.headers.get("Authorization", "").removeprefix("Bearer ")
+        )
         form = body.get("response_format", {}).get("type", "text")
         system, user = (message["content"] for message in body["messages"])
         call = {"form": form, "system": system, "user": user, "body": body}
@@ -130,8 +138,18 @@ class Standin:
                 "object": "chat.completion",
                 "created": int(time.time()),
                 "model": body["model"],
-                "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-                "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": text},
+                    }
+                ],
+                "usage": {
+                    "prompt_tokens": usage[0],
+                    "completion_tokens": usage[1],
+                    "total_tokens": sum(usage),
+                },
             }
         )
 
@@ -146,7 +164,12 @@ class Standin:
             else "text"
         )
         system = body["systemInstruction"]["parts"][0]["text"]
-        call = {"form": form, "system": system, "user": body["contents"][0]["parts"][0]["text"], "body": body}
+        call = {
+            "form": form,
+            "system": system,
+            "user": body["contents"][0]["parts"][0]["text"],
+            "body": body,
+        }
         self.calls.append(call)
         if form in self.unsupported:
             return _error(400, "schema is not supported")
@@ -155,7 +178,12 @@ class Standin:
             return text
         return web.json_response(
             {
-                "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
+                "candidates": [
+                    {
+                        "content": {"role": "model", "parts": [{"text": text}]},
+                        "finishReason": "STOP",
+                    }
+                ],
                 "usageMetadata": {"promptTokenCount": usage[0], "candidatesTokenCount": usage[1]},
             }
         )
@@ -167,7 +195,9 @@ class Standin:
         self.raw.append(f"{request.method} {request.raw_path} {text}")
         return json.loads(text)
 
-    async def _answer(self, request: web.Request, call: dict[str, Any]) -> tuple[Any, tuple[int, int]]:
+    async def _answer(
+        self, request: web.Request, call: dict[str, Any]
+    ) -> tuple[Any, tuple[int, int]]:
         act = self.script.popleft() if self.script else self.habit
         if self.latency_secs:
             await asyncio.sleep(self.latency_secs)
@@ -182,8 +212,15 @@ class Standin:
         options = fault.options
         match fault.kind:
             case "status":
-                headers = {"Retry-After": options["retry_after"]} if "retry_after" in options else {}
-                return _error(options["status"], options.get("message", "told to"), headers, options.get("code"))
+                headers = (
+                    {"Retry-After": options["retry_after"]} if "retry_after" in options else {}
+                )
+                return _error(
+                    options["status"],
+                    options.get("message", "told to"),
+                    headers,
+                    options.get("code"),
+                )
             case "redirect":
                 return web.Response(status=307, headers={"Location": options["to"]})
             case "hang":
@@ -209,10 +246,14 @@ class Standin:
 
 def _lines(call: dict[str, Any]) -> Lines:
     """The lines of a call, as a model would find them in the text."""
-    found = [json.loads(line) for line in call["user"].splitlines() if line.startswith('{"index": ')]
+    found = [
+        json.loads(line) for line in call["user"].splitlines() if line.startswith('{"index": ')
+    ]
     return [one for one in found if isinstance(one, dict)]
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None) -> web.Response:
+def _error(
+    status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None
+) -> web.Response:
     error = {"message": message, "type": "told", "code": code or status, "status": "TOLD"}
     return web.json_response({"error": error}, status=status, headers=headers)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.records import UNCLASSIFIED
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Fault, Standin
+from waybill.core.records import UNCLASSIFIED
 
 pytest.importorskip("google.genai", reason="google-genai is not installed (extra gemini)")
 
@@ -22,7 +22,9 @@ async def test_lines_come_back_labelled(opening: Opening, standin: Standin) -> N
     (call,) = standin.calls
     config = call["body"]["generationConfig"]
     assert (config["temperature"], config["responseMimeType"]) == (0, "application/json")
-    labels = config["responseJsonSchema"]["properties"]["answers"]["items"]["properties"]["label"]["enum"]
+    labels = config["responseJsonSchema"]["properties"]["answers"]["items"]["properties"]["label"][
+        "enum"
+    ]
     assert labels == ["Deprecation Warning", "Workflow Error", UNCLASSIFIED]
     assert standin.keys == ["gsk_key"]
 

@@ -6,13 +6,17 @@ import asyncio
 
 import pytest
 
-from sidecar.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Refused
-from sidecar.labelling.llm.provider import read_retry_after
-from sidecar.labelling.llm.store import SqliteStore
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Fault, Standin
+from waybill.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Refused
+from waybill.labelling.llm.provider import read_retry_after
+from waybill.labelling.llm.store import SqliteStore
 
-WORDS = [a + b for a in ("red", "blue", "green", "black", "white", "grey") for b in ("fox", "cat", "owl", "bee", "ant")]
+WORDS = [
+    a + b
+    for a in ("red", "blue", "green", "black", "white", "grey")
+    for b in ("fox", "cat", "owl", "bee", "ant")
+]
 
 
 class Clock:
@@ -61,7 +65,9 @@ async def test_a_call_that_was_not_made_gives_its_slot_back() -> None:
         await window.leave(call, was_made=False)
 
 
-@pytest.mark.parametrize("fault", [None, Fault("status", status=429), Fault("status", status=429, retry_after="0")])
+@pytest.mark.parametrize(
+    "fault", [None, Fault("status", status=429), Fault("status", status=429, retry_after="0")]
+)
 async def test_calls_per_minute_never_exceed_the_limit_at_the_stand_in(
     opening: Opening, standin: Standin, fault: Fault | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +81,9 @@ async def test_calls_per_minute_never_exceed_the_limit_at_the_stand_in(
     monkeypatch.setattr(LocalWindow, "__init__", short)
     standin.habit = fault
     limit = 6
-    async with opening(requests_per_minute=limit, pack_messages=1, wait_ms=100, breaker_secs=1, calls=4) as bench:
+    async with opening(
+        requests_per_minute=limit, pack_messages=1, wait_ms=100, breaker_secs=1, calls=4
+    ) as bench:
         for _ in range(3):
             await asyncio.gather(*(bench.label(f"{word} failed") for word in WORDS))
             await asyncio.sleep(0.5)
@@ -99,7 +107,9 @@ async def test_the_days_tokens_end_and_begin_again_at_midnight() -> None:
 
 async def test_money_is_reserved_before_it_is_spent() -> None:
     ledger = Ledger(await memory(), budget_per_day=0.01, price_in=1, price_out=10, wall=Clock())
-    outcomes = await asyncio.gather(*(ledger.reserve(1000, 100) for _ in range(20)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(ledger.reserve(1000, 100) for _ in range(20)), return_exceptions=True
+    )
     assert sum(not isinstance(one, Refused) for one in outcomes) == 5
     assert {str(one) for one in outcomes if isinstance(one, Refused)} == {"day_budget"}
 

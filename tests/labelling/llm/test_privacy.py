@@ -10,14 +10,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.labelling.llm.privacy import MAX_CHARS, Privacy, PrivacyError
-from sidecar.labelling.normalize import mask
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
+from waybill.labelling.llm.privacy import MAX_CHARS, Privacy, PrivacyError
+from waybill.labelling.masking import mask
 
 CORPUS = [
     (row["line"].replace("¦", ""), [secret.replace("¦", "") for secret in row["secrets"]])
-    for row in yaml.safe_load((Path(__file__).parents[2] / "data" / "llm" / "privacy.yaml").read_text())
+    for row in yaml.safe_load(
+        (Path(__file__).parents[2] / "data" / "llm" / "privacy.yaml").read_text()
+    )
 ]
 
 
@@ -25,7 +27,11 @@ def traces(secret: str) -> set[str]:
     """A secret, what the pipeline's mask makes of it, and each of its longer parts."""
     forms = {secret, re.sub("<[a-z]+>", " ", mask(secret)).strip()}
     parts = {part for form in forms for part in re.findall(r"[^\W_]{8,}", form)}
-    return {trace for trace in forms | parts if len(trace) > 3 and re.search(r"[^\W\d_]{2}|[1-9]", trace)}
+    return {
+        trace
+        for trace in forms | parts
+        if len(trace) > 3 and re.search(r"[^\W\d_]{2}|[1-9]", trace)
+    }
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -45,11 +51,21 @@ async def test_no_planted_secret_reaches_the_stand_in(opening: Opening, standin:
         await bench.label(*(line for line, _ in CORPUS))
         # At other places of a line, and cut by the length limit.
         await bench.label(*(f"worker ready, {line} (again)" for line, _ in CORPUS))
-        await bench.label(*("x" * cut + " " + line for line, _ in CORPUS for cut in (470, 480, 490, 495)))
-        await bench.label(*("x " * 700 + "y" * cut + " " + line for line, _ in CORPUS for cut in (100, 110, 120)))
+        await bench.label(
+            *("x" * cut + " " + line for line, _ in CORPUS for cut in (470, 480, 490, 495))
+        )
+        await bench.label(
+            *("x " * 700 + "y" * cut + " " + line for line, _ in CORPUS for cut in (100, 110, 120))
+        )
     sent = "".join(standin.raw)
     assert len(standin.calls) > 10
-    assert [trace for _, secrets in CORPUS for secret in secrets for trace in traces(secret) if trace in sent] == []
+    assert [
+        trace
+        for _, secrets in CORPUS
+        for secret in secrets
+        for trace in traces(secret)
+        if trace in sent
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -69,14 +85,19 @@ def test_ordinary_lines_stay_as_they_are(line: str) -> None:
 
 
 def test_own_patterns_come_first_and_are_bounded_in_time() -> None:
-    assert Privacy([r"customer \d+", r"\bK-\w+"]).clean("customer 42 of K-x9 failed") == "<private> of <private> failed"
+    assert (
+        Privacy([r"customer \d+", r"\bK-\w+"]).clean("customer 42 of K-x9 failed")
+        == "<private> of <private> failed"
+    )
     with pytest.raises(PrivacyError):
         Privacy([r"(?:a|aa|(?:a)+)+$"]).clean("a" * 400 + "c d")
     with pytest.raises(ValueError):
         Privacy(["("])
 
 
-async def test_a_text_that_cannot_be_cleaned_in_time_does_not_leave(opening: Opening, standin: Standin) -> None:
+async def test_a_text_that_cannot_be_cleaned_in_time_does_not_leave(
+    opening: Opening, standin: Standin
+) -> None:
     async with opening(private_patterns=[r"(?:a|aa|(?:a)+)+$"]) as bench:
         assert (await bench.label("a" * 400 + "c d"))[0][2] == "llm_private"
     assert standin.calls == []

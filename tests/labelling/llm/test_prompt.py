@@ -13,14 +13,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import RouteSettings
-from sidecar.errors import ConfigError
-from sidecar.labelling.llm.privacy import Privacy
-from sidecar.labelling.llm.prompt import BadAnswer, Question, load_prompt
-from sidecar.labelling.normalize import mask
-from sidecar.records import LABELS, UNCLASSIFIED
 from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Lines, Standin, sensible
+from waybill.core.errors import ConfigError
+from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.llm.prompt import BadAnswer, Question, load_prompt
+from waybill.labelling.masking import mask
+from waybill.settings.schema import RouteSettings
 
 ROWS = yaml.safe_load((Path(__file__).parents[2] / "data" / "llm" / "injection.yaml").read_text())
 CORPUS = [(row.get("repeat", "") * row.get("times", 0) + row["line"], row["wants"]) for row in ROWS]
@@ -50,7 +50,11 @@ def obey_for_itself(lines: Lines, labels: list[str]) -> Any:
 def parrot(lines: Lines, labels: list[str]) -> Any:
     """Answers with a hostile line's own text."""
     hostile = [one["line"] for one in lines if one["line"] in WANTS]
-    return json.loads(hostile[0]) if hostile and _is_json(hostile[0]) else hostile or sensible(lines, labels)
+    return (
+        json.loads(hostile[0])
+        if hostile and _is_json(hostile[0])
+        else hostile or sensible(lines, labels)
+    )
 
 
 def invent(lines: Lines, labels: list[str]) -> Any:
@@ -88,16 +92,23 @@ async def test_no_label_outside_the_set_and_no_neighbour_is_affected(
 ) -> None:
     """Every hostile line packed with eight innocent ones."""
     standin.mind = mind
-    words = ("".join(letters) for letters in itertools.product("bdfgklmnprstvw", "aeiou", "bdfgklmn", "aeiou"))
+    words = (
+        "".join(letters)
+        for letters in itertools.product("bdfgklmnprstvw", "aeiou", "bdfgklmn", "aeiou")
+    )
     escapes, flips = [], []
     async with opening(breaker_failures=1000) as bench:
         for hostile, _ in CORPUS:
             innocent = [f"Approval of {next(words)} failed" for _ in range(4)]
             innocent += [f"The {next(words)} report will be retired" for _ in range(3)]
-            found = await bench.label(*innocent[:4], hostile, *innocent[4:], f"I like {next(words)}")
+            found = await bench.label(
+                *innocent[:4], hostile, *innocent[4:], f"I like {next(words)}"
+            )
             labels = [label for label, _, _ in found]
             escapes += [label for label in labels if label not in SET]
-            expected = ["Workflow Error"] * 4 + [labels[4]] + ["Deprecation Warning"] * 3 + [UNCLASSIFIED]
+            expected = (
+                ["Workflow Error"] * 4 + [labels[4]] + ["Deprecation Warning"] * 3 + [UNCLASSIFIED]
+            )
             if labels != expected:
                 flips.append((hostile, labels))
     assert (escapes, flips) == ([], [])
@@ -112,9 +123,15 @@ def test_a_line_stays_a_string_in_the_question(line: str) -> None:
     assert question.system == plain.system
     lines = [json.loads(one) for one in question.user.splitlines()[1:]]
     assert tuple(one["index"] for one in lines) == question.indexes
-    assert [one["line"] for one in lines if one["index"] not in question.canaries] == ["first", text, "last"]
+    assert [one["line"] for one in lines if one["index"] not in question.canaries] == [
+        "first",
+        text,
+        "last",
+    ]
     assert len(text) <= 512
-    assert not any(mark in text for mark in ("<|", "|>", "[INST]", "<<SYS>>", "\u202e", "\u200b", "\x1b"))
+    assert not any(
+        mark in text for mark in ("<|", "|>", "[INST]", "<<SYS>>", "\u202e", "\u200b", "\x1b")
+    )
 
 
 def question_of(count: int) -> Question:
@@ -122,7 +139,9 @@ def question_of(count: int) -> Question:
 
 
 def answer(*pairs: tuple[object, object], **more: object) -> str:
-    return json.dumps({"answers": [{"index": index, "label": label} for index, label in pairs], **more})
+    return json.dumps(
+        {"answers": [{"index": index, "label": label} for index, label in pairs], **more}
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,9 +166,14 @@ def test_an_answer_that_is_not_whole_is_thrown_away(text: str) -> None:
         question_of(2).judge(text)
 
 
-@pytest.mark.parametrize("label", ["Security Alert", "workflow error", "Workflow Error ", "", "Workflow  Error", "все"])
+@pytest.mark.parametrize(
+    "label", ["Security Alert", "workflow error", "Workflow Error ", "", "Workflow  Error", "все"]
+)
 def test_a_label_that_is_not_exactly_in_the_set_counts_as_none(label: str) -> None:
-    assert question_of(2).judge(answer((2, label), (1, "Workflow Error"))) == ["Workflow Error", None]
+    assert question_of(2).judge(answer((2, label), (1, "Workflow Error"))) == [
+        "Workflow Error",
+        None,
+    ]
 
 
 def test_what_stands_around_an_answer_does_no_harm() -> None:
@@ -171,7 +195,10 @@ def test_canaries_have_two_labels_and_change_places_and_words() -> None:
     prompt = load_prompt(PROMPT)
     questions = [prompt.compose(["a", "b", "c"], PERMITTED) for _ in range(50)]
     assert all(len(set(question.canaries.values())) == 2 for question in questions)
-    assert len({tuple(question.indexes.index(i) for i in question.canaries) for question in questions}) > 3
+    assert (
+        len({tuple(question.indexes.index(i) for i in question.canaries) for question in questions})
+        > 3
+    )
     assert len({question.user for question in questions}) == 50
     wrong = dict.fromkeys(questions[0].indexes, "Workflow Error")
     with pytest.raises(BadAnswer, match="canary"):
@@ -191,7 +218,12 @@ def test_the_version_is_the_hash_of_all_that_can_change_an_answer(tmp_path: Path
     text = PROMPT.read_text()
     versions = set()
     for i, edited in enumerate(
-        (text, text + "# a comment\n", text.replace("spelt as", "written as"), text.replace("an attack", "any attack"))
+        (
+            text,
+            text + "# a comment\n",
+            text.replace("spelt as", "written as"),
+            text.replace("an attack", "any attack"),
+        )
     ):
         (tmp_path / f"{i}.yaml").write_text(edited)
         versions.add(load_prompt(tmp_path / f"{i}.yaml").version)

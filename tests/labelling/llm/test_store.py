@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import LlmSettings
-from sidecar.labelling.llm.guards import LocalWindow
-from sidecar.labelling.llm.opening import open_store
-from sidecar.labelling.llm.store import (
+from tests.labelling.llm.conftest import Opening
+from tests.labelling.llm.standin import Standin
+from waybill.labelling.llm.guards import LocalWindow
+from waybill.labelling.llm.opening import open_store
+from waybill.labelling.llm.store import (
     Judgement,
     SqliteStore,
     StoreError,
@@ -25,15 +26,22 @@ from sidecar.labelling.llm.store import (
     default_path,
     judgement_key,
 )
-from tests.labelling.llm.conftest import Opening
-from tests.labelling.llm.standin import Standin
+from waybill.settings.schema import LlmSettings
 
 DAY = 86_400
 
 
 def judgement(text: str, label: str = "Workflow Error", at: float | None = None) -> Judgement:
     labels = ("Workflow Error", "Deprecation Warning")
-    return Judgement(judgement_key(text, labels, "m@1"), text, label, labels, ("Legacy*",), "m@1", at or time.time())
+    return Judgement(
+        judgement_key(text, labels, "m@1"),
+        text,
+        label,
+        labels,
+        ("Legacy*",),
+        "m@1",
+        at or time.time(),
+    )
 
 
 @pytest.fixture(name="redis_url", scope="module")
@@ -73,7 +81,7 @@ async def _store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def flush(url: str) -> None:
-    from sidecar.labelling.llm.shared import Redis
+    from waybill.labelling.llm.shared import Redis
 
     redis = Redis(url)
     await redis.run(redis.client.flushall())
@@ -83,15 +91,22 @@ async def flush(url: str) -> None:
 async def test_verdicts_are_found_again(store: VerdictStore) -> None:
     await store.put([judgement("a"), judgement("b", "Deprecation Warning")])
     keys = [judgement(text).key for text in "abc"]
-    assert dict(await store.get(keys)) == {keys[0]: "Workflow Error", keys[1]: "Deprecation Warning"}
+    assert dict(await store.get(keys)) == {
+        keys[0]: "Workflow Error",
+        keys[1]: "Deprecation Warning",
+    }
     assert dict(await store.get([])) == {}
     assert [one.text for one in await store.judgements()] == ["a", "b"]
-    assert (await store.judgements())[0] == msgspec_equal(judgement("a"), (await store.judgements())[0])
+    assert (await store.judgements())[0] == msgspec_equal(
+        judgement("a"), (await store.judgements())[0]
+    )
 
 
 def msgspec_equal(expected: Judgement, found: Judgement) -> Judgement:
     """``expected`` at the time of ``found``."""
-    return Judgement(*(getattr(expected, name) for name in expected.__struct_fields__[:-1]), found.judged_at)
+    return Judgement(
+        *(getattr(expected, name) for name in expected.__struct_fields__[:-1]), found.judged_at
+    )
 
 
 async def test_many_keys_at_once(store: VerdictStore) -> None:
@@ -179,13 +194,15 @@ async def test_another_process_may_write_at_the_same_time(tmp_path: Path) -> Non
 
 
 def test_the_default_place(tmp_path: Path) -> None:
-    assert default_path({"STATE_DIRECTORY": "/var/lib/waybill:/x"}) == Path("/var/lib/waybill/llm.sqlite")
+    assert default_path({"STATE_DIRECTORY": "/var/lib/waybill:/x"}) == Path(
+        "/var/lib/waybill/llm.sqlite"
+    )
     assert default_path({"XDG_STATE_HOME": "/s"}) == Path("/s/waybill/llm.sqlite")
     assert default_path({}).parts[-4:] == (".local", "state", "waybill", "llm.sqlite")
 
 
 async def test_redis_keeps_only_so_many(redis_url: str) -> None:
-    from sidecar.labelling.llm.shared import Redis, RedisStore
+    from waybill.labelling.llm.shared import Redis, RedisStore
 
     await flush(redis_url)
     store = RedisStore(Redis(redis_url), max_secs=1000, max_bytes=6000)
@@ -194,24 +211,43 @@ async def test_redis_keeps_only_so_many(redis_url: str) -> None:
     await store.close()
 
 
-async def test_nodes_share_verdicts_and_the_days_tokens(opening: Opening, standin: Standin, redis_url: str) -> None:
+async def test_nodes_share_verdicts_and_the_days_tokens(
+    opening: Opening, standin: Standin, redis_url: str
+) -> None:
     await flush(redis_url)
     options = {"store": redis_url, "nodes": 2, "reply_tokens": 100, "tokens_per_day": 3000}
     async with opening(**options) as one, opening(**options) as two:
-        assert await one.label("alpha failed") == await two.label("alpha failed") == [("Workflow Error", "llm", None)]
+        assert (
+            await one.label("alpha failed")
+            == await two.label("alpha failed")
+            == [("Workflow Error", "llm", None)]
+        )
         assert len(standin.calls) == 1
         reasons = [
             (await node.label(f"{word} failed"))[0][2]
-            for word in ("bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo")
+            for word in (
+                "bravo",
+                "charlie",
+                "delta",
+                "echo",
+                "foxtrot",
+                "golf",
+                "hotel",
+                "india",
+                "juliett",
+                "kilo",
+            )
             for node in (one, two)
         ]
     assert "llm_day_tokens" in reasons
-    used = sum(node.metric("tokens_total", direction=way) for node in (one, two) for way in ("in", "out"))
+    used = sum(
+        node.metric("tokens_total", direction=way) for node in (one, two) for way in ("in", "out")
+    )
     assert 1500 < used <= 3000
 
 
 async def test_nodes_share_one_rate_window(redis_url: str) -> None:
-    from sidecar.labelling.llm.shared import Redis, RedisWindow
+    from waybill.labelling.llm.shared import Redis, RedisWindow
 
     await flush(redis_url)
     redis = Redis(redis_url)
@@ -227,9 +263,13 @@ async def test_nodes_share_one_rate_window(redis_url: str) -> None:
     await redis.close()
 
 
-async def test_without_redis_each_node_falls_back_to_its_share(opening: Opening, standin: Standin) -> None:
+async def test_without_redis_each_node_falls_back_to_its_share(
+    opening: Opening, standin: Standin
+) -> None:
     pytest.importorskip("redis")
-    async with opening(store="redis://127.0.0.1:9/0", requests_per_minute=2, nodes=2, pack_messages=1) as bench:
+    async with opening(
+        store="redis://127.0.0.1:9/0", requests_per_minute=2, nodes=2, pack_messages=1
+    ) as bench:
         assert await bench.label("alpha failed") == [("Workflow Error", "llm", None)]
         assert bench.metric("store_errors_total", reason="redis") > 0
         assert (await bench.label("bravo failed"))[0][1] == "pending"

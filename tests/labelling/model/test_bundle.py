@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sidecar.errors import BundleError
-from sidecar.labelling.model.bundle import Bundle, fingerprint, load_bundle
-from sidecar.labelling.normalize import mask
-from sidecar.records import LABELS, UNCLASSIFIED
+from waybill.core.errors import BundleError
+from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.labelling.masking import mask
+from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,8 +43,14 @@ def refuse(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("message", "label"),
     [
-        ("Failed password for invalid user test from 203.0.113.9 port 41022 ssh2", "Security Alert"),
-        ('203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET /shop HTTP/1.1" 200 512', "HTTP Status"),
+        (
+            "Failed password for invalid user test from 203.0.113.9 port 41022 ssh2",
+            "Security Alert",
+        ),
+        (
+            '203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET /shop HTTP/1.1" 200 512',
+            "HTTP Status",
+        ),
         ("Out of memory: Killed process 4711 (java) total-vm:8123456kB", "Critical Error"),
         ("Disk usage on /var is 91 %", "Resource Usage"),
         ("DeprecationWarning: foo() is deprecated, use bar()", "Deprecation Warning"),
@@ -84,7 +90,8 @@ def test_nearest_are_sorted_training_templates(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["encoder.onnx", "tokenizer.json", "classifier.onnx", "classifier.joblib", "reference.npy"]
+    "name",
+    ["encoder.onnx", "tokenizer.json", "classifier.onnx", "classifier.joblib", "reference.npy"],
 )
 def test_a_changed_file_is_refused(bundle_copy: Path, name: str) -> None:
     content = bytearray((bundle_copy / name).read_bytes())
@@ -169,7 +176,9 @@ class Poison:
 
 
 @pytest.mark.parametrize("name", ["classifier.joblib", "reference.npy"])
-def test_a_poisoned_pickle_is_never_run_not_even_with_the_right_hash(bundle_copy: Path, name: str) -> None:
+def test_a_poisoned_pickle_is_never_run_not_even_with_the_right_hash(
+    bundle_copy: Path, name: str
+) -> None:
     marker = bundle_copy.parent / "marker"
     poison = pickle.dumps(Poison(marker))
     (bundle_copy / name).write_bytes(poison)
@@ -194,7 +203,7 @@ def test_each_file_is_read_once_so_a_swap_after_the_check_changes_nothing(
 
     monkeypatch.setattr(Path, "open", counted)
     # The mark by which a change is noticed is taken before, from a look of its own.
-    monkeypatch.setattr("sidecar.labelling.model.bundle.fingerprint", lambda _: "")
+    monkeypatch.setattr("waybill.labelling.model.bundle.fingerprint", lambda _: "")
     load_bundle(bundle_copy, labels=LABELS)
     ours = [name for name in opened if (bundle_copy / name).exists()]
     assert len(ours) == len(set(ours))
@@ -206,9 +215,9 @@ import pickle, sys
 def refuse(*args, **kwargs): raise AssertionError("unpickled")
 pickle.load = pickle.loads = pickle.Unpickler = refuse
 from pathlib import Path
-import sidecar.labelling.model.tier
-from sidecar.labelling.model.bundle import load_bundle
-from sidecar.records import LABELS
+import waybill.labelling.model.tier
+from waybill.labelling.model.bundle import load_bundle
+from waybill.core.records import LABELS
 load_bundle(Path("models/default"), labels=LABELS).predict(["disk full"])
 heavy = {"torch", "sklearn", "joblib", "scipy", "transformers", "onnx", "cloudpickle", "skl2onnx"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
@@ -218,7 +227,9 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_fingerprint_changes_with_manifest_and_files_and_never_raises(bundle_copy: Path) -> None:
+def test_the_fingerprint_changes_with_manifest_and_files_and_never_raises(
+    bundle_copy: Path,
+) -> None:
     marks = {fingerprint(bundle_copy), fingerprint(bundle_copy)}
     edit_manifest(bundle_copy, lambda manifest: manifest.update(version="other"))
     marks.add(fingerprint(bundle_copy))

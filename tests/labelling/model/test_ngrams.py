@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.labelling.model.ngrams import Ngrams, ngram_columns, ngram_features
+from waybill.labelling.model.ngrams import Ngrams, ngram_columns, ngram_features
 
 SMALL = Ngrams(low=2, high=3, buckets=64, weight=1.5)
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from sidecar.errors import TierUnavailable
-from sidecar.labelling.model.bundle import Bundle, Floats, Prediction
-from sidecar.labelling.model.tier import ModelTier
+from waybill.core.errors import TierUnavailable
+from waybill.labelling.model.bundle import Bundle, Floats, Prediction
+from waybill.labelling.model.tier import ModelTier
 
 
 class FakeBundle:
@@ -34,7 +34,9 @@ class FakeBundle:
         self.batches.append(list(texts))
         if "boom" in texts:
             raise RuntimeError("onnxruntime says no")
-        return np.array([[self.number(text)] * 4 for text in texts], np.float32).reshape(len(texts), 4)
+        return np.array([[self.number(text)] * 4 for text in texts], np.float32).reshape(
+            len(texts), 4
+        )
 
     def number(self, text: str) -> float:
         return float(int.from_bytes(text.encode()[:3], "big"))
@@ -100,13 +102,17 @@ async def test_a_text_under_way_is_joined(tier: ModelTier, bundle: FakeBundle) -
     assert bundle.batches == [["a"]]
 
 
-async def test_work_runs_off_the_event_loop_on_one_thread(tier: ModelTier, bundle: FakeBundle) -> None:
+async def test_work_runs_off_the_event_loop_on_one_thread(
+    tier: ModelTier, bundle: FakeBundle
+) -> None:
     await asyncio.gather(*tier.submit([str(n) for n in range(20)]))
     assert len(bundle.threads) == 1
     assert threading.get_ident() not in bundle.threads
 
 
-async def test_a_cancelled_waiter_does_not_break_the_others(tier: ModelTier, bundle: FakeBundle) -> None:
+async def test_a_cancelled_waiter_does_not_break_the_others(
+    tier: ModelTier, bundle: FakeBundle
+) -> None:
     bundle.gate.clear()
     first, other = tier.submit(["a", "b"])
     await begun(bundle)
@@ -117,7 +123,9 @@ async def test_a_cancelled_waiter_does_not_break_the_others(tier: ModelTier, bun
     assert (await other).label == bundle.expected("b")
 
 
-async def test_a_text_that_nobody_waits_for_is_not_embedded(tier: ModelTier, bundle: FakeBundle) -> None:
+async def test_a_text_that_nobody_waits_for_is_not_embedded(
+    tier: ModelTier, bundle: FakeBundle
+) -> None:
     bundle.gate.clear()
     (first,) = tier.submit(["a"])
     await begun(bundle)
@@ -175,7 +183,9 @@ async def test_a_batch_ends_with_the_bundle_it_began_with(bundle: FakeBundle) ->
     await tier.close()
 
 
-async def test_a_new_classifier_needs_no_new_embeddings_but_a_new_encoder_does(bundle: FakeBundle) -> None:
+async def test_a_new_classifier_needs_no_new_embeddings_but_a_new_encoder_does(
+    bundle: FakeBundle,
+) -> None:
     tier = make_tier(bundle)
     await asyncio.gather(*tier.submit(["a"]))
     same, other = FakeBundle("fake@2", "enc"), FakeBundle("fake@3", "other")
@@ -222,7 +232,10 @@ async def test_several_threads_run_batches_side_by_side(bundle: FakeBundle) -> N
     await begun(bundle)
     await begun(bundle)
     bundle.gate.set()
-    assert [p.label for p in await asyncio.gather(*futures)] == [bundle.expected("a"), bundle.expected("b")]
+    assert [p.label for p in await asyncio.gather(*futures)] == [
+        bundle.expected("a"),
+        bundle.expected("b"),
+    ]
     await tier.close()
 
 

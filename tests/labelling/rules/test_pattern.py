@@ -12,8 +12,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.labelling.rules.pattern import translate
-from sidecar.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.labelling.rules.pattern import translate
+from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
 
 PATTERNS = [
     r"User User\d+ logged (in|out)\.", r"a{,3}b", r"(?i)kš[a-f]", r"\s\S\W\w\D", r"^\Afoo\Z$", r"(?m)^x$", r"(?m)x$",
@@ -30,14 +30,21 @@ MESSAGES = [
 
 def load(patterns: list[str]) -> RuleSet:
     """A rule set of these patterns, through the real child process."""
-    rules = [{"id": f"r{i}", "label": "Error", "pattern": pattern} for i, pattern in enumerate(patterns)]
+    rules = [
+        {"id": f"r{i}", "label": "Error", "pattern": pattern} for i, pattern in enumerate(patterns)
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "rules.yaml").write_text(yaml.safe_dump({"rules": rules}, allow_unicode=True))
+        (Path(folder) / "rules.yaml").write_text(
+            yaml.safe_dump({"rules": rules}, allow_unicode=True)
+        )
         return asyncio.run(load_ruleset([Path(folder)], labels=["Error"]))
 
 
 def first(patterns: list[str], message: str) -> str | None:
-    return next((f"r{i}" for i, pattern in enumerate(patterns) if re.search(pattern, message, re.ASCII)), None)
+    return next(
+        (f"r{i}" for i, pattern in enumerate(patterns) if re.search(pattern, message, re.ASCII)),
+        None,
+    )
 
 
 def test_every_construct_matches_what_re_matches() -> None:
@@ -47,14 +54,17 @@ def test_every_construct_matches_what_re_matches() -> None:
         assert {rule.id for rule in rules.matching(message)} == expected, message
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "*", r"\h", "(?P<1>a)", "a{99999999999}", "[[:alpha:]]"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "[a", "*", r"\h", "(?P<1>a)", "a{99999999999}", "[[:alpha:]]"]
+)
 def test_what_python_does_not_take_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError):
         translate(pattern)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "is_exact"), [(r"a\d+", True), (r"(?=a)", False), (r"(a)\1", False), (r"a++", False), (r"\B", False)]
+    ("pattern", "is_exact"),
+    [(r"a\d+", True), (r"(?=a)", False), (r"(a)\1", False), (r"a++", False), (r"\B", False)],
 )
 def test_what_needs_confirmation_is_known(pattern: str, is_exact: bool) -> None:
     assert translate(pattern).is_exact == is_exact
@@ -105,7 +115,11 @@ texts = st.text(alphabet="abkK1 é.\n\u212aſ٣", max_size=12)
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_groups, min_size=1, max_size=12), st.lists(texts, min_size=1, max_size=25))
-def test_the_first_rule_is_the_one_that_re_finds_first(patterns: list[str], messages: list[str]) -> None:
+def test_the_first_rule_is_the_one_that_re_finds_first(
+    patterns: list[str], messages: list[str]
+) -> None:
     rules = load(patterns)
     found = rules.first_matches(messages)
-    assert [rule and rule.id for rule in found] == [first(patterns, message) for message in messages]
+    assert [rule and rule.id for rule in found] == [
+        first(patterns, message) for message in messages
+    ]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import RuleSetError
-from sidecar.labelling.rules import ruleset as module
-from sidecar.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
-from sidecar.labelling.rules.schema import json_schema
-from sidecar.records import LABELS
+from waybill.core.errors import RuleSetError
+from waybill.core.records import LABELS
+from waybill.labelling.rules import ruleset as module
+from waybill.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
+from waybill.labelling.rules.schema import json_schema
 
 PACKS = Path(__file__).parents[3] / "rules"
 
@@ -21,7 +21,9 @@ async def load(folder: Path, text: str | bytes, name: str = "a.yaml", **limits: 
     return await load_ruleset([folder], labels=LABELS, **limits)  # type: ignore[arg-type]
 
 
-async def faults(folder: Path, text: str | bytes, **limits: float) -> list[tuple[str, int | None, str | None]]:
+async def faults(
+    folder: Path, text: str | bytes, **limits: float
+) -> list[tuple[str, int | None, str | None]]:
     with pytest.raises(RuleSetError) as caught:
         await load(folder, text, **limits)
     return [(fault.code, fault.line, fault.rule_id) for fault in caught.value.errors]
@@ -79,7 +81,12 @@ async def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["# only a comment\n", "rules: []\n", "\ufeffrules: []\n", "rules:\r\n- {id: a, label: Error, pattern: x}\r\n"],
+    [
+        "# only a comment\n",
+        "rules: []\n",
+        "\ufeffrules: []\n",
+        "rules:\r\n- {id: a, label: Error, pattern: x}\r\n",
+    ],
 )
 async def test_files_without_rules_bom_and_crlf_are_fine(tmp_path: Path, text: str) -> None:
     assert len((await load(tmp_path, text)).rules) == text.count("id")
@@ -95,10 +102,10 @@ async def test_a_yaml_bomb_kills_only_the_child(tmp_path: Path) -> None:
 async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "sidecar"
+    broken = tmp_path / "waybill"
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('no such luck')")
-    monkeypatch.setattr(module.sidecar, "__file__", str(broken / "__init__.py"))
+    monkeypatch.setattr(module.waybill, "__file__", str(broken / "__init__.py"))
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")  # the interpreter looks in its folder first
@@ -110,9 +117,9 @@ async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
 
 
 async def test_a_pattern_with_too_many_states_is_refused_by_its_id(tmp_path: Path) -> None:
-    assert await faults(tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}") == [
-        ("pattern", 2, "slow")
-    ]
+    assert await faults(
+        tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}"
+    ) == [("pattern", 2, "slow")]
 
 
 async def test_a_load_that_takes_too_long_is_ended(tmp_path: Path) -> None:
@@ -120,11 +127,13 @@ async def test_a_load_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert [code for code, _, _ in await faults(tmp_path, text, cpu_secs=1)] == ["timeout"]
 
 
-async def test_a_load_that_waits_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stuck = tmp_path / "root" / "sidecar"
+async def test_a_load_that_waits_for_ever_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = tmp_path / "root" / "waybill"
     stuck.mkdir(parents=True)
     (stuck / "__init__.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(module.sidecar, "__file__", str(stuck / "__init__.py"))
+    monkeypatch.setattr(module.waybill, "__file__", str(stuck / "__init__.py"))
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")
@@ -139,7 +148,12 @@ async def test_a_load_that_needs_too_much_memory_is_ended(tmp_path: Path) -> Non
 
 
 async def test_rules_decide_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
-    for name, rule in (("20-b.yaml", "second"), ("10-a.yaml", "first"), (".hidden.yaml", "never"), ("x.txt", "never")):
+    for name, rule in (
+        ("20-b.yaml", "second"),
+        ("10-a.yaml", "first"),
+        (".hidden.yaml", "never"),
+        ("x.txt", "never"),
+    ):
         (tmp_path / name).write_text(f"rules:\n- {{id: {rule}, label: Error, pattern: boom}}")
     (tmp_path / "..data").mkdir()
     rules = await load_ruleset([tmp_path], labels=LABELS)
@@ -167,9 +181,17 @@ async def test_shadow_rules_are_counted_and_never_decide(tmp_path: Path) -> None
 
 
 async def test_a_rules_fields_are_in_its_verdict(tmp_path: Path) -> None:
-    rules = await load(tmp_path, "rules:\n- {id: f, label: Error, pattern: x, fields: {severity: Low, n: 3, ok: true}}")
+    rules = await load(
+        tmp_path,
+        "rules:\n- {id: f, label: Error, pattern: x, fields: {severity: Low, n: 3, ok: true}}",
+    )
     verdict = rules.rules[0].verdict
-    assert (verdict.label, verdict.tier, verdict.confidence, verdict.rule) == ("Error", "rule", 1.0, "f")
+    assert (verdict.label, verdict.tier, verdict.confidence, verdict.rule) == (
+        "Error",
+        "rule",
+        1.0,
+        "f",
+    )
     assert verdict.fields == {"severity": "Low", "n": 3, "ok": True}
 
 
@@ -177,7 +199,8 @@ async def test_a_confirmation_that_runs_out_of_time_is_no_match_and_ends_the_rul
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = await load(
-        tmp_path, "rules:\n- {id: redos, label: Error, pattern: '^(?=(a|aa)+$)'}\n- {id: b, label: Error, pattern: a}"
+        tmp_path,
+        "rules:\n- {id: redos, label: Error, pattern: '^(?=(a|aa)+$)'}\n- {id: b, label: Error, pattern: a}",
     )
     monkeypatch.setattr(module, "CONFIRM_SECS", 0.0001)
     hostile = "a" * 40 + "!"
@@ -189,7 +212,8 @@ async def test_a_confirmation_that_runs_out_of_time_is_no_match_and_ends_the_rul
 
 async def test_long_messages_and_lone_surrogates_are_scanned(tmp_path: Path) -> None:
     rules = await load(
-        tmp_path, "rules:\n- {id: a, label: Error, pattern: '^é+$'}\n- {id: end, label: Error, pattern: end}"
+        tmp_path,
+        "rules:\n- {id: a, label: Error, pattern: '^é+$'}\n- {id: end, label: Error, pattern: end}",
     )
     assert getattr(rules.first_match("é" * 100_000 + "end"), "id", None) == "a"
     assert getattr(rules.first_match("\ud800 end"), "id", None) == "end"
@@ -198,7 +222,11 @@ async def test_long_messages_and_lone_surrogates_are_scanned(tmp_path: Path) -> 
 async def test_the_content_hash_follows_names_and_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("rules: []")
     first = content_hash([tmp_path])
-    assert first == content_hash([tmp_path]) == (await load_ruleset([tmp_path], labels=LABELS)).content_hash
+    assert (
+        first
+        == content_hash([tmp_path])
+        == (await load_ruleset([tmp_path], labels=LABELS)).content_hash
+    )
     (tmp_path / "a.yaml").write_text("rules: [] ")
     assert content_hash([tmp_path]) != first
     (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")

@@ -1,0 +1,140 @@
+"""One call at a time: reserved, recorded, made, measured, judged, and its outcome told to the guards."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Protocol
+
+from waybill.labelling.llm.audit import Audit, AuditError
+from waybill.labelling.llm.guards import BreakerState, Guards, Refused
+from waybill.labelling.llm.prompt import BadAnswer, Question
+from waybill.labelling.llm.provider import FORMS, Provider, ProviderError, Reply
+from waybill.settings.schema import LlmSettings
+
+log = logging.getLogger(__name__)
+#: A request has at most one token for two bytes: what is reserved for it before the provider has counted.
+_BYTES_PER_TOKEN = 2
+#: Outcomes of a call without a request.
+_NOT_MADE = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
+
+
+class LlmObserver(Protocol):
+    """Who wants to know what the tier did; `waybill.ops.metrics.Metrics` is one."""
+
+    def llm_called(self, outcome: str, secs: float) -> None:
+        """A call ended: ``ok`` or a code of `ProviderError` or `BadAnswer`."""
+
+    def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
+        """What a call used."""
+
+    def llm_found(self, outcome: str, count: int) -> None:
+        """Where texts were found: ``shared`` (under way already), ``stored``, or ``asked``."""
+
+    def llm_refused(self, reason: str, count: int) -> None:
+        """Texts that nobody was asked about, for a reason from a closed set."""
+
+    def llm_breaker(self, state: BreakerState) -> None:
+        """The breaker's state after a call or a refusal."""
+
+    def llm_queued(self, count: int) -> None:
+        """Texts under way."""
+
+    def llm_store_failed(self, code: str) -> None:
+        """The verdict store could not answer."""
+
+
+class Caller:
+    """Makes calls that the guards have admitted."""
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        provider: Provider,
+        guards: Guards,
+        observer: LlmObserver,
+        audit: Audit | None,
+    ) -> None:
+        self._settings, self._provider, self._guards = settings, provider, guards
+        self._observer, self._audit = observer, audit
+        #: Index of the form of answer that is asked for: the strictest that the model takes.
+        self._form = 0
+
+    async def ask(self, call: str, question: Question) -> list[str | None]:
+        """The labels of a question's lines, asked for in stricter and then in looser forms of answer.
+
+        ``call`` comes from `Guards.admit`. Raises Refused (with any code of `ProviderError`, too) when
+        nobody answered, BadAnswer for an answer to throw away: the breaker is the caller's business then.
+        """
+        form = self._form
+        while True:
+            try:
+                labels = await self._call(call, question, form)
+            except ProviderError as error:
+                if error.code != "form" or form + 1 == len(FORMS):
+                    self._note_failure(error)
+                    raise Refused("bad_request" if error.code == "form" else error.code) from None
+            except (Refused, AuditError) as refusal:
+                self._guards.breaker.released()
+                raise Refused(refusal.code) from None
+            else:
+                self._form = form
+                self._guards.breaker.succeeded()
+                return labels
+            form += 1
+            self._guards.breaker.released()
+            call = await self._guards.admit()
+
+    async def _call(self, call: str, question: Question, form: int) -> list[str | None]:
+        """One request at most. Raises ProviderError, BadAnswer, Refused, AuditError."""
+        began, outcome, reserved, used = time.monotonic(), "failed", None, (0, 0)
+        size = (len(question.system.encode()) + len(question.user.encode())) // _BYTES_PER_TOKEN
+        try:
+            reserved = await self._guards.ledger.reserve(size, self._settings.reply_tokens)
+            if self._audit is not None:
+                await self._audit.write(self._provider.model, FORMS[form], question)
+            began = time.monotonic()
+            reply = await self._provider.ask(question, FORMS[form])
+            used = _used(reply, size)
+            labels = question.judge(reply.text)
+            outcome = "ok"
+            return labels
+        except (ProviderError, BadAnswer, Refused, AuditError) as error:
+            outcome = error.code
+            if isinstance(error, ProviderError) and error.may_be_billed:
+                used = size, 0  # nobody says what a call cost that broke off
+            raise
+        finally:
+            was_made = outcome not in _NOT_MADE
+            await self._guards.leave(call, was_made=was_made)
+            if reserved is not None:
+                micros = self._guards.ledger.cost(*used)
+                await self._guards.ledger.settle(reserved, sum(used), micros)
+                self._observer.llm_spent(*used, micros / 1_000_000)
+            if was_made:
+                self._observer.llm_called(outcome, time.monotonic() - began)
+
+    def _note_failure(self, error: ProviderError) -> None:
+        """What a failed call means for the next ones."""
+        if error.code == "rate_limited":
+            # The provider is there and wants to be left alone for a while: no failure, but a pause.
+            self._guards.pause(
+                self._settings.breaker_secs if error.retry_after is None else error.retry_after
+            )
+            self._guards.breaker.released()
+            return
+        if error.code == "no_key":
+            self._guards.breaker.released()
+            log.warning("the LLM has no key; set it in the environment or in llm.api_key_file")
+            return
+        if error.retry_after is not None:
+            self._guards.pause(error.retry_after)
+        self._guards.breaker.failed()
+        log.warning("an LLM call failed", extra={"reason": error.code})
+
+
+def _used(reply: Reply, size: int) -> tuple[int, int]:
+    """Tokens in and out; estimated where a server does not say."""
+    if reply.tokens_in or reply.tokens_out:
+        return reply.tokens_in, reply.tokens_out
+    return size, len(reply.text.encode()) // _BYTES_PER_TOKEN

@@ -1,0 +1,134 @@
+"""From settings to a running tier: which provider, which store, which share of the limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from waybill.core.errors import ConfigError
+from waybill.labelling.llm.audit import Audit
+from waybill.labelling.llm.calls import LlmObserver
+from waybill.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Window
+from waybill.labelling.llm.prompt import Prompt
+from waybill.labelling.llm.provider import ApiKey, Provider
+from waybill.labelling.llm.store import SqliteStore, StoreError, VerdictStore, default_path
+from waybill.labelling.llm.tier import LlmTier
+from waybill.settings.schema import LlmSettings
+
+log = logging.getLogger(__name__)
+_DAY_SECS = 86_400
+_REDIS = ("redis://", "rediss://", "unix://")
+
+
+@contextlib.asynccontextmanager
+async def open_llm(
+    settings: LlmSettings, prompt: Prompt, key: ApiKey, observer: LlmObserver, workers: int = 1
+) -> AsyncIterator[LlmTier]:
+    """The configured tier, started; closed at the end. The limits are divided among ``workers`` processes.
+
+    Raises:
+        ConfigError: what is configured needs an extra that is not installed.
+    """
+    _check_extras(settings)
+    # The clients take a quarter of a second to import.
+    provider = await asyncio.to_thread(_make_provider, settings, key)
+    store, window, nodes = await open_store(settings, workers)
+    ledger = Ledger(
+        store,
+        tokens_per_day=None if settings.tokens_per_day is None else settings.tokens_per_day / nodes,
+        budget_per_day=None if settings.budget_per_day is None else settings.budget_per_day / nodes,
+        price_in=settings.price_in or 0.0,
+        price_out=settings.price_out or 0.0,
+    )
+    guards = Guards(window, ledger, Breaker(settings.breaker_failures, settings.breaker_secs))
+    audit = Audit(Path(settings.audit), settings.audit_bytes) if settings.audit else None
+    tier = LlmTier(settings, provider, prompt, store, guards, observer, audit)
+    tier.start()
+    try:
+        yield tier
+    finally:
+        await tier.close()
+
+
+async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictStore, Window, int]:
+    """Store and rate window, and by how many stores the daily limits are to be divided.
+
+    A file that cannot be opened is replaced by a store in memory: the LLM tier must not keep a service
+    from starting.
+    """
+    max_secs = settings.store_days * _DAY_SECS
+    share = LocalWindow(settings.requests_per_minute / (settings.nodes * workers))
+    if settings.store is not None and settings.store.startswith(_REDIS):
+        from waybill.labelling.llm.shared import Redis, RedisStore, RedisWindow
+
+        redis = await asyncio.to_thread(Redis, settings.store)
+        window = RedisWindow(redis, settings.requests_per_minute, settings.timeout_secs + 1, share)
+        return RedisStore(redis, max_secs=max_secs, max_bytes=settings.store_bytes), window, 1
+    path = (
+        None
+        if settings.store == "memory"
+        else Path(settings.store)
+        if settings.store
+        else default_path()
+    )
+    if path is None and settings.store is None:
+        log.warning(
+            "there is no folder for the LLM's verdicts; set llm.store, or a restart pays for them again"
+        )
+    store = SqliteStore(path, max_secs=max_secs, max_bytes=settings.store_bytes)
+    try:
+        await store.open()
+    except StoreError:
+        log.warning("the LLM's verdicts are kept in memory only", extra={"path": path})
+        await store.close()
+        store = SqliteStore(None, max_secs=max_secs, max_bytes=settings.store_bytes)
+        await store.open()
+    # A file is shared by the workers of a node, memory is not.
+    return store, share, settings.nodes if store.is_shared else settings.nodes * workers
+
+
+def _check_extras(settings: LlmSettings) -> None:
+    problems = []
+    if settings.provider == "gemini" and not _is_installed("google.genai"):
+        problems.append(
+            "llm.provider: gemini needs google-genai; install it with: pip install 'waybill-sidecar[gemini]'"
+        )
+    if (
+        settings.store is not None
+        and settings.store.startswith(_REDIS)
+        and not _is_installed("redis")
+    ):
+        problems.append(
+            "llm.store: Redis needs its client; install it with: pip install 'waybill-sidecar[redis]'"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _make_provider(settings: LlmSettings, key: ApiKey) -> Provider:
+    options = {
+        "model": settings.model,
+        "key": key,
+        "base_url": settings.base_url,
+        "proxy": settings.proxy,
+        "timeout_secs": settings.timeout_secs,
+        "reply_tokens": settings.reply_tokens,
+    }
+    if settings.provider == "gemini":
+        from waybill.labelling.llm.gemini import GeminiProvider
+
+        return GeminiProvider(**options)  # type: ignore[arg-type]
+    from waybill.labelling.llm.provider import GroqProvider
+
+    return GroqProvider(**options)  # type: ignore[arg-type]

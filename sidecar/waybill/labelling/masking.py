@@ -1,0 +1,229 @@
+"""What of a message matters to its label: two reductions, both pure functions of the text.
+
+``shape`` replaces every digit by ``0``. It is one C call and the key of the memo's first level, so
+that a counter or a clock in a message does not miss. ``mask`` collapses what varies (clock times,
+numbers, addresses, ids) and what is only dress (host names of syslog, the quotes and braces of JSON),
+puts the message of a structured line first, and keeps the words; it is the key of the memo's second
+level *and* exactly the text that the model reads. Because ``mask(m) == mask(shape(m))``, two messages of one shape
+always get one verdict, on every node and at every retry.
+
+>>> mask("2026-11-20 22:23:01,117 ERROR [pool-3] 10.0.0.7:5432 refused after 30 s")
+'ERROR [pool-0] <ip> refused after 0 s'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["MASK_CHARS", "mask", "shape"]
+
+#: Length cap of a mask, in characters: about the 128 tokens that the encoder reads.
+MASK_CHARS = 512
+
+#: How much of a message is looked at: prefixes such as timestamps shrink, so more than MASK_CHARS.
+_LOOK_CHARS = 1536
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def shape(message: str) -> str:
+    """The message with every ASCII digit replaced by ``0``.
+
+    By way of bytes: 0.14 µs for 100 characters, where ``str.translate`` takes 2.1 µs.
+    """
+    try:
+        return message.encode().translate(_DIGITS).decode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON allows
+        return (
+            message.encode("utf-8", "surrogatepass")
+            .translate(_DIGITS)
+            .decode("utf-8", "surrogatepass")
+        )
+
+
+# All patterns below see shaped text: every digit is already 0. Each repeats only disjoint character
+# classes, or counts with a bound, so each is linear in the text.
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_CLOCK = r"00[:.]00[:.]00(?:[.,:]0{1,9})?(?:Z|[ ]?[+-]00:?00|[ ]UTC)?"
+_TIMESTAMP = re.compile(
+    r"[\[(<]?(?<![0\w])(?:"
+    rf"0000[-/.]00[-/.]00[T _-]{{1,2}}{_CLOCK}"
+    rf"|00[-/.]00[-/.](?:00){{1,2}}[T ,]{{1,2}}{_CLOCK}"
+    rf"|00/{_MONTH}/0000:{_CLOCK}"
+    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} 00? {_CLOCK}(?: 0000)?"
+    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?00? {_MONTH} 0000 {_CLOCK}"
+    rf"|{_CLOCK}"
+    r")[\])>]?:?(?![0\w]) ?"
+)
+_KLOG = re.compile(r"\b([IWEF])0000 00:00:00\.0{3,9} {1,8}0{1,8} ")
+_KLOG_LEVEL = {"I": "INFO ", "W": "WARNING ", "E": "ERROR ", "F": "FATAL "}
+_UUID = re.compile(r"\b[0a-fA-F]{8}-[0a-fA-F]{4}-[0a-fA-F]{4}-[0a-fA-F]{4}-[0a-fA-F]{12}\b")
+_IPV4 = re.compile(r"(?<![\w.-])0{1,3}\.0{1,3}\.0{1,3}\.0{1,3}(?::0{1,5}|/0{1,2})?(?![.0])")
+_COLONS = re.compile(r"(?<![\w:])(?:[0a-fA-F]{0,4}:){3,8}[0a-fA-F]{1,4}(?![\w:])")
+_HEX = re.compile(r"\b(?:0[xX][0a-fA-F]+|(?=0*[a-fA-F])(?=[a-fA-F]*0)[0a-fA-F]{8,})\b")
+_NUMBER = re.compile(r"0+(?:[.,]0+)*")
+_RULER = re.compile(r"([.\-=*_#~+])\1{3,}")
+#: Where a machine's part sits: two or more letter-digit segments (rack R00-M0, slot J00-U00).
+_PLACE = re.compile(r"\b[A-Z]{1,3}0+(?:[-:][A-Z]{1,3}0*)+\b")
+
+# The dress of a line, at its beginning: RFC 3164 and 5424 heads, CRI, lone numbers and ids.
+_LEVEL = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE|PANIC)\b"
+_SYSLOG = re.compile(
+    rf"(?:<0{{1,3}}>)?(?:{_MONTH} 00? {_CLOCK}|0000-00-00T{_CLOCK}) "
+    rf"(?!\[?{_LEVEL})[\w.:-]{{1,255}} (?=[\w./()@-]{{1,64}}(?:\[[\w/.-]{{1,64}}\])?: )",
+    re.IGNORECASE,
+)
+_SYSLOG_5424 = re.compile(
+    r"<0{1,3}>0 \S{1,64} \S{1,255} (\S{1,64}) \S{1,128} \S{1,32} (?:-|(?:\[[^\]]{0,500}\])+) ?"
+)
+_CRI = re.compile(rf"0000-00-00T{_CLOCK} (?:stdout|stderr) [FP] ")
+_LEADING = re.compile(r"\A(?:(?:[-0|,;:.#*]{1,20}|<id>) )+")
+
+# Structured lines. Quoted values stop at an unescaped quote, bare ones at a delimiter.
+_QUOTED = r'"(?:[^"\\]|\\.)*"?'
+_JSON_PAIR = re.compile(rf'"([\w.@/-]{{1,64}})" ?: ?({_QUOTED}|[^,{{}}\[\]"]{{1,200}})')
+_LOGFMT_PAIR = re.compile(rf"(?<![^ ])([\w.@/-]{{1,64}})=({_QUOTED}|[^ ]*)")
+_SAID = frozenset(
+    (
+        "msg",
+        "message",
+        "log",
+        "event",
+        "text",
+        "textpayload",
+        "body",
+        "short_message",
+        "@message",
+        "@m",
+        "m",
+    )
+)
+_LEVELS = frozenset(
+    (
+        "level",
+        "lvl",
+        "severity",
+        "levelname",
+        "loglevel",
+        "log.level",
+        "@level",
+        "severity_text",
+        "@l",
+    )
+)
+_TIMES = frozenset(
+    ("ts", "time", "timestamp", "@timestamp", "date", "datetime", "t", "stream", "_p")
+)
+
+
+def _klog_level(match: re.Match[str]) -> str:
+    return _KLOG_LEVEL[match[1]]
+
+
+def mask(message: str) -> str:
+    """The message without what varies: at most `MASK_CHARS` characters, whitespace folded.
+
+    Clock times vanish, klog headers become a level word, UUIDs, hex ids and places of parts ``<id>``,
+    IP and MAC addresses ``<ip>``, numbers ``0``, rulers three characters. A syslog head keeps its
+    program only. JSON and logfmt become level, message, then ``key=value``. Words and punctuation stay.
+    """
+    look = message[:_LOOK_CHARS]
+    if len(message) > _LOOK_CHARS:
+        look = (
+            look.rpartition(" ")[0] or look
+        )  # half a word means nothing, and half a secret is not recognised
+    text = _undress(" ".join(shape(look).split()))
+    if "0" in text:
+        text = _mask_digits(text)
+    text = _RULER.sub(r"\1\1\1", text)
+    return (
+        _LEADING.sub("", text[: 2 * MASK_CHARS], count=1)[:MASK_CHARS].strip()
+        or text[:MASK_CHARS].strip()
+    )
+
+
+def _undress(text: str) -> str:
+    """Drop the head of a syslog or CRI line and flatten a structured one; ``text`` is shaped and folded."""
+    if text.startswith(
+        (
+            "<",
+            "0000-",
+            "Jan",
+            "Feb",
+            "Mar",
+            "Apr",
+            "May",
+            "Jun",
+            "Jul",
+            "Aug",
+            "Sep",
+            "Oct",
+            "Nov",
+            "Dec",
+        )
+    ):
+        text = _SYSLOG.sub(
+            "", _SYSLOG_5424.sub(r"\1: ", _CRI.sub("", text, count=1), count=1), count=1
+        )
+    if (at := text.find('{"')) >= 0 and (pairs := _JSON_PAIR.findall(text, at)):
+        return f"{text[:at]}{_say(pairs)}"
+    if (
+        "=" in text[:64]
+        and (pairs := _LOGFMT_PAIR.findall(text))
+        and any(key.lower() in _SAID for key, _ in pairs)
+    ):
+        return _say(pairs)
+    return text
+
+
+def _say(pairs: Sequence[tuple[str, str]]) -> str:
+    """Level, message and the rest as ``key=value``; times are left out."""
+    levels, said, rest = [], [], []
+    for key, value in pairs:
+        name, plain = key.lower(), _bare(value)
+        if name in _LEVELS:
+            levels.append(plain)
+        elif name in _SAID:
+            inner = _JSON_PAIR.findall(plain) if plain.startswith('{"') else []
+            said.append(_say(inner) if inner else plain)
+        elif name not in _TIMES and plain:
+            # Quotes show where a value ends: what hides secrets before a line leaves relies on it.
+            rest.append(f"{key}={_quoted(plain)}")
+    return " ".join(levels + said + rest)
+
+
+def _quoted(value: str) -> str:
+    """A value in quotes if its end would not show without."""
+    if " " not in value and '"' not in value:
+        return value
+    return '"' + value.replace('"', '\\"') + '"'
+
+
+def _bare(value: str) -> str:
+    """A value without its quotes and their escapes."""
+    if not value.startswith('"'):
+        return value.strip()
+    return (
+        value[1:]
+        .removesuffix('"')
+        .replace('\\"', '"')
+        .replace("\\n", " ")
+        .replace("\\t", " ")
+        .strip()
+    )
+
+
+def _mask_digits(text: str) -> str:
+    """Collapse everything that holds a digit; ``text`` is shaped and folded."""
+    if "0." in text:  # before clock times: 00.00.00.00 is an address, 00.00.00 a time
+        text = _IPV4.sub("<ip>", text)
+    if "00:00" in text or "00.00." in text:
+        text = _KLOG.sub(_klog_level, text)
+        text = _TIMESTAMP.sub("", text)
+    if "-" in text:
+        text = _PLACE.sub("<id>", _UUID.sub("<id>", text))
+    if ":" in text:
+        text = _COLONS.sub("<ip>", text)
+    text = _HEX.sub("<id>", text)
+    return _NUMBER.sub("0", text)

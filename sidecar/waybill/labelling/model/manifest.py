@@ -1,0 +1,207 @@
+"""The file format of a model bundle: a folder ``models/<name>/`` with a ``manifest.json``.
+
+The manifest names every other file of the folder with its sha256, so that nothing is loaded that was
+not there when the bundle was made. Reading is done once: what is hashed is what is loaded.
+
+    manifest.json      this structure
+    encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
+    tokenizer.json     of Hugging Face ``tokenizers``; both only with the encoder kind ``onnx``
+    classifier.onnx    unit vectors (and n-gram columns) -> one probability per label
+    reference.npy      int8 unit vectors of training templates, for the distance check
+    reference.json     their masked texts and labels, for ``explain``
+    classifier.joblib  the scikit-learn estimator, for retraining; the service hashes and never loads it
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from waybill.core.errors import BundleError
+from waybill.labelling.model.ngrams import Ngrams
+
+__all__ = [
+    "MANIFEST",
+    "Encoder",
+    "Golden",
+    "Manifest",
+    "check_labels",
+    "fingerprint",
+    "read_bundle_files",
+    "read_manifest",
+]
+
+MANIFEST = "manifest.json"
+
+#: Largest file that is read into memory; the default encoder has 23 MB.
+MAX_FILE_BYTES = 1 << 30
+
+_PICKLES = (".joblib", ".pkl", ".pickle", ".bin", ".pt", ".pth")
+
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a masked text becomes a vector. ``pooling`` happens inside the graph.
+
+    ``file`` and ``tokenizer`` are of kind ``onnx``; ``model`` names the model of the other kinds.
+    """
+
+    kind: str
+    file: str | None
+    tokenizer: str | None
+    max_tokens: Annotated[int, msgspec.Meta(ge=2, le=8192)]
+    dimensions: Annotated[int, msgspec.Meta(ge=1)]
+    pooling: str
+    model: str | None = None
+
+
+class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """File of the classifier graph; with ``ngrams`` it reads the embedding and these columns after it."""
+
+    file: str
+    ngrams: Ngrams | None = None
+
+
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of the reference set; the distance is the mean cosine distance to the ``k`` nearest."""
+
+    vectors: str
+    texts: str
+    k: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2); ``confidence``: below it too."""
+
+    distance: float
+    confidence: Share = 0.5
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message and the label that the bundle gave it when it was made."""
+
+    text: str
+    label: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``manifest.json``. ``labels`` are the classifier's columns in order."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    encoder: Encoder
+    classifier: Classifier
+    reference: Reference
+    thresholds: Thresholds
+    golden: tuple[Golden, ...]
+    sha256: dict[str, Sha256]
+    metrics: dict[str, Any] = {}
+    made: dict[str, Any] = {}
+
+
+def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and the bytes of every file it names, hashes checked.
+
+    Raises `BundleError` with code ``manifest``, ``missing_file``, ``extra_file``, ``hash`` or ``pickle``.
+    """
+    manifest = read_manifest(path)
+    used = _used_files(manifest)
+    present = {entry.name for entry in _entries(path)} - {MANIFEST}
+    if missing := sorted((manifest.sha256.keys() | used) - present):
+        raise BundleError("missing_file", f"{path}: {', '.join(missing)}")
+    if extra := sorted(present - manifest.sha256.keys()):
+        raise BundleError("extra_file", f"{path}: {', '.join(extra)}")
+    files: dict[str, bytes] = {}
+    for name, expected in manifest.sha256.items():
+        content = _read(path / name)
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise BundleError("hash", f"{path / name} is not the file that the manifest names")
+        if name in used:
+            files[name] = content
+    return manifest, files
+
+
+def fingerprint(path: Path) -> str:
+    """A cheap mark that changes when the bundle does: manifest bytes, sizes and times of the files.
+
+    Never raises for a bundle that is half written or gone: that too is a state to be told apart.
+    """
+    digest = hashlib.sha256()
+    try:
+        digest.update((path / MANIFEST).read_bytes())
+        for entry in sorted(_entries(path)):
+            status = entry.stat()
+            digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    except OSError as error:
+        digest.update(f"unreadable {error.errno}".encode())
+    return digest.hexdigest()
+
+
+def check_labels(manifest: Manifest, labels: Collection[str]) -> None:
+    """Raises `BundleError` (``labels``) for a label that is not in ``labels``, for one given twice, for none."""
+    if unknown := sorted(set(manifest.labels) - set(labels)):
+        raise BundleError(
+            "labels", f"{manifest.name}: not labels of this service: {', '.join(unknown)}"
+        )
+    if len(set(manifest.labels)) != len(manifest.labels) or not manifest.labels:
+        raise BundleError("labels", f"{manifest.name}: labels are empty or repeat themselves")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in folder ``path``, of which every file name is plain.
+
+    Raises `BundleError` with code ``manifest``, ``missing_file`` or ``pickle``.
+    """
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError("manifest", f"{path / MANIFEST}: {error}") from error
+    names = manifest.sha256.keys() | _used_files(manifest)
+    if odd := sorted(name for name in names if Path(name).name != name or name.startswith(".")):
+        raise BundleError("manifest", f"not plain file names: {', '.join(odd)}")
+    if pickles := sorted(name for name in _used_files(manifest) if name.endswith(_PICKLES)):
+        raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
+    if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
+        raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
+    return manifest
+
+
+def _used_files(manifest: Manifest) -> set[str]:
+    """The files that the service loads; others are hashed only."""
+    encoder, reference = manifest.encoder, manifest.reference
+    names = (
+        encoder.file,
+        encoder.tokenizer,
+        manifest.classifier.file,
+        reference.vectors,
+        reference.texts,
+    )
+    return {name for name in names if name is not None}
+
+
+def _entries(path: Path) -> list[Path]:
+    """What the folder holds, without dot entries (``..data`` of a Kubernetes volume)."""
+    try:
+        return [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    except NotADirectoryError:
+        raise BundleError("manifest", f"{path} is not a folder") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BundleError("missing_file", f"{file}: {error.strerror}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise BundleError("hash", f"{file} is larger than {MAX_FILE_BYTES} bytes")
+    return content

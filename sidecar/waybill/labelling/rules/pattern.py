@@ -1,0 +1,179 @@
+r"""The pattern dialect, and its translation for Hyperscan.
+
+A rule's pattern means what ``re.search(pattern, message, re.ASCII)`` means: ``\d``, ``\w``, ``\s``,
+``\b`` and ``(?i)`` know ASCII only. Hyperscan reads a dialect that differs in corners (``{,3}``,
+``\Z``, case folding beyond ASCII), so a pattern is not handed to it as written: Python's own parser
+reads it, and what it understood is written out in the part of the language that both agree on.
+
+What Hyperscan cannot do (look-around, back-references, atomic groups, ...) is written as something
+that matches at least as often, and each match is then confirmed with the original pattern.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+
+# The parser behind `re` has no public name; its tree has been stable since Python 2.
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+import msgspec
+
+_ANYTHING = "(?s:.)*"
+#: Repeats nested to more states than this are compiled alone first, under the clock.
+SUSPICIOUS_STATES = 2_000
+_DIGIT, _SPACE, _WORD = "0-9", r"\x09-\x0d\x20", "0-9A-Z_a-z"
+_CATEGORIES = {
+    op.CATEGORY_DIGIT: _DIGIT,
+    op.CATEGORY_SPACE: _SPACE,
+    op.CATEGORY_WORD: _WORD,
+    op.CATEGORY_NOT_DIGIT: r"\x00-\x2f\x3a-\x{10ffff}",
+    op.CATEGORY_NOT_SPACE: r"\x00-\x08\x0e-\x1f\x21-\x{10ffff}",
+    op.CATEGORY_NOT_WORD: r"\x00-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{10ffff}",
+}
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """A pattern for Hyperscan. ``is_exact`` is False when its matches must be confirmed."""
+
+    expression: str
+    is_exact: bool
+    #: A rough count of automaton states, to tell patterns that may compile for long.
+    states: int
+
+
+def translate(pattern: str) -> Translation:
+    """``pattern`` for Hyperscan (flags UTF8, SINGLEMATCH, ALLOWEMPTY).
+
+    Raises:
+        ValueError: the pattern is no Python regular expression; the message says where.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # "[[" and its like mean two things
+            tree = _parser.parse(pattern, re.ASCII)
+            re.compile(pattern, re.ASCII)
+    except (re.error, OverflowError, FutureWarning, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    writer = _Writer()
+    expression = writer.sequence(tree, tree.state.flags)
+    return Translation(expression, writer.is_exact, writer.states)
+
+
+class _Writer:
+    """Writes a parse tree; notes whether what it wrote is exact."""
+
+    def __init__(self) -> None:
+        self.is_exact = True
+        self.states = 0
+        self._factor = 1
+
+    def sequence(self, items: Iterable[tuple[Any, Any]], flags: int) -> str:
+        return "".join(self._item(kind, value, flags) for kind, value in items)
+
+    def _item(self, kind: Any, value: Any, flags: int) -> str:
+        self.states += self._factor
+        if kind is op.LITERAL:
+            return _literal(value, flags)
+        if kind is op.NOT_LITERAL:
+            return f"[^{_both_cases(value, value, flags)}]"
+        if kind is op.ANY:
+            return "(?s:.)" if flags & re.DOTALL else r"[^\x0a]"
+        if kind is op.IN:
+            return _class(value, flags)
+        if kind is op.BRANCH:
+            return "(?:" + "|".join(self.sequence(branch, flags) for branch in value[1]) + ")"
+        if kind is op.SUBPATTERN:
+            _, added, removed, inner = value
+            return f"(?:{self.sequence(inner, (flags | added) & ~removed)})"
+        if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
+            return self._repeat(value, flags)
+        if kind is op.AT:
+            return self._position(value, flags)
+        return self._superset(kind, value, flags)
+
+    def _repeat(self, value: tuple[Any, Any, Any], flags: int) -> str:
+        low, high, inner = value
+        outer, bound = self._factor, int(low if high is op.MAXREPEAT else high)
+        self._factor = outer * max(1, bound)
+        text = self.sequence(inner, flags)
+        self._factor = outer
+        if low == high:
+            return f"(?:{text}){{{int(low)}}}"
+        return f"(?:{text}){{{int(low)},{'' if high is op.MAXREPEAT else int(high)}}}"
+
+    def _position(self, value: Any, flags: int) -> str:
+        if value is op.AT_BEGINNING and flags & re.MULTILINE:
+            # After a final line end Python sees one more line begin, Hyperscan does not.
+            self.is_exact = False
+            return ""
+        if value is op.AT_NON_BOUNDARY:
+            self.is_exact = False  # they differ on the empty message
+            return ""
+        if value is op.AT_END:
+            return "(?m:$)" if flags & re.MULTILINE else "$"
+        return {
+            op.AT_BEGINNING: "^",
+            op.AT_BEGINNING_STRING: "^",
+            op.AT_END_STRING: r"\z",
+            op.AT_BOUNDARY: r"\b",
+        }[value]
+
+    def _superset(self, kind: Any, value: Any, flags: int) -> str:
+        """Something that matches wherever the unsupported construct does."""
+        self.is_exact = False
+        if kind in (op.ASSERT, op.ASSERT_NOT):
+            return ""
+        if kind is op.ATOMIC_GROUP:
+            return f"(?:{self.sequence(value, flags)})"
+        if kind is op.POSSESSIVE_REPEAT:
+            return self._repeat(value, flags)
+        return _ANYTHING  # references to groups
+
+
+def _literal(code: int, flags: int) -> str:
+    text = _both_cases(code, code, flags)
+    return (
+        f"[{text}]"
+        if flags & re.IGNORECASE and chr(code).isascii() and chr(code).isalpha()
+        else text
+    )
+
+
+def _class(items: Sequence[tuple[Any, Any]], flags: int) -> str:
+    negation = ""
+    parts: list[str] = []
+    for kind, value in items:
+        if kind is op.NEGATE:
+            negation = "^"
+        elif kind is op.LITERAL:
+            parts.append(_both_cases(value, value, flags))
+        elif kind is op.RANGE:
+            low, high = value
+            parts.append(_both_cases(low, high, flags))
+        else:
+            parts.append(_CATEGORIES[value])
+    return f"[{negation}{''.join(parts)}]"
+
+
+def _both_cases(low: int, high: int, flags: int) -> str:
+    """A range as it stands in a class; with IGNORECASE also its ASCII letters in the other case."""
+    text = _range(low, high)
+    if flags & re.IGNORECASE:
+        for first, last, shift in ((0x41, 0x5A, 32), (0x61, 0x7A, -32)):
+            start, stop = max(low, first), min(high, last)
+            if start <= stop:
+                text += _range(start + shift, stop + shift)
+    return text
+
+
+def _range(low: int, high: int) -> str:
+    return _code(low) if low == high else f"{_code(low)}-{_code(high)}"
+
+
+def _code(code: int) -> str:
+    char = chr(code)
+    return char if char.isascii() and char.isalnum() else f"\\x{{{code:x}}}"

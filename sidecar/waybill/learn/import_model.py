@@ -1,0 +1,199 @@
+"""Makes a bundle of a scikit-learn classifier that somebody trained elsewhere on the same embeddings.
+
+    waybill model import mine.joblib --base models/default --output models/mine
+
+A joblib file is a program: it is read with a loader that builds nothing but what scikit-learn, numpy
+and scipy estimators are made of, and refuses every other name. Encoder, reference set and golden
+messages come from the base bundle; the classifier must know them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import pickle
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import numpy_pickle
+
+from waybill.core.errors import BundleError
+from waybill.core.records import LABELS
+from waybill.labelling.masking import mask
+from waybill.labelling.model.bundle import load_bundle
+from waybill.labelling.model.manifest import Manifest
+from waybill.learn import bundling
+from waybill.learn.fitting import Borders
+from waybill.settings.schema import resolve_path
+
+__all__ = ["import_classifier", "load_estimator", "main"]
+
+#: Modules whose classes an estimator may be made of, and the few functions that rebuild arrays.
+_CLASSES = ("sklearn.", "numpy.", "scipy.sparse.")
+_FUNCTIONS = frozenset(
+    {
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("numpy.random._pickle", "__randomstate_ctor"),
+        ("numpy.random._pickle", "__bit_generator_ctor"),
+        ("copyreg", "_reconstructor"),
+        ("builtins", "object"),
+        ("sklearn.tree._tree", "Tree"),
+        ("sklearn._loss.link", "Interval"),
+    }
+)
+_BUILTINS = frozenset(
+    {"dict", "list", "tuple", "set", "frozenset", "int", "float", "str", "bool", "slice", "complex"}
+)
+#: Share of the base's golden messages on which the classifier must agree.
+_AGREEMENT = 0.7
+
+
+class _Loader(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
+    """joblib's loader, but for known names only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The object that a pickle names. Raises BundleError (``pickle``) for one that is not known."""
+        if (module, name) in _FUNCTIONS or (module == "builtins" and name in _BUILTINS):
+            return super().find_class(module, name)
+        if module == "joblib.numpy_pickle" and name == "NumpyArrayWrapper":
+            return super().find_class(module, name)
+        if module == "collections" and name == "OrderedDict":
+            return super().find_class(module, name)
+        if f"{module}.".startswith(_CLASSES) and isinstance(
+            found := super().find_class(module, name), type
+        ):
+            return found
+        raise BundleError("pickle", f"the file wants {module}.{name}, which no estimator needs")
+
+
+def load_estimator(path: Path) -> Any:
+    """The classifier in a joblib file. Raises BundleError (``pickle``, ``classifier``, ``missing_file``)."""
+    try:
+        with (
+            path.open("rb") as file,
+            numpy_pickle._validate_fileobject_and_memmap(  # noqa: SLF001
+                file, str(path), None
+            ) as (stream, _),
+        ):
+            estimator = _Loader(str(path), stream, ensure_native_byte_order=True).load()
+    except BundleError:
+        raise
+    except OSError as error:
+        raise BundleError("missing_file", f"{path}: {error.strerror}") from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        KeyError,
+    ) as error:
+        raise BundleError("pickle", f"{path}: {error}") from error
+    if not (hasattr(estimator, "predict_proba") and hasattr(estimator, "classes_")):
+        raise BundleError(
+            "classifier",
+            f"{path}: {type(estimator).__name__} is no fitted classifier with predict_proba",
+        )
+    return estimator
+
+
+def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manifest:
+    """Write the bundle ``output``: the classifier of ``path`` on the encoder of the bundle ``base``.
+
+    Raises BundleError: ``pickle`` (a name that no estimator needs), ``labels``, ``classifier`` (reads
+    another number of features, cannot be exported, or its graph differs), ``golden`` (disagrees with
+    the base on more than 30 % of its golden messages: another label set or another encoder).
+    """
+    estimator = load_estimator(path)
+    bundle = load_bundle(base, labels=LABELS)
+    manifest = bundle.manifest
+    classes = [str(label) for label in estimator.classes_]
+    if odd := sorted(set(classes) - set(LABELS)):
+        raise BundleError("labels", f"{path}: no labels of ours: {', '.join(odd)}")
+    dimensions = manifest.encoder.dimensions
+    ngrams = manifest.classifier.ngrams
+    wide = dimensions + (ngrams.buckets if ngrams else 0)
+    reads = getattr(estimator, "n_features_in_", None)
+    if reads not in (dimensions, wide):
+        raise BundleError(
+            "classifier", f"{path}: reads {reads} features; {base} gives {dimensions} or {wide}"
+        )
+    ngrams = ngrams if reads == wide else None
+    texts = [mask(golden.text) for golden in manifest.golden]
+    features = bundle.features(bundle.embed(texts), texts, ngrams)
+    chances = np.asarray(estimator.predict_proba(features), np.float32)
+    agreed = np.mean(
+        [
+            classes[int(row.argmax())] == g.label
+            for row, g in zip(chances, manifest.golden, strict=True)
+        ]
+    )
+    if agreed < _AGREEMENT:
+        raise BundleError(
+            "golden", f"{path}: agrees with {base} on {agreed:.0%} of its golden messages"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        build = Path(scratch) / name
+        build.mkdir()
+        kept = (
+            manifest.encoder.file,
+            manifest.encoder.tokenizer,
+            manifest.reference.vectors,
+            manifest.reference.texts,
+        )
+        for file in kept:
+            if file is not None:
+                (build / file).write_bytes((base / file).read_bytes())
+        bundling.write_classifier(build, estimator, features)
+        messages = [(golden.text, golden.label, golden.text) for golden in manifest.golden]
+        made = bundling.write_manifest(
+            build,
+            name=name,
+            labels=classes,
+            encoder=manifest.encoder,
+            ngrams=ngrams,
+            borders=Borders(manifest.thresholds.distance, manifest.thresholds.confidence),
+            golden=bundling.pick_golden(messages, chances, classes),
+            metrics={"golden_agreement": round(float(agreed), 4)},
+            made={
+                "command": "waybill model import",
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+            | {"base": bundle.version, "classifier": type(estimator).__name__},
+        )
+        bundling.put_in_place(build, output)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="waybill model import",
+        description="Make a bundle of a scikit-learn classifier (joblib).",
+    )
+    parser.add_argument("file", type=Path, help="joblib file of a fitted classifier")
+    parser.add_argument(
+        "--base", default="models/default", help="bundle whose encoder it was trained on"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    arguments = parser.parse_args(argv)
+    base = resolve_path(arguments.base)[0]
+    made = import_classifier(
+        arguments.file, base, arguments.output, arguments.name or arguments.output.name
+    )
+    print(json.dumps({"version": made.version, "labels": made.labels, "made": made.made}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

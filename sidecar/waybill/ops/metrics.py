@@ -1,0 +1,271 @@
+"""Every metric, declared once.
+
+Label values come from closed sets only: never a tag, a source or any text of a record. Counters
+move once per batch, not once per record. Received is counted before any change, handed back only
+after the receiver has the records.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections import Counter as Tally
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from waybill.core.records import Verdict
+from waybill.ops.drift import LabelDrift
+from waybill.ops.processes import SiblingCollector
+
+#: Seconds, from a memo hit of a small batch (0.1 ms) to the patience of a shipper.
+_BUCKETS = (
+    0.0001,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    25,
+)
+#: What a gauge that is no sum says of several workers.
+_OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"]] = {
+    "last_reload_successful": "livemin",
+    "last_reload_success_timestamp_seconds": "livemin",
+    "rules_loaded": "livemin",
+    "llm_breaker_state": "livemax",
+    "label_drift": "livemax",
+    "unclassified_share": "livemostrecent",
+    "unclassified_share_baseline": "livemostrecent",
+    "build_info": "livemax",
+}
+#: Reasons of verdicts that no record gets: it has a label already, or is none.
+_NOT_OURS = frozenset(("already_labelled", "group_marker"))
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one process on a registry of their own; with ``shared``, a folder, of all that count there."""
+
+    def __init__(self, version: str, shared: Path | None = None) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._shared = shared
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"waybill_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            of_workers = _OF_WORKERS.get(name, "livesum")
+            return Gauge(
+                f"waybill_{name}", text, labels, registry=registry, multiprocess_mode=of_workers
+            )
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"waybill_{name}", text, labels, registry=registry, buckets=_BUCKETS)
+
+        self.batches_received = counter("batches_received_total", "Batches received.", "ingest")
+        self.records_received = counter("records_received_total", "Records received.", "ingest")
+        self.bytes_received = counter(
+            "received_bytes_total", "Bytes received, after inflation.", "ingest"
+        )
+        self.records_labelled = counter(
+            "records_labelled_total", "Verdicts given.", "tier", "label"
+        )
+        self.records_unclassified = counter(
+            "records_unclassified_total", "Unclassified, by reason.", "reason"
+        )
+        self.records_passed = counter(
+            "records_passed_total",
+            "Records passed on as they were or read with difficulty, by reason.",
+            "reason",
+        )
+        self.records_handed_back = counter(
+            "records_handed_back_total", "Records the receiver has.", "handback"
+        )
+        self.records_rejected = counter(
+            "records_rejected_total",
+            "Records that an OTLP receiver took the request of but rejected.",
+            "handback",
+        )
+        self.refused = counter(
+            "batches_refused_total", "Batches refused, by reason.", "ingest", "reason"
+        )
+        self.handback_errors = counter(
+            "handback_errors_total", "Pushes that failed.", "handback", "reason"
+        )
+        self.dead_letters = counter(
+            "dead_letter_bodies_total", "Bodies kept or not kept.", "outcome"
+        )
+        self.tier_errors = counter(
+            "tier_errors_total", "Tiers that could not answer.", "tier", "reason"
+        )
+        self.reloads = counter("reloads_total", "Reloads of rules and model.", "what", "outcome")
+        self.model_pulls = counter(
+            "model_pulls_total", "Looks for a newer model version.", "outcome"
+        )
+        self.rule_timeouts = counter("rule_timeouts_total", "Rules that ran into their time limit.")
+        self.shadow_hits = counter("rule_shadow_hits_total", "Matches of shadow rules.", "rule")
+        self.batch_seconds = histogram(
+            "batch_duration_seconds", "From body read to answer.", "ingest"
+        )
+        self.tier_seconds = histogram(
+            "tier_duration_seconds", "Time a batch spends on a tier.", "tier"
+        )
+        self.handback_seconds = histogram(
+            "handback_duration_seconds", "Time of a push.", "handback"
+        )
+        self.reload_ok = gauge(
+            "last_reload_successful", "1 when the newest load is in force.", "what"
+        )
+        self.reload_time = gauge(
+            "last_reload_success_timestamp_seconds", "When it came in force.", "what"
+        )
+        self.rules_loaded = gauge("rules_loaded", "Rules in force.")
+        self.memo_entries = gauge("memo_entries", "Verdicts kept in the memo.")
+        self.memo_lookups = counter(
+            "memo_lookups_total", "Records by where their verdict came from.", "level"
+        )
+        self.llm_calls = counter("llm_calls_total", "Calls to the LLM provider.", "outcome")
+        self.llm_call_seconds = histogram(
+            "llm_call_duration_seconds", "Time of a call to the LLM provider."
+        )
+        self.llm_tokens = counter("llm_tokens_total", "Tokens used.", "direction")
+        self.llm_cost = counter("llm_cost_total", "Money spent, in the currency of the prices.")
+        self.llm_lookups = counter(
+            "llm_lookups_total", "Texts by where their verdict was found.", "outcome"
+        )
+        self.llm_refusals = counter(
+            "llm_refused_total", "Texts that the LLM was not asked about.", "reason"
+        )
+        self.llm_state = gauge(
+            "llm_breaker_state", "1 for the state that the circuit breaker is in.", "state"
+        )
+        self.llm_texts = gauge("llm_queued_messages", "Texts that wait for the LLM.")
+        self.llm_store_errors = counter(
+            "llm_store_errors_total", "Failures of the verdict store.", "reason"
+        )
+        self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
+        self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
+        self.connections_refused = counter(
+            "connections_refused_total", "Connections closed.", "ingest", "reason"
+        )
+        self.label_drift = gauge(
+            "label_drift", "Population stability index of the label shares, 5 min against a day."
+        )
+        self.unclassified_share = gauge(
+            "unclassified_share", "Share of Unclassified in the last 5 min."
+        )
+        self.unclassified_share_baseline = gauge(
+            "unclassified_share_baseline", "The same share over the last day."
+        )
+        if (
+            shared is None
+        ):  # among workers the latest value counts, which must not be that of one just started
+            for unknown in (
+                self.label_drift,
+                self.unclassified_share,
+                self.unclassified_share_baseline,
+            ):
+                unknown.set(math.nan)
+        self._drift = LabelDrift()
+        if shared is None:
+            ProcessCollector(registry=registry)
+        self.build = gauge("build_info", "Always 1.", "version", "python")
+        self.build.labels(version, platform.python_version()).set(1)
+
+    def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Count one batch's verdicts, but for records that another has labelled; each series is moved once."""
+        by_series: Tally[tuple[str, str, str | None]] = Tally()
+        for verdict, count in Tally(verdicts).items():
+            by_series[verdict.tier, verdict.label, verdict.reason] += count
+        by_label: Tally[str] = Tally()
+        for (tier, label, reason), count in by_series.items():
+            if reason in _NOT_OURS:
+                continue
+            by_label[label] += count
+            self.records_labelled.labels(tier, label).inc(count)
+            if reason:
+                self.records_unclassified.labels(reason).inc(count)
+
+        if (drift := self._drift.add(by_label)) is not None:
+            self.label_drift.set(drift.psi)
+            self.unclassified_share.set(drift.unclassified)
+            self.unclassified_share_baseline.set(drift.unclassified_before)
+
+    def tier_failed(self, tier: str, reason: str) -> None:
+        """Count a tier that could not answer."""
+        self.tier_errors.labels(tier, reason).inc()
+
+    def tier_took(self, tier: str, secs: float) -> None:
+        """Note what a batch spent on a tier."""
+        self.tier_seconds.labels(tier).observe(secs)
+
+    def memo_answered(self, exact: int, masked: int, missed: int) -> None:
+        """Count where a batch's verdicts came from."""
+        for level, count in (("exact", exact), ("masked", masked), ("miss", missed)):
+            if count:
+                self.memo_lookups.labels(level).inc(count)
+
+    def llm_called(self, outcome: str, secs: float) -> None:
+        """Count a call to the LLM provider."""
+        self.llm_calls.labels(outcome).inc()
+        self.llm_call_seconds.observe(secs)
+
+    def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
+        """Count what a call used."""
+        self.llm_tokens.labels("in").inc(tokens_in)
+        self.llm_tokens.labels("out").inc(tokens_out)
+        self.llm_cost.inc(cost)
+
+    def llm_found(self, outcome: str, count: int) -> None:
+        """Count texts by where their verdict was found."""
+        self.llm_lookups.labels(outcome).inc(count)
+
+    def llm_refused(self, reason: str, count: int) -> None:
+        """Count texts that the LLM was not asked about."""
+        self.llm_refusals.labels(reason).inc(count)
+
+    def llm_breaker(self, state: str) -> None:
+        """Note the state of the circuit breaker."""
+        for name in ("closed", "half_open", "open"):
+            self.llm_state.labels(name).set(name == state)
+
+    def llm_queued(self, count: int) -> None:
+        """Note how many texts wait for the LLM."""
+        self.llm_texts.set(count)
+
+    def llm_store_failed(self, code: str) -> None:
+        """Count a failure of the verdict store."""
+        self.llm_store_errors.labels(code).inc()
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition text and its content type, OpenMetrics when it is asked for."""
+        registry = self.registry
+        if self._shared is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+            registry.register(SiblingCollector())
+        if "application/openmetrics-text" in accept:
+            return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]
+        return generate_latest(registry), PROMETHEUS

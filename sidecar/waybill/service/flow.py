@@ -1,0 +1,261 @@
+"""One body's way: bytes in, records decoded, labelled and handed back; then, and only then, done.
+
+    ingest -> Flow.run: inflate -> decode -> label -> hand back -> answer
+
+Returning means that the receiver has every record (or, with ``return.type: body``, that the answer
+carries them). Any exception means that the shipper still owns them and must come back, or, for
+`MalformedError`, that nobody can ever read them and the dead-letter folder has been offered the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
+from waybill.core.records import Batch, Verdict
+from waybill.labelling.pipeline import Pipeline
+from waybill.ops.deadletter import DeadLetters
+from waybill.ops.metrics import Metrics
+from waybill.settings.schema import LimitSettings
+from waybill.wire import Codec, Wire
+from waybill.wire.compression import decompress
+
+#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices. The same
+#: for what the readers in Python may read of it, and for what may inflate to a thousand times its size.
+_INLINE_BYTES = 4 << 20
+_INLINE_CARE_BYTES = 32 << 10
+_INLINE_COMPRESSED_BYTES = 4 << 10
+#: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
+_LEAST_CUT_CHARS = 64 << 10
+#: How long a batch waits for its turn to be pushed.
+PUSH_WAIT_SECS = 10.0
+
+
+class Delivery(msgspec.Struct):
+    """A body as it came in. ``ingest`` is ``http``, ``forward`` or ``otlp``.
+
+    ``is_final`` says that its sender cannot send it again: it is taken even while draining.
+    """
+
+    body: bytes
+    ingest: str
+    content_type: str = ""
+    encodings: Sequence[str] = ()
+    tag: str = ""
+    is_final: bool = False
+
+
+class Handback(Protocol):
+    """Where labelled batches go. ``hand_back`` returns once the receiver has them."""
+
+    name: str
+
+    async def hand_back(
+        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
+    ) -> bytes | None:
+        """Give the records back; a body for the answer, or None when they were pushed.
+
+        Raises:
+            HandbackError: the receiver does not have all of them.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Inflight:
+    """Bytes of bodies being worked on, bounded: past the bound new work is refused, not queued."""
+
+    def __init__(self, limit_bytes: int, on_change: Callable[[int], object]) -> None:
+        self._limit, self._on_change = limit_bytes, on_change
+        self.bytes = 0
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """A context whose value is ``grow(bytes)``; what was grown is released at its end.
+
+        ``grow`` raises OverloadedError ``inflight_bytes`` past the bound.
+        """
+        held = 0
+
+        def grow(count: int) -> None:
+            nonlocal held
+            if self.bytes + count > self._limit:
+                raise OverloadedError("inflight_bytes")
+            held += count
+            self.bytes += count
+            self._on_change(self.bytes)
+
+        try:
+            yield grow
+        finally:
+            self.bytes -= held
+            self._on_change(self.bytes)
+
+
+class Flow:
+    """Carries deliveries through the service."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        pipeline: Pipeline,
+        handback: Handback,
+        limits: LimitSettings,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+        *,
+        pushes: int = 4,
+    ) -> None:
+        self.wire, self.pipeline, self.handback = wire, pipeline, handback
+        self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
+        self.inflight = Inflight(limits.inflight_bytes, metrics.inflight_bytes.set)
+        self.is_draining = False
+        #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed yet
+        #: waits as the body it came in, not as the several copies that a push needs.
+        self._push_slots = asyncio.Semaphore(pushes)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+        """Label one body and hand its records back; the answer's body, or None.
+
+        ``grow`` belongs to the `Inflight` hold that already accounts for ``delivery.body``.
+
+        Raises:
+            MalformedError: the body can never be read; it was offered to the dead-letter folder.
+            OverloadedError: not now (draining, too much in flight).
+            HandbackError: the receiver did not take the records.
+        """
+        if self.is_draining and not delivery.is_final:
+            raise OverloadedError("draining", retry_after_secs=5)
+        self._running += 1
+        self._idle.clear()
+        begin = time.perf_counter()
+        try:
+            return await self._run(delivery, grow)
+        except (MalformedError, OverloadedError, HandbackError) as error:
+            self.metrics.refused.labels(delivery.ingest, error.code).inc()
+            if isinstance(error, MalformedError):
+                error.is_kept = await self.dead_letters.keep(
+                    delivery.body, error.code, delivery.encodings
+                )
+            raise
+        finally:
+            self.metrics.batch_seconds.labels(delivery.ingest).observe(time.perf_counter() - begin)
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+        body = delivery.body
+        if delivery.encodings:
+            inflate = functools.partial(
+                decompress, body, delivery.encodings, self.limits.body_bytes
+            )
+            is_small = len(body) <= _INLINE_COMPRESSED_BYTES and len(delivery.encodings) == 1
+            body = inflate() if is_small else await asyncio.to_thread(inflate)
+            grow(len(body))
+        codec, batch = await self._decode(body, delivery)
+        self._count_received(delivery.ingest, body, batch)
+        verdicts = await self.pipeline.label(batch.messages, batch.sources)
+        _explain_odd(batch, verdicts)
+        answer = await self._hand_back(codec, batch, verdicts)
+        self.metrics.count_verdicts(verdicts)
+        return answer
+
+    async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
+        decode = functools.partial(self.wire.decode, body, delivery.content_type, delivery.tag)
+        if len(body) <= _INLINE_BYTES:
+            with contextlib.suppress(LaboriousError):
+                return decode(care_bytes=_INLINE_CARE_BYTES)
+
+        def decode_and_cut() -> tuple[Codec, Batch]:
+            codec, batch = decode()
+            # Rules look no further, the model not nearly as far. Smaller bodies hold no message that matters here.
+            cut = max(self.limits.message_bytes, _LEAST_CUT_CHARS)
+            batch.messages = [
+                message if message is None else message[:cut] for message in batch.messages
+            ]
+            return codec, batch
+
+        return await asyncio.to_thread(decode_and_cut)
+
+    async def _hand_back(
+        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
+    ) -> bytes | None:
+        name, begin = self.handback.name, time.perf_counter()
+        try:
+            await self._wait_for_slot()
+            try:
+                answer = await self.handback.hand_back(codec, batch, verdicts)
+            finally:
+                self._push_slots.release()
+        except HandbackError as error:
+            self.metrics.handback_errors.labels(name, error.code).inc()
+            raise
+        finally:
+            self.metrics.handback_seconds.labels(name).observe(time.perf_counter() - begin)
+        self.metrics.records_handed_back.labels(name).inc(len(batch))
+        return answer
+
+    async def _wait_for_slot(self) -> None:
+        try:
+            async with asyncio.timeout(PUSH_WAIT_SECS):
+                await self._push_slots.acquire()
+        except TimeoutError:
+            raise HandbackError("timeout", "other batches keep the receiver busy") from None
+
+    def _count_received(self, ingest: str, body: bytes, batch: Batch) -> None:
+        self.metrics.batches_received.labels(ingest).inc()
+        self.metrics.records_received.labels(ingest).inc(len(batch))
+        self.metrics.bytes_received.labels(ingest).inc(len(body))
+        for odd in batch.odd.values():
+            self.metrics.records_passed.labels(odd.reason or "odd_spelling").inc()
+
+    def note_state(self) -> None:
+        """Bring the metrics that nothing counts by itself up to date."""
+        self.metrics.memo_entries.set(self.pipeline.edition.memo_entries())
+        shadow_hits, timeouts = self.pipeline.rules.take_counts()
+        for rule, count in shadow_hits.items():
+            self.metrics.shadow_hits.labels(rule).inc(count)
+        self.metrics.rule_timeouts.inc(timeouts)
+
+    async def drain(self, timeout_secs: float) -> bool:
+        """Refuse what is new and wait for what is under way; whether all of it ended in time."""
+        self.is_draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_secs)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _explain_odd(batch: Batch, verdicts: list[Verdict]) -> None:
+    """Give records without a readable message the reason that decoding found."""
+    for i, odd in batch.odd.items():
+        if odd.reason is not None and batch.messages[i] is None:
+            verdicts[i] = _REASONS[odd.reason]
+
+
+_REASONS = {
+    reason: Verdict("Unclassified", "none", reason=reason)
+    for reason in (
+        "already_labelled",
+        "not_an_object",
+        "malformed_record",
+        "group_marker",
+        "no_message",
+        "message_not_a_string",
+    )
+}

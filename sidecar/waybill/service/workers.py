@@ -1,0 +1,278 @@
+"""Several processes behind one address (``http.workers``): workers that serve, and a parent that serves nothing.
+
+The parent loads rules and model once and forks, so that the workers share that memory: of 128 MB in a
+fresh worker 6 are its own (``/proc/PID/smaps_rollup``, default model). The kernel deals out connections
+(SO_REUSEPORT). The parent has no event loop and no threads of its own, so it can fork again at any time: a
+worker that dies, or falls silent, is replaced, and what it had not answered is sent again by its shippers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, multiprocess, values
+
+from waybill.core.errors import BundleError, ConfigError
+from waybill.ingest.forward import listen_unix
+from waybill.labelling.model.manifest import read_manifest
+from waybill.ops.memory import settle_memory, tune_allocator
+from waybill.service.app import VERSION, Worker, serve
+from waybill.service.reload import Parts, bundle_folders, read_parts
+from waybill.settings.schema import Settings, split_address
+
+log = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_TICK_SECS = 1.0
+#: A worker whose event loop has not turned for so many ticks hangs. Counted, not timed: a whole machine that
+#: stood still is no reason to kill anybody.
+_SILENT_TICKS = 30
+#: Between two starts of a worker that keeps dying, in seconds; the wait doubles.
+_FIRST_DELAY_SECS, _LONGEST_DELAY_SECS = 1.0, 30.0
+#: Beyond ``http.drain_secs``, for closing.
+_CLOSE_SECS = 8.0
+_FAILED, _CONFIGURATION = 1, 2
+
+RunLoop = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def serve_workers(settings: Settings, run_loop: RunLoop) -> int:
+    """Serve with ``http.workers`` processes until SIGTERM or SIGINT; gives the exit code.
+
+    Raises:
+        ConfigError: rules, model or an address cannot be used.
+    """
+    tune_allocator()
+    settings, held = _hold_addresses(settings)
+    with tempfile.TemporaryDirectory(prefix="waybill-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        parts = asyncio.run(read_parts(settings)) if _survives_fork(settings) else None
+        unix = _listen_unix(settings.forward.unix) if settings.forward.unix else None
+        settle_memory()
+        try:
+            return Supervisor(settings, parts, unix, Path(folder), run_loop).run()
+        finally:
+            for sock in held:
+                sock.close()
+            if unix is not None and settings.forward.unix:
+                unix.close()
+                Path(settings.forward.unix).unlink(missing_ok=True)
+
+
+class _Slot(msgspec.Struct):
+    """One worker's place. ``pulse`` is the end of a pipe that the worker writes to as long as its loop turns."""
+
+    number: int
+    pid: int = 0
+    pulse: int = -1
+    silent_ticks: int = 0
+    was_ready: bool = False
+    started_at: float = 0.0
+    start_at: float = 0.0
+    delay_secs: float = _FIRST_DELAY_SECS
+
+
+class Supervisor:
+    """Starts workers, replaces those that die or hang, and passes signals on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts | None,
+        unix: socket.socket | None,
+        metrics: Path,
+        run_loop: RunLoop,
+    ) -> None:
+        self._settings, self._parts, self._unix, self._metrics = settings, parts, unix, metrics
+        self._run_loop = run_loop
+        self._slots = [_Slot(number) for number in range(settings.http.workers)]
+        self._own_pid = os.getpid()
+        values.ValueClass = values.MultiProcessValue(lambda: "parent")  # type: ignore[no-untyped-call]
+        self._restarts = Counter(
+            "waybill_worker_restarts_total",
+            "Workers replaced.",
+            ["reason"],
+            registry=CollectorRegistry(),
+        )
+        self._was_ready = False
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT, or until a worker finds that the settings cannot be used."""
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            while True:
+                for slot in self._slots:
+                    if not slot.pid and time.monotonic() >= slot.start_at:
+                        self._start(slot)
+                caught = signal.sigtimedwait(_SIGNALS, _TICK_SECS)
+                number = caught.si_signo if caught else None
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    log.info("stopping")
+                    return 0
+                if number == signal.SIGHUP:
+                    self._signal_all(signal.SIGHUP)
+                for slot, status in self._reap():
+                    if os.waitstatus_to_exitcode(status) == _CONFIGURATION and not slot.was_ready:
+                        return _CONFIGURATION
+                    self._plan_restart(slot, status)
+                if number is None:
+                    self._look_for_life()
+        finally:
+            if os.getpid() == self._own_pid:
+                self._stop()
+
+    def _start(self, slot: _Slot) -> None:
+        pulse, beat = os.pipe()
+        os.set_blocking(pulse, False)
+        os.set_blocking(beat, False)
+        slot.started_at, slot.silent_ticks = time.monotonic(), 0
+        slot.pid = os.fork()
+        if not slot.pid:
+            os.close(pulse)
+            self._work(slot.number, beat)
+        os.close(beat)
+        slot.pulse = pulse
+
+    def _work(self, number: int, beat: int) -> None:
+        """The child's life; never returns."""
+        code = _FAILED
+        try:
+            for slot in self._slots:
+                if slot.pulse >= 0:
+                    os.close(slot.pulse)
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            # By number, not by process: whoever takes a place goes on counting where the last one ended.
+            values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+            worker = Worker(number, len(self._slots), self._parts, beat, self._metrics, self._unix)
+            self._run_loop(serve(self._settings, worker))
+            code = 0
+        except ConfigError as error:
+            for problem in error.problems:
+                sys.stderr.write(f"waybill: {problem}\n")
+            code = _CONFIGURATION
+        except BaseException:
+            log.exception("a worker failed")
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> list[tuple[_Slot, int]]:
+        """The slots whose workers ended, with their wait status."""
+        ended = []
+        for slot in self._slots:
+            if slot.pid and (found := os.waitpid(slot.pid, os.WNOHANG)) != (0, 0):
+                os.close(slot.pulse)
+                slot.pid, slot.pulse = 0, -1
+                multiprocess.mark_process_dead(slot.number, str(self._metrics))  # type: ignore[no-untyped-call]
+                ended.append((slot, found[1]))
+        return ended
+
+    def _plan_restart(self, slot: _Slot, status: int) -> None:
+        now = time.monotonic()
+        if now - slot.started_at > 2 * _LONGEST_DELAY_SECS:
+            slot.delay_secs = _FIRST_DELAY_SECS
+        slot.start_at, slot.delay_secs = (
+            now + slot.delay_secs,
+            min(2 * slot.delay_secs, _LONGEST_DELAY_SECS),
+        )
+        reason = "signal" if os.WIFSIGNALED(status) else "exit"
+        if slot.silent_ticks >= _SILENT_TICKS:
+            reason = "silent"
+        self._restarts.labels(reason).inc()
+        log.error("a worker ended; another takes its place", extra={
+            "worker": slot.number, "reason": reason, "status": os.waitstatus_to_exitcode(status),
+        })  # fmt: skip
+
+    def _look_for_life(self) -> None:
+        for slot in self._slots:
+            if not slot.pid:
+                continue
+            try:
+                is_alive = bool(os.read(slot.pulse, 4096))
+            except BlockingIOError:
+                is_alive = False
+            slot.silent_ticks = 0 if is_alive else slot.silent_ticks + 1
+            slot.was_ready |= is_alive
+            # One that is not ready yet may still wait for its model.
+            if slot.was_ready and slot.silent_ticks >= _SILENT_TICKS:
+                os.kill(slot.pid, signal.SIGKILL)
+        if not self._was_ready and all(slot.was_ready for slot in self._slots):
+            self._was_ready = True
+            address = self._settings.http.listen
+            log.info(
+                "ready", extra={"address": address, "workers": len(self._slots), "version": VERSION}
+            )
+
+    def _signal_all(self, number: int) -> None:
+        for slot in self._slots:
+            if slot.pid:
+                os.kill(slot.pid, number)
+
+    def _stop(self) -> None:
+        """Let every worker drain; kill what has not ended in time."""
+        self._signal_all(signal.SIGTERM)
+        deadline = time.monotonic() + self._settings.http.drain_secs + _CLOSE_SECS
+        while any(slot.pid for slot in self._slots):
+            if time.monotonic() > deadline:
+                self._signal_all(signal.SIGKILL)
+            signal.sigtimedwait((signal.SIGCHLD,), 0.1)
+            self._reap()
+
+
+def _survives_fork(settings: Settings) -> bool:
+    """Whether the model's runtime does: onnxruntime without threads, but not the thread pools of torch."""
+    folders = bundle_folders(settings)
+    try:
+        return not folders or read_manifest(folders[0]).encoder.kind == "onnx"
+    except BundleError:
+        return True  # reading the parts says why
+
+
+def _listen_unix(path: str) -> socket.socket:
+    try:
+        return listen_unix(path)
+    except OSError as error:
+        raise ConfigError([f"forward: cannot listen: {error.strerror or error}"]) from None
+
+
+def _hold_addresses(settings: Settings) -> tuple[Settings, list[socket.socket]]:
+    """Settings whose ports are numbers, and the sockets that keep them ours without listening. Raises ConfigError."""
+    http, held_http = _hold("http.listen", settings.http.listen)
+    settings = msgspec.structs.replace(
+        settings, http=msgspec.structs.replace(settings.http, listen=http)
+    )
+    if settings.forward.listen is None:
+        return settings, [held_http]
+    forward, held_forward = _hold("forward.listen", settings.forward.listen)
+    section = msgspec.structs.replace(settings.forward, listen=forward)
+    return msgspec.structs.replace(settings, forward=section), [held_http, held_forward]
+
+
+def _hold(path: str, address: str) -> tuple[str, socket.socket]:
+    host, port = split_address(address)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # SO_REUSEPORT would share the port with another server of this user, and say nothing.
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+            where = probe.getsockname()
+        held = socket.socket(family, kind, protocol)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(where)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot listen on {address}: {error.strerror}"]) from None
+    return f"{f'[{host}]' if ':' in host else host}:{where[1]}", held

@@ -1,0 +1,139 @@
+"""The tolerant JSON reader: finds where values end without caring whether they make sense.
+
+It stands behind the fast path. A record with a lone surrogate, NaN, 400 levels or 100,000 levels of
+nesting, or invalid UTF-8 makes a strict parser refuse the whole batch; this reader only matches
+brackets outside strings, never recurses, and is linear, so that such a record costs only itself.
+All offsets are byte offsets into the buffer given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+#: Where a value begins and ends.
+Span = tuple[int, int]
+SPACE = b" \t\n\r"
+_SPACE = re.compile(rb"[ \t\n\r]*")
+_STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
+_STRUCTURE = re.compile(rb'["{}\[\]]')
+_SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
+
+
+def skip_space(data: bytes, at: int) -> int:
+    """The first offset from ``at`` that is not white space."""
+    match = _SPACE.match(data, at)
+    return match.end() if match else at
+
+
+def value_end(data: bytes, at: int, limit: int | None = None) -> int:
+    """The offset behind the value that starts at ``at``, or -1 when none starts there or ends by ``limit``."""
+    limit = len(data) if limit is None else limit
+    first = data[at : at + 1]
+    if first == b'"':
+        match = _STRING.match(data, at, limit)
+        return match.end() if match else -1
+    if first not in (b"{", b"["):
+        match = _SCALAR.match(data, at, limit)
+        return match.end() if match else -1
+    depth = 0
+    while True:
+        match = _STRUCTURE.search(data, at, limit)
+        if match is None:
+            return -1
+        mark = data[match.start()]
+        if mark == 0x22:
+            string = _STRING.match(data, match.start(), limit)
+            if string is None:
+                return -1
+            at = string.end()
+            continue
+        at = match.end()
+        depth += 1 if mark in b"{[" else -1
+        if depth == 0:
+            return at
+
+
+def members(data: bytes, start: int) -> Iterator[tuple[str, int, int, int]]:
+    """The members of the object that starts at ``start``: (key, key start, value start, value end).
+
+    Stops silently where the text stops being an object.
+    """
+    at = skip_space(data, start + 1)
+    while data[at : at + 1] == b'"':
+        key_at, key_end = at, value_end(data, at)
+        colon = skip_space(data, key_end) if key_end > 0 else -1
+        if colon < 0 or data[colon : colon + 1] != b":":
+            return
+        value_at = skip_space(data, colon + 1)
+        end = value_end(data, value_at)
+        if end < 0:
+            return
+        yield string_at(data, key_at, key_end), key_at, value_at, end
+        at = skip_space(data, end)
+        if data[at : at + 1] != b",":
+            return
+        at = skip_space(data, at + 1)
+
+
+def string_at(data: bytes, start: int, end: int) -> str:
+    """The JSON string in ``data[start:end]`` as text that can be encoded again.
+
+    What is not UTF-8 becomes U+FFFD and a lone surrogate ``?``: no tier behind this one takes them.
+    """
+    text = data[start:end].decode("utf-8", "replace")
+    try:
+        value = str(json.loads(text, strict=False))
+    except ValueError:
+        return text[1:-1]
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
+    """The range of the value at ``path`` in the object that starts at ``start``; the last of twins wins."""
+    key, *below = path
+    found: Span | None = None
+    if data[start : start + 1] != b"{":
+        return None
+    for name, _, value_at, end in members(data, start):
+        if name == key:
+            found = (value_at, end)
+    if found is None or not below:
+        return found
+    return find(data, found[0], below)
+
+
+def find_string(
+    data: bytes, top: Mapping[str, Span], paths: Sequence[Sequence[str]]
+) -> tuple[str | None, bool]:
+    """The first of ``paths`` that leads to a string, and whether any led to another kind of value.
+
+    ``top`` has the members of an object: where the value of each name begins and ends.
+    """
+    other = False
+    for key, *below in paths:
+        span = top.get(key)
+        if span is not None and below:
+            span = find(data, span[0], below)
+        if span is None:
+            continue
+        if data[span[0]] == 0x22:
+            return string_at(data, *span), other
+        other = other or data[span[0] : span[1]] != b"null"
+    return None, other
+
+
+def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:
+    """The object in ``data[start:end]`` without its top-level members ``names``; the rest byte for byte."""
+    found = list(members(data, start))
+    kept = [i for i, (name, *_) in enumerate(found) if name not in names]
+    if len(kept) == len(found):
+        return data[start:end]
+    pieces = [data[start : found[0][1]]]
+    for i in kept:
+        _, key_at, _, value_to = found[i]
+        # A member takes the separator behind it along, but for the last one kept.
+        pieces.append(data[key_at : value_to if i == kept[-1] else found[i + 1][1]])
+    pieces.append(data[found[-1][3] : end])
+    return b"".join(pieces)

@@ -1,0 +1,253 @@
+"""The command line and the library call: the service's labels without the service."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from waybill import classify
+from waybill.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+NO_MODEL = ("--set", "model.path=null")
+
+
+def run(*arguments: str) -> int:
+    return main(list(arguments))
+
+
+def test_the_library_labels_pairs_in_order() -> None:
+    records = [
+        ("ModernCRM", "User User123 logged in."),
+        ("LegacyCRM", "anything"),
+        ("x", "the quick brown fox jumps over the lazy dog"),
+    ]
+    found = classify(records)
+    assert [(source, message) for source, message, _, _ in found] == records
+    assert [label for _, _, label, _ in found] == ["User Action", "Unclassified", "Unclassified"]
+    assert found[0][3] == 1.0
+    assert found[1][3] is None
+
+
+async def test_the_library_can_be_called_within_an_event_loop() -> None:
+    assert classify([("s", "Backup completed successfully.")])[0][2] == "System Notification"
+
+
+def test_check_says_what_would_be_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check") == 0
+    out = capsys.readouterr().out
+    assert "samples pass" in out
+    assert "model: default@" in out
+    assert "split each stream into at most 10" in out
+
+
+def test_check_prints_all_problems_of_rules_and_model_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "rules:\n- {id: a, label: Error, pattern: '('}\n- {id: a, label: Eror, pattern: x}\n"
+    )
+    faults = (
+        "--set",
+        f"rules.path={tmp_path}",
+        "--set",
+        f"model.path={tmp_path}",
+        "--set",
+        "memo.bytes=0",
+        "--set",
+        "x=1",
+    )
+    assert run("check", *faults) == 2
+    err = capsys.readouterr().err
+    assert "a.yaml:3: rule 'a': no such label 'Eror'" in err
+    assert "a.yaml:2: rule 'a'" in err
+    assert "model.path:" in err
+    assert "memo.bytes:" in err
+    assert "--set x: no such setting" in err
+
+
+def test_a_misspelt_setting_ends_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--set", "htp.listen=1") == 2
+    assert "did you mean http.listen?" in capsys.readouterr().err
+
+
+def test_check_prints_settings_with_secrets_masked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_verysecret")
+    assert run("check", "--print", *NO_MODEL) == 0
+    out = capsys.readouterr().out
+    assert "verysecret" not in out
+    assert '"api_key": "***"' in out
+
+
+CSV = "source,log_message\nModernCRM,User User1 logged in.\nLegacyCRM,odd\n"
+CSV_OUT = "source,log_message,target_label,confidence,tier\nModernCRM,User User1 logged in.,User Action,1,rule\nLegacyCRM,odd,Unclassified,,none\n"
+
+
+def test_label_csv(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(CSV)
+    assert run("label", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), *NO_MODEL) == 0
+    assert (tmp_path / "out.csv").read_text() == CSV_OUT
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_csv_that_is_labelled_already_keeps_its_labels_unless_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.csv").write_text(
+        "log_message,target_label\nUser User1 logged in.,Mine\nUser User1 logged in.,\n"
+    )
+    out = tmp_path / "out.csv"
+    assert run("label", str(tmp_path / "in.csv"), "-o", str(out), *NO_MODEL) == 0
+    assert out.read_text().splitlines()[1:] == [
+        "User User1 logged in.,Mine,,",
+        "User User1 logged in.,User Action,1,rule",
+    ]
+    assert (
+        run(
+            "label",
+            str(tmp_path / "in.csv"),
+            "-o",
+            str(out),
+            "--set",
+            "fields.relabel=true",
+            *NO_MODEL,
+        )
+        == 0
+    )
+    assert out.read_text().splitlines()[1] == "User User1 logged in.,User Action,1,rule"
+
+
+@pytest.mark.parametrize("name", ["in.ndjson", "in.json"])
+def test_label_json(tmp_path: Path, name: str) -> None:
+    lines = [b'{"log":"User User1 logged in.","n":1e2}', b"broken", b'{"log":"b"}']
+    body = (
+        b"\n".join(lines) + b"\n"
+        if name.endswith("ndjson")
+        else b"[" + lines[0] + b",\n " + lines[2] + b"]"
+    )
+    (tmp_path / name).write_bytes(body)
+    assert run("label", str(tmp_path / name), "-o", str(tmp_path / "out"), *NO_MODEL) == 0
+    out = (tmp_path / "out").read_bytes()
+    assert out.startswith(
+        (b'{"log":"User User1 logged in.","n":1e2,"target_label":"User Action"', b'[{"log"')
+    )
+    assert out.count(b'"target_label"') == 2
+    assert (b"\nbroken\n" in out) == name.endswith("ndjson")
+
+
+def test_label_streams_from_stdin_to_stdout() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "waybill", "label", "-", "--format", "ndjson", *NO_MODEL],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    out, _ = process.communicate(b'{"log":"Backup completed successfully."}\n' * 3)
+    assert process.returncode == 0
+    assert [json.loads(line)["target_label"] for line in out.splitlines()] == [
+        "System Notification"
+    ] * 3
+
+
+def test_label_refuses_what_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("label", str(tmp_path / "x.unknown")) == 2
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    assert run("label", str(tmp_path / "in.csv"), *NO_MODEL) == 1
+    (tmp_path / "in.json").write_text("nonsense")
+    assert run("label", str(tmp_path / "in.json"), *NO_MODEL) == 1
+    assert run("label", str(tmp_path / "gone.csv"), *NO_MODEL) == 1
+    err = capsys.readouterr().err
+    assert "csv_columns" in err
+    assert "not_json" in err
+    assert "gone.csv" in err
+
+
+def test_explain_shows_route_rules_and_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "--source", "ModernCRM", "User User1 logged in.") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["label"], told["rule"]) == ("User Action", "user-login-logout")
+    assert len(told["model"]["nearest"]) == 3
+
+
+def test_rules_can_be_tested_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rules", "test", "Backup completed successfully.", "nothing") == 0
+    out = capsys.readouterr().out
+    assert "all pass" in out
+    assert "System Notification  by backup-completed" in out
+    assert "no rule" in out
+    assert run("rules", "list") == 0
+    assert "user-login-logout  User Action" in capsys.readouterr().out
+    assert run("rules", "schema") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Waybill rules"
+    (tmp_path / "a.yaml").write_text("rules:\n- {id: a, label: Error, pattern: x, match: [y]}\n")
+    assert run("rules", "test", "--set", f"rules.path={tmp_path}") == 2
+
+
+def test_model_info_prints_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("model", "info") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "default"
+
+
+def test_the_demo_runs_once_from_any_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "waybill", "demo", "--once", "--set", "http.listen=127.0.0.1:0"],
+        capture_output=True, cwd=tmp_path, timeout=100, check=False,
+    )  # fmt: skip
+    out = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert "User Action" in out
+    assert "records/s" in out
+    assert "llm.provider" in out
+    assert out.count("records out") == 5
+    assert done.stderr == b""
+
+
+def test_the_demo_with_a_stand_in_for_the_llm_labels_its_records() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.labelling.llm.demo", "--once", "http.listen=127.0.0.1:0"],
+        capture_output=True, cwd=ROOT, timeout=100, check=False,
+    )  # fmt: skip
+    out = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert "openai/gpt-oss-20b@" in out
+    assert "in 1 calls" in out
+    assert "llm_disabled" not in out
+
+
+def test_serving_imports_nothing_that_trains() -> None:
+    code = (
+        "import sys, waybill.service.app, waybill.cli.main\n"
+        "heavy = {'torch', 'sklearn', 'joblib', 'sentence_transformers', 'pandas', 'groq', 'httpx', 'redis', 'google', 'tqdm', 'onnx'}\n"
+        "print(sorted(heavy & {name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_offline_tools_get_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    for tool in ("train", "export"):
+        try:
+            code = run("model", tool, "--help")
+        except SystemExit as end:
+            assert end.code == 0
+            assert "--output" in capsys.readouterr().out
+        else:  # without the extra the tool says what to install
+            assert code == 1
+            assert "pip install 'waybill-sidecar[train]'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run("check", "--nonsense")
+    assert caught.value.code == 2
+
+
+def test_no_arguments_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 2

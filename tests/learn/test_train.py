@@ -1,0 +1,282 @@
+"""A tiny training run, what stands in for its parts, and the corpus it would be made of."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from waybill.core.errors import BundleError, WaybillError
+from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.labelling.masking import mask
+from waybill.labelling.model.bundle import load_bundle
+from waybill.learn.bundling import write_classifier
+from waybill.learn.corpus import expand, generate, load_templates
+from waybill.learn.fitting import fit_borders, sharpened, temperature
+from waybill.learn.import_model import load_estimator
+from waybill.learn.import_model import main as import_main
+from waybill.learn.train import main as train_main
+
+DEFAULT_BUNDLE = Path(__file__).parents[2] / "models" / "default"
+
+TINY = {
+    "slots.yaml": """
+thing: [alpha, beta, gamma, delta]
+word: [kiwi, moss, lamp]
+host: [h1]
+service: [svc]
+logger: [a.b]
+thread: [main]
+app: [shop]
+pod: [p-1]
+ns: [prod]
+component: [cache]
+""",
+    "tiny.yaml": """
+shop:
+  Error:
+    - "failed to open {thing}: {timeout|refused} after {n} s"
+    - "cannot reach {thing}, giving up"
+    - "{thing} crashed with exit code {n}"
+  User Action:
+    - "user {thing} logged {in|out} from {ip}"
+    - "account of {thing} created"
+    - "{thing} changed the password"
+none:
+  Unclassified:
+    - "{word} {word} {word}"
+    - "{noise}"
+    - "{base64}"
+""",
+}
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, text in TINY.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
+    """Train on the tiny corpus by the command line; the manifest as JSON."""
+    arguments = [
+        "--corpus",
+        str(corpus),
+        "--per-label",
+        "24",
+        "--output",
+        str(output),
+        "--encoder",
+        str(DEFAULT_BUNDLE),
+    ]
+    assert train_main([*arguments, *options]) == 0
+    return json.loads((output / "manifest.json").read_bytes())
+
+
+def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
+    tiny_corpus: Path, tmp_path: Path
+) -> None:
+    one = train_tiny(tiny_corpus, tmp_path / "one", "--name", "tiny")
+    two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny")
+    assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
+    assert one["metrics"] == two["metrics"]
+    bundle = load_bundle(tmp_path / "one", labels=LABELS)
+    assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
+    (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])
+    assert prediction.label == "User Action"
+
+
+def test_files_are_trained_on_split_and_kept_apart(tiny_corpus: Path, tmp_path: Path) -> None:
+    rows = [
+        {"log": f"{name} is slow", "target_label": "Error", "kind": "a"}
+        for name in ("disk", "tape", "link", "bus")
+    ]
+    rows += [
+        {"log": f"{name} went home", "target_label": "User Action", "kind": "a"}
+        for name in ("Al", "Bo", "Cy", "Di")
+    ]
+    rows += [{"log": "ignored", "target_label": "Error", "kind": "b"}]
+    data = tmp_path / "mine.ndjson"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    gold = tmp_path / "gold.csv"
+    lines = [
+        f'"cannot reach {thing}, giving up",Error\n'
+        for thing in ("alpha", "beta", "gamma", "delta")
+    ]
+    gold.write_text("log,target_label\n" + "".join(lines))
+    manifest = train_tiny(
+        tiny_corpus, tmp_path / "mine", "--data", str(data), "--where", "kind=a", "--test-share", "0.25",
+        "--keep-apart", str(gold),
+    )  # fmt: skip
+    made = manifest["made"]
+    assert made["test"]["lines"] == 2  # type: ignore[index]
+    assert made["kept_apart"] >= 1  # type: ignore[index]
+    assert manifest["metrics"]["test"]["lines"] == 2  # type: ignore[index]
+
+
+def test_another_classifier_stands_in(tiny_corpus: Path, tmp_path: Path) -> None:
+    manifest = train_tiny(
+        tiny_corpus, tmp_path / "forest", "--no-ngrams", "--classifier", "sklearn.ensemble.RandomForestClassifier",
+        "--classifier-args", '{"n_estimators": 20, "random_state": 1}',
+    )  # fmt: skip
+    assert manifest["classifier"] == {"file": "classifier.onnx", "ngrams": None}
+    (prediction,) = load_bundle(tmp_path / "forest", labels=LABELS).predict(
+        [mask("beta crashed with exit code 9")]
+    )
+    assert prediction.label == "Error"
+
+
+@pytest.mark.parametrize("name", ["sklearn.svm.LinearSVC", "os.system", "nowhere.Nothing"])
+def test_what_is_no_probabilistic_classifier_is_refused(
+    tiny_corpus: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(WaybillError, match="--classifier"):
+        train_tiny(tiny_corpus, tmp_path / "odd", "--classifier", name)
+
+
+def test_one_label_cannot_train(tmp_path: Path) -> None:
+    data = tmp_path / "one.csv"
+    data.write_text("log,target_label\na,Error\nb,Error\n")
+    with pytest.raises(WaybillError, match="two labels"):
+        train_main(
+            [
+                "--no-corpus",
+                "--data",
+                str(data),
+                "--output",
+                str(tmp_path / "x"),
+                "--encoder",
+                str(DEFAULT_BUNDLE),
+            ]
+        )
+
+
+def test_temperature_calms_an_estimator_that_is_too_sure() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.array(["a", "b"] * 500)
+    right = rng.random(1000) < 0.7
+    says_a = (labels == "a") == right
+    chances = np.where(says_a[:, None], [[0.99, 0.01]], [[0.01, 0.99]]).astype(np.float32)
+    factor = temperature(chances, labels)
+    assert factor < 0.5
+    assert sharpened(chances, factor).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
+
+
+def test_borders_keep_the_known() -> None:
+    labels = np.array(["Error"] * 100 + [UNCLASSIFIED] * 20)
+    chances = np.zeros((120, 2), np.float32)
+    chances[:100, 0], chances[100:, 1] = np.linspace(0.51, 1, 100), 1
+    chances[:, 0] = np.where(chances[:, 1] > 0, 0, chances[:, 0])
+    distances = np.linspace(0.1, 0.5, 120).astype(np.float32)
+    borders = fit_borders(chances, labels, distances)
+    assert borders.confidence == 0.5
+    assert (distances[:100] <= borders.distance).mean() >= 0.99
+
+
+# Importing a classifier that somebody trained elsewhere.
+
+
+def save_classifier(path: Path, labels: list[str], columns: int) -> Path:
+    import joblib
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(60, columns)).astype(np.float32)
+    joblib.dump(
+        LogisticRegression().fit(features, [labels[i % len(labels)] for i in range(60)]), path
+    )
+    return path
+
+
+def test_an_exported_classifier_comes_back_by_import(tiny_corpus: Path, tmp_path: Path) -> None:
+    train_tiny(tiny_corpus, tmp_path / "one")
+    arguments = [str(tmp_path / "one" / "classifier.joblib"), "--base", str(tmp_path / "one")]
+    assert import_main([*arguments, "--output", str(tmp_path / "two")]) == 0
+    one, two = (load_bundle(tmp_path / name, labels=LABELS) for name in ("one", "two"))
+    texts = [mask("user alpha logged in from 10.0.0.9"), "cannot reach beta, giving up"]
+    assert [(p.label, p.confidence) for p in one.predict(texts)] == [
+        (p.label, p.confidence) for p in two.predict(texts)
+    ]
+
+
+def test_a_pickle_that_runs_something_is_refused(tmp_path: Path) -> None:
+    import joblib
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    joblib.dump(Evil(), tmp_path / "evil.joblib")
+    with pytest.raises(BundleError) as caught:
+        load_estimator(tmp_path / "evil.joblib")
+    assert caught.value.code == "pickle"
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "code"),
+    [(["Error", "Nonsense"], 384, "labels"), (["Error", "User Action"], 17, "classifier"),
+     (["Error", "User Action"], 384, "golden")],
+)  # fmt: skip
+def test_a_classifier_that_does_not_fit_is_refused(
+    tmp_path: Path, labels: list[str], columns: int, code: str
+) -> None:
+    path = save_classifier(tmp_path / "c.joblib", labels, columns)
+    with pytest.raises(BundleError) as caught:
+        import_main([str(path), "--base", str(DEFAULT_BUNDLE), "--output", str(tmp_path / "out")])
+    assert caught.value.code == code
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x04."])
+def test_what_is_no_joblib_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.joblib").write_bytes(content)
+    with pytest.raises(BundleError):
+        load_estimator(tmp_path / "x.joblib")
+
+
+def test_an_estimator_without_a_graph_is_refused(tmp_path: Path) -> None:
+    class Odd:
+        def predict_proba(self, rows: object) -> object:
+            return rows
+
+    with pytest.raises(BundleError) as caught:
+        write_classifier(tmp_path, Odd(), np.zeros((2, 3), np.float32))
+    assert caught.value.code in {"classifier", "pickle"}
+
+
+def test_generation_is_repeatable_and_its_masks_are_distinct() -> None:
+    templates, slots = load_templates()
+    examples = generate(templates, slots, per_label=60)
+    assert examples == generate(templates, slots, per_label=60)
+    masks = [mask(example.text) for example in examples]
+    assert len(masks) == len(set(masks))
+    assert {example.label for example in examples} == set(LABELS)
+
+
+def test_every_slot_of_the_corpus_is_known() -> None:
+    templates, slots = load_templates()
+    names = {*slots, "n", "f", "ip"}
+    for template in templates:
+        text = expand(template.text, slots, random.Random(7))
+        assert not [name for name in names if "{" + name + "}" in text], template.text
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [("{a|a} {{b}}", "a {b}"), ("{x}", "y"), ("{{{x}}}", "{y}"), ("f() {q w}", "f() {q w}")],
+)
+def test_templates_expand(template: str, expected: str) -> None:
+    assert expand(template, {"x": ["y"]}, random.Random(1)) == expected
+
+
+def test_an_unknown_label_is_refused(tiny_corpus: Path) -> None:
+    (tiny_corpus / "odd.yaml").write_text('shop:\n  Made Up:\n    - "x"\n')
+    with pytest.raises(ValueError, match="Made Up"):
+        load_templates(tiny_corpus)
