@@ -19,11 +19,11 @@ from aiohttp import web
 
 from tests.conftest import Running, Sidecar
 from tests.hubserver import TOKEN, Hub, commit_id
-from waybill import follow
 from waybill.core.errors import BundleError, ConfigError
 from waybill.core.records import LABELS
 from waybill.labelling.model.bundle import load_bundle
 from waybill.ops.metrics import Metrics
+from waybill.service import follow
 from waybill.service.follow import ModelFollower
 from waybill.settings.schema import FollowSettings, ModelSettings
 
