@@ -9,7 +9,7 @@ import orjson
 
 from waybill.cli.bench import RECORDS, measure_yardstick, reference_batch, rule_text
 from waybill.core.records import LABELS
-from waybill.labelling.rules.ruleset import load_ruleset
+from waybill.labelling.rules.loading import load_ruleset
 
 
 def test_the_reference_batch_is_of_the_announced_size_and_repeats_no_message() -> None:

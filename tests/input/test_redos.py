@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from waybill.core.records import LABELS
-from waybill.labelling.rules.ruleset import load_ruleset
+from waybill.labelling.rules.loading import load_ruleset
 
 CORES = (
     "(a+)+",

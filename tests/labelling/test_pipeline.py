@@ -14,7 +14,9 @@ from waybill.core.errors import TierUnavailable
 from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.masking import mask
 from waybill.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
-from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.labelling.rules.artefact import Artefact
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.schema import RouteSettings, Settings, load_settings
 
 RULES = """
@@ -320,7 +322,7 @@ def test_as_many_verdicts_as_messages_whatever_happens(
                 "refuse": None,
             }[outcome]
 
-        rules = RuleSet({"version": "0" * 64, "database": b"", "rules": []})
+        rules = RuleSet(Artefact("0" * 64))
         verdicts = await build(rules, FakeTier("model", answer)).label(
             messages, ["s"] * len(messages)
         )

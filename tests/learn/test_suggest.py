@@ -16,7 +16,7 @@ from waybill.labelling.llm.opening import open_store
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.llm.store import Judgement, judgement_key
 from waybill.labelling.masking import mask
-from waybill.labelling.rules.ruleset import load_ruleset
+from waybill.labelling.rules.loading import load_ruleset
 from waybill.settings.schema import LlmSettings
 
 WORKFLOW, DEPRECATION = "Workflow Error", "Deprecation Warning"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,7 +15,8 @@ from waybill.core.records import LABELS
 from waybill.ingest.http import HttpIngest
 from waybill.labelling.explain import explain
 from waybill.labelling.model.tier import ModelTier
-from waybill.labelling.rules.ruleset import load_ruleset
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_rules
 from waybill.service.flow import Flow
 from waybill.service.reload import Reloader
 from waybill.wire.csv import RowSplitter, Table, write_rows
@@ -188,9 +187,8 @@ async def _csv_chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 
 async def _try_rules(text: str, messages: list[str]) -> list[dict[str, Any] | None]:
-    with tempfile.TemporaryDirectory(prefix="waybill-trial-") as folder:
-        await asyncio.to_thread((Path(folder) / "trial.yaml").write_text, text, "utf-8")
-        rules = await load_ruleset([Path(folder)], labels=LABELS, cpu_secs=_TRIAL_SECS)
+    trial = RuleFile("trial.yaml", text.encode("utf-8", "replace"))
+    rules = await compile_rules([trial], labels=LABELS, cpu_secs=_TRIAL_SECS)
     found = [rules.first_match(message, None) for message in messages]
     return [{"rule": rule.id, "label": rule.label} if rule else None for rule in found]
 

@@ -33,7 +33,9 @@ from waybill.core.records import LABELS, Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.pipeline import Pipeline, Route
-from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.reload import bundle_folders
 from waybill.settings.schema import Settings, load_settings
 from waybill.wire import FieldPlan, Wire
@@ -151,9 +153,8 @@ def _best(work: Callable[[], object], repeat: int) -> float:
 
 
 def _load_rules(count: int) -> RuleSet:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "bench.yaml").write_text(rule_text(count))
-        return asyncio.run(load_ruleset([Path(folder)], labels=LABELS))
+    file = RuleFile("bench.yaml", rule_text(count).encode())
+    return asyncio.run(compile_rules([file], labels=LABELS))
 
 
 def _in_process(rules: RuleSet, bodies: Sequence[bytes], *, is_repeated: bool) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +24,9 @@ from waybill.labelling.llm.opening import open_store
 from waybill.labelling.llm.privacy import Privacy, PrivacyError
 from waybill.labelling.llm.store import Judgement, StoreError
 from waybill.labelling.masking import mask
-from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.schema import Settings
 from waybill.wire import FieldPlan, Wire
 from waybill.wire.csv import RowSplitter, Table
@@ -274,11 +275,8 @@ async def _holds(proposal: Proposal, template: Template, templates: Sequence[Tem
 
 
 async def _load(proposals: Sequence[Proposal]) -> RuleSet:
-    with tempfile.TemporaryDirectory(prefix="waybill-suggest-") as folder:
-        await asyncio.to_thread(
-            (Path(folder) / "suggested.yaml").write_text, _yaml(proposals), "utf-8"
-        )
-        return await load_ruleset([Path(folder)], labels=LABELS)
+    file = RuleFile("suggested.yaml", _yaml(proposals).encode())
+    return await compile_rules([file], labels=LABELS)
 
 
 def _yaml(proposals: Sequence[Proposal]) -> str:

@@ -16,7 +16,9 @@ from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.model.verdicts import ModelVerdicts
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
+from waybill.labelling.rules.files import content_hash
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.ops.watch import FolderWatch

@@ -14,12 +14,13 @@ from waybill.labelling.llm.opening import open_llm
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.artefact import Artefact
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LlmSettings, RouteSettings, Settings, load_settings
 
 PROMPT = Path(__file__).parents[3] / "config" / "llm.yaml"
-NO_RULES = RuleSet({"version": "0" * 64, "database": b"", "rules": []})
+NO_RULES = RuleSet(Artefact("0" * 64))
 Opening = Callable[..., contextlib.AbstractAsyncContextManager["Bench"]]
 
 

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.pattern import translate
-from waybill.labelling.rules.ruleset import RuleSet, load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
 
 PATTERNS = [
     r"User User\d+ logged (in|out)\.", r"a{,3}b", r"(?i)kš[a-f]", r"\s\S\W\w\D", r"^\Afoo\Z$", r"(?m)^x$", r"(?m)x$",

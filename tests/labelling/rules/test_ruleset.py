@@ -9,8 +9,11 @@ import pytest
 
 from waybill.core.errors import RuleSetError
 from waybill.core.records import LABELS
-from waybill.labelling.rules import ruleset as module
-from waybill.labelling.rules.ruleset import RuleSet, content_hash, load_ruleset
+from waybill.labelling.rules import files as files_module
+from waybill.labelling.rules import loading, ruleset
+from waybill.labelling.rules.files import RuleFile, content_hash, hash_files
+from waybill.labelling.rules.loading import compile_rules, load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.schema import json_schema
 
 PACKS = Path(__file__).parents[3] / "rules"
@@ -105,7 +108,7 @@ async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
     broken = tmp_path / "waybill"
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('no such luck')")
-    monkeypatch.setattr(module.waybill, "__file__", str(broken / "__init__.py"))
+    monkeypatch.setattr(loading.waybill, "__file__", str(broken / "__init__.py"))
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")  # the interpreter looks in its folder first
@@ -133,7 +136,7 @@ async def test_a_load_that_waits_for_ever_is_ended(
     stuck = tmp_path / "root" / "waybill"
     stuck.mkdir(parents=True)
     (stuck / "__init__.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(module.waybill, "__file__", str(stuck / "__init__.py"))
+    monkeypatch.setattr(loading.waybill, "__file__", str(stuck / "__init__.py"))
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")
@@ -145,6 +148,38 @@ async def test_a_load_that_needs_too_much_memory_is_ended(tmp_path: Path) -> Non
     text = "rules:\n- {id: big, label: Error, pattern: '([ab].{0,300}){40}'}"
     ((code, _, _),) = await faults(tmp_path, text, memory_bytes=20_000_000)
     assert code in ("memory", "crash", "pattern")
+
+
+async def test_rules_compile_from_texts_that_are_on_no_disk() -> None:
+    files = [
+        RuleFile("new/b.yaml", b"rules:\n- {id: second, label: Error, pattern: boom}"),
+        RuleFile("new/a.yaml", b"rules:\n- {id: first, label: Error, pattern: boom}"),
+    ]
+    rules = await compile_rules(files, labels=LABELS)
+    assert [(rule.id, rule.file) for rule in rules.rules] == [
+        ("second", "new/b.yaml"),
+        ("first", "new/a.yaml"),
+    ]
+    assert rules.content_hash == hash_files(files)
+
+
+async def test_no_text_at_all_is_a_rule_set_without_rules() -> None:
+    rules = await compile_rules([], labels=LABELS)
+    assert rules.first_matches(["boom"]) == [None]
+
+
+async def test_faults_of_texts_name_the_text(tmp_path: Path) -> None:
+    with pytest.raises(RuleSetError) as caught:
+        await compile_rules([RuleFile("trial.yaml", b"rules: [")], labels=LABELS)
+    assert [(fault.file, fault.code) for fault in caught.value.errors] == [("trial.yaml", "yaml")]
+
+
+async def test_a_file_too_large_to_be_one_of_rules_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "MAX_FILE_BYTES", 10)
+    ((code, _, _),) = await faults(tmp_path, "rules: [] # and more")
+    assert code == "unreadable"
 
 
 async def test_rules_decide_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
@@ -202,7 +237,7 @@ async def test_a_confirmation_that_runs_out_of_time_is_no_match_and_ends_the_rul
         tmp_path,
         "rules:\n- {id: redos, label: Error, pattern: '^(?=(a|aa)+$)'}\n- {id: b, label: Error, pattern: a}",
     )
-    monkeypatch.setattr(module, "CONFIRM_SECS", 0.0001)
+    monkeypatch.setattr(ruleset, "CONFIRM_SECS", 0.0001)
     hostile = "a" * 40 + "!"
     for _ in range(6):
         assert getattr(rules.first_match(hostile), "id", None) == "b"

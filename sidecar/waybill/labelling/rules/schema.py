@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +17,6 @@ import yaml
 from waybill.core.errors import RuleError
 
 _STR = "tag:yaml.org,2002:str"
-_SUFFIXES = (".yaml", ".yml")
 _KEYS = ("id", "label", "pattern", "where", "fields", "mode", "match", "no_match", "description")
 
 
@@ -35,17 +33,6 @@ class RuleSource(msgspec.Struct, frozen=True):
     mode: str = "enforce"
     match: tuple[str, ...] = ()
     no_match: tuple[str, ...] = ()
-
-
-def rule_files(folders: list[Path]) -> list[Path]:
-    """The rule files of all ``folders``, sorted by file name; hidden entries (``..data``) are left out."""
-    found = [
-        file
-        for folder in folders
-        for file in folder.iterdir()
-        if file.suffix in _SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
-    return sorted(found, key=lambda file: (file.name, str(file)))
 
 
 def parse_file(

@@ -1,0 +1,72 @@
+"""What the compiler process is asked and what it answers: plain structs, msgpack on the pipes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from waybill.core.errors import RuleError
+from waybill.labelling.rules.files import RuleFile
+
+#: Exit codes of the compiler: faults in the rules, memory used up.
+#: Not 1, which is also how the interpreter ends on an exception of its own.
+EXIT_FAULTS = 4
+EXIT_MEMORY = 3
+
+
+class CompileRequest(msgspec.Struct, frozen=True):
+    """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top."""
+
+    files: tuple[RuleFile, ...]
+    labels: tuple[str, ...]
+    cpu_secs: float
+    memory_bytes: int
+    max_message_bytes: int
+
+
+class CompiledRule(msgspec.Struct, frozen=True):
+    """One rule as the rule set needs it.
+
+    ``is_exact``: a match of the database is certain. ``is_always``: no database holds the pattern,
+    so each message is put to it.
+    """
+
+    id: str
+    label: str
+    pattern: str
+    mode: str
+    file: str
+    line: int
+    sources: tuple[str, ...] | None
+    fields: dict[str, str | int | float | bool] | None
+    samples: int
+    is_exact: bool
+    is_always: bool
+
+
+class Artefact(msgspec.Struct, frozen=True):
+    """A compiled rule set: ``version`` is `hash_files` of its texts, ``database`` Hyperscan's."""
+
+    version: str
+    database: bytes = b""
+    rules: tuple[CompiledRule, ...] = ()
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A `RuleError` on its way through a pipe."""
+
+    code: str
+    detail: str
+    file: str | None
+    line: int | None
+    rule_id: str | None
+
+    @classmethod
+    def of(cls, error: RuleError) -> Fault:
+        """The fault that `error` tells of."""
+        return cls(error.code, error.detail, error.file, error.line, error.rule_id)
+
+    def error(self) -> RuleError:
+        """The error again."""
+        return RuleError(
+            self.code, self.detail, file=self.file, line=self.line, rule_id=self.rule_id
+        )

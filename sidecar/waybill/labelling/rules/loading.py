@@ -1,0 +1,129 @@
+"""From rule texts to a rule set, by way of a child process (`waybill.labelling.rules.compiler`).
+
+What parses YAML and compiles patterns can crash, hang or eat memory, and none of that may happen in
+the service.
+
+    >>> rules = await load_ruleset([Path("rules")], labels=LABELS)               # doctest: +SKIP
+    >>> rules = await compile_rules([RuleFile("new.yaml", text)], labels=LABELS)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import waybill
+from waybill.core.errors import RuleError, RuleSetError
+from waybill.labelling.rules.artefact import (
+    EXIT_FAULTS,
+    EXIT_MEMORY,
+    Artefact,
+    CompileRequest,
+    Fault,
+)
+from waybill.labelling.rules.files import RuleFile, read_rule_files
+from waybill.labelling.rules.ruleset import RuleSet
+
+#: Seconds by the clock for each second of processor time: the compiler gives way to everything else.
+_PATIENCE = 4
+
+
+async def load_ruleset(
+    folders: Sequence[Path],
+    *,
+    labels: Sequence[str],
+    cpu_secs: float = 30,
+    memory_bytes: int = 536_870_912,
+    max_message_bytes: int = 65_536,
+) -> RuleSet:
+    """Read the rule files of ``folders`` on a thread, then `compile_rules`.
+
+    Raises:
+        RuleSetError: as `compile_rules`; ``unreadable`` for a folder or file that cannot be read.
+    """
+    try:
+        files = await asyncio.to_thread(read_rule_files, folders)
+    except OSError as error:
+        detail = error.strerror or "cannot be read"
+        raise RuleSetError([RuleError("unreadable", detail, file=error.filename)]) from None
+    if not files:
+        places = ", ".join(map(str, folders))
+        raise RuleSetError([RuleError("empty", f"no *.yaml file in {places}")])
+    return await compile_rules(
+        files,
+        labels=labels,
+        cpu_secs=cpu_secs,
+        memory_bytes=memory_bytes,
+        max_message_bytes=max_message_bytes,
+    )
+
+
+async def compile_rules(
+    files: Sequence[RuleFile],
+    *,
+    labels: Sequence[str],
+    cpu_secs: float = 30,
+    memory_bytes: int = 536_870_912,
+    max_message_bytes: int = 65_536,
+) -> RuleSet:
+    """Parse, check and compile rule texts in a child process; they need not be on any disk.
+
+    It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
+    everything else on a busy node. Patterns see the first ``max_message_bytes`` of a message.
+
+    Raises:
+        RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
+            child did not end by itself.
+    """
+    request = CompileRequest(tuple(files), tuple(labels), cpu_secs, memory_bytes, max_message_bytes)
+    output = await _run_compiler(request)
+    # Reading the database back takes milliseconds per thousand rules: not on the event loop.
+    return await asyncio.to_thread(_read_artefact, output, max_message_bytes)
+
+
+def _read_artefact(output: bytes, max_message_bytes: int) -> RuleSet:
+    return RuleSet(msgspec.msgpack.decode(output, type=Artefact), max_message_bytes)
+
+
+async def _run_compiler(request: CompileRequest) -> bytes:
+    root = str(Path(waybill.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "waybill.labelling.rules.compiler",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    patience_secs = _PATIENCE * request.cpu_secs
+    try:
+        async with asyncio.timeout(patience_secs):
+            output, errors = await child.communicate(msgspec.msgpack.encode(request))
+    except TimeoutError:
+        detail = f"took longer than {patience_secs:g} s"
+        raise RuleSetError([RuleError("timeout", detail)]) from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        said = errors.decode("utf-8", "replace")
+        raise RuleSetError(_faults(child.returncode or 0, output, said))
+    return output
+
+
+def _faults(code: int, output: bytes, said: str) -> list[RuleError]:
+    """Why the child failed: what it reported, or what its end says."""
+    if code == EXIT_FAULTS:
+        return [fault.error() for fault in msgspec.msgpack.decode(output, type=list[Fault])]
+    lines = said.strip().splitlines()
+    doing = lines[-1] if lines else ""
+    if code == EXIT_MEMORY:
+        return [RuleError("memory", f"needed more memory than allowed {doing}")]
+    if -code in (signal.SIGXCPU, signal.SIGKILL):
+        return [RuleError("timeout", f"used up its time {doing}")]
+    return [RuleError("crash", f"the compiler process ended with {code} {doing}")]
