@@ -1,4 +1,4 @@
-"""What was acknowledged came out, once at least, byte for byte, whatever was killed meanwhile (2.1, D1).
+"""What was acknowledged came out, once at least, byte for byte, whatever was killed meanwhile.
 
 `make chaos` runs each pair with 200,000 records and 20 kills; here it is a seeded handful.
 """
@@ -94,7 +94,7 @@ async def conserve(
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-async def test_2_01_kill_9_under_load(tmp_path: Path, pair: str) -> None:
+async def test_kill_9_under_load(tmp_path: Path, pair: str) -> None:
     report = await conserve(tmp_path, pair, RECORDS, KILLS, SEED)
     print(f"{pair}: {report}")
     assert report.is_conserved, report
@@ -103,7 +103,7 @@ async def test_2_01_kill_9_under_load(tmp_path: Path, pair: str) -> None:
     assert report.duplicate > 0 or pair.endswith("body")
 
 
-async def test_2_01_with_the_default_rules_and_model(tmp_path: Path) -> None:
+async def test_kill_9_with_the_default_rules_and_model(tmp_path: Path) -> None:
     report = await conserve(
         tmp_path, "http msgpack -> forward", RECORDS, KILLS, SEED + 1, is_default=True
     )

@@ -1,4 +1,4 @@
-"""Faults of rules, model and input: table rows 2.14 to 2.18, 2.21 and 2.23, against a process under load."""
+"""Faults of rules, model and input, against a process under load."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def until(condition: Callable[[], Any], secs: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_2_14_rules_exchanged_again_and_again(tmp_path: Path) -> None:
+async def test_rules_exchanged_again_and_again(tmp_path: Path) -> None:
     """Every batch is judged by one version, none fails, and the last version comes into force."""
     swaps = 1000 if IS_LONG else 25
     volume = Volume(tmp_path / "volume")
@@ -129,7 +129,7 @@ BROKEN = {
 }
 
 
-async def test_2_15_to_2_17_rules_that_cannot_be_used(tmp_path: Path) -> None:
+async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
     """Refused with a reason, the old set stays, the process stays; the next good version comes into force."""
     file = tmp_path / "rules" / "chaos.yaml"
     settings = ("rules.compile_secs=3", "rules.compile_bytes=400000000")
@@ -175,7 +175,7 @@ async def test_2_15_to_2_17_rules_that_cannot_be_used(tmp_path: Path) -> None:
         assert waybill.process.returncode is None
 
 
-async def test_2_15_a_file_written_byte_by_byte(tmp_path: Path) -> None:
+async def test_a_rule_file_written_byte_by_byte(tmp_path: Path) -> None:
     """However much of it is there, what is in force is the old set or one that was whole."""
     file, text = tmp_path / "rules" / "chaos.yaml", RULE % ("new", "Error")
     async with Waybill(tmp_path, "rules.poll_secs=0.2") as waybill:
@@ -194,7 +194,7 @@ async def test_2_15_a_file_written_byte_by_byte(tmp_path: Path) -> None:
         assert {rule for rules in seen for rule in rules} <= {"disk", "new", "Unclassified"}
 
 
-async def test_2_18_models_that_cannot_be_used(tmp_path: Path) -> None:
+async def test_models_that_cannot_be_used(tmp_path: Path) -> None:
     """A bundle with a fault never comes into force; the old one goes on judging, and the next good one is taken."""
     bundle = tmp_path / "bundle"
     shutil.copytree(ROOT / "models" / "default", bundle)
@@ -253,7 +253,7 @@ async def test_2_18_models_that_cannot_be_used(tmp_path: Path) -> None:
         assert await verdict(waybill.address) == first
 
 
-async def test_2_21_a_poisoned_batch_again_and_again(tmp_path: Path) -> None:
+async def test_a_poisoned_batch_again_and_again(tmp_path: Path) -> None:
     """Each time the same final answer; others are not affected."""
     async with Waybill(tmp_path) as waybill:
         oracle = Oracle()
@@ -272,7 +272,7 @@ async def test_2_21_a_poisoned_batch_again_and_again(tmp_path: Path) -> None:
         assert oracle.close().is_conserved
 
 
-async def test_2_23_nothing_but_dead_letters(tmp_path: Path) -> None:
+async def test_nothing_but_dead_letters(tmp_path: Path) -> None:
     """The folder stays within its bound, what is beyond is counted, and good records still flow."""
     folder, most = tmp_path / "dead", 200_000
     async with Waybill(

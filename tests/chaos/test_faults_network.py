@@ -1,4 +1,4 @@
-"""Faults between Waybill and its peers: table rows 2.4 to 2.9 and 2.13, and the order of events."""
+"""Faults between Waybill and its peers, and the order of events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def statuses(address: str, body: bytes, count: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize("trouble", [503, 500, 429, "refused"] if IS_LONG else [503, "refused"])
-async def test_2_04_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None:
+async def test_a_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None:
     """503 goes out, no storm of retries comes in, and after the recovery everything is there within seconds."""
     async with pushing(tmp_path, "return.timeout_secs=2") as (oracle, receiver, proxy, waybill):
         producer = HttpProducer(oracle, waybill.address, connections=2)
@@ -77,7 +77,7 @@ async def test_2_04_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> N
         assert oracle.close().is_conserved
 
 
-async def test_2_05_receiver_accepts_and_never_answers(tmp_path: Path) -> None:
+async def test_a_receiver_accepts_and_never_answers(tmp_path: Path) -> None:
     """An answer comes before the shipper's 60 s are over, whatever waits are added up."""
     defaults = Settings()
     assert defaults.return_.timeout_secs <= 25
@@ -108,7 +108,7 @@ BAD_ACKS = {
 
 
 @pytest.mark.parametrize("name", BAD_ACKS)
-async def test_2_06_an_acknowledgement_that_is_not_ours(tmp_path: Path, name: str) -> None:
+async def test_an_acknowledgement_that_is_not_ours(tmp_path: Path, name: str) -> None:
     """Nothing but the whole acknowledgement of this very frame counts."""
     oracle = Oracle()
     async with ForwardReceiver(oracle) as receiver:
@@ -143,7 +143,7 @@ async def test_2_06_an_acknowledgement_that_is_not_ours(tmp_path: Path, name: st
     ],
     ids=["bytes one by one", "late", "cut", "reset in the middle", "reset"],
 )
-async def test_2_06_an_answer_on_a_bad_line(
+async def test_an_answer_on_a_bad_line(
     tmp_path: Path, handback: str, faults: Faults, is_fine: bool
 ) -> None:
     """An answer in pieces is an answer; half of one is none, although the receiver has the records."""
@@ -160,7 +160,7 @@ async def test_2_06_an_answer_on_a_bad_line(
             assert await statuses(waybill.address, oracle.text(0)) == [204 if is_fine else 503]
 
 
-async def test_2_07_slow_readers_of_our_answers(tmp_path: Path) -> None:
+async def test_slow_readers_of_our_answers(tmp_path: Path) -> None:
     """They hold what they hold; the others go on, and memory stays within what bodies may take."""
     readers = 50 if IS_LONG else 12
     body = b"\n".join(Oracle().text(n) for n in range(4000))
@@ -187,7 +187,7 @@ async def test_2_07_slow_readers_of_our_answers(tmp_path: Path) -> None:
             await asyncio.gather(*slow, return_exceptions=True)
 
 
-async def test_2_08_more_than_it_can_take(tmp_path: Path) -> None:
+async def test_more_than_it_can_take(tmp_path: Path) -> None:
     """Five times the capacity: some is refused with 503, all of it comes through, memory stays bounded."""
     async with pushing(
         tmp_path, "limits.inflight_bytes=2000000", "limits.body_bytes=1000000"
@@ -213,7 +213,7 @@ async def test_2_08_more_than_it_can_take(tmp_path: Path) -> None:
         )
 
 
-async def test_2_09_bodies_drop_by_drop(tmp_path: Path) -> None:
+async def test_bodies_drop_by_drop(tmp_path: Path) -> None:
     """A body that takes too long is answered 503 and its connection closed; good clients notice nothing."""
     count = 500 if IS_LONG else 60
     async with Waybill(tmp_path, "http.read_timeout_secs=2") as waybill:
@@ -236,7 +236,7 @@ async def test_2_09_bodies_drop_by_drop(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not IS_LONG, reason="waits for the resolver's cache, 10 s; part of make chaos")
-async def test_2_13_a_name_that_does_not_resolve_and_then_moves(
+async def test_a_name_that_does_not_resolve_and_then_moves(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 while there is no address; a new address is used once the old one is gone."""
@@ -280,7 +280,7 @@ async def test_2_13_a_name_that_does_not_resolve_and_then_moves(
 
 @pytest.mark.parametrize("handback", ["http", "forward"])
 async def test_no_2xx_before_the_receivers_own_answer(tmp_path: Path, handback: str) -> None:
-    """Order of events (D2): what a shipper is told is done was answered for by the receiver before."""
+    """Order of events: what a shipper is told is done was answered for by the receiver before."""
     oracle, chance = Oracle(), random.Random(4)
     answered: list[int] = []
 
@@ -305,7 +305,7 @@ async def test_no_2xx_before_the_receivers_own_answer(tmp_path: Path, handback: 
 
 
 async def test_the_worst_answer_of_several_pushes_counts(tmp_path: Path) -> None:
-    """A batch that goes in several parts is not done while one of them is not (D4)."""
+    """A batch that goes in several parts is not done while one of them is not."""
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver:
         small = ("return.max_bytes=3000", "return.timeout_secs=2")
@@ -330,7 +330,7 @@ async def test_the_worst_answer_of_several_pushes_counts(tmp_path: Path) -> None
 async def test_whatever_breaks_inside_the_shipper_keeps_its_batch(
     running: Running, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    """Status closure (D3): an exception that nobody foresaw is 503 with Retry-After, at every stage."""
+    """Status closure: an exception that nobody foresaw is 503 with Retry-After, at every stage."""
     errors = [ValueError(), KeyError("x"), RecursionError(), MemoryError(), OSError(), ConnectionResetError(),
               TimeoutError(), AssertionError(), ZeroDivisionError(), EOFError(), aiohttp.ClientError(),
               asyncio.IncompleteReadError(b"", 1), UnicodeDecodeError("utf-8", b"", 0, 1, "")]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Faults of the process and of what it starts with: table rows 2.2, 2.3, 2.10, 2.12, 2.20 and 2.22.
+"""Faults of the process and of what it starts with.
 
-2.9 and 2.10 (slow heads, many connections, few descriptors) are in tests/ingest/test_connections.py, the LLM's
-own faults (2.19) in tests/labelling/llm/test_tier.py and tests/e2e/test_llm.py.
+Slow heads, many connections and few descriptors are in tests/ingest/test_connections.py, the LLM's
+own faults in tests/labelling/llm/test_tier.py and tests/e2e/test_llm.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WALL_CLOCK = {
 }  # fmt: skip
 
 
-async def test_2_02_sigterm_under_load(tmp_path: Path) -> None:
+async def test_sigterm_under_load(tmp_path: Path) -> None:
     """Fifty batches under way: each is answered or kept by its shipper, and the process ends well in time."""
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver:
@@ -63,7 +63,7 @@ async def test_2_02_sigterm_under_load(tmp_path: Path) -> None:
     assert oracle.close().is_conserved
 
 
-async def test_2_03_a_process_that_stands_still(tmp_path: Path) -> None:
+async def test_a_process_that_stands_still(tmp_path: Path) -> None:
     """SIGSTOP for longer than a shipper waits, then SIGCONT: nothing is lost."""
     oracle, patience = Oracle(), 60.0 if IS_LONG else 1.0
     async with HttpReceiver(oracle) as receiver:
@@ -82,7 +82,7 @@ async def test_2_03_a_process_that_stands_still(tmp_path: Path) -> None:
     assert report.statuses["timeout"] > 0
 
 
-def test_2_12_no_deadline_is_on_the_wall_clock() -> None:
+def test_no_deadline_is_on_the_wall_clock() -> None:
     """`time.time` is for what people read; whatever waits or expires within the process is on monotonic time."""
     users = set()
     for path in sorted((ROOT / "sidecar").rglob("*.py")):
@@ -109,7 +109,7 @@ def test_2_12_no_deadline_is_on_the_wall_clock() -> None:
 
 @pytest.mark.skipif(FAKETIME is None or not IS_LONG, reason="needs libfaketime; part of make chaos")
 @pytest.mark.parametrize("shift", ["+3600", "-3600"])
-async def test_2_12_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
+async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
     """An hour forward or back while batches wait for their receiver: no time-out comes early or late."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
@@ -147,7 +147,7 @@ async def test_2_12_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
     assert oracle.close().is_conserved
 
 
-async def test_2_20_memory_runs_out(tmp_path: Path) -> None:
+async def test_memory_runs_out(tmp_path: Path) -> None:
     """A body that does not fit the memory is not acknowledged; whether the process lives or not, nothing is lost."""
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver:
@@ -180,7 +180,7 @@ async def test_2_20_memory_runs_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:9"])
-async def test_2_22_started_before_its_peers(tmp_path: Path, address: str) -> None:
+async def test_started_before_its_peers(tmp_path: Path, address: str) -> None:
     """No receiver, no DNS, no LLM key: ready all the same, and 503 until the receiver is there."""
     oracle = Oracle()
     push = (
@@ -204,7 +204,7 @@ async def test_2_22_started_before_its_peers(tmp_path: Path, address: str) -> No
     shutil.which("unshare") is None or os.geteuid() != 0,
     reason="needs root for a small file system",
 )
-async def test_2_11_the_disk_is_full(tmp_path: Path) -> None:
+async def test_the_disk_is_full(tmp_path: Path) -> None:
     """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is said."""
     disk = tmp_path / "disk"
     disk.mkdir()

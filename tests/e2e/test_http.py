@@ -23,7 +23,7 @@ from waybill.wire.compression import ENCODINGS, compress, decompress
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
 ADDED = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
-#: What a shipper may hear: DESIGN's closed set.
+#: What a shipper may hear, a closed set: docs/reliability.md.
 ALLOWED = {200, 204, 400, 401, 404, 405, 409, 413, 415, 503}
 
 
