@@ -22,8 +22,8 @@ from tests.chaos.peers import ForwardProducer, ForwardReceiver, HttpProducer, Ht
 from tests.chaos.process import Waybill
 from tests.chaos.proxy import FaultProxy, Faults
 from tests.conftest import Running
+from waybill.flow.flow import PUSH_WAIT_SECS
 from waybill.labelling.model.verdicts import PATIENCE_SECS
-from waybill.service.flow import PUSH_WAIT_SECS
 from waybill.settings.schema import Settings
 
 pytestmark = pytest.mark.e2e
@@ -343,7 +343,7 @@ async def test_whatever_breaks_inside_the_shipper_keeps_its_batch(
 
     async with running("model.path=null") as sidecar:
         flow = sidecar.service.flow
-        monkeypatch.setattr("waybill.service.flow.decompress", fail)
+        monkeypatch.setattr("waybill.flow.flow.decompress", fail)
         if stage != "decompress":
             places = {"decode": (flow.wire, fail), "label": (flow.pipeline, fail_later),
                       "hand_back": (flow.handback, fail_later)}  # fmt: skip

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.conftest import Running
-from waybill.service import flow
+from waybill.flow import flow
 from waybill.wire import JsonCodec
 
 #: Class attribute -> names of the threads that called it.

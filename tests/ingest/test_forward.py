@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from waybill.core.errors import ConfigError, HandbackError
 from waybill.core.records import Batch, Verdict
+from waybill.flow.flow import Flow
 from waybill.ingest import forward as ingest
 from waybill.ingest.connections import Connections
 from waybill.ingest.forward import ForwardServer
@@ -26,7 +27,6 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.ops.auth import ServerTls
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
-from waybill.service.flow import Flow
 from waybill.settings.schema import (
     DeadLetterSettings,
     FieldSettings,

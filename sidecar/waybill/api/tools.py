@@ -12,12 +12,12 @@ from aiohttp import BodyPartReader, web
 
 from waybill.core.errors import MalformedError, RuleSetError
 from waybill.core.records import LABELS
+from waybill.flow.flow import Flow
 from waybill.ingest.http import HttpIngest
 from waybill.labelling.explain import explain
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
-from waybill.service.flow import Flow
 from waybill.service.reload import Reloader
 from waybill.wire.csv import RowSplitter, Table, write_rows
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from waybill.core.errors import ConfigError, HandbackError, MalformedError, OverloadedError
+from waybill.flow.delivery import Delivery
+from waybill.flow.flow import Flow
 from waybill.ingest.connections import Connections
 from waybill.ops.auth import ServerTls, WatchedFile
-from waybill.service.flow import Delivery, Flow
 from waybill.settings.schema import ForwardSettings, split_address
 from waybill.wire import forward as protocol
 

@@ -16,9 +16,10 @@ import orjson
 from aiohttp import web
 
 from waybill.core.errors import HandbackError, MalformedError, OverloadedError
+from waybill.flow.delivery import Delivery
+from waybill.flow.flow import Flow
 from waybill.ingest.connections import note_handling
 from waybill.ops.auth import Tokens
-from waybill.service.flow import Delivery, Flow
 from waybill.settings.schema import HttpSettings
 from waybill.wire.compression import accepted_encoding, compress, encodings_of
 

@@ -11,8 +11,8 @@ import orjson
 from aiohttp import web
 
 from waybill.core.errors import HandbackError, MalformedError
+from waybill.flow.flow import Flow
 from waybill.ingest.http import Handler, HttpIngest
-from waybill.service.flow import Flow
 from waybill.wire.otlp import OTLP_JSON, protobuf
 
 PATH = "/v1/logs"

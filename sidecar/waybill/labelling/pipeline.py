@@ -35,7 +35,7 @@ _MASK_SLICE = 512
 #: Sources remembered at most; beyond it the table starts anew.
 _MAX_SOURCES = 10_000
 #: Both shippers give up on a request after 60 s and send it again: with the handback behind it
-#: (`waybill.service.flow.PUSH_WAIT_SECS` and ``return.timeout_secs``), this long may a batch wait for the model.
+#: (`waybill.flow.flow.PUSH_WAIT_SECS` and ``return.timeout_secs``), this long may a batch wait for the model.
 PATIENCE_SECS = 15.0
 
 #: Below this share of exact hits the exact memo keeps only a sample. One in 16 kept messages that come

@@ -17,6 +17,7 @@ from aiohttp import http_parser, web
 
 from waybill.api.tools import Tools
 from waybill.core.errors import ConfigError
+from waybill.flow.flow import Flow, Handback
 from waybill.handback.body import BodyHandback
 from waybill.handback.forward import ForwardHandback
 from waybill.handback.http import HttpHandback
@@ -34,7 +35,6 @@ from waybill.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
 from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.memory import settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
-from waybill.service.flow import Flow, Handback
 from waybill.service.follow import ModelFollower
 from waybill.service.reload import Parts, Reloader, read_parts
 from waybill.settings.schema import Settings, TlsSettings, dump_settings, split_address

@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
-
-import msgspec
 
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
 from waybill.core.records import Batch, Verdict
+from waybill.flow.delivery import Delivery
+from waybill.flow.inflight import Grow, Inflight
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
@@ -36,20 +36,6 @@ _INLINE_COMPRESSED_BYTES = 4 << 10
 _LEAST_CUT_CHARS = 64 << 10
 #: How long a batch waits for its turn to be pushed.
 PUSH_WAIT_SECS = 10.0
-
-
-class Delivery(msgspec.Struct):
-    """A body as it came in. ``ingest`` is ``http``, ``forward`` or ``otlp``.
-
-    ``is_final`` says that its sender cannot send it again: it is taken even while draining.
-    """
-
-    body: bytes
-    ingest: str
-    content_type: str = ""
-    encodings: Sequence[str] = ()
-    tag: str = ""
-    is_final: bool = False
 
 
 class Handback(Protocol):
@@ -70,36 +56,6 @@ class Handback(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
-
-
-class Inflight:
-    """Bytes of bodies being worked on, bounded: past the bound new work is refused, not queued."""
-
-    def __init__(self, limit_bytes: int, on_change: Callable[[int], object]) -> None:
-        self._limit, self._on_change = limit_bytes, on_change
-        self.bytes = 0
-
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[Callable[[int], None]]:
-        """A context whose value is ``grow(bytes)``; what was grown is released at its end.
-
-        ``grow`` raises OverloadedError ``inflight_bytes`` past the bound.
-        """
-        held = 0
-
-        def grow(count: int) -> None:
-            nonlocal held
-            if self.bytes + count > self._limit:
-                raise OverloadedError("inflight_bytes")
-            held += count
-            self.bytes += count
-            self._on_change(self.bytes)
-
-        try:
-            yield grow
-        finally:
-            self.bytes -= held
-            self._on_change(self.bytes)
 
 
 class Flow:
@@ -127,7 +83,7 @@ class Flow:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+    async def run(self, delivery: Delivery, grow: Grow) -> bytes | None:
         """Label one body and hand its records back; the answer's body, or None.
 
         ``grow`` belongs to the `Inflight` hold that already accounts for ``delivery.body``.
@@ -157,7 +113,7 @@ class Flow:
             if not self._running:
                 self._idle.set()
 
-    async def _run(self, delivery: Delivery, grow: Callable[[int], None]) -> bytes | None:
+    async def _run(self, delivery: Delivery, grow: Grow) -> bytes | None:
         body = delivery.body
         if delivery.encodings:
             inflate = functools.partial(

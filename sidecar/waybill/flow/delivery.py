@@ -1,0 +1,23 @@
+"""What an ingest hands to the flow: one body, as it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Delivery(msgspec.Struct):
+    """A body as it came in, and what its sender said about it.
+
+    ``ingest`` names the listener (``http``, ``forward``, ``otlp``); ``encodings`` are the compressions
+    in the order in which they were applied. ``is_final`` says that the sender cannot send the body
+    again: it is taken even while the service drains.
+    """
+
+    body: bytes
+    ingest: str
+    content_type: str = ""
+    encodings: Sequence[str] = ()
+    tag: str = ""
+    is_final: bool = False
