@@ -35,13 +35,12 @@ RANKS = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 LEFT: frozenset[tuple[str, str]] = frozenset(
     {
         ("api", "service"),
-        ("labelling", ""),
     }
 )
 #: What is left to do: modules that are in a circle.
 LEFT_CIRCLES: frozenset[str] = frozenset(
     {
-        "waybill",
+        "waybill.service.reload",
         "waybill.learn.evaluate",
     }
 )

@@ -10,15 +10,13 @@ the service.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-import waybill
+from waybill.core.child import Ended, run_child
 from waybill.core.errors import RuleError, RuleSetError
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
@@ -92,38 +90,28 @@ def _read_artefact(output: bytes, max_message_bytes: int) -> RuleSet:
 
 
 async def _run_compiler(request: CompileRequest) -> bytes:
-    root = str(Path(waybill.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "waybill.labelling.rules.compiler",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
     patience_secs = _PATIENCE * request.cpu_secs
     try:
-        async with asyncio.timeout(patience_secs):
-            output, errors = await child.communicate(msgspec.msgpack.encode(request))
+        ended = await run_child(
+            "waybill.labelling.rules.compiler",
+            stdin=msgspec.msgpack.encode(request),
+            secs=patience_secs,
+        )
     except TimeoutError:
         detail = f"took longer than {patience_secs:g} s"
         raise RuleSetError([RuleError("timeout", detail)]) from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0:
-        said = errors.decode("utf-8", "replace")
-        raise RuleSetError(_faults(child.returncode or 0, output, said))
-    return output
+    if ended.code != 0:
+        raise RuleSetError(_faults(ended))
+    return ended.output
 
 
-def _faults(code: int, output: bytes, said: str) -> list[RuleError]:
+def _faults(ended: Ended) -> list[RuleError]:
     """Why the child failed: what it reported, or what its end says."""
-    if code == EXIT_FAULTS:
-        return [fault.error() for fault in msgspec.msgpack.decode(output, type=list[Fault])]
-    lines = said.strip().splitlines()
-    doing = lines[-1] if lines else ""
-    if code == EXIT_MEMORY:
+    if ended.code == EXIT_FAULTS:
+        return [fault.error() for fault in msgspec.msgpack.decode(ended.output, type=list[Fault])]
+    doing = ended.last_words()
+    if ended.code == EXIT_MEMORY:
         return [RuleError("memory", f"needed more memory than allowed {doing}")]
-    if -code in (signal.SIGXCPU, signal.SIGKILL):
+    if -ended.code in (signal.SIGXCPU, signal.SIGKILL):
         return [RuleError("timeout", f"used up its time {doing}")]
-    return [RuleError("crash", f"the compiler process ended with {code} {doing}")]
+    return [RuleError("crash", f"the compiler process ended with {ended.code} {doing}")]
