@@ -15,8 +15,8 @@ from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.learn.bundling import write_classifier
 from waybill.learn.corpus import expand, generate, load_templates
+from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import fit_borders, sharpened, temperature
-from waybill.learn.import_model import load_estimator
 from waybill.learn.import_model import main as import_main
 from waybill.learn.train import main as train_main
 

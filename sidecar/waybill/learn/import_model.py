@@ -2,9 +2,8 @@
 
     waybill model import mine.joblib --base models/default --output models/mine
 
-A joblib file is a program: it is read with a loader that builds nothing but what scikit-learn, numpy
-and scipy estimators are made of, and refuses every other name. Encoder, reference set and golden
-messages come from the base bundle; the classifier must know them.
+A joblib file is a program, so it is read by `estimators`, which runs nothing of it. Encoder, reference
+set and golden messages come from the base bundle; the classifier must know them.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import pickle
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import numpy_pickle
+import numpy.typing as npt
 
 from waybill.core.errors import BundleError
 from waybill.core.records import LABELS
@@ -27,83 +25,16 @@ from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.model.manifest import Manifest
 from waybill.learn import bundling
+from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import Borders
 from waybill.settings.schema import resolve_path
 
-__all__ = ["import_classifier", "load_estimator", "main"]
+__all__ = ["import_classifier", "main"]
 
-#: Modules whose classes an estimator may be made of, and the few functions that rebuild arrays.
-_CLASSES = ("sklearn.", "numpy.", "scipy.sparse.")
-_FUNCTIONS = frozenset(
-    {
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
-        ("numpy.random._pickle", "__randomstate_ctor"),
-        ("numpy.random._pickle", "__bit_generator_ctor"),
-        ("copyreg", "_reconstructor"),
-        ("builtins", "object"),
-        ("sklearn.tree._tree", "Tree"),
-        ("sklearn._loss.link", "Interval"),
-    }
-)
-_BUILTINS = frozenset(
-    {"dict", "list", "tuple", "set", "frozenset", "int", "float", "str", "bool", "slice", "complex"}
-)
+Floats = npt.NDArray[np.float32]
+
 #: Share of the base's golden messages on which the classifier must agree.
 _AGREEMENT = 0.7
-
-
-class _Loader(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
-    """joblib's loader, but for known names only."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The object that a pickle names. Raises BundleError (``pickle``) for one that is not known."""
-        if (module, name) in _FUNCTIONS or (module == "builtins" and name in _BUILTINS):
-            return super().find_class(module, name)
-        if module == "joblib.numpy_pickle" and name == "NumpyArrayWrapper":
-            return super().find_class(module, name)
-        if module == "collections" and name == "OrderedDict":
-            return super().find_class(module, name)
-        if f"{module}.".startswith(_CLASSES) and isinstance(
-            found := super().find_class(module, name), type
-        ):
-            return found
-        raise BundleError("pickle", f"the file wants {module}.{name}, which no estimator needs")
-
-
-def load_estimator(path: Path) -> Any:
-    """The classifier in a joblib file. Raises BundleError (``pickle``, ``classifier``, ``missing_file``)."""
-    try:
-        with (
-            path.open("rb") as file,
-            numpy_pickle._validate_fileobject_and_memmap(  # noqa: SLF001
-                file, str(path), None
-            ) as (stream, _),
-        ):
-            estimator = _Loader(str(path), stream, ensure_native_byte_order=True).load()
-    except BundleError:
-        raise
-    except OSError as error:
-        raise BundleError("missing_file", f"{path}: {error.strerror}") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        AttributeError,
-        ImportError,
-        IndexError,
-        KeyError,
-    ) as error:
-        raise BundleError("pickle", f"{path}: {error}") from error
-    if not (hasattr(estimator, "predict_proba") and hasattr(estimator, "classes_")):
-        raise BundleError(
-            "classifier",
-            f"{path}: {type(estimator).__name__} is no fitted classifier with predict_proba",
-        )
-    return estimator
 
 
 def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manifest:
@@ -113,7 +44,7 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
     another number of features, cannot be exported, or its graph differs), ``golden`` (disagrees with
     the base on more than 30 % of its golden messages: another label set or another encoder).
     """
-    estimator = load_estimator(path)
+    estimator: Any = load_estimator(path)
     bundle = load_bundle(base, labels=LABELS)
     manifest = bundle.manifest
     classes = [str(label) for label in estimator.classes_]
@@ -130,7 +61,7 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
     ngrams = ngrams if reads == wide else None
     texts = [mask(golden.text) for golden in manifest.golden]
     features = bundle.features(bundle.embed(texts), texts, ngrams)
-    chances = np.asarray(estimator.predict_proba(features), np.float32)
+    chances = _probabilities(estimator, features, path)
     agreed = np.mean(
         [
             classes[int(row.argmax())] == g.label
@@ -139,7 +70,9 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
     )
     if agreed < _AGREEMENT:
         raise BundleError(
-            "golden", f"{path}: agrees with {base} on {agreed:.0%} of its golden messages"
+            "golden",
+            f"{path}: agrees with {base} on {agreed:.0%} of its golden messages, {_AGREEMENT:.0%} is"
+            " expected; name the bundle that it was trained on with --base",
         )
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / name
@@ -172,6 +105,17 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
         )
         bundling.put_in_place(build, output)
     return made
+
+
+def _probabilities(estimator: Any, features: Any, path: Path) -> Floats:
+    """What the classifier says of the golden messages. Raises BundleError (``classifier``)."""
+    try:
+        chances = np.asarray(estimator.predict_proba(features), np.float32)
+    except Exception as error:  # estimators raise many kinds
+        raise BundleError("classifier", f"{path}: cannot be asked: {error}") from error
+    if chances.shape != (features.shape[0], len(estimator.classes_)):
+        raise BundleError("classifier", f"{path}: gives no probability for each label")
+    return chances
 
 
 def main(argv: Sequence[str] | None = None) -> int:
