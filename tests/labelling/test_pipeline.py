@@ -199,7 +199,7 @@ async def test_a_rule_engine_that_fails_costs_its_records_the_label_only(
 
     monkeypatch.setattr(rules, "first_matches", explode)
     assert await labels(pipeline, "calm", "boom 1") == [(UNCLASSIFIED, "none", "rules_failed")] * 2
-    assert watch.failures == [("rules", "failed")]
+    assert watch.failures == [("rule", "failed")]
 
 
 async def test_what_comes_too_late_is_pending_and_serves_the_next(rules: RuleSet) -> None:

@@ -29,6 +29,7 @@ from urllib.request import urlopen
 import msgspec
 import orjson
 
+from waybill.core.names import SlowTierName
 from waybill.core.records import LABELS, Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
@@ -131,7 +132,9 @@ def rule_text(count: int) -> str:
 class _Instant:
     """A slow tier that is not slow: measures everything but the model."""
 
-    name, version, wait_secs = "model", "instant@1", 1.0
+    name: SlowTierName = "model"
+    version = "instant@1"
+    wait_secs = 1.0
 
     def submit(self, texts: Sequence[str], route: Route) -> list[asyncio.Future[Verdict | None]]:  # noqa: ARG002
         loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ import orjson
 from waybill.ops.logs import setup_logging
 from waybill.service.app import Service, run_until_stopped
 from waybill.settings.schema import Settings
-from waybill.wire.compression import compress, decompress
+from waybill.wire.compression import compress, decompress, encodings_of
 from waybill.wire.transcode import event_time
 
 #: How the stream is sent: name, content type, encoding.
@@ -102,7 +102,7 @@ async def _send(
         reply.raise_for_status()
         answer = await reply.read()
         back = reply.headers.get("Content-Encoding")
-        return decompress(answer, [back], 1 << 30) if back else answer
+        return decompress(answer, encodings_of(back), 1 << 30)
 
 
 def _records(body: bytes, content_type: str) -> list[dict[str, Any]]:

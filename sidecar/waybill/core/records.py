@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
 from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.names import DecidedBy
+from waybill.core.reasons import Reason, RecordReason
 
 UNCLASSIFIED = "Unclassified"
 
@@ -30,8 +31,6 @@ LABELS: tuple[str, ...] = (
     UNCLASSIFIED,
 )
 
-Tier = Literal["rule", "model", "llm", "pending", "none"]
-
 
 class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     """What was decided about one record, and by whom. Treat as immutable; hashed by identity.
@@ -43,15 +42,19 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     """
 
     label: str
-    tier: Tier
+    tier: DecidedBy
     confidence: float | None = None
     rule: str | None = None
-    reason: str | None = None
+    reason: Reason | None = None
     fields: Mapping[str, object] | None = None
 
 
 def unclassified(
-    reason: str, tier: Tier = "none", *, confidence: float | None = None, rule: str | None = None
+    reason: Reason,
+    tier: DecidedBy = "none",
+    *,
+    confidence: float | None = None,
+    rule: str | None = None,
 ) -> Verdict:
     """A verdict that says: we do not know, and why."""
     return Verdict(UNCLASSIFIED, tier, confidence, rule, reason)
@@ -60,13 +63,12 @@ def unclassified(
 class Odd(msgspec.Struct, gc=False):
     """A record that cannot be spliced the ordinary way.
 
-    ``reason`` is its bounded code: ``already_labelled``, ``not_an_object``, ``malformed_record``,
-    ``group_marker``, ``no_message``, ``message_not_a_string``, ``name_taken``; None when only its
-    spelling is odd. ``stop`` is the offset behind the record.
+    ``reason`` says what is wrong with it; None when only its spelling is odd. ``stop`` is the offset
+    behind the record.
     """
 
     stop: int
-    reason: str | None = None
+    reason: RecordReason | None = None
     #: False: the bytes pass as they are, no label is added.
     is_spliced: bool = True
     #: True: an object without members, so nothing to put a comma behind.

@@ -13,11 +13,14 @@ import asyncio
 import contextlib
 import functools
 import time
+import typing
 from collections.abc import Sequence
 from typing import Protocol
 
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
-from waybill.core.records import Batch, Verdict
+from waybill.core.names import HandbackName, Ingest
+from waybill.core.reasons import RecordReason
+from waybill.core.records import Batch, Verdict, unclassified
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow, Inflight
 from waybill.labelling.pipeline import Pipeline
@@ -41,7 +44,7 @@ PUSH_WAIT_SECS = 10.0
 class Handback(Protocol):
     """Where labelled batches go. ``hand_back`` returns once the receiver has them."""
 
-    name: str
+    name: HandbackName
 
     async def hand_back(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
@@ -172,7 +175,7 @@ class Flow:
         except TimeoutError:
             raise HandbackError("timeout", "other batches keep the receiver busy") from None
 
-    def _count_received(self, ingest: str, body: bytes, batch: Batch) -> None:
+    def _count_received(self, ingest: Ingest, body: bytes, batch: Batch) -> None:
         self.metrics.batches_received.labels(ingest).inc()
         self.metrics.records_received.labels(ingest).inc(len(batch))
         self.metrics.bytes_received.labels(ingest).inc(len(body))
@@ -204,14 +207,6 @@ def _explain_odd(batch: Batch, verdicts: list[Verdict]) -> None:
             verdicts[i] = _REASONS[odd.reason]
 
 
-_REASONS = {
-    reason: Verdict("Unclassified", "none", reason=reason)
-    for reason in (
-        "already_labelled",
-        "not_an_object",
-        "malformed_record",
-        "group_marker",
-        "no_message",
-        "message_not_a_string",
-    )
+_REASONS: dict[RecordReason, Verdict] = {
+    reason: unclassified(reason) for reason in typing.get_args(RecordReason)
 }

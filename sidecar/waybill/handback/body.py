@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from waybill.core.names import HandbackName
 from waybill.core.records import Batch, Verdict
 from waybill.handback.target import render
 from waybill.wire import Codec
@@ -12,7 +13,7 @@ from waybill.wire import Codec
 class BodyHandback:
     """Gives the labelled body to whoever asked."""
 
-    name = "body"
+    name: HandbackName = "body"
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The batch's body with the verdicts spliced in."""

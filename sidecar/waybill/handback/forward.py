@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 from waybill.core.errors import HandbackError
+from waybill.core.names import HandbackName
 from waybill.core.records import Batch, Verdict
 from waybill.handback.target import client_tls, render, return_tag
 from waybill.ops.auth import WatchedFile
@@ -33,7 +34,7 @@ _HOSTNAME = "waybill"
 class ForwardHandback:
     """Pushes labelled entries to ``settings.url`` and waits for each acknowledgement."""
 
-    name = "forward"
+    name: HandbackName = "forward"
 
     def __init__(self, settings: ReturnSettings, now: Callable[[], float] = time.time) -> None:
         assert settings.url is not None

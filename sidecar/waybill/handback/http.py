@@ -29,6 +29,8 @@ import msgspec
 import orjson
 
 from waybill.core.errors import HandbackError
+from waybill.core.names import HandbackName
+from waybill.core.reasons import HandbackCode
 from waybill.core.records import Batch, Verdict
 from waybill.handback.target import client_tls, render, return_tag
 from waybill.ops.auth import WatchedFile
@@ -63,7 +65,7 @@ class Load(msgspec.Struct):
 class HttpHandback:
     """Pushes labelled records to ``settings.url``; done when every part was answered 2xx."""
 
-    name = "http"
+    name: HandbackName = "http"
 
     def __init__(self, settings: ReturnSettings) -> None:
         assert settings.url is not None
@@ -196,6 +198,7 @@ class _Push:
             try:
                 status, wait = await self._handback.post(body, self._load.content_type, self._tag)
             except (aiohttp.ClientError, OSError) as error:
+                code: HandbackCode
                 code = "connect" if isinstance(error, aiohttp.ClientConnectorError) else "closed"
                 self.last_error = HandbackError(code, type(error).__name__)
                 # A pooled connection that the receiver closed meanwhile says nothing about its health.

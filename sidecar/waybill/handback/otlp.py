@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from waybill.core.names import HandbackName
 from waybill.core.records import Batch, Verdict
 from waybill.handback.http import HttpHandback, Load
 from waybill.handback.target import render
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 class OtlpHandback(HttpHandback):
     """Pushes labelled records as OTLP requests; done when every part was answered 2xx."""
 
-    name = "otlp"
+    name: HandbackName = "otlp"
 
     def __init__(
         self, settings: ReturnSettings, metrics: Metrics, now: Callable[[], float] = time.time

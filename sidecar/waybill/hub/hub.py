@@ -34,6 +34,7 @@ from typing import Any
 import msgspec
 
 from waybill.core.errors import BundleError, WaybillError
+from waybill.core.reasons import BundleCode, HubCode
 from waybill.core.records import LABELS
 from waybill.labelling.model.manifest import (
     MANIFEST,
@@ -63,9 +64,12 @@ class HubError(WaybillError):
     folder), ``disk``, ``library_missing``.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
+    code: HubCode
+
+    def __init__(self, code: HubCode, detail: str) -> None:
         super().__init__(f"{detail} [{code}]")
-        self.code, self.detail = code, detail
+        self.code = code
+        self.detail = detail
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ class Pulled(msgspec.Struct, frozen=True):
     version: str
     folder: str
     is_new: bool
-    refused: dict[str, tuple[str, str]]
+    refused: Mapping[str, tuple[BundleCode, str]]
 
 
 def versions(source: str, *, endpoint: str | None = None) -> list[str]:
@@ -306,7 +310,7 @@ def _mapped_errors(repo: str, *, missing: str | None = None) -> Iterator[None]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 404 and missing is not None and "EntryNotFound" in type(error).__name__:
             raise BundleError("missing_file", f"{repo}: {missing}") from error
-        code = {
+        code: dict[int, HubCode] = {
             401: "not_found",
             403: "not_permitted",
             404: "not_found",
@@ -390,7 +394,7 @@ if __name__ == "__main__":
         raise SystemExit(main())
     except WaybillError as error:
         print(
-            json.dumps({"reason": getattr(error, "code", "failed"), "detail": str(error)}),
+            json.dumps({"reason": error.code, "detail": str(error)}),
             file=sys.stderr,
         )
         raise SystemExit(1) from None

@@ -15,6 +15,8 @@ from typing import cast
 
 from aiohttp import web
 
+from waybill.core.names import Ingest
+from waybill.core.reasons import ConnectionReason
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LimitSettings
 
@@ -43,7 +45,7 @@ class Connections:
         self._count = 0
         self._clients: Counter[str] = Counter()
 
-    def enter(self, ingest: str, transport: asyncio.BaseTransport) -> bool:
+    def enter(self, ingest: Ingest, transport: asyncio.BaseTransport) -> bool:
         """Whether one more may come in; what did must `leave`."""
         client = _client_of(transport)
         if self._count >= self._limit:
@@ -55,7 +57,7 @@ class Connections:
         self._metrics.connections.labels(ingest).inc()
         return True
 
-    def leave(self, ingest: str, transport: asyncio.BaseTransport) -> None:
+    def leave(self, ingest: Ingest, transport: asyncio.BaseTransport) -> None:
         """A connection that was let in is over."""
         client = _client_of(transport)
         self._count -= 1
@@ -64,8 +66,8 @@ class Connections:
             del self._clients[client]
         self._metrics.connections.labels(ingest).dec()
 
-    def refuse(self, ingest: str, reason: str) -> bool:
-        """Count a connection that is closed because of ``reason`` (``total``, ``client``, ``slow_head``); False."""
+    def refuse(self, ingest: Ingest, reason: ConnectionReason) -> bool:
+        """Count a connection that is closed because of ``reason``; False."""
         self._metrics.connections_refused.labels(ingest, reason).inc()
         log.warning("a connection was closed", extra={"ingest": ingest, "reason": reason})
         return False

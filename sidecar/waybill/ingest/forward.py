@@ -18,7 +18,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from waybill.core.errors import ConfigError, HandbackError, MalformedError, OverloadedError
+from waybill.core.errors import (
+    ConfigError,
+    HandbackError,
+    MalformedError,
+    OverloadedError,
+    WaybillError,
+)
+from waybill.core.reasons import RefusalReason
 from waybill.flow.delivery import Delivery
 from waybill.flow.flow import Flow
 from waybill.ingest.connections import Connections
@@ -43,8 +50,14 @@ _BACKLOG = 128
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
-class _NotTakenError(Exception):
+class _NotTakenError(WaybillError):
     """A message that its client keeps; counted already."""
+
+    code: RefusalReason
+
+    def __init__(self, code: RefusalReason) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class ForwardServer:
@@ -142,7 +155,7 @@ class ForwardServer:
             )
         except _NotTakenError as error:
             log.warning(
-                "a Forward message was not taken; its client keeps it", extra={"reason": str(error)}
+                "a Forward message was not taken; its client keeps it", extra={"reason": error.code}
             )
         except OSError:
             pass  # the client went away
@@ -153,7 +166,7 @@ class ForwardServer:
             self._connections.leave("forward", writer.transport)
             await _close(writer)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: RefusalReason) -> None:
         self._flow.metrics.refused.labels("forward", reason).inc()
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -238,7 +251,7 @@ class ForwardServer:
                 log.error("a message that nobody can read is lost", extra={"reason": error.code})
         except BaseException as error:
             is_stopped = isinstance(error, asyncio.CancelledError)
-            reason = "stopped" if is_stopped else "internal"
+            reason: RefusalReason = "stopped" if is_stopped else "internal"
             if is_stopped:
                 self._refuse(reason)
             is_kept = await self._flow.dead_letters.keep(delivery.body, reason, delivery.encodings)

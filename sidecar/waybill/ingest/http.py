@@ -16,6 +16,8 @@ import orjson
 from aiohttp import web
 
 from waybill.core.errors import HandbackError, MalformedError, OverloadedError
+from waybill.core.names import Ingest
+from waybill.core.reasons import MalformedCode
 from waybill.flow.delivery import Delivery
 from waybill.flow.flow import Flow
 from waybill.ingest.connections import note_handling
@@ -29,12 +31,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
 _TAG = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
-_STATUS = {
-    "too_large": 413,
-    "too_many_records": 413,
-    "unsupported_encoding": 415,
-    "unsupported_content_type": 415,
-}
 _INLINE_BYTES = 256 << 10
 #: Paths that answer without a token: probes and scrapers have none.
 _OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
@@ -67,7 +63,7 @@ class HttpIngest:
         return await _encoded(request, answer)
 
     async def receive(
-        self, request: web.Request, grow: Callable[[int], None], ingest: str = "http"
+        self, request: web.Request, grow: Callable[[int], None], ingest: Ingest = "http"
     ) -> Delivery:
         """The request's body, not inflated yet. Raises as `read_body`, or ``unsupported_encoding``."""
         try:
@@ -132,7 +128,7 @@ class HttpIngest:
             return await handler(request)
         except MalformedError as error:
             log.warning("a body was refused", extra={"reason": error.code, "kept": error.is_kept})
-            return _problem(_STATUS.get(error.code, 400), error.code)
+            return _problem(_status(error.code), error.code)
         except OverloadedError as error:
             headers = {"Retry-After": str(error.retry_after_secs)}
             if error.code == "slow_body":
@@ -157,6 +153,15 @@ class HttpIngest:
             log.exception("a request failed in a way that nobody foresaw")
             self._flow.metrics.refused.labels("http", "internal").inc()
             return _problem(503, "internal", {"Retry-After": "5"})
+
+
+def _status(code: MalformedCode) -> int:
+    """What a body that can never be read is answered with."""
+    if code in ("too_large", "too_many_records"):
+        return 413
+    if code in ("unsupported_encoding", "unsupported_content_type"):
+        return 415
+    return 400
 
 
 async def _ok(_: web.Request) -> web.Response:

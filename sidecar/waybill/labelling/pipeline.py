@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.names import SLOW_TIERS, SlowTierName, TierName
+from waybill.core.reasons import Reason, TierCode, silent
 from waybill.core.records import UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.masking import mask, shape
 from waybill.labelling.memo import BoundedMap
@@ -53,7 +55,7 @@ class SlowTier(Protocol):
     does not decide it), or fails with `TierUnavailable`.
     """
 
-    name: str
+    name: SlowTierName
     version: str
     wait_secs: float
 
@@ -65,11 +67,11 @@ class SlowTier(Protocol):
 class Observer(Protocol):
     """Who wants to know what the pipeline did; `waybill.ops.metrics.Metrics` is one."""
 
-    def tier_failed(self, tier: str, reason: str) -> None:
+    def tier_failed(self, tier: TierName, reason: TierCode) -> None:
         """A tier could not answer, for a reason from a closed set."""
 
-    def tier_took(self, tier: str, secs: float) -> None:
-        """A batch spent ``secs`` on a tier (``rules`` includes the memo)."""
+    def tier_took(self, tier: TierName, secs: float) -> None:
+        """A batch spent ``secs`` on a tier (``rule`` includes the memo)."""
 
     def memo_answered(self, exact: int, masked: int, missed: int) -> None:
         """Where a batch's verdicts came from: exact memo, memo of shapes, or neither."""
@@ -78,8 +80,8 @@ class Observer(Protocol):
 class Unobserved:
     """An `Observer` that does not care."""
 
-    def tier_failed(self, tier: str, reason: str) -> None: ...
-    def tier_took(self, tier: str, secs: float) -> None: ...
+    def tier_failed(self, tier: TierName, reason: TierCode) -> None: ...
+    def tier_took(self, tier: TierName, secs: float) -> None: ...
     def memo_answered(self, exact: int, masked: int, missed: int) -> None: ...
 
 
@@ -90,7 +92,7 @@ class Route:
         self,
         settings: RouteSettings,
         tiers: Mapping[str, SlowTier],
-        off: Mapping[str, str],
+        off: Mapping[str, Reason],
         memo_bytes: int,
         only: Sequence[str] = ("*",),
     ) -> None:
@@ -246,7 +248,10 @@ class Pipeline:
         self.edition = self._make_edition(self.edition.rules, self._make_routes())
 
     def _make_routes(self) -> list[Route]:
-        off = {name: f"{name}_disabled" for name in ("model", "llm") if name not in self._tiers}
+        off: dict[str, Reason] = {}
+        for name in SLOW_TIERS:
+            if name not in self._tiers:
+                off[name] = silent(name, "disabled")
         share = self._settings.memo.bytes // 2 // len(self._settings.routes)
         allowed = self._settings.llm.sources
         routes = []
@@ -300,7 +305,7 @@ class Pipeline:
         hits = len(messages) - len(missing)
         edition.note_hits(hits, len(messages))
         self._observer.memo_answered(hits, masked, len(missing) - masked)
-        self._observer.tier_took("rules", time.perf_counter() - begin)
+        self._observer.tier_took("rule", time.perf_counter() - begin)
         return cast("list[Verdict]", verdicts)
 
     def _decide_missing(
@@ -310,7 +315,7 @@ class Pipeline:
         try:
             verdicts = view.decide(messages)
         except Exception:  # noqa: BLE001 - counted, and the records go on without a label
-            self._observer.tier_failed("rules", "failed")
+            self._observer.tier_failed("rule", "failed")
             return [unclassified("rules_failed")] * len(messages)
         for i in range(0, len(messages), edition.keep_every):
             if verdicts[i] is not UNDECIDED:
@@ -371,7 +376,7 @@ class Pipeline:
             futures = tier.submit(texts, route)
         except TierUnavailable as error:
             self._observer.tier_failed(tier.name, error.code)
-            return [unclassified(f"{tier.name}_{error.code}")] * len(texts)
+            return [unclassified(silent(tier.name, error.code))] * len(texts)
         is_last = tier is route.tiers[-1]
         for text, future in zip(texts, futures, strict=True):
             future.add_done_callback(functools.partial(_remember, route, text, is_last))
@@ -382,15 +387,15 @@ class Pipeline:
 
     def _outcome(self, tier: SlowTier, future: asyncio.Future[Verdict | None]) -> Verdict | None:
         if not future.done():
-            return unclassified(f"{tier.name}_over_budget", "pending")
+            return unclassified(silent(tier.name, "over_budget"), "pending")
         code = _failure(future)
         if code is None:
             return future.result()
         self._observer.tier_failed(tier.name, code)
-        return unclassified(f"{tier.name}_{code}")
+        return unclassified(silent(tier.name, code))
 
 
-def _failure(future: asyncio.Future[Verdict | None]) -> str | None:
+def _failure(future: asyncio.Future[Verdict | None]) -> TierCode | None:
     """Why a finished future has no result, as a bounded code; None when it has one."""
     if future.cancelled():
         return "cancelled"

@@ -25,6 +25,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from waybill.core.names import TierName
+from waybill.core.reasons import CallOutcome, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
 from waybill.ops.processes import SiblingCollector
@@ -213,11 +215,11 @@ class Metrics:
             self.unclassified_share.set(drift.unclassified)
             self.unclassified_share_baseline.set(drift.unclassified_before)
 
-    def tier_failed(self, tier: str, reason: str) -> None:
+    def tier_failed(self, tier: TierName, reason: TierCode) -> None:
         """Count a tier that could not answer."""
         self.tier_errors.labels(tier, reason).inc()
 
-    def tier_took(self, tier: str, secs: float) -> None:
+    def tier_took(self, tier: TierName, secs: float) -> None:
         """Note what a batch spent on a tier."""
         self.tier_seconds.labels(tier).observe(secs)
 
@@ -227,7 +229,7 @@ class Metrics:
             if count:
                 self.memo_lookups.labels(level).inc(count)
 
-    def llm_called(self, outcome: str, secs: float) -> None:
+    def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         """Count a call to the LLM provider."""
         self.llm_calls.labels(outcome).inc()
         self.llm_call_seconds.observe(secs)
@@ -242,7 +244,7 @@ class Metrics:
         """Count texts by where their verdict was found."""
         self.llm_lookups.labels(outcome).inc(count)
 
-    def llm_refused(self, reason: str, count: int) -> None:
+    def llm_refused(self, reason: TierCode, count: int) -> None:
         """Count texts that the LLM was not asked about."""
         self.llm_refusals.labels(reason).inc(count)
 
@@ -255,7 +257,7 @@ class Metrics:
         """Note how many texts wait for the LLM."""
         self.llm_texts.set(count)
 
-    def llm_store_failed(self, code: str) -> None:
+    def llm_store_failed(self, code: StoreCode) -> None:
         """Count a failure of the verdict store."""
         self.llm_store_errors.labels(code).inc()
 

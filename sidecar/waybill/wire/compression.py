@@ -15,9 +15,11 @@ import cramjam
 from backports import zstd
 
 from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
+from waybill.core.reasons import corrupt, truncated
 
 #: Encodings in the order in which we would choose them for an answer.
-ENCODINGS: tuple[str, ...] = ("zstd", "gzip", "deflate", "snappy")
+ENCODINGS: tuple[Compression, ...] = ("zstd", "gzip", "deflate", "snappy")
 #: Stacked encodings undone at most; real clients send one.
 _MAX_STACK = 4
 #: 8 MiB of window is what zstd levels up to 19 ask for; more is memory spent on a stranger's word.
@@ -26,17 +28,17 @@ _STEP_BYTES = 1 << 20
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
-def encodings_of(header: str | None) -> list[str]:
+def encodings_of(header: str | None) -> list[Compression]:
     """``Content-Encoding`` as a list in the order applied. Raises MalformedError ``unsupported_encoding``."""
     names = [name.strip().lower() for name in (header or "").split(",")]
     names = [name.removeprefix("x-") for name in names if name and name != "identity"]
-    unknown = [name for name in names if name not in ENCODINGS]
-    if unknown or len(names) > _MAX_STACK:
+    known = [name for given in names for name in ENCODINGS if name == given]
+    if len(known) != len(names) or len(names) > _MAX_STACK:
         raise MalformedError("unsupported_encoding", f"Content-Encoding {header!r}")
-    return names
+    return known
 
 
-def decompress(body: bytes, encodings: Sequence[str], limit_bytes: int) -> bytes:
+def decompress(body: bytes, encodings: Sequence[Compression], limit_bytes: int) -> bytes:
     """Undo ``encodings`` (in the order they were applied), last first.
 
     Raises:
@@ -47,7 +49,7 @@ def decompress(body: bytes, encodings: Sequence[str], limit_bytes: int) -> bytes
         if encoding == "snappy":
             body = _unsnappy(body, limit_bytes)
         elif not body:
-            raise MalformedError(f"truncated_{encoding}", "an empty body is no stream")
+            raise MalformedError(truncated(encoding), "an empty body is no stream")
         else:
             body = _inflate(body, encoding, limit_bytes)
     return body
@@ -88,7 +90,7 @@ class _Inflater(Protocol):
     def step(self, data: bytes, size: int) -> tuple[bytes, bytes, bool]: ...
 
 
-def _inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
+def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
     """One or more members (RFC 1952 and RFC 8878 both allow several), each to its verified end."""
     out: list[bytes] = []
     room = limit_bytes
@@ -109,9 +111,9 @@ def _inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
             try:
                 data, pending, wants_more = stream.step(pending, min(_STEP_BYTES, room + 1))
             except (zlib.error, zstd.ZstdError) as error:
-                raise MalformedError(f"corrupt_{encoding}", str(error)) from None
+                raise MalformedError(corrupt(encoding), str(error)) from None
             if starved and not data and not stream.eof:
-                raise MalformedError(f"truncated_{encoding}", "the stream ends before its end mark")
+                raise MalformedError(truncated(encoding), "the stream ends before its end mark")
             room -= len(data)
             if room < 0:
                 raise MalformedError("too_large", f"more than {limit_bytes} bytes after inflation")

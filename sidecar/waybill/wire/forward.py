@@ -24,6 +24,7 @@ import msgpack
 import msgspec
 
 from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
 from waybill.wire.msgpack import scan as packed
 
 _ACK = b"\xa3ack"
@@ -38,7 +39,7 @@ class Message(msgspec.Struct):
     tag: str
     entries: bytes
     chunk: bytes | None = None
-    encodings: Sequence[str] = ()
+    encodings: Sequence[Compression] = ()
 
     @property
     def ack(self) -> bytes:
@@ -210,13 +211,15 @@ def _require_logs(signal: bytes | None) -> None:
         raise MalformedError("unsupported_signal", "metrics and traces are not labelled here")
 
 
-def _encodings(compressed: bytes | None) -> tuple[str, ...]:
+def _encodings(compressed: bytes | None) -> tuple[Compression, ...]:
     name = packed.text_at(compressed, 0) if compressed is not None else None
     if name in (None, "", "text"):
         return ()
-    if name not in ("gzip", "zstd"):
-        raise MalformedError("unsupported_encoding", "compressed is gzip or zstd")
-    return (name,)
+    if name == "gzip":
+        return ("gzip",)
+    if name == "zstd":
+        return ("zstd",)
+    raise MalformedError("unsupported_encoding", "compressed is gzip or zstd")
 
 
 # -- what a client sends ------------------------------------------------------------------------------

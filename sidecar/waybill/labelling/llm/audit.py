@@ -7,16 +7,18 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import orjson
 
+from waybill.core.errors import WaybillError
 from waybill.labelling.llm.prompt import Question
 
 
-class AuditError(Exception):
+class AuditError(WaybillError):
     """The audit log cannot be written; what cannot be recorded must not leave."""
 
-    code = "audit"
+    code: Literal["audit"] = "audit"
 
 
 class Audit:

@@ -6,23 +6,25 @@ import logging
 import time
 from typing import Protocol
 
+from waybill.core.reasons import CallOutcome, StoreCode, TierCode
 from waybill.labelling.llm.audit import Audit, AuditError
 from waybill.labelling.llm.guards import BreakerState, Guards, Refused
 from waybill.labelling.llm.prompt import BadAnswer, Question
 from waybill.labelling.llm.provider import FORMS, Provider, ProviderError, Reply
+from waybill.labelling.llm.store import Usage
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
 #: A request has at most one token for two bytes: what is reserved for it before the provider has counted.
 _BYTES_PER_TOKEN = 2
 #: Outcomes of a call without a request.
-_NOT_MADE = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
+_NOT_MADE: frozenset[CallOutcome] = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
 
 
 class LlmObserver(Protocol):
     """Who wants to know what the tier did; `waybill.ops.metrics.Metrics` is one."""
 
-    def llm_called(self, outcome: str, secs: float) -> None:
+    def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         """A call ended: ``ok`` or a code of `ProviderError` or `BadAnswer`."""
 
     def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
@@ -31,7 +33,7 @@ class LlmObserver(Protocol):
     def llm_found(self, outcome: str, count: int) -> None:
         """Where texts were found: ``shared`` (under way already), ``stored``, or ``asked``."""
 
-    def llm_refused(self, reason: str, count: int) -> None:
+    def llm_refused(self, reason: TierCode, count: int) -> None:
         """Texts that nobody was asked about, for a reason from a closed set."""
 
     def llm_breaker(self, state: BreakerState) -> None:
@@ -40,7 +42,7 @@ class LlmObserver(Protocol):
     def llm_queued(self, count: int) -> None:
         """Texts under way."""
 
-    def llm_store_failed(self, code: str) -> None:
+    def llm_store_failed(self, code: StoreCode) -> None:
         """The verdict store could not answer."""
 
 
@@ -87,7 +89,10 @@ class Caller:
 
     async def _call(self, call: str, question: Question, form: int) -> list[str | None]:
         """One request at most. Raises ProviderError, BadAnswer, Refused, AuditError."""
-        began, outcome, reserved, used = time.monotonic(), "failed", None, (0, 0)
+        began = time.monotonic()
+        outcome: CallOutcome = "failed"
+        reserved: Usage | None = None
+        used = (0, 0)
         size = (len(question.system.encode()) + len(question.user.encode())) // _BYTES_PER_TOKEN
         try:
             reserved = await self._guards.ledger.reserve(size, self._settings.reply_tokens)

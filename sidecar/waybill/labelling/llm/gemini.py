@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from waybill.core.reasons import ProviderCode
 from waybill.labelling.llm.prompt import Question
 from waybill.labelling.llm.provider import (
     ApiKey,
@@ -56,7 +57,7 @@ class GeminiProvider:
             raise status_error(error.code, getattr(error.response, "headers", None) or {}) from None
         except Exception as error:  # noqa: BLE001 - becomes a ProviderError, which the tier counts
             # The client lets errors of its HTTP library, of pydantic and of json through; they share no base.
-            code = (
+            code: ProviderCode = (
                 "connect"
                 if type(error).__module__.partition(".")[0] in ("httpx", "httpcore")
                 else "bad_answer"

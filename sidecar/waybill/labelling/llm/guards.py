@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import GuardCode, RefusedCode
 from waybill.labelling.llm.store import StoreError, Usage, VerdictStore
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,12 @@ _MAX_PAUSE_SECS = 3600.0
 _DAY_SECS = 86_400
 
 
-class Refused(Exception):
-    """Not now. Codes: ``breaker_open``, ``rate_limited``, ``day_tokens``, ``day_budget``; why a call failed."""
+class Refused(WaybillError):
+    """Not now; or why a call failed."""
 
-    def __init__(self, code: str) -> None:
+    code: RefusedCode
+
+    def __init__(self, code: RefusedCode) -> None:
         super().__init__(code)
         self.code = code
 
@@ -116,7 +120,7 @@ class Ledger:
         """Set aside what a call may use. Raises Refused, once a day with a line in the log."""
         asked = Usage(tokens_in + tokens_out, self.cost(tokens_in, tokens_out))
         total = await self._add(asked.tokens, asked.micros)
-        code = "day_tokens" if total.tokens > self._max_tokens else "day_budget"
+        code: GuardCode = "day_tokens" if total.tokens > self._max_tokens else "day_budget"
         if total.tokens <= self._max_tokens and total.micros <= self._max_micros:
             return asked
         await self._add(-asked.tokens, -asked.micros)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import ConfigError
+from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.reasons import AnswerCode
 from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.settings.schema import read_mapping
 
@@ -28,10 +29,12 @@ _CANARIES = 2
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
-class BadAnswer(Exception):
+class BadAnswer(WaybillError):
     """An answer that is thrown away. Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary)."""
 
-    def __init__(self, code: str) -> None:
+    code: AnswerCode
+
+    def __init__(self, code: AnswerCode) -> None:
         super().__init__(code)
         self.code = code
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import ProviderCode
 from waybill.labelling.llm.prompt import BadAnswer, Question
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True):
     tokens_out: int
 
 
-class ProviderError(Exception):
+class ProviderError(WaybillError):
     """A call that brought no answer.
 
     Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited`` (429),
@@ -53,11 +55,15 @@ class ProviderError(Exception):
     is in seconds. ``may_be_billed``: the request may have been worked on.
     """
 
+    code: ProviderCode
+
     def __init__(
-        self, code: str, *, retry_after: float | None = None, may_be_billed: bool = False
+        self, code: ProviderCode, *, retry_after: float | None = None, may_be_billed: bool = False
     ) -> None:
         super().__init__(code)
-        self.code, self.retry_after, self.may_be_billed = code, retry_after, may_be_billed
+        self.code = code
+        self.retry_after = retry_after
+        self.may_be_billed = may_be_billed
 
 
 class Provider(Protocol):
@@ -184,9 +190,11 @@ def status_error(status: int, headers: Mapping[str, str]) -> ProviderError:
         return ProviderError("rate_limited", retry_after=retry_after)
     if status >= 500:
         return ProviderError("unavailable", retry_after=retry_after)
-    return ProviderError(
-        {400: "form", 422: "form", 401: "auth", 403: "auth"}.get(status, "bad_request")
-    )
+    if status in (400, 422):
+        return ProviderError("form")
+    if status in (401, 403):
+        return ProviderError("auth")
+    return ProviderError("bad_request")
 
 
 def read_retry_after(text: str | None, wall: Callable[[], float] = time.time) -> float | None:

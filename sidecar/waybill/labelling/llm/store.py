@@ -21,6 +21,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import StoreCode
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -45,10 +48,12 @@ _PRUNED = 0.2
 _DAYS_OF_USAGE = 90
 
 
-class StoreError(Exception):
-    """The store could not do it. Codes: ``sqlite``, ``redis``, ``closed``."""
+class StoreError(WaybillError):
+    """The store could not do it."""
 
-    def __init__(self, code: str) -> None:
+    code: StoreCode
+
+    def __init__(self, code: StoreCode) -> None:
         super().__init__(code)
         self.code = code
 

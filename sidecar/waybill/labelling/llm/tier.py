@@ -22,6 +22,8 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.names import SlowTierName
+from waybill.core.reasons import AnswerCode, TierCode
 from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.llm.audit import Audit
 from waybill.labelling.llm.calls import Caller, LlmObserver
@@ -34,7 +36,7 @@ from waybill.labelling.pipeline import Route
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
-_NAME = "llm"
+_NAME: SlowTierName = "llm"
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
 #: Texts cleaned between two turns of the event loop (about 1 ms; 6 ms for texts made to be slow).
 _CLEAN_SLICE = 16
@@ -78,7 +80,7 @@ class _Waiter:
 class LlmTier:
     """The language model as a `waybill.labelling.pipeline.SlowTier`. `start` it; `close` it in the end."""
 
-    name = _NAME
+    name: SlowTierName = _NAME
 
     def __init__(
         self,
@@ -104,7 +106,7 @@ class LlmTier:
         self._packing = asyncio.Lock()
         #: Key -> the pack it may be in, for lines whose packs were thrown away; and those that spoil alone.
         self._pack_limits: LRUCache[str, int] = LRUCache(_SHUNNED)
-        self._shunned: TTLCache[str, str] = TTLCache(_SHUNNED, _SHUN_SECS)
+        self._shunned: TTLCache[str, AnswerCode] = TTLCache(_SHUNNED, _SHUN_SECS)
         self._tasks: list[asyncio.Task[None]] = []
         self._writes: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -295,7 +297,7 @@ class LlmTier:
             self._is_queued.clear()
         return pack
 
-    def _split(self, pack: Sequence[_Item], code: str) -> None:
+    def _split(self, pack: Sequence[_Item], code: AnswerCode) -> None:
         """Ask a thrown away pack again in smaller ones; a line that spoils its answer alone is shunned."""
         if code == "bad_answer" or len(pack) == 1:
             self._guards.breaker.failed()
@@ -345,7 +347,7 @@ class LlmTier:
 
     # Settling.
 
-    def _refuse_queue(self, code: str) -> None:
+    def _refuse_queue(self, code: TierCode) -> None:
         """Nobody can be asked for now: what waits goes on without a label."""
         pack = list(self._queue)
         self._queue.clear()
@@ -353,7 +355,7 @@ class LlmTier:
         self._refuse(pack, code)
         self._observer.llm_breaker(self._guards.breaker.state)
 
-    def _refuse(self, pack: Sequence[_Item], code: str) -> None:
+    def _refuse(self, pack: Sequence[_Item], code: TierCode) -> None:
         self._observer.llm_refused(code, len(pack))
         for item in pack:
             self._reject(item, code)
@@ -363,7 +365,7 @@ class LlmTier:
         for waiter in item.waiters:
             self._end(waiter, verdict)
 
-    def _reject(self, item: _Item, code: str) -> None:
+    def _reject(self, item: _Item, code: TierCode) -> None:
         self._items.pop(item.key, None)
         for waiter in item.waiters:
             self._end(waiter, TierUnavailable(_NAME, code))

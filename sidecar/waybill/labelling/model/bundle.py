@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.reasons import BundleCode
 from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.masking import mask
 from waybill.labelling.model.encoders import open_encoder, open_session
@@ -186,7 +187,7 @@ def _check_golden(bundle: Bundle) -> None:
     try:
         vectors = bundle.embed(texts)
     except TierUnavailable as error:
-        code = "encoder" if error.code == "encoder_malformed" else "unavailable"
+        code: BundleCode = "encoder" if error.code == "encoder_malformed" else "unavailable"
         raise BundleError(code, f"{bundle.version}: {error}") from error
     except Exception as error:  # onnxruntime's errors share no base class
         raise BundleError(

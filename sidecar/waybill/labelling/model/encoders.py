@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.reasons import EncoderCode
 from waybill.labelling.model.manifest import Encoder
 
 __all__ = [
@@ -186,7 +187,8 @@ class GeminiEncoder:
         )
         self._model, self._dimensions = model, dimensions
         self._clock, self._sleep = clock, sleep
-        self._rest_until, self._rest_code = 0.0, ""
+        self._rest_until = 0.0
+        self._rest_code: EncoderCode = "encoder_unreachable"
         self.identity = f"gemini-{model}-{dimensions}-CLASSIFICATION"
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -241,7 +243,7 @@ class GeminiEncoder:
             raise ValueError(f"embeddings of shape {vectors.shape} for {len(texts)} texts")
         return vectors
 
-    def _rest(self, code: str, secs: float, error: Exception) -> None:
+    def _rest(self, code: EncoderCode, secs: float, error: Exception) -> None:
         """Leave the service alone for ``secs``."""
         self._rest_until, self._rest_code = self._clock() + secs, code
         status = getattr(error, "code", None)
@@ -254,7 +256,7 @@ class GeminiEncoder:
         log.warning("the embedding service does not answer", extra=detail)
 
 
-def _judge(error: Exception) -> tuple[str, bool]:
+def _judge(error: Exception) -> tuple[EncoderCode, bool]:
     """The bounded reason of a failed request, and whether it may pass with time."""
     from google.genai.errors import APIError
 
@@ -290,7 +292,9 @@ def _secret(name: str) -> str | None:
     return None
 
 
-def open_session(code: str, content: bytes, threads: int) -> ort.InferenceSession:
+def open_session(
+    code: Literal["encoder", "classifier"], content: bytes, threads: int
+) -> ort.InferenceSession:
     """An onnxruntime session that grows no memory arena and does not spin while idle."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -24,6 +24,8 @@ import numpy as np
 from cachetools import LRUCache
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.names import SlowTierName
+from waybill.core.reasons import TierCode
 from waybill.labelling.model.bundle import Bundle, Floats, Prediction
 
 __all__ = ["ModelTier", "TierStats"]
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 #: Bytes of a cached embedding beside its vector and text: key, array header, node (sys.getsizeof).
 _ENTRY_BYTES = 400
 
-_NAME = "model"
+_NAME: SlowTierName = "model"
 
 
 class TierStats(msgspec.Struct):
@@ -199,7 +201,7 @@ class ModelTier:
                 if not waiter.done():
                     waiter.set_result(prediction)
 
-    def _fail(self, batch: Sequence[_Entry], code: str) -> None:
+    def _fail(self, batch: Sequence[_Entry], code: TierCode) -> None:
         self.stats.failed += 1
         for entry in batch:
             self._reject(entry, code)
@@ -216,7 +218,7 @@ class ModelTier:
         self.stats.cached += texts - embedded
         self.stats.busy_secs += self._clock() - began
 
-    def _reject(self, entry: _Entry, code: str) -> None:
+    def _reject(self, entry: _Entry, code: TierCode) -> None:
         self._forget(entry)
         for waiter in entry.waiters:
             if not waiter.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from waybill.core.names import SlowTierName
 from waybill.core.records import UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.model.bundle import Prediction
 from waybill.labelling.model.tier import ModelTier
@@ -15,7 +16,7 @@ from waybill.settings.schema import ModelSettings
 class ModelVerdicts:
     """The model as a `SlowTier`."""
 
-    name = "model"
+    name: SlowTierName = "model"
 
     def __init__(self, tier: ModelTier, settings: ModelSettings) -> None:
         self._tier = tier

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from waybill.core.errors import RuleError
+from waybill.core.reasons import RuleCode
 from waybill.labelling.rules.files import RuleFile
 
 #: Exit codes of the compiler: faults in the rules, memory used up.
@@ -54,7 +55,7 @@ class Artefact(msgspec.Struct, frozen=True):
 class Fault(msgspec.Struct, frozen=True):
     """A `RuleError` on its way through a pipe."""
 
-    code: str
+    code: RuleCode
     detail: str
     file: str | None
     line: int | None

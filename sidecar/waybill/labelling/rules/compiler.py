@@ -18,6 +18,7 @@ import hyperscan
 import msgspec
 
 from waybill.core.errors import RuleError, RuleSetError
+from waybill.core.reasons import RuleCode
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
     EXIT_MEMORY,
@@ -204,7 +205,7 @@ def _check_samples(rules: RuleSet, sources: Sequence[RuleSource], faults: list[R
         faults += [_fault("sample", f"matches its sample {sample!r}", source) for sample in caught]
 
 
-def _fault(code: str, detail: str, source: RuleSource) -> RuleError:
+def _fault(code: RuleCode, detail: str, source: RuleSource) -> RuleError:
     return RuleError(code, detail, file=source.file, line=source.line, rule_id=source.id)
 
 

@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from waybill.core.errors import RuleError
+from waybill.core.reasons import RuleCode
 
 _STR = "tag:yaml.org,2002:str"
 _KEYS = ("id", "label", "pattern", "where", "fields", "mode", "match", "no_match", "description")
@@ -73,7 +74,7 @@ class _FileReader:
         self._name, self._labels, self._faults = name, labels, faults
         self._rule_id: str | None = None
 
-    def _fault(self, node: yaml.Node, detail: str, code: str = "schema") -> None:
+    def _fault(self, node: yaml.Node, detail: str, code: RuleCode = "schema") -> None:
         line = node.start_mark.line + 1
         self._faults.append(
             RuleError(code, detail, file=self._name, line=line, rule_id=self._rule_id)

@@ -21,6 +21,7 @@ import msgspec
 import orjson
 
 from waybill.core.errors import MalformedError
+from waybill.core.reasons import RecordReason
 from waybill.core.records import MAX_RECORDS, Batch, Odd, Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire.fields import FieldPlan, SuffixCache
@@ -257,7 +258,7 @@ class JsonCodec:
         batch.take_care(end - start + ODD_BYTES)
         is_strict = self._is_valid(body[start:end])
         if body[start] != 0x7B or body[end - 1] != 0x7D:
-            reason = "not_an_object" if is_strict else "malformed_record"
+            reason: RecordReason = "not_an_object" if is_strict else "malformed_record"
             batch.add_odd(start, Odd(end, reason, is_spliced=False, is_strict=is_strict))
             return
         top = {name: (value_at, stop) for name, _, value_at, stop in scan.members(body, start)}

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from waybill.core.reasons import RecordReason
 from waybill.core.records import Batch
 from waybill.wire.fields import FieldPlan, Path
 
@@ -135,7 +136,7 @@ class Reader:
         #: The attributes worth reading: all others can be skipped.
         self.wanted = frozenset((*names, *plan.added))
 
-    def message(self, body: object) -> tuple[str | None, str | None]:
+    def message(self, body: object) -> tuple[str | None, RecordReason | None]:
         """The message in a record's body, or (None, reason)."""
         if isinstance(body, str):
             return body, None

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from waybill.core.errors import MalformedError
+from waybill.core.reasons import RecordReason
 from waybill.core.records import Batch, Odd, Verdict
 from waybill.wire.fields import FieldPlan, SuffixCache
 from waybill.wire.ids import RecordIds
@@ -126,7 +127,7 @@ class OtlpJsonCodec:
     def _decode_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         record, is_strict = _loads(batch.body[start:end])
         if not isinstance(record, dict):
-            fault = "not_an_object" if is_strict else "malformed_record"
+            fault: RecordReason = "not_an_object" if is_strict else "malformed_record"
             batch.add_odd(start, Odd(end, fault, is_spliced=False, is_strict=is_strict))
             return
         try:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from waybill.core.errors import MalformedError
+from waybill.core.reasons import RecordReason
 from waybill.core.records import Batch, Odd, Verdict
 from waybill.wire.fields import FieldPlan, SuffixCache
 from waybill.wire.ids import RecordIds
@@ -118,7 +119,7 @@ class OtlpCodec:
             batch.add_odd(start, Odd(end, "malformed_record", is_spliced=False, is_strict=False))
             return
         source = self._reader.source(attributes, content, resource)
-        reason = None
+        reason: RecordReason | None = None
         if message is None:
             message, reason = self._reader.message(content)
         taken = self._reader.taken(attributes) if attributes else frozenset()

@@ -1,0 +1,258 @@
+"""Closed sets of reasons: why a record has no label, why a body was refused, why a tier is silent.
+
+A reason is a short snake_case word that stands alike in a metric's label, in an answer's ``reason``,
+in ``label_reason`` of a record and in the log. It never holds text of a record.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never, cast
+
+from waybill.core.names import Compression, SlowTierName
+
+#: What decoding found in a record that is not labelled like the others.
+RecordReason = Literal[
+    "already_labelled",
+    "not_an_object",
+    "malformed_record",
+    "group_marker",
+    "no_message",
+    "message_not_a_string",
+]
+
+#: Why a body can never be read.
+MalformedCode = Literal[
+    "not_json",
+    "not_msgpack",
+    "not_otlp",
+    "not_an_object",
+    "fields",
+    "multipart",
+    "csv_columns",
+    "csv_row_too_large",
+    "csv_syntax",
+    "malformed_frame",
+    "too_large",
+    "too_many_records",
+    "unsupported_content_type",
+    "unsupported_encoding",
+    "unsupported_signal",
+    "truncated_zstd",
+    "truncated_gzip",
+    "truncated_deflate",
+    "truncated_snappy",
+    "corrupt_zstd",
+    "corrupt_gzip",
+    "corrupt_deflate",
+    "corrupt_snappy",
+]
+#: Why a body is not taken now.
+OverloadedCode = Literal["draining", "inflight_bytes", "slow_body"]
+#: Why the receiver does not have the records.
+HandbackCode = Literal[
+    "connect",
+    "timeout",
+    "closed",
+    "refused",
+    "unavailable",
+    "ack_mismatch",
+    "handshake",
+    "no_return",
+]
+#: Why a batch was refused, for ``waybill_batches_refused_total``.
+RefusalReason = Literal[
+    MalformedCode, OverloadedCode, HandbackCode, "unauthorised", "internal", "stopped"
+]
+#: Why a connection was closed before it said anything of use.
+ConnectionReason = Literal["total", "client", "slow_head"]
+
+#: Why a rule or a rule file was refused.
+RuleCode = Literal[
+    "yaml",
+    "schema",
+    "duplicate_id",
+    "pattern",
+    "sample",
+    "label",
+    "unreadable",
+    "timeout",
+    "memory",
+    "crash",
+    "empty",
+]
+#: Why a model bundle was refused; ``unavailable``: its encoder is a service that is away now.
+BundleCode = Literal[
+    "manifest",
+    "missing_file",
+    "extra_file",
+    "hash",
+    "labels",
+    "encoder",
+    "classifier",
+    "golden",
+    "pickle",
+    "unavailable",
+]
+#: Why a source of model versions cannot be read or written.
+HubCode = Literal[
+    "unreachable",
+    "not_found",
+    "not_permitted",
+    "rate_limited",
+    "conflict",
+    "no_version",
+    "busy",
+    "disk",
+    "library_missing",
+]
+#: Why no model version was pulled, for ``waybill_model_pulls_total``.
+PullReason = Literal[HubCode, BundleCode, "timeout", "failed"]
+
+#: Why an embedding service does not answer.
+EncoderCode = Literal[
+    "encoder_rate_limited", "encoder_unreachable", "encoder_refused", "encoder_malformed"
+]
+#: Why a call to a language model brought no answer.
+ProviderCode = Literal[
+    "no_key",
+    "timeout",
+    "connect",
+    "rate_limited",
+    "unavailable",
+    "auth",
+    "form",
+    "bad_request",
+    "bad_answer",
+]
+#: Why an answer of a language model is thrown away.
+AnswerCode = Literal["bad_answer", "canary"]
+#: Why a language model is not asked.
+GuardCode = Literal["breaker_open", "rate_limited", "day_tokens", "day_budget"]
+#: Why a verdict store cannot answer.
+StoreCode = Literal["sqlite", "redis", "closed"]
+#: Why a language model was not asked, or its answer is not used.
+RefusedCode = Literal[GuardCode, ProviderCode, "audit"]
+#: How a call to a language model ended, for ``waybill_llm_calls_total``.
+CallOutcome = Literal["ok", "failed", AnswerCode, RefusedCode]
+#: Why a tier cannot answer, for ``waybill_tier_errors_total``.
+TierCode = Literal[
+    "failed", "closed", "overloaded", "cancelled", "private", AnswerCode, EncoderCode, RefusedCode
+]
+
+#: ``model_<why>``: what a verdict says when the model could not answer.
+ModelReason = Literal[
+    "model_disabled",
+    "model_over_budget",
+    "model_failed",
+    "model_closed",
+    "model_overloaded",
+    "model_cancelled",
+    "model_encoder_rate_limited",
+    "model_encoder_unreachable",
+    "model_encoder_refused",
+    "model_encoder_malformed",
+]
+#: ``llm_<why>``: what a verdict says when the language model could not answer.
+LlmReason = Literal[
+    "llm_disabled",
+    "llm_source_not_allowed",
+    "llm_over_budget",
+    "llm_nothing_to_read",
+    "llm_out_of_set",
+    "llm_failed",
+    "llm_closed",
+    "llm_overloaded",
+    "llm_cancelled",
+    "llm_private",
+    "llm_bad_answer",
+    "llm_canary",
+    "llm_breaker_open",
+    "llm_rate_limited",
+    "llm_day_tokens",
+    "llm_day_budget",
+    "llm_no_key",
+    "llm_timeout",
+    "llm_connect",
+    "llm_unavailable",
+    "llm_auth",
+    "llm_form",
+    "llm_bad_request",
+    "llm_audit",
+]
+#: Why a verdict is the fallback label: ``label_reason`` of a record.
+Reason = Literal[
+    RecordReason,
+    "undecided",
+    "rules_failed",
+    "unknown",
+    "low_confidence",
+    "none_of_these",
+    "label_not_permitted",
+    ModelReason,
+    LlmReason,
+]
+
+#: What the model tier can say; the rest of `TierCode` is the language model's alone.
+MODEL_CODES: frozenset[TierCode] = frozenset(
+    (
+        "failed",
+        "closed",
+        "overloaded",
+        "cancelled",
+        "encoder_rate_limited",
+        "encoder_unreachable",
+        "encoder_refused",
+        "encoder_malformed",
+    )
+)
+
+
+def silent(tier: SlowTierName, code: TierCode | Literal["over_budget", "disabled"]) -> Reason:
+    """The reason of a verdict that ``tier`` could not give because of ``code``.
+
+    A code that is none of the tier's own becomes ``<tier>_failed``.
+
+    >>> silent("llm", "rate_limited")
+    'llm_rate_limited'
+    """
+    if code in ("over_budget", "disabled"):
+        return cast("Reason", f"{tier}_{code}")
+    is_of_model = code in MODEL_CODES
+    is_of_encoder = code.startswith("encoder_")
+    match tier:
+        case "model":
+            return cast("Reason", f"model_{code}") if is_of_model else "model_failed"
+        case "llm":
+            return cast("Reason", f"llm_{code}") if not is_of_encoder else "llm_failed"
+        case _:
+            assert_never(tier)
+
+
+def truncated(compression: Compression) -> MalformedCode:
+    """The code of a body whose ``compression`` does not come to its end."""
+    match compression:
+        case "zstd":
+            return "truncated_zstd"
+        case "gzip":
+            return "truncated_gzip"
+        case "deflate":
+            return "truncated_deflate"
+        case "snappy":
+            return "truncated_snappy"
+        case _:
+            assert_never(compression)
+
+
+def corrupt(compression: Compression) -> MalformedCode:
+    """The code of a body that is no ``compression``, or has other bytes behind it."""
+    match compression:
+        case "zstd":
+            return "corrupt_zstd"
+        case "gzip":
+            return "corrupt_gzip"
+        case "deflate":
+            return "corrupt_deflate"
+        case "snappy":
+            return "corrupt_snappy"
+        case _:
+            assert_never(compression)
