@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from waybill.core import child
 from waybill.core.errors import RuleSetError
 from waybill.core.records import LABELS
 from waybill.labelling.rules import files as files_module
-from waybill.labelling.rules import loading, ruleset
+from waybill.labelling.rules import ruleset
 from waybill.labelling.rules.files import RuleFile, content_hash, hash_files
 from waybill.labelling.rules.loading import compile_rules, load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -112,7 +113,7 @@ async def test_a_compiler_that_is_killed_is_a_refusal_like_any_other(
     killed = tmp_path / "waybill"
     killed.mkdir()
     (killed / "__init__.py").write_text("import os; os.kill(os.getpid(), 11)")
-    monkeypatch.setattr(loading.waybill, "__file__", str(killed / "__init__.py"))
+    monkeypatch.setattr(child, "ROOT", killed.parent)
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")  # the interpreter looks in its folder first
@@ -127,7 +128,7 @@ async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
     broken = tmp_path / "waybill"
     broken.mkdir()
     (broken / "__init__.py").write_text("raise RuntimeError('no such luck')")
-    monkeypatch.setattr(loading.waybill, "__file__", str(broken / "__init__.py"))
+    monkeypatch.setattr(child, "ROOT", broken.parent)
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")  # the interpreter looks in its folder first
@@ -155,7 +156,7 @@ async def test_a_load_that_waits_for_ever_is_ended(
     stuck = tmp_path / "root" / "waybill"
     stuck.mkdir(parents=True)
     (stuck / "__init__.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(loading.waybill, "__file__", str(stuck / "__init__.py"))
+    monkeypatch.setattr(child, "ROOT", stuck.parent)
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text("rules: []")
     monkeypatch.chdir(tmp_path / "rules")
