@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from waybill.core import child
 from waybill.core.child import ChildOutputError, Ended, run_child
@@ -123,3 +124,9 @@ async def test_that_none_can_be_started_is_told(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(FileNotFoundError):
         await run_child("told", secs=30)
+
+
+def test_it_runs_on_the_event_loop_of_the_service(module: Path) -> None:
+    module.write_text("import os; print(os.getpid() == os.getpgrp())")
+    ended = uvloop.run(run_child("told", secs=30))
+    assert ended == Ended(0, b"True\n", b"")

@@ -75,7 +75,7 @@ async def run_child(
         stdout=PIPE,
         stderr=PIPE,
         env=os.environ | {"PYTHONPATH": _search_path()},
-        process_group=0,
+        start_new_session=True,  # uvloop has no process_group
     )
     try:
         async with asyncio.timeout(secs):
