@@ -6,7 +6,7 @@ in ``label_reason`` of a record and in the log. It never holds text of a record.
 
 from __future__ import annotations
 
-from typing import Literal, assert_never, cast
+from typing import Literal, assert_never, cast, get_args
 
 from waybill.core.names import Compression, SlowTierName
 
@@ -19,6 +19,8 @@ RecordReason = Literal[
     "no_message",
     "message_not_a_string",
 ]
+
+RECORD_REASONS: tuple[RecordReason, ...] = get_args(RecordReason)
 
 #: Why a body can never be read.
 MalformedCode = Literal[
