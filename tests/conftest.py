@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.collector import Collector
 from waybill.service.app import Service
-from waybill.settings.schema import load_settings
+from waybill.settings.sources import load_settings
 
 # The same examples each time, and no time limit: how long one takes is the machine's business.
 hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True)

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from waybill.core.records import Verdict
 from waybill.ops.metrics import Metrics
 from waybill.service.app import VERSION, open_pipeline
-from waybill.settings.schema import Settings, load_settings
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests.helm.conftest import CHART, ROOT, Install
 from tests.helm.values import RULE, VALUES
-from waybill.settings.schema import read_settings
+from waybill.settings.sources import read_settings
 
 kubernetes_validate = pytest.importorskip(
     "kubernetes_validate", reason="the Kubernetes schemas are not installed"
@@ -104,8 +104,12 @@ def test_the_settings_file_is_one_that_waybill_reads(
 ) -> None:
     installed = install(VALUES[name])
     (tmp_path / "waybill.yaml").write_text(installed.settings())
-    settings, problems = read_settings(tmp_path / "waybill.yaml", environ={})
-    missing_here = re.compile("does not exist|not found|No such file|cannot read /etc/waybill")
+    loaded = read_settings(tmp_path / "waybill.yaml", environ={})
+    settings = loaded.settings
+    problems = [str(problem) for problem in loaded.problems]
+    missing_here = re.compile(
+        "does not exist|not found|No such file|cannot read /etc/waybill|no such folder: /etc/waybill"
+    )
     assert [problem for problem in problems if not missing_here.search(problem)] == []
     for workload in installed.of("DaemonSet", "Deployment"):
         spec = workload["spec"]["template"]["spec"]

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Running
 from waybill.core.errors import MalformedError
 from waybill.core.records import MAX_RECORDS
-from waybill.settings.schema import load_settings
+from waybill.settings.sources import load_settings
 from waybill.wire import FieldPlan, Wire
 
 MANY = MAX_RECORDS + 1

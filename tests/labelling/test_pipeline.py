@@ -17,7 +17,8 @@ from waybill.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
 from waybill.labelling.rules.artefact import Artefact
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
-from waybill.settings.schema import RouteSettings, Settings, load_settings
+from waybill.settings.schema import RouteSettings, Settings
+from waybill.settings.sources import load_settings
 
 RULES = """
 rules:

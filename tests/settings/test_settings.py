@@ -11,16 +11,12 @@ import yaml
 
 from waybill.core.errors import ConfigError
 from waybill.ops.metrics import Metrics
-from waybill.settings.schema import (
-    ALIASES,
-    Settings,
-    dump_settings,
-    hidden_copy,
-    load_settings,
-    resolve_path,
-    setting_keys,
-    split_address,
-)
+from waybill.settings.addresses import split_address
+from waybill.settings.catalogue import catalogue
+from waybill.settings.dump import dump_settings
+from waybill.settings.resources import hidden_copy, resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.sources import ALIASES, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = ROOT / "config" / "waybill.yaml"
@@ -46,10 +42,7 @@ def test_the_shipped_file_names_every_key() -> None:
         return found
 
     secrets = {"llm.api_key"}
-    assert (
-        leaves(yaml.safe_load(DEFAULTS.read_text()))
-        == {path for path, _ in setting_keys()} - secrets
-    )
+    assert leaves(yaml.safe_load(DEFAULTS.read_text())) == set(catalogue()) - secrets
 
 
 def test_every_key_of_the_shipped_file_has_a_comment() -> None:
@@ -124,7 +117,7 @@ def test_the_names_that_kubernetes_makes_of_services_are_no_settings() -> None:
 
 
 def test_every_setting_has_an_environment_name_of_its_own() -> None:
-    names = [path.replace(".", "_") for path, _ in setting_keys()]
+    names = [path.replace(".", "_") for path in catalogue()]
     assert len(set(names)) == len(names)
 
 
@@ -260,14 +253,14 @@ def test_a_relative_path_falls_back_to_the_packaged_copy(
 
 def test_the_readme_names_every_setting() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    sections = {path.split(".")[0] for path, _ in setting_keys()}
+    sections = {path.split(".")[0] for path in catalogue()}
     named = {
         f"{section}.{key}" if section != "routes" else section
         for section, keys in rows
         if section in sections
         for key in re.findall(r"`([\w.]+)`", keys)
     }
-    assert named == {path for path, _ in setting_keys()}
+    assert named == set(catalogue())
 
 
 def test_the_readme_names_every_metric() -> None:

@@ -38,7 +38,8 @@ from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.reload import bundle_folders
-from waybill.settings.schema import Settings, load_settings
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings
 from waybill.wire import FieldPlan, Wire
 
 RECORDS = 1000

@@ -30,7 +30,7 @@ import orjson
 from aiohttp import web
 
 from waybill.core.errors import WaybillError
-from waybill.settings.schema import split_address
+from waybill.settings.addresses import split_address
 
 #: A shipper's patience with one answer, and between two attempts.
 _ANSWER_SECS, _RETRY_SECS = 60.0, 1.0

@@ -2,56 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from waybill.core.errors import ConfigError, RuleSetError
 from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.explain import explain
+from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.model.tier import ModelTier
+from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.deadletter import prepare_folder
 from waybill.ops.metrics import Metrics
 from waybill.service.app import VERSION, open_pipeline
 from waybill.service.reload import read_rules
-from waybill.settings.schema import Settings, hidden_copy, resolve_path
+from waybill.settings.resources import hidden_copy, resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.sources import Loaded
 
 
-async def check(settings: Settings, problems: Sequence[str] = ()) -> None:
-    """Load everything and print what would be in force.
+async def check(loaded: Loaded) -> None:
+    """Load everything and print what would be in force, or nothing when there is any fault.
 
     Raises:
-        ConfigError: with the ``problems`` of the settings and every fault found in rules and model.
+        ConfigError: with the problems of the settings and every fault found in rules and model.
     """
+    problems = [str(problem) for problem in loaded.problems]
     try:
-        await _load_and_print(settings)
+        lines = await _load(loaded.settings)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
+    for line in lines:
+        print(line)
     print("ok")
 
 
-async def _load_and_print(settings: Settings) -> None:
+async def _load(settings: Settings) -> list[str]:
+    """What would be in force, line by line. Raises ConfigError."""
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, llm):
         prepare_folder(settings.dead_letter)
-        rules = pipeline.rules
-        for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
-            if path is not None and (found := resolve_path(path))[1]:
-                print(f"{path}: not found here, the packaged copy {found[0]} is used")
-            elif path is not None and (hidden := hidden_copy(path)) is not None:
-                print(f"{path}: the one here is used, and the packaged {hidden} is not")
-        print(
-            f"rules: {len(rules.rules)} in force, {sum(rule.samples for rule in rules.rules)} samples pass"
-        )
-        print(f"model: {model.version if model else 'none'}")
-        if llm is not None:
-            print(f"llm: {llm.version}")
-        labels = {rule.label for rule in rules.rules} | {UNCLASSIFIED}
-        if model is not None:
-            labels |= set(model.bundle.manifest.labels)
-        print(
-            f"loki: target_label as an index label can split each stream into at most {len(labels)}"
-        )
+        return [
+            *_parts(pipeline, model, llm),
+            *_paths(settings),
+            _loki(pipeline, model),
+        ]
+
+
+def _parts(pipeline: Pipeline, model: ModelTier | None, llm: LlmTier | None) -> list[str]:
+    rules = pipeline.rules
+    samples = sum(rule.samples for rule in rules.rules)
+    lines = [
+        f"rules: {len(rules.rules)} in force, {samples} samples pass",
+        f"model: {model.version if model else 'none'}",
+    ]
+    if llm is not None:
+        lines.append(f"llm: {llm.version}")
+    return lines
+
+
+def _paths(settings: Settings) -> list[str]:
+    """Which folders were taken where a relative path could have led to another one."""
+    lines: list[str] = []
+    for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
+        if path is None:
+            continue
+        found, is_packaged = resolve_path(path)
+        hidden = hidden_copy(path)
+        if is_packaged:
+            lines.append(f"{path}: the one that comes with Waybill, {found}")
+        elif hidden is not None:
+            lines.append(
+                f"{path}: the folder {found.absolute()} takes the place of the one that comes with "
+                f"Waybill ({hidden}), which is not used"
+            )
+    return lines
+
+
+def _loki(pipeline: Pipeline, model: ModelTier | None) -> str:
+    labels = {rule.label for rule in pipeline.rules.rules} | {UNCLASSIFIED}
+    if model is not None:
+        labels |= set(model.bundle.manifest.labels)
+    return (
+        f"labels: {len(labels)} may be given; as an index label of Loki, target_label makes at most "
+        f"{len(labels)} streams of each stream"
+    )
 
 
 async def explain_one(settings: Settings, source: str, message: str) -> dict[str, Any]:

@@ -12,13 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from waybill.core.errors import ConfigError, WaybillError
-from waybill.settings.schema import (
-    Settings,
-    dump_settings,
-    load_settings,
-    read_settings,
-    resolve_path,
-)
+from waybill.settings.dump import dump_settings
+from waybill.settings.resources import resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings, read_settings
 
 FAILED, CONFIGURATION = 1, 2
 
@@ -238,10 +235,10 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from waybill.cli.check import check
 
-    settings, problems = read_settings(arguments.config, arguments.overrides)
+    loaded = read_settings(arguments.config, arguments.overrides)
     if arguments.print:
-        print(json.dumps(dump_settings(settings), indent=2))
-    asyncio.run(check(settings, problems))
+        print(json.dumps(dump_settings(loaded.settings), indent=2))
+    asyncio.run(check(loaded))
 
 
 def _label(arguments: argparse.Namespace) -> None:

@@ -30,7 +30,8 @@ from waybill.flow.delivery import Delivery
 from waybill.flow.flow import Flow
 from waybill.ingest.connections import Connections
 from waybill.ops.auth import ServerTls, WatchedFile
-from waybill.settings.schema import ForwardSettings, split_address
+from waybill.settings.addresses import split_address
+from waybill.settings.schema import ForwardSettings
 from waybill.wire import forward as protocol
 
 log = logging.getLogger(__name__)

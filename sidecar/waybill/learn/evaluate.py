@@ -27,7 +27,9 @@ from waybill.learn.encoder_export import DEFAULT_SOURCE, export_float_encoder
 from waybill.learn.fragments import fragments
 from waybill.learn.scores import Scores, calibration_error, reliability, score
 from waybill.library import Labeller
-from waybill.settings.schema import Settings, load_settings, resolve_path
+from waybill.settings.resources import resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings
 
 __all__ = ["evaluate", "main"]
 

@@ -27,7 +27,7 @@ from waybill.labelling.model.manifest import Manifest
 from waybill.learn import bundling
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import Borders
-from waybill.settings.schema import resolve_path
+from waybill.settings.resources import resolve_path
 
 __all__ = ["import_classifier", "main"]
 

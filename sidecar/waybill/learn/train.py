@@ -47,7 +47,7 @@ from waybill.learn.embedding_cache import default_cache, embed_cached
 from waybill.learn.encoder_export import export_encoder
 from waybill.learn.fragments import KINDS, fragments
 from waybill.learn.scores import calibration_error, reliability, score
-from waybill.settings.schema import resolve_path
+from waybill.settings.resources import resolve_path
 
 __all__ = ["main", "measure", "train"]
 

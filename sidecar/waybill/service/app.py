@@ -37,7 +37,9 @@ from waybill.ops.memory import settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.service.follow import ModelFollower
 from waybill.service.reload import Parts, Reloader, read_parts
-from waybill.settings.schema import Settings, TlsSettings, dump_settings, split_address
+from waybill.settings.addresses import split_address
+from waybill.settings.dump import dump_settings
+from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)

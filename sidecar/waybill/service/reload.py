@@ -22,7 +22,8 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.ops.watch import FolderWatch
-from waybill.settings.schema import Settings, hidden_copy, resolve_path
+from waybill.settings.resources import hidden_copy, resolve_path
+from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,8 @@ from waybill.labelling.model.manifest import read_manifest
 from waybill.ops.memory import settle_memory, tune_allocator
 from waybill.service.app import VERSION, Worker, serve
 from waybill.service.reload import Parts, bundle_folders, read_parts
-from waybill.settings.schema import Settings, split_address
+from waybill.settings.addresses import split_address
+from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)

@@ -17,7 +17,8 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Artefact
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.metrics import Metrics
-from waybill.settings.schema import LlmSettings, RouteSettings, Settings, load_settings
+from waybill.settings.schema import LlmSettings, RouteSettings, Settings
+from waybill.settings.sources import load_settings
 
 PROMPT = Path(__file__).parents[3] / "config" / "llm.yaml"
 NO_RULES = RuleSet(Artefact("0" * 64))

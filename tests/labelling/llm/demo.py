@@ -11,7 +11,7 @@ import sys
 
 from tests.labelling.llm.standin import Standin
 from waybill.cli.demo import demo
-from waybill.settings.schema import load_settings
+from waybill.settings.sources import load_settings
 
 
 async def main(arguments: list[str]) -> None:

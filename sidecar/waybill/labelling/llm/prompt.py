@@ -20,7 +20,7 @@ import msgspec
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.reasons import AnswerCode
 from waybill.core.records import LABELS, UNCLASSIFIED
-from waybill.settings.schema import read_mapping
+from waybill.settings.yaml_file import read_mapping
 
 #: Part of every prompt's version: raise it when the way texts are cleaned or packed changes.
 _REVISION = "1"
@@ -192,18 +192,14 @@ def load_prompt(path: Path, route_labels: Sequence[Sequence[str]] = ()) -> Promp
     Raises:
         ConfigError: with every fault found.
     """
-    problems: list[str] = []
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes"])
         file_hash = hash_file(path)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from None
-    tree = read_mapping(path, problems)
-    if problems:
-        raise ConfigError(problems)
     try:
-        source = msgspec.convert(tree, PromptSource)
+        source = msgspec.convert(read_mapping(path), PromptSource)
     except msgspec.ValidationError as error:
         raise ConfigError([f"{path}: {error}"]) from None
     problems = [f"{path}: {problem}" for problem in _faults(source, route_labels)]

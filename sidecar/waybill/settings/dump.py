@@ -1,0 +1,33 @@
+"""Settings as plain data for logs and ``waybill check --print``, with every secret masked."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from waybill.settings.schema import Secret, Settings
+
+_PASSWORD = re.compile(r"//[^/@]*@")
+
+
+def dump_settings(settings: Settings) -> dict[str, object]:
+    """The tree as plain data with every secret, and passwords in URLs, masked."""
+    return _section(settings)
+
+
+def _section(section: msgspec.Struct) -> dict[str, object]:
+    names = zip(section.__struct_encode_fields__, section.__struct_fields__, strict=True)
+    return {key: _value(getattr(section, name)) for key, name in names}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return _section(value)
+    if isinstance(value, tuple):
+        return [_value(item) for item in value]
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, str):
+        return _PASSWORD.sub("//***@", value)
+    return value

@@ -1,0 +1,68 @@
+"""What is wrong with settings: each problem with the dotted path, variable or file it belongs to."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One fault. ``path`` is a dotted path, or what else was given: a variable, a flag, a file."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+class Findings:
+    """The problems found so far, and the settings whose value is not what was meant.
+
+    Whoever compares settings with each other asks `doubts` first: a fault that only follows from
+    another one is no news, and may not even be true.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._doubtful: set[str] = set()
+        self._doubts_all = False
+
+    def add(self, problem: Problem, *meant: str) -> None:
+        """Note a problem; ``meant`` are further settings that it may be about."""
+        self.problems.append(problem)
+        self._doubtful.update((problem.path, *meant))
+
+    def add_unreadable(self, problem: Problem) -> None:
+        """Note that a source could not be read at all: no setting is what was meant."""
+        self.problems.append(problem)
+        self._doubts_all = True
+
+    def doubts(self, path: str) -> bool:
+        """Whether the value at ``path``, or below it, may be another than was meant."""
+        return self._doubts_all or any(_touches(path, other) for other in self._doubtful)
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """Known words that may have been meant: none or one."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f" (did you mean {self.words[0]}?)" if self.words else ""
+
+
+def suggest(word: str, known: Iterable[str]) -> Suggestion:
+    """The known word that is closest to ``word``, if any is close."""
+    return Suggestion(tuple(difflib.get_close_matches(word, list(known), n=1)))
+
+
+def _touches(path: str, other: str) -> bool:
+    """Whether one of two dotted paths is the other, or lies within it."""
+    return path == other or _is_within(path, other) or _is_within(other, path)
+
+
+def _is_within(inner: str, outer: str) -> bool:
+    return inner.startswith((f"{outer}.", f"{outer}["))

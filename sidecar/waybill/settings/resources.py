@@ -1,0 +1,56 @@
+"""The rules, the model and the configuration that come with Waybill, and where a path leads.
+
+They are in the package as ``waybill/_defaults``; a checkout has them at its top.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from pathlib import Path
+
+
+def resolve_path(path: str) -> tuple[Path, bool]:
+    """Where a configured path leads: (path, is_packaged).
+
+    A relative path that does not exist below the working directory falls back to the copy that
+    comes with Waybill, so that ``waybill serve`` works from any folder.
+    """
+    given = Path(path)
+    if given.exists() or given.is_absolute():
+        return given, False
+    packaged = _packaged(given)
+    if packaged is None:
+        return given, False
+    return packaged, True
+
+
+def hidden_copy(path: str) -> Path | None:
+    """The packaged copy that a relative ``path`` of the working directory stands before, or None."""
+    given = Path(path)
+    if given.is_absolute() or not given.exists():
+        return None
+    packaged = _packaged(given)
+    if packaged is None or packaged.samefile(given):
+        return None
+    return packaged
+
+
+def _packaged(path: Path) -> Path | None:
+    root = _defaults()
+    if root is None or not (root / path).exists():
+        return None
+    return root / path
+
+
+@functools.cache
+def _defaults() -> Path | None:
+    """The folder with the packaged copies; None when there is none."""
+    package = Path(str(resources.files("waybill")))
+    installed = package / "_defaults"
+    checkout = package.parents[1]
+    if installed.is_dir():
+        return installed
+    if (checkout / "pyproject.toml").is_file():
+        return checkout
+    return None

@@ -1,0 +1,1 @@
+"""The settings, section by section: type, bounds, unit and meaning stand at each field."""

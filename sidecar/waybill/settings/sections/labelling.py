@@ -1,0 +1,247 @@
+"""What labels records: ``fields``, ``rules``, ``model``, ``memo``, ``routes``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from waybill.settings.sections.base import (
+    Bytes,
+    Count,
+    Milliseconds,
+    Seconds,
+    Section,
+    Share,
+    Text,
+)
+
+TierName = Literal["rules", "model", "llm"]
+
+
+class FieldSettings(Section, frozen=True):
+    r"""Which fields are read, as dotted paths (a dot in a key is ``\.``), and which are added."""
+
+    message: Annotated[
+        tuple[Text, ...],
+        Meta(
+            min_length=1,
+            description="Where the message is: the first path that leads to a text wins.",
+        ),
+    ] = ("log", "message", "log_message", "msg", "body")
+    source: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="Where the source is, the system or service that wrote the record. Routes "
+            "and rules can depend on it.",
+        ),
+    ] = (
+        "source",
+        "service",
+        r"kubernetes.labels.app\.kubernetes\.io/name",
+        "kubernetes.container_name",
+    )
+    time: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="Where the time of a JSON record is, for when it becomes a Forward entry: "
+            "seconds since 1970 or ISO 8601.",
+        ),
+    ] = ("date", "timestamp", "@timestamp", "time")
+    label: Annotated[Text, Meta(description="The field that every record gets.")] = "target_label"
+    tier: Annotated[
+        Text | None,
+        Meta(
+            description="Field for who decided: rule, model, llm, pending or none. Null: no such "
+            "field.",
+        ),
+    ] = "label_tier"
+    confidence: Annotated[
+        Text | None,
+        Meta(description="Field for the confidence, 0 to 1. Null: no such field."),
+    ] = "label_confidence"
+    rule: Annotated[
+        Text | None,
+        Meta(description="Field for the rule's id or the model's version. Null: no such field."),
+    ] = "label_rule"
+    reason: Annotated[
+        Text | None,
+        Meta(description="Field for why a record is Unclassified. Null: no such field."),
+    ] = "label_reason"
+    record_id: Annotated[
+        Text | None,
+        Meta(
+            description="Field for a stable id of the record (Elasticsearch: Id_Key). Null: no such "
+            "field.",
+            examples=["waybill_id"],
+        ),
+    ] = None
+    relabel: Annotated[bool, Meta(description="True: replace labels that records bring along.")] = (
+        False
+    )
+    parse_nested: Annotated[
+        bool,
+        Meta(
+            description="True: a message that is itself a JSON object is read with the paths above.",
+        ),
+    ] = False
+
+
+class RulesSettings(Section, frozen=True):
+    """Where rules come from and what loading them may cost."""
+
+    path: Annotated[
+        Text,
+        Meta(
+            description="Folder of *.yaml files, read in the order of their names. `rules` leads to "
+            "the rules that come with Waybill unless there is a folder of that name.",
+            extra={"role": "folder of rules"},
+        ),
+    ] = "rules"
+    extra_paths: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="More folders. The files of all folders are sorted together by name. A "
+            "relative path starts at the working directory.",
+            examples=[["/etc/waybill/rules"]],
+            extra={"role": "folder of rules"},
+        ),
+    ] = ()
+    poll_secs: Annotated[
+        Seconds,
+        Meta(description="Changes are seen at once by file events, at the latest after this."),
+    ] = 5
+    compile_secs: Annotated[
+        Seconds,
+        Meta(
+            description="Processor time to check and compile the rules, in a process of its own; by "
+            "the clock four times as much.",
+        ),
+    ] = 30
+    compile_bytes: Annotated[Bytes, Meta(description="Memory that this process may use.")] = (
+        536_870_912
+    )
+
+
+class FollowSettings(Section, frozen=True):
+    """Take newer versions of the model from a repository or a folder; off while source is null."""
+
+    source: Annotated[
+        Text | None,
+        Meta(
+            description="owner/name of a Hugging Face model repository, or a folder of version "
+            "folders.",
+            examples=["acme/waybill-model"],
+        ),
+    ] = None
+    version: Annotated[
+        Annotated[str, Meta(pattern=r"^v\d{1,6}\.\d{1,6}$", extra={"form": "a version"})] | None,
+        Meta(
+            description="Stay on this version. Null: the newest that is accepted.",
+            examples=["v1.2"],
+        ),
+    ] = None
+    endpoint: Annotated[
+        Text | None,
+        Meta(
+            description="Another server that speaks the Hub's API.",
+            examples=["https://hub.example.com"],
+        ),
+    ] = None
+    into: Annotated[
+        Text,
+        Meta(
+            description="Folder that versions are put into; `current` there takes the place of "
+            "model.path.",
+        ),
+    ] = "models/followed"
+    interval_secs: Annotated[
+        Seconds, Meta(description="How often to look, a tenth more or less.")
+    ] = 300
+
+
+class ModelSettings(Section, frozen=True):
+    """The local classifier."""
+
+    path: Annotated[
+        Text | None,
+        Meta(
+            description="Folder of the model bundle. `models/default` leads to the one that comes "
+            "with Waybill unless there is a folder of that name. Null: serve without a model.",
+        ),
+    ] = "models/default"
+    threshold: Annotated[
+        Share | None,
+        Meta(
+            description="Below this confidence the label is Unclassified. Null: the bundle's own "
+            "thresholds.",
+            examples=[0.7],
+        ),
+    ] = None
+    budget_ms: Annotated[
+        Milliseconds,
+        Meta(description="With over_budget defer: how long a batch waits for the model."),
+    ] = 2000
+    over_budget: Annotated[
+        Literal["wait", "defer"],
+        Meta(
+            description="wait: a batch waits for the model. defer: after budget_ms answer "
+            "Unclassified (tier pending), and have the label the next time.",
+        ),
+    ] = "wait"
+    batch_size: Annotated[Count, Meta(description="Messages given to the encoder at once.")] = 32
+    threads: Annotated[Count, Meta(description="Messages embedded side by side.")] = 2
+    queue_messages: Annotated[
+        Count,
+        Meta(
+            description="Messages waiting at most. Beyond it records stay Unclassified, and are "
+            "counted.",
+        ),
+    ] = 20_000
+    embedding_cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Size of the cache of embeddings, about. 0: none.",
+            extra={"unit": "bytes"},
+        ),
+    ] = 16_777_216
+    poll_secs: Annotated[Seconds, Meta(description="As rules.poll_secs, for the bundle.")] = 5
+    follow: FollowSettings = FollowSettings()
+
+
+class MemoSettings(Section, frozen=True):
+    """The cache of verdicts."""
+
+    bytes: Annotated[Bytes, Meta(description="Size of the cache, about.")] = 33_554_432
+
+
+class RouteSettings(Section, frozen=True):
+    """One route: the first whose source patterns fit decides tiers and allowed labels."""
+
+    source: Annotated[
+        tuple[Text, ...],
+        Meta(description="Patterns of sources, such as billing-*.", examples=[["billing-*"]]),
+    ]
+    tiers: Annotated[
+        tuple[TierName, ...],
+        Meta(
+            description="Tiers that are asked, in this order. Empty: every label is Unclassified.",
+            examples=[["rules", "model"]],
+        ),
+    ] = ()
+    labels: Annotated[
+        tuple[Text, ...] | None,
+        Meta(
+            description="Labels that may be answered. Null: all.",
+            examples=[["Error", "Critical Error"]],
+        ),
+    ] = None
+
+
+DEFAULT_ROUTES = (
+    RouteSettings(
+        source=("LegacyCRM",), tiers=("llm",), labels=("Workflow Error", "Deprecation Warning")
+    ),
+    RouteSettings(source=("*",), tiers=("rules", "model")),
+)

@@ -1,0 +1,129 @@
+"""The tree of values as the sources gave them, and its conversion to `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from waybill.settings.catalogue import describe, nested
+from waybill.settings.convert import RefusedError, convert, show
+from waybill.settings.problems import Findings, Problem, suggest
+from waybill.settings.schema import Section, Settings
+
+S = TypeVar("S", bound=Section)
+
+
+class Tree:
+    """Values by key, section in section; where each came from, and what is wrong."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, object] = {}
+        self.findings = Findings()
+        self.origins: dict[str, str] = {}
+
+    def put(self, path: str, value: object, origin: str) -> None:
+        """Set the value at a dotted path; ``origin`` is the variable or flag that gives it."""
+        values = self.values
+        *sections, key = path.split(".")
+        for section in sections:
+            below = values.setdefault(section, {})
+            if below is None:
+                below = values[section] = {}
+            if not isinstance(below, dict):
+                # That it is no mapping is said when the tree is read.
+                return
+            values = below
+        values[key] = value
+        self.origins[path] = origin
+
+    def take(self, path: str) -> object:
+        """Remove and give the value at ``section.key``; None without one."""
+        section, _, key = path.partition(".")
+        values = self.values.get(section)
+        return values.pop(key, None) if isinstance(values, dict) else None
+
+    def refuse(self, path: str, text: str) -> None:
+        """Note that the value at ``path`` cannot be used, and the variable that it came from."""
+        origin = self.origins.get(path, "")
+        if origin and not origin.startswith("--set"):
+            text = f"{text} (from {origin})"
+        self.findings.add(Problem(path, text))
+
+
+def read_tree(tree: Tree) -> Settings:
+    """The settings of a tree; what cannot be used is noted in it, and leaves its default."""
+    settings = _read_section(tree, Settings, tree.values, "")
+    assert settings is not None, "no section of the settings has required fields"
+    return settings
+
+
+def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | None:
+    """A section; None when a required field is missing or refused."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    given: dict[str, object] = {}
+    for key, item in _mapping(tree, value, path).items():
+        below = f"{path}.{key}" if path else str(key)
+        if key in fields:
+            _read_field(tree, fields[key], item, below, given)
+        else:
+            meant = suggest(str(key), fields)
+            paths = [f"{path}.{word}" if path else word for word in meant.words]
+            tree.findings.add(Problem(below, f"no such key{meant}"), *paths)
+    required = [field for field in fields.values() if field.required]
+    for field in required:
+        if not isinstance(value, dict) or field.encode_name not in value:
+            tree.refuse(f"{path}.{field.encode_name}", "is missing")
+    if any(field.name not in given for field in required):
+        return None
+    return kind(**given)
+
+
+def _mapping(tree: Tree, value: object, path: str) -> Mapping[object, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        tree.refuse(path, f"expected a mapping, got {show(value)}")
+        return {}
+    return value
+
+
+def _read_field(
+    tree: Tree, field: FieldInfo, value: object, path: str, given: dict[str, object]
+) -> None:
+    """Put the value of a field into ``given``, unless it is refused."""
+    inner = nested(field)
+    if inner is not None:
+        given[field.name] = _read_section(tree, inner, value, path)
+        return
+    setting = describe(field, path)
+    try:
+        if setting.element is not None and isinstance(value, list):
+            given[field.name] = convert(setting, _read_elements(tree, setting.element, value, path))
+        else:
+            given[field.name] = convert(setting, value)
+    except RefusedError as error:
+        tree.refuse(path, str(error))
+    except _RefusedElementError:
+        pass
+
+
+class _RefusedElementError(Exception):
+    """An element of a list was refused, and that was noted."""
+
+
+def _read_elements(
+    tree: Tree, kind: type[Section], values: list[object], path: str
+) -> list[Section]:
+    found: list[Section] = []
+    for i, value in enumerate(values):
+        section = None
+        before = len(tree.findings.problems)
+        section = _read_section(tree, kind, value, f"{path}[{i}]")
+        if section is not None and len(tree.findings.problems) == before:
+            found.append(section)
+    if len(found) < len(values):
+        raise _RefusedElementError
+    return found
