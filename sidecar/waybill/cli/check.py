@@ -84,8 +84,8 @@ def _loki(pipeline: Pipeline, model: ModelTier | None) -> str:
     if model is not None:
         labels |= set(model.bundle.manifest.labels)
     return (
-        f"labels: {len(labels)} may be given; as an index label of Loki, target_label makes at most "
-        f"{len(labels)} streams of each stream"
+        f"labels: {len(labels)} may be given; as an index label in Loki, target_label can split "
+        f"each stream into at most {len(labels)}"
     )
 
 
