@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from waybill.core.errors import ConfigError
-from waybill.ops.metrics import Metrics
 from waybill.settings.addresses import split_address
 from waybill.settings.catalogue import catalogue
 from waybill.settings.dump import dump_settings
@@ -249,37 +248,6 @@ def test_a_relative_path_falls_back_to_the_packaged_copy(
     )
     monkeypatch.chdir(ROOT)
     assert hidden_copy("rules") is None
-
-
-def test_the_readme_names_every_setting() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    sections = {path.split(".")[0] for path in catalogue()}
-    named = {
-        f"{section}.{key}" if section != "routes" else section
-        for section, keys in rows
-        if section in sections
-        for key in re.findall(r"`([\w.]+)`", keys)
-    }
-    assert named == set(catalogue())
-
-
-def test_the_readme_names_every_metric() -> None:
-    section = (
-        (ROOT / "README.md").read_text().partition("### Metrics")[2].partition("### Alerts")[0]
-    )
-    named = {
-        name
-        for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", row)
-    }
-    families = [
-        family for family in Metrics("0").registry.collect() if family.name.startswith("waybill_")
-    ]
-    suffix = {"counter": "_total"}
-    ours = {
-        family.name.removeprefix("waybill_") + suffix.get(family.type, "") for family in families
-    }
-    assert named == ours | {"worker_restarts_total"}
 
 
 def test_the_collector_example_meets_waybills_own() -> None:
