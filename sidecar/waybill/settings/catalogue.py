@@ -54,6 +54,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     #: Of a text or a list.
     min_length: int = 0
     unit: str = ""
+    pattern: str = ""
     #: What a text with a pattern is, in words.
     shape: str = ""
     role: str = ""
@@ -155,6 +156,7 @@ def describe(field: FieldInfo, path: str) -> Setting:
         more_than=hint.first("gt"),
         at_most=hint.first("le"),
         min_length=hint.first("min_length") or 0,
+        pattern=hint.first("pattern") or "",
         unit=str(hint.annotation("unit")),
         shape=str(hint.annotation("form")),
         role=str(hint.annotation("role")),

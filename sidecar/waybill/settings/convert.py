@@ -75,6 +75,8 @@ def show(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return _cut(json.dumps(value, default=str, ensure_ascii=False))
+    if isinstance(value, float):
+        return f"{value:.12g}"
     return _cut(str(value))
 
 
@@ -127,7 +129,7 @@ def _explain_number(setting: Setting, value: object) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (setting.form == "whole" and isinstance(value, float)):
         return f"{show(value)} is no {noun.partition(' ')[2]}; {_example(setting)}"
-    unit = f" {setting.unit}" if setting.unit else ""
+    unit = f" ({setting.unit})" if setting.unit else ""
     return f"expected {bounds(setting)}{unit}, got {show(value)}"
 
 
@@ -163,7 +165,7 @@ def _explain_text(setting: Setting, value: object) -> str:
     if isinstance(value, str):
         if not value:
             return f"is empty; {_expected(setting)}"
-        return f"{show(value)} is not {setting.shape}; {_example(setting)}"
+        return f"{show(value)} is no {setting.shape}; {_example(setting)}"
     if isinstance(value, int | float):
         return f'expected text, got {show(value)}; write it in quotes: "{show(value)}"'
     return f"{_expected(setting)}; got {show(value)}"

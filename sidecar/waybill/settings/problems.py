@@ -1,4 +1,4 @@
-"""What is wrong with settings: each problem with the dotted path, variable or file it belongs to."""
+"""What is wrong with settings: problems with the path, variable or file that they belong to."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Suggestion(msgspec.Struct, frozen=True):
 
 def suggest(word: str, known: Iterable[str]) -> Suggestion:
     """The known word that is closest to ``word``, if any is close."""
-    return Suggestion(tuple(difflib.get_close_matches(word, list(known), n=1)))
+    return Suggestion(tuple(difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)))
 
 
 def _touches(path: str, other: str) -> bool:

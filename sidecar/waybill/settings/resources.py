@@ -26,7 +26,7 @@ def resolve_path(path: str) -> tuple[Path, bool]:
 
 
 def hidden_copy(path: str) -> Path | None:
-    """The packaged copy that a relative ``path`` of the working directory stands before, or None."""
+    """The packaged copy that a folder of the same relative ``path`` hides, or None."""
     given = Path(path)
     if given.is_absolute() or not given.exists():
         return None

@@ -174,7 +174,7 @@ def _read_overrides(tree: Tree, overrides: Sequence[str]) -> None:
 def _with_key(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """The settings with the key of their provider; without a provider with that for groq."""
     for name in KEY_NAMES[settings.llm.provider or "groq"]:
-        if environ.get(name):
+        if environ.get(name, "").strip():
             llm = msgspec.structs.replace(settings.llm, api_key=Secret(environ[name]))
             return msgspec.structs.replace(settings, llm=llm)
     return settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -63,22 +63,29 @@ def read_tree(tree: Tree) -> Settings:
 def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | None:
     """A section; None when a required field is missing or refused."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    values = _mapping(tree, value, path)
     given: dict[str, object] = {}
-    for key, item in _mapping(tree, value, path).items():
-        below = f"{path}.{key}" if path else str(key)
+    for key, item in values.items():
         if key in fields:
-            _read_field(tree, fields[key], item, below, given)
+            _read_field(tree, fields[key], item, _below(path, key), given)
         else:
-            meant = suggest(str(key), fields)
-            paths = [f"{path}.{word}" if path else word for word in meant.words]
-            tree.findings.add(Problem(below, f"no such key{meant}"), *paths)
-    required = [field for field in fields.values() if field.required]
-    for field in required:
-        if not isinstance(value, dict) or field.encode_name not in value:
-            tree.refuse(f"{path}.{field.encode_name}", "is missing")
-    if any(field.name not in given for field in required):
+            _refuse_key(tree, path, str(key), fields)
+    for key, field in fields.items():
+        if field.required and key not in values:
+            tree.refuse(_below(path, key), "is missing")
+    if any(field.required and field.name not in given for field in fields.values()):
         return None
     return kind(**given)
+
+
+def _refuse_key(tree: Tree, path: str, key: str, known: Iterable[str]) -> None:
+    meant = suggest(key, known)
+    paths = [_below(path, word) for word in meant.words]
+    tree.findings.add(Problem(_below(path, key), f"no such key{meant}"), *paths)
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 def _mapping(tree: Tree, value: object, path: str) -> Mapping[object, object]:
@@ -119,7 +126,6 @@ def _read_elements(
 ) -> list[Section]:
     found: list[Section] = []
     for i, value in enumerate(values):
-        section = None
         before = len(tree.findings.problems)
         section = _read_section(tree, kind, value, f"{path}[{i}]")
         if section is not None and len(tree.findings.problems) == before:

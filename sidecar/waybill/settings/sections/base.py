@@ -51,5 +51,5 @@ Amount = Annotated[float, Meta(ge=0)]
 Address = Annotated[Text, Meta(extra={"unit": "host:port"})]
 File = Annotated[Text, Meta(extra={"role": "readable file"}, examples=["/etc/waybill/file"])]
 Url = Annotated[
-    str, Meta(pattern="^https?://.", extra={"form": "a URL that begins with http:// or https://"})
+    str, Meta(pattern="^https?://.", extra={"form": "URL that begins with http:// or https://"})
 ]

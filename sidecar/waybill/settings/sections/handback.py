@@ -93,7 +93,8 @@ class ReturnSettings(Section, frozen=True):
     max_bytes: Annotated[
         Bytes,
         Meta(
-            description="Size of one request or frame at most. Fluent Bit's inputs take about 2 MB.",
+            description="Size of one request or frame at most. Fluent Bit's inputs take about "
+            "2 MB.",
         ),
     ] = 1_900_000
     idle_secs: Annotated[

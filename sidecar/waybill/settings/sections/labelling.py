@@ -71,8 +71,8 @@ class FieldSettings(Section, frozen=True):
     record_id: Annotated[
         Text | None,
         Meta(
-            description="Field for a stable id of the record (Elasticsearch: Id_Key). Null: no such "
-            "field.",
+            description="Field for a stable id of the record (Elasticsearch: Id_Key). Null: no "
+            "such field.",
             examples=["waybill_id"],
         ),
     ] = None
@@ -82,7 +82,8 @@ class FieldSettings(Section, frozen=True):
     parse_nested: Annotated[
         bool,
         Meta(
-            description="True: a message that is itself a JSON object is read with the paths above.",
+            description="True: a message that is itself a JSON object is read with the paths "
+            "above.",
         ),
     ] = False
 
@@ -93,8 +94,8 @@ class RulesSettings(Section, frozen=True):
     path: Annotated[
         Text,
         Meta(
-            description="Folder of *.yaml files, read in the order of their names. `rules` leads to "
-            "the rules that come with Waybill unless there is a folder of that name.",
+            description="Folder of *.yaml files, read in the order of their names. `rules` leads "
+            "to the rules that come with Waybill unless there is a folder of that name.",
             extra={"role": "folder of rules"},
         ),
     ] = "rules"
@@ -114,8 +115,8 @@ class RulesSettings(Section, frozen=True):
     compile_secs: Annotated[
         Seconds,
         Meta(
-            description="Processor time to check and compile the rules, in a process of its own; by "
-            "the clock four times as much.",
+            description="Processor time to check and compile the rules, in a process of its own; "
+            "by the clock four times as much.",
         ),
     ] = 30
     compile_bytes: Annotated[Bytes, Meta(description="Memory that this process may use.")] = (
@@ -135,7 +136,7 @@ class FollowSettings(Section, frozen=True):
         ),
     ] = None
     version: Annotated[
-        Annotated[str, Meta(pattern=r"^v\d{1,6}\.\d{1,6}$", extra={"form": "a version"})] | None,
+        Annotated[str, Meta(pattern=r"^v\d{1,6}\.\d{1,6}$", extra={"form": "version"})] | None,
         Meta(
             description="Stay on this version. Null: the newest that is accepted.",
             examples=["v1.2"],

@@ -32,15 +32,15 @@ class LlmSettings(Section, frozen=True):
     model: Annotated[
         Text | None,
         Meta(
-            description="Name of the model. Null: openai/gpt-oss-20b at groq, gemini-2.5-flash-lite "
-            "at gemini.",
+            description="Name of the model. Null: openai/gpt-oss-20b at groq, "
+            "gemini-2.5-flash-lite at gemini.",
             examples=["openai/gpt-oss-20b"],
         ),
     ] = None
     base_url: Annotated[
         Url | None,
         Meta(
-            description="Another server than the provider's.",
+            description="Another server than the provider's own.",
             examples=["http://vllm:8000/v1"],
         ),
     ] = None
@@ -61,7 +61,8 @@ class LlmSettings(Section, frozen=True):
     api_key_file: Annotated[
         Text | None,
         Meta(
-            description="File with the key, instead of the environment. Read again when it changes.",
+            description="File with the key, instead of the environment. Read again when it "
+            "changes.",
             examples=["/etc/waybill/llm-key"],
         ),
     ] = None
@@ -92,8 +93,8 @@ class LlmSettings(Section, frozen=True):
         Milliseconds,
         Meta(
             le=5000,
-            description="How long a batch waits for the answer. At most 5000, because shippers give "
-            "up after 60 s in all. 0: not at all, later records have the label.",
+            description="How long a batch waits for the answer. At most 5000, because shippers "
+            "give up after 60 s in all. 0: not at all, later records have the label.",
         ),
     ] = 2000
     timeout_secs: Annotated[Seconds, Meta(description="How long one call may take.")] = 10
@@ -120,8 +121,8 @@ class LlmSettings(Section, frozen=True):
     store: Annotated[
         Text | None,
         Meta(
-            description="Where verdicts are kept: a file (SQLite), memory, or redis://... (shared by "
-            "all nodes). Null: llm.sqlite in $STATE_DIRECTORY, else in $XDG_STATE_HOME/waybill, "
+            description="Where verdicts are kept: a file (SQLite), memory, or redis://... (shared "
+            "by all nodes). Null: llm.sqlite in $STATE_DIRECTORY, else in $XDG_STATE_HOME/waybill, "
             "else in ~/.local/state/waybill.",
             examples=["/var/lib/waybill/llm.sqlite"],
         ),
@@ -144,7 +145,8 @@ class LlmSettings(Section, frozen=True):
     tokens_per_day: Annotated[
         Annotated[int, Meta(ge=0)] | None,
         Meta(
-            description="Tokens of the whole organisation, in and out, a day (UTC). Null: no limit.",
+            description="Tokens of the whole organisation, in and out, a day (UTC). Null: no "
+            "limit.",
             examples=[200_000],
         ),
     ] = 200_000

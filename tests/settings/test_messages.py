@@ -1,0 +1,203 @@
+"""A refused setting is answered with its name, the value, what is allowed and an example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from waybill.settings.catalogue import catalogue
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings, read_settings
+
+
+def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]:
+    return [str(problem) for problem in read_settings(file, overrides, environ).problems]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("log.level=chatty", "log.level: 'chatty' is none of debug, info, warning, error"),
+        ("log.level=warnin", ("log.level: 'warnin' is none of debug, info, warning, error"
+                             " (did you mean warning?)")),
+        ("return.type=forwrd", ("return.type: 'forwrd' is none of body, http, forward, otlp"
+                               " (did you mean forward?)")),
+        ("http.workers=many", "http.workers: 'many' is no whole number; for example 2"),
+        ("http.workers=2.5", "http.workers: 2.5 is no whole number; for example 2"),
+        ("http.workers=true", "http.workers: true is no whole number; for example 2"),
+        ("http.workers='2'", "http.workers: '2' is text, not a whole number; write it without quotes"),
+        ("http.workers=", "http.workers: is empty; expected a whole number, for example 2"),
+        ("http.workers=0", "http.workers: expected at least 1, got 0"),
+        ("limits.body_bytes=-1", "limits.body_bytes: expected at least 1 (bytes), got -1"),
+        ("http.drain_secs=soon", "http.drain_secs: 'soon' is no number; for example 20"),
+        ("http.drain_secs=.inf", "http.drain_secs: inf is no number to work with; for example 20"),
+        ("http.drain_secs=.nan", "http.drain_secs: expected more than 0 (seconds), got nan"),
+        ("return.timeout_secs=60", ("return.timeout_secs: expected more than 0, at most 30 (seconds),"
+                                   " got 60")),
+        ("model.threshold=1.5", "model.threshold: expected 0 to 1, got 1.5"),
+        ("http.allow_anonymous=perhaps", "http.allow_anonymous: 'perhaps' is neither true nor false"),
+        ("rules.extra_paths=/etc/rules", ("rules.extra_paths: expected a list, for example"
+                                         ' ["/etc/waybill/rules"]; got \'/etc/rules\'')),
+        ("rules.extra_paths=[1]", ("rules.extra_paths: expected a list of texts, but 1 is none;"
+                                  " write it in quotes")),
+        ("fields.message=[]", ("fields.message: expected at least one element; for example"
+                              ' ["log", "message", "log_message", "msg", "body"]')),
+        ("http.listen=127.0.0.1", ("http.listen: expected host:port, for example 127.0.0.1:9880;"
+                                  " got '127.0.0.1'")),
+        ("llm.base_url=vllm:8000", ("llm.base_url: 'vllm:8000' is no URL that begins with http:// or"
+                                   " https://; for example http://vllm:8000/v1")),
+        ("model.follow.version=1.0", "model.follow.version: '1.0' is no version; for example v1.2"),
+        ('routes=[{source: ["*"], tiers: [magic]}]',
+         "routes[0].tiers: 'magic' is none of rules, model, llm"),
+    ],
+)  # fmt: skip
+def test_a_value_is_answered_with_what_is_allowed(override: str, expected: str) -> None:
+    assert said(override) == [expected]
+
+
+@pytest.mark.parametrize("path", [path for path, one in catalogue().items() if one.words])
+def test_every_closed_set_names_its_words(path: str) -> None:
+    setting = catalogue()[path]
+    (problem,) = said(**{setting.environment: "chatty"})
+    assert problem == (
+        f"{path}: 'chatty' is none of {', '.join(setting.words)} (from {setting.environment})"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, one in catalogue().items() if one.form in ("whole", "number", "switch")]
+)
+def test_every_number_and_switch_refuses_a_word_in_words(path: str) -> None:
+    (problem,) = said(f"{path}=[chatty]")
+    assert problem.startswith(f"{path}: ")
+    assert "`" not in problem, "no type names of the library"
+    assert "for example" in problem or "neither true nor false" in problem
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [("Info", "info"), ("WARN", "warning"), ("ERROR ", "error"), ("Debug\r\n", "debug")],
+)
+def test_words_are_taken_in_any_case(tmp_path: Path, value: str, level: str) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(f"log: {{level: {value.strip()}}}")
+    assert load_settings(file, environ={}).log.level == level
+    assert load_settings(environ={"LOG_LEVEL": value}).log.level == level
+    assert load_settings(overrides=[f"log.level={value}"], environ={}).log.level == level
+
+
+@pytest.mark.parametrize("value", ["TRUE", "tRuE", "Yes", "on", "'true'"])
+def test_switches_are_taken_in_any_case(value: str) -> None:
+    assert load_settings(
+        overrides=[f"http.allow_anonymous={value}"], environ={}
+    ).http.allow_anonymous
+
+
+def test_a_whole_number_stands_for_a_fraction_and_an_exponent_is_a_number() -> None:
+    settings = load_settings(overrides=["memo.bytes=1_000", "model.threshold=1e-1"], environ={})
+    assert (settings.memo.bytes, settings.model.threshold) == (1000, 0.1)
+    assert load_settings(overrides=["llm.requests_per_minute=5"]).llm.requests_per_minute == 5.0
+
+
+@pytest.mark.parametrize("path", sorted(catalogue()))
+def test_an_emptied_variable_is_one_that_is_not_set(path: str) -> None:
+    setting = catalogue()[path]
+    if path == "return.tag_prefix":
+        # This text may be empty, so emptied is what it is.
+        for empty in ("", "''", '""'):
+            assert load_settings(environ={setting.environment: empty}).return_.tag_prefix == ""
+        return
+    for empty in ("", " ", "\n", "\r\n"):
+        assert load_settings(environ={setting.environment: empty}) == Settings()
+
+
+def test_texts_are_taken_as_written_but_for_quotes_around_them() -> None:
+    for given, expected in (
+        ("1.0", "1.0"),
+        ("'my model'", "my model"),
+        ("it's", "it's"),
+        ("a: b", "a: b"),
+    ):
+        assert load_settings(environ={"WAYBILL_MODEL_PATH": given}).model.path == expected
+
+
+def test_a_fault_brings_no_second_one_that_only_follows_from_it() -> None:
+    assert len(said("http.listen=10.0.0.1")) == 1
+    assert len(said("http.listen=0.0.0.0:1", "http.token_file=/x")) == 1
+    assert len(said("http.listen=0.0.0.0:1", WAYBILL_HTTP_TOKEN_FILE="/x")) == 1
+    assert len(said("return.type=htp", "return.url=forward://h:1")) == 1
+    assert len(said("limits.body_bytes=x", "limits.inflight_bytes=5")) == 1
+    assert len(said("llm.budget_per_day=5", "llm.price_in=x", "llm.price_out=1")) == 1
+
+
+def test_an_unreadable_file_brings_no_faults_of_other_settings(tmp_path: Path) -> None:
+    problems = said("http.listen=0.0.0.0:1", "log.level=x", file=tmp_path / "nope.yaml")
+    assert [problem.partition(":")[0] for problem in problems] == ["--config", "log.level"]
+
+
+def test_faults_that_do_not_follow_from_each_other_are_all_said() -> None:
+    found = said("log.level=x", "http.listen=nowhere", "return.type=http", "memo.bytes=0")
+    assert [problem.partition(":")[0] for problem in found] == [
+        "log.level", "memo.bytes", "http.listen", "return.url",
+    ]  # fmt: skip
+
+
+def test_a_missing_settings_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "nope.yaml"
+    (flag,) = said(file=file)
+    assert flag.startswith(f"--config: {file}: no such file; looked for {file}. ")
+    (variable,) = said(WAYBILL_CONFIG=str(file))
+    assert variable.startswith(f"WAYBILL_CONFIG: {file}: no such file")
+
+
+def test_a_relative_path_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "w.yaml"
+    file.write_text("rules: {extra_paths: [r]}\nhttp: {tokens_file: t}")
+    rules, tokens = sorted(said(file=file), reverse=True)
+    assert rules.startswith(f"rules.extra_paths: no such folder: r; looked for {tmp_path}/r")
+    assert tokens.startswith(f"http.tokens_file: cannot read t; looked for {tmp_path}/t")
+    file.write_text("rules: {extra_paths: [/nowhere]}")
+    assert said(file=file) == ["rules.extra_paths: no such folder: /nowhere"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("log:\n  level: info\n level: x\n", ":3: while parsing a block mapping, expected"),
+        ("log:\n\tlevel: info\n", ":2: while scanning for the next token, found character '\\t'"),
+        ("a: [1, 2\nb: 3\n", ":2: "),
+        ("log: {level: info}\nlog: {level: info}", ":2: key 'log' given twice"),
+        ("log: {level: info}\nhttp: '\x01'\n", ":2: the character U+0001 is not allowed in YAML"),
+        ("[" * 100_000, ": is nested too deeply"),
+        ("- a\n", ": expected a mapping at the top, for example log: {level: info}"),
+    ],
+)
+def test_a_fault_of_yaml_is_said_with_file_and_line(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(text)
+    (problem,) = said(file=file)
+    assert problem.startswith(f"{file}{expected}")
+    assert "\n" not in problem
+    assert "^" not in problem
+    assert "unicode string" not in problem
+
+
+def test_a_file_that_is_not_utf8_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_bytes(b"log: {level: \xff}")
+    assert said(file=file) == [f"{file}: is not UTF-8: invalid start byte at byte 13"]
+    file.write_bytes(b"\xef\xbb\xbflog: {level: error}\r\n")
+    assert load_settings(file, environ={}).log.level == "error"
+
+
+def test_merge_keys_of_yaml_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("http:\n  <<: &tls {drain_secs: 7, keepalive_secs: 8}\n  keepalive_secs: 9\n")
+    http = load_settings(file, environ={}).http
+    assert (http.drain_secs, http.keepalive_secs) == (7, 9)
