@@ -10,6 +10,7 @@ A comment before a block says what is done: ``<!-- test: run -->``. Verbs:
 ``same NAME``      the block is that file of the repository, word for word
 ``python``         the block is executed
 ``rules``          the block is a file of rules that the rule compiler takes
+``labels``         the block is a taxonomy that can be read
 ``labelled NAME``  what the lines of that file get as labels
 ``fluent-bit``     a configuration of Fluent Bit, or (``fluent-bit run``) its start
 ``make``           every command is a target of the Makefile

@@ -16,11 +16,13 @@ import yaml
 
 from tests.docs.blocks import COMPLETE, PAGES, ROOT, Block, blocks
 from tests.docs.runner import Session, same_output
+from waybill.core.labels import read_taxonomy
 
 FLUENT_BIT = os.environ.get("FLUENT_BIT_BIN") or shutil.which("fluent-bit")
 VERBS = {
-    "run", "serve", "output", "file", "same", "python", "rules", "labelled", "fluent-bit", "make", "skip",
-}  # fmt: skip
+    *("run", "serve", "output", "file", "same", "python", "rules", "labels", "labelled"),
+    *("fluent-bit", "make", "skip"),
+}
 IN_SESSION = {"run", "serve", "output", "file", "labelled"}
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
 
@@ -93,6 +95,13 @@ def test_rules_are_rules(block: Block, tmp_path: Path) -> None:
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown" / "10-shown.yaml").write_text(block.text)
     session.run("""waybill rules test --set 'rules.extra_paths=["shown"]'""")
+
+
+@pytest.mark.parametrize("block", of("labels"), ids=str)
+def test_labels_are_a_taxonomy(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_text(block.text)
+    assert read_taxonomy(file).names
 
 
 @pytest.mark.parametrize("block", of("make"), ids=str)
