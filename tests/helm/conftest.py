@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.helm.cluster import Cluster
+from tests.helm.engine import running_engine
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "waybill"
@@ -23,6 +24,12 @@ class Installed(NamedTuple):
     objects: list[dict[str, Any]]
     hooks: list[dict[str, Any]]
     notes: str
+
+    @classmethod
+    def from_release(cls, objects: list[dict[str, Any]], release: dict[str, Any]) -> Installed:
+        """Of what the API server got and of what the engine says it made."""
+        hooks = [yaml.safe_load(hook["manifest"]) for hook in release.get("hooks") or []]
+        return cls(objects, hooks, release["info"].get("notes", ""))
 
     def of(self, *kinds: str) -> list[dict[str, Any]]:
         """The objects of some kinds."""
@@ -46,27 +53,28 @@ class Installed(NamedTuple):
 Install = Callable[..., Installed]
 
 
+@pytest.fixture(name="engine_caches", scope="session")
+def _engine_caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("helm-caches")
+
+
 @pytest.fixture(name="install", scope="session")
-def _install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
-    helm = pytest.importorskip("helm_sdkpy", reason="the Helm engine is not installed")
+def _install(tmp_path_factory: pytest.TempPathFactory, engine_caches: Path) -> Iterator[Install]:
+    if importlib.util.find_spec("helm_sdkpy") is None:
+        pytest.skip("the Helm engine (helm-sdkpy) is not installed")
     known: dict[str, Installed] = {}
     with Cluster() as cluster:
         kubeconfig = cluster.kubeconfig(tmp_path_factory.mktemp("helm") / "kubeconfig")
+        with running_engine(kubeconfig, engine_caches) as engine:
 
-        def install(
-            values: dict[str, Any], chart: Path = CHART, name: str = "waybill"
-        ) -> Installed:
-            key = f"{chart} {name} {json.dumps(values)}"
-            if key not in known:
-                cluster.objects.clear()
-                configuration = helm.Configuration(namespace="logging", kubeconfig=str(kubeconfig))
-                release = asyncio.run(
-                    helm.Install(configuration).run(name, str(chart), values, wait=False)
-                )
-                hooks = [yaml.safe_load(hook["manifest"]) for hook in release.get("hooks") or []]
-                known[key] = Installed(
-                    list(cluster.objects), hooks, release["info"].get("notes", "")
-                )
-            return known[key]
+            def install(
+                values: dict[str, Any], chart: Path = CHART, name: str = "waybill"
+            ) -> Installed:
+                key = f"{chart} {name} {json.dumps(values)}"
+                if key not in known:
+                    cluster.objects.clear()
+                    release = engine.install(name, chart, values)
+                    known[key] = Installed.from_release(list(cluster.objects), release)
+                return known[key]
 
-        yield install
+            yield install
