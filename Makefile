@@ -1,79 +1,110 @@
-# Everything runs from .venv, which `make` creates on first use.
+# Everything runs from .venv, which is made on first use: of the pinned lists in deploy/requirements.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+LISTS := deploy/requirements
+# What has been installed: what running needs; what developing needs on top; tools that a few targets need.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+TOOLS := $(VENV)/.installed-tools
+FUZZ := $(VENV)/.installed-fuzz
+INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench chaos soak stalls fuzz mutate audit sbom pins lint clean
+.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom pins lint clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
-$(STAMP): pyproject.toml
-	@echo "Setting up $(VENV) (first run only) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@# The Helm engine for the chart's tests; it runs on every Python here, whatever it declares.
-	@$(BIN)/pip install --quiet --disable-pip-version-check --ignore-requires-python 'helm-sdkpy>=0.1.28' || true
+$(RUN): $(LISTS)/run.txt pyproject.toml
+	@$(INSTALL) run
 	@touch $@
 
-demo: $(STAMP) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit; LLM=stub)
-	@$(if $(filter stub,$(LLM)),$(BIN)/python -m tests.labelling.llm.demo,$(BIN)/waybill demo) $(if $(DEMO_ONCE),--once)
+$(DEV): $(LISTS)/dev.txt $(LISTS)/helm.txt pyproject.toml
+	@$(INSTALL) dev
+	@# The Helm engine runs on every Python here, whatever it declares.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
+		--require-hashes -r $(LISTS)/helm.txt \
+		|| echo "The Helm engine cannot be installed here (see above): the tests of the chart will be skipped."
+	@touch $(RUN) $@
 
-run: $(STAMP) ## Serve on 127.0.0.1:9880
+$(TOOLS): $(LISTS)/tools.txt $(DEV)
+	@$(INSTALL) tools
+	@touch $@
+
+$(FUZZ): $(LISTS)/fuzz.txt $(DEV)
+	@$(INSTALL) fuzz
+	@touch $@
+
+demo: $(RUN) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit; LLM=stub)
+	@$(BIN)/python -m $(if $(filter stub,$(LLM)),tests.labelling.llm.demo,waybill demo) $(if $(DEMO_ONCE),--once)
+
+run: $(RUN) ## Serve on 127.0.0.1:9880
 	$(BIN)/waybill serve
 
-test: $(STAMP) ## Lint, type-check and run all tests
+test: $(DEV) ## Lint, type-check and run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
 
-bench: $(STAMP) ## Measure the ratios against their yardsticks (writes bench.json)
+test-newest: ## Run the tests with the newest of everything, in an environment of its own (.venv-newest)
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-newest/bin/pip install --quiet -e '.[dev]'
+	.venv-newest/bin/pip install --quiet --ignore-requires-python --upgrade --group helm \
+		|| echo "The Helm engine cannot be installed here (see above): the tests of the chart will be skipped."
+	.venv-newest/bin/pip freeze --exclude-editable
+	.venv-newest/bin/mypy
+	.venv-newest/bin/pytest -n auto --maxprocesses 4 --dist worksteal
+
+wheel-test: $(DEV) ## Build the wheel, install it outside the checkout, try its commands
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	PYTHON=$(PYTHON) deploy/test-wheel.sh dist/waybill_sidecar-*.whl
+
+bench: $(DEV) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench
 
-chaos: $(STAMP) ## Kill it 20 times under 200,000 records, each way in and out; all faults (CHAOS_SEED)
+chaos: $(DEV) ## Kill it 20 times under 200,000 records, each way in and out; all faults (CHAOS_SEED)
 	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest tests/chaos tests/e2e/test_*fluent_bit*.py -s -o timeout=3600
 
-soak: $(STAMP) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
+soak: $(DEV) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
 	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
 
-stalls: $(STAMP) ## How long the event loop stands still under bombs, giant bodies and reloads
+stalls: $(DEV) ## How long the event loop stands still under bombs, giant bodies and reloads
 	$(BIN)/python -m tests.chaos.stalls
 
 FUZZ_SECS ?= 20
-fuzz: $(STAMP) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+fuzz: $(FUZZ) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture
 	@for target in $$($(BIN)/python -m tests.input.targets); do \
 		echo "== $$target"; $(BIN)/python -m tests.input.fuzz $$target $(FUZZ_SECS) || exit 1; done
 
 MUTANTS ?= waybill.wire* waybill.ops.auth* waybill.ingest.http* waybill.labelling.llm.guards*
-mutate: $(STAMP) ## Change the code in thousands of small ways and see whether a test notices (hours)
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.0'
-	@# This version reads an attribute of pytest's that the newest pytest has under its public name only.
-	@find $(VENV) -path '*/mutmut/runners/harness.py' -exec sed -i 's/item\._nodeid/item.nodeid/' {} +
+mutate: $(TOOLS) ## Change the code in thousands of small ways and see whether a test notices (hours)
 	$(BIN)/mutmut run $(foreach name,$(MUTANTS),"$(name)")
 
-audit: $(STAMP) ## Ask for known vulnerabilities of everything installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10'
-	$(BIN)/pip-audit --skip-editable
+audit: $(TOOLS) ## Ask for known vulnerabilities of everything that is pinned
+	$(BIN)/pip-audit --disable-pip --require-hashes -r $(LISTS)/image.txt -r $(LISTS)/dev.txt
 
-sbom: $(STAMP) ## Write sbom.json (CycloneDX) of everything installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.0'
+sbom: $(TOOLS) ## Write sbom.json (CycloneDX) of everything installed
 	$(BIN)/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible -o sbom.json
 
-pins: $(STAMP) ## Pin what the image needs, with hashes; with the Python of deploy/Dockerfile (deploy/requirements-serve.txt)
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-options \
-		--extra gemini --extra hub --extra redis -o deploy/requirements-serve.txt pyproject.toml
+# One list serves every supported Python. The lists agree: each is held to those before it.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	--upgrade --no-annotate --no-emit-index-url --no-emit-find-links --python-version
+pins: $(TOOLS) ## Renew all pinned lists (deploy/requirements)
+	$(COMPILE) 3.11 pyproject.toml --extra gemini --extra hub --extra redis -o $(LISTS)/image.txt
+	$(COMPILE) 3.11 pyproject.toml --extra dev --group checkout -c $(LISTS)/image.txt -o $(LISTS)/dev.txt
+	$(COMPILE) 3.11 pyproject.toml --group checkout -c $(LISTS)/dev.txt -o $(LISTS)/run.txt
+	$(COMPILE) 3.11 --group pyproject.toml:fuzz -c $(LISTS)/dev.txt -o $(LISTS)/fuzz.txt
+	$(COMPILE) 3.11 --group pyproject.toml:tools -c $(LISTS)/dev.txt -o $(LISTS)/tools.txt
+	$(COMPILE) 3.12 --group pyproject.toml:helm --no-deps -o $(LISTS)/helm.txt
 
-lint: $(STAMP) ## Fix what can be fixed, report the rest
+lint: $(DEV) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
-clean: ## Remove the environment and everything generated
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json sbom.json mutants
+clean: ## Remove the environments and everything generated
+	rm -rf $(VENV) .venv-newest dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json sbom.json mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

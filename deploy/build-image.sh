@@ -7,7 +7,7 @@ source=$2 target=$3
 python3 -m venv "$target"
 # Every dependency by version and hash; only Waybill itself comes from the source.
 "$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check \
-  --require-hashes -r "$source/deploy/requirements-serve.txt"
+  --require-hashes -r "$source/deploy/requirements/image.txt"
 "$target/bin/pip" install --quiet --no-cache-dir --no-compile --disable-pip-version-check --no-deps "$source"
 "$target/bin/pip" uninstall --quiet --yes pip setuptools 2>/dev/null || true
 find "$target" -type d \( -name __pycache__ -o -name tests -o -name test \) -prune -exec rm -rf {} +
