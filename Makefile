@@ -11,7 +11,7 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom pins lint clean
+.PHONY: help demo run test test-newest wheel-test docs bench chaos soak stalls fuzz mutate audit sbom pins lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -61,6 +61,10 @@ test-newest: ## Run the tests with the newest of everything, in an environment o
 wheel-test: $(DEV) ## Build the wheel, install it outside the checkout, try its commands
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	PYTHON=$(PYTHON) deploy/test-wheel.sh dist/waybill_sidecar-*.whl
+
+docs: $(DEV) ## Write the generated pages and build the site strictly (dist/docs)
+	$(BIN)/python -m waybill.settings.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
 
 bench: $(DEV) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench

@@ -1,4 +1,4 @@
-"""The site can be built strictly, where MkDocs is installed (the extra ``docs``)."""
+"""The site can be built strictly, where MkDocs is installed (the extra ``dev`` has it)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.docs.blocks import ROOT
 HAS_MKDOCS = importlib.util.find_spec("material") and importlib.util.find_spec("mkdocs")
 
 
-@pytest.mark.skipif(not HAS_MKDOCS, reason="no mkdocs-material: install the extra `docs`")
+@pytest.mark.skipif(not HAS_MKDOCS, reason="no mkdocs-material: install the extra `dev`")
 def test_the_site_can_be_built(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     config = ROOT / "docs/site/mkdocs.yml"
