@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 
+from tests.taxonomies import LABELS
 from waybill.cli.bench import RECORDS, measure_yardstick, reference_batch, rule_text
-from waybill.core.records import LABELS
 from waybill.labelling.rules.loading import load_ruleset
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from waybill.core.records import LABELS
+from tests.taxonomies import LABELS
 from waybill.settings.schema import FieldSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -19,8 +19,8 @@ from aiohttp import web
 
 from tests.conftest import Running, Sidecar
 from tests.hubserver import TOKEN, Hub, commit_id
+from tests.taxonomies import TEN
 from waybill.core.errors import BundleError, ConfigError
-from waybill.core.records import LABELS
 from waybill.labelling.model.bundle import load_bundle
 from waybill.ops.metrics import Metrics
 from waybill.service import follow
@@ -117,7 +117,7 @@ def test_versions_go_up_and_come_down(
     )
     assert main(["pull", "--repo", REPO, "--into", str(into), "--endpoint", endpoint]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == "v2.11"
-    assert load_bundle(into / "current", labels=LABELS).manifest.version == "newer"
+    assert load_bundle(into / "current", taxonomy=TEN).manifest.version == "newer"
     assert (into / "current").readlink() == Path("v2.11")
     for file in DEFAULT_BUNDLE.iterdir():
         assert (into / "v1.0" / file.name).read_bytes() == file.read_bytes()
@@ -254,7 +254,7 @@ def test_a_copy_that_the_disk_spoilt_is_fetched_again(hub: tuple[Hub, str], tmp_
     pull(REPO, into, endpoint=endpoint)
     (into / "v1.0" / "classifier.onnx").write_bytes(b"")
     assert pull(REPO, into, endpoint=endpoint).is_new
-    load_bundle(into / "current", labels=LABELS)
+    load_bundle(into / "current", taxonomy=TEN)
 
 
 def test_a_version_that_was_withdrawn_gives_way_to_the_one_before(

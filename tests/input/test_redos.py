@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from waybill.core.records import LABELS
+from tests.taxonomies import LABELS
 from waybill.labelling.rules.loading import load_ruleset
 
 CORES = (

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.taxonomies import LABELS, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
-from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
+from waybill.core.records import Verdict, unclassified
 from waybill.labelling.masking import mask
 from waybill.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
 from waybill.labelling.rules.artefact import Artefact

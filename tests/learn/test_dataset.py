@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.taxonomies import TEN
 from waybill.core.errors import WaybillError
 from waybill.learn.corpus import Example
 from waybill.learn.dataset import distinct, read_examples, shared_masks, split, without_masks_of
@@ -44,7 +45,7 @@ def write_parquet(path: Path) -> None:
 )
 def test_three_formats_say_the_same(tmp_path: Path, name: str, write: object) -> None:
     write(tmp_path / name)  # type: ignore[operator]
-    examples = read_examples([tmp_path / name])
+    examples = read_examples([tmp_path / name], TEN)
     assert [(e.text, e.label, e.software) for e in examples] == [
         (row["log_message"], row["target_label"], row["source"] or "a") for row in ROWS
     ]
@@ -53,17 +54,22 @@ def test_three_formats_say_the_same(tmp_path: Path, name: str, write: object) ->
 def test_conditions_choose_rows(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv")
     assert (
-        len(read_examples([tmp_path / "a.csv"], where=["source=nas", "target_label!=Error"])) == 1
+        len(read_examples([tmp_path / "a.csv"], TEN, where=["source=nas", "target_label!=Error"]))
+        == 1
     )
     with pytest.raises(WaybillError, match="COLUMN=VALUE"):
-        read_examples([tmp_path / "a.csv"], where=["source"])
+        read_examples([tmp_path / "a.csv"], TEN, where=["source"])
 
 
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
         ("a.txt", "x", "neither"),
-        ("a.csv", "log,target_label\nx,Nonsense\n", "row 1: 'Nonsense' is no label"),
+        (
+            "a.csv",
+            "log,target_label\nx,Nonsense\n",
+            "row 1: no such label: Nonsense; the labels are Security Alert, .*--labels",
+        ),
         ("a.csv", "text,target_label\nx,Error\n", "row 1: no message"),
         ("a.ndjson", "{broken\n", "a.ndjson"),
         ("a.parquet", "no parquet", "a.parquet"),
@@ -72,7 +78,7 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
 def test_faults_are_named(tmp_path: Path, name: str, content: str, fault: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(WaybillError, match=fault):
-        read_examples([tmp_path / name])
+        read_examples([tmp_path / name], TEN)
 
 
 def examples_of(*pairs: tuple[str, str]) -> list[Example]:
@@ -118,13 +124,14 @@ def test_scores_by_hand() -> None:
     found = score(
         ["Error", "Error", "User Action", "User Action"],
         ["Error", "Unclassified", "User Action", "Error"],
+        TEN,
     )
     assert (found.accuracy, found.unclassified, found.wrong) == (0.5, 0.25, 0.25)
     assert found.per_label["Error"].f1 == 0.5
     assert found.macro_f1 == pytest.approx((0.5 + 0.6667) / 2, abs=1e-4)
     assert found.macro_f1_answered == pytest.approx((0.5 + 0.6667) / 3, abs=1e-4)
     with pytest.raises(ValueError, match="against"):
-        score(["Error"], [])
+        score(["Error"], [], TEN)
 
 
 def test_calibration_error_by_hand() -> None:

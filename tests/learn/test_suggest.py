@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.taxonomies import LABELS, UNCLASSIFIED
 from waybill.cli.main import main
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.labelling.llm.opening import open_store
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.llm.store import Judgement, judgement_key

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.core.errors import BundleError, WaybillError
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.learn.bundling import write_classifier
-from waybill.learn.corpus import expand, generate, load_templates
+from waybill.learn.corpus import Balance, expand, generate, load_corpus
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import fit_borders, sharpened, temperature
 from waybill.learn.import_model import main as import_main
@@ -86,7 +86,7 @@ def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
     two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny")
     assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
     assert one["metrics"] == two["metrics"]
-    bundle = load_bundle(tmp_path / "one", labels=LABELS)
+    bundle = load_bundle(tmp_path / "one", taxonomy=TEN)
     assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
     (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])
     assert prediction.label == "User Action"
@@ -126,7 +126,7 @@ def test_another_classifier_stands_in(tiny_corpus: Path, tmp_path: Path) -> None
         "--classifier-args", '{"n_estimators": 20, "random_state": 1}',
     )  # fmt: skip
     assert manifest["classifier"] == {"file": "classifier.onnx", "ngrams": None}
-    (prediction,) = load_bundle(tmp_path / "forest", labels=LABELS).predict(
+    (prediction,) = load_bundle(tmp_path / "forest", taxonomy=TEN).predict(
         [mask("beta crashed with exit code 9")]
     )
     assert prediction.label == "Error"
@@ -174,7 +174,7 @@ def test_borders_keep_the_known() -> None:
     chances[:100, 0], chances[100:, 1] = np.linspace(0.51, 1, 100), 1
     chances[:, 0] = np.where(chances[:, 1] > 0, 0, chances[:, 0])
     distances = np.linspace(0.1, 0.5, 120).astype(np.float32)
-    borders = fit_borders(chances, labels, distances)
+    borders = fit_borders(chances, labels, distances, UNCLASSIFIED)
     assert borders.confidence == 0.5
     assert (distances[:100] <= borders.distance).mean() >= 0.99
 
@@ -198,7 +198,7 @@ def test_an_exported_classifier_comes_back_by_import(tiny_corpus: Path, tmp_path
     train_tiny(tiny_corpus, tmp_path / "one")
     arguments = [str(tmp_path / "one" / "classifier.joblib"), "--base", str(tmp_path / "one")]
     assert import_main([*arguments, "--output", str(tmp_path / "two")]) == 0
-    one, two = (load_bundle(tmp_path / name, labels=LABELS) for name in ("one", "two"))
+    one, two = (load_bundle(tmp_path / name, taxonomy=TEN) for name in ("one", "two"))
     texts = [mask("user alpha logged in from 10.0.0.9"), "cannot reach beta, giving up"]
     assert [(p.label, p.confidence) for p in one.predict(texts)] == [
         (p.label, p.confidence) for p in two.predict(texts)
@@ -252,19 +252,19 @@ def test_an_estimator_without_a_graph_is_refused(tmp_path: Path) -> None:
 
 
 def test_generation_is_repeatable_and_its_masks_are_distinct() -> None:
-    templates, slots = load_templates()
-    examples = generate(templates, slots, per_label=60)
-    assert examples == generate(templates, slots, per_label=60)
+    corpus = load_corpus(TEN)
+    examples = generate(corpus, per_label=60)
+    assert examples == generate(corpus, per_label=60)
     masks = [mask(example.text) for example in examples]
     assert len(masks) == len(set(masks))
     assert {example.label for example in examples} == set(LABELS)
 
 
 def test_every_slot_of_the_corpus_is_known() -> None:
-    templates, slots = load_templates()
-    names = {*slots, "n", "f", "ip"}
-    for template in templates:
-        text = expand(template.text, slots, random.Random(7))
+    corpus = load_corpus(TEN)
+    names = {*corpus.slots, "n", "f", "ip"}
+    for template in corpus.templates:
+        text = expand(template.text, corpus.slots, random.Random(7))
         assert not [name for name in names if "{" + name + "}" in text], template.text
 
 
@@ -278,5 +278,20 @@ def test_templates_expand(template: str, expected: str) -> None:
 
 def test_an_unknown_label_is_refused(tiny_corpus: Path) -> None:
     (tiny_corpus / "odd.yaml").write_text('shop:\n  Made Up:\n    - "x"\n')
-    with pytest.raises(ValueError, match="Made Up"):
-        load_templates(tiny_corpus)
+    with pytest.raises(
+        WaybillError, match=r"no such label: Made Up; the labels are Security Alert"
+    ):
+        load_corpus(TEN, tiny_corpus)
+
+
+def test_a_balance_names_labels_and_what_is_wanted_of_them(tiny_corpus: Path) -> None:
+    (tiny_corpus / "balance.yaml").write_text("Error: {share: 2, levels: ERROR}\n")
+    corpus = load_corpus(TEN, tiny_corpus)
+    assert corpus.balance_of("Error") == Balance(2.0, "ERROR")
+    assert corpus.balance_of("User Action").share == 1.0
+    (tiny_corpus / "balance.yaml").write_text("Error: {shares: 2}\n")
+    with pytest.raises(WaybillError, match=r"balance\.yaml: .*shares"):
+        load_corpus(TEN, tiny_corpus)
+    (tiny_corpus / "balance.yaml").write_text("Eror: {share: 2}\n")
+    with pytest.raises(WaybillError, match="no such label: Eror"):
+        load_corpus(TEN, tiny_corpus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from waybill.core.records import UNCLASSIFIED
+from tests.taxonomies import UNCLASSIFIED
 from waybill.ops.drift import HALF_LIFE_SECS, LEAST_VERDICTS, WINDOW_SECS, Drift, LabelDrift
 
 USUAL = {"System Notification": 700, "Error": 200, UNCLASSIFIED: 100}

@@ -40,6 +40,7 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.reload import bundle_folders
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
+from waybill.settings.taxonomy import read_labels
 from waybill.wire import FieldPlan, Wire
 
 RECORDS = 1000
@@ -425,7 +426,7 @@ def measure_model(settings: Settings, count: int) -> Iterator[Result]:
         ]
 
         async def run(texts: list[str] = texts) -> float:
-            tier = ModelTier(load_bundle(folder, labels=LABELS), batch_size=32, threads=settings.model.threads,
+            tier = ModelTier(load_bundle(folder, taxonomy=read_labels(settings.labels.path)), batch_size=32, threads=settings.model.threads,
                              queue_messages=len(texts) + 1, embedding_cache_bytes=1 << 20)  # fmt: skip
             begin = time.perf_counter()
             await asyncio.gather(*tier.submit(texts))

@@ -35,13 +35,13 @@ import msgspec
 
 from waybill.core.errors import BundleError, WaybillError
 from waybill.core.reasons import BundleCode, HubCode
-from waybill.core.records import LABELS
 from waybill.labelling.model.manifest import (
     MANIFEST,
     check_labels,
     read_bundle_files,
     read_manifest,
 )
+from waybill.settings.taxonomy import read_labels
 
 __all__ = ["CURRENT", "HubError", "Pulled", "main", "pull", "push", "versions"]
 
@@ -102,7 +102,7 @@ def push(
     """
     from waybill.labelling.model.bundle import load_bundle
 
-    manifest = load_bundle(bundle, labels=LABELS).manifest
+    manifest = load_bundle(bundle, taxonomy=read_labels()).manifest
     files = [MANIFEST, *manifest.sha256]
     api = _api(endpoint)
     with _mapped_errors(repo):
@@ -176,7 +176,7 @@ def _take(source: str, version: str, place: str, into: Path, endpoint: str | Non
     target, part = into / version, into / f".{version}.part"
     # One that is there was accepted when it came; the question is whether the disk still has it.
     with contextlib.suppress(BundleError):
-        check_labels(read_bundle_files(target)[0], LABELS)
+        check_labels(read_bundle_files(target)[0], read_labels())
         return False
     if Path(source).is_dir():
         _copy(Path(place), part)
@@ -184,7 +184,7 @@ def _take(source: str, version: str, place: str, into: Path, endpoint: str | Non
         _download(source, place, part, endpoint)
     from waybill.labelling.model.bundle import load_bundle
 
-    load_bundle(part, labels=LABELS)
+    load_bundle(part, taxonomy=read_labels())
     shutil.rmtree(part / ".cache", ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
@@ -214,7 +214,7 @@ def _download(repo: str, commit: str, part: Path, endpoint: str | None) -> None:
 
     bring(MANIFEST)
     manifest = read_manifest(part)
-    check_labels(manifest, LABELS)
+    check_labels(manifest, read_labels())
     for name in manifest.sha256:
         bring(name)
     for entry in part.iterdir():  # left by an earlier commit of this tag

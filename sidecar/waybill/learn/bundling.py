@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.core.errors import BundleError
-from waybill.core.records import LABELS
+from waybill.core.labels import Taxonomy
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.model.manifest import (
     MANIFEST,
@@ -176,12 +176,12 @@ def _write(build: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def put_in_place(build: Path, output: Path) -> None:
+def put_in_place(build: Path, output: Path, taxonomy: Taxonomy) -> None:
     """Check that ``build`` loads and put it in the place of ``output``.
 
     A reader sees the old bundle, or none, or the new one whole. Raises BundleError when it does not load.
     """
-    load_bundle(build, labels=LABELS)
+    load_bundle(build, taxonomy=taxonomy)
     output.parent.mkdir(parents=True, exist_ok=True)
     fresh = output.parent / f".{output.name}.new"
     stale = output.parent / f".{output.name}.old"

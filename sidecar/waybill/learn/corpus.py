@@ -2,9 +2,9 @@
 
 ``corpus/*.yaml`` maps software to labels and each label to templates in our own words. In a template
 ``{name}`` is a slot (a list in ``slots.yaml`` or a generator below), ``{a|b|}`` a choice, ``{{`` and
-``}}`` are braces. Each expansion gets one of many dresses (syslog, log4j, klog, logfmt, JSON, none) so
-that the label hangs on the words and not on the dress. Software ``none`` is what is no event at all:
-`Unclassified`.
+``}}`` are braces. Each expansion gets one of many frames (syslog, log4j, klog, logfmt, JSON, none) so
+that the label hangs on the words and not on the frame. Software ``none`` is what is no event at all:
+the fallback label. ``balance.yaml`` says how much of each label is wanted.
 
 >>> expand("{red|red} {{x}}", {}, random.Random(1))
 'red {x}'
@@ -20,23 +20,28 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 
-from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.core.errors import WaybillError
+from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.labelling.masking import mask
+from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
 __all__ = [
     "CORPUS",
+    "Balance",
+    "Corpus",
     "Example",
     "Template",
     "corpus_hash",
     "expand",
     "generate",
-    "load_templates",
+    "load_corpus",
     "main",
 ]
 
@@ -47,27 +52,19 @@ Slots = Mapping[str, Sequence[str]]
 #: libyaml's is ten times faster; both are safe loaders.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-#: Distinct masked examples wanted per label, before `SHARES`.
+#: Distinct masked examples wanted per label, before its share.
 PER_LABEL = 2000
-#: Labels wanted more often: routine lines and failures are most of what is logged, and none-of-these is
-#: wider than any label. Even shares call too much of the routine critical.
-SHARES = {"System Notification": 3.0, "Error": 2.0, UNCLASSIFIED: 2.0}
 #: Most examples of one template: beyond that only the prefix changes. Noise never repeats itself.
 PER_TEMPLATE, PER_TEMPLATE_NONE = 60, 200
+#: Files of a corpus folder that hold no templates.
+_SLOTS, _BALANCE = "slots.yaml", "balance.yaml"
 
-#: How likely each level word is in a prefix; "-" is none of these. Levels lie in real logs, so each
-#: label sees every level.
-_LEVELS: dict[str, str] = {
-    "Security Alert": "INFO WARN WARN ERROR NOTICE ERROR",
-    "HTTP Status": "INFO INFO INFO DEBUG WARN ERROR",
-    "Critical Error": "FATAL CRITICAL ERROR ERROR ALERT INFO",
-    "Resource Usage": "INFO INFO WARN DEBUG WARN ERROR",
-    "Deprecation Warning": "WARN WARN WARN INFO ERROR",
-    "Workflow Error": "ERROR ERROR WARN INFO",
-    "User Action": "INFO INFO INFO NOTICE DEBUG",
-    "Error": "ERROR ERROR ERROR WARN WARN INFO FATAL",
-    "System Notification": "INFO INFO INFO DEBUG NOTICE WARN ERROR FATAL TRACE",
-}
+
+class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a corpus wants of one label: a multiple of the lines per label, and its level words."""
+
+    share: float = 1.0
+    levels: str = "INFO INFO DEBUG NOTICE WARN ERROR"
 
 
 class Template(NamedTuple):
@@ -77,6 +74,19 @@ class Template(NamedTuple):
     text: str
     group: str
     software: str
+
+
+class Corpus(NamedTuple):
+    """A folder of templates; ``fallback`` is the label of what is no event, ``balance`` is by label."""
+
+    templates: list[Template]
+    slots: Slots
+    balance: Mapping[str, Balance]
+    fallback: str
+
+    def balance_of(self, label: str) -> Balance:
+        """What is wanted of ``label``."""
+        return self.balance.get(label, Balance())
 
 
 class Example(NamedTuple):
@@ -122,35 +132,70 @@ _GENERATED: dict[str, Callable[[random.Random], str]] = {
 }
 
 
-def load_templates(folder: Path = CORPUS) -> tuple[list[Template], Slots]:
-    """Templates of every YAML file and the slot lists. Raises ValueError for an unknown label."""
-    slots: Slots = yaml.safe_load((folder / "slots.yaml").read_text("utf-8"))
+def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS) -> Corpus:
+    """Templates of every YAML file of ``folder``, slot lists and balance.
+
+    Raises:
+        WaybillError: a file cannot be read, or names a label that is not of ``taxonomy``.
+    """
+    slots: Slots = _read(folder / _SLOTS)
+    balance = {}
+    if (folder / _BALANCE).exists():
+        balance = _balance(folder / _BALANCE, taxonomy)
     templates: list[Template] = []
-    for file in sorted(folder.glob("*.yaml")):
-        if file.name == "slots.yaml":
-            continue
-        for software, labels in yaml.load(file.read_text("utf-8"), _Loader).items():  # noqa: S506 - a safe loader
+    for file in _template_files(folder):
+        for software, labels in _read(file).items():
+            _check_labels(file, labels, taxonomy)
             for label, texts in labels.items():
-                if label not in LABELS:
-                    raise ValueError(f"{file}: {label!r} is no label")
                 name = f"{software}/{label}"
-                templates += [
-                    Template(label, text, f"{name}/{i}", software) for i, text in enumerate(texts)
-                ]
-    return templates, slots
+                for i, text in enumerate(texts):
+                    templates.append(Template(label, text, f"{name}/{i}", software))
+    return Corpus(templates, slots, balance, taxonomy.fallback)
+
+
+def _template_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.yaml")) if file.name not in (_SLOTS, _BALANCE)]
+
+
+def _read(file: Path) -> Any:
+    try:
+        return yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise WaybillError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WaybillError(f"{file}: {' '.join(str(error).split())}") from None
+
+
+def _balance(file: Path, taxonomy: Taxonomy) -> dict[str, Balance]:
+    try:
+        found = msgspec.convert(_read(file), dict[str, Balance])
+    except msgspec.ValidationError as error:
+        raise WaybillError(f"{file}: {error}") from None
+    _check_labels(file, found, taxonomy)
+    return found
+
+
+def _check_labels(file: Path, labels: Collection[str], taxonomy: Taxonomy) -> None:
+    if fault := unknown_labels(labels, taxonomy, "--labels or labels.path"):
+        raise WaybillError(f"{file}: {fault}; give --corpus a folder with templates for its labels")
 
 
 def corpus_hash(folder: Path = CORPUS) -> str:
-    """sha256 over the names and bytes of the corpus files."""
+    """sha256 over the names and bytes of the templates and slots."""
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted([*_template_files(folder), folder / _SLOTS]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
+def balance_hash(folder: Path = CORPUS) -> str | None:
+    """sha256 of the balance; None where there is none."""
+    file = folder / _BALANCE
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
 def generate(
-    templates: Sequence[Template],
-    slots: Slots,
+    corpus: Corpus,
     *,
     seed: int = 42,
     per_label: int = PER_LABEL,
@@ -159,18 +204,18 @@ def generate(
     templates that have more alternatives.
     """
     by_label: dict[str, list[Template]] = defaultdict(list)
-    for template in templates:
+    for template in corpus.templates:
         by_label[template.label].append(template)
     seen: set[str] = set()
     examples: list[Example] = []
     for label in sorted(by_label):
         weights = [1 + template.text.count("|") for template in by_label[label]]
-        unit = per_label * SHARES.get(label, 1.0) / sum(weights)
+        unit = per_label * corpus.balance_of(label).share / sum(weights)
         for template, weight in zip(by_label[label], weights, strict=True):
-            most = PER_TEMPLATE_NONE if label == UNCLASSIFIED else PER_TEMPLATE
+            most = PER_TEMPLATE_NONE if label == corpus.fallback else PER_TEMPLATE
             each = min(most, max(2, round(unit * weight)))
             rng = random.Random(f"{seed} {template.group} {template.text}")
-            examples += _variants(template, slots, each, seen, rng)
+            examples += _variants(corpus, template, each, seen, rng)
     return examples
 
 
@@ -182,13 +227,14 @@ def expand(template: str, slots: Slots, rng: random.Random) -> str:
 
 
 def _variants(
-    template: Template, slots: Slots, count: int, seen: set[str], rng: random.Random
+    corpus: Corpus, template: Template, count: int, seen: set[str], rng: random.Random
 ) -> Iterator[Example]:
+    slots, levels = corpus.slots, corpus.balance_of(template.label).levels.split()
     made = 0
     for attempt in range(count * 3):
         text = expand(template.text, slots, rng)
-        if template.label != UNCLASSIFIED and attempt:  # the first stays bare
-            text = _dress(text, template.label, slots, rng)
+        if template.label != corpus.fallback and attempt:  # the first stays bare
+            text = _frame(text, levels, slots, rng)
         if (key := mask(text)) in seen:
             continue
         seen.add(key)
@@ -246,9 +292,9 @@ def _slot(name: str, slots: Slots, rng: random.Random) -> str:
     return str(rng.choice(slots[name]))
 
 
-def _dress(text: str, label: str, slots: Slots, rng: random.Random) -> str:
+def _frame(text: str, levels: Sequence[str], slots: Slots, rng: random.Random) -> str:
     """Give the line a random prefix or frame of some logging system."""
-    level = rng.choice(_LEVELS[label].split())
+    level = rng.choice(levels)
     level = level if rng.random() < 0.7 else level.lower()
     frame = rng.choice(_FRAMES)
     if callable(frame):
@@ -354,15 +400,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    parser.add_argument("--labels", default=DEFAULT_LABELS, help="file of the labels")
     parser.add_argument("--per-label", type=int, default=PER_LABEL)
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args(argv)
-    templates, slots = load_templates(arguments.corpus)
-    examples = generate(templates, slots, seed=arguments.seed, per_label=arguments.per_label)
+    taxonomy = read_labels(arguments.labels)
+    corpus = load_corpus(taxonomy, arguments.corpus)
+    examples = generate(corpus, seed=arguments.seed, per_label=arguments.per_label)
     with arguments.output.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("source", "log_message", "target_label", "template"))
         writer.writerows((e.software, e.text, e.label, e.group) for e in examples)
-    software = len({template.software for template in templates})
-    print(f"{len(examples)} lines of {len(templates)} templates, {software} groups of software")
+    software = len({template.software for template in corpus.templates})
+    print(
+        f"{len(examples)} lines of {len(corpus.templates)} templates, {software} groups of software"
+    )
     return 0

@@ -16,7 +16,7 @@ import msgspec
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from waybill.core.errors import WaybillError
-from waybill.core.records import LABELS
+from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.labelling.masking import mask
 from waybill.learn.corpus import Example
 from waybill.settings.schema import FieldSettings
@@ -27,14 +27,18 @@ SPLITS = ("stratified", "random", "grouped")
 
 
 def read_examples(
-    paths: Iterable[Path], *, where: Sequence[str] = (), fields: FieldSettings | None = None
+    paths: Iterable[Path],
+    taxonomy: Taxonomy,
+    *,
+    where: Sequence[str] = (),
+    fields: FieldSettings | None = None,
 ) -> list[Example]:
     """The labelled lines of files, in order; ``group`` is the mask, ``software`` the source.
 
     The message and the source stand in the first column (or member) of ``fields.message`` and
     ``fields.source`` that is there, the label in ``fields.label``. ``where`` are ``COLUMN=VALUE`` or
     ``COLUMN!=VALUE`` conditions that a row must meet. Raises WaybillError for a file that is unknown,
-    unreadable, or has a row without message or with a label that is none.
+    unreadable, or has a row without message or with a label that is not of ``taxonomy``.
     """
     fields = fields or FieldSettings()
     conditions = [_condition(text) for text in where]
@@ -49,9 +53,13 @@ def read_examples(
                 (row[name] for name in fields.message if isinstance(row.get(name), str)), None
             )
             label = row.get(fields.label)
-            if message is None or label not in LABELS:
-                fault = "no message" if message is None else f"{label!r} is no label"
-                raise WaybillError(f"{path}: row {number}: {fault}")
+            if message is None:
+                raise WaybillError(
+                    f"{path}: row {number}: no message; expected one in {', '.join(fields.message)}"
+                )
+            if label not in taxonomy:
+                told = unknown_labels([str(label)], taxonomy, "--labels or labels.path")
+                raise WaybillError(f"{path}: row {number}: {told}")
             source = next((str(row[name]) for name in fields.source if row.get(name)), path.stem)
             examples.append(Example(message, str(label), mask(message), source))
     return examples

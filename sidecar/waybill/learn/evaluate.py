@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 
 from waybill.core.errors import ConfigError, WaybillError
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders import TextEncoder
@@ -30,6 +29,7 @@ from waybill.library import Labeller
 from waybill.settings.resources import resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
+from waybill.settings.taxonomy import read_labels
 
 __all__ = ["evaluate", "main"]
 
@@ -69,7 +69,8 @@ def evaluate(
     """
     if settings.model.path is None:
         raise ConfigError(["model.path is null: there is no model to evaluate"])
-    bundle = load_bundle(resolve_path(settings.model.path)[0], labels=LABELS)
+    taxonomy = read_labels(settings.labels.path)
+    bundle = load_bundle(resolve_path(settings.model.path)[0], taxonomy=taxonomy)
     messages = [example.text for example in examples]
     sources = [example.software for example in examples]
     truth = [example.label for example in examples]
@@ -86,7 +87,7 @@ def evaluate(
             for at in range(0, len(messages), _BATCH)
             for verdict in labeller.label(messages[at : at + _BATCH], sources[at : at + _BATCH])
         ]
-        found[name] = score(truth, [verdict.label for verdict in verdicts])
+        found[name] = score(truth, [verdict.label for verdict in verdicts], taxonomy)
     texts = [mask(message) for message in messages]
     predictions = bundle.classify(
         embed_cached(bundle.encoder, texts, None, settings.model.threads), texts
@@ -103,7 +104,7 @@ def evaluate(
         calibration_error=calibration_error(sure, right),
         bins=[(round(a, 4), round(b, 4), n) for a, b, n in reliability(sure, right)],
         fragments_unclassified=round(
-            float(np.mean([bundle.answer(p) == UNCLASSIFIED for p in noise])), 4
+            float(np.mean([bundle.answer(p) == taxonomy.fallback for p in noise])), 4
         ),
         ablation=found if is_ablation else {},
         float_agreement=_float_agreement(bundle, texts, float_source) if float_source else None,
@@ -182,12 +183,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     arguments = parser.parse_args(argv)
-    examples = read_examples(arguments.files, where=arguments.where)
+    settings = load_settings(arguments.config, arguments.overrides)
+    taxonomy = read_labels(settings.labels.path)
+    examples = read_examples(arguments.files, taxonomy, where=arguments.where)
     if arguments.test_share < 1:
         _, examples = split(examples, arguments.test_share, arguments.seed, arguments.split)
     if not examples:
         raise WaybillError("no row meets the conditions")
-    settings = load_settings(arguments.config, arguments.overrides)
     found = evaluate(
         settings, examples, is_ablation=arguments.ablation, float_source=arguments.float_source
     )

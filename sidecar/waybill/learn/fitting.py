@@ -19,7 +19,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 
-from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
 
 __all__ = [
@@ -170,12 +169,12 @@ def fit(
 
 
 def neighbour_distances(
-    embeddings: Floats, labels: Strings, groups: Strings, per_group: int
+    embeddings: Floats, labels: Strings, groups: Strings, per_group: int, fallback: str
 ) -> Floats:
     """Mean cosine distance of each row to its nearest reference rows of other groups."""
     distances = np.zeros(len(labels), np.float32)
     for train, test in _folds(labels, groups):
-        reference = embeddings[reference_rows(labels, groups, train, per_group)].T
+        reference = embeddings[reference_rows(labels, groups, train, per_group, fallback)].T
         for at in range(0, len(test), 2048):
             rows = test[at : at + 2048]
             near = embeddings[rows] @ reference
@@ -185,28 +184,30 @@ def neighbour_distances(
     return distances
 
 
-def reference_rows(labels: Strings, groups: Strings, rows: Any, per_group: int) -> list[int]:
+def reference_rows(
+    labels: Strings, groups: Strings, rows: Any, per_group: int, fallback: str
+) -> list[int]:
     """The first ``per_group`` rows of each group that has a label; none-of-these lines are no reference."""
     taken: dict[str, int] = {}
     chosen = []
     for row in rows:
         seen = taken.get(groups[row], 0)
-        if labels[row] != UNCLASSIFIED and seen < per_group:
+        if labels[row] != fallback and seen < per_group:
             taken[groups[row]] = seen + 1
             chosen.append(int(row))
     return chosen
 
 
-def fit_borders(chances: Floats, labels: Strings, distances: Floats) -> Borders:
+def fit_borders(chances: Floats, labels: Strings, distances: Floats, fallback: str) -> Borders:
     """Borders from held-out rows: as strict as they can be while known lines keep their labels.
 
     The distance border lets `KEEP_NEAR` of the known lines pass; the confidence border is then the
     highest, up to `HIGHEST_CONFIDENCE`, at which no more than 1 - `KEEP_KNOWN` of them are unclassified.
     """
-    known = labels != UNCLASSIFIED
+    known = labels != fallback
     distance = float(np.quantile(distances[known], KEEP_NEAR))
     guess = np.unique(labels)[chances.argmax(axis=1)]
-    passing = (distances[known] <= distance) & (guess[known] != UNCLASSIFIED)
+    passing = (distances[known] <= distance) & (guess[known] != fallback)
     confidence = np.where(passing, chances.max(axis=1)[known], 0.0)
     border = min(HIGHEST_CONFIDENCE, float(np.quantile(confidence, 1 - KEEP_KNOWN)))
     return Borders(round(distance, 4), round(border, 4))

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.core.errors import BundleError
-from waybill.core.records import LABELS
+from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.model.manifest import Manifest
@@ -28,6 +28,7 @@ from waybill.learn import bundling
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import Borders
 from waybill.settings.resources import resolve_path
+from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
 __all__ = ["import_classifier", "main"]
 
@@ -37,7 +38,9 @@ Floats = npt.NDArray[np.float32]
 _AGREEMENT = 0.7
 
 
-def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manifest:
+def import_classifier(
+    path: Path, base: Path, output: Path, name: str, taxonomy: Taxonomy
+) -> Manifest:
     """Write the bundle ``output``: the classifier of ``path`` on the encoder of the bundle ``base``.
 
     Raises BundleError: ``pickle`` (a name that no estimator needs), ``labels``, ``classifier`` (reads
@@ -45,11 +48,11 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
     the base on more than 30 % of its golden messages: another label set or another encoder).
     """
     estimator: Any = load_estimator(path)
-    bundle = load_bundle(base, labels=LABELS)
+    bundle = load_bundle(base, taxonomy=taxonomy)
     manifest = bundle.manifest
     classes = [str(label) for label in estimator.classes_]
-    if odd := sorted(set(classes) - set(LABELS)):
-        raise BundleError("labels", f"{path}: no labels of ours: {', '.join(odd)}")
+    if fault := unknown_labels(classes, taxonomy, "--labels or labels.path"):
+        raise BundleError("labels", f"{path}: {fault}")
     dimensions = manifest.encoder.dimensions
     ngrams = manifest.classifier.ngrams
     wide = dimensions + (ngrams.buckets if ngrams else 0)
@@ -103,7 +106,7 @@ def import_classifier(path: Path, base: Path, output: Path, name: str) -> Manife
             }
             | {"base": bundle.version, "classifier": type(estimator).__name__},
         )
-        bundling.put_in_place(build, output)
+        bundling.put_in_place(build, output, taxonomy)
     return made
 
 
@@ -129,11 +132,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--base", default="models/default", help="bundle whose encoder it was trained on"
     )
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument(
+        "--labels", default=DEFAULT_LABELS, help="file of the labels (default: %(default)s)"
+    )
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     arguments = parser.parse_args(argv)
     base = resolve_path(arguments.base)[0]
     made = import_classifier(
-        arguments.file, base, arguments.output, arguments.name or arguments.output.name
+        arguments.file,
+        base,
+        arguments.output,
+        arguments.name or arguments.output.name,
+        read_labels(arguments.labels),
     )
     print(json.dumps({"version": made.version, "labels": made.labels, "made": made.made}, indent=2))
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.core.labels import Taxonomy
 
 __all__ = ["BINS", "Scores", "calibration_error", "reliability", "score"]
 
@@ -46,18 +46,21 @@ class Scores(msgspec.Struct, frozen=True):
     confusion: tuple[tuple[int, ...], ...]
 
 
-def score(truth: Sequence[str], given: Sequence[str]) -> Scores:
-    """Compare two lists of labels of equal length. Raises ValueError when they are empty or differ in length."""
+def score(truth: Sequence[str], given: Sequence[str], taxonomy: Taxonomy) -> Scores:
+    """Compare two lists of labels of equal length, all of them of ``taxonomy``.
+
+    Raises ValueError when they are empty or differ in length.
+    """
     if len(truth) != len(given) or not truth:
         raise ValueError(f"{len(truth)} labels against {len(given)}")
-    labels = [label for label in LABELS if label in truth or label in given]
+    labels = [label for label in taxonomy.names if label in truth or label in given]
     table = precision_recall_fscore_support(truth, given, labels=labels, zero_division=0)
     per_label = {
         label: LabelScore(round(float(p), 4), round(float(r), 4), round(float(f), 4), int(n))
         for label, p, r, f, n in zip(labels, *table, strict=True)
     }
     right = np.array([one == other for one, other in zip(truth, given, strict=True)])
-    silent = np.array([label == UNCLASSIFIED for label in given])
+    silent = np.array([label == taxonomy.fallback for label in given])
     f1 = [one.f1 for one in per_label.values() if one.lines]
     return Scores(
         lines=len(truth),

@@ -19,7 +19,7 @@ import msgspec
 import yaml
 
 from waybill.core.errors import ConfigError, RuleSetError
-from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.core.labels import Taxonomy
 from waybill.labelling.llm.opening import open_store
 from waybill.labelling.llm.privacy import Privacy, PrivacyError
 from waybill.labelling.llm.store import Judgement, StoreError
@@ -28,6 +28,7 @@ from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.schema import Settings
+from waybill.settings.taxonomy import read_labels
 from waybill.wire import FieldPlan, Wire
 from waybill.wire.csv import RowSplitter, Table
 
@@ -128,7 +129,7 @@ async def suggest(
     templates = make_templates(judgements)
     messages = await asyncio.to_thread(read_recorded, settings, recorded) if recorded else []
     _assign(settings, templates, messages)
-    proposals, left_out = await propose(templates, at_least)
+    proposals, left_out = await propose(templates, at_least, read_labels(settings.labels.path))
     text = _HEADER + _yaml(proposals)
     if output is None:
         sys.stdout.write(text)
@@ -202,7 +203,7 @@ def _assign(
 
 
 async def propose(
-    templates: Sequence[Template], at_least: int
+    templates: Sequence[Template], at_least: int, taxonomy: Taxonomy
 ) -> tuple[list[Proposal], Counter[str]]:
     """The proposals that hold, and how many templates were left out for which reason."""
     left_out: Counter[str] = Counter()
@@ -211,8 +212,8 @@ async def propose(
         label, pattern = template.label, template.pattern()
         if label is None:
             left_out["judged differently"] += 1
-        elif label == UNCLASSIFIED:
-            left_out[f"judged {UNCLASSIFIED}"] += 1
+        elif label == taxonomy.fallback:
+            left_out[f"judged {taxonomy.fallback}"] += 1
         elif template.count < at_least:
             left_out[f"judged fewer than {at_least} times"] += 1
         elif pattern is None:
@@ -222,7 +223,7 @@ async def propose(
             proposals[proposal.id] = proposal, template
     held: list[Proposal] = []
     for proposal, template in proposals.values():
-        if await _holds(proposal, template, templates):
+        if await _holds(proposal, template, templates, taxonomy):
             held.append(proposal)
         else:
             left_out["whose pattern does not tell them from others"] += 1
@@ -256,10 +257,12 @@ def _proposal(
     )
 
 
-async def _holds(proposal: Proposal, template: Template, templates: Sequence[Template]) -> bool:
+async def _holds(
+    proposal: Proposal, template: Template, templates: Sequence[Template], taxonomy: Taxonomy
+) -> bool:
     """Whether the rule engine takes the proposal, and it takes all of its messages and no others."""
     try:
-        rules = await _load([proposal])
+        rules = await _load([proposal], taxonomy)
     except RuleSetError:
         return False
     own = [judgement.text for judgement in template.judgements] + template.recorded
@@ -274,9 +277,9 @@ async def _holds(proposal: Proposal, template: Template, templates: Sequence[Tem
     )
 
 
-async def _load(proposals: Sequence[Proposal]) -> RuleSet:
+async def _load(proposals: Sequence[Proposal], taxonomy: Taxonomy) -> RuleSet:
     file = RuleFile("suggested.yaml", _yaml(proposals).encode())
-    return await compile_rules([file], labels=LABELS)
+    return await compile_rules([file], labels=taxonomy.names)
 
 
 def _yaml(proposals: Sequence[Proposal]) -> str:

@@ -27,14 +27,22 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from waybill.core.errors import WaybillError
-from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.core.labels import Taxonomy
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders import VectorEncoder, open_encoder
 from waybill.labelling.model.manifest import Encoder, Manifest
 from waybill.labelling.model.ngrams import Ngrams
 from waybill.learn import bundling, fitting
-from waybill.learn.corpus import CORPUS, PER_LABEL, Example, corpus_hash, generate, load_templates
+from waybill.learn.corpus import (
+    CORPUS,
+    PER_LABEL,
+    Example,
+    balance_hash,
+    corpus_hash,
+    generate,
+    load_corpus,
+)
 from waybill.learn.dataset import (
     SPLITS,
     distinct,
@@ -48,6 +56,7 @@ from waybill.learn.encoder_export import export_encoder
 from waybill.learn.fragments import KINDS, fragments
 from waybill.learn.scores import calibration_error, reliability, score
 from waybill.settings.resources import resolve_path
+from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
 __all__ = ["main", "measure", "train"]
 
@@ -68,6 +77,7 @@ def train(
     output: Path,
     *,
     examples: Sequence[Example],
+    taxonomy: Taxonomy,
     encoder: Path | None = None,
     source: str | None = None,
     service: tuple[str, str, int] | None = None,
@@ -80,7 +90,7 @@ def train(
     test: Sequence[Example] = (),
     threads: int = 2,
 ) -> Manifest:
-    """Train on ``examples`` and write the bundle folder ``output``; gives its manifest.
+    """Train on ``examples``, whose labels are of ``taxonomy``, and write the bundle folder ``output``; gives its manifest.
 
     ``encoder`` is a folder that holds ``encoder.onnx`` and ``tokenizer.json``; ``source`` names a
     sentence-transformers model to export instead; ``service`` is (kind, model, dimensions) of an encoder
@@ -102,7 +112,9 @@ def train(
         labels = np.array([example.label for example in examples])
         templates = np.array([example.group for example in examples])
         # What is no event is of no software: its templates are held out one by one.
-        software = np.array([e.group if e.label == UNCLASSIFIED else e.software for e in examples])
+        software = np.array(
+            [e.group if e.label == taxonomy.fallback else e.software for e in examples]
+        )
         if len(set(software.tolist())) < LEAST_SOFTWARE:
             software = templates
 
@@ -112,9 +124,13 @@ def train(
         per_template = max(
             1, min(PER_TEMPLATE_REFERENCE, REFERENCES // len(set(templates.tolist())))
         )
-        distances = fitting.neighbour_distances(embeddings, labels, templates, per_template)
-        borders = fitting.fit_borders(chances, labels, distances)
-        reference = fitting.reference_rows(labels, templates, range(len(labels)), per_template)
+        distances = fitting.neighbour_distances(
+            embeddings, labels, templates, per_template, taxonomy.fallback
+        )
+        borders = fitting.fit_borders(chances, labels, distances, taxonomy.fallback)
+        reference = fitting.reference_rows(
+            labels, templates, range(len(labels)), per_template, taxonomy.fallback
+        )
 
         bundling.write_classifier(build, estimator, _dense(features[:64]))
         bundling.write_reference(
@@ -126,8 +142,8 @@ def train(
             "software": len(set(software.tolist())),
             "C": fitted.strength,
             "macro_f1_by_C": fitted.macro_f1_by_strength,
-            "held_out_software": _held_out_scores(labels, unseen),
-            "held_out_templates": _held_out_scores(labels, chances, distances, borders),
+            "held_out_software": _held_out_scores(taxonomy, labels, unseen),
+            "held_out_templates": _held_out_scores(taxonomy, labels, chances, distances, borders),
         }
         manifest = bundling.write_manifest(
             build,
@@ -148,12 +164,12 @@ def train(
                 "classifier": type(estimator if classifier is None else classifier).__name__,
             },
         )
-        bundle = load_bundle(build, labels=LABELS)
-        metrics["fragments_unclassified"] = _rejection(bundle)
+        bundle = load_bundle(build, taxonomy=taxonomy)
+        metrics["fragments_unclassified"] = _rejection(bundle, taxonomy.fallback)
         if test:
-            metrics["test"] = measure(bundle, test)
+            metrics["test"] = measure(bundle, test, taxonomy)
         manifest = bundling.add_metrics(build, manifest, metrics)
-        bundling.put_in_place(build, output)
+        bundling.put_in_place(build, output, taxonomy)
     return manifest
 
 
@@ -175,14 +191,18 @@ def _open(
     return named, open_encoder(named, files, hashes, 1)
 
 
-def measure(bundle: Bundle, examples: Sequence[Example], threads: int = 2) -> dict[str, Any]:
+def measure(
+    bundle: Bundle, examples: Sequence[Example], taxonomy: Taxonomy, threads: int = 2
+) -> dict[str, Any]:
     """Scores of the bundle alone, thresholds applied, and its calibration error."""
     texts = [mask(example.text) for example in examples]
     predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, threads), texts)
     truth = np.array([example.label for example in examples])
     best = np.array([prediction.label for prediction in predictions])
     sure = np.array([prediction.confidence for prediction in predictions])
-    scores = score(truth.tolist(), [bundle.answer(prediction) for prediction in predictions])
+    scores = score(
+        truth.tolist(), [bundle.answer(prediction) for prediction in predictions], taxonomy
+    )
     found: dict[str, Any] = msgspec.to_builtins(scores)
     return found | {
         "accuracy_before_thresholds": round(float((best == truth).mean()), 4),
@@ -197,7 +217,7 @@ def _dense(features: Any) -> Floats:
     return dense
 
 
-def _rejection(bundle: Bundle) -> dict[str, float]:
+def _rejection(bundle: Bundle, fallback: str) -> dict[str, float]:
     """Share of generated fragments, in all and of each kind, that come out unclassified."""
     found = fragments(FRAGMENTS)
     answers = [
@@ -205,10 +225,10 @@ def _rejection(bundle: Bundle) -> dict[str, float]:
         for prediction in bundle.predict([mask(text) for _, text in found])
     ]
     silent = {
-        kind: [a == UNCLASSIFIED for (k, _), a in zip(found, answers, strict=True) if k == kind]
+        kind: [a == fallback for (k, _), a in zip(found, answers, strict=True) if k == kind]
         for kind in KINDS
     }
-    shares = {"all": float(np.mean([answer == UNCLASSIFIED for answer in answers]))}
+    shares = {"all": float(np.mean([answer == fallback for answer in answers]))}
     return {
         kind: round(share, 4)
         for kind, share in (shares | {k: float(np.mean(v)) for k, v in silent.items()}).items()
@@ -216,6 +236,7 @@ def _rejection(bundle: Bundle) -> dict[str, float]:
 
 
 def _held_out_scores(
+    taxonomy: Taxonomy,
     labels: fitting.Strings,
     chances: Floats,
     distances: Floats | None = None,
@@ -224,7 +245,7 @@ def _held_out_scores(
     """Scores of held-out probabilities; with borders also how many known lines come out unclassified."""
     classes = np.unique(labels)
     best, sure = classes[chances.argmax(axis=1)], chances.max(axis=1)
-    scores = msgspec.to_builtins(score(labels.tolist(), best.tolist()))
+    scores = msgspec.to_builtins(score(labels.tolist(), best.tolist(), taxonomy))
     found = {
         key: scores[key] for key in ("accuracy", "macro_f1", "per_label", "labels", "confusion")
     }
@@ -234,9 +255,11 @@ def _held_out_scores(
     ]
     if borders is not None and distances is not None:
         silent = (
-            (best == UNCLASSIFIED) | (sure < borders.confidence) | (distances > borders.distance)
+            (best == taxonomy.fallback)
+            | (sure < borders.confidence)
+            | (distances > borders.distance)
         )
-        known = labels != UNCLASSIFIED
+        known = labels != taxonomy.fallback
         found["known_unclassified"] = round(float(silent[known].mean()), 4)
         found["none_unclassified"] = (
             round(float(silent[~known].mean()), 4) if (~known).any() else None
@@ -273,6 +296,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--where", action="append", default=[], help="COLUMN=VALUE or COLUMN!=VALUE: rows to take"
     )
     data.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    data.add_argument(
+        "--labels", default=DEFAULT_LABELS, help="file of the labels (default: %(default)s)"
+    )
     data.add_argument("--no-corpus", action="store_true", help="train on --data alone")
     data.add_argument(
         "--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus"
@@ -325,10 +351,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     made: dict[str, Any] = {
         "command": "waybill model train " + " ".join(argv if argv is not None else sys.argv[1:])
     }
-    examples, test = _gather(arguments, made)
+    taxonomy = read_labels(arguments.labels)
+    examples, test = _gather(arguments, taxonomy, made)
     manifest = train(
         arguments.output,
         examples=examples,
+        taxonomy=taxonomy,
         test=test,
         encoder=arguments.encoder,
         source=arguments.source,
@@ -363,13 +391,13 @@ def _service(arguments: argparse.Namespace) -> tuple[str, str, int] | None:
 
 
 def _gather(
-    arguments: argparse.Namespace, made: dict[str, Any]
+    arguments: argparse.Namespace, taxonomy: Taxonomy, made: dict[str, Any]
 ) -> tuple[list[Example], list[Example]]:
     """Training and test examples; ``made`` learns where they came from and what was dropped."""
     examples: list[Example] = []
     test: list[Example] = []
     if arguments.data:
-        found = read_examples(arguments.data, where=arguments.where)
+        found = read_examples(arguments.data, taxonomy, where=arguments.where)
         made["data_sha256"] = {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in arguments.data
         }
@@ -382,12 +410,13 @@ def _gather(
             }
         examples, made["dropped"] = distinct(found)
     if not arguments.no_corpus:
-        templates, slots = load_templates(arguments.corpus)
-        examples += generate(templates, slots, seed=arguments.seed, per_label=arguments.per_label)
+        corpus = load_corpus(taxonomy, arguments.corpus)
+        examples += generate(corpus, seed=arguments.seed, per_label=arguments.per_label)
         made |= {"corpus_sha256": corpus_hash(arguments.corpus), "per_label": arguments.per_label}
+        made["balance_sha256"] = balance_hash(arguments.corpus)
     if arguments.keep_apart:
         before = len(examples)
-        examples = without_masks_of(examples, read_examples(arguments.keep_apart))
+        examples = without_masks_of(examples, read_examples(arguments.keep_apart, taxonomy))
         made["kept_apart"] = before - len(examples)
     return examples, test
 

@@ -24,6 +24,7 @@ from waybill.ops.metrics import Metrics
 from waybill.ops.watch import FolderWatch
 from waybill.settings.resources import hidden_copy, resolve_path
 from waybill.settings.schema import Settings
+from waybill.settings.taxonomy import read_labels
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ async def read_bundle(settings: Settings) -> Bundle | None:
     folders = bundle_folders(settings)
     for i, folder in enumerate(folders, 1):
         try:
-            return await asyncio.to_thread(load_bundle, folder, labels=LABELS, needs_encoder=False)
+            return await asyncio.to_thread(_load_bundle, settings, folder, needs_encoder=False)
         except BundleError as error:
             if i == len(folders):
                 raise
@@ -123,6 +124,11 @@ async def read_bundle(settings: Settings) -> Bundle | None:
                 "a pulled model was refused", extra={"reason": error.code, "detail": error.detail}
             )
     return None
+
+
+def _load_bundle(settings: Settings, folder: Path, *, needs_encoder: bool = True) -> Bundle:
+    taxonomy = read_labels(settings.labels.path)
+    return load_bundle(folder, taxonomy=taxonomy, needs_encoder=needs_encoder)
 
 
 class Reloader:
@@ -221,7 +227,7 @@ class Reloader:
         async with self._lock:
             folder = bundle_folders(self._settings)[0]
             try:
-                bundle = await asyncio.to_thread(load_bundle, folder, labels=LABELS)
+                bundle = await asyncio.to_thread(_load_bundle, self._settings, folder)
             except BundleError as error:
                 self._tries += error.code == "unavailable"
                 self.model.refused([str(error)])

@@ -14,18 +14,20 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 import regex
 
-from waybill.core.records import LABELS
+from waybill.core.errors import ConfigError
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.catalogue import Setting, catalogue
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.resources import resolve_path
 from waybill.settings.schema import (
+    DEFAULT_ROUTES,
     ForwardSettings,
     HttpSettings,
     RouteSettings,
     Settings,
     TlsSettings,
 )
+from waybill.settings.taxonomy import read_labels
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -168,15 +170,29 @@ def check_tiers(settings: Settings) -> Iterator[Problem]:
 
 
 def check_labels(settings: Settings) -> Iterator[Problem]:
-    """Routes allow labels that there are."""
+    """The labels can be read, and routes allow labels that there are."""
+    try:
+        taxonomy = read_labels(settings.labels.path)
+    except ConfigError as error:
+        for problem in error.problems:
+            path, _, text = problem.partition(": ")
+            yield Problem(path, text)
+        return
     for i, route in enumerate(settings.routes):
         for label in route.labels or ():
-            if label not in LABELS:
+            if label not in taxonomy:
                 yield Problem(
                     f"routes[{i}].labels",
-                    f"no such label {label!r}{suggest(label, LABELS)}; the labels are "
-                    f"{', '.join(LABELS)}",
+                    f"no such label {label!r}{suggest(label, taxonomy.names)}; the labels are "
+                    f"{', '.join(taxonomy.names)}{_of_default(settings)}",
                 )
+
+
+def _of_default(settings: Settings) -> str:
+    """What to do about routes that nobody has written."""
+    if settings.routes != DEFAULT_ROUTES:
+        return ""
+    return ". These are the default routes: with labels of your own, write `routes`, too"
 
 
 def check_last_route(settings: Settings) -> Iterator[Problem]:
@@ -312,7 +328,7 @@ CHECKS = (
     Check(("model.path", "model.follow"), check_follow),
     Check(("limits.body_bytes", "limits.inflight_bytes"), check_inflight),
     Check(("routes",), check_tiers),
-    Check(("routes",), check_labels),
+    Check(("labels.path", "routes"), check_labels),
     Check(("routes",), check_last_route),
     Check(("return.type", "forward.listen", "forward.unix"), check_body_return),
     Check(("return.type", "return.url"), check_return_url),

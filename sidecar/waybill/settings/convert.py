@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from waybill.core.errors import WaybillError
 from waybill.settings.catalogue import Setting
 from waybill.settings.problems import suggest
 from waybill.settings.schema import Secret
@@ -28,7 +29,7 @@ _SWITCH: Mapping[str, bool] = {
 _LONGEST = 80
 
 
-class RefusedError(Exception):
+class RefusedError(WaybillError):
     """A value that cannot be used; the text says what would be."""
 
 

@@ -26,6 +26,7 @@ from waybill.settings.sections.labelling import (
     DEFAULT_ROUTES,
     FieldSettings,
     FollowSettings,
+    LabelSettings,
     MemoSettings,
     ModelSettings,
     RouteSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "FollowSettings",
     "ForwardSettings",
     "HttpSettings",
+    "LabelSettings",
     "LimitSettings",
     "LlmSettings",
     "LogSettings",
@@ -71,6 +73,7 @@ class Settings(Section, frozen=True):
     http: HttpSettings = HttpSettings()
     forward: ForwardSettings = ForwardSettings()
     fields: FieldSettings = FieldSettings()
+    labels: LabelSettings = LabelSettings()
     rules: RulesSettings = RulesSettings()
     model: ModelSettings = ModelSettings()
     memo: MemoSettings = MemoSettings()

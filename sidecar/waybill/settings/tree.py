@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import FieldInfo
 
+from waybill.core.errors import WaybillError
 from waybill.settings.catalogue import describe, nested
 from waybill.settings.convert import RefusedError, convert, show
 from waybill.settings.problems import Findings, Problem, suggest
@@ -117,7 +118,7 @@ def _read_field(
         pass
 
 
-class _RefusedElementError(Exception):
+class _RefusedElementError(WaybillError):
     """An element of a list was refused, and that was noted."""
 
 

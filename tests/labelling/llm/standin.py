@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from waybill.core.records import LABELS
+from tests.taxonomies import LABELS
 
 #: The first that fits decides.
 _WORDS = {

@@ -6,7 +6,7 @@ import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Fault, Standin
-from waybill.core.records import UNCLASSIFIED
+from tests.taxonomies import UNCLASSIFIED
 
 pytest.importorskip("google.genai", reason="google-genai is not installed (extra gemini)")
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Lines, Standin, sensible
+from tests.taxonomies import LABELS, UNCLASSIFIED
 from waybill.core.errors import ConfigError
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.llm.prompt import BadAnswer, Question, load_prompt
 from waybill.labelling.masking import mask

@@ -12,7 +12,8 @@ import pytest
 
 from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Fault, Standin, gullible, sensible
-from waybill.core.records import UNCLASSIFIED, Verdict
+from tests.taxonomies import UNCLASSIFIED
+from waybill.core.records import Verdict
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.settings.schema import RouteSettings
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.core.errors import BundleError
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(ROOT / "models" / "default", labels=LABELS)
+    return load_bundle(ROOT / "models" / "default", taxonomy=TEN)
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -36,7 +36,7 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 def refuse(folder: Path) -> str:
     with pytest.raises(BundleError) as caught:
-        load_bundle(folder, labels=LABELS)
+        load_bundle(folder, taxonomy=TEN)
     return caught.value.code
 
 
@@ -106,7 +106,7 @@ def test_a_changed_file_is_refused(bundle_copy: Path, name: str) -> None:
 
 def test_an_extra_file_is_refused_but_dot_entries_are_not_seen(bundle_copy: Path) -> None:
     (bundle_copy / "..data").mkdir()
-    assert load_bundle(bundle_copy, labels=LABELS).manifest.name == "default"
+    assert load_bundle(bundle_copy, taxonomy=TEN).manifest.name == "default"
     (bundle_copy / "notes.txt").write_text("hello")
     assert refuse(bundle_copy) == "extra_file"
 
@@ -185,7 +185,7 @@ def test_a_poisoned_pickle_is_never_run_not_even_with_the_right_hash(
     digest = hashlib.sha256(poison).hexdigest()
     edit_manifest(bundle_copy, lambda manifest: manifest["sha256"].update({name: digest}))
     if name == "classifier.joblib":
-        load_bundle(bundle_copy, labels=LABELS)
+        load_bundle(bundle_copy, taxonomy=TEN)
     else:
         assert refuse(bundle_copy) == "manifest"
     assert not marker.exists()
@@ -204,7 +204,7 @@ def test_each_file_is_read_once_so_a_swap_after_the_check_changes_nothing(
     monkeypatch.setattr(Path, "open", counted)
     # The mark by which a change is noticed is taken before, from a look of its own.
     monkeypatch.setattr("waybill.labelling.model.bundle.fingerprint", lambda _: "")
-    load_bundle(bundle_copy, labels=LABELS)
+    load_bundle(bundle_copy, taxonomy=TEN)
     ours = [name for name in opened if (bundle_copy / name).exists()]
     assert len(ours) == len(set(ours))
 
@@ -217,8 +217,8 @@ pickle.load = pickle.loads = pickle.Unpickler = refuse
 from pathlib import Path
 import waybill.labelling.model.tier
 from waybill.labelling.model.bundle import load_bundle
-from waybill.core.records import LABELS
-load_bundle(Path("models/default"), labels=LABELS).predict(["disk full"])
+from tests.taxonomies import TEN
+load_bundle(Path("models/default"), taxonomy=TEN).predict(["disk full"])
 heavy = {"torch", "sklearn", "joblib", "scipy", "transformers", "onnx", "cloudpickle", "skl2onnx"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import Running
+from tests.taxonomies import TEN
 from waybill.core.errors import BundleError, TierUnavailable
-from waybill.core.records import LABELS
 from waybill.labelling.model import encoders
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.model.encoders import GeminiEncoder, SentenceEncoder, open_encoder
@@ -246,7 +246,7 @@ def renamed(folder: Path, **encoder: object) -> Path:
 @pytest.fixture
 def gemini_bundle(server: GeminiServer, tmp_path: Path) -> Path:
     """A bundle that asks the server, which embeds as the default bundle does."""
-    default = load_bundle(DEFAULT_BUNDLE, labels=LABELS)
+    default = load_bundle(DEFAULT_BUNDLE, taxonomy=TEN)
     server.vectors = lambda texts, _: (2 * default.embed(texts)).tolist()
     return renamed(tmp_path / "gemini", kind="gemini", model="gemini-embedding-001")
 
@@ -289,7 +289,7 @@ async def test_the_service_starts_without_its_embedding_service(
 ) -> None:
     server.always = 401
     with pytest.raises(BundleError) as caught:
-        load_bundle(gemini_bundle, labels=LABELS)
+        load_bundle(gemini_bundle, taxonomy=TEN)
     assert caught.value.code == "unavailable"
     async with running(f"model.path={gemini_bundle}") as sidecar:
         status, answer, _ = await sidecar.post(b'{"log": "zebra crossing opened"}')
@@ -318,7 +318,7 @@ def test_vectors_of_another_length_are_refused_as_the_encoders_fault(
 ) -> None:
     server.vectors = lambda texts, size: _lengths(texts, size - 1)
     with pytest.raises(BundleError) as caught:
-        load_bundle(gemini_bundle, labels=LABELS, needs_encoder=False)
+        load_bundle(gemini_bundle, taxonomy=TEN, needs_encoder=False)
     assert caught.value.code == "encoder"
 
 
@@ -357,10 +357,10 @@ def minilm() -> Path:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_bundle_can_name_a_sentence_transformers_model(minilm: Path, tmp_path: Path) -> None:
     folder = renamed(tmp_path / "named", kind="sentence-transformers", model=str(minilm))
-    named = load_bundle(folder, labels=LABELS)
+    named = load_bundle(folder, taxonomy=TEN)
     assert isinstance(named.encoder, SentenceEncoder)
     texts = ["connection refused", "user bob logged in", "disk 0% full"]
-    ours = load_bundle(DEFAULT_BUNDLE, labels=LABELS).embed(texts)
+    ours = load_bundle(DEFAULT_BUNDLE, taxonomy=TEN).embed(texts)
     assert (named.embed(texts) * ours).sum(axis=1).min() > 0.97
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(named.embed, [texts] * 8))
@@ -386,7 +386,7 @@ def test_a_model_of_another_width_is_refused(minilm: Path, tmp_path: Path) -> No
     manifest["encoder"]["dimensions"] = 383
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError) as caught:
-        load_bundle(folder, labels=LABELS)
+        load_bundle(folder, taxonomy=TEN)
     assert caught.value.code == "manifest"
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.taxonomies import LABELS
 from waybill.core import child
 from waybill.core.errors import RuleSetError
-from waybill.core.records import LABELS
 from waybill.labelling.rules import files as files_module
 from waybill.labelling.rules import ruleset
 from waybill.labelling.rules.files import RuleFile, content_hash, hash_files

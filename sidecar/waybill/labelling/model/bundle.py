@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.labels import Taxonomy
 from waybill.core.reasons import BundleCode
-from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.masking import mask
 from waybill.labelling.model.encoders import open_encoder, open_session
 from waybill.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
@@ -76,6 +76,7 @@ class Bundle:
         manifest: Manifest,
         files: dict[str, bytes],
         *,
+        fallback: str,
         threads: int = 1,
         folder: Path | None = None,
         mark: str = "",
@@ -84,6 +85,7 @@ class Bundle:
         #: Where it was read from, and the folder's `fingerprint` just before.
         self.folder, self.mark = folder, mark
         self.manifest = manifest
+        self._fallback = fallback
         self.version = f"{manifest.name}@{manifest.version}"
         self.encoder = open_encoder(manifest.encoder, files, manifest.sha256, threads)
         #: Identity of what turns a text into a vector: embeddings outlive a new classifier.
@@ -134,7 +136,7 @@ class Bundle:
         is_sure = (
             prediction.is_known and prediction.confidence >= self.manifest.thresholds.confidence
         )
-        return prediction.label if is_sure else UNCLASSIFIED
+        return prediction.label if is_sure else self._fallback
 
     def distances(self, embeddings: Floats) -> Floats:
         """Mean cosine distance of each row to its k nearest reference vectors, float32[n]."""
@@ -156,9 +158,9 @@ class Bundle:
 
 
 def load_bundle(
-    path: Path, *, labels: Sequence[str], threads: int = 1, needs_encoder: bool = True
+    path: Path, *, taxonomy: Taxonomy, threads: int = 1, needs_encoder: bool = True
 ) -> Bundle:
-    """Load and check the bundle in folder ``path``; every one of its labels must be in ``labels``.
+    """Load and check the bundle in folder ``path``; every one of its labels must be in ``taxonomy``.
 
     ``threads`` is what onnxruntime may use for one text; the tier runs several texts side by side
     instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now does not
@@ -166,8 +168,10 @@ def load_bundle(
     """
     mark = fingerprint(path)
     manifest, files = read_bundle_files(path)
-    check_labels(manifest, labels)
-    bundle = Bundle(manifest, files, threads=threads, folder=path, mark=mark)
+    check_labels(manifest, taxonomy)
+    bundle = Bundle(
+        manifest, files, threads=threads, folder=path, mark=mark, fallback=taxonomy.fallback
+    )
     try:
         _check_golden(bundle)
     except BundleError as error:

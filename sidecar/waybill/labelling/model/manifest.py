@@ -15,13 +15,13 @@ not there when the bundle was made. Reading is done once: what is hashed is what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from waybill.core.errors import BundleError
+from waybill.core.labels import Taxonomy
 from waybill.labelling.model.ngrams import Ngrams
 
 __all__ = [
@@ -144,11 +144,14 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def check_labels(manifest: Manifest, labels: Collection[str]) -> None:
-    """Raises `BundleError` (``labels``) for a label that is not in ``labels``, for one given twice, for none."""
-    if unknown := sorted(set(manifest.labels) - set(labels)):
+def check_labels(manifest: Manifest, taxonomy: Taxonomy) -> None:
+    """Raises `BundleError` (``labels``) for a label that ``taxonomy`` lacks, for one given twice, for none."""
+    if any(label not in taxonomy for label in manifest.labels):
         raise BundleError(
-            "labels", f"{manifest.name}: not labels of this service: {', '.join(unknown)}"
+            "labels",
+            f"{manifest.name} was trained on other labels: it answers "
+            f"{', '.join(manifest.labels)}; the labels here are {', '.join(taxonomy.names)}. "
+            "Set labels.path to the file that it was trained with, or train it anew on these",
         )
     if len(set(manifest.labels)) != len(manifest.labels) or not manifest.labels:
         raise BundleError("labels", f"{manifest.name}: labels are empty or repeat themselves")

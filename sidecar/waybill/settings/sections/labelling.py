@@ -1,4 +1,4 @@
-"""What labels records: ``fields``, ``rules``, ``model``, ``memo``, ``routes``."""
+"""What labels records: ``fields``, ``labels``, ``rules``, ``model``, ``memo``, ``routes``."""
 
 from __future__ import annotations
 
@@ -86,6 +86,20 @@ class FieldSettings(Section, frozen=True):
             "above.",
         ),
     ] = False
+
+
+class LabelSettings(Section, frozen=True):
+    """Which labels there are."""
+
+    path: Annotated[
+        Text,
+        Meta(
+            description="File of the labels, what each means, and which one says that nobody "
+            "knows. `config/labels.yaml` leads to the ten that come with Waybill unless there is a "
+            "file of that name. Rules, routes, model and prompt must use these labels.",
+            examples=["/etc/waybill/labels.yaml"],
+        ),
+    ] = "config/labels.yaml"
 
 
 class RulesSettings(Section, frozen=True):
