@@ -6,19 +6,16 @@ that no fault is reported that only follows from another one.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
-import msgspec
 import regex
 
 from waybill.core.errors import ConfigError
 from waybill.settings.addresses import is_loopback, split_address
-from waybill.settings.catalogue import Setting, catalogue
+from waybill.settings.check import Check
+from waybill.settings.path_checks import path_checks
 from waybill.settings.problems import Findings, Problem, suggest
-from waybill.settings.resources import resolve_path
 from waybill.settings.schema import (
     DEFAULT_ROUTES,
     ForwardSettings,
@@ -30,16 +27,9 @@ from waybill.settings.schema import (
 from waybill.settings.taxonomy import read_labels
 
 
-class Check(msgspec.Struct, frozen=True):
-    """A check and the dotted paths of the settings that it reads."""
-
-    reads: tuple[str, ...]
-    run: Callable[[Settings], Iterator[Problem]]
-
-
 def cross_check(settings: Settings, findings: Findings) -> None:
     """Run every check that can tell anything, and add what they find."""
-    for check in (*CHECKS, *_file_checks()):
+    for check in (*CHECKS, *path_checks()):
         if any(findings.doubts(path) for path in check.reads):
             continue
         for problem in list(check.run(settings)):
@@ -264,55 +254,6 @@ def check_return_compression(settings: Settings) -> Iterator[Problem]:
         yield Problem("return.compression", "OTLP receivers must know none and gzip only")
 
 
-def check_rules_path(settings: Settings) -> Iterator[Problem]:
-    """The folder of rules is there."""
-    yield from _folder("rules.path", settings.rules.path)
-
-
-def check_extra_paths(settings: Settings) -> Iterator[Problem]:
-    """The further folders of rules are there."""
-    for path in settings.rules.extra_paths:
-        yield from _folder("rules.extra_paths", path)
-
-
-def _folder(path: str, folder: str) -> Iterator[Problem]:
-    found, _ = resolve_path(folder)
-    if found.exists():
-        return
-    yield Problem(path, f"no such folder: {folder}{_looked_for(folder)}")
-
-
-def _looked_for(path: str) -> str:
-    """Where a relative path was looked for; "" for an absolute one."""
-    if Path(path).is_absolute():
-        return ""
-    return f"; looked for {Path(path).absolute()}, as relative paths start at the working directory"
-
-
-def _file_checks() -> Iterator[Check]:
-    """One check for each file that must be readable at start."""
-    for setting in catalogue().values():
-        if setting.role == "readable file":
-            yield Check((setting.path,), _readable(setting))
-
-
-def _readable(setting: Setting) -> Callable[[Settings], Iterator[Problem]]:
-    def check(settings: Settings) -> Iterator[Problem]:
-        file = value_at(settings, setting.path)
-        if isinstance(file, str) and not os.access(file, os.R_OK):
-            yield Problem(setting.path, f"cannot read {file}{_looked_for(file)}")
-
-    return check
-
-
-def value_at(settings: Settings, path: str) -> object:
-    """The value of a setting by its dotted path."""
-    value: object = settings
-    for key in path.split("."):
-        value = getattr(value, "return_" if key == "return" else key)
-    return value
-
-
 #: In the order in which faults are reported.
 CHECKS = (
     Check(("http.listen",), check_http_address),
@@ -338,6 +279,4 @@ CHECKS = (
     Check(("fields",), check_added_fields),
     Check(("http.tls",), check_http_tls),
     Check(("forward.tls",), check_forward_tls),
-    Check(("rules.path",), check_rules_path),
-    Check(("rules.extra_paths",), check_extra_paths),
 )

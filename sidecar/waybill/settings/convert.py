@@ -40,7 +40,7 @@ def convert(setting: Setting, value: object) -> object:
         RefusedError: naming the value, what was expected, and an example.
     """
     if setting.form == "secret":
-        return Secret(value) if value else None
+        return Secret(str(value)) if value else None
     value = _normalise(setting, value)
     try:
         converted = msgspec.convert(value, setting.hint)

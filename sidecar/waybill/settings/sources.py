@@ -19,8 +19,9 @@ import msgspec
 from waybill.core.errors import ConfigError
 from waybill.settings.catalogue import catalogue
 from waybill.settings.checks import cross_check
-from waybill.settings.problems import Problem, suggest
+from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import Secret, Settings
+from waybill.settings.secrets import clean_secret
 from waybill.settings.text import parse
 from waybill.settings.tree import Tree, read_tree
 from waybill.settings.yaml_file import read_mapping
@@ -88,7 +89,7 @@ def read_settings(
     _read_environment(tree, environ)
     _read_overrides(tree, overrides)
     settings = read_tree(tree)
-    settings = _with_key(settings, environ)
+    settings = _with_key(settings, environ, tree.findings)
     cross_check(settings, tree.findings)
     return Loaded(settings, tuple(tree.findings.problems))
 
@@ -171,10 +172,24 @@ def _read_overrides(tree: Tree, overrides: Sequence[str]) -> None:
             tree.put(path, parse(known[path], text), origin=f"--set {path}")
 
 
-def _with_key(settings: Settings, environ: Mapping[str, str]) -> Settings:
+def _with_key(settings: Settings, environ: Mapping[str, str], findings: Findings) -> Settings:
     """The settings with the key of their provider; without a provider with that for groq."""
-    for name in KEY_NAMES[settings.llm.provider or "groq"]:
-        if environ.get(name, "").strip():
-            llm = msgspec.structs.replace(settings.llm, api_key=Secret(environ[name]))
-            return msgspec.structs.replace(settings, llm=llm)
-    return settings
+    try:
+        key = _find_key(KEY_NAMES[settings.llm.provider or "groq"], environ)
+    except ConfigError as error:
+        # A key that nobody asks for is no reason to stop.
+        if settings.llm.provider is not None:
+            path, _, text = error.problems[0].partition(": ")
+            findings.add(Problem(path, text), "llm.api_key")
+        return settings
+    if key is None:
+        return settings
+    return msgspec.structs.replace(settings, llm=msgspec.structs.replace(settings.llm, api_key=key))
+
+
+def _find_key(names: Sequence[str], environ: Mapping[str, str]) -> Secret | None:
+    for name in names:
+        key = clean_secret(environ.get(name, ""), name)
+        if key is not None:
+            return key
+    return None

@@ -10,23 +10,35 @@ as an example; without it that is the default. Keys of ``extra`` that mean somet
 
 - ``unit``: the unit, as a person says it.
 - ``form``: what a text with a ``pattern`` is, in words.
-- ``role``: ``readable file`` for a file that must be readable when Waybill starts, ``folder of
-  rules`` for a folder that must be there.
+- ``role``: what a path leads to, and so what is looked at when Waybill starts; see `Role`.
 - ``also``: other spellings of the words of a closed set.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
+#: ``file``: must be readable. ``token``, ``key``: a file with one secret, for HTTP or for Forward.
+#: ``late token``: the same, but it may come later. ``tokens``: a file with one token a line.
+Role = Literal["file", "token", "late token", "key", "tokens"]
+
 
 class Secret(str):
-    """A string that never shows itself: ``repr``, logs and dumps print ``***``."""
+    """A string that never shows itself: ``repr``, logs and dumps print ``***``.
 
-    __slots__ = ()
+    ``origin`` is the variable, setting or file that it comes from.
+    """
+
+    __slots__ = ("origin",)
+    origin: str
+
+    def __new__(cls, value: str, origin: str = "") -> Self:
+        secret = super().__new__(cls, value)
+        secret.origin = origin
+        return secret
 
     def __repr__(self) -> str:
         return "'***'"
@@ -49,7 +61,11 @@ Milliseconds = Annotated[int, Meta(ge=0, extra={"unit": "milliseconds"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]
 Address = Annotated[Text, Meta(extra={"unit": "host:port"})]
-File = Annotated[Text, Meta(extra={"role": "readable file"}, examples=["/etc/waybill/file"])]
+File = Annotated[Text, Meta(extra={"role": "file"})]
+TokenFile = Annotated[Text, Meta(extra={"role": "token"})]
+LateTokenFile = Annotated[Text, Meta(extra={"role": "late token"})]
+KeyFile = Annotated[Text, Meta(extra={"role": "key"})]
+TokensFile = Annotated[Text, Meta(extra={"role": "tokens"})]
 Url = Annotated[
     str, Meta(pattern="^https?://.", extra={"form": "URL that begins with http:// or https://"})
 ]

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from waybill.settings.sections.base import Bytes, Count, File, Seconds, Section, Text
+from waybill.settings.sections.base import (
+    Bytes,
+    Count,
+    File,
+    KeyFile,
+    Seconds,
+    Section,
+    Text,
+    TokenFile,
+)
 
 Compression = Literal["none", "gzip", "deflate", "zstd", "snappy"]
 
@@ -105,14 +114,14 @@ class ReturnSettings(Section, frozen=True):
         ),
     ] = 8
     token_file: Annotated[
-        File | None,
+        TokenFile | None,
         Meta(
             description="File with the bearer token for http and otlp. Read again when it changes.",
             examples=["/etc/waybill/return-token"],
         ),
     ] = None
     shared_key_file: Annotated[
-        File | None,
+        KeyFile | None,
         Meta(
             description="File with the shared key for forward.",
             examples=["/etc/waybill/shared-key"],

@@ -110,7 +110,6 @@ class RulesSettings(Section, frozen=True):
         Meta(
             description="Folder of *.yaml files, read in the order of their names. `rules` leads "
             "to the rules that come with Waybill unless there is a folder of that name.",
-            extra={"role": "folder of rules"},
         ),
     ] = "rules"
     extra_paths: Annotated[
@@ -119,7 +118,6 @@ class RulesSettings(Section, frozen=True):
             description="More folders. The files of all folders are sorted together by name. A "
             "relative path starts at the working directory.",
             examples=[["/etc/waybill/rules"]],
-            extra={"role": "folder of rules"},
         ),
     ] = ()
     poll_secs: Annotated[

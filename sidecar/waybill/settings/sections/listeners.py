@@ -6,7 +6,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from waybill.settings.sections.base import Address, Bytes, Count, File, Seconds, Section, Text
+from waybill.settings.sections.base import (
+    Address,
+    Bytes,
+    Count,
+    File,
+    KeyFile,
+    Seconds,
+    Section,
+    Text,
+    TokensFile,
+)
 
 
 class TlsSettings(Section, frozen=True):
@@ -62,7 +72,7 @@ class HttpSettings(Section, frozen=True):
         ),
     ] = False
     tokens_file: Annotated[
-        File | None,
+        TokensFile | None,
         Meta(
             description="File with bearer tokens, one per line, all valid at once; blank lines and "
             "lines that begin with # are skipped. Read again when it changes.",
@@ -113,7 +123,7 @@ class ForwardSettings(Section, frozen=True):
         ),
     ] = False
     shared_key_file: Annotated[
-        File | None,
+        KeyFile | None,
         Meta(
             description="File with the shared key of the HELO, PING, PONG handshake.",
             examples=["/etc/waybill/shared-key"],

@@ -10,6 +10,7 @@ from waybill.settings.sections.base import (
     Amount,
     Bytes,
     Count,
+    LateTokenFile,
     Milliseconds,
     Seconds,
     Secret,
@@ -59,7 +60,7 @@ class LlmSettings(Section, frozen=True):
         ),
     ] = None
     api_key_file: Annotated[
-        Text | None,
+        LateTokenFile | None,
         Meta(
             description="File with the key, instead of the environment. Read again when it "
             "changes.",

@@ -1,0 +1,110 @@
+"""Checks of what paths lead to: folders that must be there, files that must hold what is expected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from waybill.core.errors import ConfigError
+from waybill.settings.catalogue import Setting, catalogue
+from waybill.settings.check import Check
+from waybill.settings.problems import Problem
+from waybill.settings.resources import resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.secrets import read_content, secret_in, secrets_in
+
+_Look = Callable[[Path, str], None]
+
+
+def path_checks() -> Iterator[Check]:
+    """One check for each setting whose path must lead to something."""
+    yield Check(("rules.path",), check_rules_path)
+    yield Check(("rules.extra_paths",), check_extra_paths)
+    for setting in catalogue().values():
+        if setting.role:
+            yield Check((setting.path,), _check_file(setting))
+
+
+def check_rules_path(settings: Settings) -> Iterator[Problem]:
+    """The folder of rules is there."""
+    yield from _check_folder("rules.path", settings.rules.path)
+
+
+def check_extra_paths(settings: Settings) -> Iterator[Problem]:
+    """The further folders of rules are there."""
+    for path in settings.rules.extra_paths:
+        yield from _check_folder("rules.extra_paths", path)
+
+
+def _check_folder(path: str, folder: str) -> Iterator[Problem]:
+    found, _ = resolve_path(folder)
+    if not found.exists():
+        yield Problem(path, f"no such folder: {folder}{_looked_for(folder)}")
+
+
+def _check_file(setting: Setting) -> Callable[[Settings], Iterator[Problem]]:
+    def check(settings: Settings) -> Iterator[Problem]:
+        file = value_at(settings, setting.path)
+        if not isinstance(file, str):
+            return
+        if not os.access(file, os.R_OK):
+            if setting.role != "late token":
+                yield Problem(setting.path, f"cannot read {file}{_looked_for(file)}")
+            return
+        try:
+            _LOOKS[setting.role](Path(file), setting.path)
+        except ConfigError as error:
+            path, _, text = error.problems[0].partition(": ")
+            yield Problem(path, text)
+
+    return check
+
+
+def value_at(settings: Settings, path: str) -> object:
+    """The value of a setting by its dotted path."""
+    value: object = settings
+    for key in path.split("."):
+        value = getattr(value, "return_" if key == "return" else key)
+    return value
+
+
+def _looked_for(path: str) -> str:
+    """Where a relative path was looked for; "" for an absolute one."""
+    if Path(path).is_absolute():
+        return ""
+    return f"; looked for {Path(path).absolute()}, as relative paths start at the working directory"
+
+
+def _look_at_file(file: Path, path: str) -> None:
+    """It can be read, which is all that is asked of it here."""
+
+
+def _look_at_token(file: Path, path: str) -> None:
+    secret_in(read_content(file, path), f"{path}: {file}")
+
+
+def _look_at_late_token(file: Path, path: str) -> None:
+    """It may still be empty."""
+    content = read_content(file, path)
+    if content.strip():
+        secret_in(content, f"{path}: {file}")
+
+
+def _look_at_key(file: Path, path: str) -> None:
+    secret_in(read_content(file, path), f"{path}: {file}", is_header=False)
+
+
+def _look_at_tokens(file: Path, path: str) -> None:
+    if not secrets_in(read_content(file, path), f"{path}: {file}", is_header=False):
+        raise ConfigError([f"{path}: {file} holds no token; expected one a line"])
+
+
+#: What is looked at, by the role of a setting.
+_LOOKS: Mapping[str, _Look] = {
+    "file": _look_at_file,
+    "token": _look_at_token,
+    "late token": _look_at_late_token,
+    "key": _look_at_key,
+    "tokens": _look_at_tokens,
+}
