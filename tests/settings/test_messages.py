@@ -136,6 +136,12 @@ def test_an_unreadable_file_brings_no_faults_of_other_settings(tmp_path: Path) -
     assert [problem.partition(":")[0] for problem in problems] == ["--config", "log.level"]
 
 
+def test_a_pair_of_files_that_is_not_whole_hides_no_fault_of_its_files() -> None:
+    pair, file = said("http.tls.cert_file=/nowhere")
+    assert pair.startswith("http.tls: ")
+    assert file == "http.tls.cert_file: cannot read /nowhere"
+
+
 def test_faults_that_do_not_follow_from_each_other_are_all_said() -> None:
     found = said("log.level=x", "http.listen=nowhere", "return.type=http", "memo.bytes=0")
     assert [problem.partition(":")[0] for problem in found] == [

@@ -79,7 +79,7 @@ def test_comments_and_blank_lines_stand_beside_secrets() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said_with_its_setting(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="HF_TOKEN_FILE: cannot read .*: No such file"):
+    with pytest.raises(ConfigError, match=r"HF_TOKEN_FILE: cannot read .*: No such file"):
         environment_secret(["HF_TOKEN"], {"HF_TOKEN_FILE": str(tmp_path / "nope")})
     big = tmp_path / "big"
     big.write_bytes(b"a" * 2_000_000)

@@ -33,7 +33,7 @@ def cross_check(settings: Settings, findings: Findings) -> None:
         if any(findings.doubts(path) for path in check.reads):
             continue
         for problem in list(check.run(settings)):
-            findings.add(problem)
+            findings.note(problem)
 
 
 def check_http_address(settings: Settings) -> Iterator[Problem]:

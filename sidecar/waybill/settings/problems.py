@@ -28,12 +28,18 @@ class Findings:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._doubtful: set[str] = set()
+        self._noted: set[str] = set()
         self._doubts_all = False
 
     def add(self, problem: Problem, *meant: str) -> None:
         """Note a problem; ``meant`` are further settings that it may be about."""
         self.problems.append(problem)
         self._doubtful.update((problem.path, *meant))
+
+    def note(self, problem: Problem) -> None:
+        """Note what a check has found. Settings below its path are still what was meant."""
+        self.problems.append(problem)
+        self._noted.add(problem.path)
 
     def add_unreadable(self, problem: Problem) -> None:
         """Note that a source could not be read at all: no setting is what was meant."""
@@ -42,7 +48,9 @@ class Findings:
 
     def doubts(self, path: str) -> bool:
         """Whether the value at ``path``, or below it, may be another than was meant."""
-        return self._doubts_all or any(_touches(path, other) for other in self._doubtful)
+        if self._doubts_all or path in self._noted:
+            return True
+        return any(_touches(path, other) for other in self._doubtful)
 
 
 class Suggestion(msgspec.Struct, frozen=True):
