@@ -15,6 +15,7 @@ import yaml
 from tests.helm.conftest import CHART, ROOT, Install
 from tests.helm.engine import EngineError
 from tests.helm.values import RULE, VALUES
+from tests.taxonomies import TOY_YAML
 from waybill.settings.sources import read_settings
 
 kubernetes_validate = pytest.importorskip(
@@ -200,6 +201,23 @@ def test_the_pod_changes_with_settings_and_not_with_rules(install: Install) -> N
     assert one != mark(
         {"rules": {"inline": {"10-mine.yaml": RULE}}, "config": {"log": {"level": "debug"}}}
     )
+
+
+def test_labels_of_ones_own_arrive_as_they_were_written_and_restart_the_pod(
+    install: Install,
+) -> None:
+    values = VALUES["labels"]
+    installed = install(values)
+    (labels,) = (
+        o["data"]["labels.yaml"] for o in installed.of("ConfigMap") if "labels.yaml" in o["data"]
+    )
+    assert labels == TOY_YAML
+    settings = yaml.safe_load(installed.settings())
+    (pod,) = installed.pods()[:1]
+    mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    assert settings["labels"]["path"] == f"{mounts['waybill-config']}/labels.yaml"
+    others = values | {"labels": {"inline": TOY_YAML.replace("sweet", "sour")}}
+    assert installed.of("DaemonSet") != install(others).of("DaemonSet")
 
 
 def test_rules_arrive_as_they_were_written(install: Install) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.taxonomies import TOY_YAML
+
 RULE = "rules:\n  - {id: a, label: Error, pattern: boom, match: [boom]}\n"
 
 VALUES: dict[str, dict[str, Any]] = {
@@ -19,6 +21,12 @@ VALUES: dict[str, dict[str, Any]] = {
     "digest": {"image": {"digest": "sha256:" + "a" * 64}, "imagePullSecrets": [{"name": "pull"}]},
     "rules": {
         "rules": {"inline": {"10-mine.yaml": RULE}, "existingConfigMaps": ["team-a", "team-b"]}
+    },
+    "labels": {
+        "labels": {"inline": TOY_YAML},
+        "rules": {"useDefaults": False, "inline": {"10-mine.yaml": RULE.replace("Error", "Tool")}},
+        "model": {"source": "none"},
+        "config": {"routes": [{"source": ["*"], "tiers": ["rules"]}]},
     },
     "own-rules-only": {"rules": {"useDefaults": False, "existingConfigMaps": ["team-a"]}},
     "no-model": {"model": {"source": "none"}},

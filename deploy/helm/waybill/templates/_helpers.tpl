@@ -77,6 +77,9 @@ labels:
 {{- if .Values.deadLetter.enabled }}
 {{- $_ := set $config "dead_letter" (dict "path" "/var/lib/waybill/dead-letter") }}
 {{- end }}
+{{- if .Values.labels.inline }}
+{{- $_ := set $config "labels" (dict "path" "/etc/waybill/config/labels.yaml") }}
+{{- end }}
 {{- $folders := list }}
 {{- if .Values.rules.inline }}{{ $folders = append $folders "/etc/waybill/rules/inline" }}{{ end }}
 {{- range .Values.rules.existingConfigMaps }}{{ $folders = append $folders (printf "/etc/waybill/rules/%s" .) }}{{ end }}
@@ -324,6 +327,9 @@ metadata:
   annotations:
     # Settings are read at the start; rules and model are followed, so they are not part of this.
     checksum/config: {{ include "waybill.config" . | sha256sum }}
+    {{- with .Values.labels.inline }}
+    checksum/labels: {{ . | sha256sum }}
+    {{- end }}
     fluentbit.io/exclude: "true"
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
