@@ -11,7 +11,7 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest wheel-test docs bench chaos soak stalls fuzz mutate audit sbom pins lint clean
+.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom pins generate docs lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -62,10 +62,6 @@ wheel-test: $(DEV) ## Build the wheel, install it outside the checkout, try its 
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	PYTHON=$(PYTHON) deploy/test-wheel.sh dist/waybill_sidecar-*.whl
 
-docs: $(DEV) ## Write the generated pages and build the site strictly (dist/docs)
-	$(BIN)/python -m waybill.settings.generate
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
-
 bench: $(DEV) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench
 
@@ -103,6 +99,12 @@ pins: $(TOOLS) ## Renew all pinned lists (deploy/requirements)
 	$(COMPILE) 3.11 --group pyproject.toml:fuzz -c $(LISTS)/dev.txt -o $(LISTS)/fuzz.txt
 	$(COMPILE) 3.11 --group pyproject.toml:tools -c $(LISTS)/dev.txt -o $(LISTS)/tools.txt
 	$(COMPILE) 3.12 --group pyproject.toml:helm --no-deps -o $(LISTS)/helm.txt
+
+generate: $(DEV) ## Write what follows from the settings: defaults, page, chart's schema
+	$(BIN)/python -m waybill.settings.generate
+
+docs: generate ## Build the documentation as a site (dist/docs)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
 
 lint: $(DEV) ## Fix what can be fixed, report the rest
 	$(BIN)/ruff check --fix .
