@@ -11,7 +11,8 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom pins generate docs lint clean
+.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom \
+	pins generate docs lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -37,7 +38,8 @@ $(FUZZ): $(LISTS)/fuzz.txt $(DEV)
 	@touch $@
 
 demo: $(RUN) ## Play a stream through a running sidecar and show the labels (DEMO_ONCE=1: then exit; LLM=stub)
-	@$(BIN)/python -m $(if $(filter stub,$(LLM)),tests.labelling.llm.demo,waybill demo) $(if $(DEMO_ONCE),--once)
+	@$(BIN)/python -m $(if $(filter stub,$(LLM)),tests.labelling.llm.demo,waybill demo) \
+		$(if $(DEMO_ONCE),--once)
 
 run: $(RUN) ## Serve on 127.0.0.1:9880
 	$(BIN)/waybill serve
@@ -66,7 +68,8 @@ bench: $(DEV) ## Measure the ratios against their yardsticks (writes bench.json)
 	$(BIN)/waybill bench
 
 chaos: $(DEV) ## Kill it 20 times under 200,000 records, each way in and out; all faults (CHAOS_SEED)
-	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest tests/chaos tests/e2e/test_*fluent_bit*.py -s -o timeout=3600
+	CHAOS_RECORDS=200000 CHAOS_KILLS=20 CHAOS_LONG=1 $(BIN)/pytest -s -o timeout=3600 \
+		tests/chaos tests/e2e/test_*fluent_bit*.py
 
 soak: $(DEV) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS, SOAK_RATE)
 	$(BIN)/python -m tests.chaos.soak --secs $(or $(SOAK_SECS),3600) --rate $(or $(SOAK_RATE),100000)
@@ -112,5 +115,6 @@ lint: $(DEV) ## Fix what can be fixed, report the rest
 	$(BIN)/mypy
 
 clean: ## Remove the environments and everything generated
-	rm -rf $(VENV) .venv-newest dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage bench.json sbom.json mutants
+	rm -rf $(VENV) .venv-newest dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf bench.json sbom.json mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
