@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import BundleError, ConfigError, RuleSetError
-from waybill.core.records import LABELS, UNCLASSIFIED
+from waybill.core.records import LABELS
 from waybill.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
@@ -88,12 +88,7 @@ async def read_prompt(settings: Settings) -> Prompt | None:
     """Load and check the LLM's prompt on a thread; None when there is no provider. Raises ConfigError."""
     if settings.llm.provider is None:
         return None
-    asked = [
-        [label for label in route.labels or LABELS if label != UNCLASSIFIED]
-        for route in settings.routes
-        if "llm" in route.tiers
-    ]
-    return await asyncio.to_thread(load_prompt, prompt_file(settings), asked)
+    return await asyncio.to_thread(_load_prompt, settings)
 
 
 async def read_rules(settings: Settings) -> RuleSet:
@@ -124,6 +119,16 @@ async def read_bundle(settings: Settings) -> Bundle | None:
                 "a pulled model was refused", extra={"reason": error.code, "detail": error.detail}
             )
     return None
+
+
+def _load_prompt(settings: Settings) -> Prompt:
+    taxonomy = read_labels(settings.labels.path)
+    asked = []
+    for route in settings.routes:
+        if "llm" in route.tiers:
+            labels = route.labels or taxonomy.names
+            asked.append([label for label in labels if label != taxonomy.fallback])
+    return load_prompt(prompt_file(settings), taxonomy, asked)
 
 
 def _load_bundle(settings: Settings, folder: Path, *, needs_encoder: bool = True) -> Bundle:

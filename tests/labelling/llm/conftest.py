@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.labelling.llm.standin import Standin
+from tests.taxonomies import TEN
 from waybill.labelling.llm.opening import open_llm
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.labelling.llm.tier import LlmTier
@@ -73,7 +74,7 @@ def _opening(standin: Standin) -> Opening:
         if routes is not None:
             settings = msgspec.structs.replace(settings, routes=routes)
         metrics = Metrics("0")
-        async with open_llm(llm, load_prompt(PROMPT), lambda: "gsk_key", metrics) as tier:
+        async with open_llm(llm, load_prompt(PROMPT, TEN), lambda: "gsk_key", metrics) as tier:
             yield Bench(settings, tier, standin, metrics)
 
     return opening

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Lines, Standin, sensible
-from tests.taxonomies import LABELS, UNCLASSIFIED
+from tests.taxonomies import LABELS, TEN, TOY, UNCLASSIFIED
 from waybill.core.errors import ConfigError
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.llm.prompt import BadAnswer, Question, load_prompt
@@ -117,7 +117,7 @@ async def test_no_label_outside_the_set_and_no_neighbour_is_affected(
 @pytest.mark.parametrize("line", [line for line, _ in CORPUS], ids=lambda line: ascii(line)[:40])
 def test_a_line_stays_a_string_in_the_question(line: str) -> None:
     text = Privacy().clean(line)
-    prompt = load_prompt(PROMPT)
+    prompt = load_prompt(PROMPT, TEN)
     question = prompt.compose(["first", text, "last"], PERMITTED)
     plain = prompt.compose(["first", "second", "last"], PERMITTED)
     assert question.system == plain.system
@@ -192,7 +192,7 @@ def test_no_answer_leads_out_of_the_set(text: str) -> None:
 
 
 def test_canaries_have_two_labels_and_change_places_and_words() -> None:
-    prompt = load_prompt(PROMPT)
+    prompt = load_prompt(PROMPT, TEN)
     questions = [prompt.compose(["a", "b", "c"], PERMITTED) for _ in range(50)]
     assert all(len(set(question.canaries.values())) == 2 for question in questions)
     assert (
@@ -208,7 +208,7 @@ def test_canaries_have_two_labels_and_change_places_and_words() -> None:
 @pytest.mark.parametrize("labels", [None, *((label,) for label in LABELS[:-1]), PERMITTED])
 def test_every_label_set_has_canaries(labels: tuple[str, ...] | None) -> None:
     asked = [label for label in labels or LABELS if label != UNCLASSIFIED]
-    question = load_prompt(PROMPT, [asked]).compose(["a"], asked)
+    question = load_prompt(PROMPT, TEN, [asked]).compose(["a"], asked)
     assert len(question.canaries) == 2
     assert set(question.labels) == {*asked, UNCLASSIFIED}
     assert all(label in question.system for label in asked)
@@ -222,11 +222,11 @@ def test_the_version_is_the_hash_of_all_that_can_change_an_answer(tmp_path: Path
             text,
             text + "# a comment\n",
             text.replace("spelt as", "written as"),
-            text.replace("an attack", "any attack"),
+            text.replace("# labels: {Error: a technical", "labels: {Error: any technical"),
         )
     ):
         (tmp_path / f"{i}.yaml").write_text(edited)
-        versions.add(load_prompt(tmp_path / f"{i}.yaml").version)
+        versions.add(load_prompt(tmp_path / f"{i}.yaml", TEN).version)
     assert len(versions) == 3
 
 
@@ -235,17 +235,17 @@ def test_the_version_is_the_hash_of_all_that_can_change_an_answer(tmp_path: Path
     [
         ("{labels}", "labels", "{labels} is missing"),
         ("{lines}", "lines", "{lines} is missing"),
-        ("label: Workflow Error}", "label: Workflow}", "no such label 'Workflow'"),
+        ("label: Workflow Error}", "label: Workflow}", "no such label: Workflow; the labels are Security Alert"),
         ("canaries:", "canary:", "canary"),
         ("canaries:", "canaries: []\nx:", "x"),
-        ("  Workflow Error: a business process", "  Unknown Thing: a business process", "Workflow Error is not described"),
-        ("examples:", "labels:", "given twice"),
+        ("# labels: {Error:", "labels: {Unknown Thing:", "no such label: Unknown Thing"),
+        ("examples:", "canaries:", "given twice"),
     ],
 )  # fmt: skip
 def test_a_faulty_prompt_is_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
     (tmp_path / "llm.yaml").write_text(PROMPT.read_text().replace(old, new))
     with pytest.raises(ConfigError) as caught:
-        load_prompt(tmp_path / "llm.yaml", [PERMITTED])
+        load_prompt(tmp_path / "llm.yaml", TEN, [PERMITTED])
     assert fault in str(caught.value)
 
 
@@ -253,10 +253,10 @@ def test_a_prompt_without_canaries_is_refused(tmp_path: Path) -> None:
     text = PROMPT.read_text()
     (tmp_path / "llm.yaml").write_text(text[: text.index("canaries:")])
     with pytest.raises(ConfigError, match="at least two need a canary"):
-        load_prompt(tmp_path / "llm.yaml", [PERMITTED])
+        load_prompt(tmp_path / "llm.yaml", TEN, [PERMITTED])
     for path in (tmp_path / "absent.yaml", tmp_path):
         with pytest.raises(ConfigError):
-            load_prompt(path)
+            load_prompt(path, TEN)
 
 
 async def test_a_route_without_labels_asks_for_all(opening: Opening, standin: Standin) -> None:
@@ -265,8 +265,24 @@ async def test_a_route_without_labels_asks_for_all(opening: Opening, standin: St
     assert [label for label, _, _ in found] == ["Security Alert", "System Notification"]
 
 
+def test_the_question_describes_the_labels_of_the_taxonomy(tmp_path: Path) -> None:
+    text = PROMPT.read_text()
+    head, canaries = text[: text.index("examples:")], "canaries:\n"
+    for line, label in (("an apple", "Fruit"), ("a hammer", "Tool"), ("{word}", "Neither")):
+        canaries += f'  - {{line: "{line}", label: {label}}}\n'
+    (tmp_path / "llm.yaml").write_text(head + canaries)
+    question = load_prompt(tmp_path / "llm.yaml", TOY, [("Fruit",)]).compose(["a"], ("Fruit",))
+    assert question.labels == ("Fruit", "Neither")
+    assert "- Fruit: something sweet that grows\n" in question.system
+    assert "Tool" not in question.system
+    with pytest.raises(
+        ConfigError, match=r"the labels are Fruit, Tool, Neither\..*set llm\.prompt"
+    ):
+        load_prompt(PROMPT, TOY)
+
+
 def test_lots_fall_differently_with_another_seed() -> None:
-    prompt = load_prompt(PROMPT)
+    prompt = load_prompt(PROMPT, TEN)
     prompt._chance = random.Random(1)
     first = prompt.compose(["a"], PERMITTED).user
     prompt._chance = random.Random(1)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Fault, Standin, gullible, sensible
-from tests.taxonomies import UNCLASSIFIED
+from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.core.records import Verdict
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.settings.schema import RouteSettings
@@ -77,7 +77,7 @@ async def test_the_classic_lines_come_back_labelled(opening: Opening) -> None:
         (label, "llm") for _, label in SEED
     ]
     assert {verdict.rule for verdict in verdicts} == {
-        f"openai/gpt-oss-20b@{load_prompt(PROMPT).version}"
+        f"openai/gpt-oss-20b@{load_prompt(PROMPT, TEN).version}"
     }
     (call,) = bench.standin.calls
     assert (call["form"], call["body"]["temperature"], call["body"]["model"]) == (
@@ -363,7 +363,7 @@ async def test_a_new_prompt_asks_anew(opening: Opening, standin: Standin, tmp_pa
     async with opening() as bench:
         await bench.label("alpha failed")
         before = bench.tier.version
-        bench.tier.swap_prompt(load_prompt(tmp_path / "llm.yaml"))
+        bench.tier.swap_prompt(load_prompt(tmp_path / "llm.yaml", TEN))
         bench.pipeline.swap_tier(bench.tier)
         (verdict,) = await bench.pipeline.label(["alpha failed"], ["LegacyCRM"])
         assert verdict.rule == bench.tier.version != before

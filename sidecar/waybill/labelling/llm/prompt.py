@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.core.reasons import AnswerCode
-from waybill.core.records import LABELS, UNCLASSIFIED
 from waybill.settings.yaml_file import read_mapping
 
 #: Part of every prompt's version: raise it when the way texts are cleaned or packed changes.
@@ -47,11 +47,11 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``config/llm.yaml`` as written."""
+    """``config/llm.yaml`` as written; ``labels`` describes some labels otherwise than the taxonomy does."""
 
     instructions: str
     question: str
-    labels: dict[str, str]
+    labels: dict[str, str] = {}
     examples: tuple[Line, ...] = ()
     canaries: tuple[Line, ...] = ()
 
@@ -124,9 +124,17 @@ class Prompt:
     """A checked prompt. ``chance`` places and chooses the canaries: nobody who writes lines can know them."""
 
     def __init__(
-        self, source: PromptSource, chance: random.Random | None = None, *, file_hash: str = ""
+        self,
+        source: PromptSource,
+        taxonomy: Taxonomy,
+        chance: random.Random | None = None,
+        *,
+        file_hash: str = "",
     ) -> None:
+        source = msgspec.structs.replace(source, labels=taxonomy.descriptions | source.labels)
         self._source = source
+        #: The labels that lines may get.
+        self.taxonomy = taxonomy
         #: Of the file that it was read from.
         self.file_hash = file_hash
         self._chance = chance or random.SystemRandom()
@@ -137,8 +145,11 @@ class Prompt:
         self.version = digest.hexdigest()[:12]
 
     def compose(self, texts: Sequence[str], labels: Sequence[str]) -> Question:
-        """The call that asks ``texts`` (cleaned) for one of ``labels`` or Unclassified each."""
-        permitted = tuple(label for label in LABELS if label in labels or label == UNCLASSIFIED)
+        """The call that asks ``texts`` (cleaned) for one of ``labels`` or the fallback each."""
+        taxonomy = self.taxonomy
+        permitted = tuple(
+            label for label in taxonomy.names if label in labels or label == taxonomy.fallback
+        )
         lines = list(texts)
         canaries: dict[int, str] = {}
         chosen = self._canaries(permitted)
@@ -167,9 +178,7 @@ class Prompt:
         )
 
     def _system(self, labels: Sequence[str]) -> str:
-        described = "\n".join(
-            f"- {label}: {self._source.labels.get(label, '')}" for label in labels
-        )
+        described = "\n".join(f"- {label}: {self._source.labels[label]}" for label in labels)
         examples = [example for example in self._source.examples if example.label in labels]
         shown = "\n".join(f"{_quoted(example.line)} -> {example.label}" for example in examples)
         text = self._source.instructions.replace("{labels}", described)
@@ -186,7 +195,9 @@ def _quoted(line: str) -> str:
     return json.dumps(line, ensure_ascii=False)
 
 
-def load_prompt(path: Path, route_labels: Sequence[Sequence[str]] = ()) -> Prompt:
+def load_prompt(
+    path: Path, taxonomy: Taxonomy, route_labels: Sequence[Sequence[str]] = ()
+) -> Prompt:
     """Read and check a prompt file; ``route_labels`` are the label sets that will be asked for.
 
     Raises:
@@ -202,10 +213,10 @@ def load_prompt(path: Path, route_labels: Sequence[Sequence[str]] = ()) -> Promp
         source = msgspec.convert(read_mapping(path), PromptSource)
     except msgspec.ValidationError as error:
         raise ConfigError([f"{path}: {error}"]) from None
-    problems = [f"{path}: {problem}" for problem in _faults(source, route_labels)]
+    problems = [f"{path}: {problem}" for problem in _faults(source, taxonomy, route_labels)]
     if problems:
         raise ConfigError(problems)
-    return Prompt(source, file_hash=file_hash)
+    return Prompt(source, taxonomy, file_hash=file_hash)
 
 
 def hash_file(path: Path) -> str:
@@ -213,20 +224,25 @@ def hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _faults(source: PromptSource, route_labels: Sequence[Sequence[str]]) -> list[str]:
+def _faults(
+    source: PromptSource, taxonomy: Taxonomy, route_labels: Sequence[Sequence[str]]
+) -> list[str]:
     faults = []
     if "{labels}" not in source.instructions:
         faults.append("instructions: {labels} is missing")
     if "{lines}" not in source.question:
         faults.append("question: {lines} is missing")
     named = [*source.labels, *(line.label for line in (*source.examples, *source.canaries))]
-    faults += [f"no such label {label!r}" for label in sorted(set(named) - set(LABELS))]
+    if told := unknown_labels(named, taxonomy):
+        faults.append(
+            f"{told}. With labels of your own, set llm.prompt to a copy of this file whose examples "
+            "and canaries have your labels"
+        )
+        return faults
     for labels in route_labels:
-        missing = [label for label in labels if label not in source.labels]
-        faults += [f"labels: {label} is not described" for label in missing]
-        known = {canary.label for canary in source.canaries} & {*labels, UNCLASSIFIED}
+        known = {canary.label for canary in source.canaries} & {*labels, taxonomy.fallback}
         if len(known) < _CANARIES:
             faults.append(
-                f"canaries: of {', '.join(labels)} and {UNCLASSIFIED} at least two need a canary"
+                f"canaries: of {', '.join(labels)} and {taxonomy.fallback} at least two need a canary"
             )
     return sorted(set(faults))
