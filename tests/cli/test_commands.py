@@ -251,3 +251,32 @@ def test_no_arguments_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as caught:
         run()
     assert caught.value.code == 2
+
+
+def test_check_says_faults_only_and_none_that_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--set", "log.level=chatty") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "waybill: log.level: 'chatty' is none of debug, info, warning, error\n"
+    # The folder is looked for once, and the rules that would be loaded instead are not.
+    assert run("check", "--set", 'rules.extra_paths=["nowhere"]', "--set", "memo.bytes=0") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    said = captured.err.splitlines()
+    assert [line.split(":")[1].strip() for line in said] == ["memo.bytes", "rules.extra_paths"]
+    assert f"looked for {Path('nowhere').absolute()}" in said[1]
+
+
+def test_check_names_secrets_and_says_which_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    monkeypatch.delenv("WAYBILL_LLM_API_KEY", raising=False)
+    assert run("check", "--set", "llm.provider=groq") == 0
+    assert "warning: llm.provider: groq has no key" in capsys.readouterr().err
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_secret\n")
+    assert run("check", "--set", "llm.provider=groq") == 0
+    captured = capsys.readouterr()
+    assert "secrets: llm.api_key from GROQ_API_KEY\n" in captured.out
+    assert "gsk_secret" not in captured.out + captured.err
+    assert captured.err == ""

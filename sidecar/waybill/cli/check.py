@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from waybill.core.errors import ConfigError, RuleSetError
@@ -15,9 +16,13 @@ from waybill.ops.deadletter import prepare_folder
 from waybill.ops.metrics import Metrics
 from waybill.service.app import VERSION, open_pipeline
 from waybill.service.reload import read_rules
+from waybill.settings.naming import missing_secrets, name_secrets
 from waybill.settings.resources import hidden_copy, resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.sources import Loaded
+
+#: Sections that say what is loaded.
+_LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits")
 
 
 async def check(loaded: Loaded) -> None:
@@ -27,12 +32,17 @@ async def check(loaded: Loaded) -> None:
         ConfigError: with the problems of the settings and every fault found in rules and model.
     """
     problems = [str(problem) for problem in loaded.problems]
+    if any(loaded.findings.concern(section) for section in _LOADED_BY):
+        # What would be loaded is not what was meant, and neither would its faults be.
+        raise ConfigError(problems)
     try:
         lines = await _load(loaded.settings)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
+    for missing in missing_secrets(loaded.settings):
+        print(f"warning: {missing}", file=sys.stderr)
     for line in lines:
         print(line)
     print("ok")
@@ -45,6 +55,7 @@ async def _load(settings: Settings) -> list[str]:
         return [
             *_parts(pipeline, model, llm),
             *_paths(settings),
+            *_secrets(settings),
             _loki(pipeline, model),
         ]
 
@@ -77,6 +88,11 @@ def _paths(settings: Settings) -> list[str]:
                 f"Waybill ({hidden}), which is not used"
             )
     return lines
+
+
+def _secrets(settings: Settings) -> list[str]:
+    named = name_secrets(settings)
+    return [f"secrets: {', '.join(named)}"] if named else []
 
 
 def _loki(pipeline: Pipeline, model: ModelTier | None) -> str:

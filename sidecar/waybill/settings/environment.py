@@ -22,7 +22,10 @@ class Variable(msgspec.Struct, frozen=True):
 VARIABLES = (
     Variable("WAYBILL_CONFIG", "Settings file, when there is no `--config`."),
     Variable("GEMINI_API_KEY", "Key for Gemini: of the language model and of a Gemini encoder."),
-    Variable("GEMINI_API_KEY_FILE", "File with that key, for an encoder without `GEMINI_API_KEY`."),
+    Variable(
+        "GEMINI_API_KEY_FILE",
+        "File with that key, for an encoder; it stands before `GEMINI_API_KEY`.",
+    ),
     Variable("GOOGLE_API_KEY", "Key for Gemini as a language model, without `GEMINI_API_KEY`."),
     Variable("GEMINI_BASE_URL", "Another server that speaks the API of a Gemini encoder."),
     Variable("HF_TOKEN", "Token for the model repository (`model.follow`, `waybill model pull`)."),

@@ -52,6 +52,10 @@ class Findings:
             return True
         return any(_touches(path, other) for other in self._doubtful)
 
+    def concern(self, section: str) -> bool:
+        """Whether anything found is about a section of the settings, or a setting in it."""
+        return self.doubts(section) or any(_is_within(path, section) for path in self._noted)
+
 
 class Suggestion(msgspec.Struct, frozen=True):
     """Known words that may have been meant: none or one."""

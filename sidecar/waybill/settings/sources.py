@@ -54,7 +54,12 @@ class Loaded(msgspec.Struct, frozen=True):
     """Settings, and what is wrong with their sources."""
 
     settings: Settings
-    problems: tuple[Problem, ...]
+    findings: Findings
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem, in the order in which they were found."""
+        return tuple(self.findings.problems)
 
 
 def load_settings(
@@ -91,7 +96,7 @@ def read_settings(
     settings = read_tree(tree)
     settings = _with_key(settings, environ, tree.findings)
     cross_check(settings, tree.findings)
-    return Loaded(settings, tuple(tree.findings.problems))
+    return Loaded(settings, tree.findings)
 
 
 def _read_file(tree: Tree, file: Path | None, environ: Mapping[str, str]) -> None:

@@ -330,6 +330,15 @@ def test_gemini_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         GeminiEncoder("gemini-embedding-001", 768)
 
 
+@pytest.mark.parametrize("key", ["", "\n", "k\x00"])
+def test_a_key_that_cannot_be_sent_is_no_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    pytest.importorskip("google.genai", reason="the gemini extra is not installed")
+    monkeypatch.delenv("GEMINI_API_KEY_FILE", raising=False)
+    monkeypatch.setattr("os.environ", {"GEMINI_API_KEY": key})
+    with pytest.raises(BundleError, match="GEMINI_API_KEY"):
+        GeminiEncoder("gemini-embedding-001", 768)
+
+
 @pytest.mark.parametrize(
     "encoder",
     [

@@ -23,6 +23,7 @@ import msgspec
 
 from waybill.core.errors import WaybillError
 from waybill.core.reasons import StoreCode
+from waybill.settings.environment import state_folder
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -274,12 +275,6 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def default_path(environ: Mapping[str, str] | None = None) -> Path | None:
-    """``llm.sqlite`` in the folder that systemd gives a service, else in the user's state folder, if there is one."""
-    environ = os.environ if environ is None else environ
-    if environ.get("STATE_DIRECTORY"):
-        return Path(environ["STATE_DIRECTORY"].split(":")[0]) / "llm.sqlite"
-    try:
-        state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    except RuntimeError:  # a user without a home, as in a container
-        return None
-    return state / "waybill" / "llm.sqlite"
+    """``llm.sqlite`` in the folder for state; None for a user without a home."""
+    folder = state_folder(environ)
+    return None if folder is None else folder / "llm.sqlite"

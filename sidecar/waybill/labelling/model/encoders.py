@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,12 @@ import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
-from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.errors import BundleError, ConfigError, TierUnavailable
 from waybill.core.reasons import EncoderCode
 from waybill.labelling.model.manifest import Encoder
+from waybill.settings.environment import gemini_base_url
+from waybill.settings.schema import Secret
+from waybill.settings.secrets import environment_secret
 
 __all__ = [
     "GeminiEncoder",
@@ -175,13 +177,9 @@ class GeminiEncoder:
             raise BundleError(
                 "encoder", "google-genai is missing: pip install 'waybill-sidecar[gemini]'"
             ) from error
-        key = _secret("GEMINI_API_KEY")
-        if key is None:
-            raise BundleError("encoder", "gemini needs GEMINI_API_KEY or GEMINI_API_KEY_FILE")
-        options = types.HttpOptions(
-            base_url=os.environ.get("GEMINI_BASE_URL"), timeout=_GEMINI_TIMEOUT_MS
-        )
-        self._client = genai.Client(vertexai=False, api_key=key, http_options=options)
+        key = _gemini_key()
+        options = types.HttpOptions(base_url=gemini_base_url(), timeout=_GEMINI_TIMEOUT_MS)
+        self._client = genai.Client(vertexai=False, api_key=str(key), http_options=options)
         self._config = types.EmbedContentConfig(
             task_type="CLASSIFICATION", output_dimensionality=dimensions
         )
@@ -279,17 +277,15 @@ def _retry_after(error: Exception) -> float:
         return 0.0
 
 
-def _secret(name: str) -> str | None:
-    """The environment variable, or what the file in ``<name>_FILE`` holds."""
-    if value := os.environ.get(name):
-        return value
-    if path := os.environ.get(f"{name}_FILE"):
-        try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123
-                return file.read().strip() or None
-        except OSError as error:
-            raise BundleError("encoder", f"{path}: {error.strerror}") from error
-    return None
+def _gemini_key() -> Secret:
+    """The key from the environment. Raises BundleError (``encoder``)."""
+    try:
+        key = environment_secret(["GEMINI_API_KEY"])
+    except ConfigError as error:
+        raise BundleError("encoder", str(error)) from None
+    if key is None:
+        raise BundleError("encoder", "gemini needs GEMINI_API_KEY or GEMINI_API_KEY_FILE")
+    return key
 
 
 def open_session(
