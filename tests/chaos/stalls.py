@@ -27,7 +27,7 @@ import orjson
 
 from tests.input.test_bombs import bombs
 from waybill.cli.bench import reference_batch, rule_text
-from waybill.core.records import MAX_RECORDS
+from waybill.core.batch import MAX_RECORDS
 
 ROOT = Path(__file__).parents[2]
 

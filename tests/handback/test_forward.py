@@ -20,7 +20,8 @@ import trustme
 
 from waybill.core.errors import HandbackError
 from waybill.core.records import Verdict
-from waybill.handback import forward as handback_forward
+from waybill.handback import forward_pool
+from waybill.handback import push as handback_push
 from waybill.handback.forward import ForwardHandback
 from waybill.settings.schema import FieldSettings, ReturnSettings, ReturnTlsSettings
 from waybill.wire import FieldPlan, Wire
@@ -131,7 +132,7 @@ async def _receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handback_forward, "_RETRY_SECS", 0.01)
+    monkeypatch.setattr(handback_push, "RETRY_SECS", 0.01)
 
 
 def entry(log: str, is_nested: bool = True) -> bytes:
@@ -167,7 +168,7 @@ async def pushing(
 async def failing(url: str, data: bytes | None = None, **options: Any) -> str:
     """The code with which a push fails, after one attempt: the deadline falls into the wait for the next."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(handback_forward, "_RETRY_SECS", 60)
+        patch.setattr(handback_push, "RETRY_SECS", 60)
         async with pushing(url, **({"timeout_secs": 0.5} | options)) as push:
             with pytest.raises(HandbackError) as caught:
                 await push(data or body("a"))
@@ -317,7 +318,7 @@ async def test_a_refusing_receiver_is_not_hammered(
 ) -> None:
     async with pushing(receiver.url) as push:
         await asyncio.gather(*(push(body("a")) for _ in range(4)))
-        monkeypatch.setattr(handback_forward, "_RETRY_SECS", 60)
+        monkeypatch.setattr(handback_push, "RETRY_SECS", 60)
         receiver.frames.clear()
         receiver.answer = lambda message: b"\x80"
         pushed = asyncio.create_task(push(body("b")))
@@ -352,7 +353,7 @@ async def test_a_restarted_receiver_costs_no_waiting(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(receiver.url.rsplit(":", 1)[1])
-    monkeypatch.setattr(handback_forward, "_RETRY_SECS", 60)
+    monkeypatch.setattr(handback_push, "RETRY_SECS", 60)
     async with pushing(receiver.url) as push:
         await asyncio.gather(push(body("a")), push(body("b")))
         await receiver.stop()
@@ -364,7 +365,7 @@ async def test_a_restarted_receiver_costs_no_waiting(
 async def test_a_pooled_connection_that_breaks_under_a_frame_is_replaced_at_once(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handback_forward, "_RETRY_SECS", 60)
+    monkeypatch.setattr(handback_push, "RETRY_SECS", 60)
     async with pushing(receiver.url) as push:
         await push(body("a"))
         receiver.answer = lambda message: None if len(receiver.frames) == 2 else message.ack
@@ -468,7 +469,7 @@ async def test_a_receiver_that_does_not_shake_hands(
                 await reader.read()
         writer.transport.abort()
 
-    monkeypatch.setattr(handback_forward, "_HANDSHAKE_SECS", 0.05)
+    monkeypatch.setattr(forward_pool, "_HANDSHAKE_SECS", 0.05)
     (tmp_path / "key").write_bytes(KEY)
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"forward://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from waybill.core.errors import HandbackError
 from waybill.core.records import Verdict
-from waybill.handback import http as handback_http
+from waybill.handback import push as handback_push
 from waybill.handback.http import HttpHandback
 from waybill.handback.target import return_tag
 from waybill.settings.schema import FieldSettings, ReturnSettings, ReturnTlsSettings
@@ -131,7 +131,7 @@ async def test_a_big_batch_goes_in_parts(receiver: Receiver) -> None:
 async def test_one_part_refused_for_now_fails_the_whole_batch(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handback_http, "_RETRY_SECS", 0.01)
+    monkeypatch.setattr(handback_push, "RETRY_SECS", 0.01)
     receiver.answer = lambda body: 503 if b'"b"' in body else 200
     settings = ReturnSettings(type="http", url=receiver.url, max_bytes=40, timeout_secs=0.3)
     with pytest.raises(HandbackError) as caught:
@@ -143,7 +143,7 @@ async def test_one_part_refused_for_now_fails_the_whole_batch(
 async def test_passing_trouble_is_waited_out(
     receiver: Receiver, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handback_http, "_RETRY_SECS", 0.01)
+    monkeypatch.setattr(handback_push, "RETRY_SECS", 0.01)
     receiver.answer = lambda body: status if len(receiver.requests) < 3 else 200
     await push(ReturnSettings(type="http", url=receiver.url), BODY)
     assert len(receiver.requests) == 3

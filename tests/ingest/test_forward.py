@@ -17,8 +17,9 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from waybill.core.batch import Batch
 from waybill.core.errors import ConfigError, HandbackError
-from waybill.core.records import Batch, Verdict
+from waybill.core.records import Verdict
 from waybill.flow.flow import Flow
 from waybill.ingest import forward as ingest
 from waybill.ingest.connections import Connections

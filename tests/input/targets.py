@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
@@ -16,7 +17,6 @@ from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
 from waybill.wire.csv import RowSplitter, Table
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
-from waybill.wire.transcode import json_records, msgpack_entries
 
 _LIMIT = 1 << 20
 _FIELDS = FieldSettings(relabel=False, parse_nested=True)

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Sidecar, running
+from waybill.core.batch import ScanBudget
 from waybill.ops.auth import Tokens, WatchedFile
 from waybill.wire.json.codec import JsonCodec
 
@@ -211,9 +212,9 @@ async def test_a_hostile_tag_is_made_plain(tag: str, monkeypatch: pytest.MonkeyP
     seen: list[str] = []
     decode = JsonCodec.decode
 
-    def spy(self: JsonCodec, body: bytes, tag: str, care_bytes: float) -> object:
+    def spy(self: JsonCodec, body: bytes, *, tag: str, budget: ScanBudget) -> object:
         seen.append(tag)
-        return decode(self, body, tag, care_bytes)
+        return decode(self, body, tag=tag, budget=budget)
 
     monkeypatch.setattr(JsonCodec, "decode", spy)
     async with running("model.path=null") as sidecar:

@@ -8,8 +8,8 @@ import msgpack
 import pytest
 
 from tests.conftest import Running
+from waybill.core.batch import MAX_RECORDS
 from waybill.core.errors import MalformedError
-from waybill.core.records import MAX_RECORDS
 from waybill.settings.sources import load_settings
 from waybill.wire import FieldPlan, Wire
 

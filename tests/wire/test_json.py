@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 
 from tests.wire.strategies import bodies, plain
+from waybill.core.batch import Batch
 from waybill.core.errors import MalformedError
-from waybill.core.records import Batch, Verdict
+from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, JsonCodec, Wire
 from waybill.wire.json import scan
@@ -27,7 +28,7 @@ def labelled(body: bytes, codec: JsonCodec = CODEC, verdict: Verdict = VERDICT) 
 
 
 def reasons(body: bytes) -> dict[int, str | None]:
-    return {i: odd.reason for i, odd in CODEC.decode(body).odd.items()}
+    return {i: special.reason for i, special in CODEC.decode(body).specials.items()}
 
 
 @given(bodies())
@@ -128,7 +129,7 @@ def test_a_hostile_record_costs_only_itself(record: bytes, reason: str | None, f
     body = b"[" + body + b"]" if form == "array" else body
     batch = CODEC.decode(body)
     assert [batch.messages[0], batch.messages[2]] == ["before", "after"]
-    assert (batch.odd[1].reason if 1 in batch.odd else None) == reason
+    assert (batch.specials[1].reason if 1 in batch.specials else None) == reason
     assert (batch.messages[1] is None) == (reason is not None)
     out = CODEC.splice(batch, [VERDICT] * 3)
     assert out == body.replace(NEIGHBOURS[0], NEIGHBOURS[0][:-1] + b"," + SUFFIX + b"}").replace(
@@ -252,7 +253,7 @@ def test_a_record_id_is_stable_and_tells_records_apart() -> None:
     codec = JsonCodec(FieldPlan(FieldSettings(record_id="_id")))
 
     def ids(tag: str) -> list[str]:
-        batch = codec.decode(b'[{"log":"a"},{"log":"b"}]', tag)
+        batch = codec.decode(b'[{"log":"a"},{"log":"b"}]', tag=tag)
         return [orjson.loads(text)["_id"] for text in codec.split(batch, [VERDICT] * 2)]
 
     assert ids("t") == ids("t")

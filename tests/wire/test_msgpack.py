@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.strategies import event_times, packed_records
+from waybill.core.batch import Passed
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
@@ -131,7 +132,7 @@ def test_odd_records_cost_only_themselves(
     body = entry({"log": "before"}) + entry(record) + entry({"log": "after"})
     batch = CODEC.decode(body)
     assert batch.messages == ["before", message, "after"]
-    assert batch.odd[1].reason == reason
+    assert batch.specials[1].reason == reason
     before, after = labelled(entry({"log": "before"})), labelled(entry({"log": "after"}))
     out = labelled(body)
     assert out.startswith(before)
@@ -163,8 +164,8 @@ def at(path: tuple[str, ...], value: object) -> dict[str, object]:
 
 
 def test_as_many_records_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("waybill.core.records.MAX_RECORDS", 3)
-    monkeypatch.setattr("waybill.wire.msgpack.codec.MAX_RECORDS", 3)
+    monkeypatch.setattr("waybill.core.batch.MAX_RECORDS", 3)
+    monkeypatch.setattr("waybill.wire.msgpack.reader.MAX_RECORDS", 3)
     assert len(CODEC.decode(entry({"log": "x"}) * 3)) == 3
     with pytest.raises(MalformedError, match="too_many_records"):
         CODEC.decode(entry({"log": "x"}) * 4)
@@ -197,7 +198,9 @@ def test_invalid_utf8_in_a_string_passes_as_it_is() -> None:
 def test_group_markers_pass_untouched(seconds: int) -> None:
     marker = entry({"resource": {}, "scope": {}}, struct.pack(">BBII", 0xD7, 0, seconds, 0))
     body = marker + entry({"log": "a"})
-    assert {i: odd.reason for i, odd in CODEC.decode(body).odd.items()} == {0: "group_marker"}
+    assert {i: special.reason for i, special in CODEC.decode(body).specials.items()} == {
+        0: "group_marker"
+    }
     assert labelled(body).startswith(marker)
 
 
@@ -288,7 +291,7 @@ def test_an_array_of_another_length_is_no_entry_and_passes(head: bytes) -> None:
     values = [TIME, msgpack.packb({"log": "x"}), b"\xc0"][: head[-1]]
     bad, good = head + b"".join(values), entry({"log": "x"})
     batch = CODEC.decode(good + bad + good)
-    assert [batch.odd[i].reason for i in batch.odd] == ["malformed_record"]
+    assert [batch.specials[i].reason for i in batch.specials] == ["malformed_record"]
     assert labelled(good + bad + good) == labelled(good) + bad + labelled(good)
 
 
@@ -298,7 +301,7 @@ def test_a_group_marker_passes_between_records(head: bytes, seconds: bytes) -> N
     marker = b"\x92\x92" + head + seconds + b"\x00" * 4 + b"\x80" + msgpack.packb({"resource": "r"})
     good = entry({"log": "x", "source": "s"})
     batch = CODEC.decode(good + marker + good)
-    assert [(i, odd.reason, odd.stop) for i, odd in batch.odd.items()] == [
+    assert [(i, special.reason, special.stop) for i, special in batch.specials.items()] == [
         (1, "group_marker", len(good + marker))
     ]
     assert batch.sources == ["s", "", "s"]
@@ -311,13 +314,16 @@ def test_an_odd_entry_keeps_its_source_and_its_place() -> None:
     batch = CODEC.decode(body)
     assert batch.sources == ["", "billing", ""]
     assert batch.messages == ["x", None, None]
-    assert (batch.odd[1].reason, batch.odd[1].stop) == ("message_not_a_string", len(body) - 2)
-    assert (batch.odd[2].reason, batch.starts[2], batch.odd[2].stop) == (
+    assert (batch.specials[1].reason, batch.specials[1].stop) == (
+        "message_not_a_string",
+        len(body) - 2,
+    )
+    assert (batch.specials[2].reason, batch.starts[2], batch.specials[2].stop) == (
         "malformed_record",
         len(body) - 2,
         len(body),
     )
-    assert not batch.odd[2].is_strict
+    assert isinstance(batch.specials[2], Passed)
 
 
 def test_an_id_is_added_where_asked_unless_the_record_has_one() -> None:

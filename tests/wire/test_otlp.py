@@ -18,13 +18,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
+from tests.wire.rendering import json_records, msgpack_entries
+from waybill.core.batch import Batch, Passed
 from waybill.core.errors import MalformedError
-from waybill.core.records import Batch, Verdict
+from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, OtlpCodec, OtlpJsonCodec, Wire
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.values import pack_value, read_value
-from waybill.wire.transcode import json_records, msgpack_entries
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "model", 0.75, "m@1")
@@ -327,7 +328,7 @@ def test_messages(
     data = one_record(body=body)
     batch = codec.decode(encode(codec, ExportLogsServiceRequest.FromString(data)))
     assert batch.messages == [message]
-    assert [odd.reason for odd in batch.odd.values()] == ([reason] if reason else [])
+    assert [special.reason for special in batch.specials.values()] == ([reason] if reason else [])
     assert take_ours(records_of(parse(codec, codec.splice(batch, [VERDICT])))[0]) == OURS
 
 
@@ -340,7 +341,7 @@ def test_a_record_that_brings_a_label_passes_untouched(codec: Codec) -> None:
     )
     body = encode(codec, request)
     batch = codec.decode(body)
-    assert batch.odd[0].reason == "already_labelled"
+    assert batch.specials[0].reason == "already_labelled"
     assert codec.splice(batch, [VERDICT]) == body
 
 
@@ -413,7 +414,7 @@ def test_a_broken_record_in_a_good_frame_passes_as_it_is(record: bytes) -> None:
     scope = b"".join(protobuf.pack_field(2, data) for data in (good, record, good))
     batch = WIRE.otlp.decode(protobuf.pack_field(1, protobuf.pack_field(2, scope)))
     assert batch.messages == ["a", None, "a"]
-    assert batch.odd[1].reason == "malformed_record"
+    assert batch.specials[1].reason == "malformed_record"
     records = WIRE.otlp.split(batch, [VERDICT] * 3)
     assert records[1] == record
     assert records[0] == records[2] != good
@@ -436,7 +437,7 @@ def test_a_broken_json_record_passes_as_it_is(record: bytes) -> None:
     body = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%b, %b ,%b]}]}]}' % (good, record, good)
     batch = WIRE.otlp_json.decode(body)
     assert batch.messages == ["a", None, "a"]
-    assert not batch.odd[1].is_spliced
+    assert isinstance(batch.specials[1], Passed)
     assert b", %b ," % record in WIRE.otlp_json.splice(batch, [VERDICT] * 3)
 
 

@@ -20,7 +20,7 @@ from waybill.ops.logs import setup_logging
 from waybill.service.app import Service, run_until_stopped
 from waybill.settings.schema import Settings
 from waybill.wire.compression import compress, decompress, encodings_of
-from waybill.wire.transcode import event_time
+from waybill.wire.moments import event_time, split_seconds
 
 #: How the stream is sent: name, content type, encoding.
 _FORMS = (
@@ -85,7 +85,8 @@ def _body(lines: Sequence[bytes], form: str) -> bytes:
         return b"".join(lines)
     if form == "msgpack":
         return b"".join(
-            msgpack.packb([[event_time(time.time()), {}], json.loads(line)]) for line in lines
+            msgpack.packb([[event_time(split_seconds(time.time())), {}], json.loads(line)])
+            for line in lines
         )
     return b"[" + b",".join(lines) + b"]"
 

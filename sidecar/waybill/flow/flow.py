@@ -15,14 +15,15 @@ import functools
 import time
 import typing
 from collections.abc import Sequence
-from typing import Protocol
 
+from waybill.core.batch import Batch, ScanBudget
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
-from waybill.core.names import HandbackName, Ingest
+from waybill.core.names import Ingest
 from waybill.core.reasons import RecordReason
-from waybill.core.records import Batch, Verdict, unclassified
+from waybill.core.records import Verdict, unclassified
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow, Inflight
+from waybill.handback.handback import Handback
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
@@ -33,32 +34,12 @@ from waybill.wire.compression import decompress
 #: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices. The same
 #: for what the readers in Python may read of it, and for what may inflate to a thousand times its size.
 _INLINE_BYTES = 4 << 20
-_INLINE_CARE_BYTES = 32 << 10
+_INLINE_SCAN_BYTES = 32 << 10
 _INLINE_COMPRESSED_BYTES = 4 << 10
 #: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
 _LEAST_CUT_CHARS = 64 << 10
 #: How long a batch waits for its turn to be pushed.
 PUSH_WAIT_SECS = 10.0
-
-
-class Handback(Protocol):
-    """Where labelled batches go. ``hand_back`` returns once the receiver has them."""
-
-    name: HandbackName
-
-    async def hand_back(
-        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
-    ) -> bytes | None:
-        """Give the records back; a body for the answer, or None when they were pushed.
-
-        Raises:
-            HandbackError: the receiver does not have all of them.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close connections."""
-        ...
 
 
 class Flow:
@@ -128,7 +109,7 @@ class Flow:
         codec, batch = await self._decode(body, delivery)
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
-        _explain_odd(batch, verdicts)
+        _explain_specials(batch, verdicts)
         answer = await self._hand_back(codec, batch, verdicts)
         self.metrics.count_verdicts(verdicts)
         return answer
@@ -137,7 +118,7 @@ class Flow:
         decode = functools.partial(self.wire.decode, body, delivery.content_type, delivery.tag)
         if len(body) <= _INLINE_BYTES:
             with contextlib.suppress(LaboriousError):
-                return decode(care_bytes=_INLINE_CARE_BYTES)
+                return decode(budget=ScanBudget(_INLINE_SCAN_BYTES))
 
         def decode_and_cut() -> tuple[Codec, Batch]:
             codec, batch = decode()
@@ -179,8 +160,8 @@ class Flow:
         self.metrics.batches_received.labels(ingest).inc()
         self.metrics.records_received.labels(ingest).inc(len(batch))
         self.metrics.bytes_received.labels(ingest).inc(len(body))
-        for odd in batch.odd.values():
-            self.metrics.records_passed.labels(odd.reason or "odd_spelling").inc()
+        for special in batch.specials.values():
+            self.metrics.records_passed.labels(special.reason or "odd_spelling").inc()
 
     def note_state(self) -> None:
         """Bring the metrics that nothing counts by itself up to date."""
@@ -200,11 +181,11 @@ class Flow:
         return True
 
 
-def _explain_odd(batch: Batch, verdicts: list[Verdict]) -> None:
+def _explain_specials(batch: Batch, verdicts: list[Verdict]) -> None:
     """Give records without a readable message the reason that decoding found."""
-    for i, odd in batch.odd.items():
-        if odd.reason is not None and batch.messages[i] is None:
-            verdicts[i] = _REASONS[odd.reason]
+    for i, special in batch.specials.items():
+        if special.reason is not None and batch.messages[i] is None:
+            verdicts[i] = _REASONS[special.reason]
 
 
 _REASONS: dict[RecordReason, Verdict] = {

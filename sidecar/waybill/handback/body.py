@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from waybill.core.batch import Batch
 from waybill.core.names import HandbackName
-from waybill.core.records import Batch, Verdict
-from waybill.handback.target import render
-from waybill.wire import Codec
+from waybill.core.records import Verdict
+from waybill.handback.rendering import spliced
+from waybill.wire.codec import Codec
 
 
 class BodyHandback:
-    """Gives the labelled body to whoever asked."""
+    """Gives the labelled body to whoever asked, in the encoding in which it came."""
 
     name: HandbackName = "body"
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The batch's body with the verdicts spliced in."""
-        return await render(batch, lambda: codec.splice(batch, verdicts), keeps_encoding=True)
+        return await spliced(codec, batch, verdicts)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -1,35 +1,20 @@
-"""What handbacks share: where records are rendered, the tag that they go back under, and TLS towards the receiver."""
+"""Where pushes go: the tag that records go back under, and TLS towards the receiver."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import ssl
-from collections.abc import Callable
-from typing import TypeVar
 
-from waybill.core.records import Batch
 from waybill.settings.schema import ReturnTlsSettings
 
-T = TypeVar("T")
-#: Records rendered between two turns of the event loop, about 15 ms: 0.3 to 1 µs each where they keep their
-#: encoding, 7 to 40 µs where they take another (16,384 records of 120 bytes, each pair of encodings).
-_INLINE_RECORDS, _INLINE_CONVERSIONS = 16_384, 512
-_INLINE_BYTES = 8 << 20
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
-
-
-async def render(batch: Batch, work: Callable[[], T], *, keeps_encoding: bool) -> T:
-    """What ``work`` makes of ``batch``: at once, or on a thread where that would keep the event loop too long."""
-    most = _INLINE_RECORDS if keeps_encoding else _INLINE_CONVERSIONS
-    is_small = len(batch) <= most and len(batch.body) <= _INLINE_BYTES
-    return work() if is_small else await asyncio.to_thread(work)
+_TAG_CHARS = 255
 
 
 def return_tag(prefix: str, tag: str) -> str:
-    """The tag that records go back under: prefixed, and with nothing in it that a path could mistake."""
+    """The tag that records go back under: prefixed, and with nothing that a path could mistake."""
     clean = _NOT_IN_TAGS.sub("_", tag).replace("..", "__") or "waybill"
-    return (prefix + clean)[:255]
+    return (prefix + clean)[:_TAG_CHARS]
 
 
 def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:

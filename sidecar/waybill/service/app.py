@@ -17,9 +17,10 @@ from aiohttp import http_parser, web
 
 from waybill.api.tools import Tools
 from waybill.core.errors import ConfigError
-from waybill.flow.flow import Flow, Handback
+from waybill.flow.flow import Flow
 from waybill.handback.body import BodyHandback
 from waybill.handback.forward import ForwardHandback
+from waybill.handback.handback import Handback
 from waybill.handback.http import HttpHandback
 from waybill.handback.otlp import OtlpHandback
 from waybill.ingest.connections import Connections, Guard

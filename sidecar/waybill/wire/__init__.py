@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import math
-
-from waybill.core.records import Batch
+from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
+from waybill.wire.codec import Codec, Encoding
 from waybill.wire.fields import FieldPlan
 from waybill.wire.json.codec import JsonCodec
 from waybill.wire.msgpack.codec import MsgpackCodec
 from waybill.wire.otlp import OTLP_JSON, OtlpCodec, OtlpJsonCodec
 
-__all__ = ["Codec", "FieldPlan", "JsonCodec", "MsgpackCodec", "OtlpCodec", "OtlpJsonCodec", "Wire"]
+__all__ = [
+    "Codec",
+    "Encoding",
+    "FieldPlan",
+    "JsonCodec",
+    "MsgpackCodec",
+    "OtlpCodec",
+    "OtlpJsonCodec",
+    "Wire",
+]
 
-Codec = JsonCodec | MsgpackCodec | OtlpCodec | OtlpJsonCodec
+#: The first byte of an entry: an array header, which cannot begin JSON text.
+_ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
 
 
 class Wire:
@@ -26,36 +35,47 @@ class Wire:
         self.otlp_json = OtlpJsonCodec(plan)
 
     def decode(
-        self, body: bytes, content_type: str = "", tag: str = "", care_bytes: float = math.inf
+        self,
+        body: bytes,
+        content_type: str = "",
+        tag: str = "",
+        *,
+        budget: ScanBudget = UNBOUNDED,
     ) -> tuple[Codec, Batch]:
         """The codec that reads ``body``, and its records.
 
-        Shippers send JSON under several names, so only msgpack is believed on its word; without it,
-        an entry's first byte (an array header) cannot begin JSON text. OTLP looks like neither, or
-        like any other JSON, so it must be named.
-
         Raises:
             MalformedError: ``not_json``, ``not_msgpack`` or ``not_otlp``.
-            LaboriousError: more than ``care_bytes`` must be read byte by byte.
+            LaboriousError: reading costs more than ``budget``.
         """
-        codec = self._codec(body, content_type)
-        batch = codec.decode(body, tag, care_bytes)
+        codec = self.codec_of(body, content_type)
+        batch = codec.decode(body, tag=tag, budget=budget)
         if self.plan.settings.parse_nested:
             self._read_nested(batch)
         return codec, batch
 
-    def _codec(self, body: bytes, content_type: str) -> Codec:
+    def codec_of(self, body: bytes, content_type: str) -> Codec:
+        """The codec for ``body``.
+
+        Shippers send JSON under several names, so only msgpack is believed on its word; without it
+        the first byte tells. OTLP looks like neither, or like any other JSON, so it must be named.
+        """
         if "protobuf" in content_type:
             return self.otlp
         if content_type.startswith(OTLP_JSON):
             return self.otlp_json
-        is_msgpack = "msgpack" in content_type or body[:1] in (b"\x92", b"\xdc", b"\xdd")
-        return self.msgpack if is_msgpack else self.json
+        if "msgpack" in content_type or body[:1] in _ARRAY_HEADERS:
+            return self.msgpack
+        return self.json
+
+    def codecs(self) -> tuple[Codec, ...]:
+        """All of them."""
+        return self.json, self.msgpack, self.otlp, self.otlp_json
 
     def _read_nested(self, batch: Batch) -> None:
         """Where a message is itself a JSON object, take message and source from within it."""
         for i, message in enumerate(batch.messages):
             if message is not None and message.startswith("{"):
-                nested, source = self.json.read(message)
+                nested, source = self.json.read_nested(message)
                 batch.messages[i] = nested or message
                 batch.sources[i] = batch.sources[i] or source

@@ -12,6 +12,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import orjson
+
 #: Where a value begins and ends.
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
@@ -19,6 +21,7 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
+_EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
 
 def skip_space(data: bytes, at: int) -> int:
@@ -137,3 +140,17 @@ def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:
         pieces.append(data[key_at : value_to if i == kept[-1] else found[i + 1][1]])
     pieces.append(data[found[-1][3] : end])
     return b"".join(pieces)
+
+
+def is_valid(text: bytes) -> bool:
+    """Whether a strict parser takes ``text`` as one value."""
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_without_members(text: bytes) -> bool:
+    """Whether ``text`` is an object with nothing in it."""
+    return _EMPTY_OBJECT.fullmatch(text) is not None

@@ -1,21 +1,21 @@
 """OTLP log records as plain records, for receivers that know no OTLP.
 
-A text body becomes the message field, a body that is a map the record itself; our own fields stand beside
-it, as in any other record. What else OTLP says goes under names of its own: ``attributes``, ``resource``,
-``scope``, ``severity_text``, ``severity_number``, ``trace_id``, ``span_id``, ``flags``, ``event_name``.
+A text body becomes the message field, a body that is a map the record itself; our own fields stand
+beside it, as in any other record. What else OTLP says goes under names of its own: ``attributes``,
+``resource``, ``scope``, ``severity_text``, ``severity_number``, ``trace_id``, ``span_id``,
+``flags``, ``event_name``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
-import msgspec
-
-from waybill.core.records import Batch, Verdict
+from waybill.core.records import Verdict
+from waybill.wire.event import Event, Record, jsonable_members
+from waybill.wire.fields import FieldPlan
+from waybill.wire.moments import Moment
 from waybill.wire.otlp.frames import Frame, OtlpBatch
-from waybill.wire.otlp.json import OtlpJsonCodec
-from waybill.wire.otlp.proto import OtlpCodec
 
 #: LogRecord's members but time, body and attributes: (in JSON, in protobuf and in our records).
 _MEMBERS = (
@@ -27,42 +27,60 @@ _MEMBERS = (
     ("eventName", "event_name"),
 )
 _RESERVED = frozenset(("attributes", "resource", "scope", "body", *(name for _, name in _MEMBERS)))
+#: The record's time, else when it was observed; 64-bit numbers are strings in JSON.
+_TIMES = ("timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano")
+#: What EventTime can say ends here.
+_END_NANOS = 2**32 * 10**9
 
 
-class Flat(msgspec.Struct):
-    """A labelled record (None where it cannot be read), its time and the bytes that it came in.
+class Describes(Protocol):
+    """What both OTLP codecs tell about their records."""
 
-    ``nanos`` since the epoch, 0 where unknown.
-    """
+    @property
+    def plan(self) -> FieldPlan:
+        """The fields that are read and added."""
+        ...
 
-    record: dict[str, Any] | None
-    nanos: int
-    original: bytes
+    def split(self, batch: OtlpBatch, verdicts: Sequence[Verdict]) -> list[bytes]:
+        """Each labelled record on its own."""
+        ...
+
+    def about(self, batch: OtlpBatch, frame: Frame) -> Record:
+        """What a resource or scope says about itself. Raises ValueError."""
+        ...
+
+    def record(self, data: bytes) -> Record:
+        """The members of a record. Raises ValueError."""
+        ...
 
 
-def flat_records(
-    codec: OtlpCodec | OtlpJsonCodec, batch: Batch, verdicts: Sequence[Verdict]
-) -> Iterator[Flat]:
+def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict]) -> Iterator[Event]:
     """Each labelled record, in order."""
-    assert isinstance(batch, OtlpBatch)
     labelled = codec.split(batch, verdicts)
     for resource in batch.resources:
-        about_resource = _about(codec, batch, resource).get("attributes")
+        of_resource = _about(codec, batch, resource).get("attributes")
         for scope in resource.scopes:
-            above = _kept({"resource": about_resource, "scope": _kept(_about(codec, batch, scope))})
+            of_scope = _kept(_about(codec, batch, scope))
+            above = _kept({"resource": of_resource, "scope": of_scope})
             for i in range(scope.first, scope.stop):
-                own = {*codec.plan.added, *(verdicts[i].fields or ())}
-                original = batch.body[batch.starts[i] : batch.ends[i]]
-                try:
-                    found = codec.record(labelled[i])
-                    yield Flat(
-                        _flat(found, codec.plan.message[0][0], own) | above, _nanos(found), original
-                    )
-                except (ValueError, TypeError, OverflowError):
-                    yield Flat(None, 0, original)
+                event = Event(verdicts[i], original=batch.data(i))
+                _fill(event, codec, labelled[i], above)
+                yield event
 
 
-def _about(codec: OtlpCodec | OtlpJsonCodec, batch: OtlpBatch, frame: Frame) -> dict[str, Any]:
+def _fill(event: Event, codec: Describes, data: bytes, above: Record) -> None:
+    """Give ``event`` the record in ``data``, if that can be read."""
+    own = {*codec.plan.policy.added, *(event.verdict.fields or ())}
+    try:
+        found = codec.record(data)
+        event.moment = _moment(found)
+        flat = _flat(found, codec.plan.message[0][0], own)
+        event.record = jsonable_members({**flat, **above})
+    except (ValueError, TypeError, OverflowError):
+        event.record = None
+
+
+def _about(codec: Describes, batch: OtlpBatch, frame: Frame) -> Record:
     """What a frame says about itself; what cannot be read costs no record."""
     try:
         return codec.about(batch, frame)
@@ -70,25 +88,44 @@ def _about(codec: OtlpCodec | OtlpJsonCodec, batch: OtlpBatch, frame: Frame) -> 
         return {}
 
 
-def _flat(found: Mapping[str, Any], message: str, own: set[str]) -> dict[str, Any]:
-    body, attributes = found.get("body"), found["attributes"]
+def _flat(found: Record, message: str, own: set[str]) -> Record:
+    record = _from_body(found.get("body"), message)
+    rest: Record = {}
+    attributes = found["attributes"]
+    assert isinstance(attributes, Mapping)  # both codecs see to it
+    for name, value in attributes.items():
+        if name in own:
+            record[name] = value
+        else:
+            rest[name] = value
+    members: Record = {"attributes": rest}
+    for camel, name in _MEMBERS:
+        members[name] = found.get(camel) or found.get(name)
+    return record | _kept(members)
+
+
+def _from_body(body: object, message: str) -> Record:
+    if body is None:
+        return {}
     if not isinstance(body, Mapping):
-        record = {} if body is None else {message: body}
-    else:
-        record = {"body": body} if _RESERVED.intersection(body) else dict(body)
-    rest = {name: value for name, value in attributes.items() if name not in own}
-    members = {name: found.get(camel) or found.get(name) for camel, name in _MEMBERS}
-    ours = {name: value for name, value in attributes.items() if name in own}
-    return record | ours | _kept({"attributes": rest} | members)
+        return {message: body}
+    if _RESERVED.intersection(body):
+        return {"body": body}
+    return dict(body)
 
 
-def _kept(members: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(members: Mapping[str, object]) -> Record:
     """Without what OTLP's encodings leave out as well: nothing, empty and zero."""
     return {name: value for name, value in members.items() if value}
 
 
-def _nanos(found: Mapping[str, Any]) -> int:
-    """The record's time, else when it was observed; 64-bit numbers are strings in JSON."""
-    names = ("timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano")
-    times = [int(found.get(name) or 0) for name in names]
-    return next((time for time in times if time), 0)
+def _moment(found: Record) -> Moment | None:
+    """The record's time; None where there is none that EventTime can say."""
+    nanos = 0
+    for name in _TIMES:
+        nanos = nanos or _number(found.get(name))
+    return divmod(nanos, 10**9) if 0 < nanos < _END_NANOS else None
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, str | int | float) and value else 0

@@ -13,7 +13,8 @@ from tests.wire.strategies import bodies, event_times, packed_records, packed_va
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, Wire
-from waybill.wire.otlp.convert import to_request
+from waybill.wire.convert.to_otlp import to_request
+from waybill.wire.rendered import Context
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -22,7 +23,8 @@ VERDICT = Verdict("Error", "rule", 1.0, "r")
 def convert(body: bytes, content_type: str) -> list[LogRecord]:
     codec, batch = WIRE.decode(body, content_type, "kube.pod")
     assert codec is WIRE.json or codec is WIRE.msgpack
-    request, verdicts = to_request(codec, batch, [VERDICT] * len(batch), lambda: 1.5)
+    events = codec.events(batch, [VERDICT] * len(batch))
+    request, verdicts = to_request(events, Context(codec.plan, batch.tag, lambda: 1.5))
     resources = ExportLogsServiceRequest.FromString(request).resource_logs
     records = [
         record

@@ -10,11 +10,13 @@ import msgpack
 import pytest
 from hypothesis import given
 
+from tests.wire.rendering import json_records, msgpack_entries
 from tests.wire.strategies import bodies, packed_records
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, Wire
-from waybill.wire.transcode import drop_metadata, event_time, json_records, msgpack_entries
+from waybill.wire.moments import event_time, split_seconds
+from waybill.wire.msgpack.entries import drop_metadata
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -34,7 +36,9 @@ def texts(*found: bytes) -> list[dict[str, object]]:
 
 
 def entry(record: object, time: object = None) -> bytes:
-    return msgpack.packb([time if time is not None else [event_time(NOW), {}], record])
+    return msgpack.packb(
+        [time if time is not None else [event_time(split_seconds(NOW)), {}], record]
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_what_is_no_record_in_forward_goes_as_text(odd: bytes) -> None:
 
 def test_msgpack_in_forward_out_is_spliced_not_rewritten() -> None:
     body = entry({"log": "a"}) + entry({"log": "b"}, 7)
-    assert entries(body)[0][0] == [event_time(NOW), {}]
+    assert entries(body)[0][0] == [event_time(split_seconds(NOW)), {}]
     assert entries(body)[1] == [7, {"log": "b"} | ADDED]
 
 
@@ -139,7 +143,7 @@ def test_an_entry_without_a_map_goes_as_text(odd: object) -> None:
 
 
 def test_metadata_can_be_dropped_for_receivers_that_do_not_know_it() -> None:
-    nested, plain = entry({"log": "a"}), entry({"log": "a"}, event_time(NOW))
+    nested, plain = entry({"log": "a"}), entry({"log": "a"}, event_time(split_seconds(NOW)))
     assert drop_metadata(nested) == plain
     assert drop_metadata(plain) == plain
 

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.strategies import bodies
+from waybill.core.batch import ScanBudget
 from waybill.core.errors import LaboriousError, MalformedError
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, Wire
 
 WIRE = Wire(FieldPlan(FieldSettings()))
-CARE_BYTES = 2000
+BUDGET_BYTES = 2000
 RECORD = b'{"log":"component-7 failed with code 3","stream":"stderr","kubernetes":{"pod":"a"}}'
-MUTE = RECORD.replace(b"log", b"txt")
+WITHOUT_MESSAGE = RECORD.replace(b"log", b"txt")
 LABELLED = RECORD[:-1] + b',"target_label":"Error"}'
 
 
@@ -42,9 +43,9 @@ PLAIN = {
     "old msgpack events": ("application/msgpack", msgpack.packb([0, json.loads(RECORD)]) * 1000),
 }
 LABORIOUS = {
-    "no message, array": array(MUTE),
-    "no message, lines": lines(MUTE),
-    "no message, msgpack": events(MUTE),
+    "no message, array": array(WITHOUT_MESSAGE),
+    "no message, lines": lines(WITHOUT_MESSAGE),
+    "no message, msgpack": events(WITHOUT_MESSAGE),
     "labelled already, array": array(LABELLED),
     "labelled already, lines": lines(LABELLED),
     "labelled already, msgpack": events(LABELLED),
@@ -65,18 +66,18 @@ LABORIOUS = {
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_what_shippers_send_takes_no_care(name: str) -> None:
+def test_what_shippers_send_costs_nothing(name: str) -> None:
     kind, body = PLAIN[name]
-    _, batch = WIRE.decode(body, kind, care_bytes=0)
+    _, batch = WIRE.decode(body, kind, budget=ScanBudget(0))
     assert len(batch) == 1000
-    assert not batch.odd
+    assert not batch.specials
 
 
 @pytest.mark.parametrize("name", LABORIOUS)
-def test_what_takes_care_is_given_up_past_the_limit_and_read_without_one(name: str) -> None:
+def test_what_costs_is_given_up_past_the_limit_and_read_without_one(name: str) -> None:
     kind, body = LABORIOUS[name]
     with pytest.raises(LaboriousError):
-        WIRE.decode(body, kind, care_bytes=CARE_BYTES)
+        WIRE.decode(body, kind, budget=ScanBudget(BUDGET_BYTES))
     try:
         _, batch = WIRE.decode(body, kind)
     except MalformedError:
@@ -87,12 +88,12 @@ def test_what_takes_care_is_given_up_past_the_limit_and_read_without_one(name: s
 
 @given(bodies(), st.integers(0, 2000))
 def test_a_limit_changes_nothing_but_whether_there_is_an_answer(
-    body: bytes, care_bytes: int
+    body: bytes, budget_bytes: int
 ) -> None:
     _, whole = WIRE.decode(body)
     try:
-        _, batch = WIRE.decode(body, care_bytes=care_bytes)
+        _, batch = WIRE.decode(body, budget=ScanBudget(budget_bytes))
     except LaboriousError:
         return
-    names = ("starts", "ends", "messages", "sources", "odd")
+    names = ("starts", "ends", "messages", "sources", "specials")
     assert [getattr(batch, name) for name in names] == [getattr(whole, name) for name in names]

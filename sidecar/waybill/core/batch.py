@@ -1,0 +1,134 @@
+"""The records of one body on their way through Waybill.
+
+``wire`` makes a `Batch` from bytes, ``labelling`` reads only its ``messages`` and ``sources``, and
+``wire`` splices the verdicts back into the very same bytes. Most records are ordinary; the few
+that are not have an entry in ``specials`` that says how they come out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.reasons import RecordReason
+
+#: Of one body. Full chunks of shippers hold tens of thousands; a body of nothing but `{}` would
+#: hold millions, at half a kilobyte each on their way through.
+MAX_RECORDS = 250_000
+
+
+class Passed(msgspec.Struct, gc=False):
+    """A record whose bytes pass as they are, without a label; ``reason`` says why.
+
+    ``stop`` is, here as in the other types, the offset behind the record.
+    """
+
+    stop: int
+    reason: RecordReason
+
+
+class Spliced(msgspec.Struct, gc=False):
+    """A record that gets its label, though it is not quite as others are.
+
+    ``reason`` says why it has no message; it is None where only the record's spelling is special.
+    ``taken`` are names of ours that the record uses for itself: they are not added.
+    """
+
+    stop: int
+    reason: RecordReason | None = None
+    taken: frozenset[str] = frozenset()
+
+
+class Rewritten(msgspec.Struct, gc=False):
+    """A record out of which earlier labels were cut; ``data`` stands in for its own bytes."""
+
+    stop: int
+    data: bytes
+    reason: RecordReason | None = None
+
+
+Special = Passed | Spliced | Rewritten
+
+
+class ScanBudget:
+    """How many bytes of a body may go through a reader in Python, at up to 0.5 µs each.
+
+    The fast decoders are free; what they refuse is paid for here. A body that costs more is read
+    again on a thread, with `UNBOUNDED`.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, limit_bytes: float) -> None:
+        self._left = limit_bytes
+
+    def take(self, count: int) -> None:
+        """Spend ``count`` bytes.
+
+        Raises:
+            LaboriousError: the budget is spent.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise LaboriousError
+
+
+#: A budget without an end; it may be shared.
+UNBOUNDED = ScanBudget(math.inf)
+
+
+class Batch:
+    """The records of one body, in order, as parallel lists of equal length.
+
+    ``messages[i]`` is None where the record has none that can be read; ``sources[i]`` is ``""``
+    where unknown. ``starts[i]`` and ``ends[i]`` are offsets into ``body``: for JSON the opening
+    and the closing brace, for msgpack the start and the end of the entry's record. ``specials``
+    holds, by index, the few records that need more than a splice; their ``ends`` is their ``stop``.
+    """
+
+    __slots__ = ("body", "budget", "ends", "messages", "sources", "specials", "starts", "tag")
+
+    def __init__(self, body: bytes, tag: str = "", budget: ScanBudget = UNBOUNDED) -> None:
+        self.body = body
+        self.tag = tag
+        self.budget = budget
+        self.messages: list[str | None] = []
+        self.sources: list[str] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.specials: dict[int, Special] = {}
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def data(self, i: int) -> bytes:
+        """The bytes of record ``i`` (an ordinary JSON record without its closing brace)."""
+        return self.body[self.starts[i] : self.ends[i]]
+
+    def check_room(self, more: int) -> None:
+        """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""
+        if len(self.starts) + more > MAX_RECORDS:
+            raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+
+    def is_all_malformed(self) -> bool:
+        """Whether there are records and not one of them could be read."""
+        if not 0 < len(self) == len(self.specials):
+            return False
+        return all(special.reason == "malformed_record" for special in self.specials.values())
+
+    def add(self, start: int, end: int, message: str | None, source: str | None) -> None:
+        """Append an ordinary record. Raises MalformedError (``too_many_records``)."""
+        self.check_room(1)
+        self.starts.append(start)
+        self.ends.append(end)
+        self.messages.append(message)
+        self.sources.append(source or "")
+
+    def add_special(
+        self, start: int, special: Special, message: str | None = None, source: str | None = None
+    ) -> None:
+        """Append a record that needs more than a splice. Raises as `add`."""
+        self.specials[len(self.starts)] = special
+        self.add(start, special.stop, message, source)

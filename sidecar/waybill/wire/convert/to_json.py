@@ -1,0 +1,101 @@
+"""Records as JSON objects that a strict parser takes: one array, or one object per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from waybill.core.batch import Batch
+from waybill.core.records import Verdict
+from waybill.wire.codec import Codec, Encoding
+from waybill.wire.event import Event, Record, wrapped
+from waybill.wire.fields import FieldPlan
+from waybill.wire.moments import Moment
+from waybill.wire.rendered import Context, Rendered
+
+
+class JsonForm:
+    """One array per body or, with ``lines``, one object per line."""
+
+    native = frozenset((Encoding.JSON,))
+
+    def __init__(self, *, lines: bool) -> None:
+        self._lines = lines
+
+    def keep(
+        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
+    ) -> Rendered:
+        """JSON records, spliced; what no strict parser takes goes as text."""
+        records = codec.split(batch, verdicts)
+        for i in codec.unfit(batch):
+            records[i] = _text_record(batch.data(i), at.plan, verdicts[i])
+        return self._rendered(records, verdicts, at.plan)
+
+    def convert(self, events: Iterable[Event], at: Context) -> Rendered:
+        """Each event as an object, its time in the first time field."""
+        records: list[bytes] = []
+        verdicts: list[Verdict] = []
+        for event in events:
+            records.append(json_record(event, at.plan))
+            verdicts.append(event.verdict)
+        return self._rendered(records, verdicts, at.plan)
+
+    def _rendered(
+        self, records: list[bytes], verdicts: Sequence[Verdict], plan: FieldPlan
+    ) -> Rendered:
+        content_type = "application/json"
+        body = _array
+        if self._lines:
+            content_type = "application/x-ndjson"
+            body = _lines
+            records = [_on_one_line(record) for record in records]
+        return Rendered(
+            content_type,
+            [len(record) + 1 for record in records],
+            lambda start, stop: body(records[start:stop]),
+            lambda i: body([_text_record(records[i], plan, verdicts[i])]),
+        )
+
+
+def json_record(event: Event, plan: FieldPlan) -> bytes:
+    """``event`` as the text of one JSON object."""
+    if event.record is not None:
+        try:
+            return _with_time(event.record, event.moment, plan)
+        except orjson.JSONEncodeError:  # nested deeper than the encoder goes
+            pass
+    record = wrapped(event.original, plan, event.verdict)
+    return _with_time(record, event.moment, plan)
+
+
+def _with_time(record: Record, moment: Moment | None, plan: FieldPlan) -> bytes:
+    """``record`` with ``moment`` in the first time field, unless it has one there itself."""
+    text = orjson.dumps(record)
+    if moment is None or not plan.time:
+        return text
+    name = plan.time[0][0]
+    if name in record:
+        return text
+    member = b'{"%b":%d.%09d' % (name.encode(), *moment)
+    comma = b"," if record else b""
+    return member + comma + text[1:]
+
+
+def _text_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> bytes:
+    return orjson.dumps(wrapped(data, plan, verdict))
+
+
+def _on_one_line(record: bytes) -> bytes:
+    # White space between tokens may hold line ends, strings may not: this changes no value.
+    if b"\n" in record or b"\r" in record:
+        return record.replace(b"\n", b" ").replace(b"\r", b" ")
+    return record
+
+
+def _array(records: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(records) + b"]"
+
+
+def _lines(records: Sequence[bytes]) -> bytes:
+    return b"".join([record + b"\n" for record in records])

@@ -1,0 +1,88 @@
+"""Records as Fluent entries: ``[time, record]`` or ``[[time, metadata], record]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgpack
+
+from waybill.core.batch import Batch
+from waybill.core.records import Verdict
+from waybill.wire.codec import Codec, Encoding
+from waybill.wire.event import Event, Record, wrapped
+from waybill.wire.moments import event_time, split_seconds
+from waybill.wire.msgpack.entries import drop_metadata
+from waybill.wire.rendered import Context, Rendered
+
+#: What msgpack can hold.
+_INTEGERS = range(-(2**63), 2**64)
+
+
+class EntryForm:
+    """A stream of entries; without ``metadata`` in the older shape ``[time, record]``."""
+
+    native = frozenset((Encoding.MSGPACK,))
+
+    def __init__(self, *, metadata: bool = True) -> None:
+        self._metadata = metadata
+
+    def keep(
+        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
+    ) -> Rendered:
+        """Entries, spliced; what is no entry goes as text in one."""
+        entries = codec.split(batch, verdicts)
+        for i in codec.unfit(batch):
+            entries[i] = _text_entry(entries[i], verdicts[i], at)
+        if not self._metadata:
+            entries = [drop_metadata(entry) for entry in entries]
+        return _rendered(entries, verdicts, at)
+
+    def convert(self, events: Iterable[Event], at: Context) -> Rendered:
+        """Each event as an entry; its time is now where it has none."""
+        entries: list[bytes] = []
+        verdicts: list[Verdict] = []
+        for event in events:
+            entries.append(entry_of(event, at))
+            verdicts.append(event.verdict)
+        return _rendered(entries, verdicts, at)
+
+
+def _rendered(entries: list[bytes], verdicts: Sequence[Verdict], at: Context) -> Rendered:
+    return Rendered(
+        "application/msgpack",
+        [len(entry) for entry in entries],
+        lambda start, stop: b"".join(entries[start:stop]),
+        lambda i: _text_entry(entries[i], verdicts[i], at),
+    )
+
+
+def entry_of(event: Event, at: Context) -> bytes:
+    """``event`` as one entry."""
+    moment = event.moment
+    if moment is None:
+        moment = split_seconds(at.now())
+    if event.record is not None:
+        try:
+            return _pack(moment, event.record)
+        except (ValueError, RecursionError):  # nested deeper than the encoder goes
+            pass
+    return _pack(moment, wrapped(event.original, at.plan, event.verdict))
+
+
+def _text_entry(data: bytes, verdict: Verdict, at: Context) -> bytes:
+    return _pack(split_seconds(at.now()), wrapped(data, at.plan, verdict))
+
+
+def _pack(moment: tuple[int, int], record: Record) -> bytes:
+    return bytes(msgpack.packb([event_time(moment), _packable(record)]))
+
+
+def _packable(value: object) -> object:
+    """``value`` with integers that msgpack cannot hold written as strings."""
+    if isinstance(value, dict):
+        return {key: _packable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_packable(item) for item in value]
+    if isinstance(value, int) and value not in _INTEGERS:
+        return str(value)
+    return value

@@ -1,0 +1,102 @@
+"""The neutral form of a record between two encodings: plain values that JSON can say.
+
+Codecs give events, `waybill.wire.convert` writes them; no codec knows another. Values are kept,
+spellings are not. What JSON cannot say is written so that nothing is lost: bytes that are not text
+become text with escapes, and a record that cannot be read at all goes as text with the original
+beside it as base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgpack
+import msgspec
+
+from waybill.core.records import Verdict
+from waybill.wire.fields import FieldPlan
+from waybill.wire.moments import Moment
+
+K = TypeVar("K")
+Record = dict[str, object]
+#: Where the bytes go that are no text, beside their readable form.
+RAW_FIELD = "raw_base64"
+
+
+class Event(msgspec.Struct):
+    """One labelled record.
+
+    ``record`` is None where it cannot be read; ``original`` are the bytes that stand for it then.
+    ``moment`` is None where the record has no time. ``metadata`` is what Fluent keeps beside the
+    record. ``is_group_marker``: it is no record, but opens or closes an OpenTelemetry group of
+    Fluent Bit.
+    """
+
+    verdict: Verdict
+    original: bytes
+    record: Record | None = None
+    moment: Moment | None = None
+    metadata: Mapping[str, object] = {}
+    is_group_marker: bool = False
+
+
+def wrapped(data: bytes, plan: FieldPlan, verdict: Verdict) -> Record:
+    """A plain record that carries ``data``, whatever it is, as text under the first message field.
+
+    Beside it stand the verdict's fields and, where the bytes are not UTF-8, the bytes as base64.
+    """
+    text = data.decode("utf-8", "replace")
+    record: Record = {plan.message[0][0]: text}
+    if text.encode() != data:
+        record[RAW_FIELD] = base64.b64encode(data).decode()
+    record.update(plan.policy.pairs(verdict))
+    return record
+
+
+def jsonable(value: object) -> object:
+    """``value`` with what JSON lacks written as text: bytes, extension types, other keys, NaN.
+
+    Raises:
+        ValueError, RecursionError: a lone surrogate, or nested too deep.
+    """
+    if isinstance(value, dict):
+        return jsonable_members(value)
+    if isinstance(value, str):
+        return value if value.isascii() else _text(value.encode("utf-8", "surrogateescape"))
+    if isinstance(value, bytes):
+        return _text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, msgpack.ExtType):  # a tuple, too: it must stand in front of these
+        return {"ext": value.code, "base64": base64.b64encode(value.data).decode()}
+    if isinstance(value, msgpack.Timestamp):
+        return value.to_datetime().isoformat()
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def jsonable_members(members: Mapping[K, object]) -> Record:
+    """`jsonable` for a map, whose keys become text."""
+    record: Record = {}
+    for key, value in members.items():
+        name = key if isinstance(key, str) else str(jsonable(key))
+        record[name] = jsonable(value)
+    return record
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text; what is not UTF-8 is shown as an escape: it can be told from U+FFFD."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def value_at(members: object, path: Sequence[str]) -> object:
+    """What stands in ``members`` at ``path``, map by map; None where nothing does."""
+    for key in path:
+        if not isinstance(members, Mapping):
+            return None
+        members = members.get(key)
+    return members

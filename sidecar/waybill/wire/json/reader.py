@@ -1,0 +1,274 @@
+"""Finds the records of JSON text: an array, objects one after another, or one object per line.
+
+A strict decoder takes what it can, whole bodies and whole lines at once. What it refuses goes to
+the tolerant scanner (`waybill.wire.json.scan`), record by record, and is paid for out of the
+batch's scan budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import cast
+
+import msgspec
+
+from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
+from waybill.core.errors import MalformedError
+from waybill.core.reasons import RecordReason
+from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
+from waybill.wire.fields import Extract, FieldPlan
+from waybill.wire.json import scan
+from waybill.wire.policy import Reading, reading
+
+#: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
+_JOIN_TRIES = 4
+#: Of an array that is looked at: a list of more values would itself take too much. A full body of
+#: ordinary records has half of it.
+_MOST_COMMAS = 16 * MAX_RECORDS
+_ONLY_STR = frozenset((str,))
+_OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
+
+
+class JsonReader:
+    """Reads the records of JSON bodies into batches, for one `FieldPlan`."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self._plan = plan
+        self._extract: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.type)
+        self._array = msgspec.json.Decoder(list[msgspec.Raw])
+
+    def read_nested(self, text: str) -> tuple[str | None, str]:
+        """Message and source of an object within a record: (None, "") where it has none."""
+        try:
+            record = self._extract.decode(text)
+        except (*DECODE_ERRORS, UnicodeEncodeError):
+            return None, ""
+        return self._plan.message_of(record), self._plan.source_of(record) or ""
+
+    # -- one array ------------------------------------------------------------------------------
+
+    def read_array(self, batch: Batch) -> bool:
+        """Read one array that a strict parser takes whole: the common and fast case.
+
+        False, and nothing done, when the body is no such array.
+        """
+        body = batch.body
+        if len(body) > _MOST_COMMAS and body.count(b",") > _MOST_COMMAS:
+            raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+        try:
+            raws = self._array.decode(body)
+        except DECODE_ERRORS:
+            return False
+        batch.check_room(len(raws))
+        sizes = [len(memoryview(raw)) for raw in raws]
+        if not self._read_compact(batch, raws, sizes):
+            self._read_spaced(batch, raws, sizes)
+        return True
+
+    def _read_compact(
+        self, batch: Batch, raws: Sequence[msgspec.Raw], sizes: Sequence[int]
+    ) -> bool:
+        """An array of ordinary records with one comma in between: whole lists at once."""
+        if sum(sizes) + len(sizes) + 1 != len(batch.body):
+            return False
+        try:
+            records = list(map(self._extract.decode, raws))
+        except DECODE_ERRORS:
+            return False
+        messages = [record.m for record in records]
+        if not _ONLY_STR.issuperset(map(type, messages)):
+            return False
+        sources = [record.s for record in records]
+        if not _ONLY_STR.issuperset(map(type, sources)):
+            sources = [self._plan.source_of(record) or "" for record in records]
+        # Nothing but one comma stands between two records, so their sizes tell where each ends.
+        commas = list(accumulate(map((1).__add__, sizes), initial=-1))
+        batch.starts = [comma + 2 for comma in commas[:-1]]
+        batch.ends = commas[1:]
+        batch.messages = cast("list[str | None]", messages)
+        batch.sources = cast("list[str]", sources)
+        return True
+
+    def _read_spaced(self, batch: Batch, raws: Sequence[msgspec.Raw], sizes: Sequence[int]) -> None:
+        """A valid array with white space in it, or with records that need a second look."""
+        at = 1
+        for raw, size in zip(raws, sizes, strict=True):
+            # Only white space and one comma stand between two values of a valid array.
+            start = batch.body.index(memoryview(raw)[:1], at)
+            at = start + size
+            self._add(batch, start, at)
+
+    # -- values one after another ---------------------------------------------------------------
+
+    def read_stream(self, batch: Batch, at: int) -> None:
+        """Read values one after another; lines that are one ordinary record go the fast way."""
+        body = batch.body
+        size = len(body)
+        extract = self._extract.decode
+        message_of = self._plan.message_of
+        source_of = self._plan.source_of
+        may_span_lines = True
+        while at < size:
+            line_end = body.find(b"\n", at)
+            if line_end < 0:
+                line_end = size
+            line = body[at:line_end]
+            try:
+                record = extract(line)
+            except DECODE_ERRORS:
+                at, may_span_lines = self._read_line(batch, at, line_end, may_span_lines)
+                continue
+            message = record.m
+            if not isinstance(message, str):
+                message = message_of(record)
+            source = record.s
+            if not isinstance(source, str):
+                source = source_of(record) or ""
+            brace = at + line.rindex(b"}")
+            if message is None:
+                self._add_without_message(batch, at, brace + 1, source)
+            else:  # what `Batch.add` does: a call for each record would show here
+                batch.check_room(1)
+                batch.starts.append(at)
+                batch.ends.append(brace)
+                batch.messages.append(message)
+                batch.sources.append(source)
+            at = line_end + 1
+
+    def _read_line(
+        self, batch: Batch, at: int, line_end: int, may_span_lines: bool
+    ) -> tuple[int, bool]:
+        """The values that start on one line: arrays, concatenated or broken objects, none at all.
+
+        Gives the offset behind them, and whether later values may still span lines.
+        """
+        body = batch.body
+        batch.budget.take(line_end - at)
+        at = scan.skip_space(body, at)
+        while at < line_end:
+            if body[at] == _OPEN_BRACKET:
+                at = self._read_broken_array(batch, at)
+            elif (joined := self._read_joined(batch, at, line_end)) > 0:
+                at = joined
+            else:
+                end, may_span_lines = self._value_end(batch, at, line_end, may_span_lines)
+                self._add(batch, at, end)
+                at = end
+            at = scan.skip_space(body, at)
+        return at, may_span_lines
+
+    def _value_end(
+        self, batch: Batch, at: int, line_end: int, may_span_lines: bool
+    ) -> tuple[int, bool]:
+        """Where the value at ``at`` ends, and whether later ones may still span lines.
+
+        A value that runs past its line is believed only when it is valid, and after one that never
+        ends none is: or each broken line of a large body would be read to the body's end.
+        """
+        body = batch.body
+        end = scan.value_end(body, at, line_end)
+        if end < 0 and may_span_lines:
+            batch.budget.take(len(body) - line_end)
+            end = scan.value_end(body, at)
+            may_span_lines = end > 0
+        is_object_on_line = 0 <= end <= line_end and body[at] == _OPEN_BRACE
+        if is_object_on_line or (end > 0 and scan.is_valid(body[at:end])):
+            return end, may_span_lines
+        return at + len(body[at:line_end].rstrip(scan.SPACE)), may_span_lines
+
+    def _read_joined(self, batch: Batch, start: int, limit: int) -> int:
+        """Add the object at ``start`` when ``}{`` shows where it ends; the offset behind it, or 0."""
+        at = start
+        for _ in range(_JOIN_TRIES):
+            at = batch.body.find(b"}{", at, limit) + 1
+            if at == 0:
+                return 0
+            if self._add_clean(batch, start, at):
+                return at
+        return 0
+
+    def _read_broken_array(self, batch: Batch, at: int) -> int:
+        """An array in which something is broken, value by value; gives the offset behind it.
+
+        A value that never ends costs its line, and later ones are not looked for beyond theirs, as
+        in `_read_line`.
+        """
+        body = batch.body
+        batch.budget.take(len(body) - at)
+        at = scan.skip_space(body, at + 1)
+        may_span_lines = True
+        while at < len(body) and body[at] != _CLOSE_BRACKET:
+            line_end = body.find(b"\n", at)
+            if line_end < 0:
+                line_end = len(body)
+            limit = len(body) if may_span_lines else line_end
+            end = scan.value_end(body, at, limit)
+            if end < 0:
+                may_span_lines = False
+                end = at + len(body[at:line_end].rstrip(scan.SPACE))
+                batch.add_special(at, Passed(end, "malformed_record"))
+                at = scan.skip_space(body, end)
+                continue
+            self._add(batch, at, end)
+            at = scan.skip_space(body, end)
+            if body[at : at + 1] == b",":
+                at = scan.skip_space(body, at + 1)
+        return at + 1
+
+    # -- one record -----------------------------------------------------------------------------
+
+    def _add(self, batch: Batch, start: int, end: int) -> None:
+        if not self._add_clean(batch, start, end):
+            self._add_special(batch, start, end)
+
+    def _add_clean(self, batch: Batch, start: int, end: int) -> bool:
+        """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""
+        line = batch.body[start:end]
+        try:
+            record = self._extract.decode(line)
+        except DECODE_ERRORS:
+            return False
+        message = self._plan.message_of(record)
+        source = self._plan.source_of(record)
+        if message is None:
+            self._add_without_message(batch, start, end, source)
+        else:
+            batch.add(start, start + line.rindex(b"}"), message, source)
+        return True
+
+    def _add_without_message(self, batch: Batch, start: int, end: int, source: str | None) -> None:
+        batch.budget.take(WITHOUT_MESSAGE_BYTES)
+        start = scan.skip_space(batch.body, start)
+        batch.add_special(start, Spliced(end, "no_message"), None, source)
+
+    def _add_special(self, batch: Batch, start: int, end: int) -> None:
+        """Add a record that the fast decoder refused."""
+        body = batch.body
+        batch.budget.take(end - start + SPECIAL_BYTES)
+        if body[start] != _OPEN_BRACE or body[end - 1 : end] != b"}":
+            batch.add_special(start, Passed(end, _what_is_no_object(body[start:end])))
+            return
+        top: dict[str, scan.Span] = {}
+        for name, _, value_at, stop in scan.members(body, start):
+            top[name] = (value_at, stop)
+        if not top and not scan.is_valid(body[start:end]):
+            batch.add_special(start, Passed(end, "malformed_record"))
+            return
+        self._plan.policy.add(
+            batch,
+            start,
+            end,
+            self._plan.policy.taken(top),
+            self._reading(body, top),
+            lambda names: scan.without(body, start, end, names),
+        )
+
+    def _reading(self, body: bytes, top: dict[str, scan.Span]) -> Reading:
+        message, is_other = scan.find_string(body, top, self._plan.message)
+        source, _ = scan.find_string(body, top, self._plan.source)
+        return reading(message, source, is_other=is_other)
+
+
+def _what_is_no_object(text: bytes) -> RecordReason:
+    return "not_an_object" if scan.is_valid(text) else "malformed_record"

@@ -1,0 +1,67 @@
+"""Entries of event streams in plain values, and in the shape that older receivers know."""
+
+from __future__ import annotations
+
+import msgpack
+import msgspec
+
+from waybill.core.records import Verdict
+from waybill.wire.codec import DECODE_ERRORS
+from waybill.wire.event import Event, Record, jsonable_members
+from waybill.wire.moments import entry_moment
+from waybill.wire.msgpack import scan
+
+#: What reading msgpack can raise: a map as a map's key is a TypeError, a time past year 9999 an
+#: OverflowError.
+_UNREADABLE = (*DECODE_ERRORS, ValueError, TypeError, OverflowError, msgpack.UnpackException)
+_RAW_PAIR = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
+_EMPTY_MAP = b"\x80"
+
+
+def read_entry(entry: bytes, verdict: Verdict) -> Event:
+    """A labelled entry as an `Event`; its record is None where it cannot be read."""
+    event = Event(verdict, original=entry)
+    try:
+        time, metadata, raw = _split_entry(entry)
+        when = msgpack.unpackb(time, strict_map_key=False)
+        about = _unpack(metadata or _EMPTY_MAP)
+        record = _plain_map(_unpack(raw))
+    except _UNREADABLE:
+        return event
+    if record is None:
+        return event
+    event.record = record
+    event.moment = entry_moment(when)
+    if isinstance(about, dict):
+        event.metadata = about
+    return event
+
+
+def _unpack(data: bytes) -> object:
+    value: object = msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
+    return value
+
+
+def _plain_map(value: object) -> Record | None:
+    return jsonable_members(value) if isinstance(value, dict) else None
+
+
+def drop_metadata(entry: bytes) -> bytes:
+    """``[[time, metadata], record]`` as ``[time, record]``, which is all that some receivers know."""
+    if entry[:2] != b"\x92\x92":
+        return entry
+    time_end = scan.value_end(entry, 2)
+    metadata_end = scan.value_end(entry, time_end)
+    return b"\x92" + entry[2:time_end] + entry[metadata_end:]
+
+
+def _split_entry(entry: bytes) -> tuple[bytes, bytes | None, bytes]:
+    """An entry as the raw bytes of (time, metadata, record)."""
+    head, record = _RAW_PAIR.decode(entry)
+    time = bytes(memoryview(head))
+    metadata = None
+    if time[:1] == b"\x92":
+        inner, beside = _RAW_PAIR.decode(time)
+        time = bytes(memoryview(inner))
+        metadata = bytes(memoryview(beside))
+    return time, metadata, bytes(memoryview(record))

@@ -1,0 +1,155 @@
+"""Finds the entries of an event stream and what is read of each.
+
+The fast decoder takes entries of two whose record is a map without names of ours; all others go to
+the tolerant scanner (`waybill.wire.msgpack.scan`) and are paid for out of the batch's scan budget.
+"""
+
+from __future__ import annotations
+
+import msgpack
+import msgspec
+
+from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
+from waybill.core.errors import MalformedError
+from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
+from waybill.wire.fields import Extract, FieldPlan
+from waybill.wire.msgpack import scan
+from waybill.wire.policy import reading
+
+#: EventTime seconds with which Fluent Bit marks the start and the end of an OpenTelemetry group;
+#: such an entry is no log record.
+_GROUP_SECONDS = (0xFFFFFFFF, 0xFFFFFFFE)
+_GROUP_INTEGERS = (b"\xff", b"\xfe")
+#: Head byte of an array of two -> bytes of the whole head.
+_PAIR_HEADS = {0x92: 1, 0xDC: 3, 0xDD: 5}
+_PAIR = 0x92
+
+
+class MsgpackReader:
+    """Reads the entries of event streams into batches, for one `FieldPlan`."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self._plan = plan
+        entry = tuple[msgspec.Raw, plan.type]  # type: ignore[name-defined]
+        self._entry: msgspec.msgpack.Decoder[tuple[msgspec.Raw, Extract]]
+        self._entry = msgspec.msgpack.Decoder(entry)
+
+    def read_stream(self, batch: Batch) -> None:
+        """Read entries one after another; what is left at the end is one malformed record."""
+        body = batch.body
+        entry = self._entry.decode
+        message_of = self._plan.message_of
+        source_of = self._plan.source_of
+        at = 0
+        for end in _entry_ends(batch):
+            start = at
+            at = end
+            if body[start] != _PAIR:
+                self._add_special(batch, start, end)
+                continue
+            try:
+                time, record = entry(body[start:end])
+            except DECODE_ERRORS:
+                self._add_special(batch, start, end)
+                continue
+            start += 1 + memoryview(time).nbytes
+            message = record.m
+            if not isinstance(message, str):
+                message = message_of(record)
+            source = record.s
+            if not isinstance(source, str):
+                source = source_of(record) or ""
+            if message is None:
+                self._add_without_message(batch, start, end, time, source)
+            else:  # what `Batch.add` does: a call for each record would show here
+                batch.check_room(1)
+                batch.starts.append(start)
+                batch.ends.append(end)
+                batch.messages.append(message)
+                batch.sources.append(source)
+        if at < len(body):
+            batch.add_special(at, Passed(len(body), "malformed_record"))
+
+    def _add_without_message(
+        self, batch: Batch, start: int, end: int, time: msgspec.Raw, source: str
+    ) -> None:
+        batch.budget.take(WITHOUT_MESSAGE_BYTES)
+        if is_group_marker(time):
+            batch.add_special(start, Passed(end, "group_marker"), None, source)
+        else:
+            batch.add_special(start, Spliced(end, "no_message"), None, source)
+
+    def _add_special(self, batch: Batch, start: int, end: int) -> None:
+        """Add an entry that the fast decoder refused."""
+        body = batch.body
+        batch.budget.take(end - start + SPECIAL_BYTES)
+        at = _record_start(body, start)
+        if at < 0:
+            batch.add_special(start, Passed(end, "malformed_record"))
+        elif scan.map_header(body, at) is None:
+            batch.add_special(at, Passed(end, "not_an_object"))
+        elif is_group_marker(body[start + 1 : at]):
+            batch.add_special(at, Passed(end, "group_marker"))
+        else:
+            self._add_map(batch, at, end)
+
+    def _add_map(self, batch: Batch, start: int, end: int) -> None:
+        body = batch.body
+        members = scan.members(body, start)
+        top = {name: value_at for name, _, value_at, _ in members if name is not None}
+        message, is_other = scan.find_string(body, top, self._plan.message)
+        source, _ = scan.find_string(body, top, self._plan.source)
+        self._plan.policy.add(
+            batch,
+            start,
+            end,
+            self._plan.policy.taken(top),
+            reading(message, source, is_other=is_other),
+            lambda names: scan.without(body, start, names),
+        )
+
+
+def is_group_marker(time: bytes | msgspec.Raw) -> bool:
+    """Whether an entry's time part marks an OpenTelemetry group instead of a moment."""
+    data = bytes(memoryview(time)[:12])
+    if data[:1] == b"\x92":
+        data = data[1:]
+    if data[:2] == b"\xd7\x00":
+        return int.from_bytes(data[2:6], "big") in _GROUP_SECONDS
+    if data[:2] == b"\xc7\x08":
+        return int.from_bytes(data[3:7], "big") in _GROUP_SECONDS
+    return data[:1] in _GROUP_INTEGERS
+
+
+def _entry_ends(batch: Batch) -> list[int]:
+    """The offset behind each whole value of the stream; stops at one that is broken or cut."""
+    body = batch.body
+    ends: list[int] = []
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
+    unpacker.feed(body)
+    skip = unpacker.skip
+    tell = unpacker.tell
+    try:
+        while len(ends) <= MAX_RECORDS:
+            skip()
+            ends.append(tell())
+    except (msgpack.UnpackException, ValueError, RecursionError):
+        pass
+    if len(ends) > MAX_RECORDS:
+        raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+    # What the library gives up on (nesting past its stack) our own reader still finds.
+    at = ends[-1] if ends else 0
+    batch.budget.take(len(body) - at)
+    while at < len(body) and (at := scan.value_end(body, at)) > 0:
+        ends.append(at)
+    return ends
+
+
+def _record_start(body: bytes, start: int) -> int:
+    """The offset of the record in the entry at ``start``, or -1 when this is no entry of two."""
+    head = _PAIR_HEADS.get(body[start])
+    if head is None:
+        return -1
+    if head > 1 and int.from_bytes(body[start + 1 : start + head], "big") != 2:
+        return -1
+    return scan.value_end(body, start + head)

@@ -1,0 +1,161 @@
+"""Walks the frames of an OTLP request in JSON down to each log record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from waybill.core.batch import Passed
+from waybill.core.reasons import RecordReason
+from waybill.wire.codec import DECODE_ERRORS
+from waybill.wire.event import Record
+from waybill.wire.fields import FieldPlan
+from waybill.wire.json import scan
+from waybill.wire.json.scan import Span
+from waybill.wire.otlp.frames import Frame, OtlpBatch
+from waybill.wire.otlp.json_text import loads, walk, without_attributes
+from waybill.wire.otlp.json_values import from_json, pairs_from_json
+from waybill.wire.otlp.lookup import Lookup
+
+#: Each name as the specification has it and as protobuf's own JSON readers take it, too.
+RESOURCES = ("resourceLogs", "resource_logs")
+_SCOPES = ("scopeLogs", "scope_logs")
+_RECORDS = ("logRecords", "log_records")
+
+
+class _Scope(msgspec.Struct):
+    records: list[msgspec.Raw] | None = msgspec.field(name=_RECORDS[0], default=None)
+
+
+class _Resource(msgspec.Struct):
+    scopes: list[_Scope] | None = msgspec.field(name=_SCOPES[0], default=None)
+
+
+class _Request(msgspec.Struct):
+    resources: list[_Resource] | None = msgspec.field(name=RESOURCES[0], default=None)
+
+
+_REQUEST = msgspec.json.Decoder(_Request)
+
+
+class OtlpJsonReader:
+    """Reads the records of requests into batches, for one `FieldPlan`."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self._policy = plan.policy
+        self._lookup = Lookup(plan)
+
+    def read_request(self, batch: OtlpBatch, start: int) -> bool:
+        """Read the request at ``start``; whether it may be one: empty, or with a name of ours.
+
+        Raises:
+            ValueError: the frames cannot be read.
+        """
+        body = batch.body
+        sizes = _sizes(body)
+        found = walk(body, start, RESOURCES, lambda at: self._read_resource(batch, at, sizes))
+        if scan.skip_space(body, found.end) < len(body):
+            raise ValueError("something follows the request")
+        batch.gaps = found.gaps(0, len(batch.resources))
+        return not found.members or not found.members.keys().isdisjoint(RESOURCES)
+
+    def _read_resource(self, batch: OtlpBatch, start: int, sizes: Iterator[int]) -> int:
+        body = batch.body
+        frame = Frame(len(batch))
+        spans: list[Span] = []
+
+        def note_record(at: int) -> int:
+            size = next(sizes, 0)
+            end = at + size if size else scan.value_end(body, at)
+            spans.append((at, end))
+            return end
+
+        def read_scope(at: int) -> int:
+            first = frame.first + len(spans)
+            found = walk(body, at, _RECORDS, note_record)
+            stop = frame.first + len(spans)
+            about = found.members.get("scope")
+            frame.scopes.append(Frame(first, stop, found.gaps(first, stop), about=about))
+            return found.end
+
+        found = walk(body, start, _SCOPES, read_scope)
+        frame.gaps = found.gaps(0, len(frame.scopes))
+        frame.about = found.members.get("resource")
+        # Members may come in any order: only now is the resource known to be whole.
+        self._lookup.note_source(_attributes(about_frame(body, frame)), frame)
+        for at, stop in spans:
+            self._read_record(batch, frame, at, stop)
+        frame.stop = len(batch)
+        batch.resources.append(frame)
+        return found.end
+
+    def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        data = batch.body[start:end]
+        record, is_strict = loads(data)
+        if not isinstance(record, dict):
+            reason: RecordReason = "not_an_object" if is_strict else "malformed_record"
+            batch.add_special(start, Passed(end, reason))
+            return
+        try:
+            attributes = dict(pairs_from_json(record.get("attributes"), self._lookup.wanted))
+            content = from_json(record.get("body"))
+        except ValueError:
+            batch.add_special(start, Passed(end, "malformed_record"))
+            return
+        found = self._lookup.read(attributes, content, resource)
+        if found.message is not None and not is_strict:
+            found.message = found.message.encode("utf-8", "replace").decode()
+        taken = self._lookup.taken(attributes)
+        if is_strict and not taken and found.reason is None:
+            batch.add(start, end, found.message, found.source)
+            return
+        self._policy.add(
+            batch, start, end, taken, found, lambda names: without_attributes(data, names)
+        )
+
+
+def about_frame(body: bytes, frame: Frame) -> Record:
+    """What a resource or scope says about itself, in plain values. Raises ValueError."""
+    if frame.about is None:
+        return {}
+    found, _ = loads(body[slice(*frame.about)])
+    return plain_members(found or {})
+
+
+def _attributes(about: Record) -> Record:
+    attributes = about.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def plain_members(found: object) -> Record:
+    """The members of a record, resource or scope, with attributes and body as plain values.
+
+    Raises:
+        ValueError: ``found`` is no object, or its values are none of OTLP's.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    members: Record = dict(found)
+    members["attributes"] = dict(pairs_from_json(found.get("attributes")))
+    if "body" in found:
+        members["body"] = from_json(found["body"])
+    return members
+
+
+def _sizes(body: bytes) -> Iterator[int]:
+    """The sizes of all records in order, from a strict parser, which is fast.
+
+    There are none where that parser takes offence.
+    """
+    # It knows one spelling of the names: where the other occurs, it would skip records.
+    if any(names[1].encode() in body for names in (RESOURCES, _SCOPES, _RECORDS)):
+        return
+    try:
+        request = _REQUEST.decode(body)
+    except DECODE_ERRORS:
+        return
+    for resource in request.resources or ():
+        for scope in resource.scopes or ():
+            for record in scope.records or ():
+                yield memoryview(record).nbytes

@@ -1,0 +1,157 @@
+"""Walks the frames of an OTLP request in protobuf down to each ``LogRecord``.
+
+Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_service.proto.
+"""
+
+from __future__ import annotations
+
+from waybill.core.batch import Passed
+from waybill.wire.fields import FieldPlan
+from waybill.wire.otlp import protobuf
+from waybill.wire.otlp.frames import Frame, OtlpBatch
+from waybill.wire.otlp.lookup import Lookup
+from waybill.wire.otlp.protobuf import LENGTH, varint
+from waybill.wire.otlp.values import STRING, read_pair, read_pairs, read_value
+from waybill.wire.policy import Names
+
+#: Of ExportLogsServiceRequest, ResourceLogs, ScopeLogs, Resource and LogRecord.
+RESOURCES, RESOURCE, SCOPES, SCOPE, RECORDS = 1, 1, 2, 1, 2
+RESOURCE_ATTRIBUTES, BODY, ATTRIBUTES = 1, 5, 6
+_BODY_TAG = BODY << 3 | LENGTH
+_ATTRIBUTES_TAG = ATTRIBUTES << 3 | LENGTH
+_KEY_TAG = 1 << 3 | LENGTH
+_STRING_TAG = STRING << 3 | LENGTH
+_SCALAR_BYTES = {protobuf.FIXED64: 8, protobuf.FIXED32: 4}
+#: Where a value begins and ends.
+Span = tuple[int, int]
+
+
+class ProtoReader:
+    """Reads the records of requests into batches, for one `FieldPlan`."""
+
+    def __init__(self, plan: FieldPlan) -> None:
+        self._policy = plan.policy
+        self._lookup = Lookup(plan)
+        self._wanted = frozenset(name.encode() for name in self._lookup.wanted)
+
+    def read_request(self, batch: OtlpBatch) -> None:
+        """Read all resources. Raises ValueError where the frames cannot be read."""
+        body = batch.body
+        for number, kind, at, start, end in protobuf.fields(body, 0, len(body)):
+            if (number, kind) == (RESOURCES, LENGTH):
+                self._read_resource(batch, start, end)
+            else:
+                batch.gaps.append((len(batch.resources), at, end))
+
+    def _read_resource(self, batch: OtlpBatch, start: int, end: int) -> None:
+        frame = Frame(len(batch))
+        scopes: list[Span] = []
+        attributes: dict[str, object] = {}
+        for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
+            if (number, kind) == (SCOPES, LENGTH):
+                scopes.append((value_at, stop))
+                continue
+            frame.gaps.append((len(scopes), at, stop))
+            if (number, kind) == (RESOURCE, LENGTH):
+                frame.about = value_at, stop
+                attributes |= read_pairs(batch.body, value_at, stop, RESOURCE_ATTRIBUTES)
+        # Fields may come in any order: only now is the resource known to be whole.
+        self._lookup.note_source(attributes, frame)
+        for value_at, stop in scopes:
+            frame.scopes.append(self._read_scope(batch, frame, value_at, stop))
+        frame.stop = len(batch)
+        batch.resources.append(frame)
+
+    def _read_scope(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> Frame:
+        scope = Frame(len(batch))
+        for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
+            if (number, kind) == (RECORDS, LENGTH):
+                self._read_record(batch, resource, value_at, stop)
+                continue
+            scope.gaps.append((len(batch), at, stop))
+            if (number, kind) == (SCOPE, LENGTH):
+                scope.about = value_at, stop
+        scope.stop = len(batch)
+        return scope
+
+    def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        body = batch.body
+        try:
+            (body_at, body_end), spans = self._find(body, start, end)
+            attributes = {key: read_value(body, at, stop) for key, at, stop in spans}
+            content: object = _plain_string(body, body_at, body_end)
+            if content is None:
+                content = read_value(body, body_at, body_end)
+        except (ValueError, IndexError):
+            batch.add_special(start, Passed(end, "malformed_record"))
+            return
+        found = self._lookup.read(attributes, content, resource)
+        taken = self._lookup.taken(attributes)
+        if not taken and found.reason is None:
+            batch.add(start, end, found.message, found.source)
+            return
+        self._policy.add(
+            batch, start, end, taken, found, lambda names: _without(body, start, end, names)
+        )
+
+    def _find(self, body: bytes, at: int, end: int) -> tuple[Span, list[tuple[str, int, int]]]:
+        """The body's range and the wanted attributes (key, value start, value end) of one record.
+
+        The one place that every record pays for: the common fields are passed without a call.
+        """
+        found: list[tuple[str, int, int]] = []
+        content = (at, at)
+        while at < end:
+            tag = body[at]
+            kind = tag & 7
+            is_common = 7 < tag < 0x80
+            if is_common and kind == LENGTH:
+                size = body[at + 1]
+                value_at = at + 2
+                if size >= 0x80:
+                    size, value_at = varint(body, at + 1, end)
+                at = value_at + size
+                if tag == _BODY_TAG:
+                    content = value_at, at
+                elif tag == _ATTRIBUTES_TAG and at <= end:
+                    self._note_attribute(body, value_at, at, found)
+            elif is_common and kind in _SCALAR_BYTES:
+                at += 1 + _SCALAR_BYTES[kind]
+            else:
+                *_, at = next(protobuf.fields(body, at, end))
+        if at != end:
+            raise ValueError("a field is cut")
+        return content, found
+
+    def _note_attribute(
+        self, body: bytes, start: int, end: int, found: list[tuple[str, int, int]]
+    ) -> None:
+        """Append the attribute in ``body[start:end]`` to ``found`` if it is wanted."""
+        # Keys stand first and are short; one that is not may hide a name of ours.
+        if end - start > 1 and body[start] == _KEY_TAG and body[start + 1] < 0x80:
+            key_at = start + 2
+            if body[key_at : key_at + body[start + 1]] not in self._wanted:
+                return
+        pair = read_pair(body, start, end)
+        if pair[0] in self._lookup.wanted:
+            found.append(pair)
+
+
+def _plain_string(data: bytes, at: int, end: int) -> str | None:
+    """The text of an ``AnyValue`` that is nothing but a string; None for another, or for none."""
+    if end - at < 2 or data[at] != _STRING_TAG:
+        return None
+    size, value_at = varint(data, at + 1, end)
+    if value_at + size != end:
+        return None
+    return data[value_at:end].decode("utf-8", "replace")
+
+
+def _without(data: bytes, start: int, end: int, names: Names) -> bytes:
+    """The record in ``data[start:end]`` without attributes ``names``; the rest byte for byte."""
+    kept = []
+    for number, kind, at, value_at, stop in protobuf.fields(data, start, end):
+        is_attribute = (number, kind) == (ATTRIBUTES, LENGTH)
+        if not is_attribute or read_pair(data, value_at, stop)[0] not in names:
+            kept.append(data[at:stop])
+    return b"".join(kept)

@@ -1,0 +1,193 @@
+"""The one policy for names: which of ours a record already carries, and what is added to it.
+
+Every codec asks the same two questions. While it reads: `LabelPolicy.add` decides what becomes of
+a record that carries names of ours (an earlier label stays or is replaced; a name that the record
+uses for itself is left alone). While it writes: `Additions` gives, for each record of a batch, what
+is spliced into it, in the codec's own rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from waybill.core.batch import Batch, Passed, Rewritten, Special, Spliced
+from waybill.core.reasons import RecordReason
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire.ids import RecordIds
+
+S = TypeVar("S")
+#: Names and values in the order in which they are added to a record.
+Pairs = Sequence[tuple[str, object]]
+Names = frozenset[str]
+_NONE: Names = frozenset()
+
+
+class Reading(msgspec.Struct, gc=False):
+    """What was read of one record; ``reason`` says why ``message`` is None."""
+
+    message: str | None
+    source: str | None = None
+    reason: RecordReason | None = None
+
+
+def reading(message: str | None, source: str | None, *, is_other: bool) -> Reading:
+    """A `Reading`; ``is_other``: a message field holds something that is no string."""
+    if message is not None:
+        return Reading(message, source)
+    return Reading(None, source, "message_not_a_string" if is_other else "no_message")
+
+
+class LabelPolicy:
+    """What one `FieldSettings` says about names of ours in records."""
+
+    def __init__(self, settings: FieldSettings) -> None:
+        self._settings = settings
+        self.record_id = settings.record_id
+        optional = (
+            settings.tier,
+            settings.confidence,
+            settings.rule,
+            settings.reason,
+            settings.record_id,
+        )
+        #: The names that are added, the label's first.
+        self.added = (settings.label, *filter(None, optional))
+        self._own = frozenset(self.added)
+
+    def taken(self, names: Iterable[str]) -> Names:
+        """Our own names among ``names``."""
+        return self._own.intersection(names)
+
+    def add(
+        self,
+        batch: Batch,
+        start: int,
+        stop: int,
+        taken: Names,
+        found: Reading,
+        cut: Callable[[Names], bytes],
+    ) -> None:
+        """Append the record at ``start``, which carries ``taken`` of our names, as a special one.
+
+        ``cut(names)`` gives its bytes without the members ``names``.
+        """
+        if self._settings.label in taken and not self._settings.relabel:
+            batch.add_special(start, Passed(stop, "already_labelled"))
+            return
+        special: Special
+        if taken and self._settings.relabel:
+            special = Rewritten(stop, cut(taken), found.reason)
+        else:
+            special = Spliced(stop, found.reason, taken)
+        batch.add_special(start, special, found.message, found.source)
+
+    def pairs(self, verdict: Verdict, taken: Names = _NONE) -> Pairs:
+        """What ``verdict`` adds to a record, in order, without the names in ``taken``."""
+        names = self._settings
+        ours: list[tuple[str | None, object]] = [
+            (names.label, verdict.label),
+            (names.tier, verdict.tier),
+            (names.confidence, verdict.confidence),
+            (names.rule, verdict.rule),
+            (names.reason, verdict.reason),
+        ]
+        pairs = []
+        for name, value in ours:
+            if name and value is not None and name not in taken:
+                pairs.append((name, value))
+        for name, value in (verdict.fields or {}).items():
+            if value is not None and name not in taken and name not in self._own:
+                pairs.append((name, value))
+        return pairs
+
+
+class Additions(Generic[S]):
+    """What is added to each record of a batch, rendered by one codec.
+
+    ``render`` makes an addition of pairs, ``join`` one of two; ``names_in`` lists the names that a
+    record's bytes use; ``identity(batch, i)`` are the bytes by which record ``i`` is known.
+    """
+
+    def __init__(
+        self,
+        policy: LabelPolicy,
+        render: Callable[[Pairs], S],
+        join: Callable[[S, S], S],
+        names_in: Callable[[bytes], Iterable[str]],
+        identity: Callable[[Batch, int], bytes] = Batch.data,
+    ) -> None:
+        self._policy = policy
+        self._render = render
+        self._join = join
+        self._names_in = names_in
+        self._identity = identity
+        self._rendered = _Rendered(lambda verdict: render(policy.pairs(verdict)))
+
+    def of(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[S]:
+        """What each record gets. Meaningless for one that is `Passed`."""
+        found = list(map(self._rendered.__getitem__, verdicts))
+        additions: list[S]
+        if None in found:
+            # A rule's extra fields must be held against each record's own names.
+            additions = [
+                self._beside(batch, i, verdicts[i]) if one is None else one
+                for i, one in enumerate(found)
+            ]
+        else:
+            additions = found  # type: ignore[assignment]  # no None is in it
+        for i, special in batch.specials.items():
+            if isinstance(special, Spliced) and special.taken:
+                additions[i] = self._beside(batch, i, verdicts[i])
+        if self._policy.record_id:
+            self._add_ids(batch, additions, self._policy.record_id)
+        return additions
+
+    def _beside(self, batch: Batch, i: int, verdict: Verdict) -> S:
+        """The addition without the names that the record uses for itself."""
+        special = batch.specials.get(i)
+        data = special.data if isinstance(special, Rewritten) else batch.data(i)
+        taken = special.taken if isinstance(special, Spliced) else _NONE
+        if verdict.fields and _may_name(data, verdict.fields):
+            taken = taken.union(self._names_in(data))
+        return self._render(self._policy.pairs(verdict, taken))
+
+    def _add_ids(self, batch: Batch, additions: list[S], name: str) -> None:
+        ids = RecordIds(batch.tag)
+        for i in range(len(batch)):
+            special = batch.specials.get(i)
+            if isinstance(special, Passed):
+                continue
+            if isinstance(special, Spliced) and name in special.taken:
+                continue
+            member = self._render([(name, ids.next(self._identity(batch, i)))])
+            additions[i] = self._join(additions[i], member)
+
+
+def _may_name(data: bytes, names: Iterable[str]) -> bool:
+    """Whether ``data`` may use one of ``names``; in JSON an escape may hide one."""
+    return b"\\" in data or any(name.encode() in data for name in names)
+
+
+class _Rendered(dict[Verdict, S | None]):
+    """What each verdict adds to an ordinary record, rendered once: many records share a verdict.
+
+    None where the verdict has extra fields: no one rendering fits every record then.
+    """
+
+    #: Verdicts of rule sets and models that are gone fall out when the cache starts anew.
+    _LIMIT = 16_384
+
+    def __init__(self, render: Callable[[Verdict], S]) -> None:
+        super().__init__()
+        self._render = render
+
+    def __missing__(self, verdict: Verdict) -> S | None:
+        if len(self) >= self._LIMIT:
+            self.clear()
+        addition = None if verdict.fields else self._render(verdict)
+        self[verdict] = addition
+        return addition

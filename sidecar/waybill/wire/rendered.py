@@ -1,0 +1,74 @@
+"""Labelled records in the form that a receiver takes, ready to be sent in runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from waybill.core.batch import Batch
+from waybill.core.records import Verdict
+from waybill.wire.codec import Codec, Encoding
+from waybill.wire.event import Event
+from waybill.wire.fields import FieldPlan
+
+
+class Rendered(msgspec.Struct):
+    """The records of one batch.
+
+    ``sizes`` are what each adds to a body, in bytes. ``encode(start, stop)`` is the body of a run.
+    ``as_text(i)`` is a body with record ``i`` as text inside a plain record, for a receiver that
+    does not take it as it is.
+    """
+
+    content_type: str
+    sizes: Sequence[int]
+    encode: Callable[[int, int], bytes]
+    as_text: Callable[[int], bytes]
+
+
+class Context(msgspec.Struct):
+    """What a form needs beside the records; ``now()`` is in seconds since the epoch."""
+
+    plan: FieldPlan
+    tag: str
+    now: Callable[[], float]
+
+
+class Form(Protocol):
+    """What a receiver takes. A further form is one module in `waybill.wire.convert`."""
+
+    @property
+    def native(self) -> frozenset[Encoding]:
+        """The encodings whose records keep their bytes in this form."""
+        ...
+
+    def keep(
+        self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
+    ) -> Rendered:
+        """Records of a native encoding, spliced."""
+        ...
+
+    def convert(self, events: Iterable[Event], at: Context) -> Rendered:
+        """Records of any other encoding."""
+        ...
+
+
+def render(
+    codec: Codec,
+    batch: Batch,
+    verdicts: Sequence[Verdict],
+    form: Form,
+    now: Callable[[], float],
+) -> Rendered:
+    """The labelled records of ``batch`` in ``form``.
+
+    Within one encoding records are spliced and stay as they were, byte for byte. Between encodings
+    there is no such thing: values are kept, spellings are not. ``now`` is asked for the time of
+    records that have none, in seconds since the epoch.
+    """
+    context = Context(codec.plan, batch.tag, now)
+    if codec.encoding in form.native:
+        return form.keep(codec, batch, verdicts, context)
+    return form.convert(codec.events(batch, verdicts), context)
