@@ -68,16 +68,17 @@ class LabelPolicy:
         start: int,
         stop: int,
         taken: Names,
-        found: Reading,
+        read: Callable[[], Reading],
         cut: Callable[[Names], bytes],
     ) -> None:
         """Append the record at ``start``, which carries ``taken`` of our names, as a special one.
 
-        ``cut(names)`` gives its bytes without the members ``names``.
+        ``read()`` gives its message and source, ``cut(names)`` its bytes without members ``names``.
         """
         if self._settings.label in taken and not self._settings.relabel:
             batch.add_special(start, Passed(stop, "already_labelled"))
             return
+        found = read()
         special: Special
         if taken and self._settings.relabel:
             special = Rewritten(stop, cut(taken), found.reason)

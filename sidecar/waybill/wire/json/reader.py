@@ -260,7 +260,7 @@ class JsonReader:
             start,
             end,
             self._plan.policy.taken(top),
-            self._reading(body, top),
+            lambda: self._reading(body, top),
             lambda names: scan.without(body, start, end, names),
         )
 

@@ -14,7 +14,7 @@ from waybill.core.errors import MalformedError
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
 from waybill.wire.msgpack import scan
-from waybill.wire.policy import reading
+from waybill.wire.policy import Reading, reading
 
 #: EventTime seconds with which Fluent Bit marks the start and the end of an OpenTelemetry group;
 #: such an entry is no log record.
@@ -97,16 +97,19 @@ class MsgpackReader:
         body = batch.body
         members = scan.members(body, start)
         top = {name: value_at for name, _, value_at, _ in members if name is not None}
-        message, is_other = scan.find_string(body, top, self._plan.message)
-        source, _ = scan.find_string(body, top, self._plan.source)
         self._plan.policy.add(
             batch,
             start,
             end,
             self._plan.policy.taken(top),
-            reading(message, source, is_other=is_other),
+            lambda: self._reading(body, top),
             lambda names: scan.without(body, start, names),
         )
+
+    def _reading(self, body: bytes, top: dict[str, int]) -> Reading:
+        message, is_other = scan.find_string(body, top, self._plan.message)
+        source, _ = scan.find_string(body, top, self._plan.source)
+        return reading(message, source, is_other=is_other)
 
 
 def is_group_marker(time: bytes | msgspec.Raw) -> bool:

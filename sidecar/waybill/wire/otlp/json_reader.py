@@ -111,7 +111,7 @@ class OtlpJsonReader:
             batch.add(start, end, found.message, found.source)
             return
         self._policy.add(
-            batch, start, end, taken, found, lambda names: without_attributes(data, names)
+            batch, start, end, taken, lambda: found, lambda names: without_attributes(data, names)
         )
 
 

@@ -78,9 +78,13 @@ class ProtoReader:
         body = batch.body
         try:
             (body_at, body_end), spans = self._find(body, start, end)
+            message = _plain_string(body, body_at, body_end)
+            if message is not None and not spans:
+                batch.add(start, end, message, resource.name or resource.fallback)
+                return
             attributes = {key: read_value(body, at, stop) for key, at, stop in spans}
-            content: object = _plain_string(body, body_at, body_end)
-            if content is None:
+            content: object = message
+            if message is None:
                 content = read_value(body, body_at, body_end)
         except (ValueError, IndexError):
             batch.add_special(start, Passed(end, "malformed_record"))
@@ -91,7 +95,12 @@ class ProtoReader:
             batch.add(start, end, found.message, found.source)
             return
         self._policy.add(
-            batch, start, end, taken, found, lambda names: _without(body, start, end, names)
+            batch,
+            start,
+            end,
+            taken,
+            lambda: found,
+            lambda names: _without(body, start, end, names),
         )
 
     def _find(self, body: bytes, at: int, end: int) -> tuple[Span, list[tuple[str, int, int]]]:
@@ -101,6 +110,7 @@ class ProtoReader:
         """
         found: list[tuple[str, int, int]] = []
         content = (at, at)
+        wanted = self._wanted
         while at < end:
             tag = body[at]
             kind = tag & 7
@@ -114,7 +124,16 @@ class ProtoReader:
                 if tag == _BODY_TAG:
                     content = value_at, at
                 elif tag == _ATTRIBUTES_TAG and at <= end:
-                    self._note_attribute(body, value_at, at, found)
+                    # Keys stand first and are short; one that is not may hide a name of ours.
+                    key_at = value_at + 2
+                    is_plain = (
+                        at >= key_at and body[value_at] == _KEY_TAG and body[key_at - 1] < 0x80
+                    )
+                    if is_plain and body[key_at : key_at + body[key_at - 1]] not in wanted:
+                        continue
+                    pair = read_pair(body, value_at, at)
+                    if pair[0] in self._lookup.wanted:
+                        found.append(pair)
             elif is_common and kind in _SCALAR_BYTES:
                 at += 1 + _SCALAR_BYTES[kind]
             else:
@@ -122,19 +141,6 @@ class ProtoReader:
         if at != end:
             raise ValueError("a field is cut")
         return content, found
-
-    def _note_attribute(
-        self, body: bytes, start: int, end: int, found: list[tuple[str, int, int]]
-    ) -> None:
-        """Append the attribute in ``body[start:end]`` to ``found`` if it is wanted."""
-        # Keys stand first and are short; one that is not may hide a name of ours.
-        if end - start > 1 and body[start] == _KEY_TAG and body[start + 1] < 0x80:
-            key_at = start + 2
-            if body[key_at : key_at + body[start + 1]] not in self._wanted:
-                return
-        pair = read_pair(body, start, end)
-        if pair[0] in self._lookup.wanted:
-            found.append(pair)
 
 
 def _plain_string(data: bytes, at: int, end: int) -> str | None:
