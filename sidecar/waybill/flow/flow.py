@@ -38,8 +38,6 @@ _INLINE_SCAN_BYTES = 32 << 10
 _INLINE_COMPRESSED_BYTES = 4 << 10
 #: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
 _LEAST_CUT_CHARS = 64 << 10
-#: How long a batch waits for its turn to be pushed.
-PUSH_WAIT_SECS = 10.0
 
 
 class Flow:
@@ -55,7 +53,10 @@ class Flow:
         dead_letters: DeadLetters,
         *,
         pushes: int = 4,
+        slot_secs: float = 10.0,
     ) -> None:
+        """``slot_secs`` is how long a batch waits for its turn among ``pushes`` at once."""
+        self._slot_secs = slot_secs
         self.wire, self.pipeline, self.handback = wire, pipeline, handback
         self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
         self.inflight = Inflight(limits.inflight_bytes, metrics.inflight_bytes.set)
@@ -151,7 +152,7 @@ class Flow:
 
     async def _wait_for_slot(self) -> None:
         try:
-            async with asyncio.timeout(PUSH_WAIT_SECS):
+            async with asyncio.timeout(self._slot_secs):
                 await self._push_slots.acquire()
         except TimeoutError:
             raise HandbackError("timeout", "other batches keep the receiver busy") from None

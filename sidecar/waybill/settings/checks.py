@@ -14,6 +14,7 @@ import regex
 from waybill.core.errors import ConfigError
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.check import Check
+from waybill.settings.deadlines import check_deadlines
 from waybill.settings.path_checks import path_checks
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import (
@@ -268,6 +269,16 @@ CHECKS = (
     ),
     Check(("model.path", "model.follow"), check_follow),
     Check(("limits.body_bytes", "limits.inflight_bytes"), check_inflight),
+    Check(
+        (
+            "model.path",
+            "model.over_budget",
+            "model.budget_ms",
+            "llm.wait_ms",
+            "return.timeout_secs",
+        ),
+        check_deadlines,
+    ),
     Check(("routes",), check_tiers),
     Check(("labels.path", "routes"), check_labels),
     Check(("routes",), check_last_route),
