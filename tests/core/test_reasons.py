@@ -77,7 +77,12 @@ def test_every_reason_of_a_silent_tier_can_be_given() -> None:
     codes = [*words(TierCode), "over_budget", "disabled"]
     given = {silent(tier, code) for tier in names.SLOW_TIERS for code in codes}  # type: ignore[arg-type]
     named = set(words(reasons.ModelReason)) | set(words(reasons.LlmReason))
-    assert named - given == {"llm_nothing_to_read", "llm_out_of_set", "llm_source_not_allowed"}
+    assert named - given == {
+        "llm_nothing_to_read",
+        "llm_not_asked",
+        "llm_out_of_set",
+        "llm_source_not_allowed",
+    }
 
 
 def test_the_codes_of_the_model_are_codes_of_a_tier() -> None:

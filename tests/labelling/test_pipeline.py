@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from tests.taxonomies import LABELS, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
+from waybill.core.names import SlowTierName
 from waybill.core.records import Verdict, unclassified
 from waybill.labelling.masking import mask
-from waybill.labelling.pipeline import Pipeline, Route, SlowTier, Unobserved
+from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Artefact
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.telemetry import Recording
+from waybill.labelling.tier import Answer, Scope, Tier
 from waybill.settings.schema import RouteSettings, Settings
 from waybill.settings.sources import load_settings
 
@@ -27,7 +30,7 @@ rules:
 - {id: crm, label: User Action, pattern: 'clicked', where: {source: ['crm*']}}
 - {id: quiet, label: Error, pattern: 'quiet', mode: shadow}
 """
-Answer = Callable[[str], Verdict | BaseException | None]
+Outcome = Callable[[str], Verdict | BaseException | None]
 
 
 class FakeTier:
@@ -35,19 +38,17 @@ class FakeTier:
 
     version = "fake@1"
 
-    def __init__(self, name: str, answer: Answer, wait_secs: float = 5) -> None:
+    def __init__(self, name: SlowTierName, answer: Outcome, wait_secs: float = 5) -> None:
         self.name, self.answer, self.wait_secs = name, answer, wait_secs
         self.asked: list[str] = []
-        self.held: list[asyncio.Future[Verdict | None]] = []
+        self.held: list[Answer] = []
         self.is_holding = False
 
-    def submit(
-        self, texts: Sequence[str], route: Route
-    ) -> Sequence[asyncio.Future[Verdict | None]]:
-        futures: list[asyncio.Future[Verdict | None]] = []
+    def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
+        futures: list[Answer] = []
         for text in texts:
             self.asked.append(text)
-            future: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
+            future: Answer = asyncio.get_running_loop().create_future()
             futures.append(future)
             if self.is_holding:
                 self.held.append(future)
@@ -59,23 +60,28 @@ class FakeTier:
                 future.set_result(outcome)
         return futures
 
+    async def consult(self, text: str, scope: Scope) -> Verdict | None:
+        outcome = self.answer(text)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
-class Watching(Unobserved):
-    """An observer that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.failures: list[tuple[str, str]] = []
-        self.lookups = [0, 0, 0]
-
-    def tier_failed(self, tier: str, reason: str) -> None:
-        self.failures.append((tier, reason))
-
-    def memo_answered(self, exact: int, masked: int, missed: int) -> None:
-        self.lookups = [a + b for a, b in zip(self.lookups, (exact, masked, missed), strict=True)]
+    async def close(self) -> None: ...
 
 
 def model(label: str = "Error") -> FakeTier:
     return FakeTier("model", lambda text: Verdict(label, "model", 0.9, "fake@1"))
+
+
+def lookups(recording: Recording) -> dict[tuple[str, ...], int]:
+    """Records by memo level, those above 0."""
+    return {
+        key: count for key, count in recording.counts.items() if key[0] == "memo_answered" and count
+    }
+
+
+def failures(recording: Recording) -> list[tuple[str, ...]]:
+    return [key for key in recording.counts if key[0] == "tier_failed"]
 
 
 @pytest.fixture(name="rules")
@@ -86,9 +92,9 @@ async def _rules(tmp_path: Path) -> RuleSet:
 
 def build(
     rules: RuleSet,
-    *tiers: SlowTier,
+    *tiers: Tier,
     routes: Sequence[RouteSettings] | None = None,
-    watch: Watching | None = None,
+    watch: Recording | None = None,
 ) -> Pipeline:
     base = load_settings(environ={})
     chosen = Settings(routes=tuple(routes)) if routes is not None else base
@@ -103,7 +109,7 @@ async def labels(
 
 
 async def test_rules_come_before_the_model_and_the_memo_before_both(rules: RuleSet) -> None:
-    tier, watch = model(), Watching()
+    tier, watch = model(), Recording()
     pipeline = build(rules, tier, watch=watch)
     for _ in range(2):
         assert await labels(pipeline, "boom 1", "calm 1", "calm 22", None) == [
@@ -113,8 +119,9 @@ async def test_rules_come_before_the_model_and_the_memo_before_both(rules: RuleS
             (UNCLASSIFIED, "none", "no_message"),
         ]
     assert tier.asked == ["calm 0"]
-    # The second time all four are in the exact memo but the messages whose shape had just been met.
-    assert (sum(watch.lookups), watch.lookups[2]) == (8, 3)
+    # Each record is counted once, at the level that answered it; one without a message at none.
+    levels = {level: count for (_, level), count in lookups(watch).items()}
+    assert levels == {"rules": 1, "none": 2 + 2, "exact": 1, "shape": 2}
 
 
 async def test_a_message_of_a_known_shape_asks_nobody(rules: RuleSet) -> None:
@@ -144,8 +151,8 @@ async def test_a_route_answers_only_the_labels_it_permits(rules: RuleSet) -> Non
     routes = [RouteSettings(("*",), ("rules", "model"), ("User Action",))]
     pipeline = build(rules, model("User Action"), routes=routes)
     assert (await labels(pipeline, "boom 1"))[0][:2] == ("User Action", "model")
-    assert pipeline.edition.routes[0].permits("User Action")
-    assert not pipeline.edition.routes[0].permits("Error")
+    assert pipeline.edition.paths[0].route.scope.permits("User Action")
+    assert not pipeline.edition.paths[0].route.scope.permits("Error")
 
 
 @pytest.mark.parametrize(
@@ -160,14 +167,15 @@ async def test_a_route_answers_only_the_labels_it_permits(rules: RuleSet) -> Non
 async def test_a_tier_that_does_not_decide_leaves_the_record_unclassified(
     rules: RuleSet, answer: BaseException | Verdict | None, reason: str
 ) -> None:
-    watch = Watching()
+    watch = Recording()
     pipeline = build(rules, FakeTier("model", lambda text: answer), watch=watch)
     assert await labels(pipeline, "calm", "boom 1") == [
         (UNCLASSIFIED, "none", reason),
         ("Critical Error", "rule", None),
     ]
     is_failure = isinstance(answer, BaseException)
-    assert watch.failures == ([("model", reason.removeprefix("model_"))] if is_failure else [])
+    expected = [("tier_failed", "model", reason.removeprefix("model_"))] if is_failure else []
+    assert failures(watch) == expected
 
 
 async def test_a_failure_is_not_remembered(rules: RuleSet) -> None:
@@ -180,9 +188,7 @@ async def test_a_failure_is_not_remembered(rules: RuleSet) -> None:
 
 async def test_a_tier_that_refuses_a_batch_costs_it_the_label_only(rules: RuleSet) -> None:
     class Full(FakeTier):
-        def submit(
-            self, texts: Sequence[str], route: Route
-        ) -> Sequence[asyncio.Future[Verdict | None]]:
+        def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
             raise TierUnavailable("model", "overloaded")
 
     assert await labels(build(rules, Full("model", lambda text: None)), "calm") == [
@@ -193,7 +199,7 @@ async def test_a_tier_that_refuses_a_batch_costs_it_the_label_only(rules: RuleSe
 async def test_a_rule_engine_that_fails_costs_its_records_the_label_only(
     rules: RuleSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = Watching()
+    watch = Recording()
     pipeline = build(rules, model(), watch=watch)
 
     def explode(*_: object) -> None:
@@ -201,7 +207,7 @@ async def test_a_rule_engine_that_fails_costs_its_records_the_label_only(
 
     monkeypatch.setattr(rules, "first_matches", explode)
     assert await labels(pipeline, "calm", "boom 1") == [(UNCLASSIFIED, "none", "rules_failed")] * 2
-    assert watch.failures == [("rule", "failed")]
+    assert failures(watch) == [("tier_failed", "rule", "failed")]
 
 
 async def test_what_comes_too_late_is_pending_and_serves_the_next(rules: RuleSet) -> None:
@@ -297,7 +303,7 @@ async def test_many_sources_do_not_grow_the_table_without_bound(rules: RuleSet) 
     pipeline = build(rules, model())
     for start in range(0, 25_000, 5000):
         await pipeline.label(["calm"] * 5000, [f"source-{start + i}" for i in range(5000)])
-    assert len(pipeline.edition.views) <= 10_000
+    assert len(pipeline.edition.groups) <= 10_000
 
 
 async def test_an_empty_batch_gets_no_verdicts(rules: RuleSet) -> None:

@@ -15,7 +15,7 @@ from waybill.core.records import LABELS
 from waybill.flow.flow import Flow
 from waybill.ingest.http import HttpIngest
 from waybill.labelling.explain import explain
-from waybill.labelling.model.tier import ModelTier
+from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.service.reload import Reloader
@@ -31,7 +31,7 @@ class Tools:
     """Handlers for people, probes and scripts; none of them touches a record on its way."""
 
     def __init__(
-        self, flow: Flow, model: ModelTier | None, reloader: Reloader, ingest: HttpIngest
+        self, flow: Flow, model: Batcher | None, reloader: Reloader, ingest: HttpIngest
     ) -> None:
         self._flow, self._model, self._reloader, self._ingest = flow, model, reloader, ingest
         self._trial = asyncio.Lock()

@@ -33,10 +33,11 @@ from waybill.core.names import SlowTierName
 from waybill.core.records import LABELS, Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
-from waybill.labelling.pipeline import Pipeline, Route
+from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.tier import Answer, Scope
 from waybill.service.reload import bundle_folders
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
@@ -138,13 +139,17 @@ class _Instant:
     version = "instant@1"
     wait_secs = 1.0
 
-    def submit(self, texts: Sequence[str], route: Route) -> list[asyncio.Future[Verdict | None]]:  # noqa: ARG002
+    def submit(self, texts: Sequence[str], scope: Scope) -> list[Answer]:  # noqa: ARG002
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Verdict | None]] = []
+        futures: list[Answer] = []
         for _ in texts:
             futures.append(loop.create_future())
             futures[-1].set_result(Verdict("System Notification", "model", 0.98, self.version))
         return futures
+
+    async def consult(self, text: str, scope: Scope) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 def _best(work: Callable[[], object], repeat: int) -> float:
@@ -399,7 +404,7 @@ def _measure_reload(
 
 def measure_model(settings: Settings, count: int) -> Iterator[Result]:
     """Messages that nothing has seen, through tokenizer, encoder and classifier."""
-    from waybill.labelling.model.tier import ModelTier
+    from waybill.labelling.model.batcher import Batcher
 
     folders = bundle_folders(settings)
     if not folders:
@@ -426,7 +431,7 @@ def measure_model(settings: Settings, count: int) -> Iterator[Result]:
         ]
 
         async def run(texts: list[str] = texts) -> float:
-            tier = ModelTier(load_bundle(folder, taxonomy=read_labels(settings.labels.path)), batch_size=32, threads=settings.model.threads,
+            tier = Batcher(load_bundle(folder, taxonomy=read_labels(settings.labels.path)), batch_size=32, threads=settings.model.threads,
                              queue_messages=len(texts) + 1, embedding_cache_bytes=1 << 20)  # fmt: skip
             begin = time.perf_counter()
             await asyncio.gather(*tier.submit(texts))

@@ -9,7 +9,7 @@ from waybill.core.errors import ConfigError, RuleSetError
 from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.explain import explain
 from waybill.labelling.llm.tier import LlmTier
-from waybill.labelling.model.tier import ModelTier
+from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.deadletter import prepare_folder
@@ -60,7 +60,7 @@ async def _load(settings: Settings) -> list[str]:
         ]
 
 
-def _parts(pipeline: Pipeline, model: ModelTier | None, llm: LlmTier | None) -> list[str]:
+def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> list[str]:
     rules = pipeline.rules
     samples = sum(rule.samples for rule in rules.rules)
     lines = [
@@ -95,7 +95,7 @@ def _secrets(settings: Settings) -> list[str]:
     return [f"secrets: {', '.join(named)}"] if named else []
 
 
-def _loki(pipeline: Pipeline, model: ModelTier | None) -> str:
+def _loki(pipeline: Pipeline, model: Batcher | None) -> str:
     labels = {rule.label for rule in pipeline.rules.rules} | {UNCLASSIFIED}
     if model is not None:
         labels |= set(model.bundle.manifest.labels)

@@ -26,6 +26,16 @@ HandbackName = Literal["body", "http", "forward", "otlp"]
 #: ``Content-Encoding`` that is read and written, but for none at all.
 Compression = Literal["zstd", "gzip", "deflate", "snappy"]
 
+#: Where a record's verdict came from: the memo of exact messages, of shapes, of masks; the rules;
+#: or none of these (a slow tier was asked, or nobody could be).
+MemoLevel = Literal["exact", "shape", "mask", "rules", "none"]
+#: How a text put to the model ended: joined to one under way, embedding known, embedded; or not at all.
+ModelOutcome = Literal["shared", "cached", "embedded", "failed", "refused"]
+#: Where a text put to the LLM was found: under way, in the store; or it is asked.
+LlmLookup = Literal["shared", "stored", "asked"]
+#: What the circuit breaker before the LLM lets through: all calls, one, none.
+BreakerState = Literal["closed", "half_open", "open"]
+
 
 def words(closed_set: object) -> tuple[str, ...]:
     """The words of a ``Literal``, or of a union of several, in the order of their declaration.

@@ -158,6 +158,7 @@ ModelReason = Literal[
 LlmReason = Literal[
     "llm_disabled",
     "llm_source_not_allowed",
+    "llm_not_asked",
     "llm_over_budget",
     "llm_nothing_to_read",
     "llm_out_of_set",

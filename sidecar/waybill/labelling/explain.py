@@ -1,27 +1,40 @@
-"""Why a message gets its label: every step of its way, for people."""
+"""Why a message gets its label: every step of its way, for people.
+
+Explaining is a path of its own beside `Pipeline.label`: it reads no memo, keeps nothing and moves no
+counter, so that looking at a service does not change it. An LLM is not asked (that has a price); what
+it said before is in its store.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+
+import msgspec
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.reasons import silent
+from waybill.core.records import UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.masking import mask
+from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
-from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.route import Route
+from waybill.labelling.rules.ruleset import Rule
 
 
 async def explain(
-    pipeline: Pipeline, model: ModelTier | None, source: str, message: str
-) -> dict[str, Any]:
-    """The verdict on ``message`` from ``source`` with its route, matching rules and nearest examples."""
+    pipeline: Pipeline, model: Batcher | None, source: str, message: str
+) -> dict[str, object]:
+    """The verdict on ``message`` from ``source`` with its route, matching rules and neighbours."""
     edition = pipeline.edition
-    view = edition.views[source]
-    (verdict,) = await pipeline.label([message], [source])
+    route = edition.path_for(source).route
     matching = edition.rules.explain(message, source)
     text = mask(message)
-    answer: dict[str, Any] = {
+    verdict = _by_rules(route, matching)
+    if verdict is None:
+        verdict = await _by_tiers(route, text)
+    answer: dict[str, object] = {
         "source": source,
         "message": message,
         "label": verdict.label,
@@ -29,22 +42,8 @@ async def explain(
         "confidence": verdict.confidence,
         "rule": verdict.rule,
         "reason": verdict.reason,
-        "route": {
-            "source": list(view.route.patterns),
-            "labels": sorted(view.route.labels) if view.route.labels is not None else None,
-            "tiers": (["rules"] if view.route.has_rules else [])
-            + [tier.name for tier in view.route.tiers],
-        },
-        "rules": [
-            {
-                "id": rule.id,
-                "label": rule.label,
-                "file": rule.file,
-                "line": rule.line,
-                "mode": rule.mode,
-            }
-            for rule in matching
-        ],
+        "route": _describe_route(route),
+        "rules": [_describe_rule(rule) for rule in matching],
         "masked": text,
     }
     if model is not None:
@@ -52,12 +51,49 @@ async def explain(
     return answer
 
 
-async def _ask_model(bundle: Bundle, text: str) -> dict[str, Any]:
-    """What the model says of a masked message, and what it saw near it; or why it cannot say."""
+def _by_rules(route: Route, matching: Sequence[Rule]) -> Verdict | None:
+    """The verdict of the first rule that this route lets decide."""
+    if not route.has_rules:
+        return None
+    for rule in matching:
+        if rule.mode != "shadow" and route.scope.permits(rule.label):
+            return rule.verdict
+    return None
+
+
+async def _by_tiers(route: Route, text: str) -> Verdict:
+    """What the slow tiers say, in their order; the last word that is not None counts."""
+    verdict = route.fallback
+    for tier in route.tiers:
+        try:
+            said = await tier.consult(text, route.scope)
+        except TierUnavailable as error:
+            said = unclassified(silent(tier.name, error.code))
+        if said is not None:
+            verdict = said
+        if verdict.label != UNCLASSIFIED:
+            break
+    return verdict
+
+
+def _describe_route(route: Route) -> dict[str, object]:
+    labels = None
+    if route.scope.labels is not None:
+        labels = sorted(route.scope.labels)
+    return {"source": list(route.scope.sources), "labels": labels, "tiers": route.tier_names()}
+
+
+def _describe_rule(rule: Rule) -> dict[str, object]:
+    described = rule.describe()
+    return {name: described[name] for name in ("id", "label", "file", "line", "mode")}
+
+
+async def _ask_model(bundle: Bundle, text: str) -> dict[str, object]:
+    """What the model says of a masked message and what it saw near it, or why it cannot say."""
     try:
         embedding = await asyncio.to_thread(bundle.embed, [text])
     except TierUnavailable as error:
-        return {"version": bundle.version, "reason": f"model_{error.code}"}
+        return {"version": bundle.version, "reason": silent("model", error.code)}
     (prediction,) = bundle.classify(embedding, [text])
     return {
         "version": bundle.version,
@@ -65,8 +101,5 @@ async def _ask_model(bundle: Bundle, text: str) -> dict[str, Any]:
         "confidence": prediction.confidence,
         "distance": prediction.distance,
         "is_known": prediction.is_known,
-        "nearest": [
-            {"text": near.text, "label": near.label, "distance": near.distance}
-            for near in bundle.nearest(embedding[0])
-        ],
+        "nearest": [msgspec.structs.asdict(near) for near in bundle.nearest(embedding[0])],
     }

@@ -1,14 +1,17 @@
 """The memo: verdicts that were given before.
 
-Two levels stand before the model. The exact message is looked up first; a message not seen before
-goes through the rules, and if none decides it, its *shape* (each digit as 0) is looked up. Shapes
-lead to verdicts of the model or the LLM, which depend on nothing but the masked message, so a
-retried batch gets the verdicts it got the first time.
+Three levels stand before the slow tiers. The exact message is looked up first; a message not seen
+before goes through the rules, and if none decides it, its *shape* (each digit as 0) is looked up,
+then its *mask* (what varies collapsed). Shapes and masks lead to verdicts of the model or the LLM,
+which depend on nothing but the masked message, so a retried batch gets the verdicts that it got the
+first time.
 """
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
+
+from waybill.core.records import Verdict
 
 V = TypeVar("V")
 #: What an entry costs beside its key's characters: a str header, a dict slot (CPython 3.11, measured
@@ -55,10 +58,24 @@ class BoundedMap(Generic[V]):
     def clear(self) -> None:
         """Forget everything."""
         self.recent.clear()
-        self._old, self._bytes = {}, 0
+        self._old = {}
+        self._bytes = 0
 
     def __contains__(self, key: str) -> bool:
         return key in self.recent or key in self._old
 
     def __len__(self) -> int:
         return len(self.recent.keys() | self._old.keys())
+
+
+class RouteMemo:
+    """What the slow tiers of one route said, by shape and by mask, in ``limit_bytes`` together."""
+
+    __slots__ = ("masks", "shapes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.shapes: BoundedMap[Verdict] = BoundedMap(limit_bytes // 2)
+        self.masks: BoundedMap[Verdict] = BoundedMap(limit_bytes // 2)
+
+    def __len__(self) -> int:
+        return len(self.shapes) + len(self.masks)

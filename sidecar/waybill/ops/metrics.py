@@ -25,7 +25,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from waybill.core.names import TierName
+from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome, TierName
 from waybill.core.reasons import CallOutcome, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
@@ -148,6 +148,13 @@ class Metrics:
         self.memo_lookups = counter(
             "memo_lookups_total", "Records by where their verdict came from.", "level"
         )
+        self.model_texts = counter(
+            "model_messages_total", "Distinct masked messages put to the model.", "outcome"
+        )
+        self.model_batch_seconds = histogram(
+            "model_batch_duration_seconds", "Time a worker of the model is busy with one batch."
+        )
+        self.model_queue = gauge("model_queued_messages", "Texts that wait for the model.")
         self.llm_calls = counter("llm_calls_total", "Calls to the LLM provider.", "outcome")
         self.llm_call_seconds = histogram(
             "llm_call_duration_seconds", "Time of a call to the LLM provider."
@@ -223,11 +230,23 @@ class Metrics:
         """Note what a batch spent on a tier."""
         self.tier_seconds.labels(tier).observe(secs)
 
-    def memo_answered(self, exact: int, masked: int, missed: int) -> None:
+    def memo_answered(self, level: MemoLevel, count: int) -> None:
         """Count where a batch's verdicts came from."""
-        for level, count in (("exact", exact), ("masked", masked), ("miss", missed)):
-            if count:
-                self.memo_lookups.labels(level).inc(count)
+        if count:
+            self.memo_lookups.labels(level).inc(count)
+
+    def model_answered(self, outcome: ModelOutcome, count: int) -> None:
+        """Count texts put to the model by what became of them."""
+        if count:
+            self.model_texts.labels(outcome).inc(count)
+
+    def model_batch_took(self, secs: float) -> None:
+        """Note how long a worker of the model was busy with one batch."""
+        self.model_batch_seconds.observe(secs)
+
+    def model_queued(self, count: int) -> None:
+        """Note how many texts wait for a worker of the model."""
+        self.model_queue.set(count)
 
     def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         """Count a call to the LLM provider."""
@@ -240,15 +259,16 @@ class Metrics:
         self.llm_tokens.labels("out").inc(tokens_out)
         self.llm_cost.inc(cost)
 
-    def llm_found(self, outcome: str, count: int) -> None:
+    def llm_found(self, outcome: LlmLookup, count: int) -> None:
         """Count texts by where their verdict was found."""
-        self.llm_lookups.labels(outcome).inc(count)
+        if count:
+            self.llm_lookups.labels(outcome).inc(count)
 
     def llm_refused(self, reason: TierCode, count: int) -> None:
         """Count texts that the LLM was not asked about."""
         self.llm_refusals.labels(reason).inc(count)
 
-    def llm_breaker(self, state: str) -> None:
+    def llm_breaker(self, state: BreakerState) -> None:
         """Note the state of the circuit breaker."""
         for name in ("closed", "half_open", "open"):
             self.llm_state.labels(name).set(name == state)

@@ -29,9 +29,10 @@ from waybill.ingest.http import HttpIngest
 from waybill.ingest.otlp import OtlpIngest
 from waybill.labelling.llm.opening import open_llm
 from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.tier import ModelTier
-from waybill.labelling.model.verdicts import ModelVerdicts
-from waybill.labelling.pipeline import Pipeline, SlowTier
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.tier import Tier
 from waybill.ops.auth import ApiKey, ServerTls, Tokens, WatchedFile, server_tls
 from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.memory import settle_memory, tune_allocator
@@ -39,6 +40,7 @@ from waybill.ops.metrics import Metrics
 from waybill.service.follow import ModelFollower
 from waybill.service.reload import Parts, Reloader, read_parts
 from waybill.settings.addresses import split_address
+from waybill.settings.deadlines import deadlines_of
 from waybill.settings.dump import dump_settings
 from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
@@ -52,7 +54,7 @@ _PULSE_SECS = 0.5
 @contextlib.asynccontextmanager
 async def open_pipeline(
     settings: Settings, metrics: Metrics, parts: Parts | None = None, workers: int = 1
-) -> AsyncIterator[tuple[Pipeline, ModelTier | None, LlmTier | None]]:
+) -> AsyncIterator[tuple[Pipeline, Batcher | None, LlmTier | None]]:
     """Rules, model and LLM prompt, loaded unless they are given as ``parts``, ready to label; closed at the end.
 
     Raises:
@@ -69,20 +71,21 @@ async def _build_pipeline(
     metrics: Metrics,
     parts: Parts | None,
     workers: int,
-) -> tuple[Pipeline, ModelTier | None, LlmTier | None]:
+) -> tuple[Pipeline, Batcher | None, LlmTier | None]:
     parts = parts or await read_parts(settings)
-    tiers: dict[str, SlowTier] = {}
+    tiers: dict[str, Tier] = {}
     model = llm = None
     if parts.bundle is not None:
-        model = ModelTier(
+        model = Batcher(
             parts.bundle,
             batch_size=settings.model.batch_size,
             threads=settings.model.threads,
             queue_messages=settings.model.queue_messages,
             embedding_cache_bytes=settings.model.embedding_cache_bytes,
+            telemetry=metrics,
         )
         stack.push_async_callback(model.close)
-        tiers["model"] = ModelVerdicts(model, settings.model)
+        tiers["model"] = ModelTier(model, settings.model, deadlines_of(settings))
     if parts.prompt is not None:
         key = ApiKey(settings.llm.api_key_file, settings.llm.api_key)
         llm = await stack.enter_async_context(
@@ -152,6 +155,7 @@ class Service:
             self.metrics,
             dead_letters,
             pushes=settings.return_.connections,
+            slot_secs=deadlines_of(settings).slot,
         )
         self.reloader = Reloader(settings, pipeline, model, self.metrics, llm)
         await self.reloader.start()
@@ -166,7 +170,7 @@ class Service:
             pulse = asyncio.create_task(self._beat(worker.pulse))
             stack.callback(pulse.cancel)
 
-    async def _listen_http(self, model: ModelTier | None) -> None:
+    async def _listen_http(self, model: Batcher | None) -> None:
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
             # The one in Python is slower, and several ways to smuggle requests were found in it alone.
             raise ConfigError(

@@ -12,9 +12,9 @@ from waybill.core.errors import BundleError, ConfigError, RuleSetError
 from waybill.core.records import LABELS
 from waybill.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from waybill.labelling.model.tier import ModelTier
-from waybill.labelling.model.verdicts import ModelVerdicts
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.loading import load_ruleset
@@ -22,6 +22,7 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.ops.watch import FolderWatch
+from waybill.settings.deadlines import deadlines_of
 from waybill.settings.resources import hidden_copy, resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
@@ -143,7 +144,7 @@ class Reloader:
         self,
         settings: Settings,
         pipeline: Pipeline,
-        model: ModelTier | None,
+        model: Batcher | None,
         metrics: Metrics,
         llm: LlmTier | None = None,
     ) -> None:
@@ -243,7 +244,9 @@ class Reloader:
                 return
             if bundle.manifest != self._model.bundle.manifest:
                 self._model.swap(bundle)
-                self._pipeline.swap_tier(ModelVerdicts(self._model, self._settings.model))
+                self._pipeline.swap_tier(
+                    ModelTier(self._model, self._settings.model, deadlines_of(self._settings))
+                )
             self.model.accepted(bundle.version)
             log.info("a model is in force", extra={"version": bundle.version})
 

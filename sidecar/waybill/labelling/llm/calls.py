@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Protocol
 
-from waybill.core.reasons import CallOutcome, StoreCode, TierCode
+from waybill.core.reasons import CallOutcome
 from waybill.labelling.llm.audit import Audit, AuditError
-from waybill.labelling.llm.guards import BreakerState, Guards, Refused
+from waybill.labelling.llm.guards import Guards, Refused
 from waybill.labelling.llm.prompt import BadAnswer, Question
 from waybill.labelling.llm.provider import FORMS, Provider, ProviderError, Reply
 from waybill.labelling.llm.store import Usage
+from waybill.labelling.telemetry import Telemetry
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
@@ -19,31 +19,6 @@ log = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 2
 #: Outcomes of a call without a request.
 _NOT_MADE: frozenset[CallOutcome] = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
-
-
-class LlmObserver(Protocol):
-    """Who wants to know what the tier did; `waybill.ops.metrics.Metrics` is one."""
-
-    def llm_called(self, outcome: CallOutcome, secs: float) -> None:
-        """A call ended: ``ok`` or a code of `ProviderError` or `BadAnswer`."""
-
-    def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None:
-        """What a call used."""
-
-    def llm_found(self, outcome: str, count: int) -> None:
-        """Where texts were found: ``shared`` (under way already), ``stored``, or ``asked``."""
-
-    def llm_refused(self, reason: TierCode, count: int) -> None:
-        """Texts that nobody was asked about, for a reason from a closed set."""
-
-    def llm_breaker(self, state: BreakerState) -> None:
-        """The breaker's state after a call or a refusal."""
-
-    def llm_queued(self, count: int) -> None:
-        """Texts under way."""
-
-    def llm_store_failed(self, code: StoreCode) -> None:
-        """The verdict store could not answer."""
 
 
 class Caller:
@@ -54,11 +29,12 @@ class Caller:
         settings: LlmSettings,
         provider: Provider,
         guards: Guards,
-        observer: LlmObserver,
+        telemetry: Telemetry,
         audit: Audit | None,
     ) -> None:
         self._settings, self._provider, self._guards = settings, provider, guards
-        self._observer, self._audit = observer, audit
+        self._telemetry = telemetry
+        self._audit = audit
         #: Index of the form of answer that is asked for: the strictest that the model takes.
         self._form = 0
 
@@ -115,9 +91,9 @@ class Caller:
             if reserved is not None:
                 micros = self._guards.ledger.cost(*used)
                 await self._guards.ledger.settle(reserved, sum(used), micros)
-                self._observer.llm_spent(*used, micros / 1_000_000)
+                self._telemetry.llm_spent(*used, micros / 1_000_000)
             if was_made:
-                self._observer.llm_called(outcome, time.monotonic() - began)
+                self._telemetry.llm_called(outcome, time.monotonic() - began)
 
     def _note_failure(self, error: ProviderError) -> None:
         """What a failed call means for the next ones."""

@@ -15,15 +15,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from waybill.core.errors import WaybillError
+from waybill.core.names import BreakerState
 from waybill.core.reasons import GuardCode, RefusedCode
 from waybill.labelling.llm.store import StoreError, Usage, VerdictStore
 
 log = logging.getLogger(__name__)
 
-BreakerState = Literal["closed", "half_open", "open"]
 #: A call waits this long for its turn at most; if it takes longer, what waits is refused.
 PATIENCE_SECS = 60.0
 #: How often a waiting call looks whether it is its turn.

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from waybill.core.errors import ConfigError
 from waybill.labelling.llm.audit import Audit
-from waybill.labelling.llm.calls import LlmObserver
 from waybill.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Window
 from waybill.labelling.llm.prompt import Prompt
 from waybill.labelling.llm.provider import ApiKey, Provider
 from waybill.labelling.llm.store import SqliteStore, StoreError, VerdictStore, default_path
 from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.telemetry import Telemetry
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _REDIS = ("redis://", "rediss://", "unix://")
 
 @contextlib.asynccontextmanager
 async def open_llm(
-    settings: LlmSettings, prompt: Prompt, key: ApiKey, observer: LlmObserver, workers: int = 1
+    settings: LlmSettings, prompt: Prompt, key: ApiKey, telemetry: Telemetry, workers: int = 1
 ) -> AsyncIterator[LlmTier]:
     """The configured tier, started; closed at the end. The limits are divided among ``workers`` processes.
 
@@ -46,7 +46,7 @@ async def open_llm(
     )
     guards = Guards(window, ledger, Breaker(settings.breaker_failures, settings.breaker_secs))
     audit = Audit(Path(settings.audit), settings.audit_bytes) if settings.audit else None
-    tier = LlmTier(settings, provider, prompt, store, guards, observer, audit)
+    tier = LlmTier(settings, provider, prompt, store, guards, telemetry, audit)
     tier.start()
     try:
         yield tier

@@ -22,17 +22,18 @@ from typing import Any
 from cachetools import LRUCache, TTLCache
 
 from waybill.core.errors import TierUnavailable
-from waybill.core.names import SlowTierName
+from waybill.core.names import BreakerState, SlowTierName
 from waybill.core.reasons import AnswerCode, TierCode
 from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
 from waybill.labelling.llm.audit import Audit
-from waybill.labelling.llm.calls import Caller, LlmObserver
-from waybill.labelling.llm.guards import BreakerState, Guards, Refused
+from waybill.labelling.llm.calls import Caller
+from waybill.labelling.llm.guards import Guards, Refused
 from waybill.labelling.llm.privacy import Privacy, PrivacyError
 from waybill.labelling.llm.prompt import BadAnswer, Prompt
 from waybill.labelling.llm.provider import Provider
 from waybill.labelling.llm.store import Judgement, StoreError, VerdictStore, judgement_key
-from waybill.labelling.pipeline import Route
+from waybill.labelling.telemetry import Telemetry
+from waybill.labelling.tier import Answer, Scope
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,16 @@ class LlmTier:
         prompt: Prompt,
         store: VerdictStore,
         guards: Guards,
-        observer: LlmObserver,
+        telemetry: Telemetry,
         audit: Audit | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._provider = settings, provider
-        self._store, self._guards, self._observer, self._wall = store, guards, observer, wall
-        self._caller = Caller(settings, provider, guards, observer, audit)
+        self._store = store
+        self._guards = guards
+        self._telemetry = telemetry
+        self._wall = wall
+        self._caller = Caller(settings, provider, guards, telemetry, audit)
         self._privacy = Privacy(settings.private_patterns)
         self.wait_secs = settings.wait_ms / 1000
         self.swap_prompt(prompt)
@@ -118,7 +122,7 @@ class LlmTier:
 
     def start(self) -> None:
         """Begin to work."""
-        self._observer.llm_breaker(self.breaker_state)
+        self._telemetry.llm_breaker(self.breaker_state)
         work = [self._look_up_fresh] + [self._ask_next] * self._settings.calls
         self._tasks = [asyncio.create_task(_always(one)) for one in work]
 
@@ -144,22 +148,20 @@ class LlmTier:
         await self._provider.close()
         await self._store.close()
 
-    def submit(
-        self, texts: Sequence[str], route: Route
-    ) -> Sequence[asyncio.Future[Verdict | None]]:
+    def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
         """One future per masked message, in order; equal ones share it.
 
         Each ends with a verdict or with `TierUnavailable`: ``overloaded``, ``closed``, a code of
         `Refused`, `ProviderError` or `BadAnswer`, ``private`` (could not be cleaned) or ``audit``.
         """
-        labels = tuple(label for label in LABELS if label != UNCLASSIFIED and route.permits(label))
+        labels = _permitted(scope)
         before = len(self._fresh)
         refused = 0
         futures = []
         for text in texts:
             waiter = self._waiters.get((text, labels))
             if waiter is None:
-                waiter = _Waiter(text, labels, tuple(route.patterns))
+                waiter = _Waiter(text, labels, scope.sources)
                 if self._is_closed or len(self._waiters) >= self._settings.queue_messages:
                     waiter.future.set_exception(
                         TierUnavailable(_NAME, "closed" if self._is_closed else "overloaded")
@@ -170,14 +172,34 @@ class LlmTier:
                     self._fresh.append(waiter)
             futures.append(waiter.future)
         if refused:
-            self._observer.llm_refused("closed" if self._is_closed else "overloaded", refused)
+            self._telemetry.llm_refused("closed" if self._is_closed else "overloaded", refused)
         fresh = len(self._fresh) - before
-        if shared := len(futures) - fresh - refused:
-            self._observer.llm_found("shared", shared)
+        self._telemetry.llm_found("shared", len(futures) - fresh - refused)
         if fresh:
             self._is_fresh.set()
-            self._observer.llm_queued(len(self._waiters))
+            self._telemetry.llm_queued(len(self._waiters))
         return futures
+
+    async def consult(self, text: str, scope: Scope) -> Verdict:
+        """What the store knows of a text; nobody is asked, for that has a price.
+
+        Raises TierUnavailable (``private``).
+        """
+        try:
+            cleaned = self._privacy.clean(text)
+        except PrivacyError:
+            raise TierUnavailable(_NAME, "private") from None
+        if not _has_words(cleaned):
+            return unclassified("llm_nothing_to_read")
+        labels = _permitted(scope)
+        key = judgement_key(cleaned, labels, self.version)
+        try:
+            label = (await self._store.get([key])).get(key)
+        except StoreError:
+            label = None
+        if label is None or label not in (*labels, UNCLASSIFIED):
+            return unclassified("llm_not_asked")
+        return _verdict(label, self.version)
 
     # Looking up: fresh waiters become items; what the store knows is settled, the rest is queued.
 
@@ -205,20 +227,20 @@ class LlmTier:
         try:
             text = self._privacy.clean(waiter.text)
         except PrivacyError:
-            self._observer.llm_refused("private", 1)
+            self._telemetry.llm_refused("private", 1)
             self._end(waiter, TierUnavailable(_NAME, "private"))
             return None
-        if not any(char.isalpha() for char in _PLACEHOLDER.sub("", text)):
+        if not _has_words(text):
             self._end(waiter, unclassified("llm_nothing_to_read"))
             return None
         item = _Item(text, waiter.labels, waiter.sources, self.prompt, self.version)
         if (reason := self._shunned.get(item.key)) is not None:
-            self._observer.llm_refused(reason, 1)
+            self._telemetry.llm_refused(reason, 1)
             self._end(waiter, TierUnavailable(_NAME, reason))
             return None
         if (known := self._items.get(item.key)) is not None:
             known.waiters.append(waiter)
-            self._observer.llm_found("shared", 1)
+            self._telemetry.llm_found("shared", 1)
             return None
         item.waiters.append(waiter)
         self._items[item.key] = item
@@ -229,7 +251,7 @@ class LlmTier:
         try:
             stored = await self._store.get([item.key for item in items]) if items else {}
         except StoreError as error:
-            self._observer.llm_store_failed(error.code)
+            self._telemetry.llm_store_failed(error.code)
         hits = 0
         for item in items:
             label = stored.get(item.key)
@@ -239,9 +261,8 @@ class LlmTier:
                 hits += 1
             else:
                 self._queue.append(item)
-        for outcome, count in (("stored", hits), ("asked", len(items) - hits)):
-            if count:
-                self._observer.llm_found(outcome, count)
+        self._telemetry.llm_found("stored", hits)
+        self._telemetry.llm_found("asked", len(items) - hits)
         if self._queue:
             self._is_queued.set()
 
@@ -276,7 +297,7 @@ class LlmTier:
         else:
             self._keep(pack, labels)
         finally:
-            self._observer.llm_breaker(self._guards.breaker.state)
+            self._telemetry.llm_breaker(self._guards.breaker.state)
 
     def _take(self) -> list[_Item]:
         """The oldest item and others of the same kind, as many as may go into one call with it."""
@@ -343,7 +364,7 @@ class LlmTier:
         try:
             await self._store.put(judgements)
         except StoreError as error:
-            self._observer.llm_store_failed(error.code)
+            self._telemetry.llm_store_failed(error.code)
 
     # Settling.
 
@@ -353,10 +374,10 @@ class LlmTier:
         self._queue.clear()
         self._is_queued.clear()
         self._refuse(pack, code)
-        self._observer.llm_breaker(self._guards.breaker.state)
+        self._telemetry.llm_breaker(self._guards.breaker.state)
 
     def _refuse(self, pack: Sequence[_Item], code: TierCode) -> None:
-        self._observer.llm_refused(code, len(pack))
+        self._telemetry.llm_refused(code, len(pack))
         for item in pack:
             self._reject(item, code)
 
@@ -373,7 +394,7 @@ class LlmTier:
     def _end(self, waiter: _Waiter, outcome: Verdict | TierUnavailable) -> None:
         if self._waiters.get((waiter.text, waiter.labels)) is waiter:
             del self._waiters[waiter.text, waiter.labels]
-            self._observer.llm_queued(len(self._waiters))
+            self._telemetry.llm_queued(len(self._waiters))
         if waiter.future.done():
             return
         if isinstance(outcome, Verdict):
@@ -390,6 +411,16 @@ async def _always(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception:
             log.exception("the LLM tier failed for no known reason")
             await asyncio.sleep(_RECOVERY_SECS)
+
+
+def _permitted(scope: Scope) -> tuple[str, ...]:
+    """The labels that can be asked for, in the order of the taxonomy."""
+    return tuple(label for label in LABELS if label != UNCLASSIFIED and scope.permits(label))
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is anything to read beside placeholders and digits."""
+    return any(char.isalpha() for char in _PLACEHOLDER.sub("", text))
 
 
 def _verdict(label: str, version: str) -> Verdict:

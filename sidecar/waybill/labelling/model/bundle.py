@@ -26,9 +26,11 @@ from waybill.core.errors import BundleError, TierUnavailable
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import BundleCode
 from waybill.labelling.masking import mask
+from waybill.labelling.model.answer import AnswerPolicy, Prediction
 from waybill.labelling.model.encoders import open_encoder, open_session
 from waybill.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
 from waybill.labelling.model.ngrams import Ngrams, ngram_features
+from waybill.labelling.tier import Scope
 
 __all__ = ["Bundle", "Neighbour", "Prediction", "fingerprint", "load_bundle"]
 
@@ -38,21 +40,6 @@ Floats = npt.NDArray[np.float32]
 
 #: Decimals kept of confidence and distance: sums in another order differ in the seventh.
 _DECIMALS = 4
-
-
-class Prediction(msgspec.Struct, frozen=True, gc=False):
-    """The best label of one text, before any threshold on ``confidence`` is applied.
-
-    ``confidence`` is the label's probability in [0, 1]; ``distance`` the mean cosine distance in
-    [0, 2] to the nearest training templates; ``is_known`` whether that is within the bundle's
-    threshold; ``version`` is ``<bundle>@<version>``.
-    """
-
-    label: str
-    confidence: float
-    distance: float
-    is_known: bool
-    version: str
 
 
 class Neighbour(msgspec.Struct, frozen=True, gc=False):
@@ -131,12 +118,15 @@ class Bundle:
             embeddings if ngrams is None else np.hstack([embeddings, ngram_features(texts, ngrams)])
         )
 
+    def policy(self, threshold: float | None = None) -> AnswerPolicy:
+        """When a prediction is an answer: by ``threshold``, or by the bundle's own."""
+        if threshold is None:
+            threshold = self.manifest.thresholds.confidence
+        return AnswerPolicy(threshold, self._fallback)
+
     def answer(self, prediction: Prediction) -> str:
-        """The label that the bundle's own thresholds leave of a prediction."""
-        is_sure = (
-            prediction.is_known and prediction.confidence >= self.manifest.thresholds.confidence
-        )
-        return prediction.label if is_sure else self._fallback
+        """The label that the bundle's own thresholds leave of a prediction, on a route for all."""
+        return self.policy().verdict(prediction, Scope()).label
 
     def distances(self, embeddings: Floats) -> Floats:
         """Mean cosine distance of each row to its k nearest reference vectors, float32[n]."""

@@ -136,12 +136,15 @@ class RuleSet:
         return self.first_matches([message], allowed)[0]
 
     def matching(self, message: str) -> list[Rule]:
-        """Every rule whose pattern matches, in file order, whatever its mode or sources."""
+        """Every rule whose pattern matches, in file order, whatever its mode or sources.
+
+        Nothing is counted.
+        """
         found: list[int] = []
         if self._scan is not None:
             self._scan(self._text(message), _note_match, 0, found, self._scratch)
         rules = [self.rules[index] for index in self._in_order(found)]
-        return [rule for rule in rules if self._confirmed(rule, message)]
+        return [rule for rule in rules if self._matches(rule, message)]
 
     def _text(self, message: str) -> bytes:
         """What patterns see: UTF-8 up to the limit, a question mark for a lone surrogate."""
@@ -174,17 +177,33 @@ class RuleSet:
         return None if len(indexes) == len(self.rules) else indexes
 
     def _confirmed(self, rule: Rule, message: str) -> bool:
+        """Whether ``message`` matches, by the original pattern if need be; counts time-outs."""
         if rule.confirm is None:
             return True
         if rule.timeouts >= _MAX_TIMEOUTS:
             return False
         try:
-            found = rule.confirm.search(message[: self._max_bytes], timeout=CONFIRM_SECS)
+            found = self._search(rule.confirm, message)
         except TimeoutError:
             self._note_timeout(rule)
             return False
         rule.timeouts = 0
-        return found is not None
+        return found
+
+    def _matches(self, rule: Rule, message: str) -> bool:
+        """As `_confirmed`, without a trace."""
+        if rule.confirm is None:
+            return True
+        if rule.timeouts >= _MAX_TIMEOUTS:
+            return False
+        try:
+            return self._search(rule.confirm, message)
+        except TimeoutError:
+            return False
+
+    def _search(self, pattern: regex.Pattern[str], message: str) -> bool:
+        """Raises TimeoutError."""
+        return pattern.search(message[: self._max_bytes], timeout=CONFIRM_SECS) is not None
 
     def _note_timeout(self, rule: Rule) -> None:
         rule.timeouts += 1

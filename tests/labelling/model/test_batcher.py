@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from waybill.core.errors import TierUnavailable
-from waybill.labelling.model.bundle import Bundle, Floats, Prediction
-from waybill.labelling.model.tier import ModelTier
+from waybill.labelling.model.answer import Prediction
+from waybill.labelling.model.batcher import Batcher
+from waybill.labelling.model.bundle import Bundle, Floats
+from waybill.labelling.telemetry import Recording
 
 
 class FakeBundle:
@@ -48,8 +50,17 @@ class FakeBundle:
         return str(int(self.number(text)))
 
 
-def make_tier(bundle: FakeBundle, **options: Any) -> ModelTier:
-    return ModelTier(cast("Bundle", bundle), **options)
+def make_batcher(bundle: FakeBundle, **options: Any) -> Batcher:
+    return Batcher(cast("Bundle", bundle), **options)
+
+
+def answered(recording: Recording) -> dict[str, int]:
+    """Texts by what became of them."""
+    return {
+        key[1]: count
+        for key, count in recording.counts.items()
+        if key[0] == "model_answered" and count
+    }
 
 
 @pytest.fixture
@@ -58,11 +69,16 @@ def bundle() -> FakeBundle:
 
 
 @pytest.fixture
-async def tier(bundle: FakeBundle) -> AsyncIterator[ModelTier]:
-    tier = make_tier(bundle, batch_size=4)
-    yield tier
+def recording() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+async def batcher(bundle: FakeBundle, recording: Recording) -> AsyncIterator[Batcher]:
+    batcher = make_batcher(bundle, batch_size=4, telemetry=recording)
+    yield batcher
     bundle.gate.set()
-    await tier.close()
+    await batcher.close()
 
 
 async def begun(bundle: FakeBundle) -> None:
@@ -75,48 +91,52 @@ def code_of(outcome: object) -> str:
     return outcome.code
 
 
-async def test_predictions_come_in_order(tier: ModelTier, bundle: FakeBundle) -> None:
+async def test_predictions_come_in_order(batcher: Batcher, bundle: FakeBundle) -> None:
     texts = [f"t{n}" for n in range(30)]
-    predictions = await asyncio.gather(*tier.submit(texts))
+    predictions = await asyncio.gather(*batcher.submit(texts))
     assert [p.label for p in predictions] == [bundle.expected(text) for text in texts]
     assert max(map(len, bundle.batches)) <= 4
 
 
-async def test_an_empty_submit_gives_no_futures(tier: ModelTier) -> None:
-    assert tier.submit([]) == []
+async def test_an_empty_submit_gives_no_futures(batcher: Batcher) -> None:
+    assert batcher.submit([]) == []
 
 
-async def test_equal_texts_are_embedded_once(tier: ModelTier, bundle: FakeBundle) -> None:
-    await asyncio.gather(*tier.submit(["a", "a", "b", "a"]), *tier.submit(["b", "a"]))
+async def test_equal_texts_are_embedded_once(
+    batcher: Batcher, bundle: FakeBundle, recording: Recording
+) -> None:
+    await asyncio.gather(*batcher.submit(["a", "a", "b", "a"]), *batcher.submit(["b", "a"]))
     assert sorted(text for batch in bundle.batches for text in batch) == ["a", "b"]
-    assert tier.stats.shared == 4
+    assert answered(recording) == {"shared": 4, "embedded": 2}
+    await asyncio.gather(*batcher.submit(["a"]))
+    assert answered(recording) == {"shared": 4, "embedded": 2, "cached": 1}
 
 
-async def test_a_text_under_way_is_joined(tier: ModelTier, bundle: FakeBundle) -> None:
+async def test_a_text_under_way_is_joined(batcher: Batcher, bundle: FakeBundle) -> None:
     bundle.gate.clear()
-    (first,) = tier.submit(["a"])
+    (first,) = batcher.submit(["a"])
     await begun(bundle)
-    (second,) = tier.submit(["a"])
+    (second,) = batcher.submit(["a"])
     bundle.gate.set()
     assert await first is await second
     assert bundle.batches == [["a"]]
 
 
 async def test_work_runs_off_the_event_loop_on_one_thread(
-    tier: ModelTier, bundle: FakeBundle
+    batcher: Batcher, bundle: FakeBundle
 ) -> None:
-    await asyncio.gather(*tier.submit([str(n) for n in range(20)]))
+    await asyncio.gather(*batcher.submit([str(n) for n in range(20)]))
     assert len(bundle.threads) == 1
     assert threading.get_ident() not in bundle.threads
 
 
 async def test_a_cancelled_waiter_does_not_break_the_others(
-    tier: ModelTier, bundle: FakeBundle
+    batcher: Batcher, bundle: FakeBundle
 ) -> None:
     bundle.gate.clear()
-    first, other = tier.submit(["a", "b"])
+    first, other = batcher.submit(["a", "b"])
     await begun(bundle)
-    (second,) = tier.submit(["a"])
+    (second,) = batcher.submit(["a"])
     first.cancel()
     bundle.gate.set()
     assert (await second).label == bundle.expected("a")
@@ -124,111 +144,113 @@ async def test_a_cancelled_waiter_does_not_break_the_others(
 
 
 async def test_a_text_that_nobody_waits_for_is_not_embedded(
-    tier: ModelTier, bundle: FakeBundle
+    batcher: Batcher, bundle: FakeBundle
 ) -> None:
     bundle.gate.clear()
-    (first,) = tier.submit(["a"])
+    (first,) = batcher.submit(["a"])
     await begun(bundle)
-    (gone,) = tier.submit(["b"])
+    (gone,) = batcher.submit(["b"])
     gone.cancel()
     bundle.gate.set()
     await first
-    await asyncio.gather(*tier.submit(["c"]))
+    await asyncio.gather(*batcher.submit(["c"]))
     assert bundle.batches == [["a"], ["c"]]
 
 
 async def test_a_full_queue_is_overloaded_and_takes_none_of_the_texts(bundle: FakeBundle) -> None:
-    tier = make_tier(bundle, batch_size=1, queue_messages=2)
+    batcher = make_batcher(bundle, batch_size=1, queue_messages=2)
     bundle.gate.clear()
-    taken = tier.submit(["a"])
+    taken = batcher.submit(["a"])
     await begun(bundle)
-    taken += tier.submit(["b", "c"])
+    taken += batcher.submit(["b", "c"])
     with pytest.raises(TierUnavailable) as caught:
-        tier.submit(["d"])
+        batcher.submit(["d"])
     assert caught.value.code == "overloaded"
-    taken += tier.submit(["a", "b", "c"])
+    taken += batcher.submit(["a", "b", "c"])
     bundle.gate.set()
     assert len(await asyncio.gather(*taken)) == 6
-    await tier.close()
+    await batcher.close()
     assert ["d"] not in bundle.batches
 
 
-async def test_a_failure_reaches_its_own_batch_only(bundle: FakeBundle) -> None:
-    tier = make_tier(bundle, batch_size=1)
-    outcomes = await asyncio.gather(*tier.submit(["a", "boom", "c"]), return_exceptions=True)
+async def test_a_failure_reaches_its_own_batch_only(
+    bundle: FakeBundle, recording: Recording
+) -> None:
+    batcher = make_batcher(bundle, batch_size=1, telemetry=recording)
+    outcomes = await asyncio.gather(*batcher.submit(["a", "boom", "c"]), return_exceptions=True)
     assert code_of(outcomes[1]) == "failed"
     assert [o.label for o in outcomes if isinstance(o, Prediction)] == [
         bundle.expected("a"),
         bundle.expected("c"),
     ]
-    assert tier.stats.failed == 1
-    again = await asyncio.gather(*tier.submit(["boom"]), return_exceptions=True)
+    assert answered(recording) == {"embedded": 2, "failed": 1}
+    again = await asyncio.gather(*batcher.submit(["boom"]), return_exceptions=True)
     assert code_of(again[0]) == "failed"
-    await tier.close()
+    await batcher.close()
 
 
 async def test_a_batch_ends_with_the_bundle_it_began_with(bundle: FakeBundle) -> None:
-    tier = make_tier(bundle, batch_size=2)
+    batcher = make_batcher(bundle, batch_size=2)
     bundle.gate.clear()
-    old = tier.submit(["a", "b"])
+    old = batcher.submit(["a", "b"])
     await begun(bundle)
-    queued = tier.submit(["c"])
+    queued = batcher.submit(["c"])
     fresh = FakeBundle("fake@2", "enc")
-    tier.swap(cast("Bundle", fresh))
-    late = tier.submit(["a", "c"])
+    batcher.swap(cast("Bundle", fresh))
+    late = batcher.submit(["a", "c"])
     bundle.gate.set()
     assert [p.version for p in await asyncio.gather(*old)] == ["fake@1"] * 2
     assert [p.version for p in await asyncio.gather(*queued, *late)] == ["fake@2"] * 3
-    assert tier.version == "fake@2"
-    await tier.close()
+    assert batcher.version == "fake@2"
+    await batcher.close()
 
 
 async def test_a_new_classifier_needs_no_new_embeddings_but_a_new_encoder_does(
     bundle: FakeBundle,
 ) -> None:
-    tier = make_tier(bundle)
-    await asyncio.gather(*tier.submit(["a"]))
+    batcher = make_batcher(bundle)
+    await asyncio.gather(*batcher.submit(["a"]))
     same, other = FakeBundle("fake@2", "enc"), FakeBundle("fake@3", "other")
-    tier.swap(cast("Bundle", same))
-    assert (await tier.submit(["a"])[0]).version == "fake@2"
+    batcher.swap(cast("Bundle", same))
+    assert (await batcher.submit(["a"])[0]).version == "fake@2"
     assert same.batches == [[]]
-    tier.swap(cast("Bundle", other))
-    assert (await tier.submit(["a"])[0]).version == "fake@3"
+    batcher.swap(cast("Bundle", other))
+    assert (await batcher.submit(["a"])[0]).version == "fake@3"
     assert other.batches == [["a"]]
-    await tier.close()
+    await batcher.close()
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1200])
 async def test_the_embedding_cache_is_bounded(bundle: FakeBundle, cache_bytes: int) -> None:
-    tier = make_tier(bundle, embedding_cache_bytes=cache_bytes)
+    batcher = make_batcher(bundle, embedding_cache_bytes=cache_bytes)
     for _ in range(2):
-        predictions = await asyncio.gather(*tier.submit([str(n) for n in range(9)]))
+        predictions = await asyncio.gather(*batcher.submit([str(n) for n in range(9)]))
         assert len(predictions) == 9
-    assert tier._cache.currsize <= cache_bytes
-    await tier.close()
+    assert batcher._cache.currsize <= cache_bytes
+    await batcher.close()
 
 
 async def test_close_answers_what_runs_and_rejects_what_waits(bundle: FakeBundle) -> None:
-    tier = make_tier(bundle, batch_size=1)
+    batcher = make_batcher(bundle, batch_size=1)
     bundle.gate.clear()
-    running = tier.submit(["a"])
+    running = batcher.submit(["a"])
     await begun(bundle)
-    waiting = tier.submit(["b", "c"])
-    closing = asyncio.ensure_future(tier.close())
+    waiting = batcher.submit(["b", "c"])
+    closing = asyncio.ensure_future(batcher.close())
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [code_of(outcome) for outcome in outcomes] == ["closed", "closed"]
     bundle.gate.set()
     await closing
     assert running[0].result().label == bundle.expected("a")
-    await tier.close()
+    await batcher.close()
     with pytest.raises(TierUnavailable):
-        tier.submit(["d"])
+        batcher.submit(["d"])
 
 
 async def test_several_threads_run_batches_side_by_side(bundle: FakeBundle) -> None:
-    tier = make_tier(bundle, batch_size=1, threads=2)
+    batcher = make_batcher(bundle, batch_size=1, threads=2)
     bundle.gate.clear()
-    futures = tier.submit(["a", "b"])
+    futures = batcher.submit(["a", "b"])
     await begun(bundle)
     await begun(bundle)
     bundle.gate.set()
@@ -236,12 +258,34 @@ async def test_several_threads_run_batches_side_by_side(bundle: FakeBundle) -> N
         bundle.expected("a"),
         bundle.expected("b"),
     ]
-    await tier.close()
+    await batcher.close()
 
 
-async def test_the_clock_times_the_batches(bundle: FakeBundle) -> None:
+async def test_the_clock_times_the_batches(bundle: FakeBundle, recording: Recording) -> None:
     ticks = iter(range(100))
-    tier = make_tier(bundle, clock=lambda: float(next(ticks)))
-    await asyncio.gather(*tier.submit(["a"]))
-    assert tier.stats.busy_secs == 1.0
-    await tier.close()
+    batcher = make_batcher(bundle, clock=lambda: float(next(ticks)), telemetry=recording)
+    await asyncio.gather(*batcher.submit(["a"]))
+    assert recording.secs["model_batch_took",] == 1.0
+    assert recording.counts["model_batch_took",] == 1
+    await batcher.close()
+
+
+async def test_the_queue_and_what_it_refuses_can_be_seen(
+    bundle: FakeBundle, recording: Recording
+) -> None:
+    batcher = make_batcher(bundle, batch_size=1, queue_messages=2, telemetry=recording)
+    bundle.gate.clear()
+    taken = batcher.submit(["a"])
+    await begun(bundle)
+    taken += batcher.submit(["b", "c"])
+    assert recording.last["model_queued"] == 2
+    with pytest.raises(TierUnavailable):
+        batcher.submit(["d", "e"])
+    assert answered(recording) == {"refused": 2}
+    bundle.gate.set()
+    await asyncio.gather(*taken)
+    assert recording.last["model_queued"] == 0
+    await batcher.close()
+    with pytest.raises(TierUnavailable):
+        batcher.submit(["f"])
+    assert answered(recording) == {"refused": 3, "embedded": 3}

@@ -1,0 +1,111 @@
+"""Sources that are alike: same route, same rules in scope, and so one memo of exact messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from waybill.core.records import Verdict, unclassified
+from waybill.labelling.masking import shape
+from waybill.labelling.memo import BoundedMap
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.slow_path import SlowPath
+
+#: Sources remembered at most; beyond it the table starts anew.
+MAX_SOURCES = 10_000
+#: Stands in for a verdict that only a slow tier can give.
+UNDECIDED = unclassified("undecided")
+
+
+class Decided(msgspec.Struct, gc=False):
+    """Verdicts in order, and how many of them came from rules and from the memo of shapes."""
+
+    verdicts: list[Verdict]
+    by_rules: int = 0
+    by_shape: int = 0
+
+
+class SourceGroup:
+    """Decides what needs no waiting, for the sources of one group."""
+
+    __slots__ = ("allowed", "exact", "known", "path", "rules")
+
+    def __init__(
+        self, rules: RuleSet, path: SlowPath, allowed: frozenset[int] | None, memo_bytes: int
+    ) -> None:
+        self.rules = rules
+        self.path = path
+        #: Indexes of the rules in scope; None for all.
+        self.allowed = allowed
+        self.exact: BoundedMap[Verdict] = BoundedMap(memo_bytes)
+        #: The exact memo's young generation, for the hot loop.
+        self.known = self.exact.recent.get
+
+    def decide(self, messages: Sequence[str]) -> Decided:
+        """Verdicts by rules, else by shape, else `UNDECIDED`; the exact memo is the caller's."""
+        route = self.path.route
+        if route.has_rules:
+            rules = self.rules.first_matches(messages, self.allowed)
+        else:
+            rules = [None] * len(messages)
+        verdicts: list[Verdict] = []
+        if not route.tiers:
+            fallback = route.fallback
+            verdicts = [rule.verdict if rule is not None else fallback for rule in rules]
+            return Decided(verdicts, len(rules) - rules.count(None))
+        memo = self.path.memo.shapes
+        known = memo.recent.get
+        lookup = memo.get
+        for message, rule in zip(messages, rules, strict=True):
+            if rule is not None:
+                verdicts.append(rule.verdict)
+            else:
+                key = shape(message)
+                verdicts.append(known(key) or lookup(key) or UNDECIDED)
+        without_rule = rules.count(None)
+        return Decided(
+            verdicts, len(rules) - without_rule, without_rule - verdicts.count(UNDECIDED)
+        )
+
+
+class SourceGroups(dict[str, SourceGroup]):
+    """Source -> group, filled as sources appear.
+
+    It does not know its edition: with a cycle, an edition that a reload replaced would keep its memo
+    until the collector's next full pass, which on a settled service is an hour away.
+    """
+
+    def __init__(self, rules: RuleSet, paths: Sequence[SlowPath], memo_bytes: int) -> None:
+        super().__init__()
+        self._rules = rules
+        self._paths = paths
+        self._memo_bytes = memo_bytes
+        #: By index of the path and rules in scope.
+        self.distinct: dict[tuple[int, frozenset[int] | None], SourceGroup] = {}
+
+    def __missing__(self, source: str) -> SourceGroup:
+        if len(self) >= MAX_SOURCES:
+            self.clear()
+        group = self._group_for(source)
+        self[source] = group
+        return group
+
+    def path_index(self, source: str) -> int:
+        """The first path whose route ``source`` takes; the settings guarantee that there is one."""
+        return next(i for i, path in enumerate(self._paths) if path.route.fits(source))
+
+    def _group_for(self, source: str) -> SourceGroup:
+        """The group that ``source`` shares with all sources like it."""
+        index = self.path_index(source)
+        path = self._paths[index]
+        allowed = None
+        if path.route.has_rules:
+            allowed = self._rules.allowed_for(source, path.route.scope.labels)
+        group = self.distinct.get((index, allowed))
+        if group is None:
+            # Groups are few (a route, a set of rules in scope); each gets an equal share of the memo.
+            share = self._memo_bytes // max(len(self._paths), len(self.distinct) + 1)
+            group = SourceGroup(self._rules, path, allowed, share)
+            self.distinct[index, allowed] = group
+        return group

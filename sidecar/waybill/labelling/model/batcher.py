@@ -1,0 +1,246 @@
+"""The batcher: many callers on the event loop, one bundle, a worker thread of its own.
+
+``submit`` answers with futures at once. Texts wait in a bounded queue; whenever a worker is free, the
+oldest ``batch_size`` of them go to it (a batch forms by itself while the worker is busy, there is no
+timer). A text that is already under way is not embedded twice, whoever asks. All state but the
+embedding itself lives on the event loop, so there are no locks.
+
+>>> futures = batcher.submit(["ERROR <ip> refused"])        # doctest: +SKIP
+>>> (await futures[0]).label                                # doctest: +SKIP
+'Error'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from cachetools import LRUCache
+
+from waybill.core.clock import MONOTONIC, Clock
+from waybill.core.errors import TierUnavailable
+from waybill.core.names import SlowTierName
+from waybill.core.reasons import TierCode
+from waybill.labelling.model.answer import Prediction
+from waybill.labelling.model.bundle import Bundle, Floats
+from waybill.labelling.telemetry import Silent, Telemetry
+
+__all__ = ["Batcher"]
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a cached embedding beside its vector and text: key, array header, node (sys.getsizeof).
+_ENTRY_BYTES = 400
+
+_NAME: SlowTierName = "model"
+
+
+class _Entry:
+    """A text under way and everyone who waits for it."""
+
+    __slots__ = ("text", "waiters")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.waiters: list[asyncio.Future[Prediction]] = []
+
+
+class Batcher:
+    """Micro-batches texts for a `Bundle`. Use from one event loop; ``close`` before the loop ends.
+
+    ``threads`` batches run side by side, each on its own thread; ``queue_messages`` bounds the texts
+    that wait; ``embedding_cache_bytes`` bounds the cache of embeddings, which outlives a new
+    classifier; ``clock`` gives seconds and times the batches.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        batch_size: int = 32,
+        threads: int = 1,
+        queue_messages: int = 20_000,
+        embedding_cache_bytes: int = 16_777_216,
+        telemetry: Telemetry | None = None,
+        clock: Clock = MONOTONIC,
+    ) -> None:
+        self.bundle = bundle
+        self._telemetry = telemetry or Silent()
+        self._batch_size = batch_size
+        self._threads = threads
+        self._queue_messages = queue_messages
+        self._clock = clock
+        self._queue: deque[_Entry] = deque()
+        self._entries: dict[str, _Entry] = {}
+        self._cache: LRUCache[tuple[str, str], Floats] = LRUCache(
+            embedding_cache_bytes, _cached_bytes
+        )
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="waybill-model")
+        self._running: set[asyncio.Future[None]] = set()
+        self._is_closed = False
+
+    @property
+    def version(self) -> str:
+        """``<bundle>@<version>`` of the bundle that the next batch will use."""
+        return self.bundle.version
+
+    def submit(self, texts: Sequence[str]) -> list[asyncio.Future[Prediction]]:
+        """One future per text (masked by the caller), in order; equal texts share their work.
+
+        Each future ends with a `Prediction` or with `TierUnavailable` (``failed``, ``closed``, and the
+        ``encoder_*`` of an encoder that is a service).
+        Raises `TierUnavailable` (``overloaded``, ``closed``) when none of the texts is taken.
+        """
+        if self._is_closed:
+            self._telemetry.model_answered("refused", len(texts))
+            raise TierUnavailable(_NAME, "closed")
+        fresh = sum(text not in self._entries for text in set(texts))
+        if fresh and len(self._queue) + fresh > self._queue_messages:
+            self._telemetry.model_answered("refused", len(texts))
+            raise TierUnavailable(_NAME, "overloaded")
+        loop = asyncio.get_running_loop()
+        futures = [self._join(text, loop.create_future()) for text in texts]
+        self._telemetry.model_answered("shared", len(futures) - fresh)
+        self._dispatch()
+        return futures
+
+    def swap(self, bundle: Bundle) -> None:
+        """Use ``bundle`` from the next batch on; a batch under way ends with the one it began with."""
+        self.bundle = bundle
+        self._entries = {entry.text: entry for entry in self._queue}
+
+    async def close(self) -> None:
+        """Take no more, reject what waits, answer what is under way. Can be called twice."""
+        self._is_closed = True
+        waiting = list(self._queue)
+        self._queue.clear()
+        for entry in waiting:
+            self._reject(entry, "closed")
+        self._telemetry.model_queued(0)
+        if self._running:
+            await asyncio.wait(self._running)
+        self._workers.shutdown(wait=False)
+
+    def _join(self, text: str, future: asyncio.Future[Prediction]) -> asyncio.Future[Prediction]:
+        entry = self._entries.get(text)
+        if entry is None:
+            entry = self._entries[text] = _Entry(text)
+            self._queue.append(entry)
+        entry.waiters.append(future)
+        return future
+
+    def _dispatch(self) -> None:
+        """Give batches to free workers."""
+        while self._queue and len(self._running) < self._threads:
+            batch = self._take()
+            if batch:
+                task = asyncio.ensure_future(self._run(batch))
+                self._running.add(task)
+                task.add_done_callback(self._after)
+        self._telemetry.model_queued(len(self._queue))
+
+    def _take(self) -> list[_Entry]:
+        """The oldest entries that someone still waits for."""
+        batch: list[_Entry] = []
+        while self._queue and len(batch) < self._batch_size:
+            entry = self._queue.popleft()
+            if all(waiter.done() for waiter in entry.waiters):
+                self._forget(entry)
+            else:
+                batch.append(entry)
+        return batch
+
+    def _after(self, task: asyncio.Future[None]) -> None:
+        self._running.discard(task)
+        if not self._is_closed:
+            self._dispatch()
+
+    async def _run(self, batch: list[_Entry]) -> None:
+        """Predict one batch with the bundle of this moment and settle its waiters."""
+        try:
+            predictions = await self._predict(batch)
+        except TierUnavailable as error:  # an encoder that is a service; it logs its own troubles
+            self._fail(batch, error.code)
+        except asyncio.CancelledError:
+            self._fail(batch, "closed")
+            raise
+        except Exception:  # onnxruntime's share no base class; counted, and only this batch fails
+            log.exception("the model failed on a batch of %d", len(batch))
+            self._fail(batch, "failed")
+        else:
+            for entry, prediction in zip(batch, predictions, strict=True):
+                self._settle(entry, prediction)
+
+    async def _predict(self, batch: Sequence[_Entry]) -> list[Prediction]:
+        """What the bundle says of a batch, on a worker; embeds only what the cache lacks."""
+        bundle = self.bundle
+        began = self._clock()
+        keys = [(bundle.encoder_hash, entry.text) for entry in batch]
+        known: dict[tuple[str, str], Floats] = {}
+        for key in keys:
+            vector = self._cache.get(key)
+            if vector is not None:
+                known[key] = vector
+        missing = [key for key in keys if key not in known]
+        loop = asyncio.get_running_loop()
+        fresh, predictions = await loop.run_in_executor(
+            self._workers, _predict, bundle, keys, known, [text for _, text in missing]
+        )
+        for key, vector in zip(missing, fresh, strict=True):
+            self._remember(key, vector)
+        self._count(len(batch), len(missing), began)
+        return predictions
+
+    def _settle(self, entry: _Entry, prediction: Prediction) -> None:
+        self._forget(entry)
+        for waiter in entry.waiters:
+            if not waiter.done():
+                waiter.set_result(prediction)
+
+    def _fail(self, batch: Sequence[_Entry], code: TierCode) -> None:
+        self._telemetry.model_answered("failed", len(batch))
+        for entry in batch:
+            self._reject(entry, code)
+
+    def _remember(self, key: tuple[str, str], vector: Floats) -> None:
+        # A row of the batch's array would keep the whole array alive.
+        own = vector.copy()
+        if _cached_bytes(own) <= self._cache.maxsize:
+            self._cache[key] = own
+
+    def _count(self, texts: int, embedded: int, began: float) -> None:
+        self._telemetry.model_answered("embedded", embedded)
+        self._telemetry.model_answered("cached", texts - embedded)
+        self._telemetry.model_batch_took(self._clock() - began)
+
+    def _reject(self, entry: _Entry, code: TierCode) -> None:
+        self._forget(entry)
+        for waiter in entry.waiters:
+            if not waiter.done():
+                waiter.set_exception(TierUnavailable(_NAME, code))
+
+    def _forget(self, entry: _Entry) -> None:
+        if self._entries.get(entry.text) is entry:
+            del self._entries[entry.text]
+
+
+def _cached_bytes(vector: Floats) -> int:
+    """Bytes that a cache entry holds; texts are at most 512 characters, counted as 100."""
+    return vector.nbytes + _ENTRY_BYTES + 100
+
+
+def _predict(
+    bundle: Bundle,
+    keys: list[tuple[str, str]],
+    known: dict[tuple[str, str], Floats],
+    missing: list[str],
+) -> tuple[Floats, list[Prediction]]:
+    """On the worker thread: embed what the cache lacks; the new vectors and all predictions."""
+    fresh = bundle.embed(missing)
+    rest = iter(fresh)
+    rows = [known[key] if key in known else next(rest) for key in keys]
+    return fresh, bundle.classify(np.stack(rows), [text for _, text in keys])
