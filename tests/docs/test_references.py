@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import PAGES, ROOT
+from tests.test_layers import LAYERS
 from waybill.ops.metrics import Metrics
 from waybill.settings.catalogue import catalogue
 
@@ -134,6 +135,18 @@ def test_names_of_other_peoples_packages_are_not_recommended() -> None:
         if page.name == "0009-names.md":
             continue  # it tells what went wrong
         assert not re.search(r"\bwaybill(?!-sidecar)\b", name), f"{page.name}: {name}"
+
+
+def test_the_layers_are_those_that_are_held() -> None:
+    page = (ROOT / "docs/architecture.md").read_text().partition("## Layers\n")[2]
+    shown = re.findall(
+        r"^(\w+) {2,}", page.partition("```text\n")[2].partition("```")[0], re.MULTILINE
+    )
+    held = [name for row in LAYERS for name in row if name.strip("_") not in {"", "main"}]
+    assert [name for name in shown if name not in {"wire", "labelling"}] == [
+        name for name in reversed(held) if name not in {"wire", "labelling"}
+    ]
+    assert set(shown) == set(held)
 
 
 def test_the_image_has_the_version_of_the_project() -> None:
