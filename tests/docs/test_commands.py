@@ -1,0 +1,80 @@
+"""Commands and flags that the documentation names exist, and every command is on its page."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import PAGES, ROOT, blocks
+from waybill.cli.main import main
+
+GROUPS = {"rules", "model"}
+_COMMAND = re.compile(r"(?:^|[|;&(] *)waybill ([a-z]+)((?: [a-z]+)?)\b([^`\n]*)")
+
+
+def named() -> Iterator[tuple[Path, str]]:
+    """Command lines in shell blocks and in inline code."""
+    for page in PAGES:
+        text = page.read_text()
+        for block in blocks(page):
+            if block.language == "sh":
+                for line in block.text.splitlines():
+                    yield page, line.partition("#")[0]
+        for code in re.findall(r"`([^`\n]+)`", text):
+            yield page, code
+
+
+@cache
+def help_of(*command: str) -> str | None:
+    """The help of a command, None when there is no such command."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            code = main([*command, "--help"])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return out.getvalue() if code == 0 else None
+
+
+def subcommands(*command: str) -> list[str]:
+    """The commands that the help of ``command`` lists."""
+    text = help_of(*command) or ""
+    return re.findall(r"^    ([a-z]+)(?:\s{2,}|$)", text, re.MULTILINE)
+
+
+def commands() -> list[str]:
+    found = []
+    for name in subcommands():
+        if name in GROUPS:
+            found += [f"{name} {action}" for action in subcommands(name)]
+        else:
+            found.append(name)
+    return found
+
+
+def test_commands_that_are_named_exist() -> None:
+    for page, line in named():
+        for name, action, rest in _COMMAND.findall(line):
+            command = (name, action.strip()) if name in GROUPS and action else (name,)
+            text = help_of(*command)
+            assert text is not None, f"{page.name}: waybill {' '.join(command)}"
+            if name in GROUPS and not action:
+                continue
+            for flag in re.findall(r"(?<!\S)(--[a-z][a-z-]+)", rest.partition("|")[0]):
+                assert flag in text, f"{page.name}: waybill {' '.join(command)} {flag}"
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_page_has_every_command(command: str) -> None:
+    assert f"| `waybill {command}` |" in (ROOT / "docs/commands.md").read_text()
+
+
+def test_the_page_has_no_other_command() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    assert set(re.findall(r"^\| `waybill ([a-z ]+)` \|", page, re.MULTILINE)) == set(commands())
