@@ -170,6 +170,25 @@ def test_a_relative_path_says_where_it_was_looked_for(
     assert said(file=file) == ["rules.extra_paths: no such folder: /nowhere"]
 
 
+@pytest.mark.parametrize("path", ["rules.path", "llm.prompt", "labels.path"])
+def test_what_must_be_there_is_said_with_its_setting_and_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (problem,) = said("llm.provider=groq", f"{path}=mine")
+    assert problem.startswith(f"{path}: no such ")
+    assert (
+        f"looked for {tmp_path}/mine, as relative paths start at the working directory" in problem
+    )
+    (absolute,) = said("llm.provider=groq", f"{path}=/nowhere")
+    assert absolute.endswith(": /nowhere")
+
+
+def test_what_is_not_used_need_not_be_there() -> None:
+    assert said("llm.prompt=nope") == []
+    assert said("model.path=null") == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -15,7 +15,7 @@ from waybill.core.errors import ConfigError
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.check import Check
 from waybill.settings.deadlines import check_deadlines
-from waybill.settings.path_checks import path_checks
+from waybill.settings.path_checks import check_labels_path, path_checks
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import (
     DEFAULT_ROUTES,
@@ -280,6 +280,7 @@ CHECKS = (
         check_deadlines,
     ),
     Check(("routes",), check_tiers),
+    Check(("labels.path",), check_labels_path),
     Check(("labels.path", "routes"), check_labels),
     Check(("routes",), check_last_route),
     Check(("return.type", "forward.listen", "forward.unix"), check_body_return),

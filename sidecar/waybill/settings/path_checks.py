@@ -1,4 +1,4 @@
-"""Checks of what paths lead to: folders that must be there, files that must hold what is expected."""
+"""Checks of what paths lead to: what must be there, and files that must hold a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from waybill.core.errors import ConfigError
 from waybill.settings.catalogue import Setting, catalogue
 from waybill.settings.check import Check
 from waybill.settings.problems import Problem
-from waybill.settings.resources import resolve_path
+from waybill.settings.resources import looked_for, resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.secrets import read_content, secret_in, secrets_in
 
@@ -21,26 +21,38 @@ def path_checks() -> Iterator[Check]:
     """One check for each setting whose path must lead to something."""
     yield Check(("rules.path",), check_rules_path)
     yield Check(("rules.extra_paths",), check_extra_paths)
+    yield Check(("llm.prompt", "llm.provider"), check_prompt)
     for setting in catalogue().values():
         if setting.role:
             yield Check((setting.path,), _check_file(setting))
 
 
+def check_labels_path(settings: Settings) -> Iterator[Problem]:
+    """The file of labels is there."""
+    yield from _check_there("labels.path", settings.labels.path, "file")
+
+
 def check_rules_path(settings: Settings) -> Iterator[Problem]:
     """The folder of rules is there."""
-    yield from _check_folder("rules.path", settings.rules.path)
+    yield from _check_there("rules.path", settings.rules.path, "folder")
 
 
 def check_extra_paths(settings: Settings) -> Iterator[Problem]:
     """The further folders of rules are there."""
     for path in settings.rules.extra_paths:
-        yield from _check_folder("rules.extra_paths", path)
+        yield from _check_there("rules.extra_paths", path, "folder")
 
 
-def _check_folder(path: str, folder: str) -> Iterator[Problem]:
-    found, _ = resolve_path(folder)
+def check_prompt(settings: Settings) -> Iterator[Problem]:
+    """The prompt is there, when there is somebody to ask."""
+    if settings.llm.provider is not None:
+        yield from _check_there("llm.prompt", settings.llm.prompt, "file")
+
+
+def _check_there(path: str, given: str, noun: str) -> Iterator[Problem]:
+    found, _ = resolve_path(given)
     if not found.exists():
-        yield Problem(path, f"no such folder: {folder}{_looked_for(folder)}")
+        yield Problem(path, f"no such {noun}: {given}{looked_for(given)}")
 
 
 def _check_file(setting: Setting) -> Callable[[Settings], Iterator[Problem]]:
@@ -50,7 +62,7 @@ def _check_file(setting: Setting) -> Callable[[Settings], Iterator[Problem]]:
             return
         if not os.access(file, os.R_OK):
             if setting.role != "late token":
-                yield Problem(setting.path, f"cannot read {file}{_looked_for(file)}")
+                yield Problem(setting.path, f"cannot read {file}{looked_for(file)}")
             return
         try:
             _LOOKS[setting.role](Path(file), setting.path)
@@ -67,13 +79,6 @@ def value_at(settings: Settings, path: str) -> object:
     for key in path.split("."):
         value = getattr(value, "return_" if key == "return" else key)
     return value
-
-
-def _looked_for(path: str) -> str:
-    """Where a relative path was looked for; "" for an absolute one."""
-    if Path(path).is_absolute():
-        return ""
-    return f"; looked for {Path(path).absolute()}, as relative paths start at the working directory"
 
 
 def _look_at_file(file: Path, path: str) -> None:

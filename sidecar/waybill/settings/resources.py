@@ -36,6 +36,13 @@ def hidden_copy(path: str) -> Path | None:
     return packaged
 
 
+def looked_for(path: str) -> str:
+    """Where a relative path was looked for, to be put behind a message; "" for an absolute one."""
+    if Path(path).is_absolute():
+        return ""
+    return f"; looked for {Path(path).absolute()}, as relative paths start at the working directory"
+
+
 def _packaged(path: Path) -> Path | None:
     root = _defaults()
     if root is None or not (root / path).exists():
