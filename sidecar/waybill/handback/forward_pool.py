@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from waybill.core.errors import HandbackError
 from waybill.handback.push import PassingError, cause
 from waybill.handback.target import client_tls
-from waybill.ops.auth import WatchedFile
+from waybill.ops.secret_file import SecretFile
 from waybill.settings.schema import ReturnSettings
 from waybill.wire import forward as protocol
 
@@ -64,9 +64,11 @@ class ForwardPool:
     def __init__(self, settings: ReturnSettings) -> None:
         self._settings = settings
         self._tls = client_tls(settings.tls)
-        self._key_file: WatchedFile | None = None
+        self._key: SecretFile | None = None
         if settings.shared_key_file:
-            self._key_file = WatchedFile(settings.shared_key_file)
+            self._key = SecretFile(
+                settings.shared_key_file, "return.shared_key_file", is_header=False
+            )
         self._free: list[_Connection] = []
         self._slots = asyncio.Semaphore(settings.connections)
         self._is_closed = False
@@ -128,9 +130,9 @@ class ForwardPool:
             connection = _Connection(*await self._connect())
         except (OSError, ValueError) as error:  # ValueError: a name that IDNA does not take
             raise PassingError("connect", cause(error)) from None
-        if self._key_file is not None:
+        if self._key is not None:
             async with self._lent(connection):
-                await self._shake_hands(connection, self._key_file)
+                await self._shake_hands(connection, self._key().encode())
         return connection
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -143,9 +145,7 @@ class ForwardPool:
         host = target.hostname
         return await asyncio.open_connection(host, target.port, ssl=tls, server_hostname=name)
 
-    async def _shake_hands(self, connection: _Connection, key_file: WatchedFile) -> None:
-        key_file.refresh()
-        key = key_file.content.strip()
+    async def _shake_hands(self, connection: _Connection, key: bytes) -> None:
         try:
             async with asyncio.timeout(_HANDSHAKE_SECS):
                 ping, check = protocol.ping(await connection.answer(), _HOSTNAME, key)

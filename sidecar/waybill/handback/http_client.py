@@ -21,7 +21,7 @@ from waybill.core.errors import HandbackError
 from waybill.core.retry import retry_after_secs
 from waybill.handback.push import PassingError, Push, cause, excerpt
 from waybill.handback.target import client_tls, return_tag
-from waybill.ops.auth import WatchedFile
+from waybill.ops.secret_file import SecretFile
 from waybill.settings.schema import ReturnSettings
 from waybill.wire.compression import compress
 from waybill.wire.rendered import Rendered
@@ -69,7 +69,9 @@ class HttpClient:
         self._url = settings.url
         self._on_success = on_success
         self._now = now
-        self._token = WatchedFile(settings.token_file) if settings.token_file else None
+        self._token: SecretFile | None = None
+        if settings.token_file:
+            self._token = SecretFile(settings.token_file, "return.token_file")
         self._tls = client_tls(settings.tls)
         self._session: aiohttp.ClientSession | None = None
 
@@ -125,8 +127,7 @@ class HttpClient:
         if self._settings.compression != "none":
             headers["Content-Encoding"] = self._settings.compression
         if self._token is not None:
-            self._token.refresh()
-            headers["Authorization"] = "Bearer " + self._token.content.decode().strip()
+            headers["Authorization"] = f"Bearer {self._token()}"
         return headers
 
     def _client(self) -> aiohttp.ClientSession:
