@@ -149,6 +149,12 @@ def test_the_layers_are_those_that_are_held() -> None:
     assert set(shown) == set(held)
 
 
+def test_the_model_that_is_described_is_the_one_that_is_shipped() -> None:
+    manifest = json.loads((ROOT / "models/default/manifest.json").read_text())
+    versions = {version for _, version in named(r"\bdefault@([0-9a-f]{12})")}
+    assert versions == {manifest["version"]}
+
+
 def test_the_image_has_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     tags = [tag for _, tag in named(r"-t waybill:(\S+)")]
