@@ -10,7 +10,7 @@ from waybill.settings.schema import Settings
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
-    """How long each step may take, in seconds; what is not configured has its default or takes none."""
+    """How long each step may take, in seconds; a step that is not configured takes none."""
     model_secs = 0.0
     if settings.model.path is not None:
         model_secs = Deadlines().model
@@ -36,8 +36,9 @@ def check_deadlines(settings: Settings) -> Iterator[Problem]:
         return
     yield Problem(
         "return.timeout_secs",
-        f"the waits of one request add up to {total:g} s, but shippers give up"
-        f" after {deadlines.shipper:g} s and send the batch again: {deadlines.model:g} s for the model"
-        f" (model.budget_ms), {deadlines.llm:g} s for the LLM (llm.wait_ms), {deadlines.slot:g} s for"
-        f" its turn and {deadlines.push:g} s for the receiver (return.timeout_secs); shorten one",
+        f"the waits of one request add up to {total:g} s, but shippers give up after"
+        f" {deadlines.shipper:g} s and send the batch again: {deadlines.model:g} s for the model"
+        f" (model.budget_ms), {deadlines.llm:g} s for the LLM (llm.wait_ms), {deadlines.slot:g} s"
+        f" for its turn and {deadlines.push:g} s for the receiver (return.timeout_secs);"
+        " shorten one",
     )
