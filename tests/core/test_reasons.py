@@ -18,7 +18,6 @@ from waybill.core.reasons import (
     EncoderCode,
     MalformedCode,
     Reason,
-    RecordReason,
     TierCode,
     corrupt,
     silent,
@@ -98,13 +97,6 @@ def test_every_compression_can_be_truncated_and_corrupt(compression: Compression
 @pytest.mark.parametrize("code", words(MalformedCode))
 def test_every_malformed_body_has_a_status_that_is_final(code: MalformedCode) -> None:
     assert _status(code) in (400, 413, 415)
-
-
-def test_every_reason_of_a_record_without_message_leads_to_a_verdict() -> None:
-    from waybill.flow import flow
-
-    assert set(flow._REASONS) == set(words(RecordReason))
-    assert all(verdict.reason == reason for reason, verdict in flow._REASONS.items())
 
 
 def test_every_error_is_one_of_ours_and_has_a_bounded_code() -> None:

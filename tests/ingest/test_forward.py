@@ -17,6 +17,7 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.taxonomies import TEN
 from waybill.core.batch import Batch
 from waybill.core.errors import ConfigError, HandbackError
 from waybill.core.records import Verdict
@@ -45,6 +46,8 @@ KEY = b"secret"
 
 
 class StubPipeline:
+    taxonomy = TEN
+
     async def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         return [VERDICT] * len(messages)
 

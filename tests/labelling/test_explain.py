@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
-from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.explain import explain
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.loading import load_ruleset
@@ -64,7 +65,9 @@ def build(rules: RuleSet, *tiers: Tier, telemetry: Recording | None = None) -> P
         RouteSettings(("only-errors",), ("rules", "model"), ("Error",)),
         RouteSettings(("*",), ("rules", "model", "llm")),
     )
-    return Pipeline(Settings(routes=routes), rules, {one.name: one for one in tiers}, telemetry)
+    return Pipeline(
+        Settings(routes=routes), rules, {one.name: one for one in tiers}, telemetry, taxonomy=TEN
+    )
 
 
 async def why(pipeline: Pipeline, message: str, source: str = "s") -> tuple[Any, Any, Any]:
@@ -119,20 +122,20 @@ async def test_it_says_what_labelling_would_say_of_rules(rules: RuleSet) -> None
             id="the first that decides",
         ),
         pytest.param(
-            unclassified("unknown"),
+            TEN.unclassified("unknown"),
             Verdict("User Action", "llm", None, "l@1"),
             ("User Action", "llm", "l@1"),
             id="the second if the first does not",
         ),
         pytest.param(
-            unclassified("unknown"),
+            TEN.unclassified("unknown"),
             None,
             (UNCLASSIFIED, "none", "unknown"),
             id="the first's word if the second has none",
         ),
         pytest.param(
             TierUnavailable("model", "encoder_unreachable"),
-            unclassified("llm_not_asked"),
+            TEN.unclassified("llm_not_asked"),
             (UNCLASSIFIED, "none", "llm_not_asked"),
             id="an encoder out of reach, an LLM that is not asked",
         ),

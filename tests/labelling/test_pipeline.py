@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.taxonomies import LABELS, UNCLASSIFIED
+from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
-from waybill.core.records import Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Artefact
@@ -98,7 +98,7 @@ def build(
 ) -> Pipeline:
     base = load_settings(environ={})
     chosen = Settings(routes=tuple(routes)) if routes is not None else base
-    return Pipeline(chosen, rules, {tier.name: tier for tier in tiers}, watch)
+    return Pipeline(chosen, rules, {tier.name: tier for tier in tiers}, watch, taxonomy=TEN)
 
 
 async def labels(
@@ -161,7 +161,7 @@ async def test_a_route_answers_only_the_labels_it_permits(rules: RuleSet) -> Non
         (TierUnavailable("model", "overloaded"), "model_overloaded"),
         (RuntimeError("boom"), "model_failed"),
         (None, "undecided"),
-        (unclassified("unknown", confidence=0.2), "unknown"),
+        (TEN.unclassified("unknown", confidence=0.2), "unknown"),
     ],
 )
 async def test_a_tier_that_does_not_decide_leaves_the_record_unclassified(
@@ -224,7 +224,7 @@ async def test_what_comes_too_late_is_pending_and_serves_the_next(rules: RuleSet
 async def test_the_next_tier_is_asked_only_for_what_is_left(rules: RuleSet) -> None:
     first = FakeTier(
         "model",
-        lambda text: unclassified("unknown") if "odd" in text else Verdict("Error", "model"),
+        lambda text: TEN.unclassified("unknown") if "odd" in text else Verdict("Error", "model"),
     )
     second = FakeTier("llm", lambda text: Verdict("Workflow Error", "llm", 0.8))
     routes = [RouteSettings(("*",), ("rules", "model", "llm"))]
@@ -240,7 +240,7 @@ async def test_the_next_tier_is_asked_only_for_what_is_left(rules: RuleSet) -> N
 async def test_an_unclassified_of_an_earlier_tier_stands_when_the_next_fails_and_is_asked_again(
     rules: RuleSet,
 ) -> None:
-    first = FakeTier("model", lambda text: unclassified("unknown"))
+    first = FakeTier("model", lambda text: TEN.unclassified("unknown"))
     second = FakeTier("llm", lambda text: RuntimeError())
     pipeline = build(rules, first, second, routes=[RouteSettings(("*",), ("model", "llm"))])
     assert await labels(pipeline, "odd") == [(UNCLASSIFIED, "none", "llm_failed")]

@@ -21,7 +21,7 @@ def windows(drift: LabelDrift, clock: Clock, counts: dict[str, int], number: int
     found = None
     for _ in range(number):
         clock.now += WINDOW_SECS
-        found = drift.add(counts)
+        found = drift.add(counts, UNCLASSIFIED)
     return found
 
 

@@ -11,7 +11,7 @@ import orjson
 from aiohttp import BodyPartReader, web
 
 from waybill.core.errors import MalformedError, RuleSetError
-from waybill.core.records import LABELS
+from waybill.core.labels import Taxonomy
 from waybill.flow.flow import Flow
 from waybill.ingest.http import HttpIngest
 from waybill.labelling.explain import explain
@@ -108,7 +108,7 @@ class Tools:
             )
         try:
             async with self._trial:
-                found = await _try_rules(text, messages)
+                found = await _try_rules(text, messages, self._flow.pipeline.taxonomy)
         except RuleSetError as error:
             faults = [
                 {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
@@ -186,9 +186,11 @@ async def _csv_chunks(request: web.Request) -> AsyncIterator[bytes]:
     raise MalformedError("multipart", "the form holds no file")
 
 
-async def _try_rules(text: str, messages: list[str]) -> list[dict[str, Any] | None]:
+async def _try_rules(
+    text: str, messages: list[str], taxonomy: Taxonomy
+) -> list[dict[str, Any] | None]:
     trial = RuleFile("trial.yaml", text.encode("utf-8", "replace"))
-    rules = await compile_rules([trial], labels=LABELS, cpu_secs=_TRIAL_SECS)
+    rules = await compile_rules([trial], labels=taxonomy.names, cpu_secs=_TRIAL_SECS)
     found = [rules.first_match(message, None) for message in messages]
     return [{"rule": rule.id, "label": rule.label} if rule else None for rule in found]
 

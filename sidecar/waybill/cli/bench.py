@@ -30,7 +30,7 @@ import msgspec
 import orjson
 
 from waybill.core.names import SlowTierName
-from waybill.core.records import LABELS, Verdict
+from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.pipeline import Pipeline
@@ -164,14 +164,16 @@ def _best(work: Callable[[], object], repeat: int) -> float:
 
 def _load_rules(count: int) -> RuleSet:
     file = RuleFile("bench.yaml", rule_text(count).encode())
-    return asyncio.run(compile_rules([file], labels=LABELS))
+    return asyncio.run(compile_rules([file], labels=read_labels().names))
 
 
 def _in_process(rules: RuleSet, bodies: Sequence[bytes], *, is_repeated: bool) -> float:
     """Seconds per record of decode, rules, memo and splice; each body once, or one body over and over."""
     settings = load_settings(environ={})
     wire = Wire(FieldPlan(settings.fields))
-    pipeline = Pipeline(settings, rules, {"model": _Instant()})
+    pipeline = Pipeline(
+        settings, rules, {"model": _Instant()}, taxonomy=read_labels(settings.labels.path)
+    )
 
     async def one(body: bytes) -> None:
         codec, batch = wire.decode(body)

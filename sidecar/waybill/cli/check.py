@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
 from waybill.core.errors import ConfigError, RuleSetError
-from waybill.core.records import UNCLASSIFIED
 from waybill.labelling.explain import explain
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
@@ -20,6 +20,7 @@ from waybill.settings.naming import missing_secrets, name_secrets
 from waybill.settings.resources import hidden_copy, resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.sources import Loaded
+from waybill.settings.taxonomy import read_labels
 
 #: Sections that say what is loaded.
 _LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits")
@@ -56,7 +57,7 @@ async def _load(settings: Settings) -> list[str]:
             *_parts(pipeline, model, llm),
             *_paths(settings),
             *_secrets(settings),
-            _loki(pipeline, model),
+            _loki(pipeline, model, llm, settings),
         ]
 
 
@@ -95,10 +96,16 @@ def _secrets(settings: Settings) -> list[str]:
     return [f"secrets: {', '.join(named)}"] if named else []
 
 
-def _loki(pipeline: Pipeline, model: Batcher | None) -> str:
-    labels = {rule.label for rule in pipeline.rules.rules} | {UNCLASSIFIED}
+def _loki(
+    pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None, settings: Settings
+) -> str:
+    labels = {rule.label for rule in pipeline.rules.rules} | {pipeline.taxonomy.fallback}
     if model is not None:
         labels |= set(model.bundle.manifest.labels)
+    if llm is not None:
+        for route in settings.routes:
+            if "llm" in route.tiers:
+                labels |= set(route.labels or pipeline.taxonomy.names)
     return (
         f"labels: {len(labels)} may be given; as an index label in Loki, target_label can split "
         f"each stream into at most {len(labels)}"
@@ -114,6 +121,7 @@ async def explain_one(settings: Settings, source: str, message: str) -> dict[str
 async def read_rules_or_fail(settings: Settings) -> RuleSet:
     """The configured rules. Raises ConfigError with every fault."""
     try:
-        return await read_rules(settings)
+        taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
+        return await read_rules(settings, taxonomy)
     except RuleSetError as error:
         raise ConfigError([str(one) for one in error.errors]) from None

@@ -148,9 +148,9 @@ def _add_rules(
     )
     suggest.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")
     suggest.set_defaults(run=_rules_suggest)
-    rules.add_parser("schema", help="Print the JSON schema of a rule file.").set_defaults(
-        run=_rules_schema
-    )
+    rules.add_parser(
+        "schema", parents=[common], help="Print the JSON schema of a rule file."
+    ).set_defaults(run=_rules_schema)
 
 
 def _add_model(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -292,11 +292,11 @@ def _rules_suggest(arguments: argparse.Namespace) -> None:
     )
 
 
-def _rules_schema(_: argparse.Namespace) -> None:
-    from waybill.core.records import LABELS
+def _rules_schema(arguments: argparse.Namespace) -> None:
     from waybill.labelling.rules.schema import json_schema
+    from waybill.settings.taxonomy import read_labels
 
-    print(json.dumps(json_schema(LABELS), indent=2))
+    print(json.dumps(json_schema(read_labels(_settings(arguments).labels.path).names), indent=2))
 
 
 def _model_info(arguments: argparse.Namespace) -> None:

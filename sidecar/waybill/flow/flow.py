@@ -13,14 +13,13 @@ import asyncio
 import contextlib
 import functools
 import time
-import typing
 from collections.abc import Sequence
 
 from waybill.core.batch import Batch, ScanBudget
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
+from waybill.core.labels import Taxonomy
 from waybill.core.names import Ingest
-from waybill.core.reasons import RecordReason
-from waybill.core.records import Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow, Inflight
 from waybill.handback.handback import Handback
@@ -110,9 +109,9 @@ class Flow:
         codec, batch = await self._decode(body, delivery)
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
-        _explain_specials(batch, verdicts)
+        _explain_specials(batch, verdicts, self.pipeline.taxonomy)
         answer = await self._hand_back(codec, batch, verdicts)
-        self.metrics.count_verdicts(verdicts)
+        self.metrics.count_verdicts(verdicts, self.pipeline.taxonomy.fallback)
         return answer
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
@@ -182,13 +181,8 @@ class Flow:
         return True
 
 
-def _explain_specials(batch: Batch, verdicts: list[Verdict]) -> None:
+def _explain_specials(batch: Batch, verdicts: list[Verdict], taxonomy: Taxonomy) -> None:
     """Give records without a readable message the reason that decoding found."""
     for i, special in batch.specials.items():
         if special.reason is not None and batch.messages[i] is None:
-            verdicts[i] = _REASONS[special.reason]
-
-
-_REASONS: dict[RecordReason, Verdict] = {
-    reason: unclassified(reason) for reason in typing.get_args(RecordReason)
-}
+            verdicts[i] = taxonomy.passed[special.reason]

@@ -14,7 +14,7 @@ import msgspec
 
 from waybill.core.errors import TierUnavailable
 from waybill.core.reasons import silent
-from waybill.core.records import UNCLASSIFIED, Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
@@ -68,10 +68,10 @@ async def _by_tiers(route: Route, text: str) -> Verdict:
         try:
             said = await tier.consult(text, route.scope)
         except TierUnavailable as error:
-            said = unclassified(silent(tier.name, error.code))
+            said = route.taxonomy.unclassified(silent(tier.name, error.code))
         if said is not None:
             verdict = said
-        if verdict.label != UNCLASSIFIED:
+        if verdict.label != route.taxonomy.fallback:
             break
     return verdict
 

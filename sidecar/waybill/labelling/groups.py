@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from waybill.core.records import Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.masking import shape
 from waybill.labelling.memo import BoundedMap
 from waybill.labelling.rules.ruleset import RuleSet
@@ -14,8 +14,8 @@ from waybill.labelling.slow_path import SlowPath
 
 #: Sources remembered at most; beyond it the table starts anew.
 MAX_SOURCES = 10_000
-#: Stands in for a verdict that only a slow tier can give.
-UNDECIDED = unclassified("undecided")
+#: Stands in for a verdict that only a slow tier can give; it never leaves the pipeline.
+UNDECIDED = Verdict("", "none", reason="undecided")
 
 
 class Decided(msgspec.Struct, gc=False):

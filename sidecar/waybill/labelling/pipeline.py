@@ -18,7 +18,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from waybill.core.records import Verdict, unclassified
+from waybill.core.labels import Taxonomy
+from waybill.core.records import Verdict
 from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
 from waybill.labelling.masking import mask
@@ -35,8 +36,6 @@ _SLICE = 4096
 #: Messages masked between two turns of the event loop (about 3 ms).
 _MASK_SLICE = 512
 
-NO_MESSAGE = unclassified("no_message")
-
 
 class Pipeline:
     """Labels batches; holds the current edition and swaps it when rules or model change."""
@@ -47,7 +46,11 @@ class Pipeline:
         rules: RuleSet,
         tiers: Mapping[str, Tier],
         telemetry: Telemetry | None = None,
+        *,
+        taxonomy: Taxonomy,
     ) -> None:
+        #: The labels that records can get.
+        self.taxonomy = taxonomy
         self._settings = settings
         self._telemetry = telemetry or Silent()
         self._tiers = dict(tiers)
@@ -69,7 +72,7 @@ class Pipeline:
 
     def _make_paths(self) -> list[SlowPath]:
         settings = self._settings
-        routes = make_routes(settings.routes, self._tiers, settings.llm.sources)
+        routes = make_routes(settings.routes, self._tiers, self.taxonomy, settings.llm.sources)
         share = settings.memo.bytes // 2 // len(routes)
         return [SlowPath(route, RouteMemo(share), self._telemetry) for route in routes]
 
@@ -97,8 +100,9 @@ class Pipeline:
         begin = time.perf_counter()
         groups = list(map(edition.groups.__getitem__, sources))
         blank: list[Verdict] = []
+        no_message = self.taxonomy.passed["no_message"]
         verdicts = [
-            group.known(message) if message is not None else _note_blank(blank)
+            group.known(message) if message is not None else _note_blank(blank, no_message)
             for group, message in zip(groups, messages, strict=True)
         ]
         missing = [i for i, verdict in enumerate(verdicts) if verdict is None]
@@ -131,7 +135,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - counted, and the records go on without a label
             self._telemetry.tier_failed("rule", "failed")
             self._telemetry.memo_answered("none", len(messages))
-            return Decided([unclassified("rules_failed")] * len(messages))
+            return Decided([self.taxonomy.unclassified("rules_failed")] * len(messages))
         verdicts = decided.verdicts
         for i in range(0, len(messages), edition.keep_every):
             if verdicts[i] is not UNDECIDED:
@@ -162,7 +166,7 @@ class Pipeline:
         )
 
 
-def _note_blank(blank: list[Verdict]) -> Verdict:
+def _note_blank(blank: list[Verdict], verdict: Verdict) -> Verdict:
     """The verdict of a record without message, counted: a pass over all records would cost more."""
-    blank.append(NO_MESSAGE)
-    return NO_MESSAGE
+    blank.append(verdict)
+    return verdict

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from waybill.core.labels import Taxonomy
 from waybill.core.names import SLOW_TIERS
 from waybill.core.reasons import Reason, silent
-from waybill.core.records import Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.tier import Scope, Tier
 from waybill.settings.schema import RouteSettings
 
@@ -22,6 +23,7 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     only: tuple[str, ...]
     has_rules: bool
     tiers: tuple[Tier, ...]
+    taxonomy: Taxonomy
     #: The verdict when no tier decided: it names the tier that is off, if there is one.
     fallback: Verdict
 
@@ -38,6 +40,7 @@ class Route(msgspec.Struct, frozen=True, eq=False):
 def make_routes(
     settings: Sequence[RouteSettings],
     tiers: Mapping[str, Tier],
+    taxonomy: Taxonomy,
     llm_sources: Sequence[str] | None = None,
 ) -> list[Route]:
     """The routes in order, by name of the tiers that run.
@@ -52,17 +55,18 @@ def make_routes(
     routes: list[Route] = []
     for route in settings:
         if llm_sources is None or "llm" not in route.tiers or "llm" in off:
-            routes.append(_make_route(route, tiers, off))
+            routes.append(_make_route(route, tiers, taxonomy, off))
             continue
         rest = {name: tier for name, tier in tiers.items() if name != "llm"}
-        routes.append(_make_route(route, tiers, off, only=tuple(llm_sources)))
-        routes.append(_make_route(route, rest, off | {"llm": "llm_source_not_allowed"}))
+        routes.append(_make_route(route, tiers, taxonomy, off, only=tuple(llm_sources)))
+        routes.append(_make_route(route, rest, taxonomy, off | {"llm": "llm_source_not_allowed"}))
     return routes
 
 
 def _make_route(
     settings: RouteSettings,
     tiers: Mapping[str, Tier],
+    taxonomy: Taxonomy,
     off: Mapping[str, Reason],
     only: tuple[str, ...] = ("*",),
 ) -> Route:
@@ -76,7 +80,8 @@ def _make_route(
         only=only,
         has_rules="rules" in settings.tiers,
         tiers=tuple(tiers[name] for name in settings.tiers if name in tiers),
-        fallback=unclassified(reason),
+        taxonomy=taxonomy,
+        fallback=taxonomy.unclassified(reason),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from waybill.core.errors import TierUnavailable
 from waybill.core.reasons import TierCode, silent
-from waybill.core.records import UNCLASSIFIED, Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.masking import shape
 from waybill.labelling.memo import RouteMemo
 from waybill.labelling.route import Route
@@ -24,6 +24,7 @@ class SlowPath:
         self.route = route
         self.memo = memo
         self._telemetry = telemetry
+        self._unclassified = route.taxonomy.unclassified
 
     async def decide(
         self,
@@ -56,13 +57,14 @@ class SlowPath:
     async def _resolve(self, texts: Sequence[str]) -> dict[str, Verdict]:
         """A verdict for each text: the memo's, or that of the first tier which decides."""
         masks = self.memo.masks
+        fallback = self.route.taxonomy.fallback
         answers = {text: masks.get(text) or self.route.fallback for text in texts}
         for tier in self.route.tiers:
             # What an earlier tier is still busy with is not asked of a later one.
             undecided = [
                 text
                 for text, verdict in answers.items()
-                if verdict.label == UNCLASSIFIED and verdict.tier != "pending" and text not in masks
+                if verdict.label == fallback and verdict.tier != "pending" and text not in masks
             ]
             if not undecided:
                 break
@@ -77,10 +79,13 @@ class SlowPath:
             futures = tier.submit(texts, self.route.scope)
         except TierUnavailable as error:
             self._telemetry.tier_failed(tier.name, error.code)
-            return [unclassified(silent(tier.name, error.code))] * len(texts)
+            return [self._unclassified(silent(tier.name, error.code))] * len(texts)
         is_last = tier is self.route.tiers[-1]
+        fallback = self.route.taxonomy.fallback
         for text, future in zip(texts, futures, strict=True):
-            future.add_done_callback(functools.partial(_remember, self.memo, text, is_last))
+            future.add_done_callback(
+                functools.partial(_remember, self.memo, text, None if is_last else fallback)
+            )
         begin = time.perf_counter()
         await asyncio.wait(futures, timeout=tier.wait_secs)
         self._telemetry.tier_took(tier.name, time.perf_counter() - begin)
@@ -88,12 +93,12 @@ class SlowPath:
 
     def _outcome(self, tier: Tier, future: Answer) -> Verdict | None:
         if not future.done():
-            return unclassified(silent(tier.name, "over_budget"), "pending")
+            return self._unclassified(silent(tier.name, "over_budget"), "pending")
         code = _failure(future)
         if code is None:
             return future.result()
         self._telemetry.tier_failed(tier.name, code)
-        return unclassified(silent(tier.name, code))
+        return self._unclassified(silent(tier.name, code))
 
 
 def _failure(future: Answer) -> TierCode | None:
@@ -106,13 +111,13 @@ def _failure(future: Answer) -> TierCode | None:
     return error.code if isinstance(error, TierUnavailable) else "failed"
 
 
-def _remember(memo: RouteMemo, text: str, is_last: bool, done: Answer) -> None:
+def _remember(memo: RouteMemo, text: str, passed_on: str | None, done: Answer) -> None:
     """Keep a verdict, even one that came after its batch had to go.
 
-    An ``Unclassified`` is kept only from the last tier: no later one could overrule it then.
+    ``passed_on`` is the label that a later tier may still overrule; None after the last tier.
     """
     if _failure(done) is not None:
         return
     verdict = done.result()
-    if verdict is not None and (is_last or verdict.label != UNCLASSIFIED):
+    if verdict is not None and verdict.label != passed_on:
         memo.masks.put(text, verdict)

@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from waybill.core.records import LABELS, UNCLASSIFIED
-
 __all__ = ["Drift", "LabelDrift"]
 
 WINDOW_SECS = 300.0
@@ -28,7 +26,7 @@ _FLOOR = 1e-4
 
 
 class Drift(NamedTuple):
-    """What one window showed: the population stability index, the shares of `Unclassified` now and before."""
+    """What one window showed: the population stability index, the shares of the fallback label now and before."""
 
     psi: float
     unclassified: float
@@ -44,28 +42,36 @@ class LabelDrift:
         self._now: Counter[str] = Counter()
         self._before: dict[str, float] = {}
 
-    def add(self, counts: Mapping[str, int]) -> Drift | None:
-        """Count verdicts by label; the finished window's drift when this ends one that has a baseline."""
+    def add(self, counts: Mapping[str, int], fallback: str) -> Drift | None:
+        """Count verdicts by label, of which ``fallback`` says that nobody knew.
+
+        Gives the finished window's drift when this ends one that has a baseline.
+        """
         self._now.update(counts)
         elapsed = self._clock() - self._began
         if elapsed < WINDOW_SECS or self._now.total() < LEAST_VERDICTS:
             return None
-        drift = self._measure() if self._before else None
+        drift = self._measure(fallback) if self._before else None
         fade = 0.5 ** (elapsed / HALF_LIFE_SECS)
         self._before = {
-            label: fade * self._before.get(label, 0.0) + self._now[label] for label in LABELS
+            label: fade * self._before.get(label, 0.0) + self._now[label]
+            for label in self._labels()
         }
         self._now.clear()
         self._began += elapsed
         return drift
 
-    def _measure(self) -> Drift:
+    def _labels(self) -> list[str]:
+        """Every label that was met; one that was not would add nothing."""
+        return sorted(self._now.keys() | self._before.keys())
+
+    def _measure(self, fallback: str) -> Drift:
         total, total_before = self._now.total(), sum(self._before.values())
         psi = 0.0
-        for label in LABELS:
+        for label in self._labels():
             now = max(self._now[label] / total, _FLOOR)
-            before = max(self._before[label] / total_before, _FLOOR)
+            before = max(self._before.get(label, 0.0) / total_before, _FLOOR)
             psi += (now - before) * math.log(now / before)
         return Drift(
-            psi, self._now[UNCLASSIFIED] / total, self._before[UNCLASSIFIED] / total_before
+            psi, self._now[fallback] / total, self._before.get(fallback, 0.0) / total_before
         )

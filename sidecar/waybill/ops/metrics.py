@@ -203,7 +203,7 @@ class Metrics:
         self.build = gauge("build_info", "Always 1.", "version", "python")
         self.build.labels(version, platform.python_version()).set(1)
 
-    def count_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+    def count_verdicts(self, verdicts: Iterable[Verdict], fallback: str) -> None:
         """Count one batch's verdicts, but for records that another has labelled; each series is moved once."""
         by_series: Tally[tuple[str, str, str | None]] = Tally()
         for verdict, count in Tally(verdicts).items():
@@ -217,7 +217,7 @@ class Metrics:
             if reason:
                 self.records_unclassified.labels(reason).inc(count)
 
-        if (drift := self._drift.add(by_label)) is not None:
+        if (drift := self._drift.add(by_label, fallback)) is not None:
             self.label_drift.set(drift.psi)
             self.unclassified_share.set(drift.unclassified)
             self.unclassified_share_baseline.set(drift.unclassified_before)

@@ -92,7 +92,8 @@ async def _build_pipeline(
             open_llm(settings.llm, parts.prompt, key, metrics, workers)
         )
         tiers["llm"] = llm
-    return Pipeline(settings, parts.rules, tiers, metrics), model, llm
+    pipeline = Pipeline(settings, parts.rules, tiers, metrics, taxonomy=parts.taxonomy)
+    return pipeline, model, llm
 
 
 class Worker(msgspec.Struct, frozen=True):

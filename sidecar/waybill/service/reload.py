@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import BundleError, ConfigError, RuleSetError
-from waybill.core.records import LABELS
+from waybill.core.labels import Taxonomy
 from waybill.labelling.llm.prompt import Prompt, hash_file, load_prompt
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
@@ -55,15 +55,20 @@ def prompt_file(settings: Settings) -> Path:
 class Parts(msgspec.Struct, frozen=True):
     """All that labels records, loaded and checked. No part belongs to an event loop or has threads of its own."""
 
+    taxonomy: Taxonomy
     rules: RuleSet
     bundle: Bundle | None
     prompt: Prompt | None
 
 
 async def read_parts(settings: Settings) -> Parts:
-    """Rules, model and prompt. Raises ConfigError with every fault of all three together."""
+    """Labels, rules, model and prompt. Raises ConfigError with every fault of all three together."""
+    taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     rules, bundle, prompt = await asyncio.gather(
-        read_rules(settings), read_bundle(settings), read_prompt(settings), return_exceptions=True
+        read_rules(settings, taxonomy),
+        read_bundle(settings, taxonomy),
+        read_prompt(settings, taxonomy),
+        return_exceptions=True,
     )
     problems: list[str] = []
     for outcome in (rules, bundle, prompt):
@@ -82,28 +87,28 @@ async def read_parts(settings: Settings) -> Parts:
         or isinstance(prompt, BaseException)
     ):
         raise ConfigError(problems)
-    return Parts(rules, bundle, prompt)
+    return Parts(taxonomy, rules, bundle, prompt)
 
 
-async def read_prompt(settings: Settings) -> Prompt | None:
+async def read_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt | None:
     """Load and check the LLM's prompt on a thread; None when there is no provider. Raises ConfigError."""
     if settings.llm.provider is None:
         return None
-    return await asyncio.to_thread(_load_prompt, settings)
+    return await asyncio.to_thread(_load_prompt, settings, taxonomy)
 
 
-async def read_rules(settings: Settings) -> RuleSet:
+async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
     """Parse, compile and check the configured rules in a child process. Raises RuleSetError."""
     return await load_ruleset(
         rule_folders(settings),
-        labels=LABELS,
+        labels=taxonomy.names,
         cpu_secs=settings.rules.compile_secs,
         memory_bytes=settings.rules.compile_bytes,
         max_message_bytes=settings.limits.message_bytes,
     )
 
 
-async def read_bundle(settings: Settings) -> Bundle | None:
+async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:
     """Load and verify the bundle to start with on a thread; None when there is to be none.
 
     A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a service
@@ -112,7 +117,9 @@ async def read_bundle(settings: Settings) -> Bundle | None:
     folders = bundle_folders(settings)
     for i, folder in enumerate(folders, 1):
         try:
-            return await asyncio.to_thread(_load_bundle, settings, folder, needs_encoder=False)
+            return await asyncio.to_thread(
+                load_bundle, folder, taxonomy=taxonomy, needs_encoder=False
+            )
         except BundleError as error:
             if i == len(folders):
                 raise
@@ -122,19 +129,13 @@ async def read_bundle(settings: Settings) -> Bundle | None:
     return None
 
 
-def _load_prompt(settings: Settings) -> Prompt:
-    taxonomy = read_labels(settings.labels.path)
+def _load_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt:
     asked = []
     for route in settings.routes:
         if "llm" in route.tiers:
             labels = route.labels or taxonomy.names
             asked.append([label for label in labels if label != taxonomy.fallback])
     return load_prompt(prompt_file(settings), taxonomy, asked)
-
-
-def _load_bundle(settings: Settings, folder: Path, *, needs_encoder: bool = True) -> Bundle:
-    taxonomy = read_labels(settings.labels.path)
-    return load_bundle(folder, taxonomy=taxonomy, needs_encoder=needs_encoder)
 
 
 class Reloader:
@@ -207,7 +208,7 @@ class Reloader:
         """Load the rules; on any fault the old ones stay in force."""
         async with self._lock:
             try:
-                rules = await read_rules(self._settings)
+                rules = await read_rules(self._settings, self._pipeline.taxonomy)
             except RuleSetError as error:
                 self.rules.refused([str(one) for one in error.errors])
                 for one in error.errors[:10]:
@@ -233,7 +234,9 @@ class Reloader:
         async with self._lock:
             folder = bundle_folders(self._settings)[0]
             try:
-                bundle = await asyncio.to_thread(_load_bundle, self._settings, folder)
+                bundle = await asyncio.to_thread(
+                    load_bundle, folder, taxonomy=self._pipeline.taxonomy
+                )
             except BundleError as error:
                 self._tries += error.code == "unavailable"
                 self.model.refused([str(error)])
@@ -256,7 +259,7 @@ class Reloader:
             return
         async with self._lock:
             try:
-                prompt = await read_prompt(self._settings)
+                prompt = await read_prompt(self._settings, self._pipeline.taxonomy)
                 assert prompt is not None
             except ConfigError as error:
                 self.prompt.refused(error.problems)

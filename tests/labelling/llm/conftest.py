@@ -33,7 +33,7 @@ class Bench:
         self, settings: Settings, tier: LlmTier, standin: Standin, metrics: Metrics
     ) -> None:
         self.tier, self.standin, self.metrics = tier, standin, metrics
-        self.pipeline = Pipeline(settings, NO_RULES, {"llm": tier}, metrics)
+        self.pipeline = Pipeline(settings, NO_RULES, {"llm": tier}, metrics, taxonomy=TEN)
 
     async def label(
         self, *messages: str, source: str = "LegacyCRM"

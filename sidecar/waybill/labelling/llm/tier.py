@@ -24,7 +24,7 @@ from cachetools import LRUCache, TTLCache
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import BreakerState, SlowTierName
 from waybill.core.reasons import AnswerCode, TierCode
-from waybill.core.records import LABELS, UNCLASSIFIED, Verdict, unclassified
+from waybill.core.records import Verdict
 from waybill.labelling.llm.audit import Audit
 from waybill.labelling.llm.calls import Caller
 from waybill.labelling.llm.guards import Guards, Refused
@@ -154,7 +154,7 @@ class LlmTier:
         Each ends with a verdict or with `TierUnavailable`: ``overloaded``, ``closed``, a code of
         `Refused`, `ProviderError` or `BadAnswer`, ``private`` (could not be cleaned) or ``audit``.
         """
-        labels = _permitted(scope)
+        labels = self._permitted(scope)
         before = len(self._fresh)
         refused = 0
         futures = []
@@ -190,16 +190,29 @@ class LlmTier:
         except PrivacyError:
             raise TierUnavailable(_NAME, "private") from None
         if not _has_words(cleaned):
-            return unclassified("llm_nothing_to_read")
-        labels = _permitted(scope)
+            return self.prompt.taxonomy.unclassified("llm_nothing_to_read")
+        labels = self._permitted(scope)
         key = judgement_key(cleaned, labels, self.version)
         try:
             label = (await self._store.get([key])).get(key)
         except StoreError:
             label = None
-        if label is None or label not in (*labels, UNCLASSIFIED):
-            return unclassified("llm_not_asked")
-        return _verdict(label, self.version)
+        if label is None or label not in (*labels, self.prompt.taxonomy.fallback):
+            return self.prompt.taxonomy.unclassified("llm_not_asked")
+        return self._verdict(label, self.version)
+
+    def _permitted(self, scope: Scope) -> tuple[str, ...]:
+        """The labels that can be asked for, in the order of the taxonomy."""
+        taxonomy = self.prompt.taxonomy
+        return tuple(
+            label for label in taxonomy.names if label != taxonomy.fallback and scope.permits(label)
+        )
+
+    def _verdict(self, label: str, version: str) -> Verdict:
+        taxonomy = self.prompt.taxonomy
+        if label == taxonomy.fallback:
+            return taxonomy.unclassified("none_of_these", "llm", rule=version)
+        return Verdict(label, "llm", None, version)
 
     # Looking up: fresh waiters become items; what the store knows is settled, the rest is queued.
 
@@ -231,7 +244,7 @@ class LlmTier:
             self._end(waiter, TierUnavailable(_NAME, "private"))
             return None
         if not _has_words(text):
-            self._end(waiter, unclassified("llm_nothing_to_read"))
+            self._end(waiter, self.prompt.taxonomy.unclassified("llm_nothing_to_read"))
             return None
         item = _Item(text, waiter.labels, waiter.sources, self.prompt, self.version)
         if (reason := self._shunned.get(item.key)) is not None:
@@ -256,8 +269,10 @@ class LlmTier:
         for item in items:
             label = stored.get(item.key)
             # A shared store is outside; its word counts only within the route's set.
-            if label is not None and (label in item.labels or label == UNCLASSIFIED):
-                self._settle(item, _verdict(label, item.version))
+            if label is not None and (
+                label in item.labels or label == self.prompt.taxonomy.fallback
+            ):
+                self._settle(item, self._verdict(label, item.version))
                 hits += 1
             else:
                 self._queue.append(item)
@@ -341,9 +356,11 @@ class LlmTier:
         for item, label in zip(pack, labels, strict=True):
             self._pack_limits.pop(item.key, None)
             if label is None:
-                self._settle(item, unclassified("llm_out_of_set", rule=item.version))
+                self._settle(
+                    item, self.prompt.taxonomy.unclassified("llm_out_of_set", rule=item.version)
+                )
                 continue
-            self._settle(item, _verdict(label, item.version))
+            self._settle(item, self._verdict(label, item.version))
             judgements.append(
                 Judgement(
                     item.key,
@@ -413,15 +430,6 @@ async def _always(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(_RECOVERY_SECS)
 
 
-def _permitted(scope: Scope) -> tuple[str, ...]:
-    """The labels that can be asked for, in the order of the taxonomy."""
-    return tuple(label for label in LABELS if label != UNCLASSIFIED and scope.permits(label))
-
-
 def _has_words(text: str) -> bool:
     """Whether there is anything to read beside placeholders and digits."""
     return any(char.isalpha() for char in _PLACEHOLDER.sub("", text))
-
-
-def _verdict(label: str, version: str) -> Verdict:
-    return Verdict(label, "llm", None, version, "none_of_these" if label == UNCLASSIFIED else None)
