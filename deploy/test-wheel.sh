@@ -21,7 +21,7 @@ pip check | expect "the pinned packages fit together" "No broken requirements"
 python -c 'import waybill; print(waybill.__file__)' | expect "the wheel's own code runs" "$place/venv"
 waybill --version | expect "waybill --version" "$(basename "$wheel" | cut -d- -f2)"
 waybill check | expect "waybill check" "rules"
-printf '{"source": "ModernCRM", "log": "User User42 logged in."}\n' | waybill label - |
+printf '{"source": "ModernCRM", "log": "User User42 logged in."}\n' | waybill label --format ndjson - |
   expect "waybill label" "User Action"
 python -c 'from waybill import classify; print(classify([("ModernCRM", "User User42 logged in.")]))' |
   expect "from waybill import classify" "User Action"
