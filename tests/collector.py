@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from waybill.wire.compression import decompress
+from waybill.wire.compression import decompress, encodings_of
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
@@ -25,7 +25,7 @@ class Collector:
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         if encoding := request.headers.get("Content-Encoding"):
-            body = decompress(body, [encoding], 1 << 26)
+            body = decompress(body, encodings_of(encoding), 1 << 26)
         self.requests.append((dict(request.headers), body))
         status, answer = self.answer(body)
         return web.Response(status=status, body=answer, content_type=request.content_type)
@@ -46,8 +46,11 @@ class Collector:
 
 def read(body: bytes, content_type: str) -> ExportLogsServiceRequest:
     if content_type == PROTOBUF:
-        return ExportLogsServiceRequest.FromString(body)
-    return json_format.Parse(body, ExportLogsServiceRequest())
+        request = ExportLogsServiceRequest()
+        request.ParseFromString(body)
+        return request
+    parsed: ExportLogsServiceRequest = json_format.Parse(body, ExportLogsServiceRequest())
+    return parsed
 
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:

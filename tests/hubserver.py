@@ -63,7 +63,8 @@ class Hub:
             await asyncio.sleep(3600)
         if self.status is not None:
             return web.json_response({"error": "told to"}, status=self.status)
-        return await handler(request)
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     def is_known(self, request: web.Request) -> bool:
         """Whether the caller has the token."""

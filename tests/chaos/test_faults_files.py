@@ -156,7 +156,11 @@ async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
                 assert state["rules"]["refused"], name
                 assert await waybill.metric('waybill_last_reload_successful{what="rules"}') == 0
             assert {rule for rules in seen for rule in rules} == {"disk"}
-            for change in (file.unlink, lambda: shutil.rmtree(file.parent)):
+            changes: tuple[Callable[[], None], ...] = (
+                file.unlink,
+                lambda: shutil.rmtree(file.parent),
+            )
+            for change in changes:
                 change()
                 await asyncio.sleep(0.5)
             assert {rule for rules in seen for rule in rules} == {"disk"}

@@ -92,17 +92,10 @@ def test_no_deadline_is_on_the_wall_clock() -> None:
         ):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            is_wall = isinstance(node, ast.Attribute) and node.attr in (
-                "time",
-                "time_ns",
-                "now",
-                "utcnow",
-            )
-            if (
-                is_wall
-                and isinstance(node.value, ast.Name)
-                and node.value.id in ("time", "datetime")
-            ):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+                continue
+            is_wall = node.attr in ("time", "time_ns", "now", "utcnow")
+            if is_wall and node.value.id in ("time", "datetime"):
                 users.add(name)
     assert users <= WALL_CLOCK
 

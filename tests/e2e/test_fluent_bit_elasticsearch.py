@@ -55,7 +55,7 @@ async def test_a_chunk_that_comes_twice_is_stored_once_and_not_retried(tmp_path:
     outputs = yaml.safe_load(SHIPPED.read_text())["pipeline"]["outputs"]
     (output,) = (one for one in outputs if one["name"] == "es")
     output |= {"host": "127.0.0.1", "port": runner.addresses[0][1]}
-    source = {
+    source: dict[str, object] = {
         "name": "tail",
         "tag": "labelled.app",
         "path": f"{tmp_path}/in.ndjson",

@@ -156,18 +156,17 @@ async def test_kills_lose_nothing_where_a_chunk_is_one_request(
     ]
     flags = [part for override in overrides for part in ("--set", override)]
     (tmp_path / "fluent-bit.yaml").write_text(KILLED.format(folder=tmp_path, waybill=port))
-    quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+
+    async def start(*command: str) -> asyncio.subprocess.Process:
+        silence = asyncio.subprocess.DEVNULL
+        return await asyncio.create_subprocess_exec(*command, stdout=silence, stderr=silence)
 
     async def start_waybill() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "waybill", "serve", *flags, **quiet
-        )
+        return await start(sys.executable, "-m", "waybill", "serve", *flags)
 
     _write_input(tmp_path / "in.ndjson")
     waybill = await start_waybill()
-    fluent_bit = await asyncio.create_subprocess_exec(
-        FLUENT_BIT, "-c", str(tmp_path / "fluent-bit.yaml"), **quiet
-    )
+    fluent_bit = await start(FLUENT_BIT, "-c", str(tmp_path / "fluent-bit.yaml"))
     try:
         deadline = time.monotonic() + PATIENCE_SECS
         kills = 0

@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -226,7 +227,7 @@ def _memory(pid: int, what: str) -> float:
     return next(float(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:"))
 
 
-def _receive(connection: socket.socket) -> list[object]:
+def _receive(connection: socket.socket) -> list[Any]:
     unpacker = msgpack.Unpacker(raw=False, strict_map_key=False)
     while True:
         unpacker.feed(connection.recv(65_536))

@@ -17,7 +17,7 @@ from waybill.handback.http import HttpHandback
 from waybill.handback.target import return_tag
 from waybill.settings.schema import FieldSettings, ReturnSettings, ReturnTlsSettings
 from waybill.wire import FieldPlan, Wire
-from waybill.wire.compression import decompress
+from waybill.wire.compression import decompress, encodings_of
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -35,7 +35,7 @@ class Receiver:
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         if encoding := request.headers.get("Content-Encoding"):
-            body = decompress(body, [encoding], 1 << 24)
+            body = decompress(body, encodings_of(encoding), 1 << 24)
         self.requests.append((request.path, dict(request.headers), body))
         status = self.answer(body)
         if status == 0:

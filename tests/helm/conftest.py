@@ -45,9 +45,12 @@ class Installed(NamedTuple):
 
     def settings(self) -> str:
         """The settings file that Waybill is given."""
-        return next(
-            o["data"]["waybill.yaml"] for o in self.of("ConfigMap") if "waybill.yaml" in o["data"]
-        )
+        texts: list[str] = [
+            one["data"]["waybill.yaml"]
+            for one in self.of("ConfigMap")
+            if "waybill.yaml" in one["data"]
+        ]
+        return texts[0]
 
 
 Install = Callable[..., Installed]

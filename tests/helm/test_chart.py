@@ -380,7 +380,9 @@ def test_the_readme_is_made_of_the_comments() -> None:
 
 def make_readme() -> str:
     """The table of values with the comment above each."""
-    rows, comment, path = [], [], []
+    rows: list[str] = []
+    comment: list[str] = []
+    path: list[str] = []
     for line in (CHART / "values.yaml").read_text().splitlines():
         text = line.strip()
         if text.startswith("# -- "):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.taxonomies import TEN
 from waybill.core.batch import Batch
 from waybill.core.errors import ConfigError, HandbackError
+from waybill.core.names import HandbackName
 from waybill.core.records import Verdict
 from waybill.flow.flow import Flow
 from waybill.ingest import forward as ingest
@@ -55,7 +56,7 @@ class StubPipeline:
 class FakeHandback:
     """Keeps what it is given; waits while ``gate`` is shut, fails as often as ``failures`` says."""
 
-    name = "fake"
+    name: HandbackName = "body"
 
     def __init__(self) -> None:
         self.gate, self.begun = asyncio.Event(), asyncio.Event()

@@ -107,7 +107,7 @@ def _unicode() -> Iterator[tuple[Kind, bytes]]:
         yield "i", b'{"log":"' + body + b'"}'
         yield "i", _record(b'"' + body + b'"')
         yield "i", b'{"log":"x","k' + body + b'":1}'
-    for text in (
+    for broken in (
         b"\xff",
         b"\xc3\xa9",
         b"\xe2\x80\xa8",
@@ -116,7 +116,7 @@ def _unicode() -> Iterator[tuple[Kind, bytes]]:
         b'{"log":"x"}\xff',
         b'{\xff"log":"x"}',
     ):
-        yield "n", text
+        yield "n", broken
     for codec in ("utf-16-le", "utf-16-be", "utf-16", "utf-32-le"):
         yield "i", '{"log":"x"}'.encode(codec)
     yield "i", b'\xef\xbb\xbf{"log":"x"}'

@@ -247,11 +247,15 @@ def test_every_token_is_compared_as_a_digest(
 ) -> None:
     file = tmp_path / "tokens"
     file.write_text("first\nsecond\nthird\n")
-    tokens, compared = Tokens(WatchedFile(file)), []
+    tokens = Tokens(WatchedFile(file))
+    compared: list[tuple[bytes, bytes]] = []
     compare = hmac.compare_digest
-    monkeypatch.setattr(
-        hmac, "compare_digest", lambda a, b: compared.append((a, b)) or compare(a, b)
-    )
+
+    def note(a: bytes, b: bytes) -> bool:
+        compared.append((a, b))
+        return compare(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", note)
     for token, is_valid in (
         ("first", True),
         ("third", True),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.reasons import TierCode
 from waybill.learn import embedding_cache
 from waybill.learn.embedding_cache import embed_cached
 
@@ -19,7 +20,11 @@ class Counting:
     """Gives the length of a text and remembers what it was asked."""
 
     def __init__(
-        self, identity: str = "one", *, failures: int = 0, code: str = "encoder_rate_limited"
+        self,
+        identity: str = "one",
+        *,
+        failures: int = 0,
+        code: TierCode = "encoder_rate_limited",
     ) -> None:
         self.identity, self.failures, self.code = identity, failures, code
         self.asked: list[str] = []

@@ -76,7 +76,8 @@ def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
         str(DEFAULT_BUNDLE),
     ]
     assert train_main([*arguments, *options]) == 0
-    return json.loads((output / "manifest.json").read_bytes())
+    manifest: dict[str, object] = json.loads((output / "manifest.json").read_bytes())
+    return manifest
 
 
 def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(

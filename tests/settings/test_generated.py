@@ -50,7 +50,7 @@ def test_the_charts_schema_takes_the_defaults_and_refuses_what_waybill_refuses()
     defaults = yaml.safe_load((ROOT / "config" / "waybill.yaml").read_text("utf-8"))
     jsonschema.validate(defaults, schema)
     jsonschema.validate({"llm": None, "model": {"path": None}}, schema)
-    for wrong in (
+    refused: tuple[dict[str, object], ...] = (
         {"log": {"level": "chatty"}},
         {"http": {"workers": 0}},
         {"http": {"workers": "2"}},
@@ -61,7 +61,8 @@ def test_the_charts_schema_takes_the_defaults_and_refuses_what_waybill_refuses()
         {"rules": {"extra_paths": "rules"}},
         {"routes": [{"source": ["*"], "tiers": ["magic"]}]},
         {"routes": [{"tiers": []}]},
-    ):
+    )
+    for wrong in refused:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
 

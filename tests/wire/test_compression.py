@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
 from waybill.wire.compression import (
     ENCODINGS,
     accepted_encoding,
@@ -25,7 +26,7 @@ BODY = b"".join(b'{"log":"line %d"}\n' % i for i in range(200)) + random.Random(
 
 
 @given(st.binary(max_size=5000), st.lists(st.sampled_from(ENCODINGS), max_size=3))
-def test_any_stack_of_encodings_is_undone(body: bytes, encodings: list[str]) -> None:
+def test_any_stack_of_encodings_is_undone(body: bytes, encodings: list[Compression]) -> None:
     data = body
     for encoding in encodings:
         data = compress(data, encoding)
@@ -33,7 +34,7 @@ def test_any_stack_of_encodings_is_undone(body: bytes, encodings: list[str]) -> 
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_stream_cut_at_any_byte_is_refused(encoding: str) -> None:
+def test_a_stream_cut_at_any_byte_is_refused(encoding: Compression) -> None:
     data = compress(BODY, encoding)
     for cut in range(len(data)):
         with pytest.raises(MalformedError) as caught:
@@ -42,13 +43,13 @@ def test_a_stream_cut_at_any_byte_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_junk_behind_the_stream_is_refused(encoding: str) -> None:
+def test_junk_behind_the_stream_is_refused(encoding: Compression) -> None:
     with pytest.raises(MalformedError):
         decompress(compress(BODY, encoding) + b"junk", [encoding], LIMIT)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
-def test_a_flipped_bit_in_the_checksum_is_refused(encoding: str) -> None:
+def test_a_flipped_bit_in_the_checksum_is_refused(encoding: Compression) -> None:
     data = bytearray(zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1}))
     if encoding != "zstd":
         data = bytearray(compress(BODY, encoding))
@@ -59,7 +60,7 @@ def test_a_flipped_bit_in_the_checksum_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_bomb_stops_at_the_cap(encoding: str) -> None:
+def test_a_bomb_stops_at_the_cap(encoding: Compression) -> None:
     with pytest.raises(MalformedError) as caught:
         decompress(compress(bytes(64 << 20), encoding), [encoding], LIMIT)
     assert caught.value.code == "too_large"
@@ -90,7 +91,7 @@ def test_deflate_is_understood_with_and_without_its_zlib_header() -> None:
 
 
 def test_a_zstd_window_larger_than_ours_is_refused() -> None:
-    options = {zstd.CompressionParameter.window_log: 27}
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 27}
     frame = zstd.ZstdCompressor(options=options)
     data = frame.compress(random.Random(2).randbytes(1 << 16)) + frame.flush()
     with pytest.raises(MalformedError) as caught:

@@ -36,9 +36,9 @@ def texts(*found: bytes) -> list[dict[str, object]]:
 
 
 def entry(record: object, time: object = None) -> bytes:
-    return msgpack.packb(
-        [time if time is not None else [event_time(split_seconds(NOW)), {}], record]
-    )
+    head = time if time is not None else [event_time(split_seconds(NOW)), {}]
+    data: bytes = msgpack.packb([head, record])
+    return data
 
 
 @pytest.mark.parametrize(

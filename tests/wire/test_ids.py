@@ -18,7 +18,9 @@ VERDICT = Verdict("Error", "model", 0.75, "m@1")
 
 def event(seconds: int, nanos: int = 0, metadata: object = None, text: str = "retry 5") -> bytes:
     time = struct.pack(">BBII", 0xD7, 0, seconds, nanos)
-    return b"\x92\x92" + time + msgpack.packb(metadata or {}) + msgpack.packb({"log": text})
+    head = msgpack.packb(metadata or {})
+    record = msgpack.packb({"log": text})
+    return b"".join((b"\x92\x92", time, head, record))
 
 
 def otlp(*nanos: int) -> bytes:

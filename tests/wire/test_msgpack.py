@@ -31,7 +31,8 @@ TIME = struct.pack(">BBII", 0xD7, 0, 1_795_210_250, 95_874_002)
 
 
 def entry(record: object, time: bytes = TIME, is_nested: bool = True) -> bytes:
-    return b"\x92" + (b"\x92" + time + b"\x80" if is_nested else time) + msgpack.packb(record)
+    head = b"\x92" + time + b"\x80" if is_nested else time
+    return b"".join((b"\x92", head, msgpack.packb(record)))
 
 
 def labelled(body: bytes, codec: MsgpackCodec = CODEC) -> bytes:

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
+from tests import collector
 from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.batch import Batch, Passed
 from waybill.core.errors import MalformedError
@@ -91,17 +92,17 @@ def requests(draw: st.DrawFn) -> ExportLogsServiceRequest:
 
 
 def encode(codec: Codec, request: ExportLogsServiceRequest) -> bytes:
-    return (
-        request.SerializeToString()
-        if codec is WIRE.otlp
-        else json_format.MessageToJson(request).encode()
-    )
+    if codec is WIRE.otlp:
+        data: bytes = request.SerializeToString()
+        return data
+    text: str = json_format.MessageToJson(request)
+    return text.encode()
 
 
 def parse(codec: Codec, body: bytes) -> ExportLogsServiceRequest:
     if codec is WIRE.otlp:
-        return ExportLogsServiceRequest.FromString(body)
-    return json_format.Parse(body, ExportLogsServiceRequest())
+        return collector.read(body, collector.PROTOBUF)
+    return collector.read(body, collector.JSON)
 
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:
@@ -126,9 +127,9 @@ def take_ours(record: LogRecord) -> dict[str, object]:
 def one_record(**members: Any) -> bytes:
     record = LogRecord(**members)
     scope = ScopeLogs(log_records=[record])
-    return ExportLogsServiceRequest(
-        resource_logs=[ResourceLogs(scope_logs=[scope])]
-    ).SerializeToString()
+    request = ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[scope])])
+    data: bytes = request.SerializeToString()
+    return data
 
 
 def text(value: str) -> AnyValue:

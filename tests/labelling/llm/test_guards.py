@@ -133,21 +133,21 @@ def test_the_breaker_lets_one_probe_through() -> None:
         breaker.check()
         breaker.begin()
         breaker.failed()
-    assert breaker.state == "open"
+    assert str(breaker.state) == "open"
     clock.now += 30
     breaker.check()
     breaker.begin()
     with pytest.raises(Refused):
         breaker.check()
     breaker.failed()
-    assert breaker.state == "open"
+    assert str(breaker.state) == "open"
     clock.now += 30
     breaker.begin()
     breaker.released()  # the probe said nothing: the next one may try
     breaker.check()
     breaker.begin()
     breaker.succeeded()
-    assert breaker.state == "closed"
+    assert str(breaker.state) == "closed"
 
 
 async def test_a_pause_is_bounded_and_never_shortened() -> None:

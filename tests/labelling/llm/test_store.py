@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.labelling.llm.conftest import Opening
@@ -104,9 +105,7 @@ async def test_verdicts_are_found_again(store: VerdictStore) -> None:
 
 def msgspec_equal(expected: Judgement, found: Judgement) -> Judgement:
     """``expected`` at the time of ``found``."""
-    return Judgement(
-        *(getattr(expected, name) for name in expected.__struct_fields__[:-1]), found.judged_at
-    )
+    return msgspec.structs.replace(expected, judged_at=found.judged_at)
 
 
 async def test_many_keys_at_once(store: VerdictStore) -> None:
@@ -198,7 +197,9 @@ def test_the_default_place(tmp_path: Path) -> None:
         "/var/lib/waybill/llm.sqlite"
     )
     assert default_path({"XDG_STATE_HOME": "/s"}) == Path("/s/waybill/llm.sqlite")
-    assert default_path({}).parts[-4:] == (".local", "state", "waybill", "llm.sqlite")
+    at_home = default_path({})
+    assert at_home is not None
+    assert at_home.parts[-4:] == (".local", "state", "waybill", "llm.sqlite")
 
 
 async def test_redis_keeps_only_so_many(redis_url: str) -> None:

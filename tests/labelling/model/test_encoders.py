@@ -144,7 +144,8 @@ def test_gemini_gives_unit_vectors_in_order_and_batches(
 ) -> None:
     texts = ["x" * (1 + i % 7) for i in range(120)]
     vectors = gemini.embed(texts)
-    assert (vectors.shape, vectors.dtype) == ((120, 768), np.float32)
+    assert vectors.shape == (120, 768)
+    assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(120), abs=1e-5)
     assert np.array_equal(vectors[0], vectors[7])
     assert not np.array_equal(vectors[0], vectors[1])

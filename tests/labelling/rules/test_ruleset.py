@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,13 @@ from waybill.labelling.rules.schema import json_schema
 PACKS = Path(__file__).parents[3] / "rules"
 
 
-async def load(folder: Path, text: str | bytes, name: str = "a.yaml", **limits: float) -> RuleSet:
+async def load(folder: Path, text: str | bytes, name: str = "a.yaml", **limits: Any) -> RuleSet:
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return await load_ruleset([folder], labels=LABELS, **limits)  # type: ignore[arg-type]
+    return await load_ruleset([folder], labels=LABELS, **limits)
 
 
 async def faults(
-    folder: Path, text: str | bytes, **limits: float
+    folder: Path, text: str | bytes, **limits: Any
 ) -> list[tuple[str, int | None, str | None]]:
     with pytest.raises(RuleSetError) as caught:
         await load(folder, text, **limits)
@@ -224,8 +225,8 @@ async def test_where_and_labels_narrow_the_rules_in_question(tmp_path: Path) -> 
     )
     rules = await load(tmp_path, text)
     assert rules.allowed_for("crm-1", None) is None
-    assert rules.allowed_for("other", None) == {1, 2}
-    assert rules.allowed_for("crm-1", ["Error"]) == {0, 2}
+    assert rules.allowed_for("other", None) == frozenset({1, 2})
+    assert rules.allowed_for("crm-1", ["Error"]) == frozenset({0, 2})
     assert getattr(rules.first_match("x", rules.allowed_for("other", None)), "id", None) == "b"
 
 
