@@ -107,6 +107,11 @@ class Batch:
         """The bytes of record ``i`` (an ordinary JSON record without its closing brace)."""
         return self.body[self.starts[i] : self.ends[i]]
 
+    def kept(self, i: int) -> bytes:
+        """What goes out of record ``i`` beside what is added: `data`, but for what was cut out."""
+        special = self.specials.get(i)
+        return special.data if isinstance(special, Rewritten) else self.data(i)
+
     def check_room(self, more: int) -> None:
         """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""
         if len(self.starts) + more > MAX_RECORDS:

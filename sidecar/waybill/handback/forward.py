@@ -1,4 +1,4 @@
-"""Handback by Fluent Forward: to Fluent Bit's ``forward`` input, Vector's ``fluent`` source, Fluentd.
+"""Handback by Fluent Forward: to Fluent Bit, Vector's ``fluent`` source, Fluentd.
 
 The best way back into Fluent Bit: tag, metadata and nanoseconds are kept, and each frame is done
 only when the receiver has acknowledged exactly this frame.

@@ -59,7 +59,7 @@ class _Connection:
 
 
 class ForwardPool:
-    """At most ``settings.connections`` connections, opened when needed, kept while they are good."""
+    """At most ``settings.connections``, opened when needed, kept while they are good."""
 
     def __init__(self, settings: ReturnSettings) -> None:
         self._settings = settings
@@ -122,7 +122,7 @@ class ForwardPool:
 
     def _drop(self, connection: _Connection) -> None:
         connection.close()
-        # The receiver was replaced, perhaps: its predecessor's connections are not worth a try each.
+        # The receiver was replaced, perhaps: the old connections are not worth a try each.
         self._close_free()
 
     async def _open(self) -> _Connection:

@@ -36,11 +36,10 @@ _INLINE_BYTES = 256 << 10
 
 
 class Answer(msgspec.Struct):
-    """A receiver's answer; ``body`` is its beginning, ``pause_secs`` how long it asks us to wait."""
+    """A receiver's answer; ``body`` is its beginning."""
 
     status: int
     body: bytes
-    pause_secs: float = 0.0
 
     def __str__(self) -> str:
         words = excerpt(self.body)

@@ -1,4 +1,4 @@
-"""Handback by OTLP/HTTP: to an OpenTelemetry Collector, Fluent Bit's ``opentelemetry`` input, a store.
+"""Handback by OTLP/HTTP: to an OpenTelemetry Collector, Fluent Bit, or a store.
 
 OTLP requests go on as they came, in protobuf or JSON, their records in the resources and scopes
 they came in; what came as Fluent or JSON records goes as protobuf. A partial success is final by

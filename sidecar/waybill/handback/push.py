@@ -1,4 +1,4 @@
-"""What all pushes share: parts, a deadline, tries again, and what is said when it was all in vain."""
+"""What all pushes share: parts, a deadline, tries again, and what is said when all fail."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Push:
         """Send all parts, in order, within ``timeout_secs``.
 
         Raises:
-            HandbackError: the receiver does not have all of them; says the first and the last cause.
+            HandbackError: the receiver does not have all of them; says first and last cause.
         """
         try:
             async with asyncio.timeout(self._timeout_secs):
@@ -67,7 +67,7 @@ class Push:
             raise self._told(error) from None
 
     async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of ``call``, made again after each `PassingError`; the deadline is `send`'s."""
+        """The result of ``call``, made again after each `PassingError` until `send`'s deadline."""
 
         async def noted() -> T:
             try:

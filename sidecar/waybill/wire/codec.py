@@ -36,7 +36,7 @@ class Encoding(enum.StrEnum):
 
 
 class Codec(Protocol):
-    """Reads and writes bodies of one encoding, for one `FieldPlan`. Holds no state between calls."""
+    """Reads and writes bodies of one encoding for one `FieldPlan`; no state between calls."""
 
     @property
     def encoding(self) -> Encoding:

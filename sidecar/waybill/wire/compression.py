@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Protocol
 
 import cramjam
 from backports import zstd
@@ -20,6 +19,7 @@ from waybill.core.reasons import corrupt, truncated
 
 #: Encodings in the order in which we would choose them for an answer.
 ENCODINGS: tuple[Compression, ...] = ("zstd", "gzip", "deflate", "snappy")
+_KNOWN: dict[str, Compression] = {name: name for name in ENCODINGS}
 #: Stacked encodings undone at most; real clients send one.
 _MAX_STACK = 4
 #: 8 MiB of window is what zstd levels up to 19 ask for; more is memory spent on a stranger's word.
@@ -29,11 +29,21 @@ _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
 def encodings_of(header: str | None) -> list[Compression]:
-    """``Content-Encoding`` as a list in the order applied. Raises MalformedError ``unsupported_encoding``."""
-    names = [name.strip().lower() for name in (header or "").split(",")]
-    names = [name.removeprefix("x-") for name in names if name and name != "identity"]
-    known = [name for given in names for name in ENCODINGS if name == given]
-    if len(known) != len(names) or len(names) > _MAX_STACK:
+    """``Content-Encoding`` as a list in the order applied.
+
+    Raises:
+        MalformedError: ``unsupported_encoding``.
+    """
+    known: list[Compression] = []
+    for part in (header or "").lower().split(","):
+        name = part.strip()
+        if name in ("", "identity"):
+            continue
+        encoding = _KNOWN.get(name.removeprefix("x-"))
+        if encoding is None:
+            raise MalformedError("unsupported_encoding", f"Content-Encoding {header!r}")
+        known.append(encoding)
+    if len(known) > _MAX_STACK:
         raise MalformedError("unsupported_encoding", f"Content-Encoding {header!r}")
     return known
 
@@ -72,22 +82,12 @@ def compress(body: bytes, encoding: str) -> bytes:
 
 
 def accepted_encoding(header: str | None) -> str:
-    """The encoding for an answer to ``Accept-Encoding``: our first choice that is named, else ``none``."""
+    """The encoding for an answer to ``Accept-Encoding``: our first choice of those named."""
     offers = {}
     for offer in (header or "").lower().split(","):
         name, _, quality = offer.partition(";")
         offers[name.strip()] = quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return next((name for name in ENCODINGS if offers.get(name)), "none")
-
-
-class _Inflater(Protocol):
-    """What zlib's and zstd's decompressors share."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def step(self, data: bytes, size: int) -> tuple[bytes, bytes, bool]: ...
 
 
 def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
@@ -96,32 +96,48 @@ def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
     room = limit_bytes
     offset = 0
     while offset < len(body):
-        stream = (
-            _ZstdFrame() if encoding == "zstd" else _ZlibStream(encoding, body[offset : offset + 2])
-        )
-        # Small first steps: a body of 100,000 tiny members must not copy its rest for each of them.
-        feed = 4096
-        pending, wants_more = b"", True
-        while not stream.eof:
-            if wants_more:
-                pending = body[offset : offset + feed]
-                offset += len(pending)
-                feed = min(2 * feed, _STEP_BYTES)
-            starved = wants_more and not pending
-            try:
-                data, pending, wants_more = stream.step(pending, min(_STEP_BYTES, room + 1))
-            except (zlib.error, zstd.ZstdError) as error:
-                raise MalformedError(corrupt(encoding), str(error)) from None
-            if starved and not data and not stream.eof:
-                raise MalformedError(truncated(encoding), "the stream ends before its end mark")
-            room -= len(data)
-            if room < 0:
-                raise MalformedError("too_large", f"more than {limit_bytes} bytes after inflation")
-            out.append(data)
-        offset -= len(stream.unused_data)
+        first = len(out)
+        offset = _inflate_member(body, offset, encoding, room, out)
+        room -= sum(map(len, out[first:]))
         if encoding == "deflate" and offset < len(body):
             raise MalformedError("corrupt_deflate", "data after the end of the stream")
     return b"".join(out)
+
+
+def _inflate_member(
+    body: bytes, offset: int, encoding: Compression, room: int, out: list[bytes]
+) -> int:
+    """Append what the member at ``offset`` holds, at most ``room`` bytes; gives the offset behind.
+
+    Raises:
+        MalformedError: ``too_large``, ``truncated_<encoding>``, ``corrupt_<encoding>``.
+    """
+    stream = _stream(encoding, body[offset : offset + 2])
+    # Small first steps: a body of 100,000 tiny members must not copy its rest for each of them.
+    feed = 4096
+    pending = b""
+    wants_more = True
+    while not stream.eof:
+        if wants_more:
+            pending = body[offset : offset + feed]
+            offset += len(pending)
+            feed = min(2 * feed, _STEP_BYTES)
+        is_starved = wants_more and not pending
+        try:
+            data, pending, wants_more = stream.step(pending, min(_STEP_BYTES, room + 1))
+        except (zlib.error, zstd.ZstdError) as error:
+            raise MalformedError(corrupt(encoding), str(error)) from None
+        if is_starved and not data and not stream.eof:
+            raise MalformedError(truncated(encoding), "the stream ends before its end mark")
+        room -= len(data)
+        if room < 0:
+            raise MalformedError("too_large", "the body inflates to more than limits.body_bytes")
+        out.append(data)
+    return offset - len(stream.unused_data)
+
+
+def _stream(encoding: Compression, head: bytes) -> _ZstdFrame | _ZlibStream:
+    return _ZstdFrame() if encoding == "zstd" else _ZlibStream(encoding, head)
 
 
 class _ZstdFrame:
@@ -163,13 +179,13 @@ class _ZlibStream:
 
 
 def _deflate_window(head: bytes) -> int:
-    """HTTP's ``deflate`` means zlib (RFC 9110), yet some clients send it raw; RFC 1950 headers tell."""
+    """HTTP's ``deflate`` means zlib (RFC 9110), yet some send it raw; RFC 1950 headers tell."""
     is_zlib = len(head) >= 2 and head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0
     return _ZLIB if is_zlib else _RAW_DEFLATE
 
 
 def _unsnappy(body: bytes, limit_bytes: int) -> bytes:
-    """A raw snappy block; its length stands in front and is checked before anything is allocated."""
+    """A raw snappy block; the length in front of it is checked before anything is allocated."""
     try:
         size = cramjam.snappy.decompress_raw_len(body)
         if size > limit_bytes:

@@ -53,7 +53,7 @@ class RowSplitter:
 
 
 class Table:
-    """The columns of one CSV: where message, source and an earlier label stand, and what is added."""
+    """The columns of one CSV: where message, source and earlier label stand, and what is added."""
 
     def __init__(self, header: Sequence[str], fields: FieldSettings) -> None:
         self._relabel = fields.relabel
@@ -77,7 +77,9 @@ class Table:
         )
         if is_labelled and not self._relabel:
             return None
-        return row[self._message] if self._message < len(row) else None
+        if self._message >= len(row):
+            return None
+        return row[self._message]
 
     def source(self, row: Sequence[str]) -> str:
         """The row's source, or ``""``."""

@@ -28,10 +28,13 @@ def parse_path(text: str) -> Path:
 
 
 class Extract(Protocol):
-    """What a fast decoder makes of a record: the values at the first message and source path."""
+    """What a fast decoder makes of a record: the values at the first message and source path.
 
-    m: object
-    s: object
+    Where a longer path shares the name, a value may be a struct as well: look at its class.
+    """
+
+    m: str | None
+    s: str | None
 
 
 Getter = Callable[[object], object]
@@ -62,7 +65,7 @@ def extraction_type(
 
     ``shortcuts`` names attributes for top-level paths, so that the hot loop can read them without a
     call; where such a path lies deeper or is refused, the attribute is there and None.
-    Returns the type and, for each path, a getter that takes an instance and gives the value or None.
+    Returns the type and, for each path, a getter: from an instance to the value or None.
     """
     refused = list(never)
     builder = _Builder(

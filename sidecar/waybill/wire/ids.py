@@ -7,11 +7,11 @@ from collections import Counter
 
 
 class RecordIds:
-    """The ids of one batch's records, asked for in order: the same at every retry and on every node.
+    """The ids of one batch's records, asked for in order; the same at every retry, on every node.
 
-    An id is 128 bits of BLAKE2b over the tag, all that came with the record (of an event its time and
-    metadata too) and how many equal ones stand before it in the batch. Two equal records in *different*
-    batches have one id: nothing tells them from a batch that was sent again.
+    An id is 128 bits of BLAKE2b over the tag, all that came with the record (of an event its time
+    and metadata too) and how many equal ones stand before it in the batch. Two equal records in
+    *different* batches have one id: nothing tells them from a batch that was sent again.
     """
 
     def __init__(self, tag: str) -> None:

@@ -21,7 +21,7 @@ _END_SECS = 2**32
 
 
 def moment_of(value: object) -> Moment | None:
-    """The moment that a field's ``value`` names: a number or ISO 8601 text; None for anything else."""
+    """The moment that ``value`` names: a number or ISO 8601 text; None for anything else."""
     if isinstance(value, str):
         return _iso_moment(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -63,7 +63,7 @@ def _iso_moment(text: str) -> Moment | None:
 
 
 def entry_moment(when: object) -> Moment:
-    """An entry's time; the epoch where it is none that EventTime can say (infinite, negative, text)."""
+    """An entry's time; the epoch for what EventTime cannot say (infinite, negative, text)."""
     if isinstance(when, msgpack.ExtType) and when.code == 0 and len(when.data) == 8:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos

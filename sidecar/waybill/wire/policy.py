@@ -134,10 +134,9 @@ class Additions(Generic[S]):
         additions: list[S]
         if None in found:
             # A rule's extra fields must be held against each record's own names.
-            additions = [
-                self._beside(batch, i, verdicts[i]) if one is None else one
-                for i, one in enumerate(found)
-            ]
+            additions = []
+            for i, one in enumerate(found):
+                additions.append(self._beside(batch, i, verdicts[i]) if one is None else one)
         else:
             additions = found  # type: ignore[assignment]  # no None is in it
         for i, special in batch.specials.items():
@@ -150,7 +149,7 @@ class Additions(Generic[S]):
     def _beside(self, batch: Batch, i: int, verdict: Verdict) -> S:
         """The addition without the names that the record uses for itself."""
         special = batch.specials.get(i)
-        data = special.data if isinstance(special, Rewritten) else batch.data(i)
+        data = batch.kept(i)
         taken = special.taken if isinstance(special, Spliced) else _NONE
         if verdict.fields and _may_name(data, verdict.fields):
             taken = taken.union(self._names_in(data))

@@ -19,7 +19,7 @@ from itertools import pairwise
 import msgspec
 import orjson
 
-from waybill.core.batch import UNBOUNDED, Batch, Passed, Rewritten, ScanBudget
+from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.codec import DECODE_ERRORS, Encoding
@@ -147,10 +147,9 @@ def _original(batch: Batch, i: int) -> bytes:
 
 def _special_record(batch: Batch, i: int, suffix: bytes) -> bytes:
     """Special record ``i`` as it goes out."""
-    special = batch.specials[i]
-    if isinstance(special, Passed):
+    if isinstance(batch.specials[i], Passed):
         return batch.data(i)
-    data = special.data if isinstance(special, Rewritten) else batch.data(i)
+    data = batch.kept(i)
     if scan.is_without_members(data):  # nothing to put a comma behind
         suffix = suffix[1:]
     return data[:-1] + suffix + b"}"

@@ -86,7 +86,7 @@ class JsonReader:
         commas = list(accumulate(map((1).__add__, sizes), initial=-1))
         batch.starts = [comma + 2 for comma in commas[:-1]]
         batch.ends = commas[1:]
-        batch.messages = cast("list[str | None]", messages)
+        batch.messages = messages
         batch.sources = cast("list[str]", sources)
         return True
 
@@ -120,11 +120,11 @@ class JsonReader:
                 at, may_span_lines = self._read_line(batch, at, line_end, may_span_lines)
                 continue
             message = record.m
-            if not isinstance(message, str):
+            if message.__class__ is not str:
                 message = message_of(record)
             source = record.s
-            if not isinstance(source, str):
-                source = source_of(record) or ""
+            if source.__class__ is not str:
+                source = source_of(record)
             brace = at + line.rindex(b"}")
             if message is None:
                 self._add_without_message(batch, at, brace + 1, source)
@@ -133,7 +133,7 @@ class JsonReader:
                 batch.starts.append(at)
                 batch.ends.append(brace)
                 batch.messages.append(message)
-                batch.sources.append(source)
+                batch.sources.append(source or "")
             at = line_end + 1
 
     def _read_line(
@@ -178,7 +178,7 @@ class JsonReader:
         return at + len(body[at:line_end].rstrip(scan.SPACE)), may_span_lines
 
     def _read_joined(self, batch: Batch, start: int, limit: int) -> int:
-        """Add the object at ``start`` when ``}{`` shows where it ends; the offset behind it, or 0."""
+        """Add the object at ``start`` if ``}{`` shows its end; the offset behind it, or 0."""
         at = start
         for _ in range(_JOIN_TRIES):
             at = batch.body.find(b"}{", at, limit) + 1

@@ -17,6 +17,7 @@ import orjson
 #: Where a value begins and ends.
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
+_QUOTE = 0x22
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
@@ -31,22 +32,26 @@ def skip_space(data: bytes, at: int) -> int:
 
 
 def value_end(data: bytes, at: int, limit: int | None = None) -> int:
-    """The offset behind the value that starts at ``at``, or -1 when none starts there or ends by ``limit``."""
-    limit = len(data) if limit is None else limit
+    """The offset behind the value at ``at``; -1 when none starts there or ends by ``limit``."""
+    if limit is None:
+        limit = len(data)
     first = data[at : at + 1]
-    if first == b'"':
-        match = _STRING.match(data, at, limit)
-        return match.end() if match else -1
-    if first not in (b"{", b"["):
-        match = _SCALAR.match(data, at, limit)
-        return match.end() if match else -1
+    if first in (b"{", b"["):
+        return _brackets_end(data, at, limit)
+    pattern = _STRING if first == b'"' else _SCALAR
+    match = pattern.match(data, at, limit)
+    return match.end() if match else -1
+
+
+def _brackets_end(data: bytes, at: int, limit: int) -> int:
+    """The offset behind the object or array that starts at ``at``, or -1."""
     depth = 0
     while True:
         match = _STRUCTURE.search(data, at, limit)
         if match is None:
             return -1
         mark = data[match.start()]
-        if mark == 0x22:
+        if mark == _QUOTE:
             string = _STRING.match(data, match.start(), limit)
             if string is None:
                 return -1
@@ -59,15 +64,18 @@ def value_end(data: bytes, at: int, limit: int | None = None) -> int:
 
 
 def members(data: bytes, start: int) -> Iterator[tuple[str, int, int, int]]:
-    """The members of the object that starts at ``start``: (key, key start, value start, value end).
+    """The members of the object at ``start``: (key, key start, value start, value end).
 
     Stops silently where the text stops being an object.
     """
     at = skip_space(data, start + 1)
     while data[at : at + 1] == b'"':
-        key_at, key_end = at, value_end(data, at)
-        colon = skip_space(data, key_end) if key_end > 0 else -1
-        if colon < 0 or data[colon : colon + 1] != b":":
+        key_at = at
+        key_end = value_end(data, at)
+        if key_end < 0:
+            return
+        colon = skip_space(data, key_end)
+        if data[colon : colon + 1] != b":":
             return
         value_at = skip_space(data, colon + 1)
         end = value_end(data, value_at)
@@ -94,7 +102,7 @@ def string_at(data: bytes, start: int, end: int) -> str:
 
 
 def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
-    """The range of the value at ``path`` in the object that starts at ``start``; the last of twins wins."""
+    """The range of the value at ``path`` in the object at ``start``; the last of twins wins."""
     key, *below = path
     found: Span | None = None
     if data[start : start + 1] != b"{":
@@ -121,14 +129,14 @@ def find_string(
             span = find(data, span[0], below)
         if span is None:
             continue
-        if data[span[0]] == 0x22:
+        if data[span[0]] == _QUOTE:
             return string_at(data, *span), other
         other = other or data[span[0] : span[1]] != b"null"
     return None, other
 
 
 def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:
-    """The object in ``data[start:end]`` without its top-level members ``names``; the rest byte for byte."""
+    """The object in ``data[start:end]`` without its members ``names``; the rest byte for byte."""
     found = list(members(data, start))
     kept = [i for i, (name, *_) in enumerate(found) if name not in names]
     if len(kept) == len(found):

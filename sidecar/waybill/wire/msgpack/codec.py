@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import msgpack
 
-from waybill.core.batch import UNBOUNDED, Batch, Passed, Rewritten, ScanBudget
+from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.codec import Encoding
@@ -103,10 +103,9 @@ def _entry(batch: Batch, i: int) -> bytes:
 
 def _special_record(batch: Batch, i: int, count: int, suffix: bytes) -> bytes:
     """The map of special entry ``i`` as it goes out; of one that is no entry, all of it."""
-    special = batch.specials[i]
-    if isinstance(special, Passed):
+    if isinstance(batch.specials[i], Passed):
         return batch.data(i)
-    data = special.data if isinstance(special, Rewritten) else batch.data(i)
+    data = batch.kept(i)
     return _grow(data, 0, len(data), count) + suffix
 
 

@@ -47,7 +47,7 @@ def _plain_map(value: object) -> Record | None:
 
 
 def drop_metadata(entry: bytes) -> bytes:
-    """``[[time, metadata], record]`` as ``[time, record]``, which is all that some receivers know."""
+    """``[[time, metadata], record]`` as ``[time, record]``: all that some receivers know."""
     if entry[:2] != b"\x92\x92":
         return entry
     time_end = scan.value_end(entry, 2)

@@ -54,11 +54,11 @@ class MsgpackReader:
                 continue
             start += 1 + memoryview(time).nbytes
             message = record.m
-            if not isinstance(message, str):
+            if message.__class__ is not str:
                 message = message_of(record)
             source = record.s
-            if not isinstance(source, str):
-                source = source_of(record) or ""
+            if source.__class__ is not str:
+                source = source_of(record)
             if message is None:
                 self._add_without_message(batch, start, end, time, source)
             else:  # what `Batch.add` does: a call for each record would show here
@@ -66,12 +66,12 @@ class MsgpackReader:
                 batch.starts.append(start)
                 batch.ends.append(end)
                 batch.messages.append(message)
-                batch.sources.append(source)
+                batch.sources.append(source or "")
         if at < len(body):
             batch.add_special(at, Passed(len(body), "malformed_record"))
 
     def _add_without_message(
-        self, batch: Batch, start: int, end: int, time: msgspec.Raw, source: str
+        self, batch: Batch, start: int, end: int, time: msgspec.Raw, source: str | None
     ) -> None:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         if is_group_marker(time):

@@ -1,6 +1,7 @@
 """The tolerant msgpack reader: ranges and headers without building objects, never recursive.
 
-Formats as in the MessagePack specification (https://github.com/msgpack/msgpack/blob/master/spec.md).
+Formats as in the MessagePack specification
+(https://github.com/msgpack/msgpack/blob/master/spec.md).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def header(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def value_end(data: bytes, at: int) -> int:
-    """The offset behind the value that starts at ``at``, or -1 when it does not end within ``data``."""
+    """The offset behind the value at ``at``; -1 when it does not end within ``data``."""
     needed = 1
     while needed:
         try:
@@ -83,7 +84,9 @@ def pack_map_header(count: int) -> bytes:
     """The shortest head for a map of ``count`` members."""
     if count <= 15:
         return bytes((0x80 | count,))
-    return struct.pack(">BH", 0xDE, count) if count <= 0xFFFF else struct.pack(">BI", 0xDF, count)
+    if count <= 0xFFFF:
+        return struct.pack(">BH", 0xDE, count)
+    return struct.pack(">BI", 0xDF, count)
 
 
 def is_array(byte: int) -> bool:
@@ -100,13 +103,18 @@ def payload_at(data: bytes, at: int) -> bytes | None:
 
 
 def text_at(data: bytes, at: int) -> str | None:
-    """The str or bin value at ``at`` as text (what is not UTF-8 becomes U+FFFD); None for another kind."""
+    """The str or bin at ``at`` as text (not UTF-8: U+FFFD); None for another kind."""
     payload = payload_at(data, at)
-    return payload.decode("utf-8", "replace") if payload is not None else None
+    if payload is None:
+        return None
+    return payload.decode("utf-8", "replace")
 
 
 def members(data: bytes, start: int) -> Iterator[tuple[str | None, int, int, int]]:
-    """The members of the map at ``start``: (key or None when it is no string, key start, value start, end)."""
+    """The members of the map at ``start``: (key, key start, value start, value end).
+
+    The key is None when it is no string.
+    """
     found = map_header(data, start)
     if found is None:
         return
@@ -114,7 +122,9 @@ def members(data: bytes, start: int) -> Iterator[tuple[str | None, int, int, int
     at = start + head
     for _ in range(count):
         value_at = value_end(data, at)
-        end = value_end(data, value_at) if value_at > 0 else -1
+        if value_at < 0:
+            return
+        end = value_end(data, value_at)
         if end < 0:
             return
         yield text_at(data, at), at, value_at, end

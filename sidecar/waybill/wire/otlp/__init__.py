@@ -6,5 +6,6 @@ from waybill.wire.otlp.proto import OtlpCodec
 
 __all__ = ["OTLP_JSON", "OtlpBatch", "OtlpCodec", "OtlpJsonCodec"]
 
-#: What OTLP in JSON is called where other JSON comes in as well; OTLP itself says ``application/json``.
+#: What OTLP in JSON is called where other JSON comes in as well; OTLP itself says
+#: ``application/json``.
 OTLP_JSON = "application/otlp+json"

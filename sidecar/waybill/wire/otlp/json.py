@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from waybill.core.batch import UNBOUNDED, Batch, Passed, Rewritten, ScanBudget
+from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.codec import Encoding
@@ -75,13 +75,10 @@ class OtlpJsonCodec:
         """Each labelled record on its own, as the text of one object."""
         records = []
         for i, addition in enumerate(self._additions.of(batch, verdicts)):
-            special = batch.specials.get(i)
-            if isinstance(special, Passed):
+            if isinstance(batch.specials.get(i), Passed):
                 records.append(batch.data(i))
-            elif isinstance(special, Rewritten):
-                records.append(with_attributes(special.data, addition))
             else:
-                records.append(with_attributes(batch.data(i), addition))
+                records.append(with_attributes(batch.kept(i), addition))
         return records
 
     def join(self, batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:

@@ -172,7 +172,7 @@ def _attributes(record: bytes) -> Span | None:
 
 
 def _only_attributes(record: bytes) -> Span | None:
-    """Where the name occurs once and the value that a parser sees follows it, nothing is scanned."""
+    """`_attributes` without a scan: the name occurs once, and what a parser reads follows it."""
     try:
         value = bytes(memoryview(_ATTRIBUTES.decode(record).attributes))
     except DECODE_ERRORS:

@@ -1,4 +1,4 @@
-"""Where message and source of an OTLP record are, among plain values; the same in both encodings."""
+"""Where message and source of an OTLP record are among plain values, in both encodings."""
 
 from __future__ import annotations
 

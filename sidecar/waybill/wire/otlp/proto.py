@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 
-from waybill.core.batch import UNBOUNDED, Batch, Passed, Rewritten, ScanBudget
+from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.codec import Encoding
@@ -71,13 +71,10 @@ class OtlpCodec:
         """Each labelled ``LogRecord`` on its own, without tag and length."""
         records = []
         for i, suffix in enumerate(self._additions.of(batch, verdicts)):
-            special = batch.specials.get(i)
-            if isinstance(special, Passed):
+            if isinstance(batch.specials.get(i), Passed):
                 records.append(batch.data(i))
-            elif isinstance(special, Rewritten):
-                records.append(special.data + suffix)
             else:
-                records.append(batch.data(i) + suffix)
+                records.append(batch.kept(i) + suffix)
         return records
 
     def join(self, batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
@@ -113,7 +110,7 @@ class OtlpCodec:
         return found
 
     def record(self, data: bytes) -> Record:
-        """The members of a ``LogRecord``, body and attributes in plain values. Raises ValueError."""
+        """The members of a ``LogRecord`` in plain values. Raises ValueError."""
         found = _members(data, 0, len(data), _MEMBERS)
         found["attributes"] = dict(read_pairs(data, 0, len(data), ATTRIBUTES))
         return found

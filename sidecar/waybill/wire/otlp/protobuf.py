@@ -1,7 +1,8 @@
 """Just enough of protobuf's wire format to find fields and to write them.
 
-Field numbers, wire types and varints as in https://protobuf.dev/programming-guides/encoding/. Readers
-take a range of a buffer, never look behind its end and raise ValueError on what is no protobuf.
+Field numbers, wire types and varints as in https://protobuf.dev/programming-guides/encoding/.
+Readers take a range of a buffer, never look behind its end and raise ValueError on what is no
+protobuf.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""Forward messages out of a byte stream that arrives in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import msgpack
+
+from waybill.core.errors import MalformedError
+from waybill.wire.forward.message import Message, parse_message
+from waybill.wire.msgpack import scan
+
+_NIL, _NEVER = 0xC0, 0xC1
+
+
+class FrameReader:
+    """Finds whole messages in a stream that arrives in pieces.
+
+    What has been walked of a message is remembered, so that nothing is walked again from its start
+    for each piece that arrives, be it one big value or one of thousands of entries.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._buffer = bytearray()
+        self._unpacker = msgpack.Unpacker(max_buffer_size=0)
+        #: Offset in the buffer of the unpacker's own offset 0.
+        self._shift = 0
+        self._parser = self._parse()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that ``data`` completes.
+
+        Raises:
+            MalformedError: ``malformed_frame``, ``unsupported_signal``,
+                ``unsupported_encoding``, or ``too_large`` when a message exceeds the limit.
+        """
+        self._buffer += data
+        self._unpacker.feed(data)
+        while (message := next(self._parser)) is not None:
+            yield message
+        if len(self._buffer) > self._limit:
+            raise MalformedError("too_large", f"a message of more than {self._limit} bytes")
+
+    def _parse(self) -> Iterator[Message | None]:
+        """Gives each whole message, and None whenever more bytes are needed."""
+        while True:
+            yield from self._until(1)
+            if self._buffer[0] == _NIL:  # a heartbeat
+                yield from self._value()
+            elif scan.is_array(self._buffer[0]):
+                yield (yield from self._message())
+            else:
+                raise MalformedError("malformed_frame", "a message is an array")
+            del self._buffer[: self._at]
+            self._shift = -int(self._unpacker.tell())
+
+    def _message(self) -> Generator[None, None, Message]:
+        parts = yield from self._array_header()
+        if not 2 <= parts <= 4:
+            raise MalformedError("malformed_frame", f"a message of {parts} parts")
+        marks = [self._at]
+        is_list = False
+        for part in range(parts):
+            yield from self._until(self._at + 1)
+            if part == 1 and scan.is_array(self._buffer[self._at]):
+                is_list = True
+                marks[1] = yield from self._entries()
+            else:
+                yield from self._value()
+            marks.append(self._at)
+        with memoryview(self._buffer) as view:
+            data = bytes(view[: self._at])
+        return parse_message(data, marks, is_list=is_list)
+
+    def _entries(self) -> Generator[None, None, int]:
+        """Pass a list of entries; gives the offset of the first."""
+        count = yield from self._array_header()
+        if count > self._limit:
+            raise MalformedError("too_large", f"{count} entries")
+        start = self._at
+        for _ in range(count):
+            yield from self._value()
+        return start
+
+    @property
+    def _at(self) -> int:
+        return self._shift + int(self._unpacker.tell())
+
+    def _until(self, size: int) -> Iterator[None]:
+        while len(self._buffer) < size:
+            yield None
+
+    def _array_header(self) -> Generator[None, None, int]:
+        while True:
+            try:
+                return int(self._unpacker.read_array_header())
+            except msgpack.OutOfData:
+                yield None
+
+    def _value(self) -> Iterator[None]:
+        """Pass one value."""
+        start = self._at
+        while True:
+            try:
+                self._unpacker.skip()
+            except msgpack.OutOfData:
+                yield None
+            except msgpack.StackError:
+                yield from self._deep_value(start)
+                return
+            except (ValueError, msgpack.UnpackException) as error:
+                raise MalformedError("malformed_frame", type(error).__name__) from None
+            else:
+                return
+
+    def _deep_value(self, at: int) -> Iterator[None]:
+        """Pass the value at ``at``, nested deeper than the library goes."""
+        needed = 1
+        while needed:
+            yield from self._until(at + 1)
+            data = bytes(self._buffer[at:])
+            walked = 0
+            while needed and walked < len(data):
+                try:
+                    head, payload, nested = scan.header(data, walked)
+                except ValueError:  # cut within its head, or never used
+                    break
+                walked += head + payload
+                needed += nested - 1
+            at += walked
+            if needed and walked < len(data):
+                if data[walked] == _NEVER:
+                    raise MalformedError("malformed_frame", "FormatError")
+                yield None
+        yield from self._until(at)
+        self._unpacker = msgpack.Unpacker(max_buffer_size=0)
+        self._unpacker.feed(self._buffer[at:])
+        self._shift = at

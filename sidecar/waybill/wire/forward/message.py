@@ -1,0 +1,117 @@
+"""What a Forward message holds: its entries, cut out of it and never rewritten.
+
+Four modes exist. All become the same thing here, a stream of ``[time, record]`` entries as
+`MsgpackCodec` reads it:
+
+======================  ==========================================
+Message                 ``[tag, time, record, options?]``
+Forward                 ``[tag, [entry, entry, ...], options?]``
+PackedForward           ``[tag, entries as bin or str, options?]``
+CompressedPackedForward the same, with ``compressed`` in the options
+======================  ==========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
+from waybill.wire.msgpack import scan
+
+_ACK = b"\xa3ack"
+_NIL = b"\xc0"
+#: Offsets of a message in the Message mode: tag, time, record, and the end of these.
+_SINGLE_MARKS = 4
+_SHAPE = "a message has a tag, and entries or time and record"
+#: Options by name, each as it came.
+_Options = dict[str | None, bytes]
+
+
+class Message(msgspec.Struct):
+    """One message.
+
+    ``chunk`` is the acknowledgement asked for, as msgpack bytes, to be echoed as it came.
+    """
+
+    tag: str
+    entries: bytes
+    chunk: bytes | None = None
+    encodings: Sequence[Compression] = ()
+
+    @property
+    def ack(self) -> bytes:
+        """The answer that acknowledges this message."""
+        assert self.chunk is not None
+        return b"\x81" + _ACK + self.chunk
+
+
+def parse_message(data: bytes, marks: Sequence[int], *, is_list: bool) -> Message:
+    """The message in ``data``; ``marks`` are the offsets at which its parts begin, and its end.
+
+    Raises:
+        MalformedError: ``malformed_frame``, ``unsupported_signal`` or ``unsupported_encoding``.
+    """
+    tag = scan.text_at(data, marks[0])
+    if tag is None:
+        raise MalformedError("malformed_frame", _SHAPE)
+    if is_list:
+        options = _options(data, marks[2])
+        return _new(tag, data[marks[1] : marks[2]], options)
+    packed = scan.payload_at(data, marks[1])
+    if packed is not None:
+        options = _options(data, marks[2])
+        message = _new(tag, packed, options)
+        encodings = _encodings(options.get("compressed"))
+        if packed:  # nothing, even compressed, is nothing
+            message.encodings = encodings
+        return message
+    if len(marks) < _SINGLE_MARKS:
+        raise MalformedError("malformed_frame", _SHAPE)
+    options = _options(data, marks[3])
+    return _new(tag, _single_entry(data, marks, options), options)
+
+
+def _new(tag: str, entries: bytes, options: _Options) -> Message:
+    chunk = options.get("chunk")
+    if chunk == _NIL:
+        chunk = None
+    _require_logs(options.get("fluent_signal"))
+    return Message(tag, entries, chunk)
+
+
+def _single_entry(data: bytes, marks: Sequence[int], options: _Options) -> bytes:
+    """The one entry of the Message mode, in the shape in which all others come."""
+    time = data[marks[1] : marks[2]]
+    metadata = options.get("metadata", b"")
+    if scan.map_header(metadata, 0) is not None:
+        time = b"\x92" + time + metadata
+    return b"\x92" + time + data[marks[2] : marks[3]]
+
+
+def _options(data: bytes, at: int) -> _Options:
+    """The options at ``at`` by name, each as it came; none at the end of ``data``."""
+    if at == len(data) or data[at] == _NIL[0]:
+        return {}
+    if scan.map_header(data, at) is None:
+        raise MalformedError("malformed_frame", "options are a map")
+    return {name: data[value_at:end] for name, _, value_at, end in scan.members(data, at)}
+
+
+def _require_logs(signal: bytes | None) -> None:
+    # An integer of any width: its bytes behind the head, or the head itself.
+    if signal is not None and int.from_bytes(signal[1:] or signal, "big"):
+        raise MalformedError("unsupported_signal", "metrics and traces are not labelled here")
+
+
+def _encodings(compressed: bytes | None) -> tuple[Compression, ...]:
+    name = scan.text_at(compressed, 0) if compressed is not None else None
+    if name in (None, "", "text"):
+        return ()
+    if name == "gzip":
+        return ("gzip",)
+    if name == "zstd":
+        return ("zstd",)
+    raise MalformedError("unsupported_encoding", "compressed is gzip or zstd")
