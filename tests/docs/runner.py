@@ -22,7 +22,7 @@ RULE_FILES = ("31-sshd-pam.yaml", "50-classic.yaml")
 
 
 class Session:
-    """A copy of what the pages refer to, a shell with ``waybill`` on its path, one server at a time."""
+    """A copy of what the pages refer to, a shell with ``waybill`` on its path, one server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,8 +66,14 @@ class Session:
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def write(self, name: str, text: str) -> None:
+        """Put a file into the folder."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
     def serve(self, text: str) -> None:
-        """Start what the block ``text`` serves, in place of what is served now; wait until it is ready."""
+        """Serve what ``text`` says, in place of what is served now; wait until it is ready."""
         self.stop()
         log = self.folder / "serve.log"
         with log.open("wb") as file:
@@ -109,7 +115,7 @@ class Session:
 
 
 def same_output(expected: str, printed: str) -> bool:
-    """Whether ``printed`` is what a page says; ``...`` and counts of rules and samples may be any."""
+    """Whether ``printed`` is what a page says; ``...`` and counts of rules may be any."""
     pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*?")
     pattern = re.sub(r"\d+(?=\\ (?:rules|samples))", r"\\d+", pattern)
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None

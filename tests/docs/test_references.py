@@ -1,4 +1,4 @@
-"""What the documentation names exists: settings, metrics, modules, tests, targets, commands, paths, labels."""
+"""What the documentation names exists: settings, metrics, files, tests, targets, paths, labels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_settings_page_names_every_setting() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    """A dotted name whose first part is a section of the settings is a setting, or a group of them."""
+    """A dotted name that begins with a section of the settings is a setting, or a group."""
     groups = {
         ".".join(path.split(".")[: i + 1]) for path in SETTINGS for i in range(path.count("."))
     }
