@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from tests.collector import Collector
-from waybill.service.app import Service
+from waybill.ops.health import LoadState
+from waybill.service.app import Service, build
 from waybill.settings.sources import load_settings
 
 # The same examples each time, and no time limit: how long one takes is the machine's business.
@@ -44,6 +45,10 @@ class Sidecar:
         async with self.client.get(self.service.address + path, **options) as reply:
             return reply.status, await reply.read()
 
+    def state(self, part: str) -> LoadState:
+        """What is in force of ``rules``, ``model``, ``llm`` or ``tokens``, and what was refused."""
+        return self.service.reloader.parts[part].state
+
     def metric(self, name: str, **labels: str) -> float:
         """The value of one metric sample, 0 when there is none."""
         return self.service.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -55,15 +60,13 @@ async def running(*overrides: str) -> AsyncIterator[Sidecar]:
     settings = load_settings(
         overrides=["http.listen=127.0.0.1:0", "http.drain_secs=2", *overrides], environ={}
     )
-    service = Service(settings)
-    async with aiohttp.ClientSession(
-        auto_decompress=False, skip_auto_headers=("Accept-Encoding",)
-    ) as client:
-        try:
-            await service.start()
-            yield Sidecar(service, client)
-        finally:
-            await service.stop()
+    async with (
+        aiohttp.ClientSession(
+            auto_decompress=False, skip_auto_headers=("Accept-Encoding",)
+        ) as client,
+        build(settings) as service,
+    ):
+        yield Sidecar(service, client)
 
 
 @pytest.fixture(name="running")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from waybill.core.records import Verdict
+from waybill.core.version import VERSION
 from waybill.ops.metrics import Metrics
-from waybill.service.app import VERSION, open_pipeline
+from waybill.service.opening import open_pipeline
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
 

@@ -18,12 +18,14 @@ from waybill.core.reasons import (
     EncoderCode,
     MalformedCode,
     Reason,
+    RefusalReason,
     TierCode,
     corrupt,
     silent,
     truncated,
 )
-from waybill.ingest.http import _status
+from waybill.ingest.http.errors import status_of
+from waybill.ingest.http.sentences import sentence
 
 SETS = {
     name: value
@@ -96,7 +98,12 @@ def test_every_compression_can_be_truncated_and_corrupt(compression: Compression
 
 @pytest.mark.parametrize("code", words(MalformedCode))
 def test_every_malformed_body_has_a_status_that_is_final(code: MalformedCode) -> None:
-    assert _status(code) in (400, 413, 415)
+    assert status_of(code) in (400, 413, 415)
+
+
+@pytest.mark.parametrize("reason", words(RefusalReason))
+def test_every_refusal_has_a_sentence(reason: RefusalReason) -> None:
+    assert len(sentence(reason)) > 10
 
 
 def test_every_error_is_one_of_ours_and_has_a_bounded_code() -> None:

@@ -200,7 +200,7 @@ async def test_refusals_are_statuses_in_the_encoding_of_the_request(
     is_protobuf = headers.get("Content-Type", PROTOBUF) == PROTOBUF
     assert content_type == (PROTOBUF if is_protobuf else JSON)
     told = Status.FromString(answer) if is_protobuf else json_format.Parse(answer, Status())
-    assert told.message == reason
+    assert told.message.partition(": ")[0] == reason
     assert told.code == (8 if status == 413 else 3)
 
 
@@ -237,7 +237,7 @@ async def test_a_receiver_that_is_not_there_makes_the_client_come_back(
         got, answer, _ = await sidecar.post(
             request("a").SerializeToString(), "/v1/logs", Content_Type=PROTOBUF
         )
-    assert (got, Status.FromString(answer).message) == (503, "handback_connect")
+    assert (got, Status.FromString(answer).message.partition(": ")[0]) == (503, "handback_connect")
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
@@ -332,7 +332,10 @@ async def test_without_a_way_back_the_client_keeps_its_records() -> None:
         status, answer, headers = await sidecar.post(
             request("a").SerializeToString(), "/v1/logs", Content_Type=PROTOBUF
         )
-        assert (status, Status.FromString(answer).message) == (503, "handback_no_return")
+        assert (status, Status.FromString(answer).message.partition(": ")[0]) == (
+            503,
+            "handback_no_return",
+        )
         assert "Retry-After" in headers
         assert (
             sidecar.metric("waybill_batches_refused_total", ingest="otlp", reason="no_return") == 1

@@ -20,7 +20,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from waybill.service.app import VERSION
+from waybill.core.version import VERSION
 
 pytestmark = pytest.mark.e2e
 RULES = "rules:\n- {{id: one, label: {label}, pattern: 'disk [0-9]+ is full'}}\n"

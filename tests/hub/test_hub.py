@@ -415,7 +415,7 @@ async def test_the_service_takes_each_accepted_version_without_a_restart(
     async with running(*overrides) as sidecar:
         assert await rule_of(sidecar) == "default@one"
         publish(server, "v1.1", manifest__json=manifest_bytes(version="two"))
-        await until(lambda: sidecar.service.reloader.model.version == "default@two")
+        await until(lambda: sidecar.state("model").version == "default@two")
         assert await rule_of(sidecar) == "default@two"
         publish(server, "v1.2", classifier__onnx=b"rubbish")
         await until(lambda: pulls(sidecar, "hash") >= 1)
@@ -423,7 +423,7 @@ async def test_the_service_takes_each_accepted_version_without_a_restart(
         await until(lambda: pulls(sidecar, "unreachable") >= 1)
         server.status = None
         del server.tags[REPO]["v1.1"], server.tags[REPO]["v1.2"]
-        await until(lambda: sidecar.service.reloader.model.version == "default@one")
+        await until(lambda: sidecar.state("model").version == "default@one")
         assert await rule_of(sidecar) == "default@one"
         assert sidecar.metric("waybill_last_reload_successful", what="model") == 1
     server.is_silent = True
@@ -465,11 +465,11 @@ async def test_a_pulled_version_that_the_disk_spoilt_does_not_stop_the_start(
     async with running(*following(str(tmp_path / "source"), into)) as sidecar:
         default = json.loads((DEFAULT_BUNDLE / "manifest.json").read_bytes())["version"]
         assert await rule_of(sidecar) == f"default@{default}"
-        await until(lambda: bool(sidecar.service.reloader.model.problems))
-        assert "hash" in sidecar.service.reloader.model.problems[0]
+        await until(lambda: bool(sidecar.state("model").problems))
+        assert "hash" in sidecar.state("model").problems[0]
         changed_copy(tmp_path / "source" / "v1.0", version="one")
-        await until(lambda: sidecar.service.reloader.model.version == "default@one")
-        assert sidecar.service.reloader.model.problems == []
+        await until(lambda: sidecar.state("model").version == "default@one")
+        assert sidecar.state("model").problems == []
 
 
 async def test_a_pull_that_takes_too_long_is_ended(

@@ -23,13 +23,15 @@ from waybill.core.errors import ConfigError, HandbackError
 from waybill.core.names import HandbackName
 from waybill.core.records import Verdict
 from waybill.flow.flow import Flow
-from waybill.ingest import forward as ingest
+from waybill.flow.inflight import Inflight
 from waybill.ingest.connections import Connections
-from waybill.ingest.forward import ForwardServer
+from waybill.ingest.forward import conversation, delivering, patience, server, sockets
+from waybill.ingest.forward.server import ForwardServer
+from waybill.ingest.listener import Intake
 from waybill.labelling.pipeline import Pipeline
-from waybill.ops.auth import ServerTls
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
+from waybill.ops.tls import ServerTls
 from waybill.settings.schema import (
     DeadLetterSettings,
     FieldSettings,
@@ -95,9 +97,16 @@ class Rig:
         dead_letters = DeadLetters(DeadLetterSettings(path=letters), self.metrics)
         wire, pipeline = Wire(FieldPlan(FieldSettings())), cast("Pipeline", StubPipeline())
         self.flow = Flow(wire, pipeline, self.handback, limits, self.metrics, dead_letters)
-        self.server = ForwardServer(
-            config, self.flow, tls, Connections(LimitSettings(), self.metrics)
+        self.inflight = Inflight(limits.inflight_bytes, self.metrics.inflight_bytes.set)
+        intake = Intake(
+            self.inflight.hold,
+            self.flow.run,
+            lambda door, reason: self.metrics.refused.labels(door, reason).inc(),
+            limits.body_bytes,
+            dead_letters,
         )
+        connections = Connections(LimitSettings(), self.metrics)
+        self.server = ForwardServer(config, intake, connections, tls)
 
     def refused(self, reason: str) -> float:
         labels = {"ingest": "forward", "reason": reason}
@@ -167,7 +176,7 @@ async def serving(
     finally:
         rig.handback.gate.set()
         await rig.server.stop()
-        assert rig.flow.inflight.bytes == 0
+        assert rig.inflight.bytes == 0
         assert rig.connections() == 0
 
 
@@ -182,8 +191,8 @@ async def talking(rig: Rig, **options: Any) -> AsyncIterator[Client]:
 
 @pytest.fixture(autouse=True)
 def _impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "_RETRY_SECS", 0.01)
-    monkeypatch.setattr(ingest, "_LAST_WORDS_SECS", 0.05)
+    monkeypatch.setattr(delivering, "_RETRY_SECS", 0.01)
+    monkeypatch.setattr(patience, "_LAST_WORDS_SECS", 0.05)
 
 
 async def until(is_true: Callable[[], object]) -> None:
@@ -318,7 +327,7 @@ async def test_who_asks_for_no_ack_gets_pressure_and_loses_nothing() -> None:
                     sent += 1
                     await asyncio.wait_for(client.writer.drain(), 0.3)
             assert 1 < sent < 4000
-            assert rig.flow.inflight.bytes < 100_000
+            assert rig.inflight.bytes < 100_000
             rig.handback.failures = 0
             await client.writer.drain()
             await until(lambda: len(rig.handback.got) == sent)
@@ -338,7 +347,7 @@ async def test_overload_closes_without_an_ack() -> None:
         serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig,
         talking(rig) as client,
     ):
-        with rig.flow.inflight.hold() as grow:
+        with rig.inflight.hold() as grow:
             grow(1000)
             client.send(message("a", chunk="c"))
             assert await client.answer() is None
@@ -350,7 +359,7 @@ async def test_who_asks_for_no_ack_waits_for_room() -> None:
         serving(LimitSettings(body_bytes=1000, inflight_bytes=1000)) as rig,
         talking(rig) as client,
     ):
-        with rig.flow.inflight.hold() as grow:
+        with rig.inflight.hold() as grow:
             grow(1000)
             client.send(message("a"))
             await until(lambda: rig.refused("inflight_bytes") > 2)
@@ -439,13 +448,13 @@ async def test_a_client_that_vanishes_is_forgotten() -> None:
 
 async def test_half_open_connections_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[socket.socket] = []
-    keep_alive = ingest._keep_alive
+    keep_alive = sockets.keep_alive
 
     def spy(writer: asyncio.StreamWriter) -> None:
         keep_alive(writer)
         seen.append(writer.get_extra_info("socket"))
 
-    monkeypatch.setattr(ingest, "_keep_alive", spy)
+    monkeypatch.setattr(server, "keep_alive", spy)
     async with serving() as rig, talking(rig) as client:
         client.send(message("a", chunk="c"))
         await client.answer()
@@ -488,7 +497,7 @@ async def test_stop_lets_a_message_under_way_end() -> None:
 
 
 async def test_stop_waits_for_what_is_between_two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "_RETRY_SECS", 0.3)
+    monkeypatch.setattr(delivering, "_RETRY_SECS", 0.3)
     async with serving() as rig, talking(rig) as client:
         rig.handback.failures = 1
         client.send(message("a"))
@@ -501,7 +510,7 @@ async def test_stop_waits_for_what_is_between_two_attempts(monkeypatch: pytest.M
 async def test_what_stop_must_give_up_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_STOP_SECS", 0.1)
+    monkeypatch.setattr(server, "_STOP_SECS", 0.1)
     async with serving(letters=tmp_path) as rig, talking(rig) as asking, talking(rig) as silent:
         rig.handback.gate.clear()
         asking.send(message("a", chunk="c"))
@@ -546,12 +555,12 @@ async def test_both_listeners_at_once(tmp_path: Path) -> None:
 async def test_only_a_stale_socket_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "waybill.sock"
     async with serving(unix=str(path)):
-        with pytest.raises(OSError, match="another process"):
+        with pytest.raises(ConfigError, match="another process"):
             async with serving(unix=str(path)):
                 pass
         await asyncio.sleep(0.05)  # the first server has met the second one's probe
     path.write_text("precious")
-    with pytest.raises(OSError, match="no socket"):
+    with pytest.raises(ConfigError, match="no socket"):
         async with serving(unix=str(path)):
             pass
     assert path.read_text() == "precious"
@@ -613,7 +622,7 @@ async def test_who_does_not_shake_hands_is_sent_away(key_file: Path, junk: bytes
 async def test_who_keeps_silent_is_sent_away(
     key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_HANDSHAKE_SECS", 0.05)
+    monkeypatch.setattr(conversation, "HANDSHAKE_SECS", 0.05)
     async with (
         serving(listen="127.0.0.1:0", shared_key_file=str(key_file)) as rig,
         talking(rig) as client,

@@ -20,7 +20,8 @@ from aiohttp.test_utils import TestServer
 
 from tests.conftest import Sidecar, running
 from waybill.core.batch import ScanBudget
-from waybill.ops.auth import Tokens, WatchedFile
+from waybill.ops.tokens import Tokens
+from waybill.ops.watched import WatchedFile
 from waybill.wire.json.codec import JsonCodec
 
 BODY = b'[{"log":"x"}]'

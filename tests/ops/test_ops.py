@@ -16,10 +16,12 @@ import trustme
 
 from tests.conftest import Running
 from waybill.core.errors import ConfigError
-from waybill.ops.auth import ServerTls, Tokens, WatchedFile
 from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.logs import JsonFormatter, RateLimit
 from waybill.ops.metrics import Metrics
+from waybill.ops.tls import ServerTls
+from waybill.ops.tokens import Tokens
+from waybill.ops.watched import WatchedFile
 from waybill.settings.schema import DeadLetterSettings, TlsSettings
 
 SOURCES = Path(__file__).parents[2] / "sidecar" / "waybill"

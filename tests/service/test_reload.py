@@ -220,15 +220,15 @@ async def test_a_new_bundle_comes_into_force_and_a_broken_one_does_not(
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["version"] = "next"
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        await until(lambda: sidecar.service.reloader.model.version not in (None, old))
+        await until(lambda: sidecar.state("model").version not in (None, old))
         _, answer, _ = await sidecar.post(
             b'{"log":"ERROR could not connect to the database: connection refused"}'
         )
         assert json.loads(answer)["label_rule"].endswith("@next")
         (folder / "classifier.onnx").write_bytes(b"rubbish")
-        await until(lambda: bool(sidecar.service.reloader.model.problems))
-        assert "hash" in sidecar.service.reloader.model.problems[0]
-        assert (await ready(sidecar))["model"]["version"] == sidecar.service.reloader.model.version
+        await until(lambda: bool(sidecar.state("model").problems))
+        assert "hash" in sidecar.state("model").problems[0]
+        assert (await ready(sidecar))["model"]["version"] == sidecar.state("model").version
         _, answer, _ = await sidecar.post(
             b'{"log":"WARN certificate of host a expires in three days"}'
         )
@@ -252,7 +252,7 @@ async def test_what_a_reload_replaced_is_freed_at_once(running: Running, tmp_pat
     rules.mkdir()
     (rules / "a.yaml").write_text(rule("first"))
     async with running(f"model.path={folder}", f"rules.path={rules}") as sidecar:
-        pipeline, tier = sidecar.service.flow.pipeline, sidecar.service.reloader._model
+        pipeline, tier, _ = sidecar.service.opened
         assert tier is not None
         await sidecar.post(b'[{"log":"version"},{"log":"something that only the model knows"}]')
         with no_collector():

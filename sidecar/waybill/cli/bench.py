@@ -38,7 +38,7 @@ from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.tier import Answer, Scope
-from waybill.service.reload import bundle_folders
+from waybill.service.loading import bundle_folders
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
 from waybill.settings.taxonomy import read_labels

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from waybill.core.errors import ConfigError, RuleSetError
+from waybill.core.version import VERSION
 from waybill.labelling.explain import explain
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
@@ -14,8 +15,8 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.deadletter import prepare_folder
 from waybill.ops.metrics import Metrics
-from waybill.service.app import VERSION, open_pipeline
-from waybill.service.reload import read_rules
+from waybill.service.loading import read_rules
+from waybill.service.opening import open_pipeline
 from waybill.settings.naming import missing_secrets, name_secrets
 from waybill.settings.resources import hidden_copy, resolve_path
 from waybill.settings.schema import Settings

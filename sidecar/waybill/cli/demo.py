@@ -17,7 +17,7 @@ import msgpack
 import orjson
 
 from waybill.ops.logs import setup_logging
-from waybill.service.app import Service, run_until_stopped
+from waybill.service.app import build, run_until_stopped
 from waybill.settings.schema import Settings
 from waybill.wire.compression import compress, decompress, encodings_of
 from waybill.wire.moments import event_time, split_seconds
@@ -41,10 +41,8 @@ async def demo(settings: Settings, *, is_once: bool) -> None:
         for line in resources.files("waybill.cli").joinpath("demo.ndjson").read_bytes().splitlines()
         if line
     ]
-    service = Service(settings)
     begin = time.perf_counter()
-    try:
-        await service.start()
+    async with build(settings) as service:
         print(f"waybill is ready on {service.address} after {time.perf_counter() - begin:.1f} s\n")
         async with aiohttp.ClientSession(auto_decompress=False) as client:
             records = await _play(client, service.address, lines)
@@ -58,8 +56,6 @@ async def demo(settings: Settings, *, is_once: bool) -> None:
         )
         print(f"  curl -s {service.address}/metrics | grep labelled")
         await run_until_stopped(service)
-    finally:
-        await service.stop()
 
 
 async def _play(

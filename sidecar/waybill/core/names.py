@@ -21,6 +21,8 @@ SLOW_TIERS: tuple[SlowTierName, ...] = ("model", "llm")
 
 #: Where a batch came in.
 Ingest = Literal["http", "forward", "otlp"]
+#: Where something was refused: a way in, or an endpoint for people and scripts.
+Door = Literal[Ingest, "api"]
 #: Where a batch goes.
 HandbackName = Literal["body", "http", "forward", "otlp"]
 #: ``Content-Encoding`` that is read and written, but for none at all.

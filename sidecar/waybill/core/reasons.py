@@ -61,9 +61,13 @@ HandbackCode = Literal[
     "handshake",
     "no_return",
 ]
-#: Why a batch was refused, for ``waybill_batches_refused_total``.
+#: Why an HTTP request reached no endpoint.
+RequestCode = Literal[
+    "unauthorised", "not_found", "method_not_allowed", "bad_request", "expectation_failed"
+]
+#: Why a batch or a request was refused, for ``waybill_batches_refused_total``.
 RefusalReason = Literal[
-    MalformedCode, OverloadedCode, HandbackCode, "unauthorised", "internal", "stopped"
+    MalformedCode, OverloadedCode, HandbackCode, RequestCode, "internal", "stopped"
 ]
 #: Why a connection was closed before it said anything of use.
 ConnectionReason = Literal["total", "client", "slow_head"]

@@ -21,7 +21,7 @@ from waybill.core.labels import Taxonomy
 from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
-from waybill.flow.inflight import Grow, Inflight
+from waybill.flow.inflight import Grow
 from waybill.handback.handback import Handback
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.deadletter import DeadLetters
@@ -30,10 +30,11 @@ from waybill.settings.schema import LimitSettings
 from waybill.wire import Codec, Wire
 from waybill.wire.compression import decompress
 
-#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices. The same
-#: for what the readers in Python may read of it, and for what may inflate to a thousand times its size.
+#: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
 _INLINE_BYTES = 4 << 20
+#: The same for what must be read byte by byte in Python.
 _INLINE_SCAN_BYTES = 32 << 10
+#: The same for a compressed body: it may inflate to a thousand times its size.
 _INLINE_COMPRESSED_BYTES = 4 << 10
 #: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
 _LEAST_CUT_CHARS = 64 << 10
@@ -55,13 +56,16 @@ class Flow:
         slot_secs: float = 10.0,
     ) -> None:
         """``slot_secs`` is how long a batch waits for its turn among ``pushes`` at once."""
-        self._slot_secs = slot_secs
-        self.wire, self.pipeline, self.handback = wire, pipeline, handback
-        self.limits, self.metrics, self.dead_letters = limits, metrics, dead_letters
-        self.inflight = Inflight(limits.inflight_bytes, metrics.inflight_bytes.set)
+        self.wire = wire
+        self.pipeline = pipeline
+        self.handback = handback
         self.is_draining = False
-        #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed yet
-        #: waits as the body it came in, not as the several copies that a push needs.
+        self._limits = limits
+        self._metrics = metrics
+        self._slot_secs = slot_secs
+        self._dead_letters = dead_letters
+        #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed
+        #: yet waits as the body it came in, not as the several copies that a push needs.
         self._push_slots = asyncio.Semaphore(pushes)
         self._running = 0
         self._idle = asyncio.Event()
@@ -84,15 +88,13 @@ class Flow:
         begin = time.perf_counter()
         try:
             return await self._run(delivery, grow)
-        except (MalformedError, OverloadedError, HandbackError) as error:
-            self.metrics.refused.labels(delivery.ingest, error.code).inc()
-            if isinstance(error, MalformedError):
-                error.is_kept = await self.dead_letters.keep(
-                    delivery.body, error.code, delivery.encodings
-                )
+        except MalformedError as error:
+            error.is_kept = await self._dead_letters.keep(
+                delivery.body, error.code, delivery.encodings
+            )
             raise
         finally:
-            self.metrics.batch_seconds.labels(delivery.ingest).observe(time.perf_counter() - begin)
+            self._metrics.batch_seconds.labels(delivery.ingest).observe(time.perf_counter() - begin)
             self._running -= 1
             if not self._running:
                 self._idle.set()
@@ -101,17 +103,19 @@ class Flow:
         body = delivery.body
         if delivery.encodings:
             inflate = functools.partial(
-                decompress, body, delivery.encodings, self.limits.body_bytes
+                decompress, body, delivery.encodings, self._limits.body_bytes
             )
-            is_small = len(body) <= _INLINE_COMPRESSED_BYTES and len(delivery.encodings) == 1
-            body = inflate() if is_small else await asyncio.to_thread(inflate)
+            if len(body) <= _INLINE_COMPRESSED_BYTES and len(delivery.encodings) == 1:
+                body = inflate()
+            else:
+                body = await asyncio.to_thread(inflate)
             grow(len(body))
         codec, batch = await self._decode(body, delivery)
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         _explain_specials(batch, verdicts, self.pipeline.taxonomy)
         answer = await self._hand_back(codec, batch, verdicts)
-        self.metrics.count_verdicts(verdicts, self.pipeline.taxonomy.fallback)
+        self._metrics.count_verdicts(verdicts, self.pipeline.taxonomy.fallback)
         return answer
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
@@ -122,8 +126,9 @@ class Flow:
 
         def decode_and_cut() -> tuple[Codec, Batch]:
             codec, batch = decode()
-            # Rules look no further, the model not nearly as far. Smaller bodies hold no message that matters here.
-            cut = max(self.limits.message_bytes, _LEAST_CUT_CHARS)
+            # Rules look no further, the model not nearly as far. Smaller bodies hold no message that
+            # matters here.
+            cut = max(self._limits.message_bytes, _LEAST_CUT_CHARS)
             batch.messages = [
                 message if message is None else message[:cut] for message in batch.messages
             ]
@@ -134,7 +139,8 @@ class Flow:
     async def _hand_back(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
     ) -> bytes | None:
-        name, begin = self.handback.name, time.perf_counter()
+        name = self.handback.name
+        begin = time.perf_counter()
         try:
             await self._wait_for_slot()
             try:
@@ -142,11 +148,11 @@ class Flow:
             finally:
                 self._push_slots.release()
         except HandbackError as error:
-            self.metrics.handback_errors.labels(name, error.code).inc()
+            self._metrics.handback_errors.labels(name, error.code).inc()
             raise
         finally:
-            self.metrics.handback_seconds.labels(name).observe(time.perf_counter() - begin)
-        self.metrics.records_handed_back.labels(name).inc(len(batch))
+            self._metrics.handback_seconds.labels(name).observe(time.perf_counter() - begin)
+        self._metrics.records_handed_back.labels(name).inc(len(batch))
         return answer
 
     async def _wait_for_slot(self) -> None:
@@ -157,19 +163,11 @@ class Flow:
             raise HandbackError("timeout", "other batches keep the receiver busy") from None
 
     def _count_received(self, ingest: Ingest, body: bytes, batch: Batch) -> None:
-        self.metrics.batches_received.labels(ingest).inc()
-        self.metrics.records_received.labels(ingest).inc(len(batch))
-        self.metrics.bytes_received.labels(ingest).inc(len(body))
+        self._metrics.batches_received.labels(ingest).inc()
+        self._metrics.records_received.labels(ingest).inc(len(batch))
+        self._metrics.bytes_received.labels(ingest).inc(len(body))
         for special in batch.specials.values():
-            self.metrics.records_passed.labels(special.reason or "odd_spelling").inc()
-
-    def note_state(self) -> None:
-        """Bring the metrics that nothing counts by itself up to date."""
-        self.metrics.memo_entries.set(self.pipeline.edition.memo_entries())
-        shadow_hits, timeouts = self.pipeline.rules.take_counts()
-        for rule, count in shadow_hits.items():
-            self.metrics.shadow_hits.labels(rule).inc(count)
-        self.metrics.rule_timeouts.inc(timeouts)
+            self._metrics.records_passed.labels(special.reason or "odd_spelling").inc()
 
     async def drain(self, timeout_secs: float) -> bool:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from waybill.core.errors import ConfigError
-from waybill.ops.auth import WatchedFile
+from waybill.ops.watched import WatchedFile
 from waybill.settings.schema import Secret
 from waybill.settings.secrets import secret_in
 

@@ -24,11 +24,13 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, multiprocess, values
 
 from waybill.core.errors import BundleError, ConfigError
-from waybill.ingest.forward import listen_unix
+from waybill.core.version import VERSION
+from waybill.ingest.forward.sockets import listen_unix
 from waybill.labelling.model.manifest import read_manifest
 from waybill.ops.memory import settle_memory, tune_allocator
-from waybill.service.app import VERSION, Worker, serve
-from waybill.service.reload import Parts, bundle_folders, read_parts
+from waybill.service.app import serve
+from waybill.service.loading import Parts, bundle_folders, read_parts
+from waybill.service.roles import Member
 from waybill.settings.addresses import split_address
 from waybill.settings.schema import Settings
 
@@ -154,7 +156,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             # By number, not by process: whoever takes a place goes on counting where the last one ended.
             values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
-            worker = Worker(number, len(self._slots), self._parts, beat, self._metrics, self._unix)
+            worker = Member(number, len(self._slots), self._parts, beat, self._metrics, self._unix)
             self._run_loop(serve(self._settings, worker))
             code = 0
         except ConfigError as error:

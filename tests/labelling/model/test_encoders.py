@@ -302,16 +302,18 @@ async def test_a_bundle_whose_service_was_away_is_tried_again(
 ) -> None:
     folder = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "model")
     async with running(f"model.path={folder}", "model.poll_secs=0.1") as sidecar:
-        reloader = sidecar.service.reloader
+        state = sidecar.state("model")
         server.always = 401
         shutil.rmtree(folder)
         gemini_bundle.rename(folder)
-        while not any("unavailable" in problem for problem in reloader.model.problems):
+        while not any("unavailable" in problem for problem in state.problems):
             await asyncio.sleep(0.05)
         server.always = None
-        while reloader.model.problems:
+        while state.problems:
             await asyncio.sleep(0.05)
-        assert sidecar.service.reloader._model.bundle.manifest.encoder.kind == "gemini"  # type: ignore[union-attr]
+        model = sidecar.service.opened.model
+        assert model is not None
+        assert model.bundle.manifest.encoder.kind == "gemini"
 
 
 def test_vectors_of_another_length_are_refused_as_the_encoders_fault(

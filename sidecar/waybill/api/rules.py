@@ -1,0 +1,81 @@
+"""``/v1/rules``: the rules in force, and a trial of others that changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from waybill.api.answers import Questions, as_json
+from waybill.core.errors import MalformedError, RuleSetError
+from waybill.labelling.rules.ruleset import RuleSet
+
+#: Messages that one trial may bring.
+_MAX_TRIAL_MESSAGES = 1000
+#: Seconds of processor time for compiling what a caller sends: less than a reload of the real rules
+#: gets.
+TRIAL_SECS = 10.0
+
+
+def routes(
+    questions: Questions,
+    in_force: Callable[[], RuleSet],
+    compile_text: Callable[[str], Awaitable[RuleSet]],
+) -> list[web.RouteDef]:
+    """Both endpoints; ``compile_text`` makes rules of YAML text. One trial runs at a time."""
+    trial = asyncio.Lock()
+
+    async def list_rules(_: web.Request) -> web.Response:
+        """The rules in force, in the order in which they are tried."""
+        rules = in_force()
+        described = [rule.describe() for rule in rules.rules]
+        return as_json({"version": rules.version, "rules": described})
+
+    async def test_rules(request: web.Request) -> web.Response:
+        """Compile the YAML in ``rules`` and try it on ``messages``; nothing comes into force."""
+        asked = await questions.read(request)
+        text = _text(asked)
+        messages = _messages(asked)
+        try:
+            async with trial:
+                rules = await compile_text(text)
+        except RuleSetError as error:
+            return as_json({"accepted": False, "faults": _faults(error)})
+        return as_json({"accepted": True, "matches": _try(rules, messages)})
+
+    return [web.get("/v1/rules", list_rules), web.post("/v1/rules/test", test_rules)]
+
+
+def _text(asked: dict[str, object]) -> str:
+    text = asked.get("rules")
+    if not isinstance(text, str):
+        raise MalformedError("fields", "rules is missing, or is no string with YAML in it")
+    return text
+
+
+def _messages(asked: dict[str, object]) -> list[str]:
+    messages = asked.get("messages", [])
+    if not isinstance(messages, list):
+        raise MalformedError("fields", "messages is no list of strings")
+    if len(messages) > _MAX_TRIAL_MESSAGES:
+        raise MalformedError("fields", f"messages has more than {_MAX_TRIAL_MESSAGES} strings")
+    for position, message in enumerate(messages):
+        if not isinstance(message, str):
+            raise MalformedError("fields", f"messages[{position}] is no string")
+    return messages
+
+
+def _faults(error: RuleSetError) -> list[dict[str, object]]:
+    return [
+        {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
+        for one in error.errors
+    ]
+
+
+def _try(rules: RuleSet, messages: list[str]) -> list[dict[str, str] | None]:
+    found: list[dict[str, str] | None] = []
+    for message in messages:
+        rule = rules.first_match(message, None)
+        found.append({"rule": rule.id, "label": rule.label} if rule else None)
+    return found

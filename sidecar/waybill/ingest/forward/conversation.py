@@ -1,0 +1,125 @@
+"""One Forward client's connection: the handshake, then its messages in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+
+from waybill.core.errors import MalformedError
+from waybill.flow.delivery import Delivery
+from waybill.ingest.forward.delivering import Deliverer, NotTakenError
+from waybill.ingest.forward.patience import Patience
+from waybill.ops.secret_file import SecretFile
+from waybill.wire import forward as protocol
+
+log = logging.getLogger(__name__)
+HANDSHAKE_SECS = 10.0
+
+
+class Handshake:
+    """HELO, PING, PONG with a shared key from a file that may change; ``hostname`` is ours."""
+
+    def __init__(self, key: SecretFile, hostname: str) -> None:
+        self._key = key
+        self._hostname = hostname
+
+    async def shake(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: Patience
+    ) -> bool:
+        """Whether the client knows the shared key."""
+        nonce = secrets.token_hex(8).encode()
+        answer = b""
+        is_known = False
+        writer.write(protocol.helo(nonce))
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECS):
+                ping = await _read_ping(reader, patience)
+            key = self._key().encode()
+            answer, is_known = protocol.pong(ping, nonce, self._hostname, key)
+        except (ValueError, TimeoutError):
+            pass  # no Forward client, or none that shakes hands
+        writer.write(answer)
+        await writer.drain()
+        return is_known
+
+
+class Conversation:
+    """Takes one client's messages until it ends, or until one of them is not taken."""
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        patience: Patience,
+        limit_bytes: int,
+        handshake: Handshake | None,
+    ) -> None:
+        self._deliverer = deliverer
+        self._patience = patience
+        self._limit_bytes = limit_bytes
+        self._handshake = handshake
+
+    async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take what the client sends. Raises nothing but CancelledError: the connection then closes."""
+        try:
+            if await self._may_speak(reader, writer):
+                await self._receive(reader, writer)
+        except MalformedError as error:
+            self._deliverer.refuse(error.code)
+            fields = {"reason": error.code, "detail": error.detail}
+            log.warning("a Forward connection was closed", extra=fields)
+        except NotTakenError as error:
+            message = "a Forward message was not taken; its client keeps it"
+            log.warning(message, extra={"reason": error.code})
+        except OSError:
+            pass  # the client went away
+        except Exception:  # the task's edge: one connection ends, the client sends again
+            self._deliverer.refuse("internal")
+            log.exception("a Forward connection failed in an unforeseen way")
+
+    async def _may_speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if self._handshake is None:
+            return True
+        is_known = await self._handshake.shake(reader, writer, self._patience)
+        if not is_known:
+            self._deliverer.refuse("unauthorised")
+            log.warning("a Forward client does not know the shared key")
+        return is_known
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take messages one by one, in order; the next is not looked at before the last is done."""
+        frames = protocol.FrameReader(self._limit_bytes)
+        while data := await self._patience.read(reader):
+            for message in frames.feed(data):
+                if message.chunk is None:
+                    await self._deliverer.insist(_delivery(message))
+                else:
+                    await self._deliver(message)
+                    writer.write(message.ack)
+                    await writer.drain()
+
+    async def _deliver(self, message: protocol.Message) -> None:
+        if self._patience.is_over:
+            self._deliverer.refuse("draining")
+            raise NotTakenError("draining")
+        await self._deliverer.deliver(_delivery(message))
+
+
+async def _read_ping(reader: asyncio.StreamReader, patience: Patience) -> bytes:
+    answer = protocol.AnswerReader()
+    while data := await patience.read(reader):
+        whole = answer.feed(data)
+        if whole is not None:
+            return whole
+    raise ConnectionResetError
+
+
+def _delivery(message: protocol.Message) -> Delivery:
+    return Delivery(
+        message.entries,
+        "forward",
+        "application/msgpack",
+        message.encodings,
+        message.tag,
+        is_final=message.chunk is None,
+    )

@@ -1,0 +1,37 @@
+"""Reading from Forward clients, and what is still read while the service pauses."""
+
+from __future__ import annotations
+
+import asyncio
+
+#: Read from a connection at once; also the limit of its buffer.
+READ_BYTES = 1 << 18
+#: After `Patience.end` a client's last words are what comes without a gap longer than this.
+_LAST_WORDS_SECS = 0.2
+
+
+class Patience:
+    """How long the clients of one listener are read from: for ever, or for their last words."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._reads: set[asyncio.Timeout] = set()
+
+    def end(self) -> None:
+        """From now on, read only what was sent already."""
+        self.is_over = True
+        for read in self._reads:
+            read.reschedule(asyncio.get_running_loop().time() + _LAST_WORDS_SECS)
+
+    async def read(self, reader: asyncio.StreamReader) -> bytes:
+        """What a client sends next; nothing when it ended or, after `end`, fell silent."""
+        limit_secs = _LAST_WORDS_SECS if self.is_over else None
+        try:
+            async with asyncio.timeout(limit_secs) as read:
+                self._reads.add(read)
+                try:
+                    return await reader.read(READ_BYTES)
+                finally:
+                    self._reads.discard(read)
+        except TimeoutError:
+            return b""

@@ -1,0 +1,100 @@
+"""Reading what a request brings, within time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from waybill.core.errors import MalformedError, OverloadedError
+from waybill.core.names import Ingest
+from waybill.flow.delivery import Delivery
+from waybill.flow.inflight import Grow
+from waybill.ops.deadletter import DeadLetters
+from waybill.wire.compression import encodings_of
+
+_TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
+_TAG = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
+
+
+class BodyReader:
+    """Reads bodies of at most ``limit_bytes`` that come within ``timeout_secs``."""
+
+    def __init__(self, limit_bytes: int, timeout_secs: float, dead_letters: DeadLetters) -> None:
+        self._limit_bytes = limit_bytes
+        self._timeout_secs = timeout_secs
+        self._dead_letters = dead_letters
+
+    async def receive(self, request: web.Request, grow: Grow, ingest: Ingest) -> Delivery:
+        """The request's body, not inflated yet, and what its head says about it.
+
+        Raises:
+            MalformedError: as `read`, or ``unsupported_encoding``.
+            OverloadedError: as `read`.
+        """
+        encodings = encodings_of(request.headers.get("Content-Encoding"))
+        body = await self.read(request, grow)
+        content_type = request.headers.get("Content-Type", "").lower()
+        return Delivery(body, ingest, content_type, encodings, tag_of(request))
+
+    async def read(self, request: web.Request, grow: Grow) -> bytes:
+        """The body as sent.
+
+        Raises:
+            MalformedError: ``too_large``; it was offered to the dead-letter folder.
+            OverloadedError: ``slow_body`` when its time is up, or too much is in flight.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_secs):
+                chunks = await self._read_chunks(request, grow)
+        except TimeoutError:
+            # 408 would be the word for it, but OTLP clients take 408 for final.
+            raise OverloadedError("slow_body") from None
+        if len(chunks) == 1:
+            return chunks[0]
+        return b"".join(chunks)
+
+    async def _read_chunks(self, request: web.Request, grow: Grow) -> list[bytes]:
+        chunks: list[bytes] = []
+        size = 0
+        if (request.content_length or 0) > self._limit_bytes:
+            await self._refuse_large(request, [])
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > self._limit_bytes:
+                await self._refuse_large(request, [*chunks, chunk])
+            grow(len(chunk))
+            chunks.append(chunk)
+        return chunks
+
+    async def _refuse_large(self, request: web.Request, read: Sequence[bytes]) -> None:
+        """Offer a body past the limit to the dead-letter folder as it comes. Raises MalformedError."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for chunk in read:
+                yield chunk
+            async for chunk in request.content.iter_any():
+                yield chunk
+
+        limit = f"more than limits.body_bytes ({self._limit_bytes} bytes)"
+        error = MalformedError("too_large", limit)
+        error.is_kept = await self._dead_letters.keep_stream(pieces(), error.code)
+        raise error
+
+
+def tag_of(request: web.Request) -> str:
+    """The batch's tag, from the path or a header; what is not a plain tag is made one.
+
+    It goes into tags and paths further on.
+    """
+    tag = request.match_info.get("tag", "").rstrip("/")
+    for name in _TAG_HEADERS:
+        if tag:
+            break
+        tag = request.headers.get(name, "")
+    if _TAG.fullmatch(tag) and ".." not in tag:
+        return tag
+    return _NOT_IN_TAGS.sub("_", tag).replace("..", "__")[:255]

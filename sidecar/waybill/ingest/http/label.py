@@ -1,0 +1,53 @@
+"""``/v1/label``: batches from ``out_http``, from Vector's ``http`` sink, and from anyone with curl.
+
+200 or 204 say that the records are where they belong: in the answer, or with the receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from waybill.ingest.http.bodies import BodyReader
+from waybill.ingest.http.errors import LABEL_PATH
+from waybill.ingest.listener import Intake
+from waybill.wire.compression import accepted_encoding, compress
+
+#: Above this an answer is compressed on a thread.
+_INLINE_BYTES = 256 << 10
+
+
+def routes(intake: Intake, reader: BodyReader) -> list[web.RouteDef]:
+    """The endpoint with and without a tag in its path, and the health check of shippers."""
+
+    async def label(request: web.Request) -> web.Response:
+        """One batch."""
+        with intake.hold() as grow:
+            delivery = await reader.receive(request, grow, "http")
+            answer = await intake.run(delivery, grow)
+        if answer is None:
+            return web.Response(status=204)
+        return await _encoded(request, answer)
+
+    found: list[web.RouteDef] = []
+    for path in (LABEL_PATH, f"{LABEL_PATH}/{{tag:.+}}"):
+        found += [web.get(path, _ok), web.post(path, label), web.put(path, label)]
+    return found
+
+
+async def _ok(_: web.Request) -> web.Response:
+    return web.Response(status=200)
+
+
+async def _encoded(request: web.Request, body: bytes) -> web.Response:
+    """The labelled batch in the format it came in and an encoding that the caller accepts."""
+    encoding = accepted_encoding(request.headers.get("Accept-Encoding"))
+    headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}
+    if encoding != "none":
+        headers["Content-Encoding"] = encoding
+        if len(body) > _INLINE_BYTES:
+            body = await asyncio.to_thread(compress, body, encoding)
+        else:
+            body = compress(body, encoding)
+    return web.Response(body=body, headers=headers)

@@ -1,0 +1,184 @@
+"""The HTTP listener: one aiohttp application behind our own limits.
+
+socket -> Guard (too many, too slow) -> aiohttp -> Refusals -> Access -> a route's handler
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from aiohttp import http_parser, web
+from aiohttp.abc import AbstractAccessLogger
+
+from waybill.core.errors import ConfigError
+from waybill.core.reasons import RequestCode
+from waybill.ingest.connections import Connections
+from waybill.ingest.http.access import Access
+from waybill.ingest.http.errors import Refusals, about, door_of
+from waybill.ingest.http.guard import Guards, Handler
+from waybill.ingest.http.otlp import speak_otlp
+from waybill.ingest.http.sentences import sentence
+from waybill.ingest.listener import CountRefusal
+from waybill.ops.tls import ServerTls
+from waybill.ops.tokens import Tokens
+from waybill.settings.addresses import split_address
+from waybill.settings.schema import HttpSettings
+
+log = logging.getLogger(__name__)
+_BACKLOG = 1024
+
+
+class HttpServer:
+    """Serves ``routes``; `waybill.flow.flow.Flow.drain` refuses batches before it stops."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        routes: Sequence[web.RouteDef],
+        connections: Connections,
+        count_refusal: CountRefusal,
+        tokens: Tokens | None = None,
+        tls: ServerTls | None = None,
+        *,
+        shares_address: bool = False,
+    ) -> None:
+        self.routes = tuple(routes)
+        self.addresses: list[str] = []
+        self._settings = settings
+        self._tls = tls
+        self._shares_address = shares_address
+        self._connections = connections
+        self._guards: Guards | None = None
+        self._server: asyncio.Server | None = None
+        paths = sorted({canonical(route.path) for route in routes})
+        refusals = Refusals(count_refusal, paths)
+        app = web.Application(
+            middlewares=[
+                self._note_handling,
+                speak_otlp,
+                refusals.middleware,
+                Access(tokens).middleware,
+            ],
+            client_max_size=0,  # bodies are bounded where they are read
+        )
+        for route in self.routes:
+            _add(app, route)
+        app.on_response_prepare.append(_hide_versions)
+        self._runner = web.AppRunner(
+            app,
+            access_log=log,
+            access_log_class=_protocol_faults(count_refusal),
+            auto_decompress=False,  # inflated by wire.compression, to a verified end
+            keepalive_timeout=settings.keepalive_secs,
+            shutdown_timeout=1.0,  # the flow is drained before the runner stops
+        )
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigError."""
+        if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+            # The one in Python is slower, and several ways to smuggle requests were found in it alone.
+            missing = "aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS"
+            raise ConfigError([missing])
+        await self._runner.setup()
+        make = self._runner.server
+        assert make is not None
+        settings = self._settings
+        self._guards = Guards(
+            make, self._connections, settings.header_timeout_secs, settings.keepalive_secs
+        )
+        try:
+            self._server = await self._listen(self._guards)
+        except OSError as error:
+            why = f"http.listen: cannot listen on {settings.listen}: {error.strerror}"
+            raise ConfigError([why]) from None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        scheme = "https" if self._tls is not None else "http"
+        self.addresses.append(f"{scheme}://{bracketed(host)}:{port}")
+
+    async def _listen(self, guards: Guards) -> asyncio.Server:
+        host, port = split_address(self._settings.listen)
+        loop = asyncio.get_running_loop()
+        if self._tls is None:
+            return await loop.create_server(
+                guards.protocol, host, port, backlog=_BACKLOG, reuse_port=self._shares_address
+            )
+        return await loop.create_server(
+            guards.protocol,
+            host,
+            port,
+            ssl=self._tls.context,
+            ssl_handshake_timeout=self._settings.header_timeout_secs,
+            backlog=_BACKLOG,
+            reuse_port=self._shares_address,
+        )
+
+    def pause(self) -> None:
+        """Nothing to do: while the flow drains, every request is answered, batches with 503."""
+
+    async def stop(self) -> None:
+        """Close the sockets and every connection."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+        self.addresses.clear()
+
+    @web.middleware
+    async def _note_handling(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Tell the guard of a request's connection that its header is whole."""
+        guard = None
+        if self._guards is not None and request.transport is not None:
+            guard = self._guards.by_transport.get(request.transport)
+        if guard is None:
+            return await handler(request)
+        guard.begin()
+        try:
+            return await handler(request)
+        finally:
+            guard.end()
+
+
+def canonical(path: str) -> str:
+    """A route's path as people read it: ``{tag}``, without the pattern of the tag."""
+    return re.sub(r":[^}]*}", "}", path)
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: IPv6 in brackets."""
+    if ":" in host:
+        return f"[{host}]"
+    return host
+
+
+def _add(app: web.Application, route: web.RouteDef) -> None:
+    """Serve a route at its path, and at the same with a slash at its end."""
+    route.register(app.router)
+    if not route.path.endswith("}"):
+        web.RouteDef(route.method, f"{route.path}/", route.handler, route.kwargs).register(
+            app.router
+        )
+
+
+async def _hide_versions(_: web.Request, response: web.StreamResponse) -> None:
+    """Answer without the versions of Python and aiohttp."""
+    response.headers["Server"] = "waybill"
+
+
+def _protocol_faults(count_refusal: CountRefusal) -> type[AbstractAccessLogger]:
+    """A logger that writes down only what aiohttp refuses by itself, before any middleware."""
+
+    class ProtocolFaults(AbstractAccessLogger):
+        def log(self, request: web.BaseRequest, response: web.StreamResponse, _: float) -> None:
+            if response.status < 400 or response.content_type != "text/plain":
+                return  # all of ours are JSON or protobuf
+            reason: RequestCode = "bad_request"
+            if response.status == HTTPStatus.EXPECTATION_FAILED:
+                reason = "expectation_failed"
+            count_refusal(door_of(request), reason)
+            fields = {"reason": reason, "status": response.status, "detail": sentence(reason)}
+            log.warning("a request was refused", extra={**fields, **about(request)})
+
+    return ProtocolFaults

@@ -1,0 +1,137 @@
+"""Bearer tokens in a file, one per line, that may change while the service runs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from waybill.core.errors import ConfigError
+from waybill.ops.watched import WatchedFile
+from waybill.settings.secrets import secrets_in
+from waybill.settings.sections.base import Secret
+
+log = logging.getLogger(__name__)
+_ORIGIN = "http.tokens_file"
+#: What looks half written is believed once it has stood unchanged for so long.
+_SETTLE_SECS = 3.0
+
+
+class Tokens:
+    """The valid tokens; several at once, so that a rotation loses nothing.
+
+    A file that holds no token, or that is cut off in the middle of one, is not taken: a shipper that
+    is refused deletes its batch. What may be half written (its last line has no end, or it is the
+    beginning of what was there before) counts at once for what it adds, and for what it takes away
+    when it has stood for a while. ``on_change`` is told of every change: the number of tokens in
+    force and why the file is not taken (empty when it is).
+
+    Raises:
+        ConfigError: the file holds no token at the start.
+    """
+
+    def __init__(
+        self,
+        file: WatchedFile,
+        on_change: Callable[[int, str], None] = lambda _count, _problem: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = file
+        self._on_change = on_change
+        self._clock = clock
+        self._problem = ""
+        self._said: tuple[int, str] | None = None
+        self._pending_since: float | None = None
+        self._content = file.content
+        self._digests = _digests(tokens_in(file.content))
+        if not self._digests:
+            raise ConfigError([f"{_ORIGIN}: {file.path} holds no token; expected one on each line"])
+        self._tell()
+
+    def accept(self, header: str | None) -> bool:
+        """Whether ``Authorization: Bearer <token>`` names a valid token; the time tells nothing."""
+        self.refresh()
+        kind, _, token = (header or "").partition(" ")
+        given = _digest(token.strip().encode("utf-8", "surrogateescape"))
+        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
+        return any(matches) and kind.lower() == "bearer"
+
+    def refresh(self) -> None:
+        """Look at the file, at most once a second."""
+        if self._file.refresh():
+            self._consider(self._file.content)
+        elif self._has_settled():
+            self._settle(self._file.content)
+        self._tell()
+
+    def _has_settled(self) -> bool:
+        if self._pending_since is None:
+            return False
+        return self._clock() - self._pending_since >= _SETTLE_SECS
+
+    def _consider(self, content: bytes) -> None:
+        """New content: take it, or wait whether more comes."""
+        self._pending_since = None
+        try:
+            found = tokens_in(content)
+        except ConfigError as error:
+            self._problem = f"cannot be used: {error}"
+            return
+        if not found:
+            self._problem = "holds no token"
+            return
+        if content.endswith(b"\n") and not self._content.startswith(content):
+            self._take(content)
+            return
+        self._problem = ""
+        self._pending_since = self._clock()
+        if not content.endswith(b"\n"):
+            found = tokens_in(content[: content.rfind(b"\n") + 1])
+        both = [*_digests(tokens_in(self._content)), *_digests(found)]
+        self._digests = list(dict.fromkeys(both))
+
+    def _settle(self, content: bytes) -> None:
+        """Content that looked half written has stood for a while."""
+        self._pending_since = None
+        last = content[content.rfind(b"\n") + 1 :].strip().decode()
+        for token in tokens_in(self._content):
+            if last and token != last and token.startswith(last):
+                self._problem = "ends in the middle of a token"
+                return
+        self._take(content)
+
+    def _take(self, content: bytes) -> None:
+        self._problem = ""
+        self._content = content
+        self._digests = _digests(tokens_in(content))
+
+    def _tell(self) -> None:
+        """Tell once of each change."""
+        problem = self._file.problem or self._problem
+        state = (len(self._digests), problem)
+        if state == self._said:
+            return
+        self._said = state
+        if problem:
+            message = "a token file was refused; the tokens before it stay valid"
+            log.error(message, extra={"file": str(self._file.path), "detail": problem})
+        self._on_change(*state)
+
+
+def tokens_in(content: bytes) -> list[Secret]:
+    """The tokens of a file: its lines but for blank ones and comments (``#``).
+
+    Raises:
+        ConfigError: a line holds what no token can have.
+    """
+    return secrets_in(content, _ORIGIN)
+
+
+def _digests(tokens: Sequence[str]) -> list[bytes]:
+    return [_digest(token.encode()) for token in tokens]
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

@@ -1,0 +1,81 @@
+"""Everything that is served over HTTP, put together from what each endpoint needs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from waybill.api import csv, explain, metrics, openapi, probes, reload, rules
+from waybill.api.answers import Questions
+from waybill.core.records import Verdict
+from waybill.flow.flow import Flow
+from waybill.ingest.http import label, otlp
+from waybill.ingest.http.bodies import BodyReader
+from waybill.ingest.listener import Intake
+from waybill.labelling.explain import explain as explain_message
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.ops.metrics import Metrics
+from waybill.service.gauges import note_state
+from waybill.service.opening import Opened
+from waybill.service.reload import Reloader
+from waybill.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts of a service that endpoints are made from."""
+
+    settings: Settings
+    opened: Opened
+    flow: Flow
+    intake: Intake
+    reloader: Reloader
+    metrics: Metrics
+
+
+def http_routes(deps: Deps) -> list[web.RouteDef]:
+    """The routes of every endpoint."""
+    settings = deps.settings
+    intake = deps.intake
+    reader = BodyReader(intake.body_bytes, settings.http.read_timeout_secs, intake.dead_letters)
+    has_return = settings.return_.type != "body"
+    return [
+        *label.routes(intake, reader),
+        *otlp.routes(intake, reader, has_return=has_return),
+        *_tools(deps, Questions(intake.hold, reader)),
+    ]
+
+
+def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
+    """The endpoints for probes, people and scripts; none touches a record on its way."""
+    pipeline = deps.opened.pipeline
+    report = deps.reloader.report
+    fields = deps.settings.fields
+
+    def count(verdicts: Sequence[Verdict]) -> None:
+        deps.metrics.count_verdicts(verdicts, pipeline.taxonomy.fallback)
+
+    return [
+        *probes.routes(report, lambda: deps.flow.is_draining),
+        *reload.routes(deps.reloader.reload, report),
+        *metrics.routes(deps.metrics, functools.partial(note_state, pipeline, deps.metrics)),
+        *openapi.routes(),
+        *explain.routes(questions, functools.partial(explain_message, pipeline, deps.opened.model)),
+        *rules.routes(
+            questions, lambda: pipeline.rules, functools.partial(_compile_trial, pipeline)
+        ),
+        *csv.routes(fields, deps.intake.body_bytes, pipeline.label, count),
+    ]
+
+
+async def _compile_trial(pipeline: Pipeline, text: str) -> RuleSet:
+    """Rules of YAML text that is in no file. Raises RuleSetError."""
+    labels = pipeline.taxonomy.names
+    trial = RuleFile("trial.yaml", text.encode("utf-8", "replace"))
+    return await compile_rules([trial], labels=labels, cpu_secs=rules.TRIAL_SECS)

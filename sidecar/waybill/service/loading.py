@@ -1,0 +1,135 @@
+"""Rules, model bundle and LLM prompt from their files, checked; nothing here is in force yet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from waybill.core.errors import BundleError, ConfigError, RuleSetError
+from waybill.core.labels import Taxonomy
+from waybill.labelling.llm.prompt import Prompt, load_prompt
+from waybill.labelling.model.bundle import Bundle, load_bundle
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.settings.resources import resolve_path
+from waybill.settings.schema import Settings
+from waybill.settings.taxonomy import read_labels
+
+log = logging.getLogger(__name__)
+
+
+def rule_folders(settings: Settings) -> list[Path]:
+    """The folders that rules are read from, in order."""
+    return [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
+
+
+def bundle_folders(settings: Settings) -> list[Path]:
+    """The folders of a model bundle, first choice first: a version that was pulled, then ``model.path``.
+
+    The pulled one is named by its own folder, not by the link: a pull must not exchange it half read.
+    """
+    folders = [resolve_path(settings.model.path)[0]] if settings.model.path is not None else []
+    current = Path(settings.model.follow.into) / "current"
+    if settings.model.follow.source is not None and current.exists():
+        folders.insert(0, current.resolve())
+    return folders
+
+
+def prompt_file(settings: Settings) -> Path:
+    """The file that the LLM's prompt is read from."""
+    return resolve_path(settings.llm.prompt)[0]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """All that labels records, loaded and checked. No part belongs to an event loop or has threads of its own."""
+
+    taxonomy: Taxonomy
+    rules: RuleSet
+    bundle: Bundle | None
+    prompt: Prompt | None
+
+
+async def read_parts(settings: Settings) -> Parts:
+    """Labels, then rules, model and prompt.
+
+    Raises:
+        ConfigError: a fault of the labels, or every fault of all three together.
+    """
+    taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
+    rules, bundle, prompt = await asyncio.gather(
+        read_rules(settings, taxonomy),
+        read_bundle(settings, taxonomy),
+        read_prompt(settings, taxonomy),
+        return_exceptions=True,
+    )
+    problems = [*_problems(rules), *_problems(bundle), *_problems(prompt)]
+    if problems:
+        raise ConfigError(problems)
+    assert isinstance(rules, RuleSet)
+    assert not isinstance(bundle, BaseException)
+    assert not isinstance(prompt, BaseException)
+    return Parts(taxonomy, rules, bundle, prompt)
+
+
+def _problems(outcome: object) -> list[str]:
+    """The faults of one part that was to be read, each with its setting. Raises what is no fault."""
+    if isinstance(outcome, RuleSetError):
+        return [str(error) for error in outcome.errors]
+    if isinstance(outcome, BundleError):
+        return [f"model.path: {outcome}"]
+    if isinstance(outcome, ConfigError):
+        return [f"llm.prompt: {problem}" for problem in outcome.problems]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return []
+
+
+async def read_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt | None:
+    """Load and check the LLM's prompt on a thread; None when there is no provider. Raises ConfigError."""
+    if settings.llm.provider is None:
+        return None
+    return await asyncio.to_thread(_load_prompt, settings, taxonomy)
+
+
+def _load_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt:
+    asked = []
+    for route in settings.routes:
+        if "llm" in route.tiers:
+            labels = route.labels or taxonomy.names
+            asked.append([label for label in labels if label != taxonomy.fallback])
+    return load_prompt(prompt_file(settings), taxonomy, asked)
+
+
+async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
+    """Parse, compile and check the configured rules in a child process. Raises RuleSetError."""
+    return await load_ruleset(
+        rule_folders(settings),
+        labels=taxonomy.names,
+        cpu_secs=settings.rules.compile_secs,
+        memory_bytes=settings.rules.compile_bytes,
+        max_message_bytes=settings.limits.message_bytes,
+    )
+
+
+async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:
+    """Load and verify the bundle to start with on a thread; None when there is to be none.
+
+    A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a service
+    may be out of reach: neither keeps records from coming through. Raises BundleError.
+    """
+    folders = bundle_folders(settings)
+    for i, folder in enumerate(folders, 1):
+        try:
+            return await asyncio.to_thread(
+                load_bundle, folder, taxonomy=taxonomy, needs_encoder=False
+            )
+        except BundleError as error:
+            if i == len(folders):
+                raise
+            log.error(
+                "a pulled model was refused", extra={"reason": error.code, "detail": error.detail}
+            )
+    return None

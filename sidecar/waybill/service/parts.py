@@ -1,0 +1,191 @@
+"""The parts of a service that follow their files: rules, model bundle, LLM prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from waybill.core.errors import BundleError
+from waybill.core.labels import Taxonomy
+from waybill.labelling.llm.prompt import Prompt, hash_file
+from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.model.batcher import Batcher
+from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
+from waybill.labelling.model.tier import ModelTier
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.files import content_hash
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.ops.health import LoadState
+from waybill.ops.metrics import Metrics
+from waybill.service.loading import (
+    bundle_folders,
+    prompt_file,
+    read_prompt,
+    read_rules,
+    rule_folders,
+)
+from waybill.service.opening import Opened
+from waybill.service.reload import Part, Reloadable
+from waybill.settings.deadlines import deadlines_of
+from waybill.settings.resources import hidden_copy
+from waybill.settings.schema import Settings
+
+log = logging.getLogger(__name__)
+
+
+def reloadable_parts(
+    settings: Settings, opened: Opened, metrics: Metrics
+) -> dict[str, Part | None]:
+    """Rules, model and LLM prompt of a pipeline, by their names in the report."""
+    lock = asyncio.Lock()
+    parts: dict[str, Part | None] = {
+        "rules": rules_part(settings, opened.pipeline, metrics, lock),
+        "model": None,
+        "llm": None,
+    }
+    if opened.model is not None:
+        parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock)
+    if opened.llm is not None:
+        parts["llm"] = PromptPart(settings, opened.pipeline, opened.llm, metrics, lock)
+    return parts
+
+
+def rules_part(
+    settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
+) -> Reloadable[RuleSet]:
+    """The rules of ``rules.path`` and ``rules.extra_paths``."""
+    folders = rule_folders(settings)
+    hidden = hidden_copy(settings.rules.path)
+    if hidden is not None:
+        log.warning(
+            "a folder of the working directory stands in for the rules that come with Waybill",
+            extra={"used": str(folders[0].resolve()), "unused": str(hidden)},
+        )
+
+    def announce() -> str:
+        rules = pipeline.rules
+        metrics.rules_loaded.set(len(rules.rules))
+        fields = {"version": rules.version, "rules": len(rules.rules)}
+        log.info("rules are in force", extra=fields)
+        return rules.version
+
+    part = Reloadable[RuleSet](
+        LoadState("rules", metrics),
+        lock,
+        load=lambda: read_rules(settings, pipeline.taxonomy),
+        mark=lambda rules: rules.version,
+        apply=pipeline.swap_rules,
+        announce=announce,
+        in_force=pipeline.rules.version,
+    )
+    seen = pipeline.rules.content_hash
+    part.follow(folders, lambda: content_hash(folders), settings.rules.poll_secs, seen)
+    return part
+
+
+class _BundleFiles:
+    """The bundle that should be in force: following a source moves its folder."""
+
+    def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
+        self._settings = settings
+        self._taxonomy = taxonomy
+        #: Raised when a bundle must be tried again though its files stay: its encoder was away.
+        self._tries = 0
+
+    async def load(self) -> Bundle:
+        """Load and verify it on a thread. Raises BundleError."""
+        folder = bundle_folders(self._settings)[0]
+        try:
+            return await asyncio.to_thread(load_bundle, folder, taxonomy=self._taxonomy)
+        except BundleError as error:
+            if error.code == "unavailable":
+                self._tries += 1
+            raise
+
+    def fingerprint(self) -> str:
+        """Changes when it is to be loaded again. Raises OSError while it is exchanged."""
+        return self.seen(fingerprint(bundle_folders(self._settings)[0]))
+
+    def seen(self, mark: str) -> str:
+        """The `fingerprint` of files whose own is ``mark``."""
+        return f"{mark}{self._tries}"
+
+
+def model_part(
+    settings: Settings,
+    pipeline: Pipeline,
+    model: Batcher,
+    metrics: Metrics,
+    lock: asyncio.Lock,
+) -> Reloadable[Bundle]:
+    """The model bundle of ``model.path``, or the version that was pulled last."""
+    files = _BundleFiles(settings, pipeline.taxonomy)
+    deadlines = deadlines_of(settings)
+
+    def apply(bundle: Bundle) -> None:
+        model.swap(bundle)
+        pipeline.swap_tier(ModelTier(model, settings.model, deadlines))
+
+    def announce() -> str:
+        log.info("a model is in force", extra={"version": model.version})
+        return model.version
+
+    part = Reloadable[Bundle](
+        LoadState("model", metrics),
+        lock,
+        load=files.load,
+        mark=lambda bundle: bundle.manifest,
+        apply=apply,
+        announce=announce,
+        in_force=model.bundle.manifest,
+    )
+    folder = model.bundle.folder
+    assert folder is not None, "a served bundle comes from a folder"
+    seen = files.seen(model.bundle.mark)
+    part.follow([folder], files.fingerprint, settings.model.poll_secs, seen)
+    return part
+
+
+class PromptPart(Reloadable[Prompt]):
+    """The prompt of the LLM tier, and the tier's breaker beside it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        llm: LlmTier,
+        metrics: Metrics,
+        lock: asyncio.Lock,
+    ) -> None:
+        self._llm = llm
+        self._pipeline = pipeline
+        self._settings = settings
+        super().__init__(
+            LoadState("prompt", metrics),
+            lock,
+            load=self._read,
+            mark=lambda prompt: prompt.version,
+            apply=self._put_in_force,
+            announce=self._say,
+            in_force=llm.prompt.version,
+        )
+        file = prompt_file(settings)
+        poll_secs = settings.llm.poll_secs
+        self.follow([file.parent], lambda: hash_file(file), poll_secs, llm.prompt.file_hash)
+
+    async def _read(self) -> Prompt:
+        prompt = await read_prompt(self._settings, self._pipeline.taxonomy)
+        assert prompt is not None, "there is a prompt where there is a tier"
+        return prompt
+
+    def _put_in_force(self, prompt: Prompt) -> None:
+        self._llm.swap_prompt(prompt)
+        self._pipeline.swap_tier(self._llm)
+
+    def _say(self) -> str:
+        log.info("an LLM prompt is in force", extra={"version": self._llm.version})
+        return self._llm.version
+
+    def describe(self) -> dict[str, object]:
+        """The state as plain data, with the circuit breaker's."""
+        return {**super().describe(), "breaker": self._llm.breaker_state}
