@@ -82,7 +82,7 @@ fuzz: $(FUZZ) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found be
 	@for target in $$($(BIN)/python -m tests.input.targets); do \
 		echo "== $$target"; $(BIN)/python -m tests.input.fuzz $$target $(FUZZ_SECS) || exit 1; done
 
-MUTANTS ?= waybill.wire* waybill.ops.auth* waybill.ingest.http* waybill.labelling.llm.guards*
+MUTANTS ?= waybill.wire* waybill.ops.auth* waybill.ingest.http* waybill.labelling.llm.guards* waybill.labelling.llm.window* waybill.labelling.llm.ledger* waybill.labelling.llm.breaker*
 mutate: $(TOOLS) ## Change the code in thousands of small ways and see whether a test notices (hours)
 	$(BIN)/mutmut run $(foreach name,$(MUTANTS),"$(name)")
 

@@ -12,7 +12,7 @@ import yaml
 
 from tests.taxonomies import LABELS, UNCLASSIFIED
 from waybill.cli.main import main
-from waybill.labelling.llm.opening import open_store
+from waybill.labelling.llm.build import open_store
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.llm.store import Judgement, judgement_key
 from waybill.labelling.masking import mask

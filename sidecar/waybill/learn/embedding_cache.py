@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from waybill.core.errors import TierUnavailable
-from waybill.labelling.model.encoders import VectorEncoder
+from waybill.labelling.model.encoders.base import VectorEncoder
 
 __all__ = ["default_cache", "embed_cached"]
 

@@ -18,7 +18,7 @@ import numpy as np
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
-from waybill.labelling.model.encoders import TextEncoder
+from waybill.labelling.model.encoders.onnx import TextEncoder
 from waybill.learn.corpus import Example
 from waybill.learn.dataset import read_examples, split
 from waybill.learn.embedding_cache import embed_cached

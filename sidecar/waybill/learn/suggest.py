@@ -20,9 +20,10 @@ import yaml
 
 from waybill.core.errors import ConfigError, RuleSetError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.llm.opening import open_store
-from waybill.labelling.llm.privacy import Privacy, PrivacyError
-from waybill.labelling.llm.store import Judgement, StoreError
+from waybill.labelling.llm.build import open_store
+from waybill.labelling.llm.errors import PrivacyError, StoreError
+from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.llm.store import Judgement
 from waybill.labelling.masking import mask
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules

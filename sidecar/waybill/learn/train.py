@@ -30,7 +30,8 @@ from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
-from waybill.labelling.model.encoders import VectorEncoder, open_encoder
+from waybill.labelling.model.encoders.base import VectorEncoder
+from waybill.labelling.model.encoders.opening import open_encoder
 from waybill.labelling.model.manifest import Encoder, Manifest
 from waybill.labelling.model.ngrams import Ngrams
 from waybill.learn import bundling, fitting

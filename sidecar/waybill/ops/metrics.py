@@ -266,7 +266,8 @@ class Metrics:
 
     def llm_refused(self, reason: TierCode, count: int) -> None:
         """Count texts that the LLM was not asked about."""
-        self.llm_refusals.labels(reason).inc(count)
+        if count:
+            self.llm_refusals.labels(reason).inc(count)
 
     def llm_breaker(self, state: BreakerState) -> None:
         """Note the state of the circuit breaker."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from waybill.labelling.llm.opening import open_llm
+from waybill.labelling.llm.build import open_llm
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.tier import ModelTier

@@ -11,7 +11,7 @@ import pytest
 
 from tests.labelling.llm.standin import Standin
 from tests.taxonomies import TEN
-from waybill.labelling.llm.opening import open_llm
+from waybill.labelling.llm.build import open_llm
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.pipeline import Pipeline

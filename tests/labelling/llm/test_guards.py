@@ -8,9 +8,13 @@ import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Fault, Standin
-from waybill.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Refused
-from waybill.labelling.llm.provider import read_retry_after
-from waybill.labelling.llm.store import SqliteStore
+from waybill.core.retry import retry_after_secs
+from waybill.labelling.llm.breaker import Breaker
+from waybill.labelling.llm.errors import Refused
+from waybill.labelling.llm.guards import Guards
+from waybill.labelling.llm.ledger import Ledger
+from waybill.labelling.llm.store_sqlite import SqliteStore
+from waybill.labelling.llm.window import LocalWindow
 
 WORDS = [
     a + b
@@ -95,7 +99,7 @@ async def test_calls_per_minute_never_exceed_the_limit_at_the_stand_in(
 async def test_the_days_tokens_end_and_begin_again_at_midnight() -> None:
     clock = Clock()
     clock.now = 86_400 * 10 + 5
-    ledger = Ledger(await memory(), tokens_per_day=1000, wall=clock)
+    ledger = Ledger(await memory(), tokens_per_day=1000, clock=clock)
     reserved = await ledger.reserve(500, 300)
     await ledger.settle(reserved, 400, 0)
     await ledger.reserve(300, 300)
@@ -106,7 +110,7 @@ async def test_the_days_tokens_end_and_begin_again_at_midnight() -> None:
 
 
 async def test_money_is_reserved_before_it_is_spent() -> None:
-    ledger = Ledger(await memory(), budget_per_day=0.01, price_in=1, price_out=10, wall=Clock())
+    ledger = Ledger(await memory(), budget_per_day=0.01, price_in=1, price_out=10, clock=Clock())
     outcomes = await asyncio.gather(
         *(ledger.reserve(1000, 100) for _ in range(20)), return_exceptions=True
     )
@@ -116,7 +120,7 @@ async def test_money_is_reserved_before_it_is_spent() -> None:
 
 async def test_a_failing_store_does_not_lift_the_limits() -> None:
     store = await memory()
-    ledger = Ledger(store, tokens_per_day=1000, wall=Clock())
+    ledger = Ledger(store, tokens_per_day=1000, clock=Clock())
     await ledger.reserve(600, 0)
     await store.close()
     await ledger.reserve(300, 0)
@@ -168,7 +172,7 @@ async def test_a_pause_is_bounded_and_never_shortened() -> None:
         ("0", 0),
         ("2.5", 2.5),
         ("-3", 0),
-        ("1e9", 1e9),
+        ("1e9", 3600),
         ("nan", None),
         ("soon", None),
         ("Thu, 01 Jan 1970 00:20:00 GMT", 200),
@@ -176,4 +180,4 @@ async def test_a_pause_is_bounded_and_never_shortened() -> None:
     ],
 )
 def test_retry_after_in_all_its_spellings(text: str | None, secs: float | None) -> None:
-    assert read_retry_after(text, lambda: 1000.0) == secs
+    assert retry_after_secs(text, 1000.0) == secs

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
-from waybill.labelling.llm.privacy import MAX_CHARS, Privacy, PrivacyError
+from waybill.labelling.llm.errors import PrivacyError
+from waybill.labelling.llm.privacy import MAX_CHARS, Privacy
 from waybill.labelling.masking import mask
 
 CORPUS = [

@@ -17,8 +17,9 @@ from tests.labelling.llm.conftest import PROMPT, Opening
 from tests.labelling.llm.standin import Lines, Standin, sensible
 from tests.taxonomies import LABELS, TEN, TOY, UNCLASSIFIED
 from waybill.core.errors import ConfigError
+from waybill.labelling.llm.errors import BadAnswer
 from waybill.labelling.llm.privacy import Privacy
-from waybill.labelling.llm.prompt import BadAnswer, Question, load_prompt
+from waybill.labelling.llm.prompt import Question, load_prompt
 from waybill.labelling.masking import mask
 from waybill.settings.schema import RouteSettings
 

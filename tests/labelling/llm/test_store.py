@@ -16,17 +16,11 @@ import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
-from waybill.labelling.llm.guards import LocalWindow
-from waybill.labelling.llm.opening import open_store
-from waybill.labelling.llm.store import (
-    Judgement,
-    SqliteStore,
-    StoreError,
-    Usage,
-    VerdictStore,
-    default_path,
-    judgement_key,
-)
+from waybill.labelling.llm.build import open_store
+from waybill.labelling.llm.errors import StoreError
+from waybill.labelling.llm.store import Judgement, Usage, VerdictStore, judgement_key
+from waybill.labelling.llm.store_sqlite import SqliteStore, default_path
+from waybill.labelling.llm.window import LocalWindow
 from waybill.settings.schema import LlmSettings
 
 DAY = 86_400
@@ -82,7 +76,7 @@ async def _store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def flush(url: str) -> None:
-    from waybill.labelling.llm.shared import Redis
+    from waybill.labelling.llm.store_redis import Redis
 
     redis = Redis(url)
     await redis.run(redis.client.flushall())
@@ -130,7 +124,7 @@ async def test_a_closed_store_says_so(store: VerdictStore) -> None:
 
 async def test_old_verdicts_are_forgotten(tmp_path: Path) -> None:
     now = [1_000_000.0]
-    store = SqliteStore(tmp_path / "s", max_secs=100, max_bytes=1 << 20, wall=lambda: now[0])
+    store = SqliteStore(tmp_path / "s", max_secs=100, max_bytes=1 << 20, clock=lambda: now[0])
     await store.open()
     await store.put([judgement("a", at=now[0])])
     now[0] += 101
@@ -203,7 +197,7 @@ def test_the_default_place(tmp_path: Path) -> None:
 
 
 async def test_redis_keeps_only_so_many(redis_url: str) -> None:
-    from waybill.labelling.llm.shared import Redis, RedisStore
+    from waybill.labelling.llm.store_redis import Redis, RedisStore
 
     await flush(redis_url)
     store = RedisStore(Redis(redis_url), max_secs=1000, max_bytes=6000)
@@ -248,7 +242,8 @@ async def test_nodes_share_verdicts_and_the_days_tokens(
 
 
 async def test_nodes_share_one_rate_window(redis_url: str) -> None:
-    from waybill.labelling.llm.shared import Redis, RedisWindow
+    from waybill.labelling.llm.store_redis import Redis
+    from waybill.labelling.llm.window_redis import RedisWindow
 
     await flush(redis_url)
     redis = Redis(redis_url)

@@ -13,7 +13,8 @@ import pytest
 from waybill.core.errors import TierUnavailable
 from waybill.labelling.model.answer import Prediction
 from waybill.labelling.model.batcher import Batcher
-from waybill.labelling.model.bundle import Bundle, Floats
+from waybill.labelling.model.bundle import Bundle
+from waybill.labelling.model.encoders.base import Floats
 from waybill.labelling.telemetry import Recording
 
 

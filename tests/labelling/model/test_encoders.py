@@ -19,9 +19,12 @@ import pytest
 from tests.conftest import Running
 from tests.taxonomies import TEN
 from waybill.core.errors import BundleError, TierUnavailable
-from waybill.labelling.model import encoders
 from waybill.labelling.model.bundle import load_bundle
-from waybill.labelling.model.encoders import GeminiEncoder, SentenceEncoder, open_encoder
+from waybill.labelling.model.encoders import gemini as gemini_module
+from waybill.labelling.model.encoders import sentence
+from waybill.labelling.model.encoders.gemini import GeminiEncoder
+from waybill.labelling.model.encoders.opening import open_encoder
+from waybill.labelling.model.encoders.sentence import SentenceEncoder
 from waybill.labelling.model.manifest import Encoder
 
 DEFAULT_BUNDLE = Path(__file__).parents[3] / "models" / "default"
@@ -176,7 +179,7 @@ def test_gemini_gives_up_before_its_batch_must_go(
 ) -> None:
     server.always = 503
     assert refusal(gemini) == "encoder_unreachable"
-    assert sum(clock.slept) <= encoders._GEMINI_PATIENCE_SECS
+    assert sum(clock.slept) <= gemini_module._PATIENCE_SECS
     assert 2 <= len(server.calls) <= 6
 
 
@@ -218,8 +221,8 @@ def test_gemini_does_not_repeat_what_will_not_pass(
 def test_gemini_that_is_slow_or_away_is_unreachable(
     server: GeminiServer, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoders, "_GEMINI_TIMEOUT_MS", 50)
-    monkeypatch.setattr(encoders, "_GEMINI_PATIENCE_SECS", 1.0)
+    monkeypatch.setattr(gemini_module, "_TIMEOUT_MS", 50)
+    monkeypatch.setattr(gemini_module, "_PATIENCE_SECS", 1.0)
     server.delay_secs = 0.3
     slow = GeminiEncoder("gemini-embedding-001", 768, clock=clock, sleep=clock.sleep)
     assert refusal(slow) == "encoder_unreachable"
@@ -388,7 +391,7 @@ def test_a_model_is_known_by_its_weights_and_not_by_its_name(minilm: Path, tmp_p
     assert same.identity != SentenceEncoder(str(minilm), 64).identity
     with torch.no_grad():
         next(same._model.parameters())[0, 0] += 1
-    assert encoders._weights_hash(same._model) not in same.identity
+    assert sentence._weights_hash(same._model) not in same.identity
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -5,34 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import orjson
 
-from waybill.core.errors import WaybillError
+from waybill.core.clock import EPOCH, Clock
+from waybill.labelling.llm.errors import AuditError
 from waybill.labelling.llm.prompt import Question
-
-
-class AuditError(WaybillError):
-    """The audit log cannot be written; what cannot be recorded must not leave."""
-
-    code: Literal["audit"] = "audit"
 
 
 class Audit:
     """JSON lines in a file that only its owner can read; at ``max_bytes`` it moves to ``<name>.1``."""
 
-    def __init__(self, path: Path, max_bytes: int, wall: Callable[[], float] = time.time) -> None:
-        self._path, self._max_bytes, self._wall = path, max_bytes, wall
+    def __init__(self, path: Path, max_bytes: int, clock: Clock = EPOCH) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._clock = clock
         self._lock = asyncio.Lock()
 
     async def write(self, model: str, form: str, question: Question) -> None:
         """Record a request. Raises AuditError."""
         line = orjson.dumps(
             {
-                "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._wall())),
+                "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock())),
                 "model": model,
                 "form": form,
                 "system": question.system,

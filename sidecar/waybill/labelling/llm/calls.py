@@ -6,10 +6,11 @@ import logging
 import time
 
 from waybill.core.reasons import CallOutcome
-from waybill.labelling.llm.audit import Audit, AuditError
-from waybill.labelling.llm.guards import Guards, Refused
-from waybill.labelling.llm.prompt import BadAnswer, Question
-from waybill.labelling.llm.provider import FORMS, Provider, ProviderError, Reply
+from waybill.labelling.llm.audit import Audit
+from waybill.labelling.llm.errors import AuditError, BadAnswer, ProviderError, Refused
+from waybill.labelling.llm.guards import Guards
+from waybill.labelling.llm.prompt import Question
+from waybill.labelling.llm.providers.base import FORMS, Provider, Reply
 from waybill.labelling.llm.store import Usage
 from waybill.labelling.telemetry import Telemetry
 from waybill.settings.schema import LlmSettings

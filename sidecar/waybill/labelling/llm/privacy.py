@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
 
 import regex
 
-from waybill.core.errors import WaybillError
+from waybill.labelling.llm.errors import PrivacyError
 
 #: Characters of a message that are looked at, and that can leave.
 MAX_CHARS = 512
@@ -111,12 +110,6 @@ _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,22}(?![\w])")
 
 #: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its own.
 _TURN = re.compile(r"<\|+|\|+>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>", re.IGNORECASE)
-
-
-class PrivacyError(WaybillError):
-    """A text could not be cleaned within its time; it must not leave."""
-
-    code: Literal["private"] = "private"
 
 
 class Privacy:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.errors import ConfigError
 from waybill.core.labels import Taxonomy, unknown_labels
-from waybill.core.reasons import AnswerCode
+from waybill.labelling.llm.errors import BadAnswer
 from waybill.settings.yaml_file import read_mapping
 
 #: Part of every prompt's version: raise it when the way texts are cleaned or packed changes.
@@ -27,16 +27,6 @@ _REVISION = "1"
 _MAX_BYTES = 262_144
 _CANARIES = 2
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-
-
-class BadAnswer(WaybillError):
-    """An answer that is thrown away. Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary)."""
-
-    code: AnswerCode
-
-    def __init__(self, code: AnswerCode) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,7 +26,8 @@ from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
 from waybill.core.reasons import TierCode
 from waybill.labelling.model.answer import Prediction
-from waybill.labelling.model.bundle import Bundle, Floats
+from waybill.labelling.model.bundle import Bundle
+from waybill.labelling.model.encoders.base import Floats
 from waybill.labelling.telemetry import Silent, Telemetry
 
 __all__ = ["Batcher"]

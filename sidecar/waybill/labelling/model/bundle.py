@@ -27,7 +27,9 @@ from waybill.core.labels import Taxonomy
 from waybill.core.reasons import BundleCode
 from waybill.labelling.masking import mask
 from waybill.labelling.model.answer import AnswerPolicy, Prediction
-from waybill.labelling.model.encoders import open_encoder, open_session
+from waybill.labelling.model.encoders.base import Floats
+from waybill.labelling.model.encoders.onnx import open_session
+from waybill.labelling.model.encoders.opening import open_encoder
 from waybill.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
 from waybill.labelling.model.ngrams import Ngrams, ngram_features
 from waybill.labelling.tier import Scope
@@ -35,8 +37,6 @@ from waybill.labelling.tier import Scope
 __all__ = ["Bundle", "Neighbour", "Prediction", "fingerprint", "load_bundle"]
 
 log = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
 
 #: Decimals kept of confidence and distance: sums in another order differ in the seventh.
 _DECIMALS = 4

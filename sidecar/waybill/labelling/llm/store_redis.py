@@ -1,55 +1,30 @@
-"""What all nodes share through Redis or Valkey (extra ``redis``): verdicts, usage and the rate window.
+"""Verdicts and usage that all nodes share through Redis or Valkey (extra ``redis``).
 
 Beside the verdicts stands an index of their ages, by which the oldest are found when there are too
-many. The rate window is one sorted set, moved on by a script, so that no two nodes take the same slot.
-While Redis is away each node falls back to its own share of the limit.
+many.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from waybill.labelling.llm.guards import LocalWindow
-from waybill.labelling.llm.store import Judgement, StoreError, Usage
+from waybill.labelling.llm.errors import StoreError
+from waybill.labelling.llm.store import Judgement, Usage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_PREFIX = "waybill:llm:"
-_INDEX = _PREFIX + "index"
-_WINDOW = _PREFIX + "window"
+PREFIX = "waybill:llm:"
+_INDEX = PREFIX + "index"
 _TIMEOUT_SECS = 1.0
 #: What a verdict takes in Redis, about: key, value of 300 bytes, index entry.
 _VERDICT_BYTES = 600
 _KEYS_AT_ONCE = 500
 _USAGE_DAYS = 90
-#: KEYS: the window. ARGV: call, limit, seconds of the window, seconds that a call may be under way.
-#: A slot's score is the time until which it counts; one under way counts as if it would take its full time.
-_ENTER = """
-local now = redis.call('TIME')
-now = now[1] + now[2] / 1000000
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
-  redis.call('ZADD', KEYS[1], now + ARGV[3] + ARGV[4], ARGV[1])
-  redis.call('EXPIRE', KEYS[1], math.ceil(ARGV[3] + ARGV[4]) + 1)
-  return '0'
-end
-return tostring(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] - now)
-"""
-#: KEYS: the window. ARGV: call, seconds of the window, '1' if the call was made.
-_LEAVE = """
-if ARGV[3] == '1' then
-  local now = redis.call('TIME')
-  redis.call('ZADD', KEYS[1], 'XX', now[1] + now[2] / 1000000 + ARGV[2], ARGV[1])
-else
-  redis.call('ZREM', KEYS[1], ARGV[1])
-end
-return 0
-"""
 
 
 class Redis:
@@ -87,7 +62,8 @@ class RedisStore:
     """A `VerdictStore` in Redis; ``max_bytes`` bounds the number of verdicts, at 600 bytes each."""
 
     def __init__(self, redis: Redis, *, max_secs: float, max_bytes: int) -> None:
-        self._redis, self._max_secs = redis, max_secs
+        self._redis = redis
+        self._max_secs = max_secs
         self._max_count = max(1, max_bytes // _VERDICT_BYTES)
 
     async def get(self, keys: Sequence[str]) -> Mapping[str, str]:
@@ -98,7 +74,7 @@ class RedisStore:
         pipe = self._redis.client.pipeline(transaction=False)
         for one in judgements:
             pipe.set(
-                _PREFIX + "verdict:" + one.key,
+                PREFIX + "verdict:" + one.key,
                 msgspec.json.encode(one),
                 ex=max(1, int(self._max_secs)),
             )
@@ -112,11 +88,11 @@ class RedisStore:
     async def _forget_oldest(self, count: int) -> None:
         oldest = await self._redis.run(self._redis.client.zpopmin(_INDEX, count))
         await self._redis.run(
-            self._redis.client.unlink(*(_PREFIX + "verdict:" + key for key, _ in oldest))
+            self._redis.client.unlink(*(PREFIX + "verdict:" + key for key, _ in oldest))
         )
 
     async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
-        key = f"{_PREFIX}usage:{day}"
+        key = f"{PREFIX}usage:{day}"
         pipe = self._redis.client.pipeline(transaction=True)
         pipe.hincrby(key, "tokens", tokens)
         pipe.hincrby(key, "micros", micros)
@@ -132,7 +108,7 @@ class RedisStore:
         for at in range(0, len(keys), _KEYS_AT_ONCE):
             part = keys[at : at + _KEYS_AT_ONCE]
             values = await self._redis.run(
-                self._redis.client.mget([_PREFIX + "verdict:" + key for key in part])
+                self._redis.client.mget([PREFIX + "verdict:" + key for key in part])
             )
             for key, value in zip(part, values, strict=True):
                 try:
@@ -145,37 +121,3 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._redis.close()
-
-
-class RedisWindow:
-    """A `Window` that all nodes share; ``call_secs`` is the longest that a call can be under way.
-
-    ``fallback`` is this node's share, for as long as Redis does not answer.
-    """
-
-    def __init__(
-        self, redis: Redis, per_minute: float, call_secs: float, fallback: LocalWindow
-    ) -> None:
-        self._redis, self._fallback, self._call_secs = redis, fallback, call_secs
-        self._limit = max(1, int(per_minute))
-        self._secs = 60.0 * self._limit / per_minute
-        self._script: Callable[..., Awaitable[Any]] = redis.client.register_script(_ENTER)
-        self._leave_script: Callable[..., Awaitable[Any]] = redis.client.register_script(_LEAVE)
-
-    async def enter(self, call: str) -> float:
-        # The own share counts every call, too, so that it knows them when Redis goes away.
-        try:
-            arguments = [call, self._limit, self._secs, self._call_secs]
-            return max(
-                0.0, float(await self._redis.run(self._script(keys=[_WINDOW], args=arguments)))
-            )
-        except StoreError:
-            return await self._fallback.enter(call)
-
-    async def leave(self, call: str, *, was_made: bool) -> None:
-        await self._fallback.leave(call, was_made=was_made)
-        try:
-            arguments = [call, self._secs, "1" if was_made else "0"]
-            await self._redis.run(self._leave_script(keys=[_WINDOW], args=arguments))
-        except StoreError:
-            pass  # the slot then counts a little longer

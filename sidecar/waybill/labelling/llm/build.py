@@ -11,11 +11,16 @@ from pathlib import Path
 
 from waybill.core.errors import ConfigError
 from waybill.labelling.llm.audit import Audit
-from waybill.labelling.llm.guards import Breaker, Guards, Ledger, LocalWindow, Window
+from waybill.labelling.llm.breaker import Breaker
+from waybill.labelling.llm.errors import StoreError
+from waybill.labelling.llm.guards import Guards
+from waybill.labelling.llm.ledger import Ledger
 from waybill.labelling.llm.prompt import Prompt
-from waybill.labelling.llm.provider import ApiKey, Provider
-from waybill.labelling.llm.store import SqliteStore, StoreError, VerdictStore, default_path
+from waybill.labelling.llm.providers.base import ApiKey, Provider
+from waybill.labelling.llm.store import VerdictStore
+from waybill.labelling.llm.store_sqlite import SqliteStore, default_path
 from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.llm.window import LocalWindow, Window
 from waybill.labelling.telemetry import Telemetry
 from waybill.settings.schema import LlmSettings
 
@@ -63,7 +68,8 @@ async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictSt
     max_secs = settings.store_days * _DAY_SECS
     share = LocalWindow(settings.requests_per_minute / (settings.nodes * workers))
     if settings.store is not None and settings.store.startswith(_REDIS):
-        from waybill.labelling.llm.shared import Redis, RedisStore, RedisWindow
+        from waybill.labelling.llm.store_redis import Redis, RedisStore
+        from waybill.labelling.llm.window_redis import RedisWindow
 
         redis = await asyncio.to_thread(Redis, settings.store)
         window = RedisWindow(redis, settings.requests_per_minute, settings.timeout_secs + 1, share)
@@ -126,9 +132,9 @@ def _make_provider(settings: LlmSettings, key: ApiKey) -> Provider:
         "reply_tokens": settings.reply_tokens,
     }
     if settings.provider == "gemini":
-        from waybill.labelling.llm.gemini import GeminiProvider
+        from waybill.labelling.llm.providers.gemini import GeminiProvider
 
         return GeminiProvider(**options)  # type: ignore[arg-type]
-    from waybill.labelling.llm.provider import GroqProvider
+    from waybill.labelling.llm.providers.groq import GroqProvider
 
     return GroqProvider(**options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Google Gemini as a `waybill.labelling.llm.provider.Provider` (extra ``gemini``)."""
+"""Google Gemini as a `waybill.labelling.llm.providers.base.Provider` (extra ``gemini``)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import asyncio
 from typing import Any
 
 from waybill.core.reasons import ProviderCode
+from waybill.labelling.llm.errors import ProviderError
 from waybill.labelling.llm.prompt import Question
-from waybill.labelling.llm.provider import (
-    ApiKey,
-    Form,
-    ProviderError,
-    Reply,
-    http_client,
-    status_error,
-)
+from waybill.labelling.llm.providers.base import ApiKey, Form, Reply, status_error
+from waybill.labelling.llm.providers.http_client import http_client
 
 
 class GeminiProvider:
@@ -36,7 +31,9 @@ class GeminiProvider:
         self._genai: Any = genai
         self._errors: Any = errors
         self.model = model or "gemini-2.5-flash-lite"
-        self._key, self._timeout_secs, self._reply_tokens = key, timeout_secs, reply_tokens
+        self._key = key
+        self._timeout_secs = timeout_secs
+        self._reply_tokens = reply_tokens
         self._base_url = base_url
         self._http = http_client(timeout_secs, proxy)
         self._client: Any = None

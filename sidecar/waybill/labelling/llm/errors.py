@@ -1,0 +1,70 @@
+"""What can go wrong on the way to a language model and back; each with its bounded code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import AnswerCode, ProviderCode, RefusedCode, StoreCode
+
+
+class Refused(WaybillError):
+    """Not now; or why a call failed."""
+
+    code: RefusedCode
+
+    def __init__(self, code: RefusedCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class PrivacyError(WaybillError):
+    """A text could not be cleaned within its time; it must not leave."""
+
+    code: Literal["private"] = "private"
+
+
+class AuditError(WaybillError):
+    """The audit log cannot be written; what cannot be recorded must not leave."""
+
+    code: Literal["audit"] = "audit"
+
+
+class ProviderError(WaybillError):
+    """A call that brought no answer.
+
+    Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited`` (429),
+    ``unavailable`` (5xx), ``auth`` (401, 403), ``form`` (400, 422: perhaps the form of answer is not
+    supported), ``bad_request`` (other statuses), ``bad_answer`` (no completion in it). ``retry_after``
+    is in seconds. ``may_be_billed``: the request may have been worked on.
+    """
+
+    code: ProviderCode
+
+    def __init__(
+        self, code: ProviderCode, *, retry_after: float | None = None, may_be_billed: bool = False
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.retry_after = retry_after
+        self.may_be_billed = may_be_billed
+
+
+class BadAnswer(WaybillError):
+    """An answer that is thrown away. Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary)."""
+
+    code: AnswerCode
+
+    def __init__(self, code: AnswerCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class StoreError(WaybillError):
+    """The store could not do it."""
+
+    code: StoreCode
+
+    def __init__(self, code: StoreCode) -> None:
+        super().__init__(code)
+        self.code = code

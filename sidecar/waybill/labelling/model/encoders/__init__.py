@@ -1,0 +1,1 @@
+"""The encoders that a bundle can name, one a file; `opening` chooses."""
