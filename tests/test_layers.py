@@ -41,7 +41,6 @@ LEFT: frozenset[tuple[str, str]] = frozenset(
 LEFT_CIRCLES: frozenset[str] = frozenset(
     {
         "waybill.service.reload",
-        "waybill.learn.evaluate",
     }
 )
 

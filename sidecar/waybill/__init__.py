@@ -2,8 +2,10 @@
 
 As a library it labels without a server:
 
-    >>> from sidecar import classify
+    >>> from waybill import classify
     >>> classify([("ModernCRM", "User User123 logged in.")])
+    [('ModernCRM', 'User User123 logged in.', 'User Action', 1.0)]
+    >>> classify([{"source": "ModernCRM", "log_message": "User User123 logged in."}])
     [('ModernCRM', 'User User123 logged in.', 'User Action', 1.0)]
 """
 
@@ -11,22 +13,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["classify"]
+if TYPE_CHECKING:
+    from waybill.library import Classified, Record
+
+__all__ = ["classify", "classify_records"]
 
 
 def classify(
-    records: Iterable[tuple[str, str]], config: Path | None = None, overrides: Sequence[str] = ()
+    records: Iterable[Record], config: Path | None = None, overrides: Sequence[str] = ()
 ) -> list[tuple[str, str, str, float | None]]:
-    """Label ``(source, message)`` pairs; gives ``(source, message, label, confidence)`` in the same order.
+    """Label records; gives ``(source, message, label, confidence)`` in the same order.
 
-    Rules and model are loaded on the first call and kept for later ones with the same ``config`` file
-    and ``overrides`` (``dotted.key=value``). The confidence is None where nothing was estimated.
-    Safe to call from several threads and from within a running event loop (it blocks it meanwhile).
+    A record is a pair ``(source, message)``, or a mapping in which both stand where the settings
+    ``fields.message`` and ``fields.source`` say (by default ``log``, ``message``, ``log_message``, ...
+    and ``source``, ``service``, ...). The confidence is None where nothing was estimated. Rules and
+    model are loaded on the first call and kept for later ones with the same ``config`` file and
+    ``overrides`` (``dotted.key=value``). Safe to call from several threads and from within a running
+    event loop (it blocks it meanwhile).
 
     Raises:
+        TypeError: a record is neither, or a mapping without a message.
         waybill.core.errors.ConfigError: when settings, rules or model cannot be used.
+    """
+    found = classify_records(records, config, overrides)
+    return [(one.source, one.message, one.label, one.confidence) for one in found]
+
+
+def classify_records(
+    records: Iterable[Record], config: Path | None = None, overrides: Sequence[str] = ()
+) -> list[Classified]:
+    """As `classify`, and each answer also says which tier decided, by which rule or model, and why not.
+
+    >>> (found,) = classify_records([("ModernCRM", "User User123 logged in.")])
+    >>> found.tier, found.rule, found.reason
+    ('rule', 'user-login-logout', None)
     """
     from waybill.library import labeller  # the service never needs it, and the import is not cheap
 
-    return labeller(config, tuple(overrides)).classify(list(records))
+    return labeller(config, tuple(overrides)).classify(records)

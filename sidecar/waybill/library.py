@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Coroutine, Sequence
+import weakref
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
@@ -15,49 +18,138 @@ from waybill.ops.metrics import Metrics
 from waybill.service.opening import open_pipeline
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
+from waybill.wire.members import Places
+
+__all__ = ["Classified", "Labeller", "Record", "labeller"]
 
 T = TypeVar("T")
+#: A pair of source and message, or a mapping that holds them.
+Record: TypeAlias = tuple[str, str] | Mapping[str, object]
+
+
+class Classified(NamedTuple):
+    """A record and what was decided about it; see `waybill.core.records.Verdict`."""
+
+    source: str
+    message: str
+    label: str
+    confidence: float | None
+    tier: str
+    rule: str | None
+    reason: str | None
 
 
 class Labeller:
-    """Labels from any thread; its pipeline lives on a daemon thread until the process ends.
+    """Labels from any thread; its pipeline lives on a thread of its own.
 
-    Raises ConfigError when rules or model cannot be used.
+    The thread ends when the labeller is closed or nobody has it any more. Raises ConfigError when rules
+    or model cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._places = Places(settings.fields)
         self._loop = asyncio.new_event_loop()
-        threading.Thread(
-            target=self._loop.run_forever, name="waybill-labeller", daemon=True
-        ).start()
-        self._opened = open_pipeline(settings, Metrics(VERSION))
+        self._thread = threading.Thread(
+            target=_run, args=(self._loop,), name="waybill-labeller", daemon=True
+        )
+        self._thread.start()
+        opened = open_pipeline(settings, Metrics(VERSION))
         try:
-            self._pipeline, *_ = self._wait(self._opened.__aenter__())
+            self._pipeline, *_ = self._wait(opened.__aenter__())
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
+        self._end = weakref.finalize(self, _end, self._loop, opened)
+        self._end.atexit = False  # the process takes the thread with it
 
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def __enter__(self) -> Labeller:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up rules, model and thread. Closing twice does no harm; labelling afterwards is an error."""
+        self._end()
+        self._thread.join()
+
+    def _wait(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order."""
         return self._wait(self._pipeline.label(messages, sources))
 
-    def classify(
-        self, records: Sequence[tuple[str, str]]
-    ) -> list[tuple[str, str, str, float | None]]:
-        """As `waybill.classify`."""
-        verdicts = self.label(
-            [message for _, message in records], [source for source, _ in records]
+    def classify(self, records: Iterable[Record]) -> list[Classified]:
+        """As `waybill.classify_records`."""
+        if isinstance(records, Mapping | str | bytes):
+            raise TypeError(
+                f"classify takes an iterable of records, not one {type(records).__name__}; "
+                "for a single record write [record]"
+            )
+        pairs = [self._pair(number, record) for number, record in enumerate(records)]
+        verdicts = self.label([message for _, message in pairs], [source for source, _ in pairs])
+        found: list[Classified] = []
+        for (source, message), verdict in zip(pairs, verdicts, strict=True):
+            decided = (verdict.confidence, verdict.tier, verdict.rule, verdict.reason)
+            found.append(Classified(source, message, verdict.label, *decided))
+        return found
+
+    def _pair(self, number: int, record: object) -> tuple[str, str]:
+        """Source and message of a record. Raises TypeError."""
+        if isinstance(record, Mapping):
+            return self._pair_of(number, record)
+        if isinstance(record, tuple | list) and len(record) == 2:
+            source, message = record
+            if isinstance(source, str) and isinstance(message, str):
+                return source, message
+        raise TypeError(
+            f"record {number} is {_shown(record)}; expected a pair (source, message) of texts, "
+            "or a mapping such as {'source': ..., 'log_message': ...}"
         )
-        return [
-            (source, message, verdict.label, verdict.confidence)
-            for (source, message), verdict in zip(records, verdicts, strict=True)
-        ]
+
+    def _pair_of(self, number: int, record: Mapping[str, object]) -> tuple[str, str]:
+        message = self._places.message_of(record)
+        if message is None:
+            wanted = ", ".join(self._places.message_names)
+            raise TypeError(
+                f"record {number} has no text in any of {wanted} (fields.message); "
+                f"it has {', '.join(map(str, record))}"
+            )
+        return self._places.source_of(record), message
+
+
+def _shown(record: object) -> str:
+    """The kind of a record, and of its parts; never its content."""
+    kind = type(record).__name__
+    if isinstance(record, tuple | list):
+        return f"a {kind} of {len(record)}: {', '.join(type(part).__name__ for part in record)}"
+    return f"a {kind}"
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop, opened: AbstractAsyncContextManager[object]) -> None:
+    """Close the pipeline and end the thread, without waiting for either."""
+
+    async def close() -> None:
+        try:
+            await opened.__aexit__(None, None, None)
+        finally:
+            loop.stop()
+
+    asyncio.run_coroutine_threadsafe(close(), loop)
 
 
 @functools.lru_cache(maxsize=4)
 def labeller(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
-    """The labeller of these settings, loaded once."""
+    """The labeller of these settings, loaded once; one that is pushed out ends its thread."""
     return Labeller(load_settings(config, overrides))

@@ -28,7 +28,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from waybill.cli.bench import reference_batch, rule_text
+from waybill.cli.bench.reference import reference_batch, rule_text
 
 RECORDS = 1000
 #: Bars of memory growth and descriptors: below 1 MB/h after the warm-up, and flat.

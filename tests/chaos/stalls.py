@@ -26,7 +26,7 @@ import msgpack
 import orjson
 
 from tests.input.test_bombs import bombs
-from waybill.cli.bench import reference_batch, rule_text
+from waybill.cli.bench.reference import reference_batch, rule_text
 from waybill.core.batch import MAX_RECORDS
 
 ROOT = Path(__file__).parents[2]

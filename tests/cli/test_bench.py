@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 
 from tests.taxonomies import LABELS
-from waybill.cli.bench import RECORDS, measure_yardstick, reference_batch, rule_text
+from waybill.cli.bench.in_process import measure_yardstick
+from waybill.cli.bench.reference import RECORDS, reference_batch, rule_text
 from waybill.labelling.rules.loading import load_ruleset
 
 
@@ -21,7 +22,7 @@ def test_the_reference_batch_is_of_the_announced_size_and_repeats_no_message() -
 
 
 async def test_the_rules_decide_a_third_of_it_whatever_their_number(tmp_path: Path) -> None:
-    messages = [record["log"] for record in reference_batch(5)]
+    messages = [str(record["log"]) for record in reference_batch(5)]
     for count in (10, 100):
         (tmp_path / "rules.yaml").write_text(rule_text(count))
         rules = await load_ruleset([tmp_path], labels=LABELS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from argparse import Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,21 +16,25 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import Running
-from waybill.cli import canary as module
-from waybill.cli.canary import Ledger, canary
+from waybill.cli.canary import outlets
+from waybill.cli.canary.audit import audit
+from waybill.cli.canary.ledger import Ledger
+from waybill.cli.canary.plan import CanaryPlan
+from waybill.cli.main import main
 from waybill.core.errors import WaybillError
 
 OVERRIDES = ("model.path=null",)
 
 
-def given(to: str, **changes: Any) -> Namespace:
-    values = {
-        "to": to, "listen": None, "loki": None, "elasticsearch": None, "selector": '{target_label=~".+"}',
-        "records": 200, "rate": 2000.0, "batch": 20, "tag": "canary", "message": "User User{number} logged in.",
-        "label_field": "target_label", "token_file": None, "ca_file": None, "late_secs": 60.0, "wait_secs": 10.0, "settle_secs": 0.2,
-        "connect_secs": 30.0,
-    }  # fmt: skip
-    return Namespace(**(values | changes))
+def given(to: str, **changes: Any) -> CanaryPlan:
+    values: dict[str, Any] = {
+        "records": 200,
+        "rate": 2000.0,
+        "batch": 20,
+        "wait_secs": 10.0,
+        "settle_secs": 0.2,
+    }
+    return CanaryPlan(**(values | {"to": to, "connect_secs": 30.0} | changes))
 
 
 @asynccontextmanager
@@ -49,7 +52,7 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
 
 async def test_records_in_the_answer(running: Running) -> None:
     async with running(*OVERRIDES) as sidecar:
-        report = await canary(given(f"{sidecar.service.address}/v1/label"))
+        report = await audit(given(f"{sidecar.service.address}/v1/label"))
     assert report.is_fine
     assert (report.sent, report.acknowledged, report.back, report.duplicate) == (200, 200, 200, 0)
     assert report.labels == {"User Action": 200}
@@ -80,7 +83,7 @@ async def test_records_by_way_of_an_agent(running: Running, unused_port: int) ->
             push = ("return.type=http", f"return.url={address}/", "return.format=ndjson")
             async with running(*OVERRIDES, *push) as sidecar:
                 to = f"{sidecar.service.address}/v1/label"
-                report = await canary(given(to, listen=f"127.0.0.1:{unused_port}"))
+                report = await audit(given(to, listen=f"127.0.0.1:{unused_port}"))
     assert report.is_fine
     assert report.back == 200
     assert report.duplicate > 0
@@ -112,7 +115,7 @@ async def test_what_goes_wrong_is_told_apart() -> None:
         return web.json_response([record for record in records if record["canary_number"] != 3])
 
     async with serving(broken) as address:
-        report = await canary(given(address, records=40))
+        report = await audit(given(address, records=40))
     assert not report.is_fine
     assert (report.missing, report.altered, report.unlabelled, report.attempts_refused) == (
         1,
@@ -128,10 +131,10 @@ async def test_late_records_and_those_that_never_come() -> None:
         return web.Response(status=204)
 
     async with serving(nowhere) as address:
-        report = await canary(given(address, records=20, listen="127.0.0.1:0", wait_secs=0.3))
+        report = await audit(given(address, records=20, listen="127.0.0.1:0", wait_secs=0.3))
         assert (report.missing, report.back) == (20, 0)
         with pytest.raises(WaybillError, match="say where they come out"):
-            await canary(given(address))
+            await audit(given(address))
     ledger = Ledger("User User{number} logged in.", "target_label", -1.0)
     (record,) = ledger.next_batch(1)
     ledger.see(record | {"target_label": "User Action"})
@@ -142,7 +145,7 @@ async def test_an_address_where_nobody_is_ends_the_run_and_is_named(
     unused_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(WaybillError, match=r"nothing was taken in 0\.3 s: .*onnect"):
-        await canary(given(f"http://127.0.0.1:{unused_port}", connect_secs=0.3))
+        await audit(given(f"http://127.0.0.1:{unused_port}", connect_secs=0.3))
     assert f"127.0.0.1:{unused_port}" in capsys.readouterr().err
 
 
@@ -153,9 +156,9 @@ async def test_an_answer_that_makes_shippers_drop_ends_the_run(status: int) -> N
 
     async with serving(refuse) as address:
         with pytest.raises(WaybillError, match=str(status)):
-            await canary(given(address))
+            await audit(given(address))
         with pytest.raises(OSError, match="address"):
-            await canary(given(address, listen=address.removeprefix("http://")))
+            await audit(given(address, listen=address.removeprefix("http://")))
 
 
 class Store:
@@ -199,14 +202,14 @@ class Store:
 async def test_records_in_a_store(
     running: Running, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(module, "_ASK_SECS", 0.05)
+    monkeypatch.setattr(outlets, "_ASK_SECS", 0.05)
     store = Store()
     async with (
         serving(store.handle) as address,
         running(*OVERRIDES, "return.type=http", f"return.url={address}/push") as sidecar,
     ):
         where = address if kind == "loki" else f"{address}/logs"
-        report = await canary(given(f"{sidecar.service.address}/v1/label", **{kind: where}))
+        report = await audit(given(f"{sidecar.service.address}/v1/label", **{kind: where}))
     assert report.is_fine
     assert (report.back, report.duplicate) == (200, 0)
     assert report.run in json.dumps(store.asked[0])
@@ -218,7 +221,7 @@ async def test_a_store_that_refuses_the_question_ends_the_run() -> None:
 
     async with serving(refuse) as address:
         with pytest.raises(WaybillError, match="parse error"):
-            await canary(given(address, loki=address))
+            await audit(given(address, loki=address))
 
 
 async def test_the_command_prints_the_report(
@@ -228,7 +231,7 @@ async def test_the_command_prints_the_report(
     tokens.write_text("# for the canary\nfirst-token-of-16\nother\n")
     async with running(*OVERRIDES, f"http.tokens_file={tokens}") as sidecar:
         to = f"--to={sidecar.service.address}/v1/label"
-        flags = [to, "--records=30", "--rate=1000", f"--token-file={tokens}"]
-        assert await asyncio.to_thread(module.main, flags) == 0
+        flags = ["canary", to, "--records=30", "--rate=1000", f"--token-file={tokens}"]
+        assert await asyncio.to_thread(main, flags) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["sent"], report["back"], report["missing"]) == (30, 30, 0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from waybill import classify
-from waybill.cli.main import main
+from waybill.cli.main import main, make_parser
 
 ROOT = Path(__file__).parents[2]
 NO_MODEL = ("--set", "model.path=null")
@@ -169,7 +172,7 @@ def test_label_refuses_what_it_cannot_read(
 
 
 def test_explain_shows_route_rules_and_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("explain", "--source", "ModernCRM", "User User1 logged in.") == 0
+    assert run("explain", "--json", "--source", "ModernCRM", "User User1 logged in.") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["label"], told["rule"]) == ("User Action", "user-login-logout")
     assert len(told["model"]["nearest"]) == 3
@@ -190,7 +193,7 @@ def test_rules_can_be_tested_and_listed(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_model_info_prints_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("model", "info") == 0
+    assert run("model", "info", "--json") == 0
     assert json.loads(capsys.readouterr().out)["name"] == "default"
 
 
@@ -247,10 +250,59 @@ def test_the_offline_tools_get_their_arguments(capsys: pytest.CaptureFixture[str
     assert caught.value.code == 2
 
 
-def test_no_arguments_is_a_usage_error() -> None:
-    with pytest.raises(SystemExit) as caught:
-        run()
-    assert caught.value.code == 2
+@pytest.mark.parametrize("words", [(), ("rules",), ("model",)])
+def test_a_command_that_is_not_finished_prints_its_help(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    assert capsys.readouterr().out.startswith("usage: waybill")
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Every parser below ``parser`` that runs something by itself."""
+    groups = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
+    if not groups:
+        yield parser
+    for group in groups:
+        for below in group.choices.values():
+            yield from commands(below)
+
+
+def test_every_command_has_a_sentence_and_an_example_that_can_be_read() -> None:
+    found = list(commands(make_parser()))
+    assert len(found) >= 20
+    for parser in found:
+        assert parser.description
+        assert parser.description.endswith(".")
+        assert parser.epilog is not None
+        first = parser.epilog.splitlines()[1]
+        words = shlex.split(first.split(" > ")[0], comments=True)
+        assert " ".join(words).startswith(parser.prog)
+        make_parser().parse_args(words[1:])
+
+
+def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "--source", "ModernCRM", "User User1 logged in.") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("User Action, by the rule user-login-logout")
+    assert run("explain", "--source", "LegacyCRM", "The invoice 12345 was lost") == 0
+    out = capsys.readouterr().out
+    assert "its route (LegacyCRM) asks nothing that is switched on" in out
+    assert "llm.provider is not set" in out
+    assert run("explain", "xylophone quokka 3 zzz") == 0
+    out = capsys.readouterr().out
+    assert "known up to 0." in out
+    assert "pattern: 'xylophone quokka \\d+ zzz'" in out
+
+
+def test_model_info_is_a_page_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("model", "info") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("default@")
+    assert "on software that was not trained on:" in out
+    assert len(out.splitlines()) < 60
 
 
 def test_check_says_faults_only_and_none_that_follows(capsys: pytest.CaptureFixture[str]) -> None:

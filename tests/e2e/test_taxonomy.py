@@ -11,10 +11,8 @@ import pytest
 from tests.conftest import Running
 from tests.labelling.llm.standin import Lines, Standin
 from tests.taxonomies import TOY, TOY_YAML
-from waybill.cli.main import main
+from waybill.cli.main import main, run
 from waybill.core.errors import BundleError, WaybillError
-from waybill.learn.import_model import main as import_main
-from waybill.learn.train import main as train_main
 
 ROOT = Path(__file__).parents[2]
 RULES = """\
@@ -92,7 +90,7 @@ def train(toy: Path) -> Path:
     """A model of the toy's labels."""
     arguments = ["--labels", str(toy / "labels.yaml"), "--corpus", str(toy / "corpus")]
     arguments += ["--per-label", "24", "--encoder", str(ROOT / "models" / "default"), "--no-cache"]
-    assert train_main([*arguments, "--output", str(toy / "model")]) == 0
+    assert run(["model", "train", *arguments, "--output", str(toy / "model")]) == 0
     return toy / "model"
 
 
@@ -130,8 +128,10 @@ def test_what_is_of_another_taxonomy_is_refused_with_the_way_out(
     with pytest.raises(
         WaybillError, match=r"no such label: Error; the labels are Fruit, .*--labels"
     ):
-        train_main(
+        run(
             [
+                "model",
+                "train",
                 *("--labels", str(toy / "labels.yaml"), "--no-corpus"),
                 *("--data", str(toy / "bad.csv"), "--output", str(toy / "x")),
             ]
@@ -146,9 +146,9 @@ async def test_a_model_is_trained_on_its_labels_and_serves_them(
     assert set(manifest["labels"]) == set(TOY.names)
     imported = ["--base", str(model), "--output", str(toy / "again")]
     with pytest.raises(BundleError, match="trained on other labels"):
-        import_main([str(model / "classifier.joblib"), *imported])
+        run(["model", "import", str(model / "classifier.joblib"), *imported])
     labels = ["--labels", str(toy / "labels.yaml")]
-    assert import_main([str(model / "classifier.joblib"), *imported, *labels]) == 0
+    assert run(["model", "import", str(model / "classifier.joblib"), *imported, *labels]) == 0
     async with running(*settings_of(toy, "rules, model", str(model))) as sidecar:
         _, answer, _ = await sidecar.post(
             b'[{"log":"an apple fell"},{"log":"a ripe plum was picked after 7 days"},'

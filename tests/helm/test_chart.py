@@ -172,14 +172,14 @@ def test_nothing_but_its_pods_answers_to_the_selector(install: Install) -> None:
 
 
 def test_the_canary_has_what_its_command_needs(install: Install) -> None:
-    from waybill.cli.canary import make_parser
+    from waybill.cli.main import make_parser
 
     installed = install(VALUES["canary"])
     (job,), (service,) = installed.of("CronJob"), installed.of("Service")
     template = job["spec"]["jobTemplate"]["spec"]["template"]
     (container,) = template["spec"]["containers"]
     assert container["args"][0] == "canary"
-    given = make_parser().parse_args(container["args"][1:])
+    given = make_parser().parse_args(container["args"])
     port = service["spec"]["ports"][0]["port"]
     assert given.to == f"https://{service['metadata']['name']}.logging.svc:{port}/v1/label"
     assert given.loki == "http://loki:3100"

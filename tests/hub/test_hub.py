@@ -30,8 +30,12 @@ from waybill.settings.schema import FollowSettings, ModelSettings
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 from huggingface_hub import close_session
 
-from waybill.hub import hub as offline_hub
-from waybill.hub.hub import HubError, main, pull, push, versions
+from waybill.cli.main import main
+from waybill.hub import repository
+from waybill.hub.outcome import HubError, Pulled
+from waybill.hub.pull import pull
+from waybill.hub.push import push
+from waybill.hub.source import versions
 
 # The client's own: it hands bytes to its HTTP library in a way that this one calls outdated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -102,10 +106,10 @@ def test_versions_go_up_and_come_down(
     assert push(newer, REPO, endpoint=endpoint) == "v1.1"
     assert push(newer, REPO, is_major=True, endpoint=endpoint) == "v2.0"
     assert push(newer, REPO, tag="v2.10", endpoint=endpoint) == "v2.10"
-    assert main(["push", str(newer), "--repo", REPO, "--endpoint", endpoint]) == 0
+    assert main(["model", "push", str(newer), "--repo", REPO, "--endpoint", endpoint]) == 0
     assert json.loads(capsys.readouterr().out) == {"repo": REPO, "version": "v2.11"}
     assert versions(REPO, endpoint=endpoint) == ["v1.0", "v1.1", "v2.0", "v2.10", "v2.11"]
-    assert main(["versions", "--repo", REPO, "--endpoint", endpoint]) == 0
+    assert main(["model", "versions", "--repo", REPO, "--endpoint", endpoint]) == 0
     assert capsys.readouterr().out.split() == ["v1.0", "v1.1", "v2.0", "v2.10", "v2.11"]
     into = tmp_path / "followed"
     first = pull(REPO, into, version="v1.0", endpoint=endpoint)
@@ -115,7 +119,7 @@ def test_versions_go_up_and_come_down(
         True,
         {},
     )
-    assert main(["pull", "--repo", REPO, "--into", str(into), "--endpoint", endpoint]) == 0
+    assert main(["model", "pull", "--repo", REPO, "--into", str(into), "--endpoint", endpoint]) == 0
     assert json.loads(capsys.readouterr().out)["version"] == "v2.11"
     assert load_bundle(into / "current", taxonomy=TEN).manifest.version == "newer"
     assert (into / "current").readlink() == Path("v2.11")
@@ -152,7 +156,7 @@ def test_a_bundle_that_does_not_load_is_not_pushed(hub: tuple[Hub, str], tmp_pat
 
 
 def test_a_repository_can_be_made_public(hub: tuple[Hub, str]) -> None:
-    main(["push", str(DEFAULT_BUNDLE), "--repo", REPO, "--public", "--endpoint", hub[1]])
+    main(["model", "push", str(DEFAULT_BUNDLE), "--repo", REPO, "--public", "--endpoint", hub[1]])
     assert hub[0].private[REPO] is False
 
 
@@ -197,9 +201,7 @@ def test_a_version_that_is_refused_is_kept_out_with_its_reason(
         "v1.1",
         **{f.name.replace(".", "__"): f.read_bytes() for f in DEFAULT_BUNDLE.iterdir()},
     )
-    assert pull(REPO, into, endpoint=endpoint) == offline_hub.Pulled(
-        "v1.1", str(into / "v1.1"), True, {}
-    )
+    assert pull(REPO, into, endpoint=endpoint) == Pulled("v1.1", str(into / "v1.1"), True, {})
     assert not list(into.glob(".v*"))
 
 
@@ -301,7 +303,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_for_ever(
     hub: tuple[Hub, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, endpoint = hub
-    monkeypatch.setattr(offline_hub, "_TIMEOUT_SECS", 0.3)
+    monkeypatch.setattr(repository, "_TIMEOUT_SECS", 0.3)
     server.is_silent = True
     with pytest.raises(HubError) as caught:
         pull(REPO, tmp_path / "followed", endpoint=endpoint)
@@ -371,6 +373,37 @@ def test_a_folder_of_versions_is_a_source_too(tmp_path: Path) -> None:
     assert pull(str(source), into).refused["v1.2"][0] == "missing_file"
     shutil.copytree(DEFAULT_BUNDLE, source / "v1.2", dirs_exist_ok=True)
     assert pull(str(source), into).version == "v1.2"
+
+
+def test_a_folder_of_versions_can_be_pushed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    (bundle / ".notes").write_text("mine")
+    for version in ("v1.0", "v1.1"):
+        assert main(["model", "push", "bundle", "--repo", "./new/repo"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told == {"repo": "./new/repo", "version": version}
+    assert push(bundle, str(tmp_path / "new" / "repo"), is_major=True) == "v2.0"
+    assert push(bundle, "new/repo", tag="v3.7") == "v3.7"  # it is there, so it is the folder
+    assert versions("./new/repo") == ["v1.0", "v1.1", "v2.0", "v3.7"]
+    names = {file.name for file in DEFAULT_BUNDLE.iterdir()}
+    assert {file.name for file in (tmp_path / "new/repo/v3.7").iterdir()} == names
+    assert pull("./new/repo", tmp_path / "followed").version == "v3.7"
+    for tag in ("v1.1", "1.2", "latest"):
+        with pytest.raises(HubError, match="no_version"):
+            push(bundle, "./new/repo", tag=tag)
+
+
+def test_a_push_to_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HubError) as caught:
+        push(DEFAULT_BUNDLE, str(tmp_path / "file" / "repo"))
+    assert caught.value.code == "disk"
+    with pytest.raises(BundleError, match="golden"):
+        push(changed_copy(tmp_path / "bad", golden=[]), str(tmp_path / "repo"))
+    assert not (tmp_path / "repo").exists()
 
 
 # ------------------------------------------------------------------------------------- following
@@ -507,7 +540,7 @@ def test_the_serving_process_imports_no_client_of_a_repository_or_service() -> N
 import sys
 import waybill.service.app
 from waybill.labelling.model.bundle import load_bundle
-heavy = {"huggingface_hub", "google.genai", "sentence_transformers", "torch", "httpx", "requests", "waybill.hub.hub"}
+heavy = {"huggingface_hub", "google.genai", "sentence_transformers", "torch", "httpx", "requests", "waybill.hub.pull", "waybill.hub.repository"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     done = subprocess.run(

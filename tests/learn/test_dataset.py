@@ -9,7 +9,7 @@ import pytest
 
 from tests.taxonomies import TEN
 from waybill.core.errors import WaybillError
-from waybill.learn.corpus import Example
+from waybill.learn.chain import Example
 from waybill.learn.dataset import distinct, read_examples, shared_masks, split, without_masks_of
 from waybill.learn.fragments import KINDS, fragments
 from waybill.learn.scores import calibration_error, score

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from waybill.cli.main import run
 from waybill.core.errors import ConfigError, WaybillError
-from waybill.learn.evaluate import main
 
 ROWS = """source,log_message,target_label
 ModernCRM,User User123 logged in.,User Action
@@ -28,7 +28,20 @@ def gold(tmp_path: Path) -> Path:
 def test_a_report_is_drawn_and_says_what_was_measured(
     gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(gold), "--ablation", "--report", str(tmp_path / "report"), "--json"]) == 0
+    assert (
+        run(
+            [
+                "model",
+                "evaluate",
+                str(gold),
+                "--ablation",
+                "--report",
+                str(tmp_path / "report"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["scores"]["lines"] == 4
     assert set(found["ablation"]) == {"rules", "model", "rules and model"}
@@ -41,7 +54,7 @@ def test_a_report_is_drawn_and_says_what_was_measured(
 
 def test_the_table_lists_errors(gold: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gold.write_text(ROWS + "ModernCRM,User User9 logged out.,Error\n")
-    assert main([str(gold), "--errors"]) == 0
+    assert run(["model", "evaluate", str(gold), "--errors"]) == 0
     out = capsys.readouterr().out
     assert "macro-F1" in out
     assert "Error -> User Action (rule 1.00): User User0 logged out." in out
@@ -49,6 +62,29 @@ def test_the_table_lists_errors(gold: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_nothing_to_measure_is_said(gold: Path) -> None:
     with pytest.raises(WaybillError, match="no row"):
-        main([str(gold), "--where", "source=nobody"])
+        run(["model", "evaluate", str(gold), "--where", "source=nobody"])
     with pytest.raises(ConfigError):
-        main([str(gold), "--set", "model.path=null"])
+        run(["model", "evaluate", str(gold), "--set", "model.path=null"])
+
+
+def test_the_picture_and_the_list_are_of_the_same_run_and_of_the_routes_that_serve(
+    gold: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A route that asks only the language model, which is off, is measured as what it answers."""
+    gold.write_text(ROWS + "LegacyCRM,User User9 logged out.,User Action\n")
+    assert run(["model", "evaluate", str(gold), "--errors", "--ablation", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    scores = found["scores"]
+    labels, confusion = scores["labels"], scores["confusion"]
+    missed = [
+        (labels[i], labels[j], confusion[i][j])
+        for i in range(len(labels))
+        for j in range(len(labels))
+        if i != j and confusion[i][j]
+    ]
+    assert missed == [("User Action", "Unclassified", 1)]
+    (mistake,) = found["mistakes"]
+    assert (mistake["right"], mistake["given"]) == ("User Action", "Unclassified")
+    assert found["by_reason"]["llm_disabled"] == 1
+    # What it would be without that route is another table.
+    assert found["ablation"]["rules and model"]["accuracy"] == 1.0

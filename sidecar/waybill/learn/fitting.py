@@ -1,13 +1,13 @@
-"""Fits a classifier on features: strength by grouped cross-validation, calibration, the unknown's border.
+"""Fits a classifier on features: strength by grouped cross-validation, calibration, thresholds.
 
-Nothing here reads files; `train` brings the features and writes what comes out.
+Nothing here reads files; `candidate` brings the features and takes what comes out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,54 +20,44 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
+from waybill.learn.arrays import Features, Floats, Strings
+from waybill.learn.chain import Estimator, Fitted
 
 __all__ = [
-    "Borders",
-    "Fitted",
-    "choose_strength",
+    "Cutoffs",
     "features_of",
     "fit",
-    "fit_borders",
+    "fit_cutoffs",
     "held_out",
     "neighbour_distances",
+    "reference_rows",
 ]
-
-Floats = npt.NDArray[np.float32]
-Strings = npt.NDArray[np.str_]
 
 #: Inverse regularisation strengths tried by grouped cross-validation.
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)
-#: A stronger regularisation is taken when it costs no more macro-F1 than this: unseen systems differ
-#: more from the corpus than its folds do from each other.
+#: A stronger regularisation is taken when it costs no more macro-F1 than this: unseen systems
+#: differ more from the corpus than its folds do from each other.
 TOLERANCE = 0.002
 FOLDS = 5
 NEIGHBOURS = 3
 #: Share of held-out known lines that the distance check, and all checks together, must let pass.
 KEEP_NEAR, KEEP_KNOWN = 0.995, 0.972
-#: The border of confidence is never put higher than this.
+#: The least confidence of an answer is never put higher than this.
 HIGHEST_CONFIDENCE = 0.5
+#: Rows whose neighbours are looked for at once.
+_SLICE = 2048
+
+Indices = npt.NDArray[np.intp]
 
 
-class Fitted(NamedTuple):
-    """An estimator with calibrated ``predict_proba``; ``again`` makes unfitted ones like it.
-
-    ``strength`` is the C that was chosen, None for a classifier with parameters of its own.
-    """
-
-    estimator: Any
-    again: Callable[[], Any]
-    strength: float | None
-    macro_f1_by_strength: dict[str, float]
-
-
-class Borders(NamedTuple):
+class Cutoffs(NamedTuple):
     """Cosine distance above which, and confidence below which, a text is unknown."""
 
     distance: float
     confidence: float
 
 
-def features_of(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None) -> Any:
+def features_of(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None) -> Features:
     """What the classifier reads: the embedding, and the n-gram columns after it (sparse then)."""
     if ngrams is None:
         return embeddings
@@ -81,49 +71,58 @@ def features_of(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None)
     return sparse.hstack([sparse.csr_matrix(embeddings), grams]).tocsr()
 
 
-def logistic_regression(strength: float, seed: int) -> LogisticRegression:
+def logistic_regression(strength: float, seed: int) -> Estimator:
     """The default classifier."""
-    return LogisticRegression(C=strength, max_iter=1000, random_state=seed)
+    made: Estimator = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
+    return made
 
 
-def held_out(make: Callable[[], Any], features: Any, labels: Strings, groups: Strings) -> Floats:
-    """Probabilities [n, labels in sorted order] of each row by a model that saw nothing of its group."""
+def held_out(
+    make: Callable[[], Estimator], features: Features, labels: Strings, groups: Strings
+) -> Floats:
+    """Probabilities [n, labels in sorted order] of each row by a model that saw nothing of its
+    group.
+    """
     classes = np.unique(labels)
     chances = np.zeros((len(labels), len(classes)), np.float32)
     for train, test in _folds(labels, groups):
         model = make().fit(features[train], labels[train])
-        chances[test[:, None], np.searchsorted(classes, model.classes_)] = model.predict_proba(
-            features[test]
-        )
+        columns = np.searchsorted(classes, model.classes_)
+        chances[test[:, None], columns] = model.predict_proba(features[test])
     return chances
 
 
-def choose_strength(
-    features: Any, labels: Strings, groups: Strings, seed: int
-) -> tuple[float, dict[str, float], Floats]:
-    """The least C within `TOLERANCE` of the best held-out macro-F1; all scores; its probabilities."""
+class Choice(NamedTuple):
+    """A strength, the macro-F1 of all that were tried, and the held-out probabilities of the
+    chosen.
+    """
+
+    strength: float
+    macro_f1_by_strength: dict[str, float]
+    chances: Floats
+
+
+def choose_strength(features: Features, labels: Strings, groups: Strings, seed: int) -> Choice:
+    """The least C within `TOLERANCE` of the best held-out macro-F1."""
     classes = np.unique(labels)
-    tried: dict[float, tuple[float, Floats]] = {}
+    scores: dict[float, float] = {}
+    chances: dict[float, Floats] = {}
     for strength in STRENGTHS:
         make = partial(logistic_regression, strength, seed)
-        chances = held_out(make, features, labels, groups)
-        tried[strength] = (
-            float(f1_score(labels, classes[chances.argmax(axis=1)], average="macro")),
-            chances,
-        )
-    enough = max(value for value, _ in tried.values()) - TOLERANCE
-    best = min(strength for strength, (value, _) in tried.items() if value >= enough)
-    return (
-        best,
-        {str(strength): round(value, 4) for strength, (value, _) in tried.items()},
-        tried[best][1],
-    )
+        chances[strength] = held_out(make, features, labels, groups)
+        guess = classes[chances[strength].argmax(axis=1)]
+        scores[strength] = float(f1_score(labels, guess, average="macro"))
+    enough = max(scores.values()) - TOLERANCE
+    best = min(strength for strength, value in scores.items() if value >= enough)
+    told = {str(strength): round(value, 4) for strength, value in scores.items()}
+    return Choice(best, told, chances[best])
 
 
 def temperature(chances: Floats, labels: Strings) -> float:
     """The factor on log-probabilities with the least held-out log loss (Guo et al., ICML 2017)."""
     logs = np.log(np.clip(chances, 1e-9, 1))
-    row, column = np.arange(len(labels)), np.searchsorted(np.unique(labels), labels)
+    row = np.arange(len(labels))
+    column = np.searchsorted(np.unique(labels), labels)
 
     def loss(factor: float) -> float:
         scaled = logs * factor
@@ -135,48 +134,65 @@ def temperature(chances: Floats, labels: Strings) -> float:
 def sharpened(chances: Floats, factor: float) -> Floats:
     """Probabilities after `temperature`."""
     scaled = np.log(np.clip(chances, 1e-9, 1)) * factor
-    result: Floats = np.exp(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)).astype(
-        np.float32
-    )
-    return result
+    result = np.exp(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True))
+    return result.astype(np.float32)
 
 
 def fit(
-    features: Any, labels: Strings, groups: Strings, seed: int, other: Any = None
+    features: Features,
+    labels: Strings,
+    groups: Strings,
+    seed: int,
+    other: Estimator | None = None,
 ) -> tuple[Fitted, Floats]:
     """The classifier, calibrated, and held-out calibrated probabilities by ``groups``.
 
-    Without ``other`` a logistic regression: its strength is chosen and its coefficients are scaled by
-    the temperature, so it stays one. ``other`` is any scikit-learn classifier; sigmoids calibrate it.
+    Without ``other`` a logistic regression: its strength is chosen and its coefficients are scaled
+    by the temperature, so it stays one. ``other`` is any scikit-learn classifier; sigmoids
+    calibrate it.
     """
-    if other is None:
-        strength, tried, chances = choose_strength(features, labels, groups, seed)
-        factor = temperature(chances, labels)
-        model = logistic_regression(strength, seed).fit(features, labels)
-        model.coef_, model.intercept_ = model.coef_ * factor, model.intercept_ * factor
-        return Fitted(
-            model, lambda: logistic_regression(strength, seed), strength, tried
-        ), sharpened(chances, factor)
-    folds = list(_folds(labels, groups))
-    model = CalibratedClassifierCV(clone(other), method="sigmoid", cv=folds, ensemble=False).fit(
-        features, labels
-    )
+    if other is not None:
+        return _fit_other(features, labels, groups, other)
+    choice = choose_strength(features, labels, groups, seed)
+    factor = temperature(choice.chances, labels)
+    model = LogisticRegression(C=choice.strength, max_iter=1000, random_state=seed)
+    model.fit(features, labels)
+    model.coef_ = model.coef_ * factor
+    model.intercept_ = model.intercept_ * factor
+    again = partial(logistic_regression, choice.strength, seed)
+    fitted = Fitted(model, again, choice.strength, choice.macro_f1_by_strength)
+    return fitted, sharpened(choice.chances, factor)
 
-    def again() -> Any:
-        return CalibratedClassifierCV(clone(other), method="sigmoid", cv=3)
 
+def _fit_other(
+    features: Features, labels: Strings, groups: Strings, other: Estimator
+) -> tuple[Fitted, Floats]:
+    def calibrated(folds: object) -> Estimator:
+        made: Estimator = CalibratedClassifierCV(
+            clone(other), method="sigmoid", cv=folds, ensemble=False
+        )
+        return made
+
+    def again() -> Estimator:
+        made: Estimator = CalibratedClassifierCV(clone(other), method="sigmoid", cv=3)
+        return made
+
+    model = calibrated(list(_folds(labels, groups))).fit(features, labels)
     return Fitted(model, again, None, {}), held_out(again, features, labels, groups)
 
 
 def neighbour_distances(
     embeddings: Floats, labels: Strings, groups: Strings, per_group: int, fallback: str
 ) -> Floats:
-    """Mean cosine distance of each row to its nearest reference rows of other groups."""
+    """Mean cosine distance of each row to its nearest reference rows of other groups.
+
+    Lines of the label ``fallback`` are no reference.
+    """
     distances = np.zeros(len(labels), np.float32)
     for train, test in _folds(labels, groups):
         reference = embeddings[reference_rows(labels, groups, train, per_group, fallback)].T
-        for at in range(0, len(test), 2048):
-            rows = test[at : at + 2048]
+        for at in range(0, len(test), _SLICE):
+            rows = test[at : at + _SLICE]
             near = embeddings[rows] @ reference
             k = min(NEIGHBOURS, near.shape[1])
             near.partition(near.shape[1] - k, axis=1)
@@ -185,11 +201,13 @@ def neighbour_distances(
 
 
 def reference_rows(
-    labels: Strings, groups: Strings, rows: Any, per_group: int, fallback: str
+    labels: Strings, groups: Strings, rows: Iterable[int], per_group: int, fallback: str
 ) -> list[int]:
-    """The first ``per_group`` rows of each group that has a label; none-of-these lines are no reference."""
+    """The first ``per_group`` rows of each group; lines of the label ``fallback`` are no
+    reference.
+    """
     taken: dict[str, int] = {}
-    chosen = []
+    chosen: list[int] = []
     for row in rows:
         seen = taken.get(groups[row], 0)
         if labels[row] != fallback and seen < per_group:
@@ -198,23 +216,21 @@ def reference_rows(
     return chosen
 
 
-def fit_borders(chances: Floats, labels: Strings, distances: Floats, fallback: str) -> Borders:
-    """Borders from held-out rows: as strict as they can be while known lines keep their labels.
+def fit_cutoffs(chances: Floats, labels: Strings, distances: Floats, fallback: str) -> Cutoffs:
+    """Cutoffs from held-out rows: as strict as they can be while known lines keep their labels.
 
-    The distance border lets `KEEP_NEAR` of the known lines pass; the confidence border is then the
-    highest, up to `HIGHEST_CONFIDENCE`, at which no more than 1 - `KEEP_KNOWN` of them are unclassified.
+    The distance lets `KEEP_NEAR` of the known lines pass; the confidence is then the highest, up to
+    `HIGHEST_CONFIDENCE`, at which no more than 1 - `KEEP_KNOWN` of them are unclassified.
     """
     known = labels != fallback
     distance = float(np.quantile(distances[known], KEEP_NEAR))
     guess = np.unique(labels)[chances.argmax(axis=1)]
     passing = (distances[known] <= distance) & (guess[known] != fallback)
     confidence = np.where(passing, chances.max(axis=1)[known], 0.0)
-    border = min(HIGHEST_CONFIDENCE, float(np.quantile(confidence, 1 - KEEP_KNOWN)))
-    return Borders(round(distance, 4), round(border, 4))
+    least = min(HIGHEST_CONFIDENCE, float(np.quantile(confidence, 1 - KEEP_KNOWN)))
+    return Cutoffs(round(distance, 4), round(least, 4))
 
 
-def _folds(
-    labels: Strings, groups: Strings
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+def _folds(labels: Strings, groups: Strings) -> Iterator[tuple[Indices, Indices]]:
     count = min(FOLDS, len(set(groups.tolist())))
     yield from GroupKFold(n_splits=count).split(np.zeros(len(labels)), labels, groups)

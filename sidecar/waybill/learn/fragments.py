@@ -1,4 +1,5 @@
-"""Fragments that are no log lines: what the model must call `Unclassified`. Measured on, never trained on.
+"""Fragments that are no log lines: what the model must call `Unclassified`. Measured on, never
+trained on.
 
 >>> fragments(6, seed=1) == fragments(6, seed=1)
 True
@@ -14,17 +15,22 @@ from collections.abc import Callable
 __all__ = ["KINDS", "fragments"]
 
 _SUBJECTS = (
-    "The baker", "My aunt", "A tired violinist", "Our neighbour's parrot", "The ferry captain", "Nobody in the village",
+    "The baker", "My aunt", "A tired violinist", "Our neighbour's parrot", "The ferry captain",
+    "Nobody in the village",
     "The second chapter", "Her grandfather", "That old bridge", "The museum guide",
 )  # fmt: skip
 _ACTS = (
-    "bought three oranges", "painted the fence blue", "was reading by the window", "never learned to swim",
-    "told a story about wolves", "prefers tea without sugar", "hummed a tune from childhood", "kept bees for years",
+    "bought three oranges", "painted the fence blue", "was reading by the window",
+    "never learned to swim",
+    "told a story about wolves", "prefers tea without sugar", "hummed a tune from childhood",
+    "kept bees for years",
     "planted tulips along the path", "had forgotten the umbrella",
 )  # fmt: skip
 _ENDS = (
-    "before the rain began.", "and everybody laughed.", "as the sun went down.", "every other Thursday.",
-    "which made them happy.", "although it was rather cold.", "while soup was cooking.", "in a town by the sea.",
+    "before the rain began.", "and everybody laughed.", "as the sun went down.",
+    "every other Thursday.",
+    "which made them happy.", "although it was rather cold.", "while soup was cooking.",
+    "in a town by the sea.",
 )  # fmt: skip
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890")
 _NAMES = (
@@ -131,7 +137,9 @@ KINDS: dict[str, Callable[[random.Random], str]] = {
 
 
 def fragments(count: int, seed: int = 42) -> list[tuple[str, str]]:
-    """``count`` pairs of kind and text, equally many of each kind, the same for the same ``seed``."""
+    """``count`` pairs of kind and text, equally many of each kind, the same for the same
+    ``seed``.
+    """
     rng = random.Random(seed)
     kinds = list(KINDS)
     return [(kind, KINDS[kind](rng)) for kind in (kinds[i % len(kinds)] for i in range(count))]

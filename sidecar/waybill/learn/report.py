@@ -1,27 +1,37 @@
-"""An evaluation as a page: tables, confusion matrix and reliability plot, in one file without scripts."""
+"""An evaluation as a page: tables, confusion matrix and reliability plot, in one file without
+scripts.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from waybill.learn.evaluation import Evaluation, Mistake
 from waybill.learn.scores import Scores
 
 if TYPE_CHECKING:
-    from waybill.learn.evaluate import Evaluation
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_confusion", "draw_reliability", "write_report"]
 
+#: One row of a table.
+Cells: TypeAlias = Sequence[object]
+
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .8rem;border-bottom:1px solid #d8dee4;"
-    "text-align:right}td:first-child,th:first-child{text-align:left}img{max-width:100%}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color:#1b1f24}table{border-collapse:collapse;margin:1rem 0}"
+    "td,th{padding:.25rem .8rem;border-bottom:1px solid #d8dee4;text-align:right}"
+    "td:first-child,th:first-child{text-align:left}img{max-width:100%}"
 )
+#: Lines listed in the page; the command lists all.
+_MOST_MISTAKES = 200
 
 
 def draw_confusion(scores: Scores, target: Path) -> None:
@@ -36,14 +46,8 @@ def draw_confusion(scores: Scores, target: Path) -> None:
     axes.set_xlabel("given label")
     axes.set_ylabel("right label")
     for i, j in np.argwhere(counts):
-        axes.text(
-            j,
-            i,
-            str(counts[i, j]),
-            ha="center",
-            va="center",
-            color="white" if shares[i, j] > 0.5 else "black",
-        )
+        colour = "white" if shares[i, j] > 0.5 else "black"
+        axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour)
     figure.savefig(target, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
@@ -64,12 +68,29 @@ def write_report(folder: Path, found: Evaluation, files: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draw_confusion(found.scores, folder / "confusion.png")
     draw_reliability(found.bins, found.calibration_error, folder / "reliability.png")
-    scores = found.scores
-    labels = [
-        (label, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", one.lines)
-        for label, one in scores.per_label.items()
+    parts = [
+        f"<h1>Labels of {html.escape(found.bundle)}</h1><p>{html.escape(', '.join(files))}</p>",
+        _table(("measure", "value"), _summary(found)),
+        _table(("label", "precision", "recall", "F1", "lines"), _labels(found.scores)),
     ]
-    summary = [
+    if found.ablation:
+        header = ("every source asked of", "accuracy", "macro-F1", "unclassified", "wrong")
+        parts.append(_table(header, _ablation(found.ablation)))
+    if found.mistakes:
+        parts.append(f"<h2>Lines that got another label ({len(found.mistakes)})</h2>")
+        columns = ("right", "given", "decided by", "line")
+        parts.append(_table(columns, _mistakes(found.mistakes[:_MOST_MISTAKES])))
+    parts.append(_image(folder / "confusion.png", "confusion matrix"))
+    parts.append(_image(folder / "reliability.png", "reliability plot"))
+    head = (
+        f"<!doctype html><meta charset=utf-8><title>Waybill labels</title><style>{_STYLE}</style>"
+    )
+    (folder / "report.html").write_text(head + "".join(parts), "utf-8")
+
+
+def _summary(found: Evaluation) -> list[Cells]:
+    scores = found.scores
+    rows: list[Cells] = [
         ("lines", scores.lines),
         ("accuracy", f"{scores.accuracy:.4f}"),
         ("macro-F1", f"{scores.macro_f1:.4f}"),
@@ -77,33 +98,39 @@ def write_report(folder: Path, found: Evaluation, files: Sequence[str]) -> None:
         ("wrong", f"{scores.wrong:.4f}"),
         ("calibration error of the model", f"{found.calibration_error:.4f}"),
         ("generated fragments left unclassified", f"{found.fragments_unclassified:.4f}"),
-        *((f"decided by {tier}", count) for tier, count in found.by_tier.items()),
     ]
-    ablation = [
-        (
-            name,
-            f"{one.accuracy:.4f}",
-            f"{one.macro_f1:.4f}",
-            f"{one.unclassified:.4f}",
-            f"{one.wrong:.4f}",
-        )
-        for name, one in found.ablation.items()
-    ]
-    parts = [
-        f"<h1>Labels of {html.escape(found.bundle)}</h1><p>{html.escape(', '.join(files))}</p>",
-        _table(("measure", "value"), summary),
-        _table(("label", "precision", "recall", "F1", "lines"), labels),
-        _table(("tiers", "accuracy", "macro-F1", "unclassified", "wrong"), ablation)
-        if ablation
-        else "",
-        _image(folder / "confusion.png", "confusion matrix"),
-        _image(folder / "reliability.png", "reliability plot"),
-    ]
-    page = f"<!doctype html><meta charset=utf-8><title>Waybill labels</title><style>{_STYLE}</style>{''.join(parts)}"
-    (folder / "report.html").write_text(page, "utf-8")
+    for tier, count in found.by_tier.items():
+        rows.append((f"decided by {tier}", count))
+    for reason, count in found.by_reason.items():
+        rows.append((f"unclassified because of {reason}", count))
+    return rows
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _labels(scores: Scores) -> list[Cells]:
+    rows: list[Cells] = []
+    for label, one in scores.per_label.items():
+        figures = (f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}")
+        rows.append((label, *figures, one.lines))
+    return rows
+
+
+def _ablation(ablation: Mapping[str, Scores]) -> list[Cells]:
+    rows: list[Cells] = []
+    for name, one in ablation.items():
+        figures = (one.accuracy, one.macro_f1, one.unclassified, one.wrong)
+        rows.append((name, *(f"{figure:.4f}" for figure in figures)))
+    return rows
+
+
+def _mistakes(mistakes: Sequence[Mistake]) -> list[Cells]:
+    rows: list[Cells] = []
+    for mistake in mistakes:
+        decided = " ".join(filter(None, (mistake.tier, mistake.reason)))
+        rows.append((mistake.right, mistake.given, decided, mistake.text))
+    return rows
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     # Figure without pyplot: no display, no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -113,13 +140,14 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+def _table(header: Cells, rows: Sequence[Cells]) -> str:
+    body = "".join(_row("td", cells) for cells in rows)
+    return f"<table>{_row('th', header)}{body}</table>"
+
+
+def _row(tag: str, cells: Cells) -> str:
+    escaped = [html.escape(str(cell)) for cell in cells]
+    return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in escaped)}</tr>"
 
 
 def _image(file: Path, text: str) -> str:

@@ -1,6 +1,6 @@
 """Follows a model repository or folder: the newest accepted version comes into force by itself.
 
-Pulling runs in a child process (`waybill.hub.hub`): the client library costs memory that a service
+Pulling runs in a child process (`waybill.hub.child`): the client library costs memory that a service
 on every node must not pay, and a hanging network must not hang anything here. The child checks the
 bundle and lets ``<into>/current`` point to it; the reloader watches that folder like any other.
 """
@@ -8,19 +8,21 @@ bundle and lets ``<into>/current`` point to it; the reloader watches that folder
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
-import sys
 from pathlib import Path
 
 import msgspec
 
+from waybill.core.child import ChildOutputError, run_child
+from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import ModelSettings
 
 log = logging.getLogger(__name__)
 
+#: Pulls once and prints what it did; its options are those of ``waybill model pull``.
+_PULL_MODULE = "waybill.hub.child"
 #: A pull that takes longer is ended; the next one goes on where it was. A bundle has about 25 MB.
 _PULL_SECS = 300.0
 #: Where no version was ever pulled the start waits for one, but not longer: ``model.path`` serves.
@@ -29,14 +31,6 @@ _START_SECS = 20.0
 _KEPT_VERSIONS = 3
 #: Nodes that start together do not ask together: an interval is this share longer or shorter.
 _JITTER = 0.1
-
-
-class _Said(msgspec.Struct, frozen=True):
-    """What the child prints about a pull; see `waybill.hub.hub.Pulled`."""
-
-    version: str
-    is_new: bool
-    refused: dict[str, tuple[str, str]]
 
 
 class ModelFollower:
@@ -51,7 +45,7 @@ class ModelFollower:
 
     async def start(self) -> None:
         """Begin; wait for the first pull only where there was none before. Never raises: another bundle serves."""
-        has_version = (Path(self._settings.into) / "current").exists()
+        has_version = (Path(self._settings.into) / CURRENT).exists()
         self._task = asyncio.create_task(self._run())
         if not has_version:
             try:
@@ -71,47 +65,41 @@ class ModelFollower:
     async def pull(self) -> bool:
         """Pull once; whether the newest version is there and accepted. Counted and logged."""
         try:
-            status, output, errors = await self._run_child()
+            ended = await run_child(_PULL_MODULE, self._arguments(), secs=_PULL_SECS)
         except TimeoutError:
             return self._report([("", "timeout", f"not done after {_PULL_SECS:g} s")])
         except OSError as error:
-            return self._report([("", "failed", f"cannot start a process: {error.strerror}")])
-        if status:
-            return self._report([("", *_reason(errors))])
+            return self._report([("", FAILED, f"cannot start a process: {error.strerror}")])
+        except ChildOutputError as error:
+            return self._report([("", FAILED, str(error))])
+        if ended.code:
+            return self._report([("", *read_failure(ended.last_words()))])
         try:
-            said = msgspec.json.decode(output, type=_Said)
+            pulled = msgspec.json.decode(ended.output, type=Pulled)
         except msgspec.DecodeError as error:
-            return self._report([("", "failed", str(error))])
-        self._metrics.model_pulls.labels("accepted" if said.is_new else "unchanged").inc()
-        if said.is_new:
+            return self._report([("", FAILED, str(error))])
+        self._metrics.model_pulls.labels("accepted" if pulled.is_new else "unchanged").inc()
+        if pulled.is_new:
             log.info(
                 "a model version was pulled",
-                extra={"version": said.version, "source": self._settings.source},
+                extra={"version": pulled.version, "source": self._settings.source},
             )
-        return self._report([(version, *why) for version, why in said.refused.items()])
+        return self._report([(version, *why) for version, why in pulled.refused.items()])
 
-    async def _run_child(self) -> tuple[int | None, bytes, bytes]:
-        """Status, output and errors of a pull. Raises OSError, TimeoutError."""
+    def _arguments(self) -> list[str]:
+        """Of the child."""
         settings = self._settings
         assert settings.source is not None
-        command = [
+        arguments = [
             f"--repo={settings.source}",
             f"--into={settings.into}",
             f"--keep={_KEPT_VERSIONS}",
         ]
-        command += [f"--endpoint={settings.endpoint}"] if settings.endpoint else []
-        command += [f"--version={settings.version}"] if settings.version else []
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "waybill.hub.hub", "pull", *command,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            output, errors = await asyncio.wait_for(child.communicate(), _PULL_SECS)
-        except (TimeoutError, asyncio.CancelledError):
-            child.kill()
-            await child.wait()
-            raise
-        return child.returncode, output, errors
+        if settings.endpoint:
+            arguments.append(f"--endpoint={settings.endpoint}")
+        if settings.version:
+            arguments.append(f"--version={settings.version}")
+        return arguments
 
     def _report(self, troubles: list[tuple[str, str, str]]) -> bool:
         """Count and log (version, reason, detail); whether there are none."""
@@ -131,21 +119,3 @@ class ModelFollower:
             self._has_pulled.set()
             jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
             await asyncio.sleep(self._settings.interval_secs * jitter)
-
-
-_REASONS = frozenset(
-    ("unreachable", "not_found", "not_permitted", "rate_limited", "conflict", "no_version", "busy", "disk",
-     "library_missing", "manifest", "missing_file", "extra_file", "hash", "labels", "encoder", "classifier",
-     "golden", "pickle", "unavailable")
-)  # fmt: skip
-
-
-def _reason(errors: bytes) -> tuple[str, str]:
-    """The bounded code and the detail that the child wrote last."""
-    last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-    try:
-        said = json.loads(last[0])
-        code, detail = str(said["reason"]), str(said["detail"])
-    except (ValueError, KeyError, TypeError):
-        return "failed", last[0][:500]
-    return (code if code in _REASONS else "failed"), detail[:500]

@@ -10,7 +10,7 @@ import os
 import sys
 
 from tests.labelling.llm.standin import Standin
-from waybill.cli.demo import demo
+from waybill.cli.demo.play import demo
 from waybill.settings.sources import load_settings
 
 

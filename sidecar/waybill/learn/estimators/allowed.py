@@ -1,9 +1,9 @@
 """The exact names that a joblib file of a classifier may use. Nothing else is ever looked up.
 
-A pickle names what it wants by module and name, and whatever is found can be called. So no module is
-trusted as a whole: a class is here when a scikit-learn classifier with ``predict_proba`` is made of it
-and its own code does nothing but arithmetic on its attributes. Classes whose compiled code trusts what
-it is given (trees of neighbours) are not here.
+A pickle names what it wants by module and name, and whatever is found can be called. So no module
+is trusted as a whole: a class is here when a scikit-learn classifier with ``predict_proba`` is made
+of it and its own code does nothing but arithmetic on its attributes. Classes whose compiled code
+trusts what it is given (trees of neighbours) are not here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What compiled code takes on trust: indices and shapes of trees, sparse matrices and support vectors.
+"""What compiled code takes on trust: indices and shapes of trees, sparse matrices and support
+vectors.
 
-A wrong index there would be read from memory that is not the array's. Each check raises BundleError.
+A wrong index there would be read from memory that is not the array's. Each check raises
+BundleError.
 """
 
 from __future__ import annotations

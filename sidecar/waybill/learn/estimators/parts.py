@@ -26,7 +26,8 @@ Array: TypeAlias = npt.NDArray[np.generic]
 #: Codes of types without object pointers, and of the object type itself.
 _CODE = re.compile(r"[?biufcSUV]\d*|O8?")
 _ENDIANS = frozenset("<>=|")
-#: Positions in the state of a dtype: byte order, names, fields and item size (numpy's dtype.__reduce__).
+#: Positions in the state of a dtype: byte order, names, fields and item size (numpy's
+#: dtype.__reduce__).
 _ENDIAN, _NAMES, _FIELDS, _SIZE, _STATE_LENGTH = 1, 3, 4, 5, 8
 #: Largest count of features, labels and outputs of a tree.
 _MOST_COLUMNS = 1 << 24
@@ -56,7 +57,9 @@ class DTypePart:
         self.dtype = np.dtype(code)
 
     def set_state(self, state: object) -> None:
-        """Take byte order and fields, and nothing that numpy itself would not say of such a type."""
+        """Take byte order and fields, and nothing that numpy itself would not say of
+        such a type.
+        """
         if not isinstance(state, tuple) or len(state) != _STATE_LENGTH:
             raise refuse("a numpy type with a state that is none")
         endian = state[_ENDIAN]
@@ -105,7 +108,9 @@ def _with_plain_fields(state: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _comparable(state: tuple[object, ...]) -> tuple[object, ...]:
-    """A state without what may differ between versions and machines: version, byte order, alignment."""
+    """A state without what may differ between versions and machines: version, byte order,
+    alignment.
+    """
     size, _, flags = state[_SIZE:]
     return (*state[2:_SIZE], size, flags)
 

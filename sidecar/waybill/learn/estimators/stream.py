@@ -1,7 +1,8 @@
 """The bytes of a joblib file, decompressed within bounds.
 
-joblib writes a pickle, plain or compressed by zlib, gzip, bzip2, lzma or xz. The whole of it is read
-into memory, so that a small file that unpacks to a giant is refused before anything is built of it.
+joblib writes a pickle, plain or compressed by zlib, gzip, bzip2, lzma or xz. The whole of it is
+read into memory, so that a small file that unpacks to a giant is refused before anything is built
+of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from waybill.core.errors import BundleError
 
 __all__ = ["MOST_BYTES", "open_joblib"]
 
-#: Of one file, before and after decompression. A random forest on embeddings may have hundreds of MB.
+#: Of one file, before and after decompression. A random forest on embeddings may have hundreds of
+#: MB.
 MOST_BYTES = 2 << 30
 
 #: zlib's own detection of zlib and gzip headers (zlib.decompressobj).

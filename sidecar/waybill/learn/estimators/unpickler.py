@@ -1,8 +1,9 @@
 """Reads a classifier from a joblib file without running anything that the file says.
 
-A pickle is a program for a small machine. This machine knows only the instructions that joblib's files
-of classifiers are written in, looks up nothing but listed names (`allowed`, `parts`), calls nothing but
-functions of ours, makes objects without arguments, and gives attributes only to those it has made.
+A pickle is a program for a small machine. This machine knows only the instructions that joblib's
+files of classifiers are written in, looks up nothing but listed names (`allowed`, `parts`), calls
+nothing but functions of ours, makes objects without arguments, and gives attributes only to those
+it has made.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ _INSTRUCTIONS = (
     "STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD",
 )  # fmt: skip
 _FAULTS = (
-    pickle.UnpicklingError, struct.error, EOFError, ValueError, TypeError, AttributeError, ImportError, IndexError,
+    pickle.UnpicklingError, struct.error, EOFError, ValueError, TypeError, AttributeError,
+    ImportError, IndexError,
     KeyError, OverflowError, MemoryError, RecursionError, AssertionError,
 )  # fmt: skip
 
@@ -201,8 +203,8 @@ def _set_attributes(target: object, state: object) -> None:
 def load_estimator(path: Path) -> object:
     """The classifier in a joblib file.
 
-    Raises BundleError: ``missing_file``, ``pickle`` (not a file that joblib makes of a classifier of
-    scikit-learn, or damaged), ``classifier`` (fitted, but without ``predict_proba``).
+    Raises BundleError: ``missing_file``, ``pickle`` (not a file that joblib makes of a classifier
+    of scikit-learn, or damaged), ``classifier`` (fitted, but without ``predict_proba``).
     """
     machine = EstimatorUnpickler(open_joblib(path))
     try:

@@ -1,0 +1,81 @@
+"""The demo's records and figures, for people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+__all__ = ["Record", "print_summary", "print_table"]
+
+Record: TypeAlias = dict[str, object]
+
+_MESSAGES = ("log", "message", "log_message", "msg", "body")
+_PASSED = "(passed as it is)"
+_HEADER = ("source", "message", "label", "tier", "rule or model / reason", "conf.")
+#: Columns of the terminal that all but the message take.
+_OTHER_COLUMNS, _LEAST_MESSAGE = 90, 60
+_LLM_HINT = """
+{count} LegacyCRM records are Unclassified: their route asks the LLM tier, which is off.
+Switch it on with llm.provider (see config/waybill.yaml) and a key in GROQ_API_KEY, or try
+`make demo LLM=stub`, which needs neither key nor network."""
+
+
+def print_table(records: Iterable[Record]) -> None:
+    """A row per record."""
+    columns = shutil.get_terminal_size((150, 24)).columns
+    width = max(_LEAST_MESSAGE, columns - _OTHER_COLUMNS)
+    form = f"{{:<15.15}} {{:<{width}.{width}}} {{:<19}} {{:<6}} {{:<26.26}} {{:>5}}"
+    print("\n" + form.format(*_HEADER))
+    print(form.format("-" * 15, "-" * width, "-" * 19, "-" * 6, "-" * 26, "-" * 5))
+    for record in records:
+        print(form.format(*_row(record)))
+
+
+def _row(record: Record) -> Iterable[str]:
+    yield str(record.get("source") or record.get("service") or "-")
+    yield _printable(_message(record))
+    yield str(record.get("target_label", _PASSED))
+    yield str(record.get("label_tier", "-"))
+    yield str(record.get("label_reason") or record.get("label_rule") or "-")
+    confidence = record.get("label_confidence")
+    yield f"{confidence:.2f}" if isinstance(confidence, float | int) else "-"
+
+
+def _message(record: Record) -> str:
+    found: object = record
+    for name in _MESSAGES:
+        if name in record:
+            found = record[name]
+            break
+    if isinstance(found, str):
+        return found
+    return json.dumps(found)
+
+
+def _printable(text: str) -> str:
+    """The text without characters that would do something to a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def print_summary(records: Sequence[Record], rate: float, batch_records: int) -> None:
+    """Labels, tiers, records a second (measured in batches of so many), and what to try next."""
+    labels = Counter(str(record.get("target_label", _PASSED)) for record in records)
+    tiers = Counter(str(record.get("label_tier", "-")) for record in records)
+    print("\n" + _counts(labels))
+    print("decided by: " + _counts(tiers))
+    print(
+        f"{rate:,.0f} records/s, one connection, {batch_records} records a batch, client included"
+    )
+    waiting = sum(record.get("label_reason") == "llm_disabled" for record in records)
+    if waiting:
+        print(_LLM_HINT.format(count=waiting))
+    sys.stdout.flush()
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    most_first = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {count}" for name, count in most_first)

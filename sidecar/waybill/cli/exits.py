@@ -1,0 +1,41 @@
+"""Exit codes of the command line, and which error ends with which."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+from waybill.core.errors import ConfigError, WaybillError
+
+__all__ = ["ExitCode", "guarded"]
+
+
+class ExitCode(IntEnum):
+    """What the shell gets. 130 is what shells themselves give for an interrupt."""
+
+    FINE = 0
+    FAILED = 1
+    CONFIGURATION = 2
+    INTERRUPTED = 130
+
+
+def guarded(run: Callable[[], int]) -> int:
+    """The exit code of ``run``; its errors end as a sentence on stderr, never as a traceback."""
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # waybill rules list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"waybill: {problem}", file=sys.stderr)
+        return ExitCode.CONFIGURATION
+    except (WaybillError, OSError) as error:
+        print(f"waybill: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED

@@ -1,0 +1,186 @@
+"""``waybill model train``: its many options, and the plan that they make."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.cli.parsing import (
+    Commands,
+    add_command,
+    add_labels_option,
+    load_labels,
+    needs_extra,
+)
+from waybill.learn.plan import (
+    CORPUS,
+    PER_LABEL,
+    SPLITS,
+    DataPlan,
+    EncoderPlan,
+    TrainingPlan,
+    default_cache,
+    hosted_encoder,
+)
+
+if TYPE_CHECKING:
+    from waybill.labelling.model.ngrams import Ngrams
+
+__all__ = ["add", "add_corpus_options", "add_selection_options"]
+
+
+def add(actions: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        actions,
+        "train",
+        needs_extra("train", _train),
+        "Train a model bundle from the corpus and from labelled files.",
+        "waybill model train --output models/mine --data labelled.csv --keep-apart gold.csv",
+        is_training=True,
+    )
+    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    _add_data(parser)
+    _add_model(parser)
+
+
+def add_corpus_options(group: argparse._ActionsContainer) -> None:
+    """``--corpus`` and ``--per-label``."""
+    group.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    group.add_argument(
+        "--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus"
+    )
+
+
+def add_selection_options(group: argparse._ActionsContainer, default_share: float) -> None:
+    """``--where``, ``--test-share`` and ``--split``."""
+    group.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="COLUMN=VALUE or COLUMN!=VALUE: rows to take; may be repeated",
+    )
+    group.add_argument(
+        "--test-share",
+        type=float,
+        default=default_share,
+        help="share of the rows to measure on, in [0, 1] (default: %(default)s)",
+    )
+    group.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="stratified",
+        help="how that share is chosen (default: %(default)s)",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="labelled CSV, NDJSON or Parquet files",
+    )
+    add_selection_options(data, default_share=0.0)
+    add_corpus_options(data)
+    add_labels_option(data)
+    data.add_argument("--no-corpus", action="store_true", help="train on --data alone")
+    data.add_argument(
+        "--keep-apart",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files whose lines must not be trained on",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--encoder",
+        type=Path,
+        help="folder with encoder.onnx and tokenizer.json (default: the default)",
+    )
+    model.add_argument(
+        "--source", help="sentence-transformers model (folder or package) to export as the encoder"
+    )
+    model.add_argument(
+        "--encoder-kind",
+        choices=("onnx", "sentence-transformers", "gemini"),
+        default="onnx",
+        help="default: onnx",
+    )
+    model.add_argument(
+        "--encoder-model",
+        help="model of the other kinds (default: gemini-embedding-001 for gemini)",
+    )
+    model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
+    model.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
+    model.add_argument("--no-cache", action="store_true", help="embed everything anew")
+    model.add_argument("--no-ngrams", action="store_true", help="embeddings alone")
+    model.add_argument(
+        "--classifier", metavar="DOTTED", help="another scikit-learn classifier with predict_proba"
+    )
+    model.add_argument(
+        "--classifier-args", metavar="JSON", default="{}", help="its keyword arguments"
+    )
+    model.add_argument("--seed", type=int, default=42)
+
+
+def _train(given: argparse.Namespace) -> int:
+    from waybill.learn.summary import show_manifest
+    from waybill.learn.train import train
+
+    manifest = train(given.output, plan_of(given), load_labels(given))
+    if given.json:
+        told = {"version": manifest.version, "made": manifest.made, "metrics": manifest.metrics}
+        print(json.dumps(told, indent=2))
+        return 0
+    print(show_manifest(manifest))
+    return 0
+
+
+def plan_of(given: argparse.Namespace) -> TrainingPlan:
+    """The plan that the options make. Raises WaybillError for options that do not go together."""
+    data = DataPlan(
+        files=tuple(given.data),
+        where=tuple(given.where),
+        test_share=given.test_share,
+        split=given.split,
+        corpus=None if given.no_corpus else given.corpus,
+        per_label=given.per_label,
+        keep_apart=tuple(given.keep_apart),
+    )
+    encoder = EncoderPlan(
+        folder=given.encoder,
+        source=given.source,
+        hosted=hosted_encoder(given.encoder_kind, given.encoder_model, given.dimensions),
+        cache=None if given.no_cache else given.cache,
+    )
+    return TrainingPlan(
+        name=given.name or given.output.name,
+        data=data,
+        encoder=encoder,
+        ngrams=_ngrams(given),
+        classifier=given.classifier,
+        classifier_arguments=given.classifier_args,
+        seed=given.seed,
+        command=given.command_line,
+    )
+
+
+def _ngrams(given: argparse.Namespace) -> Ngrams | None:
+    from waybill.labelling.model.ngrams import Ngrams
+
+    if given.no_ngrams:
+        return None
+    return Ngrams()

@@ -1,0 +1,119 @@
+"""How commands are declared: a sentence, an example, and the options that many of them share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from waybill.core.errors import WaybillError
+
+if TYPE_CHECKING:
+    from waybill.core.labels import Taxonomy
+    from waybill.settings.schema import Settings
+
+__all__ = [
+    "Commands",
+    "add_command",
+    "add_group",
+    "add_labels_option",
+    "load",
+    "load_labels",
+    "needs_extra",
+    "settings_options",
+]
+
+#: What commands are added to; argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+#: Runs a command with its parsed options; gives the exit code.
+Run = Callable[[argparse.Namespace], int]
+
+
+def settings_options() -> argparse.ArgumentParser:
+    """``--config`` and ``--set``, as a parent of the commands that read settings."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings file (default: built-in defaults)"
+    )
+    parent.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override one setting; may be repeated",
+    )
+    return parent
+
+
+def load(given: argparse.Namespace) -> Settings:
+    """The settings that ``--config`` and ``--set`` name. Raises ConfigError."""
+    from waybill.settings.sources import load_settings
+
+    return load_settings(given.config, given.overrides)
+
+
+def add_labels_option(parser: argparse._ActionsContainer) -> None:
+    """``--labels``, for tools whose labels need not be those of the settings."""
+    parser.add_argument(
+        "--labels", metavar="FILE", help="file of the labels (default: the setting labels.path)"
+    )
+
+
+def load_labels(given: argparse.Namespace) -> Taxonomy:
+    """The labels of ``--labels``, or of the settings. Raises ConfigError."""
+    from waybill.settings.taxonomy import read_labels
+
+    return read_labels(given.labels or load(given).labels.path)
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Run,
+    summary: str,
+    example: str,
+    *,
+    has_settings: bool = True,
+    is_training: bool = False,
+) -> argparse.ArgumentParser:
+    """Declare a command. ``is_training``: its arithmetic may use all processors."""
+    parents = [settings_options()] if has_settings else []
+    parser = commands.add_parser(
+        name,
+        parents=parents,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, is_training=is_training)
+    return parser
+
+
+def add_group(commands: Commands, name: str, summary: str) -> Commands:
+    """Declare a group of commands; alone it prints its help."""
+    parser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
+    return parser.add_subparsers(metavar="ACTION")
+
+
+def print_help(parser: argparse.ArgumentParser) -> int:
+    """Print the help of a parser that got no command."""
+    parser.print_help()
+    return 2
+
+
+def needs_extra(extra: str, run: Run) -> Run:
+    """``run``, with a library that is missing named by the extra that brings it."""
+
+    def guarded(given: argparse.Namespace) -> int:
+        try:
+            return run(given)
+        except ModuleNotFoundError as error:
+            raise WaybillError(
+                f"{error.name} is missing; install it with: pip install 'waybill-sidecar[{extra}]'"
+            ) from None
+
+    return guarded

@@ -1,0 +1,139 @@
+"""``waybill rules``: check, list, measure and propose rules."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.cli.parsing import Commands, add_command, add_group, load
+
+if TYPE_CHECKING:
+    from waybill.labelling.rules.ruleset import RuleSet
+    from waybill.settings.schema import Settings
+
+__all__ = ["add", "read_rules_or_fail"]
+
+
+def add(commands: Commands) -> None:
+    """Declare the group."""
+    actions = add_group(commands, "rules", "Work with rule files.")
+    _add_test(actions)
+    add_command(
+        actions,
+        "list",
+        _list,
+        "List the rules in the order in which they decide: file, line, id, label.",
+        "waybill rules list --set rules.path=./rules",
+    )
+    coverage = add_command(
+        actions,
+        "coverage",
+        _coverage,
+        "Show how much of some lines each rule file decides, and where files disagree.",
+        "waybill rules coverage app.log more.csv",
+    )
+    coverage.add_argument(
+        "files", nargs="+", metavar="FILE", help="text, NDJSON, JSON or CSV; - for stdin"
+    )
+    _add_suggest(actions)
+    add_command(
+        actions,
+        "schema",
+        _schema,
+        "Print the JSON schema of a rule file, for editors that complete and check.",
+        "waybill rules schema > waybill-rules.schema.json",
+    )
+
+
+def _add_test(actions: Commands) -> None:
+    test = add_command(
+        actions,
+        "test",
+        _test,
+        "Check all rules and their samples, and show which rule takes each MESSAGE.",
+        "waybill rules test 'Backup completed successfully.' --source nas",
+    )
+    test.add_argument(
+        "messages", nargs="*", metavar="MESSAGE", help="show which rule takes each message"
+    )
+    test.add_argument("--source", default="", help="the messages' source")
+
+
+def _add_suggest(actions: Commands) -> None:
+    suggest = add_command(
+        actions,
+        "suggest",
+        _suggest,
+        "Propose rules from what the language model has judged alike often enough.",
+        "waybill rules suggest --from llm --at-least 5 -o suggested.yaml",
+    )
+    suggest.add_argument(
+        "--from", choices=("llm",), required=True, dest="origin", help="whose verdicts"
+    )
+    suggest.add_argument(
+        "--at-least", type=int, default=3, metavar="N", help="judgements for a rule (default: 3)"
+    )
+    suggest.add_argument(
+        "--messages", type=Path, metavar="FILE", help="recorded messages (CSV, NDJSON, JSON, text)"
+    )
+    suggest.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")
+
+
+def read_rules_or_fail(settings: Settings) -> RuleSet:
+    """The configured rules. Raises ConfigError with every fault."""
+    from waybill.core.errors import ConfigError, RuleSetError
+    from waybill.service.loading import read_rules
+    from waybill.settings.taxonomy import read_labels
+
+    taxonomy = read_labels(settings.labels.path)
+    try:
+        return asyncio.run(read_rules(settings, taxonomy))
+    except RuleSetError as error:
+        raise ConfigError([str(one) for one in error.errors]) from None
+
+
+def _test(given: argparse.Namespace) -> int:
+    rules = read_rules_or_fail(load(given))
+    samples = sum(rule.samples for rule in rules.rules)
+    print(f"{len(rules.rules)} rules, {samples} samples: all pass (version {rules.version})")
+    allowed = rules.allowed_for(given.source, None)
+    for message in given.messages:
+        rule = rules.first_match(message, allowed)
+        found = f"{rule.label}  by {rule.id}" if rule else "no rule"
+        print(f"{found}  <-  {message}")
+    return 0
+
+
+def _list(given: argparse.Namespace) -> int:
+    for rule in read_rules_or_fail(load(given)).rules:
+        shadow = "  (shadow)" if rule.mode == "shadow" else ""
+        print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{shadow}")
+    return 0
+
+
+def _coverage(given: argparse.Namespace) -> int:
+    from waybill.learn.coverage import cover, read_lines, show
+
+    settings = load(given)
+    rules = read_rules_or_fail(settings)
+    print(show(cover(rules, read_lines(given.files, settings.fields))))
+    return 0
+
+
+def _suggest(given: argparse.Namespace) -> int:
+    from waybill.learn.suggest import suggest
+
+    asyncio.run(suggest(load(given), given.at_least, given.messages, given.output))
+    return 0
+
+
+def _schema(given: argparse.Namespace) -> int:
+    from waybill.labelling.rules.schema import json_schema
+    from waybill.settings.taxonomy import read_labels
+
+    labels = read_labels(load(given).labels.path).names
+    print(json.dumps(json_schema(labels), indent=2))
+    return 0

@@ -1,0 +1,79 @@
+"""What a pull says of itself, to a person and to the service that follows a source.
+
+The service runs a pull in a child process and imports nothing of it but this module: the client
+library of a model repository costs memory that a service on every node must not pay.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import msgspec
+
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import BundleCode, HubCode, PullReason
+
+__all__ = ["CURRENT", "FAILED", "PULL_CODES", "HubError", "Pulled", "Refusal"]
+
+#: The link in a folder of versions that leads to the one in force.
+CURRENT = "current"
+#: The code of a child that ended without a word that can be read.
+FAILED: Literal["failed"] = "failed"
+
+#: Every reason of a pull that failed or refused a version; the closed set of its metric.
+PULL_CODES: frozenset[HubCode | BundleCode] = frozenset((*get_args(HubCode), *get_args(BundleCode)))
+
+#: Of a message that a child wrote, as much as goes into the log.
+_MOST_DETAIL = 500
+
+
+class HubError(WaybillError):
+    """A source that cannot be read or written.
+
+    ``not_found`` may also mean hidden from us, ``conflict`` that someone else was faster, ``busy``
+    that another pull is at work in the folder.
+    """
+
+    code: HubCode
+
+    def __init__(self, code: HubCode, detail: str) -> None:
+        super().__init__(f"{detail} [{code}]")
+        self.code = code
+        self.detail = detail
+
+
+class Refusal(NamedTuple):
+    """Why a version was refused, or nothing pulled: a bounded code, and a sentence."""
+
+    code: PullReason
+    detail: str
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """What a pull did: the accepted version and its folder, whether it is new here, what was
+    refused.
+    """
+
+    version: str
+    folder: str
+    is_new: bool
+    refused: dict[str, Refusal]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What a pull that failed writes to stderr, as one line of JSON."""
+
+    reason: str
+    detail: str
+
+
+def read_failure(last_line: str) -> Refusal:
+    """The code and the detail in the last line that a child wrote to stderr."""
+    try:
+        told = msgspec.json.decode(last_line, type=Failure)
+    except (msgspec.DecodeError, UnicodeError):
+        return Refusal(FAILED, last_line[:_MOST_DETAIL])
+    for code in PULL_CODES:
+        if told.reason == code:
+            return Refusal(code, told.detail[:_MOST_DETAIL])
+    return Refusal(FAILED, told.detail[:_MOST_DETAIL])

@@ -1,0 +1,116 @@
+"""Fetches a version of a model, checks it and lets ``current`` point to it.
+
+    waybill model pull --repo acme/waybill-model --into models/followed
+
+A pull brings the files that the version's manifest names and checks them like any other bundle
+(hashes, labels, encoder, golden messages). A version that is refused stays out of the way in a
+hidden folder, so that the next look at it costs no download, and ``current`` stays where it was:
+
+    models/followed/v1.0/
+                    v1.1/
+                    .v1.2.part/       refused, or not yet whole
+                    current -> v1.1
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from waybill.core.errors import BundleError
+from waybill.hub.folder import sole_use
+from waybill.hub.outcome import CURRENT, HubError, Pulled, Refusal
+from waybill.hub.source import open_source
+from waybill.hub.versions import Source, is_version, newest_first
+from waybill.labelling.model.manifest import check_labels, read_bundle_files
+from waybill.settings.taxonomy import read_labels
+
+__all__ = ["pull"]
+
+#: Versions looked at, newest first, before a pull gives up: each that is refused costs a check.
+_MOST_TRIED = 5
+
+
+def pull(
+    source: str,
+    into: Path,
+    *,
+    version: str | None = None,
+    endpoint: str | None = None,
+    keep: int | None = None,
+) -> Pulled:
+    """Fetch the newest version (or ``version``) into ``into/<version>``, check it, point
+    ``current`` to it.
+
+    Older versions are tried when the newest is refused. A version that the source has withdrawn is
+    no longer offered: ``current`` then goes back to the newest that is. ``keep`` bounds the
+    versions left in ``into``. Raises HubError when the source has no version or cannot be read,
+    BundleError (that of the newest) when none is accepted.
+    """
+    opened = open_source(source, endpoint)
+    offers = opened.offers()
+    names = newest_first(offers)[:_MOST_TRIED]
+    if version is not None:
+        names = [version]
+    if not offers or not set(names) <= offers.keys():
+        raise HubError("no_version", f"{source} has no version {version or 'tag of the form v1.0'}")
+    refused: dict[str, Refusal] = {}
+    first_error: BundleError | None = None
+    with sole_use(into):
+        for name in names:
+            try:
+                is_new = _take(opened, name, offers[name], into)
+            except BundleError as error:
+                refused[name] = Refusal(error.code, error.detail)
+                first_error = first_error or error
+                continue
+            _point(into / CURRENT, name)
+            _prune(into, name, names, keep)
+            return Pulled(name, str(into / name), is_new, refused)
+    assert first_error is not None
+    raise first_error
+
+
+def _take(source: Source, version: str, place: str, into: Path) -> bool:
+    """See to it that ``into/<version>`` is there and accepted; whether it is new.
+
+    Raises BundleError, HubError.
+    """
+    from waybill.labelling.model.bundle import load_bundle
+
+    target = into / version
+    part = into / f".{version}.part"
+    # One that is there was accepted when it came; the question is whether the disk still has it.
+    with contextlib.suppress(BundleError):
+        check_labels(read_bundle_files(target)[0], read_labels())
+        return False
+    source.fetch(place, part)
+    load_bundle(part, taxonomy=read_labels())
+    shutil.rmtree(part / ".cache", ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    return True
+
+
+def _point(link: Path, name: str) -> None:
+    """Let ``link`` point to ``name``, in one step."""
+    if link.is_symlink() and link.readlink() == Path(name):
+        return
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(name)
+    fresh.replace(link)
+
+
+def _prune(into: Path, current: str, tried: Sequence[str], keep: int | None) -> None:
+    """Remove all but the newest ``keep`` versions and ``current``, and parts that nobody tries."""
+    stale: list[str] = []
+    if keep is not None:
+        found = newest_first(entry.name for entry in into.iterdir() if is_version(entry.name))
+        stale += [name for name in found[keep:] if name != current]
+    wanted = {f".{name}.part" for name in tried}
+    stale += [entry.name for entry in into.glob(".v*.part") if entry.name not in wanted]
+    for name in stale:
+        shutil.rmtree(into / name, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""The source that a name stands for: a folder, or a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from waybill.hub.folder import FolderSource
+from waybill.hub.repository import RepositorySource
+from waybill.hub.versions import Source, newest_first
+
+__all__ = ["open_source", "versions"]
+
+#: A source that begins so is a folder, whether it is there or not.
+_FOLDER_STARTS = ("/", ".", "~")
+
+
+def open_source(name: str, endpoint: str | None = None, *, is_public: bool = False) -> Source:
+    """The folder or the repository of that name; a repository that is made is private or
+    ``is_public``.
+    """
+    folder = Path(name).expanduser()
+    if name.startswith(_FOLDER_STARTS) or folder.is_dir():
+        return FolderSource(folder)
+    return RepositorySource(name, endpoint, is_public=is_public)
+
+
+def versions(source: str, *, endpoint: str | None = None) -> list[str]:
+    """The versions of a repository or folder, oldest first. Raises HubError."""
+    return newest_first(open_source(source, endpoint).offers())[::-1]

@@ -1,0 +1,153 @@
+"""From a training set to a candidate: texts become features, features a calibrated classifier.
+
+What is split is software and templates, never lines: how good the labels are on software that is
+not in the corpus is measured on software that was not in the training part.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from waybill.core.errors import WaybillError
+from waybill.core.labels import Taxonomy
+from waybill.labelling.masking import mask
+from waybill.labelling.model.encoders.base import VectorEncoder
+from waybill.learn import fitting
+from waybill.learn.arrays import Floats, Strings
+from waybill.learn.chain import Candidate, Estimator, Example, Prepared
+from waybill.learn.embedding_cache import embed_cached
+from waybill.learn.plan import TrainingPlan
+from waybill.learn.scores import calibration_error, reliability, score
+
+__all__ = ["fit", "make_classifier", "prepare"]
+
+#: Reference vectors kept in all, at most `PER_TEMPLATE_REFERENCE` of one template: 2 MB.
+REFERENCES, PER_TEMPLATE_REFERENCE = 5000, 3
+#: With fewer kinds of software than this, templates are held out instead.
+LEAST_SOFTWARE = 20
+
+
+def prepare(
+    examples: Sequence[Example], encoder: VectorEncoder, plan: TrainingPlan, fallback: str
+) -> Prepared:
+    """Mask, embed and arrange the examples. Raises TierUnavailable when the encoder is away."""
+    texts = [mask(example.text) for example in examples]
+    embeddings = embed_cached(encoder, texts, plan.encoder.cache, plan.threads)
+    templates = np.array([example.group for example in examples])
+    software = np.array([_software(example, fallback) for example in examples])
+    if len(set(software.tolist())) < LEAST_SOFTWARE:
+        software = templates
+    return Prepared(
+        texts=texts,
+        embeddings=embeddings,
+        features=fitting.features_of(embeddings, texts, plan.ngrams),
+        labels=np.array([example.label for example in examples]),
+        templates=templates,
+        software=software,
+    )
+
+
+def _software(example: Example, fallback: str) -> str:
+    """What is no event is of no software: its templates are held out one by one."""
+    if example.label == fallback:
+        return example.group
+    return example.software
+
+
+def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
+    """Fit, calibrate, find the thresholds and measure on what was held out.
+
+    Raises WaybillError for a classifier that is none.
+    """
+    other = make_classifier(plan.classifier, plan.classifier_arguments)
+    fitted, unseen = fitting.fit(data.features, data.labels, data.software, plan.seed, other)
+    chances = fitting.held_out(fitted.again, data.features, data.labels, data.templates)
+    count = len(set(data.templates.tolist()))
+    per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // count))
+    distances = fitting.neighbour_distances(
+        data.embeddings, data.labels, data.templates, per_template, taxonomy.fallback
+    )
+    cutoffs = fitting.fit_cutoffs(chances, data.labels, distances, taxonomy.fallback)
+    templates_scores = _held_out_scores(data.labels, chances, taxonomy)
+    templates_scores |= _silence(data.labels, chances, distances, cutoffs, taxonomy.fallback)
+    rows = range(len(data.labels))
+    return Candidate(
+        estimator=fitted.estimator,
+        classifier=type(fitted.estimator if other is None else other).__name__,
+        farthest=cutoffs.distance,
+        least_confidence=cutoffs.confidence,
+        reference=fitting.reference_rows(
+            data.labels, data.templates, rows, per_template, taxonomy.fallback
+        ),
+        metrics={
+            "examples": len(data.labels),
+            "templates": count,
+            "software": len(set(data.software.tolist())),
+            "C": fitted.strength,
+            "macro_f1_by_C": fitted.macro_f1_by_strength,
+            "held_out_software": _held_out_scores(data.labels, unseen, taxonomy),
+            "held_out_templates": templates_scores,
+        },
+    )
+
+
+def _held_out_scores(labels: Strings, chances: Floats, taxonomy: Taxonomy) -> dict[str, object]:
+    """Scores of held-out probabilities, no threshold applied."""
+    best = np.unique(labels)[chances.argmax(axis=1)]
+    sure = chances.max(axis=1)
+    right = best == labels
+    scores = msgspec.to_builtins(score(labels.tolist(), best.tolist(), taxonomy))
+    found: dict[str, object] = {}
+    for key in ("accuracy", "macro_f1", "per_label", "labels", "confusion"):
+        found[key] = scores[key]
+    found["calibration_error"] = calibration_error(sure, right)
+    bins: list[list[object]] = []
+    for mean, share, count in reliability(sure, right):
+        bins.append([round(mean, 4), round(share, 4), count])
+    found["reliability"] = bins
+    return found
+
+
+def _silence(
+    labels: Strings,
+    chances: Floats,
+    distances: Floats,
+    cutoffs: fitting.Cutoffs,
+    fallback: str,
+) -> dict[str, object]:
+    """Shares of held-out lines that come out unclassified: known ones, and those that are none."""
+    best = np.unique(labels)[chances.argmax(axis=1)]
+    unsure = chances.max(axis=1) < cutoffs.confidence
+    silent = (best == fallback) | unsure | (distances > cutoffs.distance)
+    known = labels != fallback
+    none_share = None
+    if (~known).any():
+        none_share = round(float(silent[~known].mean()), 4)
+    return {
+        "known_unclassified": round(float(silent[known].mean()), 4),
+        "none_unclassified": none_share,
+    }
+
+
+def make_classifier(name: str | None, arguments: str) -> Estimator | None:
+    """An unfitted scikit-learn classifier by its dotted name and JSON keyword arguments.
+
+    None without a name. Raises WaybillError for what is no classifier with ``predict_proba``.
+    """
+    if name is None:
+        return None
+    module, _, attribute = name.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), attribute)(**json.loads(arguments))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise WaybillError(f"--classifier {name}: {error}") from error
+    if not isinstance(made, BaseEstimator) or not hasattr(made, "predict_proba"):
+        raise WaybillError(f"--classifier {name}: not a scikit-learn classifier with predict_proba")
+    found: Estimator = made
+    return found

@@ -1,0 +1,99 @@
+"""What the tools hand to each other: a line that was read, an example, a training set, a candidate.
+
+file -> Line -> Example -> TrainingSet -> Candidate -> bundle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from waybill.learn.arrays import Features, Floats, Strings
+
+__all__ = ["Candidate", "Estimator", "Example", "Fitted", "Line", "Prepared", "TrainingSet"]
+
+
+class Line(NamedTuple):
+    """One record of a message file.
+
+    ``message`` is None where the record has none that can be read; ``row`` counts the file's
+    records from 1; ``members`` are the record's own columns or members by name.
+    """
+
+    message: str | None
+    source: str
+    label: str | None
+    row: int
+    members: Mapping[str, object]
+
+
+class Example(NamedTuple):
+    """One line, its label, the group that a split must not tear apart, and the software
+    it is of.
+    """
+
+    text: str
+    label: str
+    group: str
+    software: str
+
+
+class TrainingSet(NamedTuple):
+    """What is trained on, what is only measured on, and where both came from (for the manifest)."""
+
+    examples: list[Example]
+    test: list[Example]
+    made: dict[str, object]
+
+
+class Estimator(Protocol):
+    """A scikit-learn classifier, as far as it is used here."""
+
+    classes_: Strings
+
+    def fit(self, features: Features, labels: Strings) -> Estimator:
+        """Learn, and give itself."""
+        ...
+
+    def predict_proba(self, features: Features) -> Floats:
+        """Probabilities, shape (rows, classes)."""
+        ...
+
+
+class Prepared(NamedTuple):
+    """A training set as arrays of equal length; ``texts`` are masked."""
+
+    texts: list[str]
+    embeddings: Floats
+    features: Features
+    labels: Strings
+    templates: Strings
+    software: Strings
+
+
+class Fitted(NamedTuple):
+    """An estimator with calibrated ``predict_proba``; ``again`` makes unfitted ones like it.
+
+    ``strength`` is the C that was chosen, None for a classifier with parameters of its own.
+    """
+
+    estimator: Estimator
+    again: Callable[[], Estimator]
+    strength: float | None
+    macro_f1_by_strength: dict[str, float]
+
+
+class Candidate(NamedTuple):
+    """A fitted classifier that is not yet a bundle.
+
+    ``farthest`` is the cosine distance above which a text is unknown, ``least_confidence`` the
+    probability below which it is. ``reference`` are the rows kept as examples of what is known.
+    """
+
+    estimator: Estimator
+    classifier: str
+    farthest: float
+    least_confidence: float
+    reference: list[int]
+    metrics: dict[str, object]

@@ -1,0 +1,138 @@
+"""A folder of templates in readable YAML: software -> label -> templates.
+
+``slots.yaml`` has the lists that templates choose from, ``balance.yaml`` says how much of each
+label is wanted. Software ``none`` is what is no event at all: the fallback label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, cast
+
+import msgspec
+import yaml
+
+from waybill.core.errors import WaybillError
+from waybill.core.labels import Taxonomy, unknown_labels
+from waybill.learn.plan import CORPUS
+
+__all__ = [
+    "Balance",
+    "Corpus",
+    "CorpusEntry",
+    "Slots",
+    "balance_hash",
+    "corpus_hash",
+    "load_corpus",
+]
+
+#: Named lists that templates choose from.
+Slots: TypeAlias = Mapping[str, Sequence[str]]
+#: What a template file holds.
+Software: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
+
+#: libyaml's is ten times faster; both are safe loaders.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Files of a corpus folder that hold no templates.
+_SLOTS, _BALANCE = "slots.yaml", "balance.yaml"
+
+
+class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a corpus wants of one label: a multiple of the lines per label, and its level words."""
+
+    share: float = 1.0
+    levels: str = "INFO INFO DEBUG NOTICE WARN ERROR"
+
+
+class CorpusEntry(NamedTuple):
+    """One template of the corpus; ``group`` (software, label and number) must not be torn apart."""
+
+    label: str
+    text: str
+    group: str
+    software: str
+
+
+class Corpus(NamedTuple):
+    """A folder of templates; ``fallback`` is the label of what is no event, ``balance`` is by
+    label.
+    """
+
+    entries: list[CorpusEntry]
+    slots: Slots
+    balance: Mapping[str, Balance]
+    fallback: str
+
+    def balance_of(self, label: str) -> Balance:
+        """What is wanted of ``label``."""
+        return self.balance.get(label, Balance())
+
+
+def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS) -> Corpus:
+    """Templates of every YAML file of ``folder``, slot lists and balance.
+
+    Raises:
+        WaybillError: a file cannot be read, or names a label that is not of ``taxonomy``.
+    """
+    slots = cast("Slots", _read(folder / _SLOTS))
+    balance: dict[str, Balance] = {}
+    if (folder / _BALANCE).exists():
+        balance = _balance(folder / _BALANCE, taxonomy)
+    entries: list[CorpusEntry] = []
+    for file in _template_files(folder):
+        entries += _entries_of(file, taxonomy)
+    return Corpus(entries, slots, balance, taxonomy.fallback)
+
+
+def _template_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.yaml")) if file.name not in (_SLOTS, _BALANCE)]
+
+
+def _entries_of(file: Path, taxonomy: Taxonomy) -> Iterator[CorpusEntry]:
+    for software, labels in cast("Software", _read(file)).items():
+        _check_labels(file, labels, taxonomy)
+        for label, texts in labels.items():
+            for i, text in enumerate(texts):
+                yield CorpusEntry(label, text, f"{software}/{label}/{i}", software)
+
+
+def _read(file: Path) -> object:
+    try:
+        return yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise WaybillError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WaybillError(f"{file}: {' '.join(str(error).split())}") from None
+
+
+def _balance(file: Path, taxonomy: Taxonomy) -> dict[str, Balance]:
+    try:
+        found = msgspec.convert(_read(file), dict[str, Balance])
+    except msgspec.ValidationError as error:
+        raise WaybillError(f"{file}: {error}") from None
+    _check_labels(file, found, taxonomy)
+    return found
+
+
+def _check_labels(file: Path, labels: Collection[str], taxonomy: Taxonomy) -> None:
+    fault = unknown_labels(labels, taxonomy, "--labels or labels.path")
+    if fault:
+        raise WaybillError(f"{file}: {fault}; give --corpus a folder with templates for its labels")
+
+
+def corpus_hash(folder: Path = CORPUS) -> str:
+    """sha256 over the names and bytes of the templates and slots."""
+    digest = hashlib.sha256()
+    for file in sorted([*_template_files(folder), folder / _SLOTS]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def balance_hash(folder: Path = CORPUS) -> str | None:
+    """sha256 of the balance; None where there is none."""
+    file = folder / _BALANCE
+    if not file.exists():
+        return None
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,112 @@
+"""What a training is asked for: the data, the encoder, the classifier. Light: no numpy, no
+scikit-learn.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from waybill.core.errors import WaybillError
+from waybill.labelling.model.ngrams import Ngrams
+
+__all__ = [
+    "CORPUS",
+    "PER_LABEL",
+    "SPLITS",
+    "DataPlan",
+    "EncoderPlan",
+    "HostedEncoder",
+    "TrainingPlan",
+    "default_cache",
+    "hosted_encoder",
+]
+
+#: The templates that the default model is trained on.
+CORPUS = Path(__file__).parent / "corpus" / "templates"
+#: Distinct masked examples wanted per label of the corpus, before its shares.
+PER_LABEL = 2000
+#: How test rows are chosen: with the labels' shares, at random, or no mask on both sides.
+SPLITS = ("stratified", "random", "grouped")
+
+_GEMINI = "gemini-embedding-001"
+
+
+class DataPlan(msgspec.Struct, frozen=True):
+    """Which lines are trained on and which are measured on.
+
+    ``where`` are ``COLUMN=VALUE`` or ``COLUMN!=VALUE`` conditions on the rows of ``files``;
+    ``test_share`` of them, in [0, 1], is only measured on. ``corpus`` is a folder of template
+    files, or None. No line with the mask of a line in ``keep_apart`` is trained on.
+    """
+
+    files: tuple[Path, ...] = ()
+    where: tuple[str, ...] = ()
+    test_share: float = 0.0
+    split: str = "stratified"
+    corpus: Path | None = CORPUS
+    per_label: int = PER_LABEL
+    keep_apart: tuple[Path, ...] = ()
+
+
+class HostedEncoder(NamedTuple):
+    """An encoder that does not lie in the bundle: a service, or a library with its own weights."""
+
+    kind: str
+    model: str
+    dimensions: int
+
+
+class EncoderPlan(msgspec.Struct, frozen=True):
+    """What turns texts into vectors.
+
+    ``folder`` holds ``encoder.onnx`` and ``tokenizer.json`` (None: those of the default bundle);
+    ``source`` names a sentence-transformers model to export instead; ``hosted`` stands in for both.
+    ``cache`` is a file of embeddings, or None.
+    """
+
+    folder: Path | None = None
+    source: str | None = None
+    hosted: HostedEncoder | None = None
+    cache: Path | None = None
+
+
+class TrainingPlan(msgspec.Struct, frozen=True):
+    """A whole training. The same plan, libraries and files give the same bundle.
+
+    ``classifier`` is the dotted name of a scikit-learn classifier in the place of the logistic
+    regression, ``classifier_arguments`` its keyword arguments as JSON. ``command`` is noted in the
+    manifest.
+    """
+
+    name: str
+    data: DataPlan = DataPlan()
+    encoder: EncoderPlan = EncoderPlan()
+    ngrams: Ngrams | None = None
+    classifier: str | None = None
+    classifier_arguments: str = "{}"
+    seed: int = 42
+    threads: int = 2
+    command: str = ""
+
+
+def hosted_encoder(kind: str, model: str | None, dimensions: int) -> HostedEncoder | None:
+    """The encoder of that kind; None for ``onnx``. Raises WaybillError when its model is
+    not named.
+    """
+    if kind == "onnx":
+        return None
+    if model is None and kind == "gemini":
+        model = _GEMINI
+    if model is None:
+        raise WaybillError(f"--encoder-kind {kind} needs --encoder-model NAME or FOLDER")
+    return HostedEncoder(kind, model, dimensions)
+
+
+def default_cache() -> Path:
+    """``embeddings.sqlite`` in the user's cache folder (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "waybill" / "embeddings.sqlite"

@@ -1,0 +1,53 @@
+"""Gathers what is trained on: labelled files and the corpus, each line once, nothing that is kept
+apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from waybill.core.labels import Taxonomy
+from waybill.learn.chain import Example, TrainingSet
+from waybill.learn.corpus.entries import balance_hash, corpus_hash, load_corpus
+from waybill.learn.corpus.generate import generate
+from waybill.learn.dataset import distinct, read_examples, shared_masks, split, without_masks_of
+from waybill.learn.plan import DataPlan
+
+__all__ = ["gather"]
+
+
+def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
+    """Training and test examples, and a note of where they came from and what was dropped.
+
+    Raises WaybillError for a file that cannot be read or has rows without message or
+    with a label that is not of ``taxonomy``.
+    """
+    made: dict[str, object] = {}
+    examples: list[Example] = []
+    test: list[Example] = []
+    if plan.files:
+        found = read_examples(plan.files, taxonomy, where=plan.where)
+        made["data_sha256"] = {path.name: _hash(path) for path in plan.files}
+        if plan.test_share:
+            found, test = split(found, plan.test_share, seed, plan.split)
+            made["test"] = {
+                "split": plan.split,
+                "lines": len(test),
+                "mask_in_training": shared_masks(test, found),
+            }
+        examples, made["dropped"] = distinct(found)
+    if plan.corpus is not None:
+        corpus = load_corpus(taxonomy, plan.corpus)
+        examples += generate(corpus, seed=seed, per_label=plan.per_label)
+        made |= {"corpus_sha256": corpus_hash(plan.corpus), "per_label": plan.per_label}
+        made["balance_sha256"] = balance_hash(plan.corpus)
+    if plan.keep_apart:
+        before = len(examples)
+        examples = without_masks_of(examples, read_examples(plan.keep_apart, taxonomy))
+        made["kept_apart"] = before - len(examples)
+    return TrainingSet(examples, test, made)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,78 @@
+"""Where message, source and label stand in a record that is there as a mapping, by the settings.
+
+For tools and the library call; what is served is read from bytes (`waybill.wire.fields`).
+
+>>> places = Places(FieldSettings())
+>>> places.message_of({"log_message": "disk full"}), places.source_of({"service": "nas"})
+('disk full', 'nas')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from waybill.settings.schema import FieldSettings
+from waybill.wire.fields import parse_path
+
+__all__ = ["Members", "Places"]
+
+#: A record: columns or members by name.
+Members: TypeAlias = Mapping[str, object]
+#: A name of ``fields``, and the path that it is when it leads into members.
+Place: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+class Places:
+    """The places that one `FieldSettings` names."""
+
+    def __init__(self, fields: FieldSettings) -> None:
+        self.message_names = tuple(fields.message)
+        self._message = [(name, parse_path(name)) for name in fields.message]
+        self._source = [(name, parse_path(name)) for name in fields.source]
+        self._label = fields.label
+
+    def message_of(self, members: Members) -> str | None:
+        """The first text at one of the places of ``fields.message``; None where there is none."""
+        for place in self._message:
+            value = _find(members, place)
+            if isinstance(value, str):
+                return value
+        return None
+
+    def source_of(self, members: Members) -> str:
+        """The first name at one of the places of ``fields.source``; empty where there is none."""
+        return _first_name(members, self._source)
+
+    def label_of(self, members: Members) -> str | None:
+        """What stands in ``fields.label``; None where that is empty or no text."""
+        value = members.get(self._label)
+        if isinstance(value, str) and value:
+            return value
+        return None
+
+
+def _first_name(members: Members, places: Sequence[Place]) -> str:
+    for place in places:
+        value = _find(members, place)
+        if value and isinstance(value, str | int):
+            return str(value)
+    return ""
+
+
+def _find(members: Members, place: Place) -> object:
+    """A column of that very name, or a member of a member."""
+    name, path = place
+    value = members.get(name)
+    if value is None:
+        value = _at(members, path)
+    return value
+
+
+def _at(members: object, path: tuple[str, ...]) -> object:
+    value = members
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value

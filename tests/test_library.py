@@ -1,0 +1,93 @@
+"""The library call: what it takes, what it refuses, and that it ends what it began."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from waybill import classify, classify_records
+from waybill.library import Labeller, Record, labeller
+from waybill.settings.sources import load_settings
+
+MESSAGE = "User User123 logged in."
+
+
+def test_pairs_and_mappings_are_taken_alike() -> None:
+    records: list[Record] = [
+        ("ModernCRM", MESSAGE),
+        {"source": "ModernCRM", "log_message": MESSAGE},
+        {"service": "ModernCRM", "message": MESSAGE, "other": 5},
+        {"log": MESSAGE, "kubernetes": {"container_name": "ModernCRM"}},
+    ]
+    found = classify(records)
+    assert found == [("ModernCRM", MESSAGE, "User Action", 1.0)] * 4
+    assert classify(iter(records)) == found
+    assert classify([]) == []
+
+
+def test_the_configured_fields_are_read() -> None:
+    record = {"text": MESSAGE, "from": "ModernCRM", "log": "not this"}
+    overrides = ['fields.message=["text"]', 'fields.source=["from"]']
+    assert classify([record], overrides=overrides)[0][:3] == ("ModernCRM", MESSAGE, "User Action")
+
+
+def test_the_richer_form_says_who_decided_and_why_not() -> None:
+    known, unknown = classify_records([("ModernCRM", MESSAGE), ("LegacyCRM", "anything")])
+    assert (known.tier, known.rule, known.reason) == ("rule", "user-login-logout", None)
+    assert (unknown.label, unknown.tier, unknown.reason) == ("Unclassified", "none", "llm_disabled")
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        (["a text"], "record 0 is a str"),
+        ([MESSAGE, MESSAGE], "record 0 is a str"),
+        ([("a", "b", "c")], "a tuple of 3: str, str, str"),
+        ([("a", "b"), ("a", None)], "record 1 is a tuple of 2: str, NoneType"),
+        ([5], "record 0 is a int"),
+        ([{"source": "a", "text": "b"}], "no text in any of log, .*it has source, text"),
+        ([{"source": "a", "log": 5}], "no text in any of"),
+        ([{}], "no text in any of"),
+        ("a text", "not one str"),
+        ({"source": "a", "log": "b"}, r"not one dict.*\[record\]"),
+    ],
+)
+def test_other_shapes_are_refused_with_what_is_expected(records: object, told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        classify(records)  # type: ignore[arg-type]
+
+
+def threads() -> int:
+    return sum(thread.name == "waybill-labeller" for thread in threading.enumerate())
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    for _ in range(500):
+        if condition():
+            return True
+        gc.collect()
+        time.sleep(0.01)
+    return False
+
+
+def test_a_labeller_that_is_pushed_out_ends_its_thread() -> None:
+    labeller.cache_clear()
+    assert until(lambda: threads() == 0)
+    for budget in range(1, 7):
+        classify([("s", MESSAGE)], overrides=["model.path=null", f"memo.bytes={budget}000000"])
+    assert until(lambda: threads() == labeller.cache_info().maxsize)
+    labeller.cache_clear()
+    assert until(lambda: threads() == 0)
+
+
+def test_a_labeller_can_be_closed_twice_and_ends_at_once() -> None:
+    before = threads()
+    with Labeller(load_settings(overrides=["model.path=null"])) as one:
+        assert threads() == before + 1
+        assert one.classify([("ModernCRM", MESSAGE)])[0].label == "User Action"
+        one.close()
+    assert threads() == before
