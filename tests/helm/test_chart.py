@@ -110,7 +110,7 @@ def test_the_settings_file_is_one_that_waybill_reads(
     settings = loaded.settings
     problems = [str(problem) for problem in loaded.problems]
     missing_here = re.compile(
-        "does not exist|not found|No such file|cannot read /etc/waybill|no such folder: /etc/waybill"
+        "does not exist|not found|No such file|cannot read /etc/waybill|no such (?:file|folder): /etc/waybill"
     )
     assert [problem for problem in problems if not missing_here.search(problem)] == []
     for workload in installed.of("DaemonSet", "Deployment"):
