@@ -319,6 +319,12 @@ def test_check_says_faults_only_and_none_that_follows(capsys: pytest.CaptureFixt
     assert f"looked for {Path('nowhere').absolute()}" in said[1]
 
 
+def test_check_says_where_a_model_was_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--set", "model.path=nowhere") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("waybill: model.path: no such folder: nowhere; looked for ")
+
+
 def test_check_names_secrets_and_says_which_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

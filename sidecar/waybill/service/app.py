@@ -41,6 +41,7 @@ from waybill.service.roles import SINGLE, Member, Role
 from waybill.service.tokens import TokensPart
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.dump import dump_settings
+from waybill.settings.naming import name_secrets
 from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
 
@@ -301,7 +302,8 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     if is_alone:
         tune_allocator()
     if role.is_first:
-        log.info("settings", extra={"settings": dump_settings(settings)})
+        shown = {"settings": dump_settings(settings), "secrets": name_secrets(settings)}
+        log.info("settings", extra=shown)
     async with build(settings, role) as service:
         settle_memory()
         await run_until_stopped(service)

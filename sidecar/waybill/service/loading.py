@@ -14,7 +14,7 @@ from waybill.labelling.llm.prompt import Prompt, load_prompt
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
-from waybill.settings.resources import resolve_path
+from waybill.settings.resources import looked_for, resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 
@@ -65,7 +65,7 @@ async def read_parts(settings: Settings) -> Parts:
         read_prompt(settings, taxonomy),
         return_exceptions=True,
     )
-    problems = [*_problems(rules), *_problems(bundle), *_problems(prompt)]
+    problems = [*_problems(rules), *_place(settings, _problems(bundle)), *_problems(prompt)]
     if problems:
         raise ConfigError(problems)
     assert isinstance(rules, RuleSet)
@@ -85,6 +85,14 @@ def _problems(outcome: object) -> list[str]:
     if isinstance(outcome, BaseException):
         raise outcome
     return []
+
+
+def _place(settings: Settings, problems: list[str]) -> list[str]:
+    """The faults of the bundle; when its folder is not there, where it was looked for."""
+    path = settings.model.path
+    if not problems or path is None or resolve_path(path)[0].exists():
+        return problems
+    return [f"model.path: no such folder: {path}{looked_for(path)}"]
 
 
 async def read_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt | None:
