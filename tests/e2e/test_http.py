@@ -492,3 +492,107 @@ async def test_a_method_that_is_not_allowed_is_told_which_are(sidecar: Sidecar) 
     async with sidecar.client.delete(sidecar.service.address + "/v1/label") as reply:
         assert (reply.status, refusal(await reply.read())) == (405, "method_not_allowed")
         assert {"GET", "HEAD", "POST", "PUT"} <= set(reply.headers["Allow"].split(","))
+
+
+@pytest.mark.parametrize("path", ["/v1/label/", "/healthz/", "/v1/rules/", "/readyz/"])
+async def test_a_slash_at_the_end_of_a_path_is_taken(sidecar: Sidecar, path: str) -> None:
+    assert (await sidecar.get(path))[0] == 200
+    if path == "/v1/label/":
+        assert (await sidecar.post(b'{"log":"a"}', path))[0] == 200
+
+
+async def test_a_path_that_is_not_served_is_told_which_are_logged_and_counted(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = {"ingest": "http", "reason": "not_found"}
+    before = sidecar.metric("waybill_batches_refused_total", **labels)
+    status, answer, _ = await sidecar.post(b"{}", "/v1/lable")
+    said = json.loads(answer)
+    assert (status, said["reason"]) == (404, "not_found")
+    assert {"/v1/label", "/v1/label/{tag}", "/v1/logs", "/v1/explain"} <= set(said["paths"])
+    assert sidecar.metric("waybill_batches_refused_total", **labels) == before + 1
+    (line,) = [vars(record) for record in caplog.records if record.levelname == "WARNING"]
+    assert (line["path"], line["method"], line["peer"]) == ("/v1/lable", "POST", "127.0.0.1")
+
+
+async def test_what_is_no_http_is_logged_and_counted(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = {"ingest": "api", "reason": "bad_request"}
+    before = sidecar.metric("waybill_batches_refused_total", **labels)
+    host, port = sidecar.service.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"nonsense\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert sidecar.metric("waybill_batches_refused_total", **labels) == before + 1
+    assert any(vars(record).get("reason") == "bad_request" for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/explain", b"{}", "message"),
+        ("/v1/explain", b'{"message":"a","source":1}', "source"),
+        ("/v1/rules/test", b"{}", "rules"),
+        ("/v1/rules/test", b'{"rules":"rules: []","messages":["a",1]}', "messages[1]"),
+        ("/v1/rules/test", b'{"rules":"rules: []","messages":1}', "messages"),
+    ],
+)
+async def test_a_field_that_is_wrong_is_named(
+    sidecar: Sidecar, path: str, body: bytes, said: str
+) -> None:
+    status, answer, _ = await sidecar.post(body, path)
+    assert (status, refusal(answer)) == (400, "fields")
+    assert json.loads(answer)["detail"].startswith(said)
+
+
+async def test_no_answer_tells_the_versions_of_its_makers(sidecar: Sidecar) -> None:
+    for path in ("/v1/label", "/healthz", "/nothing"):
+        async with sidecar.client.get(sidecar.service.address + path) as reply:
+            assert reply.headers["Server"] == "waybill"
+
+
+async def test_a_csv_that_breaks_off_in_the_middle_breaks_the_connection(running: Running) -> None:
+    rows = b"log\n" + b"a message\n" * 2000 + b'"' + b"x" * 200_000
+    async with running("model.path=null", "limits.body_bytes=100000") as sidecar:
+        with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):
+            await sidecar.post(rows, "/v1/classify/csv")
+        labels = {"ingest": "api", "reason": "csv_row_too_large"}
+        assert sidecar.metric("waybill_batches_refused_total", **labels) == 1
+
+
+async def test_a_csv_is_counted_like_any_other_records(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        await sidecar.post(b"log\nsomething odd\n", "/v1/classify/csv")
+        counted = sidecar.metric(
+            "waybill_records_labelled_total", tier="none", label="Unclassified"
+        )
+        assert counted == 1
+
+
+async def test_a_refused_token_is_logged_with_who_and_where(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("good-token\n")
+    async with running(f"http.tokens_file={tokens}", "model.path=null") as sidecar:
+        status, answer, _ = await sidecar.post(b"{}", Authorization="Bearer wrong")
+        assert (status, refusal(answer)) == (401, "unauthorised")
+        (line,) = [vars(record) for record in caplog.records if "refused" in record.message]
+        assert (line["reason"], line["path"], line["peer"]) == (
+            "unauthorised",
+            "/v1/label",
+            "127.0.0.1",
+        )
+        assert "wrong" not in str(line)
+        _, ready = await sidecar.get("/readyz")
+        assert json.loads(ready)["tokens"]["version"] == "1 valid"
+        tokens.write_text("")
+        async with asyncio.timeout(20):
+            while not sidecar.state("tokens").problems:
+                await asyncio.sleep(0.05)
+        assert (await sidecar.post(b"{}", Authorization="Bearer good-token"))[0] == 200
+        assert sidecar.metric("waybill_last_reload_successful", what="tokens") == 0
+        _, ready = await sidecar.get("/readyz")
+        assert "is empty" in json.loads(ready)["tokens"]["refused"][0]

@@ -133,6 +133,26 @@ def test_each_cause_is_logged_and_counted_for_itself() -> None:
     assert [passes(**fault) for fault in [*faults, *faults]] == [True] * 4 + [False] * 4
 
 
+def test_a_second_mistake_at_the_same_place_is_news_but_not_without_end() -> None:
+    now = [0.0]
+    limit = RateLimit(10, lambda: now[0])
+
+    def passes(detail: str) -> bool:
+        record = logging.LogRecord("l", logging.ERROR, "", 0, "refused", (), None)
+        vars(record).update(reason="label", file="a.yaml", line=1, detail=detail)
+        return limit.filter(record)
+
+    assert [passes("one"), passes("two"), passes("one"), passes("two")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert sum(passes(f"detail {i}") for i in range(1000)) == 8
+    now[0] = 10.0
+    assert passes("one")
+
+
 def test_a_dead_letter_folder_that_cannot_be_written_is_found_at_the_start(tmp_path: Path) -> None:
     prepare_folder(DeadLetterSettings(path=None))
     prepare_folder(DeadLetterSettings(path=str(tmp_path / "new" / "dead")))

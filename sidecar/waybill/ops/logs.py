@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -19,6 +18,11 @@ import orjson
 INTERVAL_SECS = 10.0
 #: What tells causes apart: a reason code, and where in the rules a fault is.
 _CAUSE = ("reason", "file", "line", "rule")
+#: What tells two faults of one cause apart: a second mistake in the same rule is news, too.
+_DETAILS = ("detail", "path")
+#: Details may come from outside: of one cause so many different ones are written in an interval.
+_MOST_DETAILS = 10
+_MOST_CAUSES = 1000
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -26,7 +30,7 @@ class JsonFormatter(logging.Formatter):
     """A log record as one line of JSON; ``extra`` fields stand beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "ts": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -40,31 +44,66 @@ class JsonFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
 
+class _Written:
+    """What was written of one cause in the interval that began at ``since``, and what was held."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.details: set[tuple[object, ...]] = set()
+        self.held = 0
+
+
 class RateLimit(logging.Filter):
-    """Lets a warning or error of one kind (logger, message template, cause) through once per interval."""
+    """Lets a warning or error of one kind (logger, message template, cause, detail) through once.
+
+    Once per interval, that is; and of one cause not more than ten different details.
+    """
 
     def __init__(
         self, interval_secs: float = INTERVAL_SECS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__()
-        self._interval, self._clock = interval_secs, clock
-        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
+        self._interval_secs = interval_secs
+        self._clock = clock
+        self._written: dict[tuple[object, ...], _Written] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether ``record`` is to be written; what was held back before is noted in it."""
         if record.levelno < logging.WARNING:
             return True
-        cause = (getattr(record, name, None) for name in _CAUSE)
-        key, now = (record.name, str(record.msg), *cause), self._clock()
-        since, held = self._seen.get(key, (-self._interval, 0))
-        if now - since < self._interval:
-            self._seen[key] = (since, held + 1)
+        cause = (record.name, str(record.msg), *_values(record, _CAUSE))
+        detail = _values(record, _DETAILS)
+        now = self._clock()
+        written = self._written.get(cause)
+        if written is None or now - written.since >= self._interval_secs:
+            self._begin(cause, detail, now, record)
+            return True
+        if detail in written.details or len(written.details) >= _MOST_DETAILS:
+            written.held += 1
             return False
-        if len(self._seen) > 1000:  # causes are few; this guards against a caller who formats early
-            self._seen.clear()
-        self._seen[key] = (now, 0)
-        if held:
-            record.repeated = held
+        written.details.add(detail)
         return True
+
+    def _begin(
+        self,
+        cause: tuple[object, ...],
+        detail: tuple[object, ...],
+        now: float,
+        record: logging.LogRecord,
+    ) -> None:
+        """Begin an interval with ``record``."""
+        before = self._written.get(cause)
+        if before is not None and before.held:
+            record.repeated = before.held
+        if len(self._written) > _MOST_CAUSES:  # they are few; a caller who formats early has many
+            self._written.clear()
+        written = _Written(now)
+        written.details.add(detail)
+        self._written[cause] = written
+
+
+def _values(record: logging.LogRecord, names: Sequence[str]) -> tuple[object, ...]:
+    return tuple(str(getattr(record, name, None)) for name in names)
 
 
 def setup_logging(level: str) -> None:

@@ -83,7 +83,7 @@ class Refusals:
             # The last net: the batch is not lost and not condemned, the shipper comes back with it.
             log.exception("a request failed in an unforeseen way")
             problem = _later("internal", "internal", 5)
-        self._count(door_of(request), problem.counted)
+        self._count(door_of(request, problem.counted), problem.counted)
         if request.writer.output_size:
             # A second head would read as part of the body: a broken connection says it all.
             if request.transport is not None:
@@ -143,15 +143,14 @@ def status_of(code: MalformedCode) -> int:
     return 400
 
 
-def door_of(request: web.BaseRequest) -> Door:
+def door_of(request: web.BaseRequest, reason: RefusalReason) -> Door:
     """Where a request came in. What is posted to a path that is not ours was meant to be a batch."""
     path = request.path.rstrip("/")
     if path == OTLP_PATH:
         return "otlp"
     if path == LABEL_PATH or path.startswith(f"{LABEL_PATH}/"):
         return "http"
-    is_unknown = isinstance(request, web.Request) and request.match_info.http_exception is not None
-    if is_unknown and request.method in ("POST", "PUT"):
+    if reason == "not_found" and request.method in ("POST", "PUT"):
         return "http"
     return "api"
 

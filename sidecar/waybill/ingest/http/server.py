@@ -177,7 +177,7 @@ def _protocol_faults(count_refusal: CountRefusal) -> type[AbstractAccessLogger]:
             reason: RequestCode = "bad_request"
             if response.status == HTTPStatus.EXPECTATION_FAILED:
                 reason = "expectation_failed"
-            count_refusal(door_of(request), reason)
+            count_refusal(door_of(request, reason), reason)
             fields = {"reason": reason, "status": response.status, "detail": sentence(reason)}
             log.warning("a request was refused", extra={**fields, **about(request)})
 
