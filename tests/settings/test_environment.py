@@ -50,10 +50,6 @@ def test_every_variable_that_is_read_stands_on_the_settings_page() -> None:
         assert f"`{name}`" in page, name
 
 
-#: Modules that still read a variable themselves; to be empty in the end.
-PENDING = {"hub/hub.py", "learn/embedding_cache.py", "cli/model_hub.py", "learn/plan.py"}
-
-
 def test_nobody_else_reads_the_environment() -> None:
     """What others do with it: hand it on to a child, or set what a library reads."""
     known = {
@@ -70,4 +66,4 @@ def test_nobody_else_reads_the_environment() -> None:
         }
         if names & {"environ", "getenv"} and "settings" not in file.relative_to(SOURCES).parts:
             readers.add(file.relative_to(SOURCES).as_posix())
-    assert readers - PENDING <= set(known)
+    assert readers == set(known)

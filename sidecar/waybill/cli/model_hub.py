@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from waybill.cli.parsing import Commands, add_command
@@ -68,6 +67,8 @@ def _add_pull(actions: Commands) -> None:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
+    from waybill.settings.environment import hub_endpoint
+
     parser.add_argument(
         "--repo",
         required=True,
@@ -75,7 +76,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--endpoint",
-        default=os.environ.get("HF_ENDPOINT"),
+        default=hub_endpoint(),
         help="another server (default: HF_ENDPOINT)",
     )
 

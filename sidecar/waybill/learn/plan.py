@@ -4,7 +4,6 @@ scikit-learn.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import msgspec
 
 from waybill.core.errors import WaybillError
 from waybill.labelling.model.ngrams import Ngrams
+from waybill.settings.environment import cache_folder
 
 __all__ = [
     "CORPUS",
@@ -107,6 +107,9 @@ def hosted_encoder(kind: str, model: str | None, dimensions: int) -> HostedEncod
 
 
 def default_cache() -> Path:
-    """``embeddings.sqlite`` in the user's cache folder (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "waybill" / "embeddings.sqlite"
+    """``embeddings.sqlite`` in the user's cache folder (XDG base directory specification).
+
+    A user without a home has it below the working directory.
+    """
+    folder = cache_folder() or Path(".cache", "waybill")
+    return folder / "embeddings.sqlite"
