@@ -36,7 +36,7 @@ class Deadlines(msgspec.Struct, frozen=True):
 
     @property
     def encoder(self) -> float:
-        """For all tries of an encoder that is a service: within the model's time, with some left."""
+        """For all tries of an encoder that is a service: within the model's time, with a rest."""
         return 0.8 * self.model
 
     def answer(self) -> float:

@@ -10,8 +10,8 @@ from waybill.labelling.slow_path import SlowPath
 
 #: A sample of exact messages that is kept when they hardly ever come twice: one in so many.
 _SAMPLE_EVERY = 16
-#: Below this share of exact hits only the sample is kept: among messages that repeat all the time, a
-#: memo that keeps one in 16 would find about this share.
+#: Below this share of exact hits only the sample is kept: among messages that repeat all the time,
+#: a memo that keeps one in 16 would find about this share.
 _RARE_HITS = 0.05
 #: Records after which the share of hits has forgotten what was before.
 _HITS_MEMORY = 4096

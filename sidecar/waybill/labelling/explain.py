@@ -1,8 +1,8 @@
 """Why a message gets its label: every step of its way, for people.
 
-Explaining is a path of its own beside `Pipeline.label`: it reads no memo, keeps nothing and moves no
-counter, so that looking at a service does not change it. An LLM is not asked (that has a price); what
-it said before is in its store.
+Explaining is a path of its own beside `Pipeline.label`: it reads no memo, keeps nothing and moves
+no counter, so that looking at a service does not change it. An LLM is not asked (that has a price);
+what it said before is in its store.
 """
 
 from __future__ import annotations

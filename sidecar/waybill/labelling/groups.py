@@ -72,8 +72,8 @@ class SourceGroup:
 class SourceGroups(dict[str, SourceGroup]):
     """Source -> group, filled as sources appear.
 
-    It does not know its edition: with a cycle, an edition that a reload replaced would keep its memo
-    until the collector's next full pass, which on a settled service is an hour away.
+    It does not know its edition: with a cycle, an edition that a reload replaced would keep its
+    memo until the collector's next full pass, which on a settled service is an hour away.
     """
 
     def __init__(self, rules: RuleSet, paths: Sequence[SlowPath], memo_bytes: int) -> None:
@@ -104,7 +104,8 @@ class SourceGroups(dict[str, SourceGroup]):
             allowed = self._rules.allowed_for(source, path.route.scope.labels)
         group = self.distinct.get((index, allowed))
         if group is None:
-            # Groups are few (a route, a set of rules in scope); each gets an equal share of the memo.
+            # Groups are few (a route, a set of rules in scope); each gets an equal share of the
+            # memo.
             share = self._memo_bytes // max(len(self._paths), len(self.distinct) + 1)
             group = SourceGroup(self._rules, path, allowed, share)
             self.distinct[index, allowed] = group

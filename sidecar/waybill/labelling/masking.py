@@ -2,10 +2,10 @@
 
 ``shape`` replaces every digit by ``0``. It is one C call and the key of the memo's first level, so
 that a counter or a clock in a message does not miss. ``mask`` collapses what varies (clock times,
-numbers, addresses, ids) and what is only dress (host names of syslog, the quotes and braces of JSON),
-puts the message of a structured line first, and keeps the words; it is the key of the memo's second
-level *and* exactly the text that the model reads. Because ``mask(m) == mask(shape(m))``, two messages of one shape
-always get one verdict, on every node and at every retry.
+numbers, addresses, ids) and what is only dress (host names of syslog, the quotes and braces of
+JSON), puts the message of a structured line first, and keeps the words; it is the key of the memo's
+second level *and* exactly the text that the model reads. Because ``mask(m) == mask(shape(m))``, two
+messages of one shape always get one verdict, on every node and at every retry.
 
 >>> mask("2026-11-20 22:23:01,117 ERROR [pool-3] 10.0.0.7:5432 refused after 30 s")
 'ERROR [pool-0] <ip> refused after 0 s'
@@ -124,9 +124,10 @@ def _klog_level(match: re.Match[str]) -> str:
 def mask(message: str) -> str:
     """The message without what varies: at most `MASK_CHARS` characters, whitespace folded.
 
-    Clock times vanish, klog headers become a level word, UUIDs, hex ids and places of parts ``<id>``,
-    IP and MAC addresses ``<ip>``, numbers ``0``, rulers three characters. A syslog head keeps its
-    program only. JSON and logfmt become level, message, then ``key=value``. Words and punctuation stay.
+    Clock times vanish, klog headers become a level word, UUIDs, hex ids and places of parts
+    ``<id>``, IP and MAC addresses ``<ip>``, numbers ``0``, rulers three characters. A syslog head
+    keeps its program only. JSON and logfmt become level, message, then ``key=value``. Words and
+    punctuation stay.
     """
     look = message[:_LOOK_CHARS]
     if len(message) > _LOOK_CHARS:
@@ -144,7 +145,10 @@ def mask(message: str) -> str:
 
 
 def _undress(text: str) -> str:
-    """Drop the head of a syslog or CRI line and flatten a structured one; ``text`` is shaped and folded."""
+    """Drop the head of a syslog or CRI line and flatten a structured one.
+
+    ``text`` is shaped and folded.
+    """
     if text.startswith(
         (
             "<",

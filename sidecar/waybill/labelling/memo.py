@@ -14,8 +14,9 @@ from typing import Generic, TypeVar
 from waybill.core.records import Verdict
 
 V = TypeVar("V")
-#: What an entry costs beside its key's characters: a str header, a dict slot (CPython 3.11, measured
-#: with sys.getsizeof and tracemalloc over 100,000 entries of 100 characters: 58 + 104 bytes).
+#: What an entry costs beside its key's characters: a str header, a dict slot (CPython 3.11,
+#: measured with sys.getsizeof and tracemalloc over 100,000 entries of 100 characters: 58 + 104
+#: bytes).
 ENTRY_BYTES = 160
 
 

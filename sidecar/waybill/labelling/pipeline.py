@@ -1,10 +1,12 @@
 """The labelling pipeline: a message and its source in, a verdict out, whatever happens.
 
-    source -> route -> exact memo -> rules -> memo of shapes -> memo of masks -> model -> (llm) -> Verdict
+    source -> route -> exact memo -> rules -> memo of shapes
+           -> memo of masks -> model -> (llm) -> Verdict
 
 Memo and rules answer at once, in one pass over the batch. What they leave undecided is masked,
-deduplicated and put to the slower tiers of its route, within a deadline. A tier that fails or is late
-costs a record its label, never the record: the verdict then is ``Unclassified`` with the reason.
+deduplicated and put to the slower tiers of its route, within a deadline. A tier that fails or is
+late costs a record its label, never the record: the verdict then is ``Unclassified`` with the
+reason.
 
     >>> verdicts = await pipeline.label(["User User1 logged in."], ["ModernCRM"])
     >>> verdicts[0].label

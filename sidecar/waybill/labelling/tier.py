@@ -1,8 +1,8 @@
 """The contract of a slow tier: the model, the language model, and whatever comes next.
 
-The pipeline asks each tier of a route in turn for what is still undecided. A tier never raises for a
-text and never loses one: it gives one future per text, at once and in order. ``tests/contract`` runs
-one suite over every implementation.
+The pipeline asks each tier of a route in turn for what is still undecided. A tier never raises for
+a text and never loses one: it gives one future per text, at once and in order. ``tests/contract``
+runs one suite over every implementation.
 """
 
 from __future__ import annotations
@@ -60,5 +60,8 @@ class Tier(Protocol):
         ...
 
     async def close(self) -> None:
-        """Take no more; every open future ends with `TierUnavailable` (``closed``). May be repeated."""
+        """Take no more; every open future ends with `TierUnavailable` (``closed``).
+
+        May be repeated.
+        """
         ...

@@ -15,7 +15,10 @@ from waybill.labelling.llm.prompt import Question
 
 
 class Audit:
-    """JSON lines in a file that only its owner can read; at ``max_bytes`` it moves to ``<name>.1``."""
+    """JSON lines in a file that only its owner can read.
+
+    At ``max_bytes`` it moves to ``<name>.1``.
+    """
 
     def __init__(self, path: Path, max_bytes: int, clock: Clock = EPOCH) -> None:
         self._path = path

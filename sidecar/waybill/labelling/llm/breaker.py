@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Leaves a failing provider alone: open after ``failures`` in a row, for ``secs``; then one probe."""
+    """Leaves a failing provider alone.
+
+    It opens after ``failures`` in a row, for ``secs``; then one call may try.
+    """
 
     def __init__(self, failures: int, secs: float, clock: Clock = MONOTONIC) -> None:
         self._limit = failures

@@ -33,7 +33,9 @@ _REDIS = ("redis://", "rediss://", "unix://")
 async def open_llm(
     settings: LlmSettings, prompt: Prompt, key: ApiKey, telemetry: Telemetry, workers: int = 1
 ) -> AsyncIterator[LlmTier]:
-    """The configured tier, started; closed at the end. The limits are divided among ``workers`` processes.
+    """The configured tier, started; closed at the end.
+
+    The limits are divided among ``workers`` processes.
 
     Raises:
         ConfigError: what is configured needs an extra that is not installed.
@@ -62,8 +64,8 @@ async def open_llm(
 async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictStore, Window, int]:
     """Store and rate window, and by how many stores the daily limits are to be divided.
 
-    A file that cannot be opened is replaced by a store in memory: the LLM tier must not keep a service
-    from starting.
+    A file that cannot be opened is replaced by a store in memory: the LLM tier must not keep a
+    service from starting.
     """
     max_secs = settings.store_days * _DAY_SECS
     share = LocalWindow(settings.requests_per_minute / (settings.nodes * workers))
@@ -83,7 +85,8 @@ async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictSt
     )
     if path is None and settings.store is None:
         log.warning(
-            "there is no folder for the LLM's verdicts; set llm.store, or a restart pays for them again"
+            "there is no folder for the LLM's verdicts; set llm.store, "
+            "or a restart pays for them again"
         )
     store = SqliteStore(path, max_secs=max_secs, max_bytes=settings.store_bytes)
     try:
@@ -101,7 +104,8 @@ def _check_extras(settings: LlmSettings) -> None:
     problems = []
     if settings.provider == "gemini" and not _is_installed("google.genai"):
         problems.append(
-            "llm.provider: gemini needs google-genai; install it with: pip install 'waybill-sidecar[gemini]'"
+            "llm.provider: gemini needs google-genai; install it with: "
+            "pip install 'waybill-sidecar[gemini]'"
         )
     if (
         settings.store is not None
@@ -109,7 +113,8 @@ def _check_extras(settings: LlmSettings) -> None:
         and not _is_installed("redis")
     ):
         problems.append(
-            "llm.store: Redis needs its client; install it with: pip install 'waybill-sidecar[redis]'"
+            "llm.store: Redis needs its client; install it with: "
+            "pip install 'waybill-sidecar[redis]'"
         )
     if problems:
         raise ConfigError(problems)

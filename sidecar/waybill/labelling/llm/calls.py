@@ -1,4 +1,4 @@
-"""One call at a time: reserved, recorded, made, measured, judged, and its outcome told to the guards."""
+"""One call: reserved, recorded, made, measured, judged, and its outcome told to the guards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from waybill.labelling.telemetry import Telemetry
 from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
-#: A request has at most one token for two bytes: what is reserved for it before the provider has counted.
+#: A request has at most one token for two bytes: what is reserved for it before the provider has
+#: counted.
 _BYTES_PER_TOKEN = 2
 #: Outcomes of a call without a request.
 _NOT_MADE: frozenset[CallOutcome] = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
@@ -40,10 +41,11 @@ class Caller:
         self._form = 0
 
     async def ask(self, call: str, question: Question) -> list[str | None]:
-        """The labels of a question's lines, asked for in stricter and then in looser forms of answer.
+        """The labels of a question's lines, asked for in ever looser forms of answer.
 
-        ``call`` comes from `Guards.admit`. Raises Refused (with any code of `ProviderError`, too) when
-        nobody answered, BadAnswer for an answer to throw away: the breaker is the caller's business then.
+        ``call`` comes from `Guards.admit`. Raises Refused (with any code of `ProviderError`, too)
+        when nobody answered, BadAnswer for an answer to throw away: the breaker is the caller's
+        business then.
         """
         form = self._form
         while True:

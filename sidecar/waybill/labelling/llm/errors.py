@@ -33,10 +33,10 @@ class AuditError(WaybillError):
 class ProviderError(WaybillError):
     """A call that brought no answer.
 
-    Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited`` (429),
-    ``unavailable`` (5xx), ``auth`` (401, 403), ``form`` (400, 422: perhaps the form of answer is not
-    supported), ``bad_request`` (other statuses), ``bad_answer`` (no completion in it). ``retry_after``
-    is in seconds. ``may_be_billed``: the request may have been worked on.
+    Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited``
+    (429), ``unavailable`` (5xx), ``auth`` (401, 403), ``form`` (400, 422: perhaps the form of
+    answer is not supported), ``bad_request`` (other statuses), ``bad_answer`` (no completion in
+    it). ``retry_after`` is in seconds. ``may_be_billed``: the request may have been worked on.
     """
 
     code: ProviderCode
@@ -51,7 +51,10 @@ class ProviderError(WaybillError):
 
 
 class BadAnswer(WaybillError):
-    """An answer that is thrown away. Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary)."""
+    """An answer that is thrown away.
+
+    Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary).
+    """
 
     code: AnswerCode
 

@@ -17,8 +17,8 @@ _DAY_SECS = 86_400
 class Ledger:
     """Tokens and money of the day (UTC). A restart does not reset it, for the sum is in the store.
 
-    ``tokens_per_day`` and ``budget_per_day`` are this ledger's share; prices are per million tokens,
-    ``clock`` gives epoch seconds.
+    ``tokens_per_day`` and ``budget_per_day`` are this ledger's share; prices are per million
+    tokens, ``clock`` gives epoch seconds.
     """
 
     def __init__(

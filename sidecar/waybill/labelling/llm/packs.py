@@ -22,7 +22,10 @@ _MAX_KNOWN = 10_000
 
 
 class PackQueue:
-    """Items in the order in which they came; a pack has at most ``messages`` lines and ``chars``."""
+    """Items in the order in which they came.
+
+    A pack has at most ``messages`` lines, and ``chars`` characters unless it is a single line.
+    """
 
     def __init__(self, messages: int, chars: int) -> None:
         self._messages = messages

@@ -1,8 +1,8 @@
 """What may leave the node: text without secrets, personal data and control characters.
 
-The cleaned text is what is sent *and* what is stored, so nothing else can leave by either way. It is
-made for recall: a placeholder too many costs the model a word, one too few costs a secret. Names of
-persons are not recognised; keep sources that log them off the LLM's routes or name own patterns.
+The cleaned text is what is sent *and* what is stored, so nothing else can leave by either way. It
+is made for recall: a placeholder too many costs the model a word, one too few costs a secret. Names
+of persons are not recognised; keep sources that log them off the LLM's routes or name own patterns.
 
 >>> Privacy().clean("login of eve@example.com with password=hunter2 from 10.1.2.3")
 'login of <email> with password=<secret> from <ip>'
@@ -23,9 +23,11 @@ MAX_CHARS = 512
 #: What one own pattern may take on one text before the text is held back.
 _OWN_PATTERN_SECS = 0.05
 
-#: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``, ``x-api-key-2``) ...
+#: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``,
+#: ``x-api-key-2``) ...
 _STRONG = (
-    r"passw(?:or)?d|pwd|passcode|secret|token|credential|api[ _-]?key|access[ _-]?key|account[ _-]?key|"
+    r"passw(?:or)?d|pwd|passcode|secret|token|credential|"
+    r"api[ _-]?key|access[ _-]?key|account[ _-]?key|"
     r"private[ _-]?key|encryption[ _-]?key|signing[ _-]?key|license[ _-]?key|"
     r"passwort|kennwort|contraseña|senha|wachtwoord|пароль|密码|パスワード"
 )
@@ -36,12 +38,17 @@ _WEAK = (
 )
 #: After these everything to the end of the line may belong to the secret.
 _REST = re.compile(
-    r"\b((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic|(?:seed|recovery)[ _-](?:phrase|codes?))"
+    r"\b((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic"
+    r"|(?:seed|recovery)[ _-](?:phrase|codes?))"
     r"([\"']?\s*(?:[:=]|\bis\b)\s*).+",
     re.IGNORECASE,
 )
-#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a blank.
-_VALUE = r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
+#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a
+#: blank.
+_VALUE = (
+    r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*"""
+    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
+)
 _PAIR = re.compile(
     rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,3}}"
     rf"\s*(?::=|[=-]>|[:=]|\bis\b|\bwas\b|\bto\b)\s*)(?!<secret>)(?P<value>{_VALUE})",
@@ -49,10 +56,11 @@ _PAIR = re.compile(
 )
 #: What follows "password is" in messages that tell no password.
 _NO_SECRET = frozenset(
-    ("a", "an", "and", "any", "be", "been", "changed", "empty", "expired", "expiring", "failed", "failure", "for",
-     "from", "has", "have", "incorrect", "in", "invalid", "is", "it", "locked", "missing", "near", "no", "none", "not",
-     "null", "ok", "on", "or", "out", "required", "reset", "revoked", "set", "short", "that", "the", "this", "to",
-     "too", "undefined", "unknown", "unset", "user", "valid", "was", "weak", "will", "wrong")
+    ("a", "an", "and", "any", "be", "been", "changed", "empty", "expired", "expiring",
+     "failed", "failure", "for", "from", "has", "have", "incorrect", "in", "invalid", "is",
+     "it", "locked", "missing", "near", "no", "none", "not", "null", "ok", "on", "or", "out",
+     "required", "reset", "revoked", "set", "short", "that", "the", "this", "to", "too",
+     "undefined", "unknown", "unset", "user", "valid", "was", "weak", "will", "wrong")
 )  # fmt: skip
 _XML = re.compile(rf"(<[\w:.-]{{0,30}}(?:{_STRONG})[\w:.-]{{0,20}}>)[^<]+", re.IGNORECASE)
 _PEM = re.compile(
@@ -64,7 +72,8 @@ _HEADER = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token)\s+(?!<)([\w.~+/=<>:-]{6,})", re.IGNORECASE
 )
 _FLAG = re.compile(
-    rf"((?<!\S)--?(?:[\w-]{{0,20}}(?:{_STRONG})|{_WEAK}|u|user|p)[= ])(?!<secret>)(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
+    rf"((?<!\S)--?(?:[\w-]{{0,20}}(?:{_STRONG})|{_WEAK}|u|user|p)[= ])(?!<secret>)"
+    r"(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}? -p)[^\s<]\S*")
@@ -80,20 +89,24 @@ _KNOWN = re.compile(
     r"|(?:sk|rk|pk|whsec)[_-](?:(?:live|test|proj|ant|or)[\w-]*[_-])?[\w-]{8,}|gsk_\w{8,}"
     r"|AIza[\w-]{10,}|ya29\.[\w-]{8,}|GOCSPX-[\w-]{8,}|0//[\w-]{10,}|\d*//0[\w-]{10,}"
     r"|SG\.[\w-]{8,}(?:\.[\w-]+)?|(?:AC|SK)[0-9a-f<>]{12,}|key-[0-9a-f<>]{8,}"
-    r"|npm_\w{8,}|pypi-[\w-]{8,}|hf_\w{8,}|do[opr]_v\d+_\w{8,}|dckr_pat_[\w-]{8,}|lin_api_\w{8,}|ntn_\w{8,}"
-    r"|hv[sbr]\.[\w-]{8,}|s\.[A-Za-z0-9]{20,}|shp(?:at|ca|pa|ss)_\w{8,}|EAA[A-Za-z0-9]{16,}|dapi[0-9a-f<>]{8,}"
+    r"|npm_\w{8,}|pypi-[\w-]{8,}|hf_\w{8,}|do[opr]_v\d+_\w{8,}|dckr_pat_[\w-]{8,}|lin_api_\w{8,}"
+    r"|ntn_\w{8,}|hv[sbr]\.[\w-]{8,}|s\.[A-Za-z0-9]{20,}|shp(?:at|ca|pa|ss)_\w{8,}"
+    r"|EAA[A-Za-z0-9]{16,}|dapi[0-9a-f<>]{8,}"
     r"|glsa_\w{8,}|AGE-SECRET-KEY-\w{8,}|sq0(?:atp|csp|idp)-[\w-]{8,}|NRAK-\w{8,}"
     r"|(?:bot)?\d{1,12}:AA[\w-]{15,}"  # Telegram
     r"|\$(?:\d[a-z]?|argon\d?\w{0,3}|scrypt|y|pbkdf\d\S{0,20})\$\S{8,}"  # password hashes
     r"|hooks\.slack\.com/\S+|discord(?:app)?\.com/api/webhooks/\S+"
     r")"
 )
-#: A word that mixes cases and digits like no word does; path segments and dotted names are judged one by one.
+#: A word that mixes cases and digits like no word does; path segments and dotted names are judged
+#: one by one.
 _RANDOM = re.compile(
-    r"(?<![A-Za-z0-9])(?=[\w+=-]{0,80}[a-z])(?=[\w+=-]{0,80}[A-Z])(?=[\w+=-]{0,80}\d)[A-Za-z0-9_+=-]{20,}"
+    r"(?<![A-Za-z0-9])(?=[\w+=-]{0,80}[a-z])(?=[\w+=-]{0,80}[A-Z])(?=[\w+=-]{0,80}\d)"
+    r"[A-Za-z0-9_+=-]{20,}"
 )
 _BASE64 = re.compile(
-    r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])(?=[\w+/]{0,80}[\d+])[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])(?=[\w+/]{0,80}[\d+])"
+    r"[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
 )
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{24,}|[0-9A-F]{24,})(?![A-Za-z0-9])")
 _EMAIL = re.compile(
@@ -108,12 +121,16 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-
 _DATE = re.compile(r"(?:19|20)\d\d([-/.])[01]\d\1[0-3]\d(?!\d)")
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,22}(?![\w])")
 
-#: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its own.
+_PLACEHOLDER = re.compile(r"<[a-z]+>")
+#: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its
+#: own.
 _TURN = re.compile(r"<\|+|\|+>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>", re.IGNORECASE)
 
 
 class Privacy:
-    """Cleans texts; ``own`` are the operator's patterns (`regex` syntax), each match becomes ``<private>``.
+    """Cleans texts.
+
+    ``own`` are the operator's patterns (`regex` syntax); each match becomes ``<private>``.
 
     Raises ValueError for a pattern that does not compile.
     """
@@ -122,7 +139,10 @@ class Privacy:
         self._own = [_compile(pattern) for pattern in own]
 
     def clean(self, text: str) -> str:
-        """``text`` as it may leave: at most `MAX_CHARS` characters on one line. Raises PrivacyError."""
+        """``text`` as it may leave: at most `MAX_CHARS` characters on one line.
+
+        Raises PrivacyError.
+        """
         text = _plain(text)
         try:
             for pattern in self._own:
@@ -131,6 +151,11 @@ class Privacy:
             raise PrivacyError from None
         text = _redact(text)
         return _TURN.sub("", text)[:MAX_CHARS].strip()
+
+
+def has_words(text: str) -> bool:
+    """Whether a cleaned text holds anything to read beside placeholders and digits."""
+    return any(char.isalpha() for char in _PLACEHOLDER.sub("", text))
 
 
 def _compile(pattern: str) -> regex.Pattern[str]:
@@ -194,7 +219,10 @@ def _secret_pair(match: re.Match[str]) -> str:
 
 
 def _secret_header(match: re.Match[str]) -> str:
-    """In "Basic checks" and "token expired" a word follows; what looks like no word is a credential."""
+    """In "Basic checks" and "token expired" a word follows.
+
+    What looks like no word is a credential.
+    """
     scheme, credential = match.groups()
     is_word = credential.isalpha() and credential.islower()
     return match[0] if is_word else f"{scheme} <secret>"
@@ -215,7 +243,10 @@ def _checked_iban(match: re.Match[str]) -> str:
 
 
 def _digits(match: re.Match[str]) -> str:
-    """A long number in groups: a card if its check digit is right, a phone if it is written like one."""
+    """A long number in groups.
+
+    A card if its check digit is right, a phone if it is written like one.
+    """
     digits = re.sub(r"\D", "", match[0])
     if 12 <= len(digits) <= 19 and _luhn(digits):
         return "<card>"

@@ -1,9 +1,10 @@
 """What the language model is asked, and what counts as an answer.
 
-A call carries lines, each as a JSON object with its index, and two canaries: lines of known label at
-places chosen by lot. Indexes are drawn by lot, too, so that no line can name another's, and a model that
-loses count is noticed. The answer must hold each index exactly once and the canaries' labels, or it is
-thrown away as a whole; a label outside the route's set makes its own line undecided and no other.
+A call carries lines, each as a JSON object with its index, and two canaries: lines of known label
+at places chosen by lot. Indexes are drawn by lot, too, so that no line can name another's, and a
+model that loses count is noticed. The answer must hold each index exactly once and the canaries'
+labels, or it is thrown away as a whole; a label outside the route's set makes its own line
+undecided and no other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import msgspec
 
 from waybill.core.errors import ConfigError
 from waybill.core.labels import Taxonomy, unknown_labels
+from waybill.core.records import Verdict
 from waybill.labelling.llm.errors import BadAnswer
+from waybill.labelling.tier import Scope
 from waybill.settings.yaml_file import read_mapping
 
 #: Part of every prompt's version: raise it when the way texts are cleaned or packed changes.
@@ -37,7 +40,10 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``config/llm.yaml`` as written; ``labels`` describes some labels otherwise than the taxonomy does."""
+    """``config/llm.yaml`` as written.
+
+    ``labels`` describes some labels otherwise than the taxonomy does.
+    """
 
     instructions: str
     question: str
@@ -89,7 +95,8 @@ class Question(msgspec.Struct, frozen=True):
     def _by_index(self, text: str) -> dict[int, str]:
         text = _THOUGHT.sub("", text)
         try:
-            # What stands around the object (a code fence, a sentence) does no harm; the object is read strictly.
+            # What stands around the object (a code fence, a sentence) does no harm; the object is
+            # read strictly.
             answers = msgspec.json.decode(
                 text[text.index("{") : text.rindex("}") + 1], type=_Answers
             ).answers
@@ -111,7 +118,10 @@ class _Answers(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Prompt:
-    """A checked prompt. ``chance`` places and chooses the canaries: nobody who writes lines can know them."""
+    """A checked prompt.
+
+    ``chance`` places and chooses the canaries: nobody who writes lines can know them.
+    """
 
     def __init__(
         self,
@@ -134,6 +144,19 @@ class Prompt:
         #: Hash of everything that can change an answer.
         self.version = digest.hexdigest()[:12]
 
+    def permitted(self, scope: Scope) -> tuple[str, ...]:
+        """The labels that can be asked for within ``scope``, in the order of the taxonomy."""
+        taxonomy = self.taxonomy
+        return tuple(
+            label for label in taxonomy.names if label != taxonomy.fallback and scope.permits(label)
+        )
+
+    def verdict(self, label: str, version: str) -> Verdict:
+        """The verdict of an answer; ``version`` is ``<model>@<prompt version>``."""
+        if label == self.taxonomy.fallback:
+            return self.taxonomy.unclassified("none_of_these", "llm", rule=version)
+        return Verdict(label, "llm", None, version)
+
     def compose(self, texts: Sequence[str], labels: Sequence[str]) -> Question:
         """The call that asks ``texts`` (cleaned) for one of ``labels`` or the fallback each."""
         taxonomy = self.taxonomy
@@ -154,7 +177,7 @@ class Prompt:
         )
 
     def _canaries(self, labels: Sequence[str]) -> list[Line]:
-        """Canaries of different labels, so that one answer for all lines is wrong for one of them."""
+        """Canaries of different labels: one answer for all lines is wrong for one of them."""
         by_label: dict[str, list[Line]] = {}
         for canary in self._source.canaries:
             if canary.label in labels:
@@ -225,7 +248,8 @@ def _faults(
     named = [*source.labels, *(line.label for line in (*source.examples, *source.canaries))]
     if told := unknown_labels(named, taxonomy):
         faults.append(
-            f"{told}. With labels of your own, set llm.prompt to a copy of this file whose examples "
+            f"{told}. With labels of your own, set llm.prompt to a copy of this file whose "
+            "examples "
             "and canaries have your labels"
         )
         return faults
@@ -233,6 +257,7 @@ def _faults(
         known = {canary.label for canary in source.canaries} & {*labels, taxonomy.fallback}
         if len(known) < _CANARIES:
             faults.append(
-                f"canaries: of {', '.join(labels)} and {taxonomy.fallback} at least two need a canary"
+                f"canaries: of {', '.join(labels)} and {taxonomy.fallback} "
+                "at least two need a canary"
             )
     return sorted(set(faults))

@@ -26,12 +26,18 @@ CREATE TABLE IF NOT EXISTS verdicts (
     sources TEXT NOT NULL, version TEXT NOT NULL, judged_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS verdicts_by_age ON verdicts (judged_at);
-CREATE TABLE IF NOT EXISTS usage (day INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micros INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS usage (
+    day INTEGER PRIMARY KEY, tokens INTEGER NOT NULL, micros INTEGER NOT NULL
+);
 """
 _ADD_USAGE = """
 INSERT INTO usage VALUES (?, ?, ?)
 ON CONFLICT (day) DO UPDATE SET tokens = tokens + excluded.tokens, micros = micros + excluded.micros
 RETURNING tokens, micros
+"""
+_GET = "SELECT key, label FROM verdicts WHERE judged_at > ? AND key IN (MARKS)"
+_FORGET = """
+DELETE FROM verdicts WHERE key IN (SELECT key FROM verdicts ORDER BY judged_at LIMIT ?)
 """
 _PUT = "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?)"
 #: Variables in one statement; older SQLite allows 999.
@@ -44,8 +50,8 @@ _DAYS_OF_USAGE = 90
 class SqliteStore:
     """A store in one SQLite file, or in memory when ``path`` is None.
 
-    ``max_secs`` is a verdict's age, ``max_bytes`` about the size of the file, ``clock`` gives epoch seconds.
-    A damaged file is put aside as ``<name>.damaged`` and begun anew.
+    ``max_secs`` is a verdict's age, ``max_bytes`` about the size of the file, ``clock`` gives epoch
+    seconds. A damaged file is put aside as ``<name>.damaged`` and begun anew.
     """
 
     def __init__(
@@ -137,7 +143,7 @@ class SqliteStore:
         for at in range(0, len(keys), _KEYS_AT_ONCE):
             part = keys[at : at + _KEYS_AT_ONCE]
             marks = ",".join("?" * len(part))
-            query = f"SELECT key, label FROM verdicts WHERE judged_at > ? AND key IN ({marks})"  # noqa: S608 - marks
+            query = _GET.replace("MARKS", marks)
             found.update(self._open_db.execute(query, (oldest, *part)).fetchall())
         return found
 
@@ -165,7 +171,8 @@ class SqliteStore:
 
     def _judgements(self) -> list[Judgement]:
         rows = self._open_db.execute(
-            "SELECT key, text, label, labels, sources, version, judged_at FROM verdicts ORDER BY judged_at"
+            "SELECT key, text, label, labels, sources, version, judged_at FROM verdicts"
+            " ORDER BY judged_at"
         )
         return [
             Judgement(key, text, label, _lines(labels), _lines(sources), version, judged_at)
@@ -204,7 +211,7 @@ class SqliteStore:
             if (pages - free) * size > self._max_bytes:
                 (count,) = db.execute("SELECT count(*) FROM verdicts").fetchone()
                 db.execute(
-                    "DELETE FROM verdicts WHERE key IN (SELECT key FROM verdicts ORDER BY judged_at LIMIT ?)",
+                    _FORGET,
                     (max(1, int(count * _PRUNED)),),
                 )
 

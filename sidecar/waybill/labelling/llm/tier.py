@@ -2,16 +2,15 @@
 
 `LlmTier.submit` answers with futures at once. What is asked is cleaned, looked up in the store, and
 if nobody has asked it before, queued; a text under way is not asked twice, whoever waits for it.
-Workers take packs from the queue when the guards let them, and settle the futures; a batch that could
-not wait that long has its verdict the next time. All state lives on the event loop, so there are no
-locks.
+Workers take packs from the queue when the guards let them, and settle the futures; a batch that
+could not wait that long has its verdict the next time. All state lives on the event loop, so there
+are no locks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from waybill.core.clock import EPOCH, Clock
@@ -24,7 +23,7 @@ from waybill.labelling.llm.calls import Caller
 from waybill.labelling.llm.errors import BadAnswer, PrivacyError, Refused, StoreError
 from waybill.labelling.llm.guards import Guards
 from waybill.labelling.llm.packs import PackQueue
-from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.llm.privacy import Privacy, has_words
 from waybill.labelling.llm.prompt import Prompt
 from waybill.labelling.llm.providers.base import Provider
 from waybill.labelling.llm.store import Judgement, VerdictStore, judgement_key
@@ -35,7 +34,6 @@ from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
 _NAME: SlowTierName = "llm"
-_PLACEHOLDER = re.compile(r"<[a-z]+>")
 #: Texts cleaned between two turns of the event loop (about 1 ms; 6 ms for texts made to be slow).
 _CLEAN_SLICE = 16
 #: How long a worker rests after an error that nobody has thought of.
@@ -119,7 +117,7 @@ class LlmTier:
         Each ends with a verdict or with `TierUnavailable`: ``overloaded``, ``closed``, a code of
         `Refused`, `ProviderError` or `BadAnswer`, ``private`` (could not be cleaned) or ``audit``.
         """
-        labels = self._permitted(scope)
+        labels = self.prompt.permitted(scope)
         before = len(self._fresh)
         waiters = [self._waiter(text, labels, scope.sources) for text in texts]
         refused = sum(waiter.is_refused for waiter in waiters)
@@ -158,9 +156,9 @@ class LlmTier:
             cleaned = self._privacy.clean(text)
         except PrivacyError:
             raise TierUnavailable(_NAME, "private") from None
-        if not _has_words(cleaned):
+        if not has_words(cleaned):
             return self.prompt.taxonomy.unclassified("llm_nothing_to_read")
-        labels = self._permitted(scope)
+        labels = self.prompt.permitted(scope)
         key = judgement_key(cleaned, labels, self.version)
         try:
             label = (await self._store.get([key])).get(key)
@@ -168,20 +166,7 @@ class LlmTier:
             label = None
         if label is None or label not in (*labels, self.prompt.taxonomy.fallback):
             return self.prompt.taxonomy.unclassified("llm_not_asked")
-        return self._verdict(label, self.version)
-
-    def _permitted(self, scope: Scope) -> tuple[str, ...]:
-        """The labels that can be asked for, in the order of the taxonomy."""
-        taxonomy = self.prompt.taxonomy
-        return tuple(
-            label for label in taxonomy.names if label != taxonomy.fallback and scope.permits(label)
-        )
-
-    def _verdict(self, label: str, version: str) -> Verdict:
-        taxonomy = self.prompt.taxonomy
-        if label == taxonomy.fallback:
-            return taxonomy.unclassified("none_of_these", "llm", rule=version)
-        return Verdict(label, "llm", None, version)
+        return self.prompt.verdict(label, self.version)
 
     # Looking up: fresh waiters become items; what the store knows is settled, the rest is queued.
 
@@ -211,7 +196,7 @@ class LlmTier:
         except PrivacyError as error:
             self._turn_away(waiter, error.code)
             return []
-        if not _has_words(text):
+        if not has_words(text):
             self._end(waiter, self.prompt.taxonomy.unclassified("llm_nothing_to_read"))
             return []
         item = Item(text, waiter, self.prompt, self.version)
@@ -246,7 +231,7 @@ class LlmTier:
             label = stored.get(item.key)
             # A shared store is outside; its word counts only within the route's set.
             if label is not None and (label in item.labels or label == fallback):
-                self._settle(item, self._verdict(label, item.version))
+                self._settle(item, self.prompt.verdict(label, item.version))
             else:
                 unknown.append(item)
         self._telemetry.llm_found("stored", len(items) - len(unknown))
@@ -290,7 +275,10 @@ class LlmTier:
             self._keep(pack, labels)
 
     def _split(self, pack: Sequence[Item], code: AnswerCode) -> None:
-        """Ask a thrown away pack again in smaller ones; a line that spoils its answer alone, never."""
+        """Ask a thrown away pack again in smaller ones.
+
+        A line that spoils its answer alone is quarantined.
+        """
         if code == "bad_answer" or len(pack) == 1:
             self._guards.breaker.failed()
         else:
@@ -313,7 +301,7 @@ class LlmTier:
                     item, self.prompt.taxonomy.unclassified("llm_out_of_set", rule=item.version)
                 )
             else:
-                self._settle(item, self._verdict(label, item.version))
+                self._settle(item, self.prompt.verdict(label, item.version))
                 judgements.append(item.judgement(label, now))
         if judgements:
             task = asyncio.create_task(self._write(judgements))
@@ -363,8 +351,3 @@ async def _always(work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("the LLM tier failed for no known reason")
             await asyncio.sleep(_RECOVERY_SECS)
-
-
-def _has_words(text: str) -> bool:
-    """Whether there is anything to read beside placeholders and digits."""
-    return any(char.isalpha() for char in _PLACEHOLDER.sub("", text))

@@ -1,6 +1,7 @@
 """Calls per minute: a slot is held until a minute *after* the call's end.
 
-So the provider never counts more calls in a minute than agreed, however long they were on their way.
+So the provider never counts more calls in a minute than agreed, however long they were on their
+way.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Window(Protocol):
 class LocalWindow:
     """A window of this process: at most ``per_minute`` calls a minute.
 
-    Below 1, one call in several minutes. Not a leaky bucket: one that holds a minute's calls lets twice as many
-    through in the first minute.
+    Below 1, one call in several minutes. Not a leaky bucket: one that holds a minute's calls lets
+    twice as many through in the first minute.
     """
 
     def __init__(self, per_minute: float, clock: Clock = MONOTONIC) -> None:

@@ -15,7 +15,8 @@ from waybill.labelling.llm.window import LocalWindow
 
 _WINDOW = PREFIX + "window"
 #: KEYS: the window. ARGV: call, limit, seconds of the window, seconds that a call may be under way.
-#: A slot's score is the time until which it counts; one under way counts as if it would take its full time.
+#: A slot's score is the time until which it counts; one under way counts as if it would take its
+#: full time.
 _ENTER = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000

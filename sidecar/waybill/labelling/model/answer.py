@@ -25,7 +25,10 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 
 class AnswerPolicy(msgspec.Struct, frozen=True):
-    """Below ``threshold`` a prediction is not sure enough; ``fallback`` is the label that says so."""
+    """Below ``threshold`` a prediction is not sure enough.
+
+    ``fallback`` is the label that says so.
+    """
 
     threshold: float
     fallback: str

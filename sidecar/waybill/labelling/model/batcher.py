@@ -1,9 +1,9 @@
 """The batcher: many callers on the event loop, one bundle, a worker thread of its own.
 
-``submit`` answers with futures at once. Texts wait in a bounded queue; whenever a worker is free, the
-oldest ``batch_size`` of them go to it (a batch forms by itself while the worker is busy, there is no
-timer). A text that is already under way is not embedded twice, whoever asks. All state but the
-embedding itself lives on the event loop, so there are no locks.
+``submit`` answers with futures at once. Texts wait in a bounded queue; whenever a worker is free,
+the oldest ``batch_size`` of them go to it (a batch forms by itself while the worker is busy, there
+is no timer). A text that is already under way is not embedded twice, whoever asks. All state but
+the embedding itself lives on the event loop, so there are no locks.
 
 >>> futures = batcher.submit(["ERROR <ip> refused"])        # doctest: +SKIP
 >>> (await futures[0]).label                                # doctest: +SKIP
@@ -53,8 +53,8 @@ class _Entry:
 class Batcher:
     """Micro-batches texts for a `Bundle`. Use from one event loop; ``close`` before the loop ends.
 
-    ``threads`` batches run side by side, each on its own thread; ``queue_messages`` bounds the texts
-    that wait; ``embedding_cache_bytes`` bounds the cache of embeddings, which outlives a new
+    ``threads`` batches run side by side, each on its own thread; ``queue_messages`` bounds the
+    texts that wait; ``embedding_cache_bytes`` bounds the cache of embeddings, which outlives a new
     classifier; ``clock`` gives seconds and times the batches.
     """
 
@@ -92,9 +92,9 @@ class Batcher:
     def submit(self, texts: Sequence[str]) -> list[asyncio.Future[Prediction]]:
         """One future per text (masked by the caller), in order; equal texts share their work.
 
-        Each future ends with a `Prediction` or with `TierUnavailable` (``failed``, ``closed``, and the
-        ``encoder_*`` of an encoder that is a service).
-        Raises `TierUnavailable` (``overloaded``, ``closed``) when none of the texts is taken.
+        Each future ends with a `Prediction` or with `TierUnavailable` (``failed``, ``closed``, and
+        the ``encoder_*`` of an encoder that is a service). Raises `TierUnavailable`
+        (``overloaded``, ``closed``) when none of the texts is taken.
         """
         if self._is_closed:
             self._telemetry.model_answered("refused", len(texts))
@@ -110,7 +110,10 @@ class Batcher:
         return futures
 
     def swap(self, bundle: Bundle) -> None:
-        """Use ``bundle`` from the next batch on; a batch under way ends with the one it began with."""
+        """Use ``bundle`` from the next batch on.
+
+        A batch under way ends with the one it began with.
+        """
         self.bundle = bundle
         self._entries = {entry.text: entry for entry in self._queue}
 

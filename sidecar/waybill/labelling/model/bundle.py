@@ -3,11 +3,11 @@
 Needs onnxruntime, tokenizers and numpy only. `load_bundle` reads a folder (see `manifest`), checks
 it, runs its golden messages and gives a `Bundle`; `tier` wraps that for the event loop.
 
-Texts are embedded one at a time. The encoder is quantised dynamically, with one activation scale for
-a whole run: in a padded batch the vector of a text would depend on its neighbours (cosine down to
-0.975 between the same text alone and in a batch of 32, measured on 515 lines), and a retry could get
-another label. Alone there is no padding to pay for either: two threads with one text each embed 340
-texts/s of 63 tokens where padded batches on two threads embed 278.
+Texts are embedded one at a time. The encoder is quantised dynamically, with one activation scale
+for a whole run: in a padded batch the vector of a text would depend on its neighbours (cosine down
+to 0.975 between the same text alone and in a batch of 32, measured on 515 lines), and a retry could
+get another label. Alone there is no padding to pay for either: two threads with one text each embed
+340 texts/s of 63 tokens where padded batches on two threads embed 278.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class Bundle:
         folder: Path | None = None,
         mark: str = "",
     ) -> None:
-        """Build sessions from bytes; raises `BundleError` (``encoder``, ``classifier``, ``manifest``)."""
+        """Build sessions from bytes.
+
+        Raises `BundleError` (``encoder``, ``classifier``, ``manifest``).
+        """
         #: Where it was read from, and the folder's `fingerprint` just before.
         self.folder, self.mark = folder, mark
         self.manifest = manifest
@@ -92,7 +95,10 @@ class Bundle:
         return self.encoder.embed(texts)
 
     def classify(self, embeddings: Floats, texts: Sequence[str]) -> list[Prediction]:
-        """One `Prediction` per text and its row of float32[n, dimensions]. Raises what onnxruntime raises."""
+        """One `Prediction` per text and its row of float32[n, dimensions].
+
+        Raises what onnxruntime raises.
+        """
         if not len(embeddings):
             return []
         features = self.features(embeddings, texts, self.manifest.classifier.ngrams)
@@ -150,11 +156,14 @@ class Bundle:
 def load_bundle(
     path: Path, *, taxonomy: Taxonomy, threads: int = 1, needs_encoder: bool = True
 ) -> Bundle:
-    """Load and check the bundle in folder ``path``; every one of its labels must be in ``taxonomy``.
+    """Load and check the bundle in folder ``path``.
+
+    Every one of its labels must be in ``taxonomy``.
 
     ``threads`` is what onnxruntime may use for one text; the tier runs several texts side by side
-    instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now does not
-    refuse the bundle; its golden messages are then not checked. Raises `BundleError` with any of its codes.
+    instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now
+    does not refuse the bundle; its golden messages are then not checked. Raises `BundleError` with
+    any of its codes.
     """
     mark = fingerprint(path)
     manifest, files = read_bundle_files(path)

@@ -1,15 +1,15 @@
 """The file format of a model bundle: a folder ``models/<name>/`` with a ``manifest.json``.
 
-The manifest names every other file of the folder with its sha256, so that nothing is loaded that was
-not there when the bundle was made. Reading is done once: what is hashed is what is loaded.
+The manifest names every other file of the folder with its sha256, so that nothing is loaded that
+was not there when the bundle was made. Reading is done once: what is hashed is what is loaded.
 
     manifest.json      this structure
-    encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside the graph)
+    encoder.onnx       token ids -> one unit vector per text (mean pooling and L2 norm inside)
     tokenizer.json     of Hugging Face ``tokenizers``; both only with the encoder kind ``onnx``
     classifier.onnx    unit vectors (and n-gram columns) -> one probability per label
     reference.npy      int8 unit vectors of training templates, for the distance check
     reference.json     their masked texts and labels, for ``explain``
-    classifier.joblib  the scikit-learn estimator, for retraining; the service hashes and never loads it
+    classifier.joblib  the scikit-learn estimator, for retraining; the service never loads it
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """File of the classifier graph; with ``ngrams`` it reads the embedding and these columns after it."""
+    """File of the classifier graph.
+
+    With ``ngrams`` it reads the embedding and these columns after it.
+    """
 
     file: str
     ngrams: Ngrams | None = None
@@ -77,7 +80,10 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2); ``confidence``: below it too."""
+    """``distance``: beyond it a text is unknown (cosine distance, 0 to 2).
+
+    ``confidence``: below it too.
+    """
 
     distance: float
     confidence: Share = 0.5
@@ -109,7 +115,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest and the bytes of every file it names, hashes checked.
 
-    Raises `BundleError` with code ``manifest``, ``missing_file``, ``extra_file``, ``hash`` or ``pickle``.
+    Raises `BundleError` with code ``manifest``, ``missing_file``, ``extra_file``, ``hash`` or
+    ``pickle``.
     """
     manifest = read_manifest(path)
     used = _used_files(manifest)
@@ -145,7 +152,10 @@ def fingerprint(path: Path) -> str:
 
 
 def check_labels(manifest: Manifest, taxonomy: Taxonomy) -> None:
-    """Raises `BundleError` (``labels``) for a label that ``taxonomy`` lacks, for one given twice, for none."""
+    """Compare the labels of a bundle with the service's.
+
+    Raises `BundleError` (``labels``) for one that ``taxonomy`` lacks, one given twice, or none.
+    """
     if any(label not in taxonomy for label in manifest.labels):
         raise BundleError(
             "labels",

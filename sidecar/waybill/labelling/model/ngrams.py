@@ -1,8 +1,8 @@
 """Hashed character n-grams: which letter sequences a text holds, beside what its embedding says.
 
-An embedding knows what a line is about; the letters know `refused`, `0 errors` and `deprecated`. Each
-n-gram of the lower-cased UTF-8 text sets one of ``buckets`` columns (FNV-1a with an avalanche, in
-numpy); rows have the length ``weight``, however long the text.
+An embedding knows what a line is about; the letters know `refused`, `0 errors` and `deprecated`.
+Each n-gram of the lower-cased UTF-8 text sets one of ``buckets`` columns (FNV-1a with an avalanche,
+in numpy); rows have the length ``weight``, however long the text.
 
 >>> ngram_columns("ab", Ngrams(low=3, high=3, buckets=64, weight=1.0)).size
 2
@@ -24,7 +24,10 @@ _PRIME, _OFFSET, _AVALANCHE = np.uint32(0x01000193), np.uint32(0x811C9DC5), np.u
 
 
 class Ngrams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which n-grams: ``low`` to ``high`` bytes long, hashed into ``buckets``, rows of length ``weight``."""
+    """Which n-grams: ``low`` to ``high`` bytes long, hashed into ``buckets`` columns.
+
+    Rows have the length ``weight``.
+    """
 
     low: Annotated[int, msgspec.Meta(ge=1, le=8)] = 3
     high: Annotated[int, msgspec.Meta(ge=1, le=8)] = 5

@@ -18,8 +18,8 @@ from waybill.settings.schema import ModelSettings
 class ModelTier:
     """One version of the model, on a `Batcher` that outlives it.
 
-    Its threshold is ``model.threshold``, or the bundle's own. With ``model.over_budget`` ``defer`` a
-    batch waits ``model.budget_ms`` for it, else as long as ``deadlines`` allow.
+    Its threshold is ``model.threshold``, or the bundle's own. With ``model.over_budget`` ``defer``
+    a batch waits ``model.budget_ms`` for it, else as long as ``deadlines`` allow.
     """
 
     name: SlowTierName = "model"

@@ -1,8 +1,10 @@
-"""The child process that parses, checks and compiles rules: ``python -m waybill.labelling.rules.compiler``.
+"""The child process that parses, checks and compiles rules.
 
-It reads a `CompileRequest` on stdin and writes an `Artefact` to stdout (both msgpack). Faults in the
-rules end it with `EXIT_FAULTS` and a list of them. It limits itself in time and memory, and works at
-a low priority: what it must never do is trouble the service that waits for it.
+    python -m waybill.labelling.rules.compiler
+
+It reads a `CompileRequest` on stdin and writes an `Artefact` to stdout (both msgpack). Faults in
+the rules end it with `EXIT_FAULTS` and a list of them. It limits itself in time and memory, and
+works at a low priority: what it must never do is trouble the service that waits for it.
 """
 
 from __future__ import annotations

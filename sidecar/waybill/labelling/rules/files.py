@@ -16,7 +16,10 @@ MAX_FILE_BYTES = 16 << 20
 
 
 class RuleFile(msgspec.Struct, frozen=True):
-    """The text of one rule file, UTF-8 as far as anybody has checked; ``name`` stands in messages."""
+    """The text of one rule file, UTF-8 as far as anybody has checked.
+
+    ``name`` stands in messages.
+    """
 
     name: str
     data: bytes

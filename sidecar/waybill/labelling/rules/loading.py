@@ -28,7 +28,8 @@ from waybill.labelling.rules.artefact import (
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.ruleset import RuleSet
 
-#: Seconds by the clock for each second of processor time: the compiler gives way to everything else.
+#: Seconds by the clock for each second of processor time: the compiler gives way to everything
+#: else.
 _PATIENCE = 4
 
 

@@ -50,7 +50,8 @@ def parse_file(
         faults.append(RuleError("yaml", f"not UTF-8: {error.reason}", file=name, line=line))
         return []
     if not text.strip():
-        # What an editor that writes in place leaves for a moment; a pack that is to be off says `rules: []`.
+        # What an editor that writes in place leaves for a moment; a pack that is to be off says
+        # `rules: []`.
         faults.append(
             RuleError("empty", "an empty file; to have no rules in it, write: rules: []", file=name)
         )

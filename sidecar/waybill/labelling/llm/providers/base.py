@@ -1,7 +1,7 @@
 """Who is asked: one interface.
 
-A provider makes exactly one HTTP request per `Provider.ask`. Retries, waiting and counting belong to
-the tier, so the client's own retries are off and its time-out (60 s) is replaced by ours.
+A provider makes exactly one HTTP request per `Provider.ask`. Retries, waiting and counting belong
+to the tier, so the client's own retries are off and its time-out (60 s) is replaced by ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class Provider(Protocol):
     model: str
 
     async def ask(self, question: Question, form: Form) -> Reply:
-        """One request. Raises ProviderError, or BadAnswer when the model failed to answer in ``form``."""
+        """One request.
+
+        Raises ProviderError, or BadAnswer when the model failed to answer in ``form``.
+        """
 
     async def close(self) -> None:
         """Close the connections."""

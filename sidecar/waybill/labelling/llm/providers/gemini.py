@@ -53,7 +53,8 @@ class GeminiProvider:
         except self._errors.APIError as error:
             raise status_error(error.code, getattr(error.response, "headers", None) or {}) from None
         except Exception as error:  # noqa: BLE001 - becomes a ProviderError, which the tier counts
-            # The client lets errors of its HTTP library, of pydantic and of json through; they share no base.
+            # The client lets errors of its HTTP library, of pydantic and of json through; they
+            # share no base.
             code: ProviderCode = (
                 "connect"
                 if type(error).__module__.partition(".")[0] in ("httpx", "httpcore")
@@ -92,7 +93,10 @@ class GeminiProvider:
 
 
 def _read(response: Any) -> Reply:
-    """The text and usage of a response; a blocked or empty one has no text and is thrown away by the tier."""
+    """The text and usage of a response.
+
+    A blocked or empty one has no text and is thrown away by the tier.
+    """
     try:
         text = "".join(
             part.text or "" for part in response.candidates[0].content.parts if not part.thought

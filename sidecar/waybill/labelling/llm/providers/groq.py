@@ -101,13 +101,16 @@ class GroqProvider:
 
 
 def _is_generation_failure(body: object) -> bool:
-    """Groq's word for an answer that came out in another form than asked for: a 400 of that one answer."""
+    """Whether Groq says that the answer came out in another form: a 400 of that one answer."""
     detail = body.get("error", body) if isinstance(body, dict) else None
     return isinstance(detail, dict) and detail.get("code") == "json_validate_failed"
 
 
 def _read(completion: Any) -> Reply:
-    """The text and usage of a completion. The client does not check what came, so any field may be absent."""
+    """The text and usage of a completion.
+
+    The client does not check what came, so any field may be absent.
+    """
     try:
         text = completion.choices[0].message.content
     except (AttributeError, IndexError, TypeError, KeyError):

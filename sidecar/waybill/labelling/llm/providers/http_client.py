@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: A chat completion of 20 labels has 2 KB.
 MAX_REPLY_BYTES = 262_144
-#: Loggers that write down requests when the level is debug: with texts of records, which no log may hold.
+#: Loggers that write down requests when the level is debug: with texts of records, which no log may
+#: hold.
 _CHATTY = ("groq", "google_genai", "httpx", "httpcore")
 
 

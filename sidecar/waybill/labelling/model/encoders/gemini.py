@@ -42,8 +42,8 @@ class GeminiEncoder:
 
     The key comes from ``GEMINI_API_KEY`` or the file ``GEMINI_API_KEY_FILE``; ``GEMINI_BASE_URL``
     points to another server that speaks the same API. What may pass is tried again, ``Retry-After``
-    obeyed, all within `_PATIENCE_SECS`; then the service is left alone for a while and calls fail at
-    once. ``clock`` and ``sleep`` are in seconds.
+    obeyed, all within `_PATIENCE_SECS`; then the service is left alone for a while and calls fail
+    at once. ``clock`` and ``sleep`` are in seconds.
     """
 
     def __init__(
@@ -134,7 +134,10 @@ class GeminiEncoder:
 
 
 class _Pauses:
-    """How long to wait after each failed try; None where another one is useless or comes too late."""
+    """How long to wait after each failed try.
+
+    None where another one is useless or comes too late.
+    """
 
     def __init__(self, clock: Clock, deadline: float) -> None:
         self._clock = clock
