@@ -87,10 +87,14 @@ class Question(msgspec.Struct, frozen=True):
         Raises BadAnswer.
         """
         found = self._by_index(text)
-        if any(found[index] != label for index, label in self.canaries.items()):
-            raise BadAnswer("canary")
-        asked = (found[index] for index in self.indexes if index not in self.canaries)
-        return [label if label in self.labels else None for label in asked]
+        for index, label in self.canaries.items():
+            if found[index] != label:
+                raise BadAnswer("canary")
+        asked = [found[index] for index in self.indexes if index not in self.canaries]
+        return list(map(self._in_set, asked))
+
+    def _in_set(self, label: str) -> str | None:
+        return label if label in self.labels else None
 
     def _by_index(self, text: str) -> dict[int, str]:
         text = _THOUGHT.sub("", text)
@@ -146,10 +150,9 @@ class Prompt:
 
     def permitted(self, scope: Scope) -> tuple[str, ...]:
         """The labels that can be asked for within ``scope``, in the order of the taxonomy."""
-        taxonomy = self.taxonomy
-        return tuple(
-            label for label in taxonomy.names if label != taxonomy.fallback and scope.permits(label)
-        )
+        names = list(self.taxonomy.names)
+        names.remove(self.taxonomy.fallback)
+        return tuple(filter(scope.permits, names))
 
     def verdict(self, label: str, version: str) -> Verdict:
         """The verdict of an answer; ``version`` is ``<model>@<prompt version>``."""
@@ -159,10 +162,8 @@ class Prompt:
 
     def compose(self, texts: Sequence[str], labels: Sequence[str]) -> Question:
         """The call that asks ``texts`` (cleaned) for one of ``labels`` or the fallback each."""
-        taxonomy = self.taxonomy
-        permitted = tuple(
-            label for label in taxonomy.names if label in labels or label == taxonomy.fallback
-        )
+        asked = {*labels, self.taxonomy.fallback}
+        permitted = tuple(filter(asked.__contains__, self.taxonomy.names))
         lines = list(texts)
         canaries: dict[int, str] = {}
         chosen = self._canaries(permitted)
@@ -249,12 +250,12 @@ def _faults(
     if told := unknown_labels(named, taxonomy):
         faults.append(
             f"{told}. With labels of your own, set llm.prompt to a copy of this file whose "
-            "examples "
-            "and canaries have your labels"
+            "examples and canaries have your labels"
         )
         return faults
+    with_canary = {canary.label for canary in source.canaries}
     for labels in route_labels:
-        known = {canary.label for canary in source.canaries} & {*labels, taxonomy.fallback}
+        known = with_canary & {*labels, taxonomy.fallback}
         if len(known) < _CANARIES:
             faults.append(
                 f"canaries: of {', '.join(labels)} and {taxonomy.fallback} "

@@ -31,7 +31,7 @@ from waybill.labelling.rules.artefact import (
 )
 from waybill.labelling.rules.files import RuleFile, hash_files
 from waybill.labelling.rules.pattern import SUSPICIOUS_STATES, Translation, translate
-from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.labelling.rules.schema import RuleSource, parse_file
 
 _FLAGS = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
@@ -199,12 +199,25 @@ def _describe(source: RuleSource, translation: Translation, is_always: bool) -> 
 
 def _check_samples(rules: RuleSet, sources: Sequence[RuleSource], faults: list[RuleError]) -> None:
     for rule, source in zip(rules.rules, sources, strict=True):
-        missed = [sample for sample in source.match if rule not in rules.matching(sample)]
-        faults += [
-            _fault("sample", f"does not match its sample {sample!r}", source) for sample in missed
-        ]
-        caught = [sample for sample in source.no_match if rule in rules.matching(sample)]
-        faults += [_fault("sample", f"matches its sample {sample!r}", source) for sample in caught]
+        for sample in source.match:
+            _check_sample(rules, rule, sample, source, faults, is_match=True)
+        for sample in source.no_match:
+            _check_sample(rules, rule, sample, source, faults, is_match=False)
+
+
+def _check_sample(
+    rules: RuleSet,
+    rule: Rule,
+    sample: str,
+    source: RuleSource,
+    faults: list[RuleError],
+    *,
+    is_match: bool,
+) -> None:
+    if (rule in rules.matching(sample)) == is_match:
+        return
+    verb = "does not match" if is_match else "matches"
+    faults.append(_fault("sample", f"{verb} its sample {sample!r}", source))
 
 
 def _fault(code: RuleCode, detail: str, source: RuleSource) -> RuleError:
