@@ -13,7 +13,7 @@ import yaml
 
 from tests.docs.blocks import PAGES, ROOT
 from tests.test_layers import LAYERS
-from waybill.ops.metrics import Metrics
+from waybill.ops.metrics import WORKER_RESTARTS, Metrics
 from waybill.settings.catalogue import catalogue
 
 ALL = {page: page.read_text() for page in (*PAGES, ROOT / "deploy/helm/waybill/README.md")}
@@ -54,7 +54,7 @@ def metric_names() -> set[str]:
         for family in families
         if family.name.startswith("waybill_")
     }
-    return ours | {"worker_restarts_total"}
+    return ours | {WORKER_RESTARTS}
 
 
 def test_the_settings_page_names_every_setting() -> None:

@@ -63,6 +63,8 @@ _OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"
 }
 #: Reasons of verdicts that no record gets: it has a label already, or is none.
 _NOT_OURS = frozenset(("already_labelled", "group_marker"))
+#: The one metric of the parent, who counts beside the workers.
+WORKER_RESTARTS = "worker_restarts_total"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -292,3 +294,10 @@ class Metrics:
         if "application/openmetrics-text" in accept:
             return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(registry), PROMETHEUS
+
+
+def worker_restarts() -> Counter:
+    """What the parent of several workers counts; it has a registry of its own and serves none."""
+    return Counter(
+        f"waybill_{WORKER_RESTARTS}", "Workers replaced.", ["reason"], registry=CollectorRegistry()
+    )

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, multiprocess, values
+from prometheus_client import multiprocess, values
 
 from waybill.core.errors import BundleError, ConfigError
 from waybill.core.version import VERSION
 from waybill.ingest.forward.sockets import listen_unix
 from waybill.labelling.model.manifest import read_manifest
 from waybill.ops.memory import settle_memory, tune_allocator
+from waybill.ops.metrics import worker_restarts
 from waybill.service.app import serve
 from waybill.service.loading import Parts, bundle_folders, read_parts
 from waybill.service.roles import Member
@@ -96,17 +97,15 @@ class Supervisor:
         metrics: Path,
         run_loop: RunLoop,
     ) -> None:
-        self._settings, self._parts, self._unix, self._metrics = settings, parts, unix, metrics
+        self._settings = settings
+        self._parts = parts
+        self._unix = unix
+        self._metrics = metrics
         self._run_loop = run_loop
         self._slots = [_Slot(number) for number in range(settings.http.workers)]
         self._own_pid = os.getpid()
         values.ValueClass = values.MultiProcessValue(lambda: "parent")  # type: ignore[no-untyped-call]
-        self._restarts = Counter(
-            "waybill_worker_restarts_total",
-            "Workers replaced.",
-            ["reason"],
-            registry=CollectorRegistry(),
-        )
+        self._restarts = worker_restarts()
         self._was_ready = False
 
     def run(self) -> int:
@@ -114,25 +113,34 @@ class Supervisor:
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             while True:
-                for slot in self._slots:
-                    if not slot.pid and time.monotonic() >= slot.start_at:
-                        self._start(slot)
+                self._start_missing()
                 caught = signal.sigtimedwait(_SIGNALS, _TICK_SECS)
-                number = caught.si_signo if caught else None
-                if number in (signal.SIGTERM, signal.SIGINT):
-                    log.info("stopping")
-                    return 0
-                if number == signal.SIGHUP:
-                    self._signal_all(signal.SIGHUP)
-                for slot, status in self._reap():
-                    if os.waitstatus_to_exitcode(status) == _CONFIGURATION and not slot.was_ready:
-                        return _CONFIGURATION
-                    self._plan_restart(slot, status)
-                if number is None:
-                    self._look_for_life()
+                code = self._react(caught.si_signo if caught else None)
+                if code is not None:
+                    return code
         finally:
             if os.getpid() == self._own_pid:
                 self._stop()
+
+    def _react(self, number: int | None) -> int | None:
+        """Act on a signal, or on a tick without one; the exit code when all is over."""
+        if number in (signal.SIGTERM, signal.SIGINT):
+            log.info("stopping")
+            return 0
+        if number == signal.SIGHUP:
+            self._signal_all(signal.SIGHUP)
+        for slot, status in self._reap():
+            if os.waitstatus_to_exitcode(status) == _CONFIGURATION and not slot.was_ready:
+                return _CONFIGURATION
+            self._plan_restart(slot, status)
+        if number is None:
+            self._look_for_life()
+        return None
+
+    def _start_missing(self) -> None:
+        for slot in self._slots:
+            if not slot.pid and time.monotonic() >= slot.start_at:
+                self._start(slot)
 
     def _start(self, slot: _Slot) -> None:
         pulse, beat = os.pipe()
