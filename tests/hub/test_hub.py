@@ -19,7 +19,7 @@ from aiohttp import web
 
 from tests.conftest import Running, Sidecar
 from tests.hubserver import TOKEN, Hub, commit_id
-from tests.taxonomies import TEN
+from tests.taxonomies import TEN, TOY_YAML
 from waybill.core.errors import BundleError, ConfigError
 from waybill.labelling.model.bundle import load_bundle
 from waybill.ops.metrics import Metrics
@@ -503,6 +503,22 @@ async def test_a_pulled_version_that_the_disk_spoilt_does_not_stop_the_start(
         changed_copy(tmp_path / "source" / "v1.0", version="one")
         await until(lambda: sidecar.state("model").version == "default@one")
         assert sidecar.state("model").problems == []
+
+
+async def test_versions_are_held_against_the_labels_that_are_configured(tmp_path: Path) -> None:
+    (tmp_path / "labels.yaml").write_text(TOY_YAML)
+    labels = str(tmp_path / "labels.yaml")
+    changed_copy(tmp_path / "source" / "v1.0", version="one")
+    source = str(tmp_path / "source")
+    with pytest.raises(BundleError, match=r"the labels here are Fruit, Tool, Neither") as caught:
+        pull(source, tmp_path / "pulled", labels=labels)
+    assert caught.value.code == "labels"
+    with pytest.raises(BundleError, match="trained on other labels"):
+        push(DEFAULT_BUNDLE, str(tmp_path / "new"), labels=labels)
+    metrics = Metrics("test")
+    settings = ModelSettings(follow=FollowSettings(source=source, into=str(tmp_path / "into")))
+    assert not await ModelFollower(settings, metrics, labels).pull()
+    assert metrics.model_pulls.labels("labels")._value.get() == 1
 
 
 async def test_a_pull_that_takes_too_long_is_ended(

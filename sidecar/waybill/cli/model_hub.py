@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from waybill.cli.parsing import Commands, add_command
+from waybill.settings.taxonomy import DEFAULT_LABELS
 
 __all__ = ["add"]
 
@@ -37,6 +38,7 @@ def _add_push(actions: Commands) -> None:
     )
     push.add_argument("bundle", type=Path)
     _add_source(push)
+    _add_labels(push)
     push.add_argument(
         "--major", action="store_true", help="next major version instead of the next minor one"
     )
@@ -54,6 +56,7 @@ def _add_pull(actions: Commands) -> None:
         has_settings=False,
     )
     _add_source(pull)
+    _add_labels(pull)
     pull.add_argument(
         "--into",
         type=Path,
@@ -63,6 +66,12 @@ def _add_pull(actions: Commands) -> None:
     pull.add_argument("--version", help="this version instead of the newest")
     pull.add_argument(
         "--keep", type=int, metavar="N", help="remove all but the newest N versions (default: none)"
+    )
+
+
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--labels", default=DEFAULT_LABELS, help="file of the labels (default: %(default)s)"
     )
 
 
@@ -91,6 +100,7 @@ def _push(given: argparse.Namespace) -> int:
         is_major=given.major,
         is_public=given.public,
         endpoint=given.endpoint,
+        labels=given.labels,
     )
     print(json.dumps({"repo": given.repo, "version": tag}))
     return 0
@@ -102,7 +112,12 @@ def _pull(given: argparse.Namespace) -> int:
     from waybill.hub.pull import pull
 
     pulled = pull(
-        given.repo, given.into, version=given.version, endpoint=given.endpoint, keep=given.keep
+        given.repo,
+        given.into,
+        version=given.version,
+        endpoint=given.endpoint,
+        keep=given.keep,
+        labels=given.labels,
     )
     print(msgspec.json.encode(pulled).decode())
     return 0

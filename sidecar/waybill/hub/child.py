@@ -16,6 +16,7 @@ import msgspec
 from waybill.core.errors import WaybillError
 from waybill.hub.outcome import Failure
 from waybill.hub.pull import pull
+from waybill.settings.taxonomy import DEFAULT_LABELS
 
 __all__ = ["main"]
 
@@ -28,10 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=int)
     parser.add_argument("--version")
     parser.add_argument("--endpoint")
+    parser.add_argument("--labels", default=DEFAULT_LABELS)
     given = parser.parse_args(argv)
     try:
         pulled = pull(
-            given.repo, given.into, version=given.version, endpoint=given.endpoint, keep=given.keep
+            given.repo,
+            given.into,
+            version=given.version,
+            endpoint=given.endpoint,
+            keep=given.keep,
+            labels=given.labels,
         )
     except WaybillError as error:
         failure = Failure(error.code, str(error))

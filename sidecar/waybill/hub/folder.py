@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from waybill.core.errors import BundleError
+from waybill.core.labels import Taxonomy
 from waybill.hub.outcome import HubError
 from waybill.hub.versions import Offers, is_version
-from waybill.labelling.model.manifest import MANIFEST, Manifest, read_manifest
+from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, read_manifest
 
 __all__ = ["FolderSource", "sole_use"]
 
@@ -36,9 +37,11 @@ class FolderSource:
         except OSError as error:
             raise HubError("disk", f"{self._folder}: {error.strerror}") from error
 
-    def fetch(self, place: str, part: Path) -> None:
-        """Copy the files that the manifest names."""
-        copy_bundle(Path(place), part, read_manifest(Path(place)))
+    def fetch(self, place: str, part: Path, taxonomy: Taxonomy) -> None:
+        """Copy the files that the manifest names, if its labels are those of ``taxonomy``."""
+        manifest = read_manifest(Path(place))
+        check_labels(manifest, taxonomy)  # before anything large is copied
+        copy_bundle(Path(place), part, manifest)
 
     def publish(self, bundle: Path, manifest: Manifest, tag: str) -> None:
         """Copy the bundle to ``tag``; a reader sees all of it or nothing."""

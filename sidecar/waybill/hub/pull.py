@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from waybill.core.errors import BundleError
+from waybill.core.labels import Taxonomy
 from waybill.hub.folder import sole_use
 from waybill.hub.outcome import CURRENT, HubError, Pulled, Refusal
 from waybill.hub.source import open_source
 from waybill.hub.versions import Source, is_version, newest_first
 from waybill.labelling.model.manifest import check_labels, read_bundle_files
-from waybill.settings.taxonomy import read_labels
+from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
 __all__ = ["pull"]
 
@@ -40,15 +41,17 @@ def pull(
     version: str | None = None,
     endpoint: str | None = None,
     keep: int | None = None,
+    labels: str = DEFAULT_LABELS,
 ) -> Pulled:
     """Fetch the newest version (or ``version``) into ``into/<version>``, check it, point
     ``current`` to it.
 
     Older versions are tried when the newest is refused. A version that the source has withdrawn is
     no longer offered: ``current`` then goes back to the newest that is. ``keep`` bounds the
-    versions left in ``into``. Raises HubError when the source has no version or cannot be read,
+    versions left in ``into``. ``labels`` is the file of the labels that a version must keep to. Raises HubError when the source has no version or cannot be read,
     BundleError (that of the newest) when none is accepted.
     """
+    taxonomy = read_labels(labels)
     opened = open_source(source, endpoint)
     offers = opened.offers()
     names = newest_first(offers)[:_MOST_TRIED]
@@ -61,7 +64,7 @@ def pull(
     with sole_use(into):
         for name in names:
             try:
-                is_new = _take(opened, name, offers[name], into)
+                is_new = _take(opened, name, offers[name], into, taxonomy)
             except BundleError as error:
                 refused[name] = Refusal(error.code, error.detail)
                 first_error = first_error or error
@@ -73,7 +76,7 @@ def pull(
     raise first_error
 
 
-def _take(source: Source, version: str, place: str, into: Path) -> bool:
+def _take(source: Source, version: str, place: str, into: Path, taxonomy: Taxonomy) -> bool:
     """See to it that ``into/<version>`` is there and accepted; whether it is new.
 
     Raises BundleError, HubError.
@@ -84,10 +87,10 @@ def _take(source: Source, version: str, place: str, into: Path) -> bool:
     part = into / f".{version}.part"
     # One that is there was accepted when it came; the question is whether the disk still has it.
     with contextlib.suppress(BundleError):
-        check_labels(read_bundle_files(target)[0], read_labels())
+        check_labels(read_bundle_files(target)[0], taxonomy)
         return False
-    source.fetch(place, part)
-    load_bundle(part, taxonomy=read_labels())
+    source.fetch(place, part, taxonomy)
+    load_bundle(part, taxonomy=taxonomy)
     shutil.rmtree(part / ".cache", ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)

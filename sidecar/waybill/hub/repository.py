@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.core.errors import BundleError, ConfigError, WaybillError
+from waybill.core.labels import Taxonomy
 from waybill.core.reasons import HubCode
 from waybill.hub.outcome import HubError
 from waybill.hub.versions import Offers, is_version
@@ -20,7 +21,6 @@ from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, r
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 from waybill.settings.secrets import environment_secret
-from waybill.settings.taxonomy import read_labels
 
 __all__ = ["RepositorySource"]
 
@@ -55,12 +55,12 @@ class RepositorySource:
             tags = api.list_repo_refs(self._name).tags
         return {tag.name: tag.target_commit for tag in tags if is_version(tag.name)}
 
-    def fetch(self, place: str, part: Path) -> None:
+    def fetch(self, place: str, part: Path, taxonomy: Taxonomy) -> None:
         """Bring the files at the commit ``place``; what is there already is not sent again."""
         api = _open_client(self._endpoint)
         self._bring(api, MANIFEST, place, part)
         manifest = read_manifest(part)
-        check_labels(manifest, read_labels())  # before anything large is fetched
+        check_labels(manifest, taxonomy)  # before anything large is fetched
         for name in manifest.sha256:
             self._bring(api, name, place, part)
         known = {".cache", MANIFEST, *manifest.sha256}

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from waybill.core.labels import Taxonomy
 from waybill.hub.outcome import HubError
 from waybill.labelling.model.manifest import Manifest
 
@@ -42,7 +43,7 @@ class Source(Protocol):
         """Make the place for versions if it is not there yet."""
         ...
 
-    def fetch(self, place: str, part: Path) -> None:
+    def fetch(self, place: str, part: Path, taxonomy: Taxonomy) -> None:
         """Bring the files of the bundle at ``place`` into the folder ``part``. Raises
         BundleError.
         """

@@ -166,7 +166,7 @@ async def _follow_models(
 ) -> None:
     if settings.model.follow.source is None:
         return
-    follower = ModelFollower(settings.model, metrics)
+    follower = ModelFollower(settings.model, metrics, settings.labels.path)
     stack.push_async_callback(follower.stop)
     await follower.start()
 

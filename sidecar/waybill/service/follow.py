@@ -18,6 +18,7 @@ from waybill.core.child import ChildOutputError, run_child
 from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import ModelSettings
+from waybill.settings.taxonomy import DEFAULT_LABELS
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,11 @@ _JITTER = 0.1
 class ModelFollower:
     """Pulls at the start and about every ``model.follow.interval_secs`` after."""
 
-    def __init__(self, settings: ModelSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: ModelSettings, metrics: Metrics, labels: str = DEFAULT_LABELS
+    ) -> None:
+        #: The file of the labels that a version must keep to.
+        self._labels = labels
         self._settings, self._metrics = settings.follow, metrics
         self._task: asyncio.Task[None] | None = None
         self._has_pulled = asyncio.Event()
@@ -94,6 +99,7 @@ class ModelFollower:
             f"--repo={settings.source}",
             f"--into={settings.into}",
             f"--keep={_KEPT_VERSIONS}",
+            f"--labels={self._labels}",
         ]
         if settings.endpoint:
             arguments.append(f"--endpoint={settings.endpoint}")
