@@ -115,8 +115,8 @@ class LaboriousError(WaybillError):
 class HandbackError(WaybillError):
     """The receiver did not take the records in time. HTTP 503; the shipper keeps the batch.
 
-    ``refused`` stands for 4xx, ``unavailable`` for 5xx and 429; ``no_return``: OTLP came in and there
-    is no way back for it.
+    ``refused`` stands for 4xx, ``unavailable`` for 5xx and 429; ``no_return``: OTLP came in and
+    there is no way back for it.
     """
 
     code: HandbackCode

@@ -1,7 +1,7 @@
 """The taxonomy: which labels there are, what they mean, and which one says "we do not know".
 
-It is read from a YAML file (``labels.path``, by default the packaged ``config/labels.yaml``) and handed
-down to whoever needs it; there is no global set of labels.
+It is read from a YAML file (``labels.path``, by default the packaged ``config/labels.yaml``) and
+handed down to whoever needs it; there is no global set of labels.
 
     fallback: Unclassified
     labels:
@@ -105,7 +105,8 @@ def unknown_labels(names: Collection[str], taxonomy: Taxonomy, file: str = "labe
         return ""
     return (
         f"no such label: {', '.join(unknown)}; the labels are {', '.join(taxonomy.names)}. "
-        f"To use labels of your own, name them in a file (as config/labels.yaml) and set {file} to it"
+        "To use labels of your own, name them in a file (as config/labels.yaml) and set "
+        f"{file} to it"
     )
 
 
@@ -113,7 +114,8 @@ def read_taxonomy(path: Path) -> Taxonomy:
     """The taxonomy in the YAML file ``path``.
 
     Raises:
-        ConfigError: with every fault found, each as ``file:line: what is wrong and what is expected``.
+        ConfigError: with every fault found, each as ``file:line: what is wrong and what is
+            expected``.
     """
     text = _read_text(path)
     try:
@@ -122,9 +124,10 @@ def read_taxonomy(path: Path) -> Taxonomy:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError([f"{path}:{line}: {error.problem or 'no YAML'}"]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError([f"{path}: {' '.join(detail.split())}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: nested too deeply; expected a list of labels"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: {' '.join(str(error).split())}"]) from None
     reader = _Reader(path)
     taxonomy = reader.taxonomy(root)
     if reader.problems:
@@ -179,7 +182,9 @@ class _Reader:
     def taxonomy(self, root: yaml.Node | None) -> Taxonomy:
         """The taxonomy below ``root``; to be used only when there are no problems."""
         top = self._mapping(root, ("fallback", "labels"), "the file")
-        labels = tuple(self._labels(top["labels"])) if "labels" in top else ()
+        labels: tuple[Label, ...] = ()
+        if "labels" in top:
+            labels = tuple(self._labels(top["labels"]))
         fallback = ""
         if "fallback" in top:
             fallback = self._text(top["fallback"], "fallback", MAX_NAME_CHARS)

@@ -1,8 +1,8 @@
 """Closed sets of names: the words for tiers, ways in and ways back that metrics and records show.
 
-Each set is a ``Literal``: the type checker refuses a word that is not in it, and `words` lists it at
-run time. A table over a set is a ``match`` that ends in ``assert_never``, so that a new word cannot be
-forgotten in any of them.
+Each set is a ``Literal``: the type checker refuses a word that is not in it, and `words` lists it
+at run time. A table over a set is a ``match`` that ends in ``assert_never``, so that a new word
+cannot be forgotten in any of them.
 """
 
 from __future__ import annotations

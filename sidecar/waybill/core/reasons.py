@@ -1,7 +1,7 @@
 """Closed sets of reasons: why a record has no label, why a body was refused, why a tier is silent.
 
-A reason is a short snake_case word that stands alike in a metric's label, in an answer's ``reason``,
-in ``label_reason`` of a record and in the log. It never holds text of a record.
+A reason is a short snake_case word that stands alike in a metric's label, in an answer's
+``reason``, in ``label_reason`` of a record and in the log. It never holds text of a record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What comes out of labelling: one verdict per record (see `waybill.core.batch` for the records)."""
+"""What comes out of labelling: one verdict per record (the records: `waybill.core.batch`)."""
 
 from __future__ import annotations
 
