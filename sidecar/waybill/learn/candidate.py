@@ -16,11 +16,10 @@ from sklearn.base import BaseEstimator
 
 from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.masking import mask
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.learn import fitting
 from waybill.learn.arrays import Floats, Strings
-from waybill.learn.chain import Candidate, Estimator, Example, Prepared
+from waybill.learn.chain import Candidate, Estimator, Example, Prepared, labels_of, masks_of
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.plan import TrainingPlan
 from waybill.learn.scores import calibration_error, reliability, score
@@ -37,7 +36,7 @@ def prepare(
     examples: Sequence[Example], encoder: VectorEncoder, plan: TrainingPlan, fallback: str
 ) -> Prepared:
     """Mask, embed and arrange the examples. Raises TierUnavailable when the encoder is away."""
-    texts = [mask(example.text) for example in examples]
+    texts = masks_of(examples)
     embeddings = embed_cached(encoder, texts, plan.encoder.cache, plan.threads)
     templates = np.array([example.group for example in examples])
     software = np.array([_software(example, fallback) for example in examples])
@@ -47,7 +46,7 @@ def prepare(
         texts=texts,
         embeddings=embeddings,
         features=fitting.features_of(embeddings, texts, plan.ngrams),
-        labels=np.array([example.label for example in examples]),
+        labels=np.array(labels_of(examples)),
         templates=templates,
         software=software,
     )

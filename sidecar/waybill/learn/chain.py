@@ -5,13 +5,26 @@ file -> Line -> Example -> TrainingSet -> Candidate -> bundle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from waybill.labelling.masking import mask
 
 if TYPE_CHECKING:
     from waybill.learn.arrays import Features, Floats, Strings
 
-__all__ = ["Candidate", "Estimator", "Example", "Fitted", "Line", "Prepared", "TrainingSet"]
+__all__ = [
+    "Candidate",
+    "Estimator",
+    "Example",
+    "Fitted",
+    "Labelled",
+    "Line",
+    "Prepared",
+    "TrainingSet",
+    "labels_of",
+    "masks_of",
+]
 
 
 class Line(NamedTuple):
@@ -28,6 +41,15 @@ class Line(NamedTuple):
     members: Mapping[str, object]
 
 
+class Labelled(Protocol):
+    """Whatever has a label."""
+
+    @property
+    def label(self) -> str:
+        """The label's name."""
+        ...
+
+
 class Example(NamedTuple):
     """One line, its label, the group that a split must not tear apart, and the software
     it is of.
@@ -37,6 +59,16 @@ class Example(NamedTuple):
     label: str
     group: str
     software: str
+
+
+def labels_of(items: Iterable[Labelled]) -> list[str]:
+    """The label of each example or verdict, in order."""
+    return [item.label for item in items]
+
+
+def masks_of(examples: Iterable[Example]) -> list[str]:
+    """The masked text of each example, in order: what the model reads."""
+    return [mask(example.text) for example in examples]
 
 
 class TrainingSet(NamedTuple):

@@ -23,7 +23,7 @@ from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.onnx import TextEncoder
-from waybill.learn.chain import Example
+from waybill.learn.chain import Example, labels_of, masks_of
 from waybill.learn.dataset import read_examples, split
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.encoder_export import export_float_encoder
@@ -102,21 +102,21 @@ def evaluate(
         raise ConfigError(["model.path is null: there is no model to evaluate"])
     taxonomy = read_labels(settings.labels.path)
     bundle = load_bundle(resolve_path(settings.model.path)[0], taxonomy=taxonomy)
-    truth = [example.label for example in examples]
+    truth = labels_of(examples)
     verdicts = _label(settings, examples)
-    texts = [mask(example.text) for example in examples]
+    texts = masks_of(examples)
     predictions = bundle.classify(
         embed_cached(bundle.encoder, texts, None, settings.model.threads), texts
     )
     sure = np.array([prediction.confidence for prediction in predictions], np.float32)
-    right = np.array([prediction.label for prediction in predictions]) == np.array(truth)
+    right = np.array(labels_of(predictions)) == np.array(truth)
     agreement = None
     if float_source is not None:
         agreement = _float_agreement(bundle, texts, float_source)
     return Evaluation(
         bundle=bundle.version,
         rules=settings.rules.path,
-        scores=score(truth, [verdict.label for verdict in verdicts], taxonomy),
+        scores=score(truth, labels_of(verdicts), taxonomy),
         by_tier=_by_name(verdict.tier for verdict in verdicts),
         by_reason=_by_name(verdict.reason for verdict in verdicts),
         calibration_error=calibration_error(sure, right),
@@ -160,30 +160,28 @@ def _ablation(
     settings: Settings, examples: Sequence[Example], taxonomy: Taxonomy
 ) -> dict[str, Scores]:
     """Scores when every source, whatever its route, is asked of these tiers."""
-    truth = [example.label for example in examples]
+    truth = labels_of(examples)
     found: dict[str, Scores] = {}
     for name, tiers in ABLATION.items():
         route = msgspec.structs.replace(
             settings.routes[-1], source=("*",), tiers=tiers, labels=None
         )
         verdicts = _label(msgspec.structs.replace(settings, routes=(route,)), examples)
-        found[name] = score(truth, [verdict.label for verdict in verdicts], taxonomy)
+        found[name] = score(truth, labels_of(verdicts), taxonomy)
     return found
 
 
 def _rejection(bundle: Bundle, fallback: str) -> float:
     """Share of generated fragments that the model leaves unclassified."""
     noise = bundle.predict([mask(text) for _, text in fragments(_FRAGMENTS)])
-    silent = [bundle.answer(prediction) == fallback for prediction in noise]
-    return round(float(np.mean(silent)), 4)
+    answers = np.array(list(map(bundle.answer, noise)))
+    return round(float((answers == fallback).mean()), 4)
 
 
 def _float_agreement(bundle: Bundle, texts: Sequence[str], source: str) -> float:
     """Share of texts that get the same label over the float32 encoder."""
     graph, tokenizer = export_float_encoder(source)
     precise = TextEncoder(graph, tokenizer, bundle.manifest.encoder.max_tokens)
-    served = [bundle.answer(one) for one in bundle.predict(texts)]
-    exact = [
-        bundle.answer(one) for one in bundle.classify(embed_cached(precise, texts, None), texts)
-    ]
+    served = list(map(bundle.answer, bundle.predict(texts)))
+    exact = list(map(bundle.answer, bundle.classify(embed_cached(precise, texts, None), texts)))
     return round(float(np.mean(np.array(served) == np.array(exact))), 4)

@@ -10,9 +10,8 @@ import msgspec
 import numpy as np
 
 from waybill.core.labels import Taxonomy
-from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle
-from waybill.learn.chain import Example
+from waybill.learn.chain import Example, labels_of, masks_of
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.scores import calibration_error, score
 
@@ -25,12 +24,12 @@ def measure(
     """`waybill.learn.scores.Scores` as builtins, accuracy before thresholds, and
     calibration error.
     """
-    texts = [mask(example.text) for example in examples]
+    texts = masks_of(examples)
     predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, threads), texts)
-    truth = np.array([example.label for example in examples])
-    best = np.array([prediction.label for prediction in predictions])
+    truth = np.array(labels_of(examples))
+    best = np.array(labels_of(predictions))
     sure = np.array([prediction.confidence for prediction in predictions])
-    given = [bundle.answer(prediction) for prediction in predictions]
+    given = list(map(bundle.answer, predictions))
     scores = score(truth.tolist(), given, taxonomy)
     found: dict[str, object] = msgspec.to_builtins(scores)
     return found | {
