@@ -238,9 +238,8 @@ class LlmTier:
         self._telemetry.llm_found("asked", len(unknown))
         self._queue.put(unknown)
 
-    # Asking: workers take packs when the guards let them.
-
     async def _ask_next(self) -> None:
+        """Ask one pack, when the guards let this worker."""
         try:
             async with self._packing:
                 await self._queue.wait(self._settings.pack_wait_ms / 1000)
@@ -313,8 +312,6 @@ class LlmTier:
             await self._store.put(judgements)
         except StoreError as error:
             self._telemetry.llm_store_failed(error.code)
-
-    # Settling.
 
     def _refuse_queue(self, code: TierCode) -> None:
         """Nobody can be asked for now: what waits goes on without a label."""
