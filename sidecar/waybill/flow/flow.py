@@ -4,7 +4,8 @@
 
 Returning means that the receiver has every record (or, with ``return.type: body``, that the answer
 carries them). Any exception means that the shipper still owns them and must come back, or, for
-`MalformedError`, that nobody can ever read them and the dead-letter folder has been offered the body.
+`MalformedError`, that nobody can ever read them and the dead-letter folder has been offered the
+body.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ class Flow:
 
         def decode_and_cut() -> tuple[Codec, Batch]:
             codec, batch = decode()
-            # Rules look no further, the model not nearly as far. Smaller bodies hold no message that
-            # matters here.
+            # Rules look no further, the model not nearly as far. Smaller bodies hold no message
+            # that matters here.
             cut = max(self._limits.message_bytes, _LEAST_CUT_CHARS)
             batch.messages = [
                 message if message is None else message[:cut] for message in batch.messages

@@ -38,7 +38,7 @@ class Listener(Protocol):
         ...
 
     def pause(self) -> None:
-        """The service drains: what cannot be sent again is still taken, all else refused for now."""
+        """The service drains: what cannot be sent again is still taken, all else refused."""
         ...
 
     async def stop(self) -> None:
@@ -50,9 +50,10 @@ class Listener(Protocol):
 class Intake:
     """What a listener needs to bring a body in.
 
-    ``hold`` accounts for the bytes that are in memory; ``run`` labels a `Delivery` and hands it back,
-    with the errors of `waybill.flow.flow.Flow.run`; ``refused`` counts what was not taken; a body has
-    at most ``body_bytes`` bytes; ``dead_letters`` keeps what nobody can read or send again.
+    ``hold`` accounts for the bytes that are in memory; ``run`` labels a `Delivery` and hands it
+    back, with the errors of `waybill.flow.flow.Flow.run`; ``refused`` counts what was not taken; a
+    body has at most ``body_bytes`` bytes; ``dead_letters`` keeps what nobody can read or send
+    again.
     """
 
     hold: Callable[[], AbstractContextManager[Grow]]

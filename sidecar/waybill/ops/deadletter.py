@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 
 def prepare_folder(settings: DeadLetterSettings) -> None:
-    """Make the folder and see that it can be written: later would be when a body has nowhere else to go.
+    """Make the folder and see that it can be written: later would be when a body has nowhere else
+    to go.
 
     Raises:
         ConfigError: it cannot.
@@ -70,7 +71,9 @@ class DeadLetters:
         return outcome == "kept"
 
     async def keep_stream(self, chunks: AsyncIterator[bytes], reason: str) -> bool:
-        """Write a body that is too large to be held, piece by piece; whether it was kept. Never raises."""
+        """Write a body that is too large to be held, piece by piece; whether it was kept. Never
+        raises.
+        """
         if self._path is None:
             self._metrics.dead_letters.labels("off").inc()
             return False

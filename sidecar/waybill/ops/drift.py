@@ -2,8 +2,8 @@
 
 Verdicts are counted in windows. At the end of each, its shares are held against a baseline in which
 older windows fade away, by the population stability index: the sum over labels of
-``(now - before) * ln(now / before)``. Customary reading (Siddiqi, Credit Risk Scorecards, 2006): below
-0.1 no shift, above 0.25 a large one.
+``(now - before) * ln(now / before)``. Customary reading (Siddiqi, Credit Risk Scorecards, 2006):
+below 0.1 no shift, above 0.25 a large one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _FLOOR = 1e-4
 
 
 class Drift(NamedTuple):
-    """What one window showed: the population stability index, the shares of the fallback label now and before."""
+    """What one window showed: the population stability index, the shares of the fallback label now
+    and before.
+    """
 
     psi: float
     unclassified: float

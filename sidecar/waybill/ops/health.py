@@ -39,7 +39,9 @@ class LoadState:
         self._metrics.reload_ok.labels(self.what).set(0)
 
     def describe(self) -> dict[str, object]:
-        """The state as plain data: ``version``, ``loaded_at`` (UTC), ``refused`` (one text a fault)."""
+        """The state as plain data: ``version``, ``loaded_at`` (UTC), ``refused`` (one text a
+        fault).
+        """
         loaded_at = None
         if self.loaded_at is not None:
             loaded_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.loaded_at))

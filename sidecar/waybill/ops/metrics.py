@@ -12,13 +12,10 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
@@ -29,38 +26,9 @@ from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome,
 from waybill.core.reasons import CallOutcome, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
+from waybill.ops.making import Maker
 from waybill.ops.processes import SiblingCollector
 
-#: Seconds, from a memo hit of a small batch (0.1 ms) to the patience of a shipper.
-_BUCKETS = (
-    0.0001,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    25,
-)
-#: What a gauge that is no sum says of several workers.
-_OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"]] = {
-    "last_reload_successful": "livemin",
-    "last_reload_success_timestamp_seconds": "livemin",
-    "rules_loaded": "livemin",
-    "llm_breaker_state": "livemax",
-    "label_drift": "livemax",
-    "unclassified_share": "livemostrecent",
-    "unclassified_share_baseline": "livemostrecent",
-    "build_info": "livemax",
-}
 #: Reasons of verdicts that no record gets: it has a label already, or is none.
 _NOT_OURS = frozenset(("already_labelled", "group_marker"))
 #: The one metric of the parent, who counts beside the workers.
@@ -70,143 +38,171 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one process on a registry of their own; with ``shared``, a folder, of all that count there."""
+    """The metrics of one process, on a registry of their own.
+
+    With ``shared``, a folder, they are those of all processes that count there.
+    """
 
     def __init__(self, version: str, shared: Path | None = None) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self._shared = shared
+        self._drift = LabelDrift()
+        make = Maker(self.registry)
+        self._declare_records(make)
+        self._declare_flow(make)
+        self._declare_loads(make)
+        self._declare_labelling(make)
+        self._declare_llm(make)
+        self._declare_shares(make)
+        if shared is None:
+            ProcessCollector(registry=self.registry)
+        self.build = make.gauge("build_info", "Always 1.", "version", "python")
+        self.build.labels(version, platform.python_version()).set(1)
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"waybill_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            of_workers = _OF_WORKERS.get(name, "livesum")
-            return Gauge(
-                f"waybill_{name}", text, labels, registry=registry, multiprocess_mode=of_workers
-            )
-
-        def histogram(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(f"waybill_{name}", text, labels, registry=registry, buckets=_BUCKETS)
-
-        self.batches_received = counter("batches_received_total", "Batches received.", "ingest")
-        self.records_received = counter("records_received_total", "Records received.", "ingest")
-        self.bytes_received = counter(
+    def _declare_records(self, make: Maker) -> None:
+        """What came in and what became of it."""
+        self.batches_received = make.counter(
+            "batches_received_total", "Batches received.", "ingest"
+        )
+        self.records_received = make.counter(
+            "records_received_total", "Records received.", "ingest"
+        )
+        self.bytes_received = make.counter(
             "received_bytes_total", "Bytes received, after inflation.", "ingest"
         )
-        self.records_labelled = counter(
+        self.records_labelled = make.counter(
             "records_labelled_total", "Verdicts given.", "tier", "label"
         )
-        self.records_unclassified = counter(
+        self.records_unclassified = make.counter(
             "records_unclassified_total", "Unclassified, by reason.", "reason"
         )
-        self.records_passed = counter(
+        self.records_passed = make.counter(
             "records_passed_total",
             "Records passed on as they were or read with difficulty, by reason.",
             "reason",
         )
-        self.records_handed_back = counter(
+        self.records_handed_back = make.counter(
             "records_handed_back_total", "Records the receiver has.", "handback"
         )
-        self.records_rejected = counter(
+        self.records_rejected = make.counter(
             "records_rejected_total",
             "Records that an OTLP receiver took the request of but rejected.",
             "handback",
         )
-        self.refused = counter(
+        self.refused = make.counter(
             "batches_refused_total", "Batches refused, by reason.", "ingest", "reason"
         )
-        self.handback_errors = counter(
+
+    def _declare_flow(self, make: Maker) -> None:
+        """The way of a batch, and its bounds."""
+        self.handback_errors = make.counter(
             "handback_errors_total", "Pushes that failed.", "handback", "reason"
         )
-        self.dead_letters = counter(
+        self.dead_letters = make.counter(
             "dead_letter_bodies_total", "Bodies kept or not kept.", "outcome"
         )
-        self.tier_errors = counter(
-            "tier_errors_total", "Tiers that could not answer.", "tier", "reason"
-        )
-        self.reloads = counter("reloads_total", "Reloads of rules and model.", "what", "outcome")
-        self.model_pulls = counter(
-            "model_pulls_total", "Looks for a newer model version.", "outcome"
-        )
-        self.rule_timeouts = counter("rule_timeouts_total", "Rules that ran into their time limit.")
-        self.shadow_hits = counter("rule_shadow_hits_total", "Matches of shadow rules.", "rule")
-        self.batch_seconds = histogram(
+        self.batch_seconds = make.histogram(
             "batch_duration_seconds", "From body read to answer.", "ingest"
         )
-        self.tier_seconds = histogram(
-            "tier_duration_seconds", "Time a batch spends on a tier.", "tier"
-        )
-        self.handback_seconds = histogram(
+        self.handback_seconds = make.histogram(
             "handback_duration_seconds", "Time of a push.", "handback"
         )
-        self.reload_ok = gauge(
-            "last_reload_successful", "1 when the newest load is in force.", "what"
-        )
-        self.reload_time = gauge(
-            "last_reload_success_timestamp_seconds", "When it came in force.", "what"
-        )
-        self.rules_loaded = gauge("rules_loaded", "Rules in force.")
-        self.memo_entries = gauge("memo_entries", "Verdicts kept in the memo.")
-        self.memo_lookups = counter(
-            "memo_lookups_total", "Records by where their verdict came from.", "level"
-        )
-        self.model_texts = counter(
-            "model_messages_total", "Distinct masked messages put to the model.", "outcome"
-        )
-        self.model_batch_seconds = histogram(
-            "model_batch_duration_seconds", "Time a worker of the model is busy with one batch."
-        )
-        self.model_queue = gauge("model_queued_messages", "Texts that wait for the model.")
-        self.llm_calls = counter("llm_calls_total", "Calls to the LLM provider.", "outcome")
-        self.llm_call_seconds = histogram(
-            "llm_call_duration_seconds", "Time of a call to the LLM provider."
-        )
-        self.llm_tokens = counter("llm_tokens_total", "Tokens used.", "direction")
-        self.llm_cost = counter("llm_cost_total", "Money spent, in the currency of the prices.")
-        self.llm_lookups = counter(
-            "llm_lookups_total", "Texts by where their verdict was found.", "outcome"
-        )
-        self.llm_refusals = counter(
-            "llm_refused_total", "Texts that the LLM was not asked about.", "reason"
-        )
-        self.llm_state = gauge(
-            "llm_breaker_state", "1 for the state that the circuit breaker is in.", "state"
-        )
-        self.llm_texts = gauge("llm_queued_messages", "Texts that wait for the LLM.")
-        self.llm_store_errors = counter(
-            "llm_store_errors_total", "Failures of the verdict store.", "reason"
-        )
-        self.inflight_bytes = gauge("inflight_bytes", "Bytes of bodies being worked on.")
-        self.connections = gauge("open_connections", "Connections from shippers.", "ingest")
-        self.connections_refused = counter(
+        self.inflight_bytes = make.gauge("inflight_bytes", "Bytes of bodies being worked on.")
+        self.connections = make.gauge("open_connections", "Connections from shippers.", "ingest")
+        self.connections_refused = make.counter(
             "connections_refused_total", "Connections closed.", "ingest", "reason"
         )
-        self.label_drift = gauge(
+
+    def _declare_loads(self, make: Maker) -> None:
+        """What is in force."""
+        self.reloads = make.counter(
+            "reloads_total", "Reloads of rules and model.", "what", "outcome"
+        )
+        self.model_pulls = make.counter(
+            "model_pulls_total", "Looks for a newer model version.", "outcome"
+        )
+        self.reload_ok = make.gauge(
+            "last_reload_successful", "1 when the newest load is in force.", "what"
+        )
+        self.reload_time = make.gauge(
+            "last_reload_success_timestamp_seconds", "When it came in force.", "what"
+        )
+        self.rules_loaded = make.gauge("rules_loaded", "Rules in force.")
+
+    def _declare_labelling(self, make: Maker) -> None:
+        """Rules, memo and model."""
+        self.tier_errors = make.counter(
+            "tier_errors_total", "Tiers that could not answer.", "tier", "reason"
+        )
+        self.rule_timeouts = make.counter(
+            "rule_timeouts_total", "Rules that ran into their time limit."
+        )
+        self.shadow_hits = make.counter(
+            "rule_shadow_hits_total", "Matches of shadow rules.", "rule"
+        )
+        self.tier_seconds = make.histogram(
+            "tier_duration_seconds", "Time a batch spends on a tier.", "tier"
+        )
+        self.memo_entries = make.gauge("memo_entries", "Verdicts kept in the memo.")
+        self.memo_lookups = make.counter(
+            "memo_lookups_total", "Records by where their verdict came from.", "level"
+        )
+        self.model_texts = make.counter(
+            "model_messages_total", "Distinct masked messages put to the model.", "outcome"
+        )
+        self.model_batch_seconds = make.histogram(
+            "model_batch_duration_seconds", "Time a worker of the model is busy with one batch."
+        )
+        self.model_queue = make.gauge("model_queued_messages", "Texts that wait for the model.")
+
+    def _declare_llm(self, make: Maker) -> None:
+        """The language model."""
+        self.llm_calls = make.counter("llm_calls_total", "Calls to the LLM provider.", "outcome")
+        self.llm_call_seconds = make.histogram(
+            "llm_call_duration_seconds", "Time of a call to the LLM provider."
+        )
+        self.llm_tokens = make.counter("llm_tokens_total", "Tokens used.", "direction")
+        self.llm_cost = make.counter(
+            "llm_cost_total", "Money spent, in the currency of the prices."
+        )
+        self.llm_lookups = make.counter(
+            "llm_lookups_total", "Texts by where their verdict was found.", "outcome"
+        )
+        self.llm_refusals = make.counter(
+            "llm_refused_total", "Texts that the LLM was not asked about.", "reason"
+        )
+        self.llm_state = make.gauge(
+            "llm_breaker_state", "1 for the state that the circuit breaker is in.", "state"
+        )
+        self.llm_texts = make.gauge("llm_queued_messages", "Texts that wait for the LLM.")
+        self.llm_store_errors = make.counter(
+            "llm_store_errors_total", "Failures of the verdict store.", "reason"
+        )
+
+    def _declare_shares(self, make: Maker) -> None:
+        """The shares of the labels."""
+        self.label_drift = make.gauge(
             "label_drift", "Population stability index of the label shares, 5 min against a day."
         )
-        self.unclassified_share = gauge(
+        self.unclassified_share = make.gauge(
             "unclassified_share", "Share of Unclassified in the last 5 min."
         )
-        self.unclassified_share_baseline = gauge(
+        self.unclassified_share_baseline = make.gauge(
             "unclassified_share_baseline", "The same share over the last day."
         )
-        if (
-            shared is None
-        ):  # among workers the latest value counts, which must not be that of one just started
-            for unknown in (
-                self.label_drift,
-                self.unclassified_share,
-                self.unclassified_share_baseline,
-            ):
-                unknown.set(math.nan)
-        self._drift = LabelDrift()
-        if shared is None:
-            ProcessCollector(registry=registry)
-        self.build = gauge("build_info", "Always 1.", "version", "python")
-        self.build.labels(version, platform.python_version()).set(1)
+        if self._shared is not None:
+            return  # of workers the latest value counts, and not that of one just started
+        for unknown in (
+            self.label_drift,
+            self.unclassified_share,
+            self.unclassified_share_baseline,
+        ):
+            unknown.set(math.nan)
 
     def count_verdicts(self, verdicts: Iterable[Verdict], fallback: str) -> None:
-        """Count one batch's verdicts, but for records that another has labelled; each series is moved once."""
+        """Count one batch's verdicts, but for records that another has labelled; each series is
+        moved once.
+        """
         by_series: Tally[tuple[str, str, str | None]] = Tally()
         for verdict, count in Tally(verdicts).items():
             by_series[verdict.tier, verdict.label, verdict.reason] += count

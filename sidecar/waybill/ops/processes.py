@@ -19,7 +19,8 @@ _SMALLEST = frozenset(("process_start_time_seconds", "process_max_fds"))
 class SiblingCollector(Collector):
     """Sums over this process's parent and all of the parent's children.
 
-    Memory that processes share is counted once (proportional set size): the sum is what all of them take.
+    Memory that processes share is counted once (proportional set size): the sum is what all of them
+    take.
     """
 
     def collect(self) -> Iterable[Metric]:

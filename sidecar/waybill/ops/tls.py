@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class ServerTls:
-    """An SSL context that follows its certificate files: new connections get the new certificate."""
+    """An SSL context that follows its files: new connections get the new certificate."""
 
     def __init__(self, settings: TlsSettings) -> None:
         assert settings.cert_file

@@ -22,11 +22,11 @@ _SETTLE_SECS = 3.0
 class Tokens:
     """The valid tokens; several at once, so that a rotation loses nothing.
 
-    A file that holds no token, or that is cut off in the middle of one, is not taken: a shipper that
-    is refused deletes its batch. What may be half written (its last line has no end, or it is the
-    beginning of what was there before) counts at once for what it adds, and for what it takes away
-    when it has stood for a while. ``on_change`` is told of every change: the number of tokens in
-    force and why the file is not taken (empty when it is).
+    A file that holds no token, or that is cut off in the middle of one, is not taken: a shipper
+    that is refused deletes its batch. What may be half written (its last line has no end, or it is
+    the beginning of what was there before) counts at once for what it adds, and for what it takes
+    away when it has stood for a while. ``on_change`` is told of every change: the number of tokens
+    in force and why the file is not taken (empty when it is).
 
     Raises:
         ConfigError: the file holds no token at the start.

@@ -42,7 +42,9 @@ class FolderWatch:
         self._seen = ""
 
     async def start(self, seen: str) -> None:
-        """Begin; ``seen`` is the fingerprint of what is in force already. What changed since is reported first."""
+        """Begin; ``seen`` is the fingerprint of what is in force already. What changed since is
+        reported first.
+        """
         self._seen = seen
         await self._look()
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]

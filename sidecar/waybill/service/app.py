@@ -145,16 +145,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
         shares_address=role.shares_address,
     )
     await _listen(stack, http)
-    forward = None
-    if settings.forward.listen or settings.forward.unix:
-        forward = ForwardServer(
-            settings.forward,
-            intake,
-            connections,
-            _make_tls(stack, settings.forward.tls),
-            shares_address=role.shares_address,
-            shared_unix=role.unix,
-        )
+    forward = _make_forward(stack, settings, role, intake, connections)
+    if forward is not None:
         await _listen(stack, forward)
     service = Service(settings, metrics, opened, inflight, flow, reloader, http, forward)
     _announce(stack, service, role)
@@ -212,6 +204,25 @@ def _make_tokens(
     part = TokensPart(settings.http.tokens_file, metrics)
     _refresh_often(stack, part.tokens.refresh)
     return part
+
+
+def _make_forward(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    role: Role,
+    intake: Intake,
+    connections: Connections,
+) -> ForwardServer | None:
+    if not settings.forward.listen and not settings.forward.unix:
+        return None
+    return ForwardServer(
+        settings.forward,
+        intake,
+        connections,
+        _make_tls(stack, settings.forward.tls),
+        shares_address=role.shares_address,
+        shared_unix=role.unix,
+    )
 
 
 async def _listen(stack: contextlib.AsyncExitStack, listener: Listener) -> None:

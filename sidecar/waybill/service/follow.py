@@ -1,8 +1,9 @@
 """Follows a model repository or folder: the newest accepted version comes into force by itself.
 
-Pulling runs in a child process (`waybill.hub.child`): the client library costs memory that a service
-on every node must not pay, and a hanging network must not hang anything here. The child checks the
-bundle and lets ``<into>/current`` point to it; the reloader watches that folder like any other.
+Pulling runs in a child process (`waybill.hub.child`): the client library costs memory that a
+service on every node must not pay, and a hanging network must not hang anything here. The child
+checks the bundle and lets ``<into>/current`` point to it; the reloader watches that folder like any
+other.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class ModelFollower:
         self._told: frozenset[tuple[str, str]] = frozenset()
 
     async def start(self) -> None:
-        """Begin; wait for the first pull only where there was none before. Never raises: another bundle serves."""
+        """Begin; wait for the first pull only where there was none before. Never raises: another
+        bundle serves.
+        """
         has_version = (Path(self._settings.into) / CURRENT).exists()
         self._task = asyncio.create_task(self._run())
         if not has_version:

@@ -27,9 +27,11 @@ def rule_folders(settings: Settings) -> list[Path]:
 
 
 def bundle_folders(settings: Settings) -> list[Path]:
-    """The folders of a model bundle, first choice first: a version that was pulled, then ``model.path``.
+    """The folders of a model bundle, first choice first: a version that was pulled, then
+    ``model.path``.
 
-    The pulled one is named by its own folder, not by the link: a pull must not exchange it half read.
+    The pulled one is named by its own folder, not by the link: a pull must not exchange it half
+    read.
     """
     folders = [resolve_path(settings.model.path)[0]] if settings.model.path is not None else []
     current = Path(settings.model.follow.into) / "current"
@@ -44,7 +46,9 @@ def prompt_file(settings: Settings) -> Path:
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """All that labels records, loaded and checked. No part belongs to an event loop or has threads of its own."""
+    """All that labels records, loaded and checked. No part belongs to an event loop or has threads
+    of its own.
+    """
 
     taxonomy: Taxonomy
     rules: RuleSet
@@ -75,7 +79,7 @@ async def read_parts(settings: Settings) -> Parts:
 
 
 def _problems(outcome: object) -> list[str]:
-    """The faults of one part that was to be read, each with its setting. Raises what is no fault."""
+    """The faults of one part, each with its setting. Raises what is no fault."""
     if isinstance(outcome, RuleSetError):
         return [str(error) for error in outcome.errors]
     if isinstance(outcome, BundleError):
@@ -96,7 +100,9 @@ def _place(settings: Settings, problems: list[str]) -> list[str]:
 
 
 async def read_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt | None:
-    """Load and check the LLM's prompt on a thread; None when there is no provider. Raises ConfigError."""
+    """Load and check the LLM's prompt on a thread; None when there is no provider. Raises
+    ConfigError.
+    """
     if settings.llm.provider is None:
         return None
     return await asyncio.to_thread(_load_prompt, settings, taxonomy)
@@ -125,8 +131,8 @@ async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
 async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:
     """Load and verify the bundle to start with on a thread; None when there is to be none.
 
-    A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a service
-    may be out of reach: neither keeps records from coming through. Raises BundleError.
+    A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a
+    service may be out of reach: neither keeps records from coming through. Raises BundleError.
     """
     folders = bundle_folders(settings)
     for i, folder in enumerate(folders, 1):

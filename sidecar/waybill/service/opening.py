@@ -1,4 +1,4 @@
-"""From settings to a pipeline that labels: the composition of the tiers, with or without a service."""
+"""From settings to a pipeline that labels, with a service around it or without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from waybill.settings.schema import Settings
 
 
 class Opened(NamedTuple):
-    """A pipeline and those of its tiers that hold something that can be exchanged; None without one."""
+    """A pipeline and those of its tiers that hold something that can be exchanged; None without
+    one.
+    """
 
     pipeline: Pipeline
     model: Batcher | None
@@ -31,7 +33,8 @@ class Opened(NamedTuple):
 async def open_pipeline(
     settings: Settings, metrics: Metrics, parts: Parts | None = None, workers: int = 1
 ) -> AsyncIterator[Opened]:
-    """Rules, model and LLM prompt, loaded unless given as ``parts``, ready to label; closed at the end.
+    """Rules, model and LLM prompt, loaded unless given as ``parts``, ready to label; closed at the
+    end.
 
     ``workers`` is the number of processes that share the LLM's budgets.
 

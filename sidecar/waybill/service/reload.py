@@ -1,4 +1,6 @@
-"""What can be loaded anew while the service runs: checked first, swapped whole, refused without harm."""
+"""What can be loaded anew while the service runs: checked first, swapped whole, refused without
+harm.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,7 @@ class Reloadable(Generic[T]):
     def follow(
         self, folders: Sequence[Path], fingerprint: Callable[[], str], poll_secs: float, seen: str
     ) -> None:
-        """Have `start` watch ``folders``: load again when ``fingerprint()`` is no longer ``seen``."""
+        """Have `start` watch ``folders``: load again when ``fingerprint()`` is not ``seen``."""
         self._watch = FolderWatch(folders, fingerprint, self.reload, poll_secs)
         self._seen = seen
 

@@ -1,9 +1,11 @@
-"""Several processes behind one address (``http.workers``): workers that serve, and a parent that serves nothing.
+"""Several processes behind one address (``http.workers``): workers that serve, and a parent that
+serves nothing.
 
-The parent loads rules and model once and forks, so that the workers share that memory: of 128 MB in a
-fresh worker 6 are its own (``/proc/PID/smaps_rollup``, default model). The kernel deals out connections
-(SO_REUSEPORT). The parent has no event loop and no threads of its own, so it can fork again at any time: a
-worker that dies, or falls silent, is replaced, and what it had not answered is sent again by its shippers.
+The parent loads rules and model once and forks, so that the workers share that memory: of 128 MB in
+a fresh worker 6 are its own (``/proc/PID/smaps_rollup``, default model). The kernel deals out
+connections (SO_REUSEPORT). The parent has no event loop and no threads of its own, so it can fork
+again at any time: a worker that dies, or falls silent, is replaced, and what it had not answered is
+sent again by its shippers.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ from waybill.settings.schema import Settings
 log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _TICK_SECS = 1.0
-#: A worker whose event loop has not turned for so many ticks hangs. Counted, not timed: a whole machine that
-#: stood still is no reason to kill anybody.
+#: A worker whose event loop has not turned for so many ticks hangs. Counted, not timed: a whole
+#: machine that stood still is no reason to kill anybody.
 _SILENT_TICKS = 30
 #: Between two starts of a worker that keeps dying, in seconds; the wait doubles.
 _FIRST_DELAY_SECS, _LONGEST_DELAY_SECS = 1.0, 30.0
@@ -74,7 +76,9 @@ def serve_workers(settings: Settings, run_loop: RunLoop) -> int:
 
 
 class _Slot(msgspec.Struct):
-    """One worker's place. ``pulse`` is the end of a pipe that the worker writes to as long as its loop turns."""
+    """One worker's place. ``pulse`` is the end of a pipe that the worker writes to as long as its
+    loop turns.
+    """
 
     number: int
     pid: int = 0
@@ -104,7 +108,7 @@ class Supervisor:
         self._run_loop = run_loop
         self._slots = [_Slot(number) for number in range(settings.http.workers)]
         self._own_pid = os.getpid()
-        values.ValueClass = values.MultiProcessValue(lambda: "parent")  # type: ignore[no-untyped-call]
+        _count_as("parent")
         self._restarts = worker_restarts()
         self._was_ready = False
 
@@ -162,8 +166,9 @@ class Supervisor:
                 if slot.pulse >= 0:
                     os.close(slot.pulse)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            # By number, not by process: whoever takes a place goes on counting where the last one ended.
-            values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+            # By number, not by process: whoever takes a place goes on counting where the last one
+            # ended.
+            _count_as(number)
             worker = Member(number, len(self._slots), self._parts, beat, self._metrics, self._unix)
             self._run_loop(serve(self._settings, worker))
             code = 0
@@ -184,7 +189,7 @@ class Supervisor:
             if slot.pid and (found := os.waitpid(slot.pid, os.WNOHANG)) != (0, 0):
                 os.close(slot.pulse)
                 slot.pid, slot.pulse = 0, -1
-                multiprocess.mark_process_dead(slot.number, str(self._metrics))  # type: ignore[no-untyped-call]
+                _forget(slot.number, self._metrics)
                 ended.append((slot, found[1]))
         return ended
 
@@ -241,7 +246,9 @@ class Supervisor:
 
 
 def _survives_fork(settings: Settings) -> bool:
-    """Whether the model's runtime does: onnxruntime without threads, but not the thread pools of torch."""
+    """Whether the model's runtime does: onnxruntime without threads, but not the thread pools of
+    torch.
+    """
     folders = bundle_folders(settings)
     try:
         return not folders or read_manifest(folders[0]).encoder.kind == "onnx"
@@ -257,7 +264,9 @@ def _listen_unix(path: str) -> socket.socket:
 
 
 def _hold_addresses(settings: Settings) -> tuple[Settings, list[socket.socket]]:
-    """Settings whose ports are numbers, and the sockets that keep them ours without listening. Raises ConfigError."""
+    """Settings whose ports are numbers, and the sockets that keep them ours without listening.
+    Raises ConfigError.
+    """
     http, held_http = _hold("http.listen", settings.http.listen)
     settings = msgspec.structs.replace(
         settings, http=msgspec.structs.replace(settings.http, listen=http)
@@ -287,3 +296,17 @@ def _hold(path: str, address: str) -> tuple[str, socket.socket]:
     except OSError as error:
         raise ConfigError([f"{path}: cannot listen on {address}: {error.strerror}"]) from None
     return f"{f'[{host}]' if ':' in host else host}:{where[1]}", held
+
+
+def _count_as(name: str | int) -> None:
+    """Have this process count in files of ``name``."""
+    values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+        lambda: name
+    )
+
+
+def _forget(number: int, folder: Path) -> None:
+    """Take a process that has ended out of the gauges."""
+    multiprocess.mark_process_dead(  # type: ignore[no-untyped-call]
+        number, str(folder)
+    )

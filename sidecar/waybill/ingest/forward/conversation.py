@@ -60,7 +60,9 @@ class Conversation:
         self._handshake = handshake
 
     async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take what the client sends. Raises nothing but CancelledError: the connection then closes."""
+        """Take what the client sends. Raises nothing but CancelledError: the connection then
+        closes.
+        """
         try:
             if await self._may_speak(reader, writer):
                 await self._receive(reader, writer)

@@ -1,4 +1,6 @@
-"""Handing on what Forward clients send: once for those who ask for an acknowledgement, else for ever."""
+"""Handing on what Forward clients send: once for those who ask for an acknowledgement, else for
+ever.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Deliverer:
         self._intake.refused("forward", reason)
 
     async def deliver(self, delivery: Delivery) -> None:
-        """Hand the records back once; what fails is sent again by the client, who gets no acknowledgement.
+        """Hand the records back once; what fails is sent again by the client, who gets no
+        acknowledgement.
 
         What nobody can ever read counts as taken when the dead-letter folder has it.
 

@@ -40,7 +40,7 @@ def listen_unix(path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the socket file that a killed process left behind, and nothing else. Raises OSError."""
+    """Remove the socket file that a killed process left, and nothing else. Raises OSError."""
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:

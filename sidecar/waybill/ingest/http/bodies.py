@@ -71,7 +71,7 @@ class BodyReader:
         return chunks
 
     async def _refuse_large(self, request: web.Request, read: Sequence[bytes]) -> None:
-        """Offer a body past the limit to the dead-letter folder as it comes. Raises MalformedError."""
+        """Offer a body past the limit to the dead-letter folder. Raises MalformedError."""
 
         async def pieces() -> AsyncIterator[bytes]:
             for chunk in read:

@@ -1,9 +1,10 @@
 """What a request that fails is told, and where that is written down.
 
 What we answer is an order to the shipper, so the set is closed: 503 with Retry-After when not now,
-400, 413 or 415 when never, 401 without a valid token, 404 and 405 for what is not here. 500, 501, 408
-and 3xx are never sent. Every answer is ``{"reason": <word>, "detail": <sentence>}``; every one of them
-is counted under its reason, and logged but for overload, which would write a line for each try.
+400, 413 or 415 when never, 401 without a valid token, 404 and 405 for what is not here. 500, 501,
+408 and 3xx are never sent. Every answer is ``{"reason": <word>, "detail": <sentence>}``; every one
+of them is counted under its reason, and logged but for overload, which would write a line for each
+try.
 """
 
 from __future__ import annotations
@@ -97,30 +98,40 @@ class Refusals:
                 detail = error.detail or sentence(error.code)
                 return Problem(status_of(error.code), error.code, detail, error.code)
             case OverloadedError():
-                problem = _later(error.code, error.code, error.retry_after_secs)
-                if error.code == "slow_body":
-                    problem.headers["Connection"] = "close"
-                return problem
+                return _overloaded(error)
             case HandbackError():
                 problem = _later(f"handback_{error.code}", error.code, 1)
-                problem.detail = error.detail or sentence(error.code)
+                problem.detail = error.detail or problem.detail
                 return problem
             case UnauthorisedError():
-                detail = sentence("unauthorised")
                 headers = {"WWW-Authenticate": "Bearer"}
+                detail = sentence("unauthorised")
                 return Problem(401, "unauthorised", detail, "unauthorised", headers)
-            case web.HTTPNotFound():
-                return self._not_found(request)
-            case web.HTTPMethodNotAllowed():
-                return _not_allowed(request, error)
-            case web.HTTPException() if 400 <= error.status < 500 and error.status != 408:
-                return Problem(error.status, "bad_request", error.reason, "bad_request")
+            case web.HTTPException():
+                return self._unserved(request, error)
             case _:
                 return None
+
+    def _unserved(self, request: web.Request, error: web.HTTPException) -> Problem | None:
+        """What aiohttp itself has to say of a request."""
+        if isinstance(error, web.HTTPNotFound):
+            return self._not_found(request)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            return _not_allowed(request, error)
+        if 400 <= error.status < 500 and error.status != 408:
+            return Problem(error.status, "bad_request", error.reason, "bad_request")
+        return None
 
     def _not_found(self, request: web.Request) -> Problem:
         detail = f"nothing is served at {request.path[:_PATH_CHARS]}; see paths"
         return Problem(404, "not_found", detail, "not_found", paths=self._paths)
+
+
+def _overloaded(error: OverloadedError) -> Problem:
+    problem = _later(error.code, error.code, error.retry_after_secs)
+    if error.code == "slow_body":
+        problem.headers["Connection"] = "close"
+    return problem
 
 
 def _not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> Problem:
@@ -144,7 +155,7 @@ def status_of(code: MalformedCode) -> int:
 
 
 def door_of(request: web.BaseRequest, reason: RefusalReason) -> Door:
-    """Where a request came in. What is posted to a path that is not ours was meant to be a batch."""
+    """Where a request came in. What is posted to an unknown path was meant to be a batch."""
     path = request.path.rstrip("/")
     if path == OTLP_PATH:
         return "otlp"

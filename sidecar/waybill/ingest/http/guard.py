@@ -44,8 +44,8 @@ class Guards:
 class Guard(asyncio.Protocol):
     """Stands before aiohttp's protocol: lets a connection in, and cuts it when a header is slow.
 
-    The header's time runs from the first byte of a request until its handler begins, the idle time is
-    for a new connection that says nothing; later silence is aiohttp's keep-alive.
+    The header's time runs from the first byte of a request until its handler begins, the idle time
+    is for a new connection that says nothing; later silence is aiohttp's keep-alive.
     """
 
     def __init__(self, guards: Guards) -> None:

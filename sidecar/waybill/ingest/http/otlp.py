@@ -2,8 +2,8 @@
 
 Answers are those of the OTLP specification: an ``ExportLogsServiceResponse`` or a
 ``google.rpc.Status`` in the request's own encoding. 429 and 503 are what its clients send again, so
-not now is always 503. We take all records of a request or none, hence no partial success: clients may
-never send again what it rejects.
+not now is always 503. We take all records of a request or none, hence no partial success: clients
+may never send again what it rejects.
 """
 
 from __future__ import annotations

@@ -54,8 +54,18 @@ class HttpServer:
         self._connections = connections
         self._guards: Guards | None = None
         self._server: asyncio.Server | None = None
-        paths = sorted({canonical(route.path) for route in routes})
-        refusals = Refusals(count_refusal, paths)
+        app = self._application(count_refusal, tokens)
+        self._runner = web.AppRunner(
+            app,
+            access_log=log,
+            access_log_class=_protocol_faults(count_refusal),
+            auto_decompress=False,  # inflated by wire.compression, to a verified end
+            keepalive_timeout=settings.keepalive_secs,
+            shutdown_timeout=1.0,  # the flow is drained before the runner stops
+        )
+
+    def _application(self, count_refusal: CountRefusal, tokens: Tokens | None) -> web.Application:
+        refusals = Refusals(count_refusal, sorted({canonical(one.path) for one in self.routes}))
         app = web.Application(
             middlewares=[
                 self._note_handling,
@@ -68,19 +78,13 @@ class HttpServer:
         for route in self.routes:
             _add(app, route)
         app.on_response_prepare.append(_hide_versions)
-        self._runner = web.AppRunner(
-            app,
-            access_log=log,
-            access_log_class=_protocol_faults(count_refusal),
-            auto_decompress=False,  # inflated by wire.compression, to a verified end
-            keepalive_timeout=settings.keepalive_secs,
-            shutdown_timeout=1.0,  # the flow is drained before the runner stops
-        )
+        return app
 
     async def start(self) -> None:
         """Listen. Raises ConfigError."""
         if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-            # The one in Python is slower, and several ways to smuggle requests were found in it alone.
+            # The one in Python is slower, and several ways to smuggle requests were found in it
+            # alone.
             missing = "aiohttp: its compiled parser is missing; unset AIOHTTP_NO_EXTENSIONS"
             raise ConfigError([missing])
         await self._runner.setup()
