@@ -26,6 +26,12 @@ from waybill.learn.fitting import fit_cutoffs, sharpened, temperature
 DEFAULT_BUNDLE = Path(__file__).parents[2] / "models" / "default"
 
 TINY = {
+    # The shares and levels of the default corpus: with even ones the few lines leave all in doubt.
+    "balance.yaml": """
+Error: {share: 2, levels: ERROR ERROR ERROR WARN WARN INFO FATAL}
+User Action: {levels: INFO INFO INFO NOTICE DEBUG}
+Unclassified: {share: 2}
+""",
     "slots.yaml": """
 thing: [alpha, beta, gamma, delta]
 word: [kiwi, moss, lamp]
