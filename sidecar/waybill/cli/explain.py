@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, load
+from waybill.cli.terminal import cleaned, read_stdin
 
 if TYPE_CHECKING:
     from waybill.settings.schema import Settings
@@ -33,12 +33,12 @@ def add(commands: Commands) -> None:
 def _run(given: argparse.Namespace) -> int:
     from waybill.cli.explanation import show
 
-    message = given.message
+    message = cleaned(given.message)
     if message == "-":
-        message = sys.stdin.read().rstrip("\r\n")
-    found = asyncio.run(explain_one(load(given), given.source, message))
+        message = read_stdin().rstrip("\r\n")
+    found = asyncio.run(explain_one(load(given), cleaned(given.source), message))
     if given.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2))  # escapes: whatever the terminal can show
     else:
         print(show(found))
     return 0

@@ -12,6 +12,7 @@ from typing import BinaryIO, NoReturn
 from tqdm import tqdm
 
 from waybill.core.errors import ConfigError, MalformedError
+from waybill.core.output import writing
 from waybill.library import Labeller
 from waybill.settings.schema import Settings
 from waybill.wire import FieldPlan, Wire
@@ -45,7 +46,7 @@ def label_file(settings: Settings, source: str, target: str, form: str | None) -
     with (
         Labeller(settings) as labeller,
         _reading(source) as (reader, size),
-        _writing(target) as writer,
+        writing(target) as writer,
     ):
         bar = tqdm(
             total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False
@@ -115,19 +116,3 @@ def _reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
         return
     with Path(path).open("rb") as file:
         yield file, Path(path).stat().st_size
-
-
-@contextlib.contextmanager
-def _writing(path: str) -> Iterator[BinaryIO]:
-    """The target; a file appears under its name only once it is whole."""
-    if path == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    part = Path(path + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

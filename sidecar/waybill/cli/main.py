@@ -18,12 +18,14 @@ from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
 from waybill.cli.exits import guarded
 from waybill.cli.parsing import print_help
+from waybill.cli.terminal import cleaned, soften_streams
 
 __all__ = ["main", "make_parser", "run"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code (`waybill.cli.exits.ExitCode`)."""
+    soften_streams()
     return guarded(lambda: run(argv))
 
 
@@ -31,7 +33,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives its exit code. Raises what the command raises."""
     words = list(sys.argv[1:] if argv is None else argv)
     given = make_parser().parse_args(words)
-    given.command_line = " ".join(("waybill", *words))
+    given.command_line = " ".join(("waybill", *map(cleaned, words)))
     if not given.is_training:
         # One text is too little to share: a second thread of numpy's would do nothing but spin, and
         # at a steady trickle of new messages it spins without end on a core of its own. Read when

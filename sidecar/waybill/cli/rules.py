@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_group, load
+from waybill.cli.terminal import cleaned
 
 if TYPE_CHECKING:
     from waybill.labelling.rules.ruleset import RuleSet
@@ -99,8 +100,8 @@ def _test(given: argparse.Namespace) -> int:
     rules = read_rules_or_fail(load(given))
     samples = sum(rule.samples for rule in rules.rules)
     print(f"{len(rules.rules)} rules, {samples} samples: all pass (version {rules.version})")
-    allowed = rules.allowed_for(given.source, None)
-    for message in given.messages:
+    allowed = rules.allowed_for(cleaned(given.source), None)
+    for message in map(cleaned, given.messages):
         rule = rules.first_match(message, allowed)
         found = f"{rule.label}  by {rule.id}" if rule else "no rule"
         print(f"{found}  <-  {message}")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from waybill.core.errors import ConfigError
+from waybill.core.output import writing
 from waybill.labelling.llm.build import open_store
 from waybill.labelling.llm.errors import PrivacyError, StoreError
 from waybill.labelling.llm.privacy import Privacy
@@ -52,9 +53,14 @@ async def suggest(
     if output is None:
         sys.stdout.write(text)
     else:
-        await asyncio.to_thread(output.write_text, text, "utf-8")
+        await asyncio.to_thread(_write, output, text)
     _report(left_out, f"{len(proposals)} rules proposed from {len(judgements)} judgements")
     _note_routes(settings)
+
+
+def _write(output: Path, text: str) -> None:
+    with writing(str(output)) as file:
+        file.write(text.encode())
 
 
 def _report(left_out: Counter[str], summary: str) -> None:
