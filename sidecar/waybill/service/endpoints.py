@@ -22,6 +22,7 @@ from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.metrics import Metrics
 from waybill.service.gauges import note_state
+from waybill.service.loading import names_of_ours
 from waybill.service.opening import Opened
 from waybill.service.reload import Reloader
 from waybill.settings.schema import Settings
@@ -68,14 +69,16 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         *openapi.routes(),
         *explain.routes(questions, functools.partial(explain_message, pipeline, deps.opened.model)),
         *rules.routes(
-            questions, lambda: pipeline.rules, functools.partial(_compile_trial, pipeline)
+            questions,
+            lambda: pipeline.rules,
+            functools.partial(_compile_trial, pipeline, names_of_ours(fields)),
         ),
         *csv.routes(fields, deps.intake.body_bytes, pipeline.label, count),
     ]
 
 
-async def _compile_trial(pipeline: Pipeline, text: str) -> RuleSet:
+async def _compile_trial(pipeline: Pipeline, reserved: Sequence[str], text: str) -> RuleSet:
     """Rules of YAML text that is in no file. Raises RuleSetError."""
     labels = pipeline.taxonomy.names
     trial = RuleFile("trial.yaml", text.encode("utf-8", "replace"))
-    return await compile_rules([trial], labels=labels, cpu_secs=rules.TRIAL_SECS)
+    return await compile_rules([trial], labels=labels, cpu_secs=rules.TRIAL_SECS, reserved=reserved)

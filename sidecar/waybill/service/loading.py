@@ -15,7 +15,7 @@ from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.resources import looked_for, resolve_path
-from waybill.settings.schema import Settings
+from waybill.settings.schema import FieldSettings, Settings
 from waybill.settings.taxonomy import read_labels
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,21 @@ async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
         cpu_secs=settings.rules.compile_secs,
         memory_bytes=settings.rules.compile_bytes,
         max_message_bytes=settings.limits.message_bytes,
+        reserved=names_of_ours(settings.fields),
     )
+
+
+def names_of_ours(fields: FieldSettings) -> list[str]:
+    """The fields that records get from us, which no rule can add."""
+    names = (
+        fields.label,
+        fields.tier,
+        fields.confidence,
+        fields.rule,
+        fields.reason,
+        fields.record_id,
+    )
+    return [name for name in names if name]
 
 
 async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:

@@ -8,24 +8,27 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import regex
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from waybill.labelling.rules.loading import load_ruleset
-from waybill.labelling.rules.pattern import translate
+from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS, translate
 from waybill.labelling.rules.ruleset import RuleSet
 
 PATTERNS = [
     r"User User\d+ logged (in|out)\.", r"a{,3}b", r"(?i)kš[a-f]", r"\s\S\W\w\D", r"^\Afoo\Z$", r"(?m)^x$", r"(?m)x$",
     r"(?=a)b?", r"(?<!x)a", r"(a|b)\1", r"(?P<q>['\"]).*(?P=q)", r"\Bx", r".*", r"[^a\d\n]", r"a++b", r"(?>a*)b",
     r"x{2,}?", "é[à-ü]+", r"[]]", r"a|", r"\x00", r"(?s)a.b", r"a.b", r"(?i:A)b", r"\bfoo\b", r"foo$", r"^$", r"\d{3}-\w+",
-    r"(?x) a  b # comment", r"[^\W_]", r"(?i)[^k]", r"\u212a", r"(?i)ſ", r"(a)?b(?(1)c|d)", r"x*^a", r"\.", "",
+    r"(?x) a  b # comment", r"[^\W_]", r"(?i)[^k]", r"\u212a", r"(?i)ſ", r"(a)?b(?(1)c|d)", r"x*^a", r"\.", "a*",
+    r"(?!x{e})failed", r"(?<!ok{1})x(?!o{e})", r"(?=.)[a[:digit:]]", r"(?=a)[a[:alpha:]]b", r"(?=.)(?i:ß)", r"^(?!.*(?i:ſ))a",
+    "(?=.)[a~b]", r"id(?!={s)x", r"a{e}++", r"(?<=x)(?i:k)", "(?=.)(?i:ss)", r"\B", r"(?m)^\B",
 ]  # fmt: skip
 MESSAGES = [
     "", "a", "b", "aab", "aaab", "x", "x\n", "\nx\n", "foo", "foo\n", "foo bar", "xa", "abab", "'q'", "K", "k", "\u212a", "ſ", "s",
     "User User12 logged in.", "é", "éàü", "]", "\x00", "a\nb", "axb", "Ab", "ab", "123-x", "١٢٣", "\u00a0", "bc", "bd", "ac",
-    "\v", "_", "KŠa", "kša", " !a\t",
+    "\v", "_", "KŠa", "kša", " !a\t", "failed", "xfailed", ":]", "7", "a{e}", "a{ee", "as", "xK", "ẞ", "ß", "idx", "id={s", "&", "~",
 ]  # fmt: skip
 
 
@@ -124,3 +127,60 @@ def test_the_first_rule_is_the_one_that_re_finds_first(
     assert [rule and rule.id for rule in found] == [
         first(patterns, message) for message in messages
     ]
+
+
+_dialects = st.sampled_from(
+    [
+        "{e}",
+        "x{e}",
+        "{s<2}",
+        "[a[:digit:]]",
+        "[a~b]",
+        r"\B",
+        r"\b",
+        "(?i:é)",
+        "(?i:ß)",
+        "(?m:^)",
+        "(?m:$)",
+        r"\Z",
+        "(?>a*)",
+        "a++",
+        "(?<=a)",
+        "(?<!b)",
+        "&",
+        "[^\\W\\d]",
+    ]
+)
+_mixed = st.lists(st.one_of(_dialects, _units, _groups), min_size=1, max_size=5).map("".join)
+_odd_texts = st.text(alphabet="abkK1 é.\n\u212aſ٣{e}sx[:dÉßẞ<2&~]", max_size=10)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_mixed, st.lists(_odd_texts, min_size=1, max_size=15))
+def test_a_confirmation_means_what_re_means(pattern: str, messages: list[str]) -> None:
+    try:
+        translation = translate(pattern)
+    except ValueError:
+        return  # `re` refuses it as well, or it has to be written otherwise
+    confirm = regex.compile(translation.confirmation, CONFIRMATION_FLAGS)
+    for message in messages:
+        expected = re.search(pattern, message, re.ASCII) is not None
+        assert (confirm.search(message) is not None) == expected, message
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(?u:\w+)ber", r"(?iu:é)", r"(?=(?u:\d))", r"(a)?(?(1)(?u:b)|c)"]
+)
+def test_classes_beyond_ascii_are_refused_with_the_reason(pattern: str) -> None:
+    with pytest.raises(ValueError, match="know ASCII only"):
+        translate(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(" * 3000 + "a" + ")" * 3000, "(?:a{e}){2}{x", "id(?!={s)x", "a{e}++"]
+)
+def test_a_pattern_is_read_or_refused_and_never_crashes(pattern: str) -> None:
+    try:
+        translate(pattern)
+    except ValueError as error:
+        assert str(error)

@@ -328,3 +328,40 @@ def test_the_schema_for_editors_knows_the_labels() -> None:
     rule = json_schema(LABELS)["properties"]["rules"]["items"]
     assert rule["properties"]["label"]["enum"] == list(LABELS)
     assert rule["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("pattern", ["()", "(?:)", "(?i)", "(?:(?:))", "(?#note)"])
+async def test_a_pattern_that_says_nothing_is_refused(tmp_path: Path, pattern: str) -> None:
+    text = f"rules:\n- {{id: a, label: Error, pattern: '{pattern}'}}"
+    assert await faults(tmp_path, text) == [("pattern", 2, "a")]
+
+
+@pytest.mark.parametrize("pattern", ["id(?!={s)x", "a{e}++", "(?!x{e})failed", "[a[:digit:]](?=b)"])
+async def test_what_only_regex_reads_otherwise_loads(tmp_path: Path, pattern: str) -> None:
+    rules = await load(tmp_path, f"rules:\n- {{id: a, label: Error, pattern: '{pattern}'}}")
+    assert len(rules.rules) == 1
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 11)", "os._exit(3)", "raise KeyError(1)"])
+@pytest.mark.parametrize("is_together", [True, False])
+async def test_a_compiler_that_dies_names_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, is_together: bool
+) -> None:
+    """Hyperscan is not ours: whatever it does, the rule is named by file and line."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, hyperscan\n"
+        "class Database(hyperscan.Database):\n"
+        "    def compile(self, expressions, **more):\n"
+        "        if any(b'x' in one for one in expressions):\n"
+        f"            {end}\n"
+        "        super().compile(expressions=expressions, **more)\n"
+        "hyperscan.Database = Database\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    bad = "x" if is_together else "(x.{0,300}){9}"
+    text = f"rules:\n- {{id: a, label: Error, pattern: b}}\n- {{id: b, label: Error, pattern: '{bad}'}}"
+    ((code, line, rule_id),) = await faults(rules, text)
+    assert code in ("crash", "memory")
+    assert (line, rule_id) == (3, "b")

@@ -12,23 +12,40 @@ from waybill.labelling.rules.files import RuleFile
 #: Not 1, which is also how the interpreter ends on an exception of its own.
 EXIT_FAULTS = 4
 EXIT_MEMORY = 3
+#: What the compiler is at when no rule by itself can be at fault.
+TOGETHER = "while compiling all patterns together"
 
 
 class CompileRequest(msgspec.Struct, frozen=True):
-    """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top."""
+    """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top.
+
+    ``reserved`` are names that no rule may give to a field. ``is_search``: a compiler of these texts
+    has crashed, so compile rule by rule and say each time which one it is.
+    """
 
     files: tuple[RuleFile, ...]
     labels: tuple[str, ...]
     cpu_secs: float
     memory_bytes: int
     max_message_bytes: int
+    reserved: tuple[str, ...] = ()
+    is_search: bool = False
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What the compiler is at, a line of JSON on its stderr: the last one counts when it dies."""
+
+    doing: str
+    file: str | None = None
+    line: int | None = None
+    rule_id: str | None = None
 
 
 class CompiledRule(msgspec.Struct, frozen=True):
     """One rule as the rule set needs it.
 
-    ``is_exact``: a match of the database is certain. ``is_always``: no database holds the pattern,
-    so each message is put to it.
+    ``confirmation``: what a match of the database is confirmed with (`regex`); None where it is
+    certain. ``is_always``: no database holds the pattern, so each message is put to it.
     """
 
     id: str
@@ -40,7 +57,7 @@ class CompiledRule(msgspec.Struct, frozen=True):
     sources: tuple[str, ...] | None
     fields: dict[str, str | int | float | bool] | None
     samples: int
-    is_exact: bool
+    confirmation: str | None
     is_always: bool
 
 

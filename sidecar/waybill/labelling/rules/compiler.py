@@ -24,12 +24,14 @@ from waybill.core.reasons import RuleCode
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
     EXIT_MEMORY,
+    TOGETHER,
     Artefact,
     CompiledRule,
     CompileRequest,
     Fault,
+    Place,
 )
-from waybill.labelling.rules.files import RuleFile, hash_files
+from waybill.labelling.rules.files import hash_files
 from waybill.labelling.rules.pattern import SUSPICIOUS_STATES, Translation, translate
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.labelling.rules.schema import RuleSource, parse_file
@@ -64,10 +66,10 @@ def build(request: CompileRequest) -> Artefact:
         MemoryError: Hyperscan ran out of it.
     """
     faults: list[RuleError] = []
-    sources = _read(request.files, request.labels, faults)
+    sources = _read(request, faults)
     _check_ids(sources, faults)
     translations = _translate_all(sources, faults)
-    database, held = _compile_together(sources, translations, faults)
+    database, held = _compile_together(sources, translations, faults, request.is_search)
     rules: list[CompiledRule] = []
     for index, (source, translation) in enumerate(zip(sources, translations, strict=True)):
         rules.append(_describe(source, translation, index not in held))
@@ -95,19 +97,21 @@ def _limit(cpu_secs: float, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _say(what: str) -> None:
+def _say(place: Place) -> None:
     """Tell the parent what we are at; the last line counts if we do not come back."""
-    sys.stderr.write(what + "\n")
+    sys.stderr.write(msgspec.json.encode(place).decode() + "\n")
     sys.stderr.flush()
 
 
-def _read(
-    files: Sequence[RuleFile], labels: Sequence[str], faults: list[RuleError]
-) -> list[RuleSource]:
+def _say_rule(doing: str, source: RuleSource) -> None:
+    _say(Place(doing, source.file, source.line, source.id))
+
+
+def _read(request: CompileRequest, faults: list[RuleError]) -> list[RuleSource]:
     sources: list[RuleSource] = []
-    for file in files:
-        _say(f"while reading {file.name}")
-        sources += parse_file(file.name, file.data, labels, faults)
+    for file in request.files:
+        _say(Place("while reading it", file.name))
+        sources += parse_file(file.name, file.data, request.labels, faults, request.reserved)
     return sources
 
 
@@ -124,25 +128,33 @@ def _translate_all(sources: Sequence[RuleSource], faults: list[RuleError]) -> li
     """What Hyperscan is to compile. Raises RuleSetError."""
     translations: list[Translation] = []
     for source in sources:
+        _say_rule("while reading its pattern", source)
         try:
-            translations.append(translate(source.pattern))
+            translation = translate(source.pattern)
         except ValueError as error:
             faults.append(_fault("pattern", str(error), source))
+            continue
+        if translation.is_exact and not translation.expression.replace("(?:)", ""):
+            faults.append(_fault("pattern", "would take every message", source))
+        translations.append(translation)
     _stop_at(faults)
     return translations
 
 
 def _compile_together(
-    sources: Sequence[RuleSource], translations: Sequence[Translation], faults: list[RuleError]
+    sources: Sequence[RuleSource],
+    translations: Sequence[Translation],
+    faults: list[RuleError],
+    is_search: bool,
 ) -> tuple[hyperscan.Database | None, Sequence[int]]:
     """One database, and the indexes of the rules that are in it. Raises RuleSetError."""
     for source, translation in zip(sources, translations, strict=True):
-        if translation.states > SUSPICIOUS_STATES:
+        if is_search or translation.states > SUSPICIOUS_STATES:
             _fits_database(source, translation.expression, faults)
     _stop_at(faults)
     expressions = [translation.expression for translation in translations]
     held: Sequence[int] = range(len(expressions))
-    _say("while compiling all patterns together")
+    _say(Place(TOGETHER))
     try:
         return _compile(expressions, held), held
     except hyperscan.error:  # it does not say which one it cannot do: find out
@@ -153,7 +165,7 @@ def _compile_together(
 
 def _fits_database(source: RuleSource, expression: str, faults: list[RuleError]) -> bool:
     """Whether Hyperscan knows the pattern's constructs; one that is too much for it is a fault."""
-    _say(f"while compiling rule {source.id} ({source.file}:{source.line})")
+    _say_rule("while compiling it", source)
     begin = time.perf_counter()
     try:
         _compile([expression], [0])
@@ -192,13 +204,14 @@ def _describe(source: RuleSource, translation: Translation, is_always: bool) -> 
         sources=source.sources,
         fields=source.fields,
         samples=len(source.match) + len(source.no_match),
-        is_exact=translation.is_exact and not is_always,
+        confirmation=translation.confirmation if is_always or not translation.is_exact else None,
         is_always=is_always,
     )
 
 
 def _check_samples(rules: RuleSet, sources: Sequence[RuleSource], faults: list[RuleError]) -> None:
     for rule, source in zip(rules.rules, sources, strict=True):
+        _say_rule("while trying its samples", source)
         for sample in source.match:
             _check_sample(rules, rule, sample, source, faults, is_match=True)
         for sample in source.no_match:

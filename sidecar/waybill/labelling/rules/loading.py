@@ -10,6 +10,7 @@ the service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,15 @@ import msgspec
 
 from waybill.core.child import Ended, run_child
 from waybill.core.errors import RuleError, RuleSetError
+from waybill.core.reasons import RuleCode
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
     EXIT_MEMORY,
+    TOGETHER,
     Artefact,
     CompileRequest,
     Fault,
+    Place,
 )
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.ruleset import RuleSet
@@ -31,6 +35,8 @@ from waybill.labelling.rules.ruleset import RuleSet
 #: Seconds by the clock for each second of processor time: the compiler gives way to everything
 #: else.
 _PATIENCE = 4
+#: How a line of the child's stderr begins that says what it is at.
+_PLACE = '{"doing":'
 
 
 async def load_ruleset(
@@ -40,6 +46,7 @@ async def load_ruleset(
     cpu_secs: float = 30,
     memory_bytes: int = 536_870_912,
     max_message_bytes: int = 65_536,
+    reserved: Sequence[str] = (),
 ) -> RuleSet:
     """Read the rule files of ``folders`` on a thread, then `compile_rules`.
 
@@ -60,6 +67,7 @@ async def load_ruleset(
         cpu_secs=cpu_secs,
         memory_bytes=memory_bytes,
         max_message_bytes=max_message_bytes,
+        reserved=reserved,
     )
 
 
@@ -70,30 +78,42 @@ async def compile_rules(
     cpu_secs: float = 30,
     memory_bytes: int = 536_870_912,
     max_message_bytes: int = 65_536,
+    reserved: Sequence[str] = (),
 ) -> RuleSet:
     """Parse, check and compile rule texts in a child process; they need not be on any disk.
 
     It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
     everything else on a busy node. Patterns see the first ``max_message_bytes`` of a message.
+    ``reserved`` are names that no rule may give to a field of its own.
 
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
             child did not end by itself.
     """
-    request = CompileRequest(tuple(files), tuple(labels), cpu_secs, memory_bytes, max_message_bytes)
-    output = await _run_compiler(request)
+    request = CompileRequest(
+        tuple(files),
+        tuple(labels),
+        cpu_secs,
+        memory_bytes,
+        max_message_bytes,
+        tuple(reserved),
+    )
+    ended = await _run_compiler(request)
+    if ended.code != 0:
+        raise RuleSetError(await _explain(ended, request))
     # Reading the database back takes milliseconds per thousand rules: not on the event loop.
-    return await asyncio.to_thread(_read_artefact, output, max_message_bytes)
+    return await asyncio.to_thread(_read_artefact, ended.output, max_message_bytes)
 
 
 def _read_artefact(output: bytes, max_message_bytes: int) -> RuleSet:
     return RuleSet(msgspec.msgpack.decode(output, type=Artefact), max_message_bytes)
 
 
-async def _run_compiler(request: CompileRequest) -> bytes:
+async def _run_compiler(request: CompileRequest) -> Ended:
+    """Raises RuleSetError (``timeout``)."""
     patience_secs = _PATIENCE * request.cpu_secs
     try:
-        ended = await run_child(
+        return await run_child(
             "waybill.labelling.rules.compiler",
             stdin=msgspec.msgpack.encode(request),
             secs=patience_secs,
@@ -101,18 +121,42 @@ async def _run_compiler(request: CompileRequest) -> bytes:
     except TimeoutError:
         detail = f"took longer than {patience_secs:g} s"
         raise RuleSetError([RuleError("timeout", detail)]) from None
-    if ended.code != 0:
-        raise RuleSetError(_faults(ended))
-    return ended.output
+
+
+async def _explain(ended: Ended, request: CompileRequest) -> list[RuleError]:
+    """Why the child failed; when that was with all patterns at once, which one it is."""
+    place = _last_place(ended)
+    if ended.code != EXIT_FAULTS and place is not None and place.doing == TOGETHER:
+        again = await _run_compiler(msgspec.structs.replace(request, is_search=True))
+        if again.code != 0:
+            return _faults(again)
+    return _faults(ended)
 
 
 def _faults(ended: Ended) -> list[RuleError]:
     """Why the child failed: what it reported, or what its end says."""
     if ended.code == EXIT_FAULTS:
         return [fault.error() for fault in msgspec.msgpack.decode(ended.output, type=list[Fault])]
-    doing = ended.last_words()
+    place = _last_place(ended) or Place("")
     if ended.code == EXIT_MEMORY:
-        return [RuleError("memory", f"needed more memory than allowed {doing}")]
+        return [_at(place, "memory", "needed more memory than allowed")]
     if -ended.code in (signal.SIGXCPU, signal.SIGKILL):
-        return [RuleError("timeout", f"used up its time {doing}")]
-    return [RuleError("crash", f"the compiler process ended with {ended.code} {doing}")]
+        return [_at(place, "timeout", "used up its time")]
+    said = ended.last_words()
+    if said.startswith(_PLACE):
+        said = ""
+    return [_at(place, "crash", f"the compiler process ended with {ended.code} {said}".rstrip())]
+
+
+def _at(place: Place, code: RuleCode, detail: str) -> RuleError:
+    """A fault with the place that the child told last."""
+    text = f"{detail} {place.doing}".rstrip()
+    return RuleError(code, text, file=place.file, line=place.line, rule_id=place.rule_id)
+
+
+def _last_place(ended: Ended) -> Place | None:
+    for line in reversed(ended.errors.splitlines()):
+        if line.startswith(_PLACE.encode()):
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.json.decode(line, type=Place)
+    return None

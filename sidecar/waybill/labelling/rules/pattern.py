@@ -21,7 +21,12 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 import msgspec
+import regex
 
+from waybill.labelling.rules.confirmation import write_confirmation
+
+#: What a `Translation.confirmation` is compiled with.
+CONFIRMATION_FLAGS = regex.ASCII | regex.VERSION0
 _ANYTHING = "(?s:.)*"
 #: Repeats nested to more states than this are compiled alone first, under the clock.
 SUSPICIOUS_STATES = 2_000
@@ -43,13 +48,35 @@ class Translation(msgspec.Struct, frozen=True):
     is_exact: bool
     #: A rough count of automaton states, to tell patterns that may compile for long.
     states: int
+    #: The same pattern for `regex`, which confirms matches.
+    confirmation: str
 
 
 def translate(pattern: str) -> Translation:
     """``pattern`` for Hyperscan (flags UTF8, SINGLEMATCH, ALLOWEMPTY).
 
     Raises:
-        ValueError: the pattern is no Python regular expression; the message says where.
+        ValueError: the pattern is no Python regular expression, or one that cannot be had here; the
+            message says where.
+    """
+    try:
+        tree = parse(pattern)
+        writer = _Writer()
+        expression = writer.sequence(tree, tree.state.flags)
+        confirmation = write_confirmation(tree, tree.state.flags)
+        regex.compile(confirmation, CONFIRMATION_FLAGS)
+    except RecursionError:
+        raise ValueError("groups are nested too deeply") from None
+    except regex.error as error:
+        raise ValueError(f"cannot be confirmed: {error}") from None
+    return Translation(expression, writer.is_exact, writer.states, confirmation)
+
+
+def parse(pattern: str) -> Any:
+    """The parse tree of ``pattern`` as `re` understands it.
+
+    Raises:
+        ValueError: it is no Python regular expression, or says two things at once.
     """
     try:
         with warnings.catch_warnings():
@@ -58,9 +85,7 @@ def translate(pattern: str) -> Translation:
             re.compile(pattern, re.ASCII)
     except (re.error, OverflowError, FutureWarning, RecursionError) as error:
         raise ValueError(str(error)) from None
-    writer = _Writer()
-    expression = writer.sequence(tree, tree.state.flags)
-    return Translation(expression, writer.is_exact, writer.states)
+    return tree
 
 
 class _Writer:
@@ -88,6 +113,8 @@ class _Writer:
             return "(?:" + "|".join(self.sequence(branch, flags) for branch in value[1]) + ")"
         if kind is op.SUBPATTERN:
             _, added, removed, inner = value
+            if added & re.UNICODE:
+                raise ValueError("(?u: is not supported: \\d, \\w, \\s and \\b know ASCII only")
             return f"(?:{self.sequence(inner, (flags | added) & ~removed)})"
         if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
             return self._repeat(value, flags)
@@ -126,11 +153,15 @@ class _Writer:
         """Something that matches wherever the unsupported construct does."""
         self.is_exact = False
         if kind in (op.ASSERT, op.ASSERT_NOT):
+            self.sequence(value[1], flags)  # for what it refuses
             return ""
         if kind is op.ATOMIC_GROUP:
             return f"(?:{self.sequence(value, flags)})"
         if kind is op.POSSESSIVE_REPEAT:
             return self._repeat(value, flags)
+        if kind is op.GROUPREF_EXISTS:
+            _, present, absent = value
+            self.sequence([*present, *(absent or ())], flags)  # for what it refuses
         return _ANYTHING  # references to groups
 
 

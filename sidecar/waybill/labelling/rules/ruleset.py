@@ -16,6 +16,7 @@ import regex
 
 from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
+from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS
 
 log = logging.getLogger(__name__)
 #: What confirming one match may take, in seconds.
@@ -222,8 +223,8 @@ def _note_match(index: int, _from: int, _to: int, _flags: int, found: list[int])
 
 def _rule(index: int, compiled: CompiledRule) -> Rule:
     confirm = None
-    if not compiled.is_exact:
-        confirm = regex.compile(compiled.pattern, regex.ASCII | regex.VERSION0)
+    if compiled.confirmation is not None:
+        confirm = regex.compile(compiled.confirmation, CONFIRMATION_FLAGS)
     return Rule(
         index=index,
         id=compiled.id,

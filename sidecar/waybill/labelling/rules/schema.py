@@ -7,7 +7,6 @@ text that YAML takes for something else is refused with the advice to quote it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -15,9 +14,9 @@ import msgspec
 import yaml
 
 from waybill.core.errors import RuleError
-from waybill.core.reasons import RuleCode
+from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
+from waybill.labelling.rules.nodes import NodeReader, closest
 
-_STR = "tag:yaml.org,2002:str"
 _KEYS = ("id", "label", "pattern", "where", "fields", "mode", "match", "no_match", "description")
 
 
@@ -30,17 +29,22 @@ class RuleSource(msgspec.Struct, frozen=True):
     file: str
     line: int
     sources: tuple[str, ...] | None = None
-    fields: dict[str, str | int | float | bool] | None = None
+    fields: dict[str, FieldValue] | None = None
     mode: str = "enforce"
     match: tuple[str, ...] = ()
     no_match: tuple[str, ...] = ()
 
 
 def parse_file(
-    name: str, data: bytes, labels: Collection[str], faults: list[RuleError]
+    name: str,
+    data: bytes,
+    labels: Collection[str],
+    faults: list[RuleError],
+    reserved: tuple[str, ...] = (),
 ) -> list[RuleSource]:
     """The rules of one file; what is wrong with it is appended to ``faults``.
 
+    ``reserved`` are names that no rule may give to a field of its own.
     ``yaml.CSafeLoader`` crashes the process on deep nesting: call this only in a child process.
     """
     try:
@@ -65,26 +69,27 @@ def parse_file(
     except yaml.YAMLError as error:
         faults.append(RuleError("yaml", " ".join(str(error).split()), file=name))
         return []
-    return list(_FileReader(name, labels, faults).rules(root))
+    return list(_FileReader(name, labels, faults, reserved).rules(root))
 
 
-class _FileReader:
-    """Reads the nodes of one file."""
+class _FileReader(NodeReader):
+    """Reads the rules of one file."""
 
-    def __init__(self, name: str, labels: Collection[str], faults: list[RuleError]) -> None:
-        self._name, self._labels, self._faults = name, labels, faults
-        self._rule_id: str | None = None
-
-    def _fault(self, node: yaml.Node, detail: str, code: RuleCode = "schema") -> None:
-        line = node.start_mark.line + 1
-        self._faults.append(
-            RuleError(code, detail, file=self._name, line=line, rule_id=self._rule_id)
-        )
+    def __init__(
+        self,
+        name: str,
+        labels: Collection[str],
+        faults: list[RuleError],
+        reserved: tuple[str, ...],
+    ) -> None:
+        super().__init__(name, faults)
+        self._labels = labels
+        self._reserved = reserved
 
     def rules(self, root: yaml.Node | None) -> Iterator[RuleSource]:
         if root is None:
             return  # an empty file holds no rules
-        top = self._mapping(root, ("rules",), "the file")
+        top = self._mapping(root, ("rules", *_private_keys(root)), "the file")
         nodes = top.get("rules")
         if nodes is None:
             self._fault(root, "expected `rules:` with a list of rules")
@@ -105,10 +110,7 @@ class _FileReader:
             return None
         label = self._text(entries["label"], "label")
         if label and label not in self._labels:
-            close = difflib.get_close_matches(label, self._labels, n=1)
-            hint = (
-                f" (did you mean {close[0]}?)" if close else f" (one of: {', '.join(self._labels)})"
-            )
+            hint = closest(label, self._labels) or f" (one of: {', '.join(self._labels)})"
             self._fault(entries["label"], f"no such label {label!r}{hint}", "label")
         mode = self._text(entries["mode"], "mode") if "mode" in entries else "enforce"
         if mode not in ("enforce", "shadow"):
@@ -116,7 +118,7 @@ class _FileReader:
         return RuleSource(
             id=self._text(entries["id"], "id"),
             label=label,
-            pattern=self._text(entries["pattern"], "pattern"),
+            pattern=self._pattern(entries["pattern"]),
             file=self._name,
             line=node.start_mark.line + 1,
             sources=self._sources(entries.get("where")),
@@ -126,70 +128,37 @@ class _FileReader:
             no_match=self._texts(entries.get("no_match"), "no_match"),
         )
 
+    def _pattern(self, node: yaml.Node) -> str:
+        pattern = self._text(node, "pattern")
+        if isinstance(node, yaml.ScalarNode) and not pattern.strip("\r\n"):
+            self._fault(node, "an empty pattern would take every message", "pattern")
+        return pattern
+
     def _sources(self, node: yaml.Node | None) -> tuple[str, ...] | None:
         if node is None:
             return None
         entries = self._mapping(node, ("source",), "where")
         return self._texts(entries["source"], "where.source") if "source" in entries else None
 
-    def _fields(self, node: yaml.Node | None) -> dict[str, str | int | float | bool] | None:
+    def _fields(self, node: yaml.Node | None) -> dict[str, FieldValue] | None:
         if node is None:
             return None
-        fields: dict[str, str | int | float | bool] = {}
+        fields: dict[str, FieldValue] = {}
         for key, value in self._mapping(node, None, "fields").items():
-            scalar = (
-                yaml.CSafeLoader("").construct_object(value)
-                if isinstance(value, yaml.ScalarNode)
-                else None
-            )
-            if isinstance(scalar, str | int | float | bool):
-                fields[key] = scalar
-            else:
-                self._fault(value, f"fields.{key}: expected a text, number or boolean")
+            try:
+                check_field_name(key, self._reserved)
+                fields[key] = field_value(value)
+            except ValueError as error:
+                self._fault(value, f"fields.{key}: {error}")
         return fields or None
 
-    def _mapping(
-        self, node: yaml.Node, keys: tuple[str, ...] | None, what: str
-    ) -> dict[str, yaml.Node]:
-        """The members of a mapping; unknown and repeated keys are faults."""
-        if not isinstance(node, yaml.MappingNode):
-            self._fault(node, f"{what}: expected a mapping")
-            return {}
-        entries: dict[str, yaml.Node] = {}
-        for key_node, value in node.value:
-            key = self._text(key_node, f"a key of {what}")
-            if keys is not None and key not in keys:
-                close = difflib.get_close_matches(key, keys, n=1)
-                self._fault(
-                    key_node,
-                    f"unknown key {key!r}" + (f" (did you mean {close[0]}?)" if close else ""),
-                )
-            elif key in entries:
-                self._fault(key_node, f"key {key!r} given twice")
-            else:
-                entries[key] = value
-        return entries
 
-    def _list(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if isinstance(node, yaml.SequenceNode):
-            return list(node.value)
-        self._fault(node, f"{what}: expected a list")
+def _private_keys(root: yaml.Node) -> list[str]:
+    """Keys such as ``x-base`` at the top of a file: a place for what rules take over by ``<<``."""
+    if not isinstance(root, yaml.MappingNode):
         return []
-
-    def _texts(self, node: yaml.Node | None, what: str) -> tuple[str, ...]:
-        return (
-            tuple(self._text(item, what) for item in self._list(node, what))
-            if node is not None
-            else ()
-        )
-
-    def _text(self, node: yaml.Node, what: str) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            self._fault(node, f"{what}: expected a text")
-            return ""
-        if node.tag != _STR:
-            self._fault(node, f"{what}: YAML takes {node.value!r} for no text; put it in quotes")
-        return str(node.value)
+    keys = [str(key.value) for key, _ in root.value if isinstance(key, yaml.ScalarNode)]
+    return [key for key in keys if key.startswith("x-")]
 
 
 def _id_of(node: yaml.Node) -> str | None:
@@ -216,6 +185,7 @@ def json_schema(labels: Collection[str]) -> dict[str, Any]:
             "label": {"enum": list(labels)},
             "pattern": {
                 "type": "string",
+                "minLength": 1,
                 "description": "a Python regular expression, searched (re.ASCII)",
             },
             "where": {
@@ -238,6 +208,7 @@ def json_schema(labels: Collection[str]) -> dict[str, Any]:
         "title": "Waybill rules",
         "type": "object",
         "additionalProperties": False,
+        "patternProperties": {"^x-": {}},
         "required": ["rules"],
         "properties": {"rules": {"type": "array", "items": rule}},
     }
