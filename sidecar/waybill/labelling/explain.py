@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from waybill.core.errors import TierUnavailable
+from waybill.core.prepare import prepare
 from waybill.core.reasons import silent
 from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
@@ -32,6 +33,8 @@ async def explain(
     matching = edition.rules.explain(message, source)
     text = mask(message)
     verdict = _by_rules(route, matching)
+    if not prepare(message):
+        verdict = route.taxonomy.passed["no_message"]
     if verdict is None:
         verdict = await _by_tiers(route, text)
     answer: dict[str, object] = {

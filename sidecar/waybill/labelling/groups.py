@@ -42,13 +42,16 @@ class SourceGroup:
         #: The exact memo's young generation, for the hot loop.
         self.known = self.exact.recent.get
 
-    def decide(self, messages: Sequence[str]) -> Decided:
-        """Verdicts by rules, else by shape, else `UNDECIDED`; the exact memo is the caller's."""
+    def decide(self, texts: Sequence[str]) -> Decided:
+        """Verdicts by rules, else by shape, else `UNDECIDED`; the exact memo is the caller's.
+
+        ``texts`` are prepared messages (`waybill.core.prepare`).
+        """
         route = self.path.route
         if route.has_rules:
-            rules = self.rules.first_matches(messages, self.allowed)
+            rules = self.rules.first_matches(texts, self.allowed)
         else:
-            rules = [None] * len(messages)
+            rules = [None] * len(texts)
         verdicts: list[Verdict] = []
         if not route.tiers:
             fallback = route.fallback
@@ -57,11 +60,11 @@ class SourceGroup:
         memo = self.path.memo.shapes
         known = memo.recent.get
         lookup = memo.get
-        for message, rule in zip(messages, rules, strict=True):
+        for text, rule in zip(texts, rules, strict=True):
             if rule is not None:
                 verdicts.append(rule.verdict)
             else:
-                key = shape(message)
+                key = shape(text)
                 verdicts.append(known(key) or lookup(key) or UNDECIDED)
         without_rule = rules.count(None)
         return Decided(

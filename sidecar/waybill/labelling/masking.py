@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from waybill.core.prepare import prepare
+
 __all__ = ["MASK_CHARS", "mask", "shape"]
 
 #: Length cap of a mask, in characters: about the 128 tokens that the encoder reads.
@@ -23,6 +25,9 @@ MASK_CHARS = 512
 
 #: How much of a message is looked at: prefixes such as timestamps shrink, so more than MASK_CHARS.
 _LOOK_CHARS = 1536
+
+#: How much of a message as it came is prepared for that: colours and the like take room.
+_RAW_CHARS = 8 * _LOOK_CHARS
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
@@ -129,8 +134,9 @@ def mask(message: str) -> str:
     keeps its program only. JSON and logfmt become level, message, then ``key=value``. Words and
     punctuation stay.
     """
-    look = message[:_LOOK_CHARS]
-    if len(message) > _LOOK_CHARS:
+    text = prepare(message[:_RAW_CHARS])
+    look = text[:_LOOK_CHARS]
+    if len(text) > _LOOK_CHARS:
         look = (
             look.rpartition(" ")[0] or look
         )  # half a word means nothing, and half a secret is not recognised

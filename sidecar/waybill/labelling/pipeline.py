@@ -1,12 +1,13 @@
 """The labelling pipeline: a message and its source in, a verdict out, whatever happens.
 
-    source -> route -> exact memo -> rules -> memo of shapes
+    source -> route -> exact memo -> prepared text -> rules -> memo of shapes
            -> memo of masks -> model -> (llm) -> Verdict
 
-Memo and rules answer at once, in one pass over the batch. What they leave undecided is masked,
-deduplicated and put to the slower tiers of its route, within a deadline. A tier that fails or is
-late costs a record its label, never the record: the verdict then is ``Unclassified`` with the
-reason.
+The exact memo knows messages as they came; everything behind it reads the prepared text
+(`waybill.core.prepare`), so that colours, line ends and blanks decide nothing. Memo and rules answer
+at once, in one pass over the batch. What they leave undecided is masked, deduplicated and put to
+the slower tiers of its route, within a deadline. A tier that fails or is late costs a record its
+label, never the record: the verdict then is ``Unclassified`` with the reason.
 
     >>> verdicts = await pipeline.label(["User User1 logged in."], ["ModernCRM"])
     >>> verdicts[0].label
@@ -21,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from waybill.core.labels import Taxonomy
+from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
@@ -132,13 +134,20 @@ class Pipeline:
 
         A rule engine that fails costs its records the label only.
         """
+        texts = prepare_all(messages, edition.rules.max_message_bytes)
         try:
-            decided = group.decide(messages)
+            decided = group.decide(texts)
         except Exception:  # noqa: BLE001 - counted, and the records go on without a label
             self._telemetry.tier_failed("rule", "failed")
             self._telemetry.memo_answered("none", len(messages))
             return Decided([self.taxonomy.unclassified("rules_failed")] * len(messages))
         verdicts = decided.verdicts
+        if "" in texts:
+            no_message = self.taxonomy.passed["no_message"]
+            verdicts[:] = [
+                verdict if text else no_message
+                for text, verdict in zip(texts, verdicts, strict=True)
+            ]
         for i in range(0, len(messages), edition.keep_every):
             if verdicts[i] is not UNDECIDED:
                 group.exact.put(messages[i], verdicts[i])
@@ -158,13 +167,19 @@ class Pipeline:
         """Put each distinct masked message to the slow tiers of its route; fill in ``verdicts``."""
         records: dict[SlowPath, dict[str, list[int]]] = {}
         undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
-        for n, i in enumerate(undecided, 1):
-            of_path = records.setdefault(edition.groups[sources[i]].path, {})
-            of_path.setdefault(mask(messages[i] or ""), []).append(i)
-            if n % _MASK_SLICE == 0:
+        texts: dict[int, str] = {}
+        for at in range(0, len(undecided), _MASK_SLICE):
+            if at:
                 await asyncio.sleep(0)
+            indexes = undecided[at : at + _MASK_SLICE]
+            found = [messages[i] or "" for i in indexes]
+            prepared = prepare_all(found, edition.rules.max_message_bytes)
+            for i, text in zip(indexes, prepared, strict=True):
+                texts[i] = text
+                of_path = records.setdefault(edition.groups[sources[i]].path, {})
+                of_path.setdefault(mask(text), []).append(i)
         await asyncio.gather(
-            *(path.decide(texts, messages, verdicts) for path, texts in records.items())
+            *(path.decide(masks, texts, verdicts) for path, masks in records.items())
         )
 
 

@@ -29,19 +29,22 @@ class SlowPath:
     async def decide(
         self,
         records: Mapping[str, Sequence[int]],
-        messages: Sequence[str | None],
+        texts: Mapping[int, str],
         verdicts: list[Verdict],
     ) -> None:
-        """Fill in ``verdicts``; ``records`` are the indexes of those that share a masked text."""
+        """Fill in ``verdicts``; ``records`` are the indexes of those that share a masked text.
+
+        ``texts`` are the prepared messages by index.
+        """
         self._count_known(records)
         answers = await self._resolve(list(records))
-        for text, indexes in records.items():
-            verdict = answers[text]
-            is_lasting = self.memo.masks.get(text) is not None
+        for masked, indexes in records.items():
+            verdict = answers[masked]
+            is_lasting = self.memo.masks.get(masked) is not None
             for index in indexes:
                 verdicts[index] = verdict
                 if is_lasting:
-                    self.memo.shapes.put(shape(messages[index] or ""), verdict)
+                    self.memo.shapes.put(shape(texts[index]), verdict)
 
     def _count_known(self, records: Mapping[str, Sequence[int]]) -> None:
         known = 0

@@ -388,9 +388,10 @@ async def test_a_record_of_nothing_but_placeholders_is_not_asked_about(
 ) -> None:
     async with opening() as bench:
         assert (
-            await bench.label("10.0.0.1 42 !!", "")
+            await bench.label("10.0.0.1 42 !!", "7 %")
             == [(UNCLASSIFIED, "none", "llm_nothing_to_read")] * 2
         )
+        assert await bench.label("") == [(UNCLASSIFIED, "none", "no_message")]
     assert standin.calls == []
 
 

@@ -14,6 +14,7 @@ import hyperscan
 import msgspec
 import regex
 
+from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
 from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS
@@ -71,7 +72,8 @@ class RuleSet:
         self.rules = tuple(_rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.
         self._always = [index for index, rule in enumerate(artefact.rules) if rule.is_always]
-        self._max_bytes = max_message_bytes
+        #: Of a message, patterns see no more than this.
+        self.max_message_bytes = max_message_bytes
         self.shadow_hits: Counter[str] = Counter()
         self.timeouts = 0
         self._scan: Callable[..., object] | None = None
@@ -82,19 +84,19 @@ class RuleSet:
             self._scan = database.scan
 
     def first_matches(
-        self, messages: Sequence[str], allowed: frozenset[int] | None = None
+        self, texts: Sequence[str], allowed: frozenset[int] | None = None
     ) -> list[Rule | None]:
-        """For each message the first rule in file order that matches it and is in force, or None.
+        """For each text the first rule in file order that matches it and is in force, or None.
 
-        ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
+        ``texts`` are prepared messages (`waybill.core.prepare`). ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
         """
         scan = self._scan
         scratch = self._scratch
         always = self._always
-        limit = self._max_bytes
+        limit = self.max_message_bytes
         rules: list[Rule | None] = []
         found: list[int] = []
-        for message in messages:
+        for message in texts:
             if scan is not None:
                 try:
                     data = message.encode()
@@ -133,26 +135,30 @@ class RuleSet:
         return sorted({*found, *self._always})
 
     def first_match(self, message: str, allowed: frozenset[int] | None = None) -> Rule | None:
-        """`first_matches` for one message."""
-        return self.first_matches([message], allowed)[0]
+        """`first_matches` for one message, as it came."""
+        return self.first_matches(self._prepare(message), allowed)[0]
 
     def matching(self, message: str) -> list[Rule]:
-        """Every rule whose pattern matches, in file order, whatever its mode or sources.
+        """Every rule whose pattern matches ``message`` as it came, whatever its mode or sources.
 
-        Nothing is counted.
+        In file order; nothing is counted.
         """
+        (message,) = self._prepare(message)
         found: list[int] = []
         if self._scan is not None:
             self._scan(self._text(message), _note_match, 0, found, self._scratch)
         rules = [self.rules[index] for index in self._in_order(found)]
         return [rule for rule in rules if self._matches(rule, message)]
 
+    def _prepare(self, message: str) -> Sequence[str]:
+        return prepare_all([message], self.max_message_bytes)
+
     def _text(self, message: str) -> bytes:
         """What patterns see: UTF-8 up to the limit, a question mark for a lone surrogate."""
         data = message.encode("utf-8", "replace")
-        if len(data) <= self._max_bytes:
+        if len(data) <= self.max_message_bytes:
             return data
-        return data[: self._max_bytes].decode("utf-8", "ignore").encode()
+        return data[: self.max_message_bytes].decode("utf-8", "ignore").encode()
 
     def explain(self, message: str, source: str) -> list[Rule]:
         """Every rule that matches ``message`` and is meant for ``source``."""
@@ -204,7 +210,7 @@ class RuleSet:
 
     def _search(self, pattern: regex.Pattern[str], message: str) -> bool:
         """Raises TimeoutError."""
-        return pattern.search(message[: self._max_bytes], timeout=CONFIRM_SECS) is not None
+        return pattern.search(message[: self.max_message_bytes], timeout=CONFIRM_SECS) is not None
 
     def _note_timeout(self, rule: Rule) -> None:
         rule.timeouts += 1

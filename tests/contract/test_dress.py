@@ -1,0 +1,98 @@
+"""The samples of the shipped rules in every dress and encoding: decided by the same rule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.contract.encodings import KINDS, Kind
+from tests.taxonomies import LABELS, TEN
+from waybill.labelling.explain import explain
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.settings.schema import FieldSettings, RouteSettings, Settings
+from waybill.wire import FieldPlan, Wire
+
+FOLDERS = [Path("rules")]
+DRESSES = {
+    "crlf": "{}\r\n",
+    "colours": "\x1b[31;1m{}\x1b[0m",
+    "colour_256": "\x1b[38;5;9m{}\x1b[m\x1b[K",
+    "bom": "\ufeff{}",
+    "nul": "{}\x00",
+    "nul_in_front": "\x00\x01{}",
+    "blanks": " \t {}  \n",
+    "unicode_blanks": "\xa0\u3000{}\u2003\u2028",
+    "zero_width": "\u200b{}\u2060\u200e",
+    "title": "\x1b]0;a title\x07{}",
+    "link": "\x1b]8;;https://example.org/\x1b\\{}\x1b]8;;\x1b\\",
+    "charset": "\x1b(B\x1b[m{}\r",
+    "c1": "\x9b31m{}\x9b0m\x85",
+}
+
+
+def samples() -> list[str]:
+    found: list[str] = []
+    for file in sorted(FOLDERS[0].rglob("*.yaml")):
+        for rule in yaml.safe_load(file.read_text())["rules"]:
+            found += rule.get("match", [])
+    return found
+
+
+@pytest.fixture(name="rules", scope="module")
+def _rules() -> RuleSet:
+    return asyncio.run(load_ruleset(FOLDERS, labels=LABELS))
+
+
+@pytest.fixture(name="pipeline")
+def _pipeline(rules: RuleSet) -> Pipeline:
+    settings = Settings(routes=(RouteSettings(source=("*",), tiers=("rules",)),))
+    return Pipeline(settings, rules, {}, taxonomy=TEN)
+
+
+async def decided(pipeline: Pipeline, messages: Sequence[str | None]) -> list[str | None]:
+    verdicts = await pipeline.label(messages, [""] * len(messages))
+    return [verdict.rule for verdict in verdicts]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.encoding.value for kind in KINDS])
+@pytest.mark.parametrize("dress", DRESSES)
+async def test_a_dress_changes_no_verdict_and_no_byte(
+    pipeline: Pipeline, kind: Kind, dress: str
+) -> None:
+    plain = samples()
+    assert len(plain) > 300
+    expected = await decided(pipeline, plain)
+    assert None not in expected
+    dressed = [DRESSES[dress].format(text) for text in plain]
+    body = kind.pack([{"log": text} for text in dressed])
+    codec, batch = Wire(FieldPlan(FieldSettings())).decode(body, kind.content_type)
+    assert await decided(pipeline, batch.messages) == expected
+    verdicts = await pipeline.label(batch.messages, batch.sources)
+    records = kind.unpack(codec.splice(batch, verdicts))
+    assert [record["log"] for record in records] == dressed
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+async def test_tools_see_the_same_rule(pipeline: Pipeline, rules: RuleSet, dress: str) -> None:
+    for text in samples()[::7]:
+        dressed = DRESSES[dress].format(text)
+        first = rules.first_match(text)
+        assert first is not None
+        assert rules.first_match(dressed) is first
+        assert rules.matching(dressed) == rules.matching(text)
+        explained = await explain(pipeline, None, "", dressed)
+        assert explained["rule"] == first.id
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\r\n", "\ufeff", "\x00", "\x1b[0m", "\u200b", "\xa0"])
+async def test_blank_is_no_message(pipeline: Pipeline, blank: str) -> None:
+    (verdict,) = await pipeline.label([blank], [""])
+    assert verdict is TEN.passed["no_message"]
+    explained = await explain(pipeline, None, "", blank)
+    assert (explained["label"], explained["reason"]) == (verdict.label, "no_message")
