@@ -71,7 +71,9 @@ async def running(*overrides: str) -> AsyncIterator[Sidecar]:
 
 @pytest.fixture(name="running")
 def _running() -> Running:
-    """The context manager that starts a sidecar: ``async with running("model.path=null") as sidecar``."""
+    """The context manager that starts a sidecar: ``async with running("model.path=null") as
+    sidecar``.
+    """
     return running
 
 

@@ -1,8 +1,8 @@
 """A local server that speaks as much of the Hugging Face Hub's API as its client uses for models.
 
 Small files travel inside the commit ("regular"), large ones by LFS: uploaded by their sha256, and
-downloaded by a redirect whose ``X-Linked-*`` headers tell what is behind it. Private repositories are
-hidden from callers without the token.
+downloaded by a redirect whose ``X-Linked-*`` headers tell what is behind it. Private repositories
+are hidden from callers without the token.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Hub:
         #: Answers every call, when set; ``is_silent``: no call is answered at all.
         self.status: int | None = None
         self.is_silent = False
-        #: How often each file was sent, and after how many bytes the next sending of one breaks off.
+        #: How often each file was sent, and after how many bytes the next sending of one breaks
+        #: off.
         self.sent: Counter[str] = Counter()
         self.breaks: dict[str, int] = {}
 

@@ -1,8 +1,9 @@
 """The shape of the code in figures: ``python -m tests.shape [FOLDER] [--worst]``.
 
-Lengths are without docstrings and blank lines for functions, and whole files for modules. Cyclomatic
-complexity counts what radon counts: a branch each for `if`, `for`, `while`, `except`, `assert`,
-conditional expression, comprehension and its conditions, `case`, and each further boolean operand.
+Lengths are without docstrings and blank lines for functions, and whole files for modules.
+Cyclomatic complexity counts what radon counts: a branch each for `if`, `for`, `while`, `except`,
+`assert`, conditional expression, comprehension and its conditions, `case`, and each further boolean
+operand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Imports point down only, and in no circle.
 
-Every import counts, wherever it stands, and so does a module that is started as a child process: its
-name is a string in the code.
+Every import counts, wherever it stands, and so does a module that is started as a child process:
+its name is a string in the code.
 """
 
 from __future__ import annotations

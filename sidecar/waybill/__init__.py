@@ -27,11 +27,11 @@ def classify(
     """Label records; gives ``(source, message, label, confidence)`` in the same order.
 
     A record is a pair ``(source, message)``, or a mapping in which both stand where the settings
-    ``fields.message`` and ``fields.source`` say (by default ``log``, ``message``, ``log_message``, ...
-    and ``source``, ``service``, ...). The confidence is None where nothing was estimated. Rules and
-    model are loaded on the first call and kept for later ones with the same ``config`` file and
-    ``overrides`` (``dotted.key=value``). Safe to call from several threads and from within a running
-    event loop (it blocks it meanwhile).
+    ``fields.message`` and ``fields.source`` say (by default ``log``, ``message``, ``log_message``,
+    ... and ``source``, ``service``, ...). The confidence is None where nothing was estimated. Rules
+    and model are loaded on the first call and kept for later ones with the same ``config`` file and
+    ``overrides`` (``dotted.key=value``). Safe to call from several threads and from within a
+    running event loop (it blocks it meanwhile).
 
     Raises:
         TypeError: a record is neither, or a mapping without a message.
@@ -44,7 +44,8 @@ def classify(
 def classify_records(
     records: Iterable[Record], config: Path | None = None, overrides: Sequence[str] = ()
 ) -> list[Classified]:
-    """As `classify`, and each answer also says which tier decided, by which rule or model, and why not.
+    """As `classify`, and each answer also says which tier decided, by which rule or model, and why
+    not.
 
     >>> (found,) = classify_records([("ModernCRM", "User User123 logged in.")])
     >>> found.tier, found.rule, found.reason

@@ -42,8 +42,8 @@ class Classified(NamedTuple):
 class Labeller:
     """Labels from any thread; its pipeline lives on a thread of its own.
 
-    The thread ends when the labeller is closed or nobody has it any more. Raises ConfigError when rules
-    or model cannot be used.
+    The thread ends when the labeller is closed or nobody has it any more. Raises ConfigError when
+    rules or model cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,7 +74,9 @@ class Labeller:
         self.close()
 
     def close(self) -> None:
-        """Give up rules, model and thread. Closing twice does no harm; labelling afterwards is an error."""
+        """Give up rules, model and thread. Closing twice does no harm; labelling afterwards is an
+        error.
+        """
         self._end()
         self._thread.join()
 

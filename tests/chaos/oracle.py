@@ -1,7 +1,8 @@
 """Who issued what, who said it was taken, what came out: the judge of a run.
 
-Every record follows from its number alone, so the oracle can tell one that came out changed, one that was never
-issued and one that is missing without keeping any of them. The oracle itself is never part of a fault.
+Every record follows from its number alone, so the oracle can tell one that came out changed, one
+that was never issued and one that is missing without keeping any of them. The oracle itself is
+never part of a fault.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ ADDED = frozenset(("target_label", "label_tier", "label_confidence", "label_rule
 
 
 class Report(msgspec.Struct):
-    """Counts of a run. ``late`` came out more than the oracle's patience after they were first sent."""
+    """Counts of a run. ``late`` came out more than the oracle's patience after they were first
+    sent.
+    """
 
     sent: int = 0
     acknowledged: int = 0
@@ -38,7 +41,9 @@ class Report(msgspec.Struct):
 
     @property
     def is_conserved(self) -> bool:
-        """Nothing lost, changed, made up or left without a label. Duplicates and order are no fault."""
+        """Nothing lost, changed, made up or left without a label. Duplicates and order are no
+        fault.
+        """
         faults = (self.missing, self.corrupted, self.invented, self.unlabelled, self.dropped)
         return not any(faults) and self.delivered > 0
 
@@ -66,7 +71,9 @@ class Oracle:
         return range(first, first + count)
 
     def record(self, number: int) -> dict[str, Any]:
-        """Record ``number``: what survives JSON and msgpack alike, with text that tempts to change it."""
+        """Record ``number``: what survives JSON and msgpack alike, with text that tempts to change
+        it.
+        """
         mixed = (number * 2654435761 + self.seed) & 0xFFFFFFFF
         return {
             "n": number,
@@ -79,7 +86,9 @@ class Oracle:
         }
 
     def text(self, number: int) -> bytes:
-        """Record ``number`` as JSON with spellings that a parser and writer in between would change."""
+        """Record ``number`` as JSON with spellings that a parser and writer in between would
+        change.
+        """
         record = json.dumps(self.record(number), ensure_ascii=number % 2 == 0).encode()
         return (
             record[:-1]
@@ -95,7 +104,9 @@ class Oracle:
     # -- receivers ------------------------------------------------------------------------------
 
     def deliver(self, record: Mapping[str, Any], text: bytes | None = None) -> None:
-        """A record came out; with ``text`` the bytes of the JSON it came out in, for what came in as `text`."""
+        """A record came out; with ``text`` the bytes of the JSON it came out in, for what came in
+        as `text`.
+        """
         number = record.get("n")
         if not isinstance(number, int) or not 0 <= number < len(self._seen):
             self.report.invented += 1

@@ -1,7 +1,9 @@
-"""Producers and receivers that behave as Fluent Bit and Vector do (statuses, retries, acknowledgements).
+"""Producers and receivers that behave as Fluent Bit and Vector do (statuses, retries,
+acknowledgements).
 
-What a producer makes of a status stands in the shippers' sources: Fluent Bit retries 408, 429 and 5xx, Vector the
-same but 501; every other 4xx is an order to drop. Their waits are shortened, their patience is not endless here.
+What a producer makes of a status stands in the shippers' sources: Fluent Bit retries 408, 429 and
+5xx, Vector the same but 501; every other 4xx is an order to drop. Their waits are shortened, their
+patience is not endless here.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def event_time(number: int) -> msgpack.ExtType:
 
 
 class Producer:
-    """Sends chunks until each is taken, over ``connections`` at once; ``answer_secs`` is its patience."""
+    """Sends chunks until each is taken, over ``connections`` at once; ``answer_secs`` is its
+    patience.
+    """
 
     def __init__(
         self, oracle: Oracle, *, chunk: int = 200, connections: int = 4, answer_secs: float = 60.0
@@ -82,7 +86,9 @@ class Producer:
 
 
 class HttpProducer(Producer):
-    """Fluent Bit's ``out_http`` (``form`` msgpack) or Vector's ``http`` sink (``form`` ndjson or json)."""
+    """Fluent Bit's ``out_http`` (``form`` msgpack) or Vector's ``http`` sink (``form`` ndjson or
+    json).
+    """
 
     def __init__(self, oracle: Oracle, address: str, form: str = "ndjson", **options: Any) -> None:
         super().__init__(oracle, **options)
@@ -193,8 +199,8 @@ class ForwardProducer(Producer):
 class HttpReceiver:
     """``in_http`` (201) or Vector's ``http_server`` (200): answers once the records are noted.
 
-    ``is_text`` when records come in as the oracle's `text`; ``before_answer`` runs between noting and answering.
-    ``status`` can be set to make it refuse, before anything is noted.
+    ``is_text`` when records come in as the oracle's `text`; ``before_answer`` runs between noting
+    and answering. ``status`` can be set to make it refuse, before anything is noted.
     """
 
     def __init__(self, oracle: Oracle, *, is_text: bool = True, answer: int = 200) -> None:

@@ -23,7 +23,9 @@ def free_port() -> int:
 
 
 class Waybill:
-    """The process. ``overrides`` are ``dotted.key=value``; ``is_default`` keeps the shipped rules and model."""
+    """The process. ``overrides`` are ``dotted.key=value``; ``is_default`` keeps the shipped rules
+    and model.
+    """
 
     def __init__(
         self, folder: Path, *overrides: str, is_default: bool = False, with_forward: bool = False

@@ -1,7 +1,7 @@
 """A TCP proxy that misbehaves on command, in the vocabulary of toxiproxy.
 
-Faults are set on a running proxy and hold for every connection from then on; ``down`` is the direction from the
-server to the client, ``up`` the other one.
+Faults are set on a running proxy and hold for every connection from then on; ``down`` is the
+direction from the server to the client, ``up`` the other one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _CHUNK = 1 << 16
 class Faults(msgspec.Struct):
     """What is wrong with one direction.
 
-    ``latency_secs`` plus up to ``jitter_secs`` before each piece; ``bandwidth`` in bytes a second; ``slice_bytes``
-    hands on that many bytes at a time; after ``limit_bytes`` the connection is closed, or, with ``is_reset``, reset;
-    ``is_black_hole`` swallows everything and closes nothing; ``slow_close_secs`` delays the end.
+    ``latency_secs`` plus up to ``jitter_secs`` before each piece; ``bandwidth`` in bytes a second;
+    ``slice_bytes`` hands on that many bytes at a time; after ``limit_bytes`` the connection is
+    closed, or, with ``is_reset``, reset; ``is_black_hole`` swallows everything and closes nothing;
+    ``slow_close_secs`` delays the end.
     """
 
     latency_secs: float = 0.0

@@ -1,11 +1,13 @@
-"""``make soak``: a sidecar under steady load for as long as asked, and what became of its memory and its records.
+"""``make soak``: a sidecar under steady load for as long as asked, and what became of its memory
+and its records.
 
     python -m tests.chaos.soak --secs 3600 --rate 100000
 
-A producer sends numbered records at a steady rate, most of them of known shapes, some that only the model can
-judge; the rules are rewritten now and then; a receiver counts what is handed back. Memory, descriptors and
-threads are read every ten seconds; the slope of memory is that of a straight line through the samples after
-the warm-up. Exit code 1 when a record is missing or a bar is missed.
+A producer sends numbered records at a steady rate, most of them of known shapes, some that only the
+model can judge; the rules are rewritten now and then; a receiver counts what is handed back.
+Memory, descriptors and threads are read every ten seconds; the slope of memory is that of a
+straight line through the samples after the warm-up. Exit code 1 when a record is missing or a bar
+is missed.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class Receiver:
 
 
 class Producer:
-    """Sends batches at ``rate`` records a second over four connections, each again until it is taken."""
+    """Sends batches at ``rate`` records a second over four connections, each again until it is
+    taken.
+    """
 
     def __init__(self, address: str, rate: float, receiver: Receiver) -> None:
         self._address, self._rate, self._receiver = address, rate, receiver

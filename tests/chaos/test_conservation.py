@@ -32,7 +32,9 @@ PAIRS = (
 
 
 class Killer:
-    """Kills at seeded moments: in the middle of a batch that the receiver has, and that nobody was told of yet."""
+    """Kills at seeded moments: in the middle of a batch that the receiver has, and that nobody was
+    told of yet.
+    """
 
     def __init__(self, waybill: Waybill, batches: int, kills: int, seed: int) -> None:
         self._waybill, self._chance = waybill, random.Random(seed)
@@ -99,7 +101,8 @@ async def test_kill_9_under_load(tmp_path: Path, pair: str) -> None:
     print(f"{pair}: {report}")
     assert report.is_conserved, report
     assert report.acknowledged == report.sent == report.delivered
-    # Without a record that came twice, no kill has hit where it hurts and the run has shown nothing.
+    # Without a record that came twice, no kill has hit where it hurts and the run has shown
+    # nothing.
     assert report.duplicate > 0 or pair.endswith("body")
 
 

@@ -49,7 +49,9 @@ class Volume:
 
 @asynccontextmanager
 async def loaded(address: str, seen: list[set[str]]) -> AsyncIterator[None]:
-    """Load beside whatever happens; ``seen`` gets the rules (or labels) of each batch, every answer is 200."""
+    """Load beside whatever happens; ``seen`` gets the rules (or labels) of each batch, every answer
+    is 200.
+    """
     stop = asyncio.Event()
 
     async def load() -> None:
@@ -130,7 +132,9 @@ BROKEN = {
 
 
 async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
-    """Refused with a reason, the old set stays, the process stays; the next good version comes into force."""
+    """Refused with a reason, the old set stays, the process stays; the next good version comes into
+    force.
+    """
     file = tmp_path / "rules" / "chaos.yaml"
     settings = ("rules.compile_secs=3", "rules.compile_bytes=400000000")
     async with Waybill(tmp_path, *settings) as waybill:
@@ -199,7 +203,9 @@ async def test_a_rule_file_written_byte_by_byte(tmp_path: Path) -> None:
 
 
 async def test_models_that_cannot_be_used(tmp_path: Path) -> None:
-    """A bundle with a fault never comes into force; the old one goes on judging, and the next good one is taken."""
+    """A bundle with a fault never comes into force; the old one goes on judging, and the next good
+    one is taken.
+    """
     bundle = tmp_path / "bundle"
     shutil.copytree(ROOT / "models" / "default", bundle)
     originals = {path.name: path.read_bytes() for path in bundle.iterdir()}

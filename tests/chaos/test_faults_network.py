@@ -55,7 +55,9 @@ async def statuses(address: str, body: bytes, count: int = 1) -> list[int]:
 
 @pytest.mark.parametrize("trouble", [503, 500, 429, "refused"] if IS_LONG else [503, "refused"])
 async def test_a_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None:
-    """503 goes out, no storm of retries comes in, and after the recovery everything is there within seconds."""
+    """503 goes out, no storm of retries comes in, and after the recovery everything is there within
+    seconds.
+    """
     async with pushing(tmp_path, "return.timeout_secs=2") as (oracle, receiver, proxy, waybill):
         producer = HttpProducer(oracle, waybill.address, connections=2)
         receiver.status, receiver.headers = (
@@ -67,7 +69,8 @@ async def test_a_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None
         await asyncio.sleep(3)
         assert oracle.report.delivered == 0
         assert set(oracle.report.statuses) == {"503"}
-        # Two batches at once, each pushed at most once a second and once more after a connection that had closed.
+        # Two batches at once, each pushed at most once a second and once more after a connection
+        # that had closed.
         assert len(receiver.requests) <= 2 * (3 + 2)
         receiver.status, proxy.is_off = None, False
         begin = time.monotonic()
@@ -185,7 +188,9 @@ async def test_slow_readers_of_our_answers(tmp_path: Path) -> None:
 
 
 async def test_more_than_it_can_take(tmp_path: Path) -> None:
-    """Five times the capacity: some is refused with 503, all of it comes through, memory stays bounded."""
+    """Five times the capacity: some is refused with 503, all of it comes through, memory stays
+    bounded.
+    """
     async with pushing(
         tmp_path, "limits.inflight_bytes=2000000", "limits.body_bytes=1000000"
     ) as run:
@@ -211,7 +216,9 @@ async def test_more_than_it_can_take(tmp_path: Path) -> None:
 
 
 async def test_bodies_drop_by_drop(tmp_path: Path) -> None:
-    """A body that takes too long is answered 503 and its connection closed; good clients notice nothing."""
+    """A body that takes too long is answered 503 and its connection closed; good clients notice
+    nothing.
+    """
     count = 500 if IS_LONG else 60
     async with Waybill(tmp_path, "http.read_timeout_secs=2") as waybill:
 

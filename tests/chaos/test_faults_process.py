@@ -27,7 +27,8 @@ from tests.chaos.process import ROOT, Waybill
 pytestmark = pytest.mark.e2e
 IS_LONG = bool(os.environ.get("CHAOS_LONG"))
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
-#: Where the wall clock is what is meant: times in logs, names and metrics, days of a budget, ages of verdicts.
+#: Where the wall clock is what is meant: times in logs, names and metrics, days of a budget, ages
+#: of verdicts.
 WALL_CLOCK = {
     "sidecar/waybill/core/clock.py",
     "sidecar/waybill/ops/health.py",
@@ -46,7 +47,9 @@ WALL_CLOCK = {
 
 
 async def test_sigterm_under_load(tmp_path: Path) -> None:
-    """Fifty batches under way: each is answered or kept by its shipper, and the process ends well in time."""
+    """Fifty batches under way: each is answered or kept by its shipper, and the process ends well
+    in time.
+    """
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver:
 
@@ -93,7 +96,9 @@ async def test_a_process_that_stands_still(tmp_path: Path) -> None:
 
 
 def test_no_deadline_is_on_the_wall_clock() -> None:
-    """`time.time` is for what people read; whatever waits or expires within the process is on monotonic time."""
+    """`time.time` is for what people read; whatever waits or expires within the process is on
+    monotonic time.
+    """
     users = set()
     for path in sorted((ROOT / "sidecar").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
@@ -115,7 +120,9 @@ def test_no_deadline_is_on_the_wall_clock() -> None:
 @pytest.mark.skipif(FAKETIME is None or not IS_LONG, reason="needs libfaketime; part of make chaos")
 @pytest.mark.parametrize("shift", ["+3600", "-3600"])
 async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
-    """An hour forward or back while batches wait for their receiver: no time-out comes early or late."""
+    """An hour forward or back while batches wait for their receiver: no time-out comes early or
+    late.
+    """
     clock = tmp_path / "clock"
     clock.write_text("+0")
     oracle = Oracle()
@@ -153,7 +160,9 @@ async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
 
 
 async def test_memory_runs_out(tmp_path: Path) -> None:
-    """A body that does not fit the memory is not acknowledged; whether the process lives or not, nothing is lost."""
+    """A body that does not fit the memory is not acknowledged; whether the process lives or not,
+    nothing is lost.
+    """
     oracle = Oracle()
     async with HttpReceiver(oracle) as receiver:
         push = ("return.type=http", f"return.url=http://127.0.0.1:{receiver.port}/")
@@ -210,7 +219,9 @@ async def test_started_before_its_peers(tmp_path: Path, address: str) -> None:
     reason="needs root for a small file system",
 )
 async def test_the_disk_is_full(tmp_path: Path) -> None:
-    """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is said."""
+    """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is
+    said.
+    """
     disk = tmp_path / "disk"
     disk.mkdir()
     waybill = Waybill(tmp_path, f"dead_letter.path={disk}", "dead_letter.max_bytes=10000000")

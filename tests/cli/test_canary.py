@@ -1,4 +1,6 @@
-"""The canary against a real sidecar, with every way that records can come out of a pipeline, and go wrong in it."""
+"""The canary against a real sidecar, with every way that records can come out of a pipeline, and go
+wrong in it.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ async def test_records_in_the_answer(running: Running) -> None:
 
 
 async def test_records_by_way_of_an_agent(running: Running, unused_port: int) -> None:
-    """The agent behind Waybill sends each third body twice, turns the order of some round, and adds a field."""
+    """The agent behind Waybill sends each third body twice, turns the order of some round, and adds
+    a field.
+    """
     chance = random.Random(5)
     async with aiohttp.ClientSession() as client:
 
@@ -100,7 +104,9 @@ def unused_port() -> int:
 
 
 async def test_what_goes_wrong_is_told_apart() -> None:
-    """A deployment that loses number 3, changes 4, leaves 5 without a label, and first is not there."""
+    """A deployment that loses number 3, changes 4, leaves 5 without a label, and first is not
+    there.
+    """
     answers = iter([503, 429])
 
     async def broken(request: web.Request) -> web.Response:

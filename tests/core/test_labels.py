@@ -1,4 +1,6 @@
-"""The labels come from a file; a file that cannot be used is answered with file, line and what is expected."""
+"""The labels come from a file; a file that cannot be used is answered with file, line and what is
+expected.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The shipped Elasticsearch output in a real Fluent Bit: what comes twice is stored once, and is the end of it."""
+"""The shipped Elasticsearch output in a real Fluent Bit: what comes twice is stored once, and is
+the end of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a receiving Fluent Bit loses of records that it has acknowledged when it is killed, by kind of storage."""
+"""What a receiving Fluent Bit loses of records that it has acknowledged when it is killed, by kind
+of storage.
+"""
 
 from __future__ import annotations
 
@@ -84,5 +86,6 @@ async def test_acknowledged_records_outlive_the_receiver_only_on_disk(
     print(
         f"\n{storage}: {len(acked):,} acknowledged, {missing:,} lost, {sum(seen.values()) - len(seen)} twice, {KILLS=}"
     )
-    # In memory some are lost whenever the kill falls between two flushes: that is Fluent Bit's to promise.
+    # In memory some are lost whenever the kill falls between two flushes: that is Fluent Bit's to
+    # promise.
     assert not missing or storage == "memory"

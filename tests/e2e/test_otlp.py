@@ -1,4 +1,6 @@
-"""OTLP through a whole sidecar: a real SDK's exporter in, the request out again, answers as specified."""
+"""OTLP through a whole sidecar: a real SDK's exporter in, the request out again, answers as
+specified.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ async def test_both_forms_in_every_encoding(
 async def test_a_real_request_goes_on_whole_but_for_the_record_that_is_no_utf8(
     collector: Collector,
 ) -> None:
-    """Fluent Bit sends bytes that are no text as a string, which strict receivers refuse with all its neighbours."""
+    """Fluent Bit sends bytes that are no text as a string, which strict receivers refuse with all
+    its neighbours.
+    """
     head, _, body = CAPTURE.read_bytes().partition(b"\r\n\r\n")
     assert b"Content-Encoding" not in head
 

@@ -126,7 +126,9 @@ async def test_a_broken_rule_file_at_the_start_ends_with_code_2(tmp_path: Path) 
 
 
 async def test_no_thread_spins_while_new_messages_trickle_in(tmp_path: Path) -> None:
-    """numpy's helper thread burned a core of its own while the model had a message every few milliseconds."""
+    """numpy's helper thread burned a core of its own while the model had a message every few
+    milliseconds.
+    """
     port = free_port()
     process = start(tmp_path / "log", f"http.listen=127.0.0.1:{port}")
     try:

@@ -164,7 +164,8 @@ def test_new_rules_reach_every_worker_and_those_that_come_later(tmp_path: Path) 
         first = workers.pids()
         os.kill(first[0], signal.SIGKILL)
         os.kill(first[1], signal.SIGKILL)
-        # From the first answer on: a worker that is forked from the old rules catches up before it listens.
+        # From the first answer on: a worker that is forked from the old rules catches up before it
+        # listens.
         until(lambda: bool(workers.ask("/v1/label", BODY)))
         assert labels() == {"Critical Error"}
         (tmp_path / "rules" / "a.yaml").write_text("rules: 1\n")

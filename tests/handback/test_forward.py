@@ -166,7 +166,9 @@ async def pushing(
 
 
 async def failing(url: str, data: bytes | None = None, **options: Any) -> str:
-    """The code with which a push fails, after one attempt: the deadline falls into the wait for the next."""
+    """The code with which a push fails, after one attempt: the deadline falls into the wait for the
+    next.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handback_push, "RETRY_SECS", 60)
         async with pushing(url, **({"timeout_secs": 0.5} | options)) as push:
@@ -175,7 +177,8 @@ async def failing(url: str, data: bytes | None = None, **options: Any) -> str:
     return caught.value.code
 
 
-# -- what arrives -------------------------------------------------------------------------------------
+# -- what arrives
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_nested", [True, False])
@@ -242,7 +245,8 @@ async def test_batches_side_by_side_share_the_pool(receiver: Receiver) -> None:
     assert receiver.peak <= 3
 
 
-# -- acknowledgements ---------------------------------------------------------------------------------
+# -- acknowledgements
+# ---------------------------------------------------------------------------------
 
 
 async def test_an_ack_may_come_byte_by_byte_and_as_bin(receiver: Receiver) -> None:
@@ -329,7 +333,8 @@ async def test_a_refusing_receiver_is_not_hammered(
     assert receiver.logs == ["b"]
 
 
-# -- connections --------------------------------------------------------------------------------------
+# -- connections
+# --------------------------------------------------------------------------------------
 
 
 async def test_a_receiver_that_is_not_there() -> None:
@@ -433,7 +438,8 @@ async def test_the_clock_of_the_day_does_not_matter(
     assert receiver.connections == 1
 
 
-# -- secrets ------------------------------------------------------------------------------------------
+# -- secrets
+# ------------------------------------------------------------------------------------------
 
 
 async def test_the_shared_key(receiver: Receiver, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""A stand-in API server: the real Helm engine installs into it, and what it was sent is what was rendered.
+"""A stand-in API server: the real Helm engine installs into it, and what it was sent is what was
+rendered.
 
-It speaks discovery and stores objects; it runs nothing. Custom resources of the Prometheus operator exist.
+It speaks discovery and stores objects; it runs nothing. Custom resources of the Prometheus operator
+exist.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ PLURALS = {plural for kinds in RESOURCES.values() for _, plural, _ in kinds}
 
 
 class Cluster:
-    """Serves on a thread of its own; ``objects`` are what was created, without Helm's own release records."""
+    """Serves on a thread of its own; ``objects`` are what was created, without Helm's own release
+    records.
+    """
 
     def __init__(self, version: str = "v1.31.0") -> None:
         self.version = version
@@ -76,7 +80,8 @@ class Cluster:
         path = request.match_info["path"].strip("/")
         if request.method in ("POST", "PUT", "PATCH"):
             body = await request.read()
-            # Helm keeps its release records by way of a typed client, in protobuf: said back as they came.
+            # Helm keeps its release records by way of a typed client, in protobuf: said back as
+            # they came.
             if request.content_type == "application/json" and request.method == "POST":
                 self.objects.append(json.loads(body))
             return web.Response(body=body, content_type=request.content_type, status=201)

@@ -1,4 +1,6 @@
-"""The real Helm engine, installing into a stand-in API server; installs of equal values are made once."""
+"""The real Helm engine, installing into a stand-in API server; installs of equal values are made
+once.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ CRDS = os.environ.get("PROMETHEUS_OPERATOR_CRDS")
 
 
 def validate(one: dict[str, Any], version: str) -> None:
-    """Hold a manifest against the schema of a Kubernetes version, refusing fields that it does not know."""
+    """Hold a manifest against the schema of a Kubernetes version, refusing fields that it does not
+    know.
+    """
     if one["apiVersion"].startswith("monitoring.coreos.com/"):
         check_monitoring(one)
     else:
@@ -35,7 +37,9 @@ def validate(one: dict[str, Any], version: str) -> None:
 
 
 def check_monitoring(one: dict[str, Any]) -> None:
-    """The kinds of the Prometheus operator, as far as this chart uses them; and its own schema where it is here."""
+    """The kinds of the Prometheus operator, as far as this chart uses them; and its own schema
+    where it is here.
+    """
     spec = one["spec"]
     if one["kind"] == "PrometheusRule":
         assert set(spec) == {"groups"}

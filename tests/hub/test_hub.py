@@ -78,7 +78,9 @@ def changed_copy(target: Path, **changes: Any) -> Path:
 
 
 def publish(hub: Hub, tag: str, **changes: bytes) -> None:
-    """Put a version into the repository as it is: the last commit with ``changes`` (dots as ``__``)."""
+    """Put a version into the repository as it is: the last commit with ``changes`` (dots as
+    ``__``).
+    """
     commits = hub.commits.setdefault(
         REPO, [{f.name: f.read_bytes() for f in DEFAULT_BUNDLE.iterdir()}]
     )

@@ -1,4 +1,6 @@
-"""Connections that are too many, too slow, or only open: the others notice nothing (table rows 2.9 and 2.10)."""
+"""Connections that are too many, too slow, or only open: the others notice nothing (table rows 2.9
+and 2.10).
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,9 @@ async def test_one_connection_too_many_is_closed_at_once(
 
 @pytest.mark.e2e
 async def test_few_descriptors_and_many_connections(tmp_path: Path) -> None:
-    """With 256 descriptors and 600 connections it stays up, takes no more than it can hold and does not spin."""
+    """With 256 descriptors and 600 connections it stays up, takes no more than it can hold and does
+    not spin.
+    """
     waybill = Waybill(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

@@ -210,7 +210,8 @@ def message(*logs: str, **options: object) -> bytes:
     return bytes(msgpack.packb(parts if options else parts[:2]))
 
 
-# -- taking messages ----------------------------------------------------------------------------------
+# -- taking messages
+# ----------------------------------------------------------------------------------
 
 
 async def test_an_ack_follows_the_handback() -> None:
@@ -299,7 +300,8 @@ def test_however_it_is_cut_everything_comes_in_order(steps: list[int], asks: lis
     asyncio.run(run())
 
 
-# -- trouble ------------------------------------------------------------------------------------------
+# -- trouble
+# ------------------------------------------------------------------------------------------
 
 
 async def test_no_ack_when_the_handback_fails() -> None:
@@ -462,7 +464,8 @@ async def test_half_open_connections_are_probed(monkeypatch: pytest.MonkeyPatch)
         assert seen[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
-# -- stopping -----------------------------------------------------------------------------------------
+# -- stopping
+# -----------------------------------------------------------------------------------------
 
 
 async def test_draining_refuses_what_can_be_sent_again_and_takes_the_rest() -> None:
@@ -532,7 +535,8 @@ async def test_idle_connections_end_with_the_server() -> None:
             await rig.connect()
 
 
-# -- sockets and secrets ------------------------------------------------------------------------------
+# -- sockets and secrets
+# ------------------------------------------------------------------------------
 
 
 async def test_a_unix_socket_comes_and_goes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What is fuzzed: each decoder as a function of bytes.
 
-A decoder may raise `MalformedError` and nothing else; what it reads must come out again as it went in.
-A new decoder is one more line in ``TARGETS``.
+A decoder may raise `MalformedError` and nothing else; what it reads must come out again as it went
+in. A new decoder is one more line in ``TARGETS``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Patterns that make backtracking engines run for ever decide hostile lines at once, or are switched off."""
+"""Patterns that make backtracking engines run for ever decide hostile lines at once, or are
+switched off.
+"""
 
 from __future__ import annotations
 

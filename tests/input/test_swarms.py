@@ -1,4 +1,6 @@
-"""Bodies of very many very small records: each costs hundreds of times its bytes on its way through."""
+"""Bodies of very many very small records: each costs hundreds of times its bytes on its way
+through.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Joblib files: every listed classifier comes back as it was, and no hostile file runs or harms anything."""
+"""Joblib files: every listed classifier comes back as it was, and no hostile file runs or harms
+anything.
+"""
 
 from __future__ import annotations
 

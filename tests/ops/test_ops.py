@@ -1,4 +1,6 @@
-"""Secrets that rotate, logs that cannot be forged, dead letters that are bounded, metrics that exist."""
+"""Secrets that rotate, logs that cannot be forged, dead letters that are bounded, metrics that
+exist.
+"""
 
 from __future__ import annotations
 

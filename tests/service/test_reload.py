@@ -237,7 +237,9 @@ async def test_a_new_bundle_comes_into_force_and_a_broken_one_does_not(
 
 @contextlib.contextmanager
 def no_collector() -> Iterator[None]:
-    """Without the cyclic garbage collector: a full pass comes about once an hour on a service that has settled."""
+    """Without the cyclic garbage collector: a full pass comes about once an hour on a service that
+    has settled.
+    """
     gc.collect()
     gc.disable()
     try:

@@ -105,7 +105,9 @@ event_times = st.builds(
 
 
 def plain(text: bytes) -> object:
-    """A JSON value that remembers order, repeats and spellings: pairs for objects, text for numbers."""
+    """A JSON value that remembers order, repeats and spellings: pairs for objects, text for
+    numbers.
+    """
     return json.loads(
         text,
         object_pairs_hook=lambda pairs: ("object", pairs),

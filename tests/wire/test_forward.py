@@ -57,7 +57,8 @@ def pack(value: Any) -> bytes:
 TAG = pack("kube.pod")
 
 
-# -- modes --------------------------------------------------------------------------------------------
+# -- modes
+# --------------------------------------------------------------------------------------------
 
 
 def test_message_mode() -> None:
@@ -141,7 +142,8 @@ def test_what_a_real_fluent_bit_sent(name: str, step: int | None) -> None:
     assert records == expected
 
 
-# -- arrival ------------------------------------------------------------------------------------------
+# -- arrival
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_deep_record_is_framed_wherever_it_is_cut() -> None:
@@ -201,7 +203,8 @@ def test_messages_come_out_whole_however_they_are_cut(
     assert [(message.entries, message.chunk is not None) for message in found] == expected
 
 
-# -- strangers ----------------------------------------------------------------------------------------
+# -- strangers
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,7 +292,8 @@ def test_junk_never_raises_anything_else(data: bytes) -> None:
             read(stream, 5)
 
 
-# -- what a client sends ------------------------------------------------------------------------------
+# -- what a client sends
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["none", "gzip"])
@@ -344,7 +348,8 @@ def test_an_answer_is_collected_and_stands_alone() -> None:
             AnswerReader().feed(junk)
 
 
-# -- handshake ----------------------------------------------------------------------------------------
+# -- handshake
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

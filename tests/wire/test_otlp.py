@@ -1,4 +1,6 @@
-"""OTLP requests: nothing but our attributes changes, as protobuf's own reader sees it and byte by byte."""
+"""OTLP requests: nothing but our attributes changes, as protobuf's own reader sees it and byte by
+byte.
+"""
 
 from __future__ import annotations
 

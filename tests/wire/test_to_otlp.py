@@ -1,4 +1,6 @@
-"""Fluent and JSON records as OTLP: whatever they hold, the request is one that protobuf's own reader takes."""
+"""Fluent and JSON records as OTLP: whatever they hold, the request is one that protobuf's own
+reader takes.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The one way to run a module of ours in a child process that is limited.
 
 What may crash, hang, leak or need much memory runs apart from the service: the rule compiler, the
-pull of a model. The caller says how long it may take and how much it may print; it is killed, with all
-that it started, when it takes longer, prints more, or when the caller is cancelled.
+pull of a model. The caller says how long it may take and how much it may print; it is killed, with
+all that it started, when it takes longer, prints more, or when the caller is cancelled.
 
     >>> ended = await run_child("json.tool", stdin=b"[1]", secs=10)   # doctest: +SKIP
     >>> ended.code                                                    # doctest: +SKIP

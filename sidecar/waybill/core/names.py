@@ -31,7 +31,8 @@ Compression = Literal["zstd", "gzip", "deflate", "snappy"]
 #: Where a record's verdict came from: the memo of exact messages, of shapes, of masks; the rules;
 #: or none of these (a slow tier was asked, or nobody could be).
 MemoLevel = Literal["exact", "shape", "mask", "rules", "none"]
-#: How a text put to the model ended: joined to one under way, embedding known, embedded; or not at all.
+#: How a text put to the model ended: joined to one under way, embedding known, embedded; or not at
+#: all.
 ModelOutcome = Literal["shared", "cached", "embedded", "failed", "refused"]
 #: Where a text put to the LLM was found: under way, in the store; or it is asked.
 LlmLookup = Literal["shared", "stored", "asked"]

@@ -27,8 +27,8 @@ def retry_after_secs(
 ) -> float | None:
     """The seconds that a ``Retry-After`` header asks us to wait (RFC 9110).
 
-    It is a number or an HTTP date. ``now`` is in seconds since the epoch. The answer lies in [0, ``longest_secs``]; it is None
-    where there is no header, or one that says nothing.
+    It is a number or an HTTP date. ``now`` is in seconds since the epoch. The answer lies in [0,
+    ``longest_secs``]; it is None where there is no header, or one that says nothing.
     """
     if header is None:
         return None

@@ -48,8 +48,9 @@ def pull(
 
     Older versions are tried when the newest is refused. A version that the source has withdrawn is
     no longer offered: ``current`` then goes back to the newest that is. ``keep`` bounds the
-    versions left in ``into``. ``labels`` is the file of the labels that a version must keep to. Raises HubError when the source has no version or cannot be read,
-    BundleError (that of the newest) when none is accepted.
+    versions left in ``into``. ``labels`` is the file of the labels that a version must keep to.
+    Raises HubError when the source has no version or cannot be read, BundleError (that of the
+    newest) when none is accepted.
     """
     taxonomy = read_labels(labels)
     opened = open_source(source, endpoint)

@@ -4,10 +4,10 @@
            -> memo of masks -> model -> (llm) -> Verdict
 
 The exact memo knows messages as they came; everything behind it reads the prepared text
-(`waybill.core.prepare`), so that colours, line ends and blanks decide nothing. Memo and rules answer
-at once, in one pass over the batch. What they leave undecided is masked, deduplicated and put to
-the slower tiers of its route, within a deadline. A tier that fails or is late costs a record its
-label, never the record: the verdict then is ``Unclassified`` with the reason.
+(`waybill.core.prepare`), so that colours, line ends and blanks decide nothing. Memo and rules
+answer at once, in one pass over the batch. What they leave undecided is masked, deduplicated and
+put to the slower tiers of its route, within a deadline. A tier that fails or is late costs a record
+its label, never the record: the verdict then is ``Unclassified`` with the reason.
 
     >>> verdicts = await pipeline.label(["User User1 logged in."], ["ModernCRM"])
     >>> verdicts[0].label

@@ -54,7 +54,9 @@ async def _standin() -> AsyncIterator[Standin]:
 
 @pytest.fixture(name="opening")
 def _opening(standin: Standin) -> Opening:
-    """``async with opening(wait_ms=0) as bench``: a tier with these settings, in front of the stand-in."""
+    """``async with opening(wait_ms=0) as bench``: a tier with these settings, in front of the
+    stand-in.
+    """
 
     @contextlib.asynccontextmanager
     async def opening(

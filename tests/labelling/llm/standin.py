@@ -81,7 +81,9 @@ class Fault:
 
 
 class Standin:
-    """The server. ``calls`` are the bodies received, ``times`` when, ``raw`` every byte of head and body."""
+    """The server. ``calls`` are the bodies received, ``times`` when, ``raw`` every byte of head and
+    body.
+    """
 
     def __init__(self, mind: Mind = sensible) -> None:
         self.mind = mind

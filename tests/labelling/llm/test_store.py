@@ -1,4 +1,6 @@
-"""What was paid for once is kept: one suite over SQLite and Redis, and what only one of them can do."""
+"""What was paid for once is kept: one suite over SQLite and Redis, and what only one of them can
+do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The LLM tier against a stand-in: one call per meaning, and nothing that the provider does costs a record."""
+"""The LLM tier against a stand-in: one call per meaning, and nothing that the provider does costs a
+record.
+"""
 
 from __future__ import annotations
 

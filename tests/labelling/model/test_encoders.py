@@ -31,14 +31,17 @@ DEFAULT_BUNDLE = Path(__file__).parents[3] / "models" / "default"
 
 
 class GeminiServer(ThreadingHTTPServer):
-    """``models/...:batchEmbedContents`` as the service answers it; ``vectors`` gives the embeddings."""
+    """``models/...:batchEmbedContents`` as the service answers it; ``vectors`` gives the
+    embeddings.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.calls: list[dict[str, Any]] = []
-        #: What happens to the next calls: a status, (status, Retry-After), or a body to answer with.
+        #: What happens to the next calls: a status, (status, Retry-After), or a body to answer
+        #: with.
         self.script: list[int | tuple[int, str] | bytes] = []
         self.always: int | None = None
         self.delay_secs = 0.0
@@ -235,7 +238,9 @@ def test_gemini_that_is_slow_or_away_is_unreachable(
 
 
 def renamed(folder: Path, **encoder: object) -> Path:
-    """A copy of the default bundle in ``folder``, without its encoder's files, that names another encoder."""
+    """A copy of the default bundle in ``folder``, without its encoder's files, that names another
+    encoder.
+    """
     shutil.copytree(DEFAULT_BUNDLE, folder)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     for key in ("file", "tokenizer"):

@@ -1,7 +1,8 @@
-"""Fetches a model bundle once, before Waybill starts: checks every sha256, unpacks plain files into one folder.
+"""Fetches a model bundle once, before Waybill starts: checks every sha256, unpacks plain files into
+one folder.
 
-URL is the https address of an archive (tar, tar.gz), or oci://host/repository:tag for an artifact whose layers
-are such archives or plain files; the sha256 of an artifact is that of its manifest.
+URL is the https address of an archive (tar, tar.gz), or oci://host/repository:tag for an artifact
+whose layers are such archives or plain files; the sha256 of an artifact is that of its manifest.
 """
 
 import hashlib
@@ -18,13 +19,16 @@ import urllib.request
 from typing import IO, Any
 
 TARGET = pathlib.Path(os.environ.get("TARGET", "/models/bundle"))
-MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json"
+)
 MOST_BYTES = 1 << 30
 TITLE = "org.opencontainers.image.title"
 
 
 def ask(url: str, authorization: str | None, accept: str = "*/*") -> IO[bytes]:
-    """The answer to a GET. A redirect leads elsewhere, so it never takes the authorization along."""
+    """The answer to a GET. A redirect leads elsewhere: it never takes the authorization along."""
     request = urllib.request.Request(url, headers={"Accept": accept})
     if authorization:
         request.add_unredirected_header("Authorization", authorization)
@@ -50,7 +54,9 @@ def fetch(url: str, sha256: str, authorization: str | None, accept: str = "*/*")
 
 
 def keep(content: IO[bytes], name: str) -> None:
-    """Write a file of the bundle; of its path only the name counts, so nothing is written elsewhere."""
+    """Write a file of the bundle; of its path only the name counts, so nothing is written
+    elsewhere.
+    """
     with (TARGET / pathlib.PurePosixPath(name).name).open("wb") as out:
         shutil.copyfileobj(content, out)
 
@@ -64,7 +70,9 @@ def unpack(file: IO[bytes]) -> None:
 
 
 def registry_token(base: str, repository: str, authorization: str | None) -> str | None:
-    """What the registry wants to see: what we have, or the token that it gives for it (or to anyone)."""
+    """What the registry wants to see: what we have, or the token that it gives for it (or to
+    anyone).
+    """
     try:
         ask(f"{base}/v2/", authorization).close()
     except urllib.error.HTTPError as error:

@@ -1,4 +1,6 @@
-"""What `helm test` runs: is Waybill ready, and does it label a message? Touches no record on its way."""
+"""What `helm test` runs: is Waybill ready, and does it label a message? Touches no record on its
+way.
+"""
 
 import json
 import os
@@ -30,8 +32,7 @@ ready = ask("/readyz")
 print(json.dumps(ready))
 refused = [fault for part in (ready["rules"], ready["model"]) if part for fault in part["refused"]]
 verdict = ask("/v1/explain", b'{"source": "helm-test", "message": "User User1 logged in."}')
-print(
-    f"{verdict['message']!r} is {verdict['label']!r} by {verdict['tier']} {verdict['rule'] or verdict['reason']}"
-)
+cause = verdict["rule"] or verdict["reason"]
+print(f"{verdict['message']!r} is {verdict['label']!r} by {verdict['tier']} {cause}")
 if refused:
     raise SystemExit(f"refused: {refused}")

@@ -19,8 +19,8 @@ TOGETHER = "while compiling all patterns together"
 class CompileRequest(msgspec.Struct, frozen=True):
     """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top.
 
-    ``reserved`` are names that no rule may give to a field. ``is_search``: a compiler of these texts
-    has crashed, so compile rule by rule and say each time which one it is.
+    ``reserved`` are names that no rule may give to a field. ``is_search``: a compiler of these
+    texts has crashed, so compile rule by rule and say each time which one it is.
     """
 
     files: tuple[RuleFile, ...]

@@ -88,7 +88,8 @@ class RuleSet:
     ) -> list[Rule | None]:
         """For each text the first rule in file order that matches it and is in force, or None.
 
-        ``texts`` are prepared messages (`waybill.core.prepare`). ``allowed`` holds the indexes of the rules in question (`allowed_for`), None means all.
+        ``texts`` are prepared messages (`waybill.core.prepare`). ``allowed`` holds the indexes of
+        the rules in question (`allowed_for`), None means all.
         """
         scan = self._scan
         scratch = self._scratch
