@@ -86,8 +86,8 @@ def state(pipeline: Pipeline, telemetry: Recording) -> object:
         list(edition.groups.distinct),
         edition.keep_every,
         dict(edition.rules.shadow_hits),
-        edition.rules.timeouts,
-        [rule.timeouts for rule in edition.rules.rules],
+        edition.rules.unconfirmed,
+        edition.rules.slow_rules(),
     )
 
 

@@ -42,7 +42,9 @@ def routes(
                 rules = await compile_text(text)
         except RuleSetError as error:
             return as_json({"accepted": False, "faults": _faults(error)})
-        return as_json({"accepted": True, "matches": _try(rules, messages)})
+        # Rules that must be confirmed may take milliseconds for each message.
+        matches = await asyncio.to_thread(_try, rules, messages)
+        return as_json({"accepted": True, "matches": matches})
 
     return [web.get("/v1/rules", list_rules), web.post("/v1/rules/test", test_rules)]
 

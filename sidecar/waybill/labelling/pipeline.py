@@ -87,12 +87,13 @@ class Pipeline:
         """One verdict per message, in order; never raises for what is in a record."""
         edition = self.edition
         verdicts: list[Verdict] = []
-        for at in range(0, len(messages), _SLICE):
+        at = 0
+        while at < len(messages):
             if at:
                 await asyncio.sleep(0)
-            verdicts += self._decide_now(
-                edition, messages[at : at + _SLICE], sources[at : at + _SLICE]
-            )
+            stop = at + edition.rules.turn_messages(_SLICE)
+            verdicts += self._decide_now(edition, messages[at:stop], sources[at:stop])
+            at = stop
         if UNDECIDED in verdicts:
             await self._decide_later(edition, messages, sources, verdicts)
         return verdicts
@@ -135,6 +136,7 @@ class Pipeline:
         A rule engine that fails costs its records the label only.
         """
         texts = prepare_all(messages, edition.rules.max_message_bytes)
+        unconfirmed = edition.rules.unconfirmed
         try:
             decided = group.decide(texts)
         except Exception:  # noqa: BLE001 - counted, and the records go on without a label
@@ -148,9 +150,11 @@ class Pipeline:
                 verdict if text else no_message
                 for text, verdict in zip(texts, verdicts, strict=True)
             ]
-        for i in range(0, len(messages), edition.keep_every):
-            if verdicts[i] is not UNDECIDED:
-                group.exact.put(messages[i], verdicts[i])
+        if edition.rules.unconfirmed == unconfirmed:
+            # Else a rule was not asked that may be the one next time: nothing is kept.
+            for i in range(0, len(messages), edition.keep_every):
+                if verdicts[i] is not UNDECIDED:
+                    group.exact.put(messages[i], verdicts[i])
         self._telemetry.memo_answered("rules", decided.by_rules)
         self._telemetry.memo_answered("shape", decided.by_shape)
         if not group.path.route.tiers:

@@ -137,6 +137,13 @@ class Metrics:
         self.rule_timeouts = make.counter(
             "rule_timeouts_total", "Rules that ran into their time limit."
         )
+        self.rule_unconfirmed = make.counter(
+            "rule_unconfirmed_total",
+            "Matches that a rule could not confirm: out of time, or out of force.",
+        )
+        self.rules_out_of_force = make.gauge(
+            "rules_out_of_force", "Rules that wait until they may take time again."
+        )
         self.shadow_hits = make.counter(
             "rule_shadow_hits_total", "Matches of shadow rules.", "rule"
         )

@@ -39,7 +39,7 @@ def reloadable_parts(
     """Rules, model and LLM prompt of a pipeline, by their names in the report."""
     lock = asyncio.Lock()
     parts: dict[str, Part | None] = {
-        "rules": rules_part(settings, opened.pipeline, metrics, lock),
+        "rules": RulesPart(settings, opened.pipeline, metrics, lock),
         "model": None,
         "llm": None,
     }
@@ -50,37 +50,43 @@ def reloadable_parts(
     return parts
 
 
-def rules_part(
-    settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
-) -> Reloadable[RuleSet]:
+class RulesPart(Reloadable[RuleSet]):
     """The rules of ``rules.path`` and ``rules.extra_paths``."""
-    folders = rule_folders(settings)
-    hidden = hidden_copy(settings.rules.path)
-    if hidden is not None:
-        log.warning(
-            "a folder of the working directory stands in for the rules that come with Waybill",
-            extra={"used": str(folders[0].resolve()), "unused": str(hidden)},
-        )
 
-    def announce() -> str:
-        rules = pipeline.rules
-        metrics.rules_loaded.set(len(rules.rules))
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
+    ) -> None:
+        self._pipeline = pipeline
+        self._metrics = metrics
+        folders = rule_folders(settings)
+        hidden = hidden_copy(settings.rules.path)
+        if hidden is not None:
+            log.warning(
+                "a folder of the working directory stands in for the rules that come with Waybill",
+                extra={"used": str(folders[0].resolve()), "unused": str(hidden)},
+            )
+        super().__init__(
+            LoadState("rules", metrics),
+            lock,
+            load=lambda: read_rules(settings, pipeline.taxonomy),
+            mark=lambda rules: rules.version,
+            apply=pipeline.swap_rules,
+            announce=self._say,
+            in_force=pipeline.rules.version,
+        )
+        seen = pipeline.rules.content_hash
+        self.follow(folders, lambda: content_hash(folders), settings.rules.poll_secs, seen)
+
+    def _say(self) -> str:
+        rules = self._pipeline.rules
+        self._metrics.rules_loaded.set(len(rules.rules))
         fields = {"version": rules.version, "rules": len(rules.rules)}
         log.info("rules are in force", extra=fields)
         return rules.version
 
-    part = Reloadable[RuleSet](
-        LoadState("rules", metrics),
-        lock,
-        load=lambda: read_rules(settings, pipeline.taxonomy),
-        mark=lambda rules: rules.version,
-        apply=pipeline.swap_rules,
-        announce=announce,
-        in_force=pipeline.rules.version,
-    )
-    seen = pipeline.rules.content_hash
-    part.follow(folders, lambda: content_hash(folders), settings.rules.poll_secs, seen)
-    return part
+    def describe(self) -> dict[str, object]:
+        """The state as plain data, with the rules that were slow within the last hour."""
+        return {**super().describe(), "slow": self._pipeline.rules.slow_rules()}
 
 
 class _BundleFiles:

@@ -12,7 +12,6 @@ from tests.taxonomies import LABELS
 from waybill.core import child
 from waybill.core.errors import RuleSetError
 from waybill.labelling.rules import files as files_module
-from waybill.labelling.rules import ruleset
 from waybill.labelling.rules.files import RuleFile, content_hash, hash_files
 from waybill.labelling.rules.loading import compile_rules, load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -249,21 +248,6 @@ async def test_a_rules_fields_are_in_its_verdict(tmp_path: Path) -> None:
         "f",
     )
     assert verdict.fields == {"severity": "Low", "n": 3, "ok": True}
-
-
-async def test_a_confirmation_that_runs_out_of_time_is_no_match_and_ends_the_rule(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rules = await load(
-        tmp_path,
-        "rules:\n- {id: redos, label: Error, pattern: '^(?=(a|aa)+$)'}\n- {id: b, label: Error, pattern: a}",
-    )
-    monkeypatch.setattr(ruleset, "CONFIRM_SECS", 0.0001)
-    hostile = "a" * 40 + "!"
-    for _ in range(6):
-        assert getattr(rules.first_match(hostile), "id", None) == "b"
-    assert rules.rules[0].timeouts == 5
-    assert getattr(rules.first_match("aa"), "id", None) == "b"
 
 
 async def test_long_messages_and_lone_surrogates_are_scanned(tmp_path: Path) -> None:

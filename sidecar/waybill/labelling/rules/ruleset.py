@@ -6,24 +6,38 @@ Made by `waybill.labelling.rules.loading` from what the compiler process sent.
 from __future__ import annotations
 
 import fnmatch
-import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import hyperscan
 import msgspec
 import regex
 
+from waybill.core.clock import Clock
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
+from waybill.labelling.rules.confirming import CONFIRM_SECS, Confirmation, Confirmer, SlowRule
 from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS
 
-log = logging.getLogger(__name__)
-#: What confirming one match may take, in seconds.
-CONFIRM_SECS = 0.002
-#: A rule whose confirmation runs out of time this often in a row is put out of force.
-_MAX_TIMEOUTS = 5
+#: Messages in one turn of the event loop where rules must be confirmed: at first, at least.
+_FIRST_TURN = 64
+_LEAST_TURN = 8
+#: What confirming should take in one turn, in seconds.
+_TURN_SECS = 0.004
+
+
+class Counts(NamedTuple):
+    """What happened since the last time somebody asked."""
+
+    #: Matches of shadow rules, by rule id.
+    shadow_hits: Counter[str]
+    #: Confirmations that ran out of time.
+    timeouts: int
+    #: Matches that were not put to their rule: out of time, or out of force.
+    unconfirmed: int
 
 
 class Rule(msgspec.Struct):
@@ -40,8 +54,7 @@ class Rule(msgspec.Struct):
     verdict: Verdict
     samples: int
     #: None when a match of the database is certain.
-    confirm: regex.Pattern[str] | None = None
-    timeouts: int = 0
+    confirm: Confirmation | None = None
 
     def describe(self) -> dict[str, object]:
         """The rule as plain data."""
@@ -65,17 +78,22 @@ class Rule(msgspec.Struct):
 class RuleSet:
     """All rules of one load, in file order. Its scratch space makes it a thing of one thread."""
 
-    def __init__(self, artefact: Artefact, max_message_bytes: int = 65_536) -> None:
+    def __init__(
+        self, artefact: Artefact, max_message_bytes: int = 65_536, clock: Clock = time.perf_counter
+    ) -> None:
         """Read the database back: milliseconds per thousand rules, so not on the event loop."""
         self.version = artefact.version[:12]
         self.content_hash = artefact.version
-        self.rules = tuple(_rule(index, rule) for index, rule in enumerate(artefact.rules))
+        self._confirmer = Confirmer(clock)
+        self.rules = tuple(self._rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.
         self._always = [index for index, rule in enumerate(artefact.rules) if rule.is_always]
         #: Of a message, patterns see no more than this.
         self.max_message_bytes = max_message_bytes
         self.shadow_hits: Counter[str] = Counter()
-        self.timeouts = 0
+        self._counted = (0, 0)
+        self._turn = _FIRST_TURN
+        self._turn_spent = 0.0
         self._scan: Callable[..., object] | None = None
         self._scratch: object = None
         if artefact.database:
@@ -117,6 +135,7 @@ class RuleSet:
         self, found: list[int], message: str, allowed: frozenset[int] | None
     ) -> Rule | None:
         """The first of the rules found for ``message`` that is in question and in force."""
+        self._confirmer.begin_message()
         for index in self._in_order(found):
             rule = self.rules[index]
             if allowed is not None and index not in allowed:
@@ -165,12 +184,39 @@ class RuleSet:
         """Every rule that matches ``message`` and is meant for ``source``."""
         return [rule for rule in self.matching(message) if rule.fits(source)]
 
-    def take_counts(self) -> tuple[Counter[str], int]:
-        """Shadow matches by rule id, and confirmations out of time, since the last call."""
-        taken = (self.shadow_hits, self.timeouts)
+    def take_counts(self) -> Counts:
+        """What happened since the last call."""
+        timeouts, unconfirmed = self._counted
+        self._counted = (self._confirmer.timeouts, self._confirmer.unconfirmed)
+        taken = Counts(
+            self.shadow_hits, self._counted[0] - timeouts, self._counted[1] - unconfirmed
+        )
         self.shadow_hits = Counter()
-        self.timeouts = 0
         return taken
+
+    @property
+    def unconfirmed(self) -> int:
+        """Matches so far that were not put to their rule, so that another had to decide."""
+        return self._confirmer.unconfirmed
+
+    def slow_rules(self) -> list[SlowRule]:
+        """The rules that were slow within the last hour, out of force or not."""
+        return self._confirmer.describe()
+
+    def turn_messages(self, most: int) -> int:
+        """How many messages to take before the event loop gets its turn: ``most``, or fewer.
+
+        It follows from what confirming took since the last call.
+        """
+        if not self._confirmer.is_needed():
+            return most
+        spent = self._confirmer.spent_secs - self._turn_spent
+        self._turn_spent = self._confirmer.spent_secs
+        if spent > _TURN_SECS:
+            self._turn = max(_LEAST_TURN, int(self._turn * _TURN_SECS / spent))
+        elif spent < _TURN_SECS / 2:
+            self._turn = min(most, self._turn * 2)
+        return min(most, self._turn)
 
     def allowed_for(self, source: str, labels: Collection[str] | None) -> frozenset[int] | None:
         """The indexes of the rules that ``source`` and a route's ``labels`` leave in question.
@@ -185,39 +231,39 @@ class RuleSet:
         return None if len(indexes) == len(self.rules) else indexes
 
     def _confirmed(self, rule: Rule, message: str) -> bool:
-        """Whether ``message`` matches, by the original pattern if need be; counts time-outs."""
+        """Whether ``message`` matches, by the original pattern if need be."""
         if rule.confirm is None:
             return True
-        if rule.timeouts >= _MAX_TIMEOUTS:
-            return False
-        try:
-            found = self._search(rule.confirm, message)
-        except TimeoutError:
-            self._note_timeout(rule)
-            return False
-        rule.timeouts = 0
-        return found
+        return self._confirmer.confirms(rule.confirm, message[: self.max_message_bytes])
 
     def _matches(self, rule: Rule, message: str) -> bool:
         """As `_confirmed`, without a trace."""
         if rule.confirm is None:
             return True
-        if rule.timeouts >= _MAX_TIMEOUTS:
-            return False
         try:
-            return self._search(rule.confirm, message)
+            text = message[: self.max_message_bytes]
+            return rule.confirm.pattern.search(text, timeout=CONFIRM_SECS) is not None
         except TimeoutError:
             return False
 
-    def _search(self, pattern: regex.Pattern[str], message: str) -> bool:
-        """Raises TimeoutError."""
-        return pattern.search(message[: self.max_message_bytes], timeout=CONFIRM_SECS) is not None
-
-    def _note_timeout(self, rule: Rule) -> None:
-        rule.timeouts += 1
-        self.timeouts += 1
-        if rule.timeouts >= _MAX_TIMEOUTS:
-            log.error("a rule is out of force: its pattern takes too long", extra={"rule": rule.id})
+    def _rule(self, index: int, compiled: CompiledRule) -> Rule:
+        confirm = None
+        if compiled.confirmation is not None:
+            pattern = regex.compile(compiled.confirmation, CONFIRMATION_FLAGS)
+            confirm = self._confirmer.add(compiled.id, compiled.file, compiled.line, pattern)
+        return Rule(
+            index=index,
+            id=compiled.id,
+            label=compiled.label,
+            pattern=compiled.pattern,
+            mode=compiled.mode,
+            file=compiled.file,
+            line=compiled.line,
+            sources=compiled.sources,
+            verdict=Verdict(compiled.label, "rule", 1.0, compiled.id, fields=compiled.fields),
+            samples=compiled.samples,
+            confirm=confirm,
+        )
 
 
 def _note_match(index: int, _from: int, _to: int, _flags: int, found: list[int]) -> None:
@@ -226,22 +272,3 @@ def _note_match(index: int, _from: int, _to: int, _flags: int, found: list[int])
     No method: a rule set that refers to itself would outlive its reload.
     """
     found.append(index)
-
-
-def _rule(index: int, compiled: CompiledRule) -> Rule:
-    confirm = None
-    if compiled.confirmation is not None:
-        confirm = regex.compile(compiled.confirmation, CONFIRMATION_FLAGS)
-    return Rule(
-        index=index,
-        id=compiled.id,
-        label=compiled.label,
-        pattern=compiled.pattern,
-        mode=compiled.mode,
-        file=compiled.file,
-        line=compiled.line,
-        sources=compiled.sources,
-        verdict=Verdict(compiled.label, "rule", 1.0, compiled.id, fields=compiled.fields),
-        samples=compiled.samples,
-        confirm=confirm,
-    )

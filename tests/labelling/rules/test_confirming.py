@@ -1,0 +1,111 @@
+"""Slow confirmations: bounded in time, seen, and over by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.taxonomies import LABELS
+from waybill.core.clock import ManualClock
+from waybill.labelling.rules.confirming import Allowance
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.ruleset import RuleSet
+
+SUDO = r"(?<!test )user=(\S+).*cmd=.*\1"
+TEXT = (
+    "rules:\n"
+    f"- {{id: sudo, label: Security Alert, pattern: '{SUDO}'}}\n"
+    "- {id: any, label: Error, pattern: user}\n"
+)
+REAL = "user=eve tty=1 cmd=chmod eve"
+
+
+def hostile(number: int) -> str:
+    return "user=" + "a" * 3000 + " " + " cmd=" * 3000 + f"b{number}"
+
+
+@pytest.fixture
+async def rules() -> RuleSet:
+    return await compile_rules([RuleFile("a.yaml", TEXT.encode())], labels=LABELS)
+
+
+def decided(rules: RuleSet, message: str) -> str | None:
+    rule = rules.first_match(message)
+    return rule.id if rule else None
+
+
+def test_five_hostile_lines_do_not_blind_a_rule(rules: RuleSet) -> None:
+    assert [decided(rules, hostile(i)) for i in range(5)] == ["any"] * 5
+    assert decided(rules, REAL) == "sudo"
+
+
+def test_a_flood_puts_a_rule_out_of_force_for_a_while_and_it_is_seen(rules: RuleSet) -> None:
+    for i in range(60):
+        decided(rules, hostile(i))
+    (told,) = rules.slow_rules()
+    assert (told["rule"], told["file"], told["line"]) == ("sudo", "a.yaml", 2)
+    assert told["times_out_of_force"] >= 1
+    assert not told["is_in_force"]
+    counts = rules.take_counts()
+    assert counts.timeouts > 0
+    assert counts.unconfirmed == 60
+    deadline = time.monotonic() + 20
+    while decided(rules, REAL) != "sudo":
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.05)
+    (told,) = rules.slow_rules()
+    assert told["is_in_force"]
+
+
+def test_slow_and_quick_lines_in_turn_cost_no_more(rules: RuleSet) -> None:
+    """With a limit on slow lines in a row, one quick line in five kept the rule in force."""
+    lines = [hostile(i) if i % 5 else REAL for i in range(1000)]
+    begin = time.process_time()
+    rules.first_matches(lines)
+    assert time.process_time() - begin < 0.6
+
+
+def test_many_slow_rules_share_one_allowance(tmp_path: Path) -> None:
+    slow = "".join(
+        f"- {{id: r{i}, label: Error, pattern: '(?<!q{i})a*(?!b)ab*(?=z)'}}\n" for i in range(60)
+    )
+    rules = asyncio.run(
+        compile_rules([RuleFile("a.yaml", f"rules:\n{slow}".encode())], labels=LABELS)
+    )
+    messages = ["a" * 2000 + f" z{i}" for i in range(60)]
+    begin = time.process_time()
+    rules.first_matches(messages)
+    assert time.process_time() - begin < 1.5
+
+
+def test_a_turn_is_short_while_confirming_takes_long(rules: RuleSet) -> None:
+    sizes = []
+    for turn in range(12):
+        sizes.append(rules.turn_messages(4096))
+        message = hostile(turn) if turn > 6 else REAL
+        rules.first_matches([message] * 3)
+    assert sizes[0] <= 128
+    assert sizes[6] > sizes[0]
+    assert min(sizes[8:]) < sizes[7]
+
+
+async def test_rules_without_confirmation_take_whole_turns() -> None:
+    text = b"rules:\n- {id: a, label: Error, pattern: boom}"
+    rules = await compile_rules([RuleFile("a.yaml", text)], labels=LABELS)
+    assert rules.turn_messages(4096) == 4096
+    assert rules.slow_rules() == []
+
+
+def test_the_allowance_follows_the_clock() -> None:
+    clock = ManualClock(100)
+    allowance = Allowance(0.02, clock)
+    allowance.spend(0.03)
+    assert allowance.share() == pytest.approx(-0.5)
+    clock.advance(1)
+    assert allowance.share() == pytest.approx(0.5)
+    clock.advance(1000)
+    assert allowance.share() == 1
