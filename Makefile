@@ -103,8 +103,9 @@ pins: $(TOOLS) ## Renew all pinned lists (deploy/requirements)
 	$(COMPILE) 3.11 --group pyproject.toml:tools -c $(LISTS)/dev.txt -o $(LISTS)/tools.txt
 	$(COMPILE) 3.12 --group pyproject.toml:helm --no-deps -o $(LISTS)/helm.txt
 
-generate: $(DEV) ## Write what follows from the settings: defaults, page, chart's schema
+generate: $(DEV) ## Write what follows from the settings and the corpus: defaults, pages, schema
 	$(BIN)/python -m waybill.settings.generate
+	$(BIN)/python -m waybill.learn.corpus.listing
 
 docs: generate ## Build the documentation as a site (dist/docs)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml

@@ -56,6 +56,7 @@ def _corpus(given: argparse.Namespace) -> int:
             load_labels(given),
             seed=given.seed,
             per_label=given.per_label,
+            extra=given.corpus_extra,
         )
     )
     return 0

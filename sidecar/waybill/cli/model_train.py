@@ -49,8 +49,16 @@ def add(actions: Commands) -> None:
 
 
 def add_corpus_options(group: argparse._ActionsContainer) -> None:
-    """``--corpus`` and ``--per-label``."""
+    """``--corpus``, ``--corpus-extra`` and ``--per-label``."""
     group.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    group.add_argument(
+        "--corpus-extra",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="folders of further template files",
+    )
     group.add_argument(
         "--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus"
     )
@@ -157,6 +165,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         test_share=given.test_share,
         split=given.split,
         corpus=None if given.no_corpus else given.corpus,
+        corpus_extra=tuple(given.corpus_extra),
         per_label=given.per_label,
         keep_apart=tuple(given.keep_apart),
     )

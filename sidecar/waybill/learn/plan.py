@@ -14,6 +14,7 @@ from waybill.labelling.model.ngrams import Ngrams
 from waybill.settings.environment import cache_folder
 
 __all__ = [
+    "BROAD",
     "CORPUS",
     "PER_LABEL",
     "SPLITS",
@@ -27,6 +28,9 @@ __all__ = [
 
 #: The templates that the default model is trained on.
 CORPUS = Path(__file__).parent / "corpus" / "templates"
+#: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``. The default
+#: model has not been trained on them yet: its manifest has the hash of `CORPUS` alone.
+BROAD = Path(__file__).parent / "corpus" / "broad"
 #: Distinct masked examples wanted per label of the corpus, before its shares.
 PER_LABEL = 2000
 #: How test rows are chosen: with the labels' shares, at random, or no mask on both sides.
@@ -40,7 +44,8 @@ class DataPlan(msgspec.Struct, frozen=True):
 
     ``where`` are ``COLUMN=VALUE`` or ``COLUMN!=VALUE`` conditions on the rows of ``files``;
     ``test_share`` of them, in [0, 1], is only measured on. ``corpus`` is a folder of template
-    files, or None. No line with the mask of a line in ``keep_apart`` is trained on.
+    files, or None, ``corpus_extra`` are folders that add to it. No line with the mask of a line in
+    ``keep_apart`` is trained on.
     """
 
     files: tuple[Path, ...] = ()
@@ -48,6 +53,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     test_share: float = 0.0
     split: str = "stratified"
     corpus: Path | None = CORPUS
+    corpus_extra: tuple[Path, ...] = ()
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
 

@@ -38,9 +38,10 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
             }
         examples, made["dropped"] = distinct(found)
     if plan.corpus is not None:
-        corpus = load_corpus(taxonomy, plan.corpus)
+        corpus = load_corpus(taxonomy, plan.corpus, plan.corpus_extra)
         examples += generate(corpus, seed=seed, per_label=plan.per_label)
-        made |= {"corpus_sha256": corpus_hash(plan.corpus), "per_label": plan.per_label}
+        made["corpus_sha256"] = corpus_hash(plan.corpus, plan.corpus_extra)
+        made["per_label"] = plan.per_label
         made["balance_sha256"] = balance_hash(plan.corpus)
     if plan.keep_apart:
         before = len(examples)

@@ -2,6 +2,8 @@
 
 ``slots.yaml`` has the lists that templates choose from, ``balance.yaml`` says how much of each
 label is wanted. Software ``none`` is what is no event at all: the fallback label.
+
+Further folders add templates and slots of their own; the balance is that of the first folder.
 """
 
 from __future__ import annotations
@@ -70,20 +72,35 @@ class Corpus(NamedTuple):
         return self.balance.get(label, Balance())
 
 
-def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS) -> Corpus:
-    """Templates of every YAML file of ``folder``, slot lists and balance.
+def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS, extra: Sequence[Path] = ()) -> Corpus:
+    """Templates of every YAML file of ``folder`` and of the folders ``extra``, slots and balance.
 
     Raises:
-        WaybillError: a file cannot be read, or names a label that is not of ``taxonomy``.
+        WaybillError: a file cannot be read or names a label that is not of ``taxonomy``, or two
+            folders have a slot of the same name.
     """
-    slots = cast("Slots", _read(folder / _SLOTS))
+    slots = dict(cast("Slots", _read(folder / _SLOTS)))
+    for more in extra:
+        _add_slots(slots, more)
     balance: dict[str, Balance] = {}
     if (folder / _BALANCE).exists():
         balance = _balance(folder / _BALANCE, taxonomy)
     entries: list[CorpusEntry] = []
-    for file in _template_files(folder):
-        entries += _entries_of(file, taxonomy)
+    for place in (folder, *extra):
+        for file in _template_files(place):
+            entries += _entries_of(file, taxonomy)
     return Corpus(entries, slots, balance, taxonomy.fallback)
+
+
+def _add_slots(slots: dict[str, Sequence[str]], folder: Path) -> None:
+    file = folder / _SLOTS
+    if not file.exists():
+        return
+    found = cast("Slots", _read(file))
+    twice = sorted(found.keys() & slots.keys())
+    if twice:
+        raise WaybillError(f"{file}: slot {twice[0]!r} is there already; give it another name")
+    slots.update(found)
 
 
 def _template_files(folder: Path) -> list[Path]:
@@ -122,12 +139,20 @@ def _check_labels(file: Path, labels: Collection[str], taxonomy: Taxonomy) -> No
         raise WaybillError(f"{file}: {fault}; give --corpus a folder with templates for its labels")
 
 
-def corpus_hash(folder: Path = CORPUS) -> str:
-    """sha256 over the names and bytes of the templates and slots."""
+def corpus_hash(folder: Path = CORPUS, extra: Sequence[Path] = ()) -> str:
+    """sha256 over the names and bytes of the templates and slots, folder after folder."""
     digest = hashlib.sha256()
-    for file in sorted([*_template_files(folder), folder / _SLOTS]):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for place in (folder, *extra):
+        for file in _hashed_files(place):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _hashed_files(folder: Path) -> list[Path]:
+    files = _template_files(folder)
+    if (folder / _SLOTS).exists():
+        files.append(folder / _SLOTS)
+    return sorted(files)
 
 
 def balance_hash(folder: Path = CORPUS) -> str | None:

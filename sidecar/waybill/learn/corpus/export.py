@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from waybill.core.labels import Taxonomy
@@ -13,10 +14,16 @@ __all__ = ["write_corpus"]
 
 
 def write_corpus(
-    output: Path, folder: Path, taxonomy: Taxonomy, *, seed: int, per_label: int
+    output: Path,
+    folder: Path,
+    taxonomy: Taxonomy,
+    *,
+    seed: int,
+    per_label: int,
+    extra: Sequence[Path] = (),
 ) -> str:
     """Write the CSV file ``output``; gives a sentence that says how much there is in it."""
-    corpus = load_corpus(taxonomy, folder)
+    corpus = load_corpus(taxonomy, folder, extra)
     examples = generate(corpus, seed=seed, per_label=per_label)
     with output.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -1,0 +1,76 @@
+"""The page that lists the software of the corpus: ``python -m waybill.learn.corpus.listing``.
+
+It counts templates, not lines: how many lines a template gives is up to the training.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import waybill
+from waybill.core.labels import Taxonomy, read_taxonomy
+from waybill.learn.corpus.entries import CorpusEntry, load_corpus
+from waybill.learn.plan import BROAD, CORPUS
+
+__all__ = ["PAGE", "listing"]
+
+#: Where the page lies in a checkout.
+PAGE = Path("docs", "software.md")
+
+_HEAD = """\
+# Software in the corpus
+
+Written by `python -m waybill.learn.corpus.listing` (`make generate`); do not edit.
+
+The [default model](model-card.md) learns from templates of log lines, written for this project. In
+the first table are those that it is trained on. Those of the second are in
+`sidecar/waybill/learn/corpus/broad`; a training takes them with
+`--corpus-extra sidecar/waybill/learn/corpus/broad`, and the default model will with its next
+version. Group names that begin with "generic" hold forms that many products share, and `none` is
+what is no event at all.
+"""
+
+
+def listing(taxonomy: Taxonomy) -> str:
+    """The page, in Markdown. Raises WaybillError for a corpus that cannot be read."""
+    known = load_corpus(taxonomy, CORPUS).entries
+    total = load_corpus(taxonomy, CORPUS, [BROAD]).entries
+    broad = total[len(known) :]
+    parts = [_HEAD, "## By label\n", _label_table(total, taxonomy)]
+    parts += ["## Of the default model\n", _software_table(known, taxonomy)]
+    parts += ["## For the next model\n", _software_table(broad, taxonomy)]
+    return "\n".join(parts)
+
+
+def _label_table(entries: Iterable[CorpusEntry], taxonomy: Taxonomy) -> str:
+    templates: Counter[str] = Counter()
+    software: dict[str, set[str]] = defaultdict(set)
+    everything: set[str] = set()
+    for entry in entries:
+        templates[entry.label] += 1
+        software[entry.label].add(entry.software)
+        everything.add(entry.software)
+    lines = ["| label | templates | kinds of software |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {templates[name]} | {len(software[name])} |" for name in taxonomy.names]
+    lines.append(f"| all | {templates.total()} | {len(everything)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _software_table(entries: Iterable[CorpusEntry], taxonomy: Taxonomy) -> str:
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        found[entry.software][entry.label] += 1
+    lines = ["| software | templates | labels |", "| --- | --- | --- |"]
+    for software in sorted(found, key=str.lower):
+        counts = found[software]
+        labels = [f"{name} {counts[name]}" for name in taxonomy.names if counts[name]]
+        lines.append(f"| {software} | {counts.total()} | {', '.join(labels)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    ROOT = Path(waybill.__file__).parents[2]
+    PAGE_TEXT = listing(read_taxonomy(ROOT / "config" / "labels.yaml"))
+    (ROOT / PAGE).write_text(PAGE_TEXT, "utf-8")

@@ -1,0 +1,121 @@
+"""The templates that come with Waybill, and the folder of further ones that the next model takes."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
+from waybill.core.errors import WaybillError
+from waybill.learn.corpus.entries import CorpusEntry, corpus_hash, load_corpus
+from waybill.learn.corpus.expand import expand
+from waybill.learn.corpus.listing import PAGE, listing
+from waybill.learn.corpus.slots import is_slot
+from waybill.learn.plan import BROAD, CORPUS
+
+ROOT = Path(__file__).parents[2]
+#: What the whole corpus is held to.
+LEAST_TEMPLATES, LEAST_SOFTWARE, LEAST_SOFTWARE_PER_LABEL = 0, 0, 0
+#: Of one kind of software: with more of them, its manner of speaking outweighs the others'.
+MOST_TEMPLATES = 25
+
+WHOLE = load_corpus(TEN, CORPUS, [BROAD])
+FURTHER = WHOLE.entries[len(load_corpus(TEN).entries) :]
+
+
+def software_by_label() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in WHOLE.entries:
+        found[entry.label].add(entry.software)
+    return found
+
+
+def test_the_corpus_is_broad() -> None:
+    assert len(WHOLE.entries) >= LEAST_TEMPLATES
+    assert len({entry.software for entry in WHOLE.entries}) >= LEAST_SOFTWARE
+
+
+@pytest.mark.parametrize("label", [name for name in LABELS if name != UNCLASSIFIED])
+def test_each_label_is_told_by_many_kinds_of_software(label: str) -> None:
+    assert len(software_by_label()[label]) >= LEAST_SOFTWARE_PER_LABEL
+
+
+def test_no_software_of_the_further_folder_outweighs_the_others() -> None:
+    counts = Counter(entry.software for entry in FURTHER)
+    assert [name for name, count in counts.items() if count > MOST_TEMPLATES] == []
+
+
+def test_no_template_and_no_group_is_there_twice() -> None:
+    texts = Counter(" ".join(entry.text.lower().split()) for entry in WHOLE.entries)
+    groups = Counter(entry.group for entry in WHOLE.entries)
+    assert [text for text, count in texts.items() if count > 1] == []
+    assert [group for group, count in groups.items() if count > 1] == []
+
+
+def test_no_line_has_two_labels() -> None:
+    found: dict[str, CorpusEntry] = {}
+    twice: list[tuple[CorpusEntry, CorpusEntry]] = []
+    for entry in WHOLE.entries:
+        for seed in range(4):
+            text = expand(entry.text, WHOLE.slots, random.Random(f"{seed} {entry.text}"))
+            other = found.setdefault(text.lower(), entry)
+            if other.label != entry.label:
+                twice.append((other, entry))
+    assert twice == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_further_template_expands(seed: int) -> None:
+    rng = random.Random(seed)
+    left = re.compile(r"\{([a-z_]*)\}")
+    for entry in FURTHER:
+        text = expand(entry.text, WHOLE.slots, rng)
+        assert text.strip() == text, entry.text
+        assert len(text) > 3, entry.text
+        assert [name for name in left.findall(text) if is_slot(name, WHOLE.slots)] == [], entry.text
+
+
+def test_no_word_of_a_choice_is_taken_for_a_slot() -> None:
+    """``{user|group}`` would give "alice" or "group": what is meant is another word, or {{user}|}."""
+    options = re.compile(r"[{|]([a-z_]+)(?=\|)|\|([a-z_]+)\}")
+    for entry in FURTHER:
+        words = {one or other for one, other in options.findall(_choices_of(entry.text))}
+        assert sorted(words & WHOLE.slots.keys()) == [], entry.text
+
+
+def _choices_of(text: str) -> str:
+    """What of a template is in choices: the bars of CEF and the like stand outside braces."""
+    return " ".join(re.findall(r"\{[^{}]*\|[^{}]*\}", text))
+
+
+def test_the_default_model_is_of_the_first_folder() -> None:
+    """Until the next training: then the manifest has the hash of both."""
+    manifest = json.loads((ROOT / "models/default/manifest.json").read_bytes())
+    made = manifest["made"]["corpus_sha256"]
+    assert made in {corpus_hash(), corpus_hash(CORPUS, [BROAD])}
+
+
+def test_the_page_of_software_is_fresh() -> None:
+    assert (ROOT / PAGE).read_text("utf-8") == listing(TEN), "run `make generate`"
+
+
+def test_a_further_folder_adds_templates_and_slots(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text('shop:\n  Error:\n    - "till {till_name} is stuck"\n')
+    before = load_corpus(TEN)
+    assert corpus_hash(CORPUS, [tmp_path]) != corpus_hash()
+    (tmp_path / "slots.yaml").write_text("till_name: [north]\n")
+    corpus = load_corpus(TEN, CORPUS, [tmp_path])
+    assert corpus.entries[:-1] == before.entries
+    assert corpus.balance == before.balance
+    assert expand(corpus.entries[-1].text, corpus.slots, random.Random(1)) == "till north is stuck"
+
+
+def test_a_slot_of_two_folders_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "slots.yaml").write_text("user: [me]\n")
+    with pytest.raises(WaybillError, match=r"slots.yaml: slot 'user' is there already"):
+        load_corpus(TEN, CORPUS, [tmp_path])
