@@ -28,6 +28,8 @@ def _seeds(name: str) -> list[bytes]:
     match name:
         case "json":
             return texts
+        case "crossing":
+            return [bytes([choice]) + text for choice in range(64) for text in texts[::7]]
         case "inflate":
             return [
                 bytes([i]) + compress(compress(b"a" * 50, encoding), encoding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from tests.input.crossing import cross
 from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
@@ -50,6 +51,16 @@ def fuzz_msgpack(data: bytes) -> None:
     again = MsgpackCodec(_RELABEL)
     batch = again.decode(data)
     again.splice(batch, [_VERDICT] * len(batch))
+
+
+def fuzz_crossing(data: bytes) -> None:
+    """One record between two good ones, by every way through: settings, fields, forms.
+
+    The first byte chooses the encoding, what the settings and the verdict say; the rest is the
+    record.
+    """
+    if data:
+        cross(data[0], data[1:])
 
 
 def fuzz_frames(data: bytes) -> None:
@@ -99,6 +110,7 @@ def fuzz_csv(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": fuzz_json,
     "msgpack": fuzz_msgpack,
+    "crossing": fuzz_crossing,
     "frames": fuzz_frames,
     "answers": fuzz_answers,
     "inflate": fuzz_inflate,

@@ -15,6 +15,7 @@ from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
 from waybill.core.prepare import prepare
 from waybill.core.records import Verdict
+from waybill.labelling import groups
 from waybill.labelling.masking import mask
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Artefact
@@ -342,3 +343,28 @@ def test_as_many_verdicts_as_messages_whatever_happens(
             assert verdict.label != UNCLASSIFIED or verdict.reason
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"), [("decide", "rules_failed"), ("path_index", "record_failed")]
+)
+async def test_a_record_on_which_labelling_raises_leaves_its_neighbours_alone(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch, method: str, reason: str
+) -> None:
+    owner = groups.SourceGroup if method == "decide" else groups.SourceGroups
+    real = getattr(owner, method)
+
+    def fail(self: object, wanted: Sequence[str]) -> object:
+        if "poison" in wanted:
+            raise KeyError
+        return real(self, wanted)
+
+    monkeypatch.setattr(owner, method, fail)
+    pipeline = build(rules)
+    messages = [f"boom {i}" for i in range(9)]
+    messages[2] = messages[7] = "poison"
+    verdicts = await pipeline.label(
+        messages, ["poison" if "p" in text else "s" for text in messages]
+    )
+    assert [i for i, one in enumerate(verdicts) if one.reason == reason] == [2, 7]
+    assert {one.label for i, one in enumerate(verdicts) if i not in (2, 7)} == {"Critical Error"}

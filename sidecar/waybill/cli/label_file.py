@@ -17,6 +17,7 @@ from waybill.library import Labeller
 from waybill.settings.schema import Settings
 from waybill.wire import FieldPlan, Wire
 from waybill.wire.csv import RowSplitter, Table, write_rows
+from waybill.wire.rescue import spliced_body
 
 __all__ = ["label_file"]
 
@@ -98,7 +99,7 @@ def _label_json(settings: Settings, labeller: Labeller, chunks: Iterator[bytes])
 
 def _label_body(settings: Settings, labeller: Labeller, body: bytes) -> bytes:
     codec, batch = Wire(FieldPlan(settings.fields)).decode(body, "application/json")
-    return codec.splice(batch, labeller.label(batch.messages, batch.sources))
+    return spliced_body(codec, batch, labeller.label(batch.messages, batch.sources))
 
 
 def _tracked(reader: BinaryIO, bar: tqdm[NoReturn]) -> Iterator[bytes]:

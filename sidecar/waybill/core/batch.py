@@ -88,7 +88,18 @@ class Batch:
     holds, by index, the few records that need more than a splice; their ``ends`` is their ``stop``.
     """
 
-    __slots__ = ("body", "budget", "ends", "messages", "sources", "specials", "starts", "tag")
+    __slots__ = (
+        "body",
+        "budget",
+        "ends",
+        "fault",
+        "messages",
+        "sources",
+        "specials",
+        "starts",
+        "tag",
+        "tail_bytes",
+    )
 
     def __init__(self, body: bytes, tag: str = "", budget: ScanBudget = UNBOUNDED) -> None:
         self.body = body
@@ -99,6 +110,10 @@ class Batch:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.specials: dict[int, Special] = {}
+        #: How far an ordinary record reaches beyond its ``ends``: over the closing brace in JSON.
+        self.tail_bytes = 0
+        #: The first exception for which a record was set aside.
+        self.fault: Exception | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -111,6 +126,44 @@ class Batch:
         """What goes out of record ``i`` beside what is added: `data`, but for what was cut out."""
         special = self.specials.get(i)
         return special.data if isinstance(special, Rewritten) else self.data(i)
+
+    def alone(self, i: int) -> Batch:
+        """A batch of record ``i`` only, with nothing of the others."""
+        at = self.ends[i - 1] if i else 0
+        stop = self.ends[i] + self.tail_bytes
+        one = Batch(self.body[at:stop], self.tag)
+        one.tail_bytes = self.tail_bytes
+        one.starts = [self.starts[i] - at]
+        one.ends = [self.ends[i] - at]
+        self._copy_reading(i, one)
+        return one
+
+    def _copy_reading(self, i: int, one: Batch) -> None:
+        one.messages = [self.messages[i]]
+        one.sources = [self.sources[i]]
+        if i in self.specials:
+            one.specials = {0: self.specials[i]}
+
+    def set_aside(self, i: int, error: Exception) -> None:
+        """Let record ``i`` pass as it came, for handling it raised ``error``."""
+        if i not in self.specials:
+            self.ends[i] += self.tail_bytes
+        self.specials[i] = Passed(self.ends[i], "record_failed")
+        self.messages[i] = None
+        self.fault = self.fault or error
+
+    def is_set_aside(self, i: int) -> bool:
+        """Whether record ``i`` passes because handling it raised."""
+        special = self.specials.get(i)
+        return special is not None and special.reason == "record_failed"
+
+    def give_up(self, i: int, start: int, stop: int, error: Exception) -> None:
+        """Let ``body[start:stop]``, the record ``i`` to be, pass as it is: reading it raised."""
+        for values in (self.starts, self.ends, self.messages, self.sources):
+            del values[i:]
+        self.specials.pop(i, None)
+        self.add_special(start, Passed(stop, "record_failed"))
+        self.fault = self.fault or error
 
     def check_room(self, more: int) -> None:
         """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""

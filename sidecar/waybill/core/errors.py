@@ -27,6 +27,10 @@ class WaybillError(Exception):
     code: str = "failed"
 
 
+#: What speaks of more than the one record that was being handled: it passes every net for records.
+NOT_OF_A_RECORD = (WaybillError, MemoryError)
+
+
 class ConfigError(WaybillError):
     """Settings that cannot be used. Carries every problem found, each with its dotted path."""
 

@@ -18,6 +18,7 @@ RecordReason = Literal[
     "group_marker",
     "no_message",
     "message_not_a_string",
+    "record_failed",
 ]
 
 RECORD_REASONS: tuple[RecordReason, ...] = get_args(RecordReason)

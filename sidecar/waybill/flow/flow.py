@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Sequence
 
@@ -31,6 +32,7 @@ from waybill.settings.schema import LimitSettings
 from waybill.wire import Codec, Wire
 from waybill.wire.compression import decompress
 
+log = logging.getLogger(__name__)
 #: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
 _INLINE_BYTES = 4 << 20
 #: The same for what must be read byte by byte in Python.
@@ -116,6 +118,7 @@ class Flow:
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         _explain_specials(batch, verdicts, self.pipeline.taxonomy)
         answer = await self._hand_back(codec, batch, verdicts)
+        self._count_set_aside(batch, verdicts)
         self._metrics.count_verdicts(verdicts, self.pipeline.taxonomy.fallback)
         return answer
 
@@ -167,8 +170,24 @@ class Flow:
         self._metrics.batches_received.labels(ingest).inc()
         self._metrics.records_received.labels(ingest).inc(len(batch))
         self._metrics.bytes_received.labels(ingest).inc(len(body))
-        for special in batch.specials.values():
+        for i, special in batch.specials.items():
+            if batch.is_set_aside(i):
+                continue  # there may be more before the batch is done
             self._metrics.records_passed.labels(special.reason or "odd_spelling").inc()
+
+    def _count_set_aside(self, batch: Batch, verdicts: list[Verdict]) -> None:
+        """Count and log records that went on as they came because handling them raised."""
+        if batch.fault is None:
+            return
+        failed = list(filter(batch.is_set_aside, batch.specials))
+        for i in failed:
+            verdicts[i] = self.pipeline.taxonomy.passed["record_failed"]
+        self._metrics.records_passed.labels("record_failed").inc(len(failed))
+        log.error(
+            "records passed on as they came: handling them failed in an unforeseen way",
+            extra={"records": len(failed), "reason": "record_failed"},
+            exc_info=batch.fault,
+        )
 
     async def drain(self, timeout_secs: float) -> bool:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""

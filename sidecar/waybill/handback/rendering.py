@@ -10,6 +10,7 @@ from waybill.core.batch import Batch
 from waybill.core.records import Verdict
 from waybill.wire.codec import Codec
 from waybill.wire.rendered import Form, Rendered, render
+from waybill.wire.rescue import spliced_body
 
 T = TypeVar("T")
 #: Records rendered between two turns of the event loop, about 15 ms: 0.3 to 1 µs each where they
@@ -22,7 +23,7 @@ _INLINE_BYTES = 8 << 20
 
 async def spliced(codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
     """The body of ``batch`` with the verdicts in it."""
-    return await _work(batch, _INLINE_RECORDS, lambda: codec.splice(batch, verdicts))
+    return await _work(batch, _INLINE_RECORDS, lambda: spliced_body(codec, batch, verdicts))
 
 
 async def rendered(

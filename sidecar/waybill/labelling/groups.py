@@ -25,6 +25,14 @@ class Decided(msgspec.Struct, gc=False):
     by_rules: int = 0
     by_shape: int = 0
 
+    def joined(self, other: Decided) -> Decided:
+        """Both, one behind the other."""
+        return Decided(
+            self.verdicts + other.verdicts,
+            self.by_rules + other.by_rules,
+            self.by_shape + other.by_shape,
+        )
+
 
 class SourceGroup:
     """Decides what needs no waiting, for the sources of one group."""

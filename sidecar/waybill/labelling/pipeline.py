@@ -17,10 +17,12 @@ its label, never the record: the verdict then is ``Unclassified`` with the reaso
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.labels import Taxonomy
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
@@ -35,6 +37,7 @@ from waybill.labelling.telemetry import Silent, Telemetry
 from waybill.labelling.tier import Tier
 from waybill.settings.schema import Settings
 
+log = logging.getLogger(__name__)
 #: Records handled between two turns of the event loop (about 4 ms of rules and memo).
 _SLICE = 4096
 #: Messages masked between two turns of the event loop (about 3 ms).
@@ -92,11 +95,44 @@ class Pipeline:
             if at:
                 await asyncio.sleep(0)
             stop = at + edition.rules.turn_messages(_SLICE)
-            verdicts += self._decide_now(edition, messages[at:stop], sources[at:stop])
+            verdicts += self._decide_apart(edition, messages[at:stop], sources[at:stop])
             at = stop
         if UNDECIDED in verdicts:
-            await self._decide_later(edition, messages, sources, verdicts)
+            try:
+                await self._decide_later(edition, messages, sources, verdicts)
+            except NOT_OF_A_RECORD:
+                raise
+            except Exception as error:  # noqa: BLE001 - counted and logged
+                self._note_failure(error, verdicts.count(UNDECIDED))
+                failed = self.taxonomy.passed["record_failed"]
+                verdicts = [failed if one is UNDECIDED else one for one in verdicts]
         return verdicts
+
+    def _decide_apart(
+        self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
+    ) -> list[Verdict]:
+        """`_decide_now`; where that raises, in halves, until a record that makes it raise is alone.
+
+        That one goes on without a label, all others as if it had not been there.
+        """
+        try:
+            return self._decide_now(edition, messages, sources)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted and logged when its record is found
+            if len(messages) == 1:
+                self._note_failure(error, 1)
+                return [self.taxonomy.passed["record_failed"]]
+        half = len(messages) // 2
+        return [
+            *self._decide_apart(edition, messages[:half], sources[:half]),
+            *self._decide_apart(edition, messages[half:], sources[half:]),
+        ]
+
+    def _note_failure(self, error: Exception, records: int) -> None:
+        message = "labelling failed on records; they go on without a label"
+        log.error(message, extra={"records": records}, exc_info=error)
+        self._telemetry.tier_failed("rule", "failed")
 
     def _decide_now(
         self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
@@ -133,13 +169,17 @@ class Pipeline:
     ) -> Decided:
         """Decide, and keep what was decided.
 
-        A rule engine that fails costs its records the label only.
+        A message on which the rule engine fails goes on without a label; its neighbours do not.
         """
         texts = prepare_all(messages, edition.rules.max_message_bytes)
         unconfirmed = edition.rules.unconfirmed
         try:
             decided = group.decide(texts)
         except Exception:  # noqa: BLE001 - counted, and the records go on without a label
+            if len(messages) > 1:
+                half = len(messages) // 2
+                first = self._decide_unknown(edition, group, messages[:half])
+                return first.joined(self._decide_unknown(edition, group, messages[half:]))
             self._telemetry.tier_failed("rule", "failed")
             self._telemetry.memo_answered("none", len(messages))
             return Decided([self.taxonomy.unclassified("rules_failed")] * len(messages))

@@ -18,8 +18,16 @@ from waybill.wire.fields import FieldPlan
 
 __all__ = ["DECODE_ERRORS", "SPECIAL_BYTES", "WITHOUT_MESSAGE_BYTES", "Codec", "Encoding"]
 
-#: What msgspec raises on input it does not take; the last two are not its own errors.
-DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+#: What decoders raise on input that they do not take. Only the first is msgspec's own error; others
+#: were met (text that is no UTF-8, nesting) or may come with another version (numbers, times).
+DECODE_ERRORS = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
 #: What adding one record costs beside its bytes, in bytes of the scan budget: ten microseconds
 #: where the fast decoder refused it, three where it only found no message.
 SPECIAL_BYTES = 32

@@ -8,7 +8,8 @@ is spliced into it, in the codec's own rendering.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -24,6 +25,8 @@ S = TypeVar("S")
 Pairs = Sequence[tuple[str, object]]
 Names = frozenset[str]
 _NONE: Names = frozenset()
+#: What JSON parsers, msgpack and OTLP can all hold.
+_INTEGERS = range(-(2**63), 2**63)
 
 
 class Reading(msgspec.Struct, gc=False):
@@ -102,8 +105,27 @@ class LabelPolicy:
                 pairs.append((name, value))
         for name, value in (verdict.fields or {}).items():
             if value is not None and name not in taken and name not in self._own:
-                pairs.append((name, value))
+                pairs.append((_text(name), _sayable(value)))
         return pairs
+
+
+def _sayable(value: object) -> object:
+    """A rule's extra value as every encoding can say it: as text where one of them could not."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in _INTEGERS:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, list | tuple):
+        return [_sayable(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(_sayable(name)): _sayable(item) for name, item in value.items()}
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return str(value).encode("utf-8", "replace").decode()
 
 
 class Additions(Generic[S]):
@@ -149,6 +171,8 @@ class Additions(Generic[S]):
     def _beside(self, batch: Batch, i: int, verdict: Verdict) -> S:
         """The addition without the names that the record uses for itself."""
         special = batch.specials.get(i)
+        if isinstance(special, Passed):
+            return self._render(())
         data = batch.kept(i)
         taken = special.taken if isinstance(special, Spliced) else _NONE
         if verdict.fields and _may_name(data, verdict.fields):
@@ -169,7 +193,7 @@ class Additions(Generic[S]):
 
 def _may_name(data: bytes, names: Iterable[str]) -> bool:
     """Whether ``data`` may use one of ``names``; in JSON an escape may hide one."""
-    return b"\\" in data or any(name.encode() in data for name in names)
+    return b"\\" in data or any(name.encode("utf-8", "replace") in data for name in names)
 
 
 class _Rendered(dict[Verdict, S | None]):

@@ -12,6 +12,7 @@ from waybill.core.records import Verdict
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.event import Event
 from waybill.wire.fields import FieldPlan
+from waybill.wire.rescue import rescue
 
 
 class Rendered(msgspec.Struct):
@@ -69,6 +70,10 @@ def render(
     records that have none, in seconds since the epoch.
     """
     context = Context(codec.plan, batch.tag, now)
-    if codec.encoding in form.native:
-        return form.keep(codec, batch, verdicts, context)
-    return form.convert(codec.events(batch, verdicts), context)
+
+    def rendered(batch: Batch, verdicts: Sequence[Verdict]) -> Rendered:
+        if codec.encoding in form.native:
+            return form.keep(codec, batch, verdicts, context)
+        return form.convert(codec.events(batch, verdicts), context)
+
+    return rescue(batch, verdicts, rendered)

@@ -52,6 +52,7 @@ class JsonCodec:
             LaboriousError: reading costs more than ``budget``.
         """
         batch = Batch(body, tag, budget)
+        batch.tail_bytes = 1
         if body[:1] == b"[" and self._reader.read_array(batch):
             return batch
         at = scan.skip_space(body, len(_BOM) * body.startswith(_BOM))
@@ -117,7 +118,7 @@ class JsonCodec:
         records = self.split(batch, verdicts)
         for i, (text, verdict) in enumerate(zip(records, verdicts, strict=True)):
             event = Event(verdict, original=_original(batch, i))
-            record = _read_object(text)
+            record = None if batch.is_set_aside(i) else _read_object(text)
             if record is not None:
                 event.record = record
                 event.moment = self._moment(record)

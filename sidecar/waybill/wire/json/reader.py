@@ -14,7 +14,7 @@ from typing import cast
 import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
-from waybill.core.errors import MalformedError
+from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
@@ -219,8 +219,15 @@ class JsonReader:
     # -- one record -----------------------------------------------------------------------------
 
     def _add(self, batch: Batch, start: int, end: int) -> None:
-        if not self._add_clean(batch, start, end):
-            self._add_special(batch, start, end)
+        """Add a record; whatever reading it raises costs this record its label, no other."""
+        count = len(batch)
+        try:
+            if not self._add_clean(batch, start, end):
+                self._add_special(batch, start, end)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
+            batch.give_up(count, start, end, error)
 
     def _add_clean(self, batch: Batch, start: int, end: int) -> bool:
         """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""

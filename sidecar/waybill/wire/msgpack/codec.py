@@ -89,6 +89,9 @@ class MsgpackCodec:
         """Each labelled record in plain values, with the time and the metadata of its entry."""
         entries = self.split(batch, verdicts)
         for i, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
+            if batch.is_set_aside(i):
+                yield Event(verdict, original=entry)
+                continue
             event = read_entry(entry, verdict)
             special = batch.specials.get(i)
             event.is_group_marker = special is not None and special.reason == "group_marker"

@@ -10,7 +10,7 @@ import msgpack
 import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
-from waybill.core.errors import MalformedError
+from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
 from waybill.wire.msgpack import scan
@@ -45,12 +45,12 @@ class MsgpackReader:
             start = at
             at = end
             if body[start] != _PAIR:
-                self._add_special(batch, start, end)
+                self._add(batch, start, end)
                 continue
             try:
                 time, record = entry(body[start:end])
             except DECODE_ERRORS:
-                self._add_special(batch, start, end)
+                self._add(batch, start, end)
                 continue
             start += 1 + memoryview(time).nbytes
             message = record.m
@@ -78,6 +78,16 @@ class MsgpackReader:
             batch.add_special(start, Passed(end, "group_marker"), None, source)
         else:
             batch.add_special(start, Spliced(end, "no_message"), None, source)
+
+    def _add(self, batch: Batch, start: int, end: int) -> None:
+        """Add an entry; whatever reading it raises costs this record its label, no other."""
+        count = len(batch)
+        try:
+            self._add_special(batch, start, end)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
+            batch.give_up(count, start, end, error)
 
     def _add_special(self, batch: Batch, start: int, end: int) -> None:
         """Add an entry that the fast decoder refused."""

@@ -64,7 +64,8 @@ def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict])
             above = _kept({"resource": of_resource, "scope": of_scope})
             for i in range(scope.first, scope.stop):
                 event = Event(verdicts[i], original=batch.data(i))
-                _fill(event, codec, labelled[i], above)
+                if not batch.is_set_aside(i):
+                    _fill(event, codec, labelled[i], above)
                 yield event
 
 

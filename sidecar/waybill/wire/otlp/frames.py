@@ -59,6 +59,18 @@ class OtlpBatch(Batch):
         self.resources: list[Frame] = []
         self.gaps: list[Gap] = []
 
+    def alone(self, i: int) -> OtlpBatch:
+        """A batch of record ``i`` only, in its resource and scope."""
+        one = OtlpBatch(self.body, self.tag)
+        one.starts = [self.starts[i]]
+        one.ends = [self.ends[i]]
+        self._copy_reading(i, one)
+        resource = self.resources[_frame_of(self.resources, i)]
+        scope = resource.scopes[_frame_of(resource.scopes, i)]
+        around = Frame(0, 1, about=scope.about)
+        one.resources = [Frame(0, 1, scopes=[around], about=resource.about)]
+        return one
+
     def sizes(self, records: Sequence[bytes]) -> list[int]:
         """What each labelled record adds to a request, in bytes.
 
@@ -79,6 +91,11 @@ class OtlpBatch(Batch):
         ``child`` makes of a payload a child. Frames without any record are part of the whole only.
         """
         return _Joining(self, records, start, stop, child, separator).request()
+
+
+def _frame_of(frames: Sequence[Frame], i: int) -> int:
+    """The index of the frame that holds record ``i``."""
+    return bisect_right(frames, i, key=lambda frame: frame.stop)
 
 
 class _Joining:

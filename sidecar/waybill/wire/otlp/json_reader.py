@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from waybill.core.batch import Passed
+from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.event import Record
@@ -85,10 +86,20 @@ class OtlpJsonReader:
         # Members may come in any order: only now is the resource known to be whole.
         self._lookup.note_source(_attributes(about_frame(body, frame)), frame)
         for at, stop in spans:
-            self._read_record(batch, frame, at, stop)
+            self._add(batch, frame, at, stop)
         frame.stop = len(batch)
         batch.resources.append(frame)
         return found.end
+
+    def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        """Add a record; whatever reading it raises costs this record its label, no other."""
+        count = len(batch)
+        try:
+            self._read_record(batch, resource, start, end)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
+            batch.give_up(count, start, end, error)
 
     def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         data = batch.body[start:end]

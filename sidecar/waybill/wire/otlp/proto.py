@@ -21,7 +21,7 @@ from waybill.wire.otlp.flat import flat_events
 from waybill.wire.otlp.frames import Frame, OtlpBatch
 from waybill.wire.otlp.proto_reader import ATTRIBUTES, BODY, RESOURCE_ATTRIBUTES, ProtoReader
 from waybill.wire.otlp.protobuf import LENGTH, varint
-from waybill.wire.otlp.values import find_pairs, pack_pairs, read_pairs, read_value
+from waybill.wire.otlp.values import name_of, pack_pairs, read_pairs, read_value
 from waybill.wire.policy import Additions, Pairs
 
 _SCOPE_ATTRIBUTES = 3
@@ -125,8 +125,11 @@ def _pack(pairs: Pairs) -> bytes:
 
 
 def _names_in(data: bytes) -> Iterator[str]:
-    for name, *_ in find_pairs(data, 0, len(data), ATTRIBUTES):
-        yield name
+    for number, kind, _, at, stop in protobuf.fields(data, 0, len(data)):
+        if (number, kind) == (ATTRIBUTES, LENGTH):
+            name = name_of(data, at, stop)
+            if name is not None:
+                yield name
 
 
 def _members(data: bytes, start: int, end: int, names: Mapping[int, str]) -> Record:

@@ -6,12 +6,13 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 from __future__ import annotations
 
 from waybill.core.batch import Passed
+from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.frames import Frame, OtlpBatch
 from waybill.wire.otlp.lookup import Lookup
 from waybill.wire.otlp.protobuf import LENGTH, varint
-from waybill.wire.otlp.values import STRING, read_pair, read_pairs, read_value
+from waybill.wire.otlp.values import STRING, name_of, read_pair, read_pairs, read_value
 from waybill.wire.policy import Names
 
 #: Of ExportLogsServiceRequest, ResourceLogs, ScopeLogs, Resource and LogRecord.
@@ -66,13 +67,23 @@ class ProtoReader:
         scope = Frame(len(batch))
         for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
             if (number, kind) == (RECORDS, LENGTH):
-                self._read_record(batch, resource, value_at, stop)
+                self._add(batch, resource, value_at, stop)
                 continue
             scope.gaps.append((len(batch), at, stop))
             if (number, kind) == (SCOPE, LENGTH):
                 scope.about = value_at, stop
         scope.stop = len(batch)
         return scope
+
+    def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        """Add a record; whatever reading it raises costs this record its label, no other."""
+        count = len(batch)
+        try:
+            self._read_record(batch, resource, start, end)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
+            batch.give_up(count, start, end, error)
 
     def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         body = batch.body
@@ -158,6 +169,6 @@ def _without(data: bytes, start: int, end: int, names: Names) -> bytes:
     kept = []
     for number, kind, at, value_at, stop in protobuf.fields(data, start, end):
         is_attribute = (number, kind) == (ATTRIBUTES, LENGTH)
-        if not is_attribute or read_pair(data, value_at, stop)[0] not in names:
+        if not is_attribute or name_of(data, value_at, stop) not in names:
             kept.append(data[at:stop])
     return b"".join(kept)

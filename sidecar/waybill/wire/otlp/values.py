@@ -90,6 +90,14 @@ def read_pair(data: bytes, start: int, end: int) -> tuple[str, int, int]:
     return key.decode("utf-8", "replace"), *span
 
 
+def name_of(data: bytes, start: int, end: int) -> str | None:
+    """The name of the ``KeyValue`` in ``data[start:end]``; None where it is broken inside."""
+    try:
+        return read_pair(data, start, end)[0]
+    except ValueError:
+        return None
+
+
 def pack_value(value: object, depth: int = MAX_DEPTH) -> bytes:
     """``value`` as an ``AnyValue``; an integer beyond 64 bits becomes a string.
 
