@@ -164,7 +164,8 @@ async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(
             during = await measure(sidecar, 300)
             await waiting
             assert (await ready(sidecar))["breaker"] == "closed"
-    assert max(waits) <= 0.35
+    # A record waits for `llm.wait_ms`, not for the 60 s that the provider may take.
+    assert 0.3 <= statistics.median(waits) < 0.6
     # Medians, and with slack: other processes share this machine. `p99` is measured by `make
     # bench`.
     assert statistics.median(during) < 1.5 * statistics.median(before) + 0.002
