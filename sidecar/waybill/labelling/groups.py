@@ -14,6 +14,11 @@ from waybill.labelling.slow_path import SlowPath
 
 #: Sources remembered at most; beyond it the table starts anew.
 MAX_SOURCES = 10_000
+#: Groups at most (overlapping globs make one for each combination); beyond it all start anew.
+MAX_GROUPS = 256
+#: What routes and rules see of a source: no name of a machine, a pod or a service is longer, and
+#: whoever writes records must not choose how much is remembered.
+MAX_SOURCE_CHARS = 256
 #: Stands in for a verdict that only a slow tier can give; it never leaves the pipeline.
 UNDECIDED = Verdict("", "none", reason="undecided")
 
@@ -96,6 +101,8 @@ class SourceGroups(dict[str, SourceGroup]):
         self.distinct: dict[tuple[int, frozenset[int] | None], SourceGroup] = {}
 
     def __missing__(self, source: str) -> SourceGroup:
+        if len(source) > MAX_SOURCE_CHARS:
+            return self[source[:MAX_SOURCE_CHARS]]
         if len(self) >= MAX_SOURCES:
             self.clear()
         group = self._group_for(source)
@@ -104,6 +111,7 @@ class SourceGroups(dict[str, SourceGroup]):
 
     def path_index(self, source: str) -> int:
         """The first path whose route ``source`` takes; the settings guarantee that there is one."""
+        source = source[:MAX_SOURCE_CHARS]
         return next(i for i, path in enumerate(self._paths) if path.route.fits(source))
 
     def _group_for(self, source: str) -> SourceGroup:
@@ -115,9 +123,18 @@ class SourceGroups(dict[str, SourceGroup]):
             allowed = self._rules.allowed_for(source, path.route.scope.labels)
         group = self.distinct.get((index, allowed))
         if group is None:
-            # Groups are few (a route, a set of rules in scope); each gets an equal share of the
-            # memo.
-            share = self._memo_bytes // max(len(self._paths), len(self.distinct) + 1)
-            group = SourceGroup(self._rules, path, allowed, share)
+            group = self._new_group(path, allowed)
             self.distinct[index, allowed] = group
         return group
+
+    def _new_group(self, path: SlowPath, allowed: frozenset[int] | None) -> SourceGroup:
+        """A group more; all of them together keep to the memo's size."""
+        if len(self.distinct) >= MAX_GROUPS:
+            self.clear()
+            self.distinct.clear()
+        count = max(len(self._paths), len(self.distinct) + 1)
+        # By powers of two, so that a group more seldom changes what the others may hold.
+        share = self._memo_bytes >> (count - 1).bit_length()
+        for other in self.distinct.values():
+            other.exact.resize(share)
+        return SourceGroup(self._rules, path, allowed, share)

@@ -56,6 +56,15 @@ class BoundedMap(Generic[V]):
             self._bytes = ENTRY_BYTES + len(key)
         self.recent[key] = value
 
+    def resize(self, limit_bytes: int) -> None:
+        """Hold about ``limit_bytes`` from now on; what is beyond them is forgotten at once."""
+        half = max(1, limit_bytes // 2)
+        if half < self._half:
+            self._old = {}
+            if self._bytes > half:
+                self.clear()
+        self._half = half
+
     def clear(self) -> None:
         """Forget everything."""
         self.recent.clear()

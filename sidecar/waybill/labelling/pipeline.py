@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from waybill.core.errors import NOT_OF_A_RECORD
@@ -32,16 +32,20 @@ from waybill.labelling.masking import mask
 from waybill.labelling.memo import RouteMemo
 from waybill.labelling.route import make_routes
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.slices import find_groups, slices
 from waybill.labelling.slow_path import SlowPath
 from waybill.labelling.telemetry import Silent, Telemetry
 from waybill.labelling.tier import Tier
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
-#: Records handled between two turns of the event loop (about 4 ms of rules and memo).
+#: Records handled between two turns of the event loop (about 4 ms of rules and memo), and
+#: characters (about 3 ms of rules).
 _SLICE = 4096
-#: Messages masked between two turns of the event loop (about 3 ms).
+_SLICE_CHARS = 512 << 10
+#: Messages masked between two turns of the event loop, and their characters (about 3 ms).
 _MASK_SLICE = 512
+_MASK_SLICE_CHARS = 512 << 10
 
 
 class Pipeline:
@@ -90,13 +94,16 @@ class Pipeline:
         """One verdict per message, in order; never raises for what is in a record."""
         edition = self.edition
         verdicts: list[Verdict] = []
-        at = 0
-        while at < len(messages):
-            if at:
+        turn = edition.rules.turn_messages
+        for start, stop in slices(messages, lambda: turn(_SLICE), _SLICE_CHARS):
+            if start:
                 await asyncio.sleep(0)
-            stop = at + edition.rules.turn_messages(_SLICE)
-            verdicts += self._decide_apart(edition, messages[at:stop], sources[at:stop])
-            at = stop
+            known = list(map(edition.groups.get, sources[start:stop]))
+            if all(known):
+                groups = cast("list[SourceGroup]", known)
+            else:
+                groups = await find_groups(edition.groups, sources[start:stop])
+            verdicts += self._decide_apart(edition, messages[start:stop], groups)
         if UNDECIDED in verdicts:
             try:
                 await self._decide_later(edition, messages, sources, verdicts)
@@ -109,14 +116,14 @@ class Pipeline:
         return verdicts
 
     def _decide_apart(
-        self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
+        self, edition: Edition, messages: Sequence[str | None], groups: Sequence[SourceGroup]
     ) -> list[Verdict]:
         """`_decide_now`; where that raises, in halves, until a record that makes it raise is alone.
 
         That one goes on without a label, all others as if it had not been there.
         """
         try:
-            return self._decide_now(edition, messages, sources)
+            return self._decide_now(edition, messages, groups)
         except NOT_OF_A_RECORD:
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged when its record is found
@@ -125,8 +132,8 @@ class Pipeline:
                 return [self.taxonomy.passed["record_failed"]]
         half = len(messages) // 2
         return [
-            *self._decide_apart(edition, messages[:half], sources[:half]),
-            *self._decide_apart(edition, messages[half:], sources[half:]),
+            *self._decide_apart(edition, messages[:half], groups[:half]),
+            *self._decide_apart(edition, messages[half:], groups[half:]),
         ]
 
     def _note_failure(self, error: Exception, records: int) -> None:
@@ -135,11 +142,10 @@ class Pipeline:
         self._telemetry.tier_failed("rule", "failed")
 
     def _decide_now(
-        self, edition: Edition, messages: Sequence[str | None], sources: Sequence[str]
+        self, edition: Edition, messages: Sequence[str | None], groups: Sequence[SourceGroup]
     ) -> list[Verdict]:
         """Exact memo, rules, memo of shapes: everything that needs no waiting."""
         begin = time.perf_counter()
-        groups = list(map(edition.groups.__getitem__, sources))
         blank: list[Verdict] = []
         no_message = self.taxonomy.passed["no_message"]
         verdicts = [
@@ -147,11 +153,7 @@ class Pipeline:
             for group, message in zip(groups, messages, strict=True)
         ]
         missing = [i for i, verdict in enumerate(verdicts) if verdict is None]
-        distinct = {groups[i] for i in missing}
-        for group in distinct:
-            indexes = missing
-            if len(distinct) > 1:
-                indexes = [i for i in missing if groups[i] is group]
+        for group, indexes in _by_group(groups, missing):
             # None among the messages has its verdict already. (No cast: it is a call per record.)
             unknown: list[str] = [messages[i] for i in indexes]  # type: ignore[misc]
             decided = self._decide_unknown(edition, group, unknown)
@@ -212,11 +214,12 @@ class Pipeline:
         records: dict[SlowPath, dict[str, list[int]]] = {}
         undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
         texts: dict[int, str] = {}
-        for at in range(0, len(undecided), _MASK_SLICE):
-            if at:
+        waiting = [messages[i] for i in undecided]
+        for start, stop in slices(waiting, lambda: _MASK_SLICE, _MASK_SLICE_CHARS):
+            if start:
                 await asyncio.sleep(0)
-            indexes = undecided[at : at + _MASK_SLICE]
-            found = [messages[i] or "" for i in indexes]
+            indexes = undecided[start:stop]
+            found = [message or "" for message in waiting[start:stop]]
             prepared = prepare_all(found, edition.rules.max_message_bytes)
             for i, text in zip(indexes, prepared, strict=True):
                 texts[i] = text
@@ -225,6 +228,19 @@ class Pipeline:
         await asyncio.gather(
             *(path.decide(masks, texts, verdicts) for path, masks in records.items())
         )
+
+
+def _by_group(
+    groups: Sequence[SourceGroup], indexes: list[int]
+) -> Iterable[tuple[SourceGroup, list[int]]]:
+    """``indexes`` by the group that each has in ``groups``; mostly there is one."""
+    distinct = {groups[i] for i in indexes}
+    if len(distinct) == 1:
+        return [(distinct.pop(), indexes)]
+    by_group: dict[SourceGroup, list[int]] = {}
+    for i in indexes:
+        by_group.setdefault(groups[i], []).append(i)
+    return by_group.items()
 
 
 def _note_blank(blank: list[Verdict], verdict: Verdict) -> Verdict:

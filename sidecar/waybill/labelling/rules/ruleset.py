@@ -21,6 +21,7 @@ from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
 from waybill.labelling.rules.confirming import CONFIRM_SECS, Confirmation, Confirmer, SlowRule
 from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS
+from waybill.labelling.rules.scopes import RuleScopes
 
 #: Messages in one turn of the event loop where rules must be confirmed: at first, at least.
 _FIRST_TURN = 64
@@ -90,6 +91,9 @@ class RuleSet:
         self._always = [index for index, rule in enumerate(artefact.rules) if rule.is_always]
         #: Of a message, patterns see no more than this.
         self.max_message_bytes = max_message_bytes
+        self._scopes = RuleScopes(
+            [rule.sources for rule in self.rules], [rule.label for rule in self.rules]
+        )
         self.shadow_hits: Counter[str] = Counter()
         self._counted = (0, 0)
         self._turn = _FIRST_TURN
@@ -223,12 +227,7 @@ class RuleSet:
 
         None for ``labels`` means all labels; None as the answer means all rules.
         """
-        indexes = frozenset(
-            rule.index
-            for rule in self.rules
-            if rule.fits(source) and (labels is None or rule.label in labels)
-        )
-        return None if len(indexes) == len(self.rules) else indexes
+        return self._scopes.allowed_for(source, labels)
 
     def _confirmed(self, rule: Rule, message: str) -> bool:
         """Whether ``message`` matches, by the original pattern if need be."""
