@@ -23,6 +23,12 @@ from waybill.wire.policy import Reading, reading
 
 #: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
 _JOIN_TRIES = 4
+#: How far the first ``}{`` of a line is looked for, and for later ones how many times the size of
+#: the object before: a search to the line's end for each object would be quadratic.
+_JOIN_BYTES = 4096
+_JOIN_TIMES = 4
+#: Values that run past their line and turn out to be broken may cost so many times the body.
+_BROKEN_SPANS = 2
 #: Of an array that is looked at: a list of more values would itself take too much. A full body of
 #: ordinary records has half of it.
 _MOST_COMMAS = 16 * MAX_RECORDS
@@ -108,7 +114,7 @@ class JsonReader:
         extract = self._extract.decode
         message_of = self._plan.message_of
         source_of = self._plan.source_of
-        may_span_lines = True
+        span_bytes = _BROKEN_SPANS * size
         while at < size:
             line_end = body.find(b"\n", at)
             if line_end < 0:
@@ -117,7 +123,7 @@ class JsonReader:
             try:
                 record = extract(line)
             except DECODE_ERRORS:
-                at, may_span_lines = self._read_line(batch, at, line_end, may_span_lines)
+                at, span_bytes = self._read_line(batch, at, line_end, span_bytes)
                 continue
             message = record.m
             if message.__class__ is not str:
@@ -136,46 +142,48 @@ class JsonReader:
                 batch.sources.append(source or "")
             at = line_end + 1
 
-    def _read_line(
-        self, batch: Batch, at: int, line_end: int, may_span_lines: bool
-    ) -> tuple[int, bool]:
+    def _read_line(self, batch: Batch, at: int, line_end: int, span_bytes: int) -> tuple[int, int]:
         """The values that start on one line: arrays, concatenated or broken objects, none at all.
 
-        Gives the offset behind them, and whether later values may still span lines.
+        Gives the offset behind them, and what is left of ``span_bytes`` (see `_value_end`).
         """
         body = batch.body
         batch.budget.take(line_end - at)
         at = scan.skip_space(body, at)
+        join_bytes = _JOIN_BYTES
         while at < line_end:
+            start = at
             if body[at] == _OPEN_BRACKET:
                 at = self._read_broken_array(batch, at)
-            elif (joined := self._read_joined(batch, at, line_end)) > 0:
+            elif (joined := self._read_joined(batch, at, min(line_end, at + join_bytes))) > 0:
                 at = joined
             else:
-                end, may_span_lines = self._value_end(batch, at, line_end, may_span_lines)
-                self._add(batch, at, end)
-                at = end
+                at, span_bytes = self._value_end(batch, at, line_end, span_bytes)
+                self._add(batch, start, at)
+            join_bytes = max(_JOIN_BYTES, _JOIN_TIMES * (at - start))
             at = scan.skip_space(body, at)
-        return at, may_span_lines
+        return at, span_bytes
 
-    def _value_end(
-        self, batch: Batch, at: int, line_end: int, may_span_lines: bool
-    ) -> tuple[int, bool]:
-        """Where the value at ``at`` ends, and whether later ones may still span lines.
+    def _value_end(self, batch: Batch, at: int, line_end: int, span_bytes: int) -> tuple[int, int]:
+        """Where the value at ``at`` ends, and what is left of ``span_bytes``.
 
-        A value that runs past its line is believed only when it is valid, and after one that never
-        ends none is: or each broken line of a large body would be read to the body's end.
+        A value that runs past its line is believed only when it is valid. Those that are not may
+        have ``span_bytes`` together, and after one that never ends none is believed: or each broken
+        line of a large body would be read to the body's end.
         """
         body = batch.body
         end = scan.value_end(body, at, line_end)
-        if end < 0 and may_span_lines:
+        if end < 0 and span_bytes > 0:
             batch.budget.take(len(body) - line_end)
             end = scan.value_end(body, at)
-            may_span_lines = end > 0
+            if end < 0:
+                span_bytes = 0
         is_object_on_line = 0 <= end <= line_end and body[at] == _OPEN_BRACE
         if is_object_on_line or (end > 0 and scan.is_valid(body[at:end])):
-            return end, may_span_lines
-        return at + len(body[at:line_end].rstrip(scan.SPACE)), may_span_lines
+            return end, span_bytes
+        if end > line_end:
+            span_bytes -= end - at
+        return at + len(body[at:line_end].rstrip(scan.SPACE)), span_bytes
 
     def _read_joined(self, batch: Batch, start: int, limit: int) -> int:
         """Add the object at ``start`` if ``}{`` shows its end; the offset behind it, or 0."""
@@ -198,10 +206,12 @@ class JsonReader:
         batch.budget.take(len(body) - at)
         at = scan.skip_space(body, at + 1)
         may_span_lines = True
+        line_end = at
         while at < len(body) and body[at] != _CLOSE_BRACKET:
-            line_end = body.find(b"\n", at)
-            if line_end < 0:
-                line_end = len(body)
+            if line_end <= at:
+                line_end = body.find(b"\n", at)
+                if line_end < 0:
+                    line_end = len(body)
             limit = len(body) if may_span_lines else line_end
             end = scan.value_end(body, at, limit)
             if end < 0:
