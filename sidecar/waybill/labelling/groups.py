@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -53,7 +53,7 @@ class SourceGroup:
         self.allowed = allowed
         self.exact: BoundedMap[Verdict] = BoundedMap(memo_bytes)
         #: The exact memo's young generation, for the hot loop.
-        self.known = self.exact.recent.get
+        self.known: Callable[[str], Verdict | None] = self.exact.recent.get
 
     def decide(self, texts: Sequence[str]) -> Decided:
         """Verdicts by rules, else by shape, else `UNDECIDED`; the exact memo is the caller's.
@@ -125,6 +125,16 @@ class SourceGroups(dict[str, SourceGroup]):
         if group is None:
             group = self._new_group(path, allowed)
             self.distinct[index, allowed] = group
+        return group
+
+    def failed(self, error: Exception) -> SourceGroup:
+        """A group for a source that cannot be looked up: asking it raises ``error``."""
+
+        def fail(_: str) -> Verdict | None:
+            raise error
+
+        group = SourceGroup(self._rules, self._paths[0], None, 0)
+        group.known = fail
         return group
 
     def _new_group(self, path: SlowPath, allowed: frozenset[int] | None) -> SourceGroup:

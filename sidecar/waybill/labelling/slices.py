@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.labelling.groups import SourceGroup, SourceGroups
 
 #: Looking up what new sources are takes so long at a time, in seconds.
@@ -47,11 +48,19 @@ def _cut(
 
 
 async def find_groups(groups: SourceGroups, sources: Sequence[str]) -> list[SourceGroup]:
-    """The group of each source, some of them new; other work goes on in between."""
+    """The group of each source, some of them new; other work goes on in between.
+
+    A source on which the look-up fails gets a group that raises the same when it is asked.
+    """
     found: list[SourceGroup] = []
     begin = time.perf_counter()
     for count, source in enumerate(sources, 1):
-        found.append(groups[source])
+        try:
+            found.append(groups[source])
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again where its record is labelled
+            found.append(groups.failed(error))
         if count % _LOOKS_EVERY == 0 and time.perf_counter() - begin > _TURN_SECS:
             await asyncio.sleep(0)
             begin = time.perf_counter()
