@@ -24,6 +24,7 @@ from tests import collector
 from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.batch import Batch, Passed
 from waybill.core.errors import MalformedError
+from waybill.core.prepare import prepare
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, OtlpCodec, OtlpJsonCodec, Wire
@@ -203,7 +204,7 @@ def test_messages_and_sources_are_what_a_parser_reads(
     batch = codec.decode(encode(codec, request))
     assert len(batch) == len(records_of(request))
     for message, record in zip(batch.messages, records_of(request), strict=True):
-        if record.body.HasField("string_value"):
+        if record.body.HasField("string_value") and prepare(record.body.string_value):
             assert message == record.body.string_value
         elif not record.body.HasField("kvlist_value"):
             assert message is None
@@ -250,7 +251,10 @@ def test_unknown_fields_survive_at_every_level() -> None:
             id="configured attribute first",
         ),
         pytest.param(
-            {"service.name": "a"}, {"source": "b"}, "b", id="configured resource before conventions"
+            {"k8s.deployment.name": "a"},
+            {"source": "b"},
+            "b",
+            id="configured resource before conventions",
         ),
         pytest.param(
             {"service.name": "a"}, {"service.name": "b"}, "a", id="conventions: the record first"
@@ -297,7 +301,8 @@ def test_a_resource_behind_its_records_is_seen() -> None:
     ("body", "message", "reason"),
     [
         pytest.param(text("a"), "a", None, id="text"),
-        pytest.param(text(""), "", None, id="empty text"),
+        pytest.param(text(""), None, "no_message", id="empty text"),
+        pytest.param(text("\ufeff \r\n"), None, "no_message", id="blank text"),
         pytest.param(None, None, "no_message", id="no body"),
         pytest.param(AnyValue(), None, "no_message", id="empty body"),
         pytest.param(AnyValue(int_value=7), None, "message_not_a_string", id="number"),

@@ -1,7 +1,7 @@
 """The composition root: settings in, a running service out. The one place that builds everything.
 
-    async with build(settings) as service:
-        await run_until_stopped(service)
+async with build(settings) as service:
+await run_until_stopped(service)
 """
 
 from __future__ import annotations

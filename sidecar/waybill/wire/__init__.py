@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
+from waybill.core.prepare import prepare
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.fields import FieldPlan
 from waybill.wire.json.codec import JsonCodec
@@ -20,6 +21,8 @@ __all__ = [
     "Wire",
 ]
 
+#: In front of a nested object may stand a byte order mark, blanks or a colour.
+_NESTED_WITHIN = 16
 #: The first byte of an entry: an array header, which cannot begin JSON text.
 _ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
 
@@ -75,7 +78,7 @@ class Wire:
     def _read_nested(self, batch: Batch) -> None:
         """Where a message is itself a JSON object, take message and source from within it."""
         for i, message in enumerate(batch.messages):
-            if message is not None and message.startswith("{"):
-                nested, source = self.json.read_nested(message)
+            if message is not None and "{" in message[:_NESTED_WITHIN]:
+                nested, source = self.json.read_nested(prepare(message))
                 batch.messages[i] = nested or message
                 batch.sources[i] = batch.sources[i] or source

@@ -1,25 +1,37 @@
 r"""Which fields of a record are read, and what the fast decoders need to know about them.
 
 A *path* is a dotted name such as ``kubernetes.container_name``; a dot inside a key is written
-``\.``. The fast decoders skip everything but these paths: `extraction_type` builds the msgspec
+``\.``. Shippers flatten: such a name is found as one key with dots in it, too. A blank text at a
+path is no text: the next path is asked. The fast decoders skip everything but these paths: `extraction_type` builds the msgspec
 struct that says so. A record that already carries one of our own names fails that struct on
 purpose and takes the tolerant way, so that the ordinary record pays nothing for the check.
 """
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Protocol, cast
 
 import msgspec
 
+from waybill.core.prepare import is_blank
 from waybill.settings.schema import FieldSettings
-from waybill.wire.policy import LabelPolicy
+from waybill.wire.policy import LabelPolicy, Reading, reading
 
 Path = tuple[str, ...]
 #: A type that no value has: its mere presence fails the fast decoder.
 _Never = Annotated[int, msgspec.Meta(gt=0, lt=0)]
+
+
+class _Object(msgspec.Struct, gc=False):
+    """An object where a text is looked for: taken, and nothing of it is read."""
+
+
+#: What may stand where a text is looked for without troubling the tolerant reader. Those that are
+#: no text are only noticed.
+_LEAF = _Object | str | int | float | bool | None
 
 
 def parse_path(text: str) -> Path:
@@ -27,17 +39,36 @@ def parse_path(text: str) -> Path:
     return tuple(part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", text))
 
 
+def parse_paths(texts: Iterable[str]) -> list[Path]:
+    """Each of ``texts`` as one key and, where it has dots, as keys within keys; in this order."""
+    paths: dict[Path, None] = {}
+    for text in texts:
+        path = parse_path(text)
+        paths[(".".join(path),)] = None
+        paths[path] = None
+    return list(paths)
+
+
 class Extract(Protocol):
     """What a fast decoder makes of a record: the values at the first message and source path.
 
-    Where a longer path shares the name, a value may be a struct as well: look at its class.
+    A value may be something else or blank: look at its class, and whether it `begins_visibly`.
     """
 
     m: str | None
     s: str | None
 
 
-Getter = Callable[[object], object]
+def begins_visibly(text: str) -> bool:
+    """Whether ``text`` begins with a visible character of ASCII, and so is surely not blank."""
+    return "!" <= text < "\x7f"
+
+
+#: From a decoded record to the values at some paths, in order.
+Values = Callable[[object], Sequence[object]]
+#: Message and source paths that are read of every record. Those behind them are read only where
+#: these lead to nothing: each costs a little for each key of each record.
+_AT_ONCE = 5
 
 
 class FieldPlan:
@@ -46,26 +77,94 @@ class FieldPlan:
     def __init__(self, settings: FieldSettings) -> None:
         self.settings = settings
         self.policy = LabelPolicy(settings)
-        self.message = [parse_path(text) for text in settings.message]
-        self.source = [parse_path(text) for text in settings.source]
-        self.time = [parse_path(text) for text in settings.time]
-        first: dict[str, Path] = {"m": self.message[0], "s": ()}
-        if self.source:
-            first["s"] = self.source[0]
-        paths = [*self.message, *self.source]
-        self.type, get = extraction_type(paths, self.policy.added, first)
-        self.message_of = first_string([get[path] for path in self.message])
-        self.source_of = first_string([get[path] for path in self.source])
+        self.message = parse_paths(settings.message)
+        self.source = parse_paths(settings.source)
+        self.time = parse_paths(settings.time)
+        messages = parse_paths(settings.message[:_AT_ONCE])
+        sources = parse_paths(settings.source[:_AT_ONCE])
+        added = self.policy.added
+        texts = {path[0] for path in (*self.message, *self.source) if len(path) == 1}
+        self.first = Stage(messages, sources, added, texts)
+        self.further: Stage | None = None
+        if len(messages) < len(self.message) or len(sources) < len(self.source):
+            further = self.message[len(messages) :]
+            self.further = Stage(further, self.source[len(sources) :], added, texts)
+
+
+class Stage:
+    """Some message and source paths: a type for the fast decoder, and how its values are read."""
+
+    def __init__(
+        self,
+        message: Sequence[Path],
+        source: Sequence[Path],
+        added: Sequence[str],
+        texts: Collection[str],
+    ) -> None:
+        shortcuts: dict[str, Path] = {}
+        for name, paths in (("m", message), ("s", source)):
+            shortcuts[name] = paths[0] if paths else ()
+        self.type, values_at = extraction_type([*message, *source], added, shortcuts, texts)
+        self.message_of = first_text(values_at(message), self.type())
+        self.source_of = first_text(values_at(source), self.type())
+        self._messages = values_at(message)
+        self._nothing = self._messages(self.type())
+
+    def has_other_message(self, record: object) -> bool:
+        """Whether something that is no text stands at one of the message paths."""
+        for value, nothing in zip(self._messages(record), self._nothing, strict=True):
+            if value is not nothing and value is not None and not isinstance(value, str):
+                return True
+        return False
+
+
+class Finder:
+    """Message and source of records of which the first paths do not tell both at a glance.
+
+    ``decode`` makes a record of `FieldPlan.further` of its bytes.
+    """
+
+    def __init__(self, plan: FieldPlan, decode: Callable[[bytes], object]) -> None:
+        self._first = plan.first
+        self._further = plan.further
+        self._decode = decode
+
+    def find(self, record: object, data: bytes) -> Reading:
+        """What ``data`` says, of which ``record`` is what the first paths tell.
+
+        Raises `waybill.wire.codec.DECODE_ERRORS`: only the tolerant reader can tell.
+        """
+        message = self._first.message_of(record)
+        source = self._first.source_of(record)
+        further = self._further
+        if further is None or (message is not None and source is not None):
+            return self._reading(message, source, record)
+        more = self._decode(data)
+        if source is None:
+            source = further.source_of(more)
+        if message is None:
+            message = further.message_of(more)
+        if message is None and further.has_other_message(more):
+            return Reading(None, source, "message_not_a_string")
+        return self._reading(message, source, record)
+
+    def _reading(self, message: str | None, source: str | None, record: object) -> Reading:
+        is_other = message is None and self._first.has_other_message(record)
+        return reading(message, source, is_other=is_other)
 
 
 def extraction_type(
-    paths: Sequence[Path], never: Iterable[str], shortcuts: Mapping[str, Path]
-) -> tuple[type[Extract], Mapping[Path, Getter]]:
+    paths: Sequence[Path],
+    never: Iterable[str],
+    shortcuts: Mapping[str, Path],
+    texts: Collection[str] = (),
+) -> tuple[type[Extract], Callable[[Sequence[Path]], Values]]:
     """A msgspec struct that decodes only ``paths`` and refuses the top-level names ``never``.
 
     ``shortcuts`` names attributes for top-level paths, so that the hot loop can read them without a
     call; where such a path lies deeper or is refused, the attribute is there and None.
-    Returns the type and, for each path, a getter: from an instance to the value or None.
+    At ``texts``, top-level names, there often is a text even where a longer path begins so.
+    Returns the type, and what makes of paths a function from an instance to the values there.
     """
     refused = list(never)
     builder = _Builder(
@@ -81,7 +180,14 @@ def extraction_type(
     absent = set(shortcuts).difference(builder.shortcuts.values())
     extra += [(name, None, None) for name in shortcuts if name in absent]
     kind = builder.struct(root, (), (), extra)
-    return cast("type[Extract]", kind), {path: _getter(builder.chains[path]) for path in paths}
+    chains = {path: builder.chains[path] for path in paths if path[0] not in refused}
+
+    def values_at(wanted: Sequence[Path]) -> Values:
+        found = [path for path in wanted if path in chains]
+        doubtful = {chains[path][0] for path in found if path[0] in texts}
+        return _values([chains[path] for path in found], doubtful)
+
+    return cast("type[Extract]", kind), values_at
 
 
 def _is_top(path: Path, refused: Sequence[str]) -> bool:
@@ -120,41 +226,75 @@ class _Builder:
             path = (*above, key)
             name = self.shortcuts.get(path, f"f{i}")
             self.chains[path] = (*chain, name)
-            kind = self._kind(child, path)
+            kind, default = self._kind(child, path)
             if above or key not in self._refused:
-                fields.append((name, kind, msgspec.field(name=key, default=None)))
-        return msgspec.defstruct("Extract", [*fields, *extra], gc=False)
+                fields.append((name, kind, msgspec.field(name=key, default=default)))
+        is_inner = bool(above)
+        return msgspec.defstruct("Extract", [*fields, *extra], gc=False, frozen=is_inner)
 
-    def _kind(self, node: _Node, path: Path) -> object:
+    def _kind(self, node: _Node, path: Path) -> tuple[object, object]:
+        """The type of what stands at ``path``, and what stands for it where there is nothing.
+
+        An empty struct, so that what lies below can be asked for without a look whether it is there.
+        """
         if not node.below:
-            return str | None
+            return _LEAF, None
         inner = self.struct(node, path, self.chains[path])
-        if node.is_end:
-            return inner | str | None
-        return inner | None
+        return inner | str | int | float | bool | None, inner()
 
 
-def _getter(attributes: Path) -> Getter:
-    if len(attributes) == 1:
-        (name,) = attributes
-        return lambda record: getattr(record, name, None)
+def _values(chains: Sequence[Path], doubtful: Collection[str]) -> Values:
+    """What stands at the end of each of ``chains`` of attributes; None for what is not there.
 
-    def get(record: object) -> object:
-        for name in attributes:
-            record = getattr(record, name, None)
-        return record
+    Those that begin with one of ``doubtful`` often lead through a text.
+    """
+    apart: list[tuple[int, Path]] = []
+    names: list[str] = []
+    for position, chain in enumerate(chains):
+        if len(chain) > 1 and chain[0] in doubtful:
+            apart.append((position, chain))
+        else:
+            names.append(".".join(chain))
+    if len(names) < 2:
+        return lambda record: [_at(record, chain) for chain in chains]
+    at_once = operator.attrgetter(*names)
 
-    return get
+    def values(record: object) -> Sequence[object]:
+        try:
+            found: Sequence[object] = at_once(record)
+        except AttributeError:  # a text or null where an object might be
+            return [_at(record, chain) for chain in chains]
+        if apart:
+            found = list(found)
+            for position, chain in apart:
+                found.insert(position, _at(record, chain))
+        return found
+
+    return values
 
 
-def first_string(getters: Sequence[Getter]) -> Callable[[object], str | None]:
-    """The first of ``getters`` that gives a string, as one function."""
+def _at(record: object, chain: Path) -> object:
+    for name in chain:
+        record = getattr(record, name, None)
+    return record
+
+
+def first_text(values_of: Values, empty: object) -> Callable[[object], str | None]:
+    """The first of the values that is a text and not blank, as one function.
+
+    ``empty`` is a record without any: most often one comparison tells that there is nothing.
+    """
+    nothing = values_of(empty)
 
     def first(record: object) -> str | None:
-        for get in getters:
-            value = get(record)
-            if isinstance(value, str):
-                return value
+        values = values_of(record)
+        if values == nothing:
+            return None
+        for value in values:
+            if value.__class__ is str:
+                text: str = value
+                if "!" <= text < "\x7f" or not is_blank(text):
+                    return text
         return None
 
     return first

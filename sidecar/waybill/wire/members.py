@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from waybill.core.prepare import is_blank
 from waybill.settings.schema import FieldSettings
 from waybill.wire.fields import parse_path
 
@@ -36,7 +37,7 @@ class Places:
         """The first text at one of the places of ``fields.message``; None where there is none."""
         for place in self._message:
             value = _find(members, place)
-            if isinstance(value, str):
+            if isinstance(value, str) and not is_blank(value):
                 return value
         return None
 
@@ -55,7 +56,7 @@ class Places:
 def _first_name(members: Members, places: Sequence[Place]) -> str:
     for place in places:
         value = _find(members, place)
-        if value and isinstance(value, str | int):
+        if value and isinstance(value, str | int) and not is_blank(str(value)):
             return str(value)
     return ""
 

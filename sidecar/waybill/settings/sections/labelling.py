@@ -26,20 +26,53 @@ class FieldSettings(Section, frozen=True):
         tuple[Text, ...],
         Meta(
             min_length=1,
-            description="Where the message is: the first path that leads to a text wins.",
+            description="Where the message is: the first path that leads to a text wins. Blank is "
+            "no text. A path with dots is found as one key, too.",
+            examples=[["log", "message", "log_message", "msg", "body"]],
         ),
-    ] = ("log", "message", "log_message", "msg", "body")
+    ] = (
+        "log",
+        "message",
+        "log_message",
+        "msg",
+        "body",
+        "MESSAGE",
+        "Message",
+        "@message",
+        "short_message",
+        "full_message",
+        "textPayload",
+        "jsonPayload.message",
+        "jsonPayload.MESSAGE",
+        "jsonPayload.msg",
+        "RenderedMessage",
+        "@m",
+        "@mt",
+        "MessageTemplate",
+        "event",
+    )
     source: Annotated[
         tuple[Text, ...],
         Meta(
             description="Where the source is, the system or service that wrote the record. Routes "
-            "and rules can depend on it.",
+            "and rules can depend on it. Read as `message` is.",
         ),
     ] = (
         "source",
         "service",
+        "service.name",
         r"kubernetes.labels.app\.kubernetes\.io/name",
         "kubernetes.container_name",
+        "container_name",
+        "_SYSTEMD_UNIT",
+        "SYSLOG_IDENTIFIER",
+        "resource.labels.container_name",
+        "resource.labels.service_name",
+        "log.logger",
+        "SourceContext",
+        "Properties.SourceContext",
+        "appname",
+        "host",
     )
     time: Annotated[
         tuple[Text, ...],

@@ -17,7 +17,7 @@ from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
-from waybill.wire.fields import Extract, FieldPlan
+from waybill.wire.fields import Extract, FieldPlan, Finder, begins_visibly
 from waybill.wire.json import scan
 from waybill.wire.policy import Reading, reading
 
@@ -41,16 +41,19 @@ class JsonReader:
 
     def __init__(self, plan: FieldPlan) -> None:
         self._plan = plan
-        self._extract: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.type)
+        self._extract: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.first.type)
+        further = plan.further or plan.first
+        self._find = Finder(plan, msgspec.json.Decoder(further.type).decode).find
         self._array = msgspec.json.Decoder(list[msgspec.Raw])
 
     def read_nested(self, text: str) -> tuple[str | None, str]:
         """Message and source of an object within a record: (None, "") where it has none."""
         try:
-            record = self._extract.decode(text)
+            data = text.encode()
+            found = self._find(self._extract.decode(data), data)
         except (*DECODE_ERRORS, UnicodeEncodeError):
             return None, ""
-        return self._plan.message_of(record), self._plan.source_of(record) or ""
+        return found.message, found.source or ""
 
     # -- one array ------------------------------------------------------------------------------
 
@@ -83,11 +86,14 @@ class JsonReader:
         except DECODE_ERRORS:
             return False
         messages = [record.m for record in records]
-        if not _ONLY_STR.issuperset(map(type, messages)):
+        if not _are_visible(messages):
             return False
         sources = [record.s for record in records]
-        if not _ONLY_STR.issuperset(map(type, sources)):
-            sources = [self._plan.source_of(record) or "" for record in records]
+        if not _are_visible(sources):
+            try:
+                sources = self._sources(records, raws)
+            except DECODE_ERRORS:
+                return False
         # Nothing but one comma stands between two records, so their sizes tell where each ends.
         commas = list(accumulate(map((1).__add__, sizes), initial=-1))
         batch.starts = [comma + 2 for comma in commas[:-1]]
@@ -95,6 +101,18 @@ class JsonReader:
         batch.messages = messages
         batch.sources = cast("list[str]", sources)
         return True
+
+    def _sources(self, records: Sequence[Extract], raws: Sequence[msgspec.Raw]) -> list[str | None]:
+        """The source of each record. Raises `DECODE_ERRORS`."""
+        of_first = self._plan.first.source_of
+        find = self._find
+        sources: list[str | None] = []
+        for record, raw in zip(records, raws, strict=True):
+            source = of_first(record)
+            if source is None:
+                source = find(record, raw).source
+            sources.append(source or "")
+        return sources
 
     def _read_spaced(self, batch: Batch, raws: Sequence[msgspec.Raw], sizes: Sequence[int]) -> None:
         """A valid array with white space in it, or with records that need a second look."""
@@ -112,8 +130,8 @@ class JsonReader:
         body = batch.body
         size = len(body)
         extract = self._extract.decode
-        message_of = self._plan.message_of
-        source_of = self._plan.source_of
+        find = self._find
+        source_of = self._plan.first.source_of
         span_bytes = _BROKEN_SPANS * size
         while at < size:
             line_end = body.find(b"\n", at)
@@ -122,18 +140,20 @@ class JsonReader:
             line = body[at:line_end]
             try:
                 record = extract(line)
+                message = record.m
+                source = record.s
+                if source.__class__ is not str or not "!" <= source < "\x7f":
+                    source = source_of(record)
+                if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
+                    found = find(record, line)
+                    message = found.message
+                    source = found.source
             except DECODE_ERRORS:
                 at, span_bytes = self._read_line(batch, at, line_end, span_bytes)
                 continue
-            message = record.m
-            if message.__class__ is not str:
-                message = message_of(record)
-            source = record.s
-            if source.__class__ is not str:
-                source = source_of(record)
             brace = at + line.rindex(b"}")
             if message is None:
-                self._add_without_message(batch, at, brace + 1, source)
+                self._add_without_message(batch, at, brace + 1, found)
             else:  # what `Batch.add` does: a call for each record would show here
                 batch.check_room(1)
                 batch.starts.append(at)
@@ -243,21 +263,19 @@ class JsonReader:
         """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""
         line = batch.body[start:end]
         try:
-            record = self._extract.decode(line)
+            found = self._find(self._extract.decode(line), line)
         except DECODE_ERRORS:
             return False
-        message = self._plan.message_of(record)
-        source = self._plan.source_of(record)
-        if message is None:
-            self._add_without_message(batch, start, end, source)
+        if found.message is None:
+            self._add_without_message(batch, start, end, found)
         else:
-            batch.add(start, start + line.rindex(b"}"), message, source)
+            batch.add(start, start + line.rindex(b"}"), found.message, found.source)
         return True
 
-    def _add_without_message(self, batch: Batch, start: int, end: int, source: str | None) -> None:
+    def _add_without_message(self, batch: Batch, start: int, end: int, found: Reading) -> None:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         start = scan.skip_space(batch.body, start)
-        batch.add_special(start, Spliced(end, "no_message"), None, source)
+        batch.add_special(start, Spliced(end, found.reason), None, found.source)
 
     def _add_special(self, batch: Batch, start: int, end: int) -> None:
         """Add a record that the fast decoder refused."""
@@ -285,6 +303,14 @@ class JsonReader:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
         return reading(message, source, is_other=is_other)
+
+
+def _are_visible(texts: Sequence[object]) -> bool:
+    """Whether all are texts and surely not blank: two C calls tell, by the first characters."""
+    if not texts or not _ONLY_STR.issuperset(map(type, texts)):
+        return not texts
+    known = cast("Sequence[str]", texts)
+    return begins_visibly(min(known)) and begins_visibly(max(known))
 
 
 def _what_is_no_object(text: bytes) -> RecordReason:

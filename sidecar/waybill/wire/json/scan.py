@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
+from waybill.core.prepare import is_blank
+
 #: Where a value begins and ends.
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
@@ -118,7 +120,9 @@ def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
 def find_string(
     data: bytes, top: Mapping[str, Span], paths: Sequence[Sequence[str]]
 ) -> tuple[str | None, bool]:
-    """The first of ``paths`` that leads to a string, and whether any led to another kind of value.
+    """The first of ``paths`` that leads to a string that is not blank.
+
+    Beside it: whether any before it led to another kind of value.
 
     ``top`` has the members of an object: where the value of each name begins and ends.
     """
@@ -130,7 +134,10 @@ def find_string(
         if span is None:
             continue
         if data[span[0]] == _QUOTE:
-            return string_at(data, *span), other
+            text = string_at(data, *span)
+            if not is_blank(text):
+                return text, other
+            continue
         other = other or data[span[0] : span[1]] != b"null"
     return None, other
 

@@ -12,7 +12,7 @@ import msgspec
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
-from waybill.wire.fields import Extract, FieldPlan
+from waybill.wire.fields import Extract, FieldPlan, Finder
 from waybill.wire.msgpack import scan
 from waybill.wire.policy import Reading, reading
 
@@ -30,16 +30,18 @@ class MsgpackReader:
 
     def __init__(self, plan: FieldPlan) -> None:
         self._plan = plan
-        entry = tuple[msgspec.Raw, plan.type]  # type: ignore[name-defined]
+        entry = tuple[msgspec.Raw, plan.first.type]  # type: ignore[name-defined]
         self._entry: msgspec.msgpack.Decoder[tuple[msgspec.Raw, Extract]]
         self._entry = msgspec.msgpack.Decoder(entry)
+        further = plan.further or plan.first
+        self._find = Finder(plan, msgspec.msgpack.Decoder(further.type).decode).find
 
     def read_stream(self, batch: Batch) -> None:
         """Read entries one after another; what is left at the end is one malformed record."""
         body = batch.body
         entry = self._entry.decode
-        message_of = self._plan.message_of
-        source_of = self._plan.source_of
+        find = self._find
+        source_of = self._plan.first.source_of
         at = 0
         for end in _entry_ends(batch):
             start = at
@@ -49,18 +51,21 @@ class MsgpackReader:
                 continue
             try:
                 time, record = entry(body[start:end])
+                map_at = start + 1 + memoryview(time).nbytes
+                message = record.m
+                source = record.s
+                if source.__class__ is not str or not "!" <= source < "\x7f":
+                    source = source_of(record)
+                if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
+                    found = find(record, body[map_at:end])
+                    message = found.message
+                    source = found.source
             except DECODE_ERRORS:
                 self._add(batch, start, end)
                 continue
-            start += 1 + memoryview(time).nbytes
-            message = record.m
-            if message.__class__ is not str:
-                message = message_of(record)
-            source = record.s
-            if source.__class__ is not str:
-                source = source_of(record)
+            start = map_at
             if message is None:
-                self._add_without_message(batch, start, end, time, source)
+                self._add_without_message(batch, start, end, time, found)
             else:  # what `Batch.add` does: a call for each record would show here
                 batch.check_room(1)
                 batch.starts.append(start)
@@ -71,13 +76,13 @@ class MsgpackReader:
             batch.add_special(at, Passed(len(body), "malformed_record"))
 
     def _add_without_message(
-        self, batch: Batch, start: int, end: int, time: msgspec.Raw, source: str | None
+        self, batch: Batch, start: int, end: int, time: msgspec.Raw, found: Reading
     ) -> None:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         if is_group_marker(time):
-            batch.add_special(start, Passed(end, "group_marker"), None, source)
+            batch.add_special(start, Passed(end, "group_marker"), None, found.source)
         else:
-            batch.add_special(start, Spliced(end, "no_message"), None, source)
+            batch.add_special(start, Spliced(end, found.reason), None, found.source)
 
     def _add(self, batch: Batch, start: int, end: int) -> None:
         """Add an entry; whatever reading it raises costs this record its label, no other."""

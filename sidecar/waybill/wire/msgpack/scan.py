@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
+from waybill.core.prepare import is_blank
+
 _FIXED_BYTES = {
     0xC0: 1, 0xC2: 1, 0xC3: 1,
     0xCA: 5, 0xCB: 9,
@@ -145,7 +147,9 @@ def find(data: bytes, start: int, path: Sequence[str]) -> int | None:
 def find_string(
     data: bytes, top: Mapping[str, int], paths: Sequence[Sequence[str]]
 ) -> tuple[str | None, bool]:
-    """The first of ``paths`` that leads to a string, and whether any led to another kind of value.
+    """The first of ``paths`` that leads to a string that is not blank.
+
+    Beside it: whether any before it led to another kind of value.
 
     ``top`` has the members of a map: where the value of each name begins.
     """
@@ -158,7 +162,9 @@ def find_string(
             continue
         text = text_at(data, at)
         if text is not None:
-            return text, other
+            if not is_blank(text):
+                return text, other
+            continue
         other = other or data[at] != 0xC0
     return None, other
 

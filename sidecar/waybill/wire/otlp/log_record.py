@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import orjson
 
+from waybill.core.prepare import is_blank
 from waybill.wire.event import value_at
 from waybill.wire.fields import FieldPlan
 from waybill.wire.moments import Moment, nanoseconds
@@ -105,7 +106,7 @@ def split_message(
     """The message, and what is left: a message below the top level stays where it is as well."""
     for path in plan.message:
         value = value_at(record, path)
-        if isinstance(value, str):
+        if isinstance(value, str) and not is_blank(value):
             if len(path) > 1:
                 return value, record
             return value, {key: item for key, item in record.items() if key != path[0]}

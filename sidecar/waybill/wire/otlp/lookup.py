@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from waybill.core.prepare import is_blank
 from waybill.wire.fields import FieldPlan, Path
 from waybill.wire.otlp.frames import Frame
 from waybill.wire.policy import Names, Reading, reading
@@ -30,16 +31,17 @@ class Lookup:
     def read(self, attributes: Mapping[str, object], body: object, resource: Frame) -> Reading:
         """Message and source of a record with ``body`` and (the wanted of its) ``attributes``."""
         source = self._source(attributes, body, resource)
-        if isinstance(body, str):
+        if isinstance(body, str) and not is_blank(body):
             return Reading(body, source)
         if not isinstance(body, Mapping):
-            return reading(None, source, is_other=body is not None)
+            return reading(None, source, is_other=not isinstance(body, str | None))
         is_other = False
         for path in self._plan.message:
             value = at_path(body, path)
-            if isinstance(value, str):
+            if not isinstance(value, str):
+                is_other = is_other or value is not None
+            elif not is_blank(value):
                 return Reading(value, source)
-            is_other = is_other or value is not None
         return reading(None, source, is_other=is_other)
 
     def _source(self, attributes: Mapping[str, object], body: object, resource: Frame) -> str:
@@ -68,10 +70,10 @@ class Lookup:
 
 
 def first_text(values: Mapping[str, object], paths: Sequence[Path]) -> str:
-    """The first of ``paths`` that leads to a string, or ``""``."""
+    """The first of ``paths`` that leads to a string that is not blank, or ``""``."""
     for path in paths:
         value = at_path(values, path)
-        if isinstance(value, str):
+        if isinstance(value, str) and not is_blank(value):
             return value
     return ""
 

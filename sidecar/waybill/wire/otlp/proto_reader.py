@@ -6,7 +6,11 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 from __future__ import annotations
 
 from waybill.core.batch import Passed
+<<<<<<< HEAD
 from waybill.core.errors import NOT_OF_A_RECORD
+=======
+from waybill.core.prepare import is_blank
+>>>>>>> 973bd01 (Take blank for no text, and know where more shippers put texts)
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.frames import Frame, OtlpBatch
@@ -90,7 +94,7 @@ class ProtoReader:
         try:
             (body_at, body_end), spans = self._find(body, start, end)
             message = _plain_string(body, body_at, body_end)
-            if message is not None and not spans:
+            if message is not None and not spans and not is_blank(message):
                 batch.add(start, end, message, resource.name or resource.fallback)
                 return
             attributes = {key: read_value(body, at, stop) for key, at, stop in spans}
