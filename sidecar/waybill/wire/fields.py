@@ -2,9 +2,10 @@ r"""Which fields of a record are read, and what the fast decoders need to know a
 
 A *path* is a dotted name such as ``kubernetes.container_name``; a dot inside a key is written
 ``\.``. Shippers flatten: such a name is found as one key with dots in it, too. A blank text at a
-path is no text: the next path is asked. The fast decoders skip everything but these paths: `extraction_type` builds the msgspec
-struct that says so. A record that already carries one of our own names fails that struct on
-purpose and takes the tolerant way, so that the ordinary record pays nothing for the check.
+path is no text: the next path is asked. The fast decoders skip everything but these paths:
+`extraction_type` builds the msgspec struct that says so. A record that already carries one of our
+own names fails that struct on purpose and takes the tolerant way, so that the ordinary record pays
+nothing for the check.
 """
 
 from __future__ import annotations
@@ -235,7 +236,7 @@ class _Builder:
     def _kind(self, node: _Node, path: Path) -> tuple[object, object]:
         """The type of what stands at ``path``, and what stands for it where there is nothing.
 
-        An empty struct, so that what lies below can be asked for without a look whether it is there.
+        An empty struct, so that what lies below can be asked for without looking whether it exists.
         """
         if not node.below:
             return _LEAF, None

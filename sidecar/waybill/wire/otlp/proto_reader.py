@@ -6,11 +6,8 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 from __future__ import annotations
 
 from waybill.core.batch import Passed
-<<<<<<< HEAD
 from waybill.core.errors import NOT_OF_A_RECORD
-=======
 from waybill.core.prepare import is_blank
->>>>>>> 973bd01 (Take blank for no text, and know where more shippers put texts)
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.frames import Frame, OtlpBatch
