@@ -17,100 +17,27 @@ from collections.abc import Sequence
 import regex
 
 from waybill.labelling.llm.errors import PrivacyError
+from waybill.labelling.llm.known_secrets import hide_keys, hide_known
+from waybill.labelling.llm.named_secrets import hide_named
 
 #: Characters of a message that are looked at, and that can leave.
 MAX_CHARS = 512
 #: What one own pattern may take on one text before the text is held back.
 _OWN_PATTERN_SECS = 0.05
 
-#: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``,
-#: ``x-api-key-2``) ...
-_STRONG = (
-    r"passw(?:or)?d|pwd|passcode|secret|token|credential|"
-    r"api[ _-]?key|access[ _-]?key|account[ _-]?key|"
-    r"private[ _-]?key|encryption[ _-]?key|signing[ _-]?key|license[ _-]?key|"
-    r"passwort|kennwort|contraseña|senha|wachtwoord|пароль|密码|パスワード"
-)
-#: ... and those that count only as words of their own.
-_WEAK = (
-    r"pass|pw|auth|\w{0,12}sess(?:ion)?[ _-]?id|session|sess|sid|csrf\w{0,8}|"
-    r"sig|signature|otp|pin|cvv|cvc|ssn"
-)
-#: After these everything to the end of the line may belong to the secret.
-_REST = re.compile(
-    r"\b((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic"
-    r"|(?:seed|recovery)[ _-](?:phrase|codes?))"
-    r"([\"']?\s*(?:[:=]|\bis\b)\s*).+",
-    re.IGNORECASE,
-)
-#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a
-#: blank.
-_VALUE = (
-    r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*"""
-    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
-)
-_PAIR = re.compile(
-    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,3}}"
-    rf"\s*(?::=|[=-]>|[:=]|\bis\b|\bwas\b|\bto\b)\s*)(?!<secret>)(?P<value>{_VALUE})",
-    re.IGNORECASE,
-)
-#: What follows "password is" in messages that tell no password.
-_NO_SECRET = frozenset(
-    ("a", "an", "and", "any", "be", "been", "changed", "empty", "expired", "expiring",
-     "failed", "failure", "for", "from", "has", "have", "incorrect", "in", "invalid", "is",
-     "it", "locked", "missing", "near", "no", "none", "not", "null", "ok", "on", "or", "out",
-     "required", "reset", "revoked", "set", "short", "that", "the", "this", "to", "too",
-     "undefined", "unknown", "unset", "user", "valid", "was", "weak", "will", "wrong")
-)  # fmt: skip
-_XML = re.compile(rf"(<[\w:.-]{{0,30}}(?:{_STRONG})[\w:.-]{{0,20}}>)[^<]+", re.IGNORECASE)
-_PEM = re.compile(
-    r"-{2,}BEGIN [A-Z0-9 ]{0,40}?KEY(?: BLOCK)?-{2,}.*?(?:-{2,}END [A-Z0-9 ]{0,40}-{2,}|\Z)",
-    re.DOTALL,
-)
-_URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@])", re.IGNORECASE)
-_HEADER = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token)\s+(?!<)([\w.~+/=<>:-]{6,})", re.IGNORECASE
-)
-_FLAG = re.compile(
-    rf"((?<!\S)--?(?:[\w-]{{0,20}}(?:{_STRONG})|{_WEAK}|u|user|p)[= ])(?!<secret>)"
-    r"(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
-    re.IGNORECASE,
-)
-_GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}? -p)[^\s<]\S*")
-_SQL = re.compile(
-    r"(\bidentified\s+(?:with\s+\w+\s+)?by\s+|\bpassword\s+)('[^']*'?|\"[^\"]*\"?)", re.IGNORECASE
-)
-_KNOWN = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"eyJ[\w-]{5,}(?:\.[\w-]*){0,4}"  # JSON web tokens, whole or cut
-    r"|(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{6,}"  # AWS key ids
-    r"|gh[pousr]_\w{8,}|github_pat_\w{8,}|gl(?:pat|dt|rt|cbt|ptt)-[\w-]{8,}"
-    r"|xox[a-z](?:-[\w<>]+)+|xapp-[\w-]{8,}"
-    r"|(?:sk|rk|pk|whsec)[_-](?:(?:live|test|proj|ant|or)[\w-]*[_-])?[\w-]{8,}|gsk_\w{8,}"
-    r"|AIza[\w-]{10,}|ya29\.[\w-]{8,}|GOCSPX-[\w-]{8,}|0//[\w-]{10,}|\d*//0[\w-]{10,}"
-    r"|SG\.[\w-]{8,}(?:\.[\w-]+)?|(?:AC|SK)[0-9a-f<>]{12,}|key-[0-9a-f<>]{8,}"
-    r"|npm_\w{8,}|pypi-[\w-]{8,}|hf_\w{8,}|do[opr]_v\d+_\w{8,}|dckr_pat_[\w-]{8,}|lin_api_\w{8,}"
-    r"|ntn_\w{8,}|hv[sbr]\.[\w-]{8,}|s\.[A-Za-z0-9]{20,}|shp(?:at|ca|pa|ss)_\w{8,}"
-    r"|EAA[A-Za-z0-9]{16,}|dapi[0-9a-f<>]{8,}"
-    r"|glsa_\w{8,}|AGE-SECRET-KEY-\w{8,}|sq0(?:atp|csp|idp)-[\w-]{8,}|NRAK-\w{8,}"
-    r"|(?:bot)?\d{1,12}:AA[\w-]{15,}"  # Telegram
-    r"|\$(?:\d[a-z]?|argon\d?\w{0,3}|scrypt|y|pbkdf\d\S{0,20})\$\S{8,}"  # password hashes
-    r"|hooks\.slack\.com/\S+|discord(?:app)?\.com/api/webhooks/\S+"
-    r")"
-)
-#: A word that mixes cases and digits like no word does; path segments and dotted names are judged
-#: one by one.
-_RANDOM = re.compile(
-    r"(?<![A-Za-z0-9])(?=[\w+=-]{0,80}[a-z])(?=[\w+=-]{0,80}[A-Z])(?=[\w+=-]{0,80}\d)"
-    r"[A-Za-z0-9_+=-]{20,}"
-)
-_BASE64 = re.compile(
-    r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])(?=[\w+/]{0,80}[\d+])"
-    r"[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
-)
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{24,}|[0-9A-F]{24,})(?![A-Za-z0-9])")
 _EMAIL = re.compile(
-    r"[^\s@<>\"'(),:;=\[\]{}|]{1,64}@(?:[^\s@<>\"'(),:;=\[\]{}|.]{1,63}\.){1,8}[^\W\d_]{2,24}"
+    r"(?:\"[^\"@]{1,64}\"|[^\s@<>\"'(),:;=\[\]{}|]{1,64})"
+    r"@(?:(?:[^\s@<>\"'(),:;=\[\]{}|.]{1,63}\.){1,8}[^\W\d_]{2,24}|localhost\b)"
+)
+#: Addresses in URLs (the digits of %40 may be masked), and for people's eyes only.
+_SPELLED_EMAIL = re.compile(
+    r"[\w.+-]{1,64}(?:%(?:25|0)?(?:40|0)| ?[\[({] ?at ?[\])}] ?)[\w-]{1,63}"
+    r"(?:(?:\.| ?[\[({] ?dot ?[\])}] ?)[\w-]{1,63}){1,6}",
+    re.IGNORECASE,
+)
+_MAC = re.compile(
+    r"(?<![\w.-])(?:(?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4})"
+    r"(?![\w-]|\.\w)"
 )
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])(?::\d{1,5}|/\d{1,2})?")
 _COLONS = re.compile(
@@ -121,6 +48,12 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-
 _DATE = re.compile(r"(?:19|20)\d\d([-/.])[01]\d\1[0-3]\d(?!\d)")
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,22}(?![\w])")
 
+#: Letters of other scripts that look Latin: within a Latin word they hide what it says.
+_LOOK_ALIKES = str.maketrans(
+    "авеһіјкмнорсѕтухԁԛԝԍАВЕІЈКМНОРСЅТУХαενικορτυχ",
+    "abehijkmhopcstyxdqwgABEIJKMHOPCSTYXaevikoptux",
+)
+_MIXED_WORD = re.compile(r"(?=\w{0,63}[A-Za-z])(?=\w{0,63}[\u0370-\u052f])\w{1,64}")
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
 #: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its
 #: own.
@@ -175,7 +108,13 @@ def _plain(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = unicodedata.normalize("NFKC", text)
         text = "".join(" " if char.isspace() else char for char in text if _is_visible(char))
+        text = _MIXED_WORD.sub(_latin, text)
     return " ".join((text.rpartition(" ")[0] if is_cut else text).split())
+
+
+def _latin(match: re.Match[str]) -> str:
+    """A word of Latin letters and their look-alikes in Latin letters only."""
+    return match[0].translate(_LOOK_ALIKES)
 
 
 def _is_visible(char: str) -> bool:
@@ -186,46 +125,16 @@ def _is_visible(char: str) -> bool:
 
 def _redact(text: str) -> str:
     """Secrets first, by what surrounds them and by their looks; then what points to a person."""
-    if "<" in text:
-        text = _XML.sub(
-            r"\1<secret>", text
-        )  # first: it would take our own placeholders for elements
-    if "BEGIN" in text:
-        text = _PEM.sub("<secret>", text)
-    if "://" in text:
-        text = _URL_USER.sub(r"\1<secret>@", text)
-    text = _REST.sub(r"\1\2<secret>", text)
-    text = _HEADER.sub(_secret_header, text)
-    if "-" in text:
-        text = _FLAG.sub(r"\1<secret>", text)
-        text = _GLUED.sub(r"\1<secret>", text)
-    text = _SQL.sub(r"\1<secret>", text)
-    text = _PAIR.sub(_secret_pair, text)
-    for pattern in (_KNOWN, _RANDOM, _BASE64, _HEX):
-        text = pattern.sub("<secret>", text)
+    text = hide_known(hide_named(hide_keys(text)))
     if "@" in text:
         text = _EMAIL.sub("<email>", text)
+    text = _SPELLED_EMAIL.sub("<email>", text)
+    text = _MAC.sub("<mac>", text)
     if ":" in text:
         text = _COLONS.sub("<ip>", text)
     text = _IPV4.sub("<ip>", text)
     text = _IBAN.sub(_checked_iban, text)
     return _DIGITS.sub(_digits, text)
-
-
-def _secret_pair(match: re.Match[str]) -> str:
-    if match["value"].strip(".,;:!)").lower() in _NO_SECRET:
-        return match[0]
-    return f"{match['name']}<secret>"
-
-
-def _secret_header(match: re.Match[str]) -> str:
-    """In "Basic checks" and "token expired" a word follows.
-
-    What looks like no word is a credential.
-    """
-    scheme, credential = match.groups()
-    is_word = credential.isalpha() and credential.islower()
-    return match[0] if is_word else f"{scheme} <secret>"
 
 
 def _checked_iban(match: re.Match[str]) -> str:

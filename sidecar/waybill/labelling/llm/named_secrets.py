@@ -1,0 +1,240 @@
+"""Secrets that are known by what stands beside them: a name, an option, a header, a statement.
+
+Every pattern repeats disjoint character classes or counts with a bound, so each takes linear time.
+
+>>> hide_named("config userpass=hunter2, --db-password 'two words' loaded")
+'config userpass=<secret> --db-password <secret> loaded'
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["hide_named"]
+
+#: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``,
+#: ``x-api-key-2``) ...
+_STRONG = (
+    r"passw(?:or)?d|pwd|passcode|secret|token|credential|"
+    r"api[ _-]?key|access[ _-]?key|account[ _-]?key|shared[ _-]?key|"
+    r"private[ _-]?key|encryption[ _-]?key|signing[ _-]?key|license[ _-]?key|"
+    r"auth[ _-]?key|requirepass|masterauth|"
+    r"passwort|kennwort|contraseña|mot[ _-]de[ _-]passe|senha|wachtwoord|lösenord|adgangskode|"
+    r"hasło|şifre|пароль|密码|口令|パスワード|비밀번호"
+)
+#: ... and those that count only as words of their own.
+_WEAK = (
+    r"(?:\w{0,12}[_-]|user|db|root|admin|my|ssh|ftp|smtp|ldap|http|proxy|mail|store|sudo|login)?"
+    r"(?:pass|pw)|\w{0,12}sess(?:ion)?[ _-]?id|csrf\w{0,8}|(?:wpa[_-]?)?psk|"
+    r"otp|pin|cvv|cvc|ssn|mdp|clave|parola|heslo"
+)
+#: Of these, also names of programs and parts of sentences: with a blank behind the sign, only what
+#: is no word is a secret.
+_SOFT = r"auth|session|sess|sid|sig|signature|community"
+_WEAK = f"{_WEAK}|{_SOFT}"
+#: After these everything to the end of the line may belong to the secret.
+_REST = re.compile(
+    r"(?<![A-Za-z])((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic"
+    r"|(?:seed|recovery|backup)[ _-](?:phrase|words?|codes?))"
+    r"([\"']?\s*(?:[:=]|\b(?:is|are|was)\b)\s*).+",
+    re.IGNORECASE,
+)
+#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a
+#: blank.
+_VALUE = (
+    r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*"""
+    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
+)
+#: Between name and value: signs, their escapes in URLs and JSON (digits may be masked), verbs.
+_BETWEEN = (
+    r":=|[=-]>|[:=]|%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
+    r"|\b(?:is|was|to|equals|lautet|ist|war|est|es)\b"
+)
+#: A value that is hidden already.
+_HIDDEN = r"[\"'\\]{0,2}<(?:secret|id|ip)>(?:[\"'\\]{0,2}(?:[\s,;&)\]}]|$))"
+_PAIR = re.compile(
+    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,3}}"
+    rf"\s*(?:{_BETWEEN})\s*)(?!{_HIDDEN})(?P<value>{_VALUE})",
+    re.IGNORECASE,
+)
+#: The name of a pair that may as well be a part of a sentence.
+_SENTENCE = re.compile(
+    rf"^(?!auth[ _-]?key)(?:{_SOFT})(?![A-Za-z]).*(?:\s|\bis\b)|\)[\"']?:\s", re.IGNORECASE
+)
+#: Words only, to the end of the line: a pass phrase, where a password's first word was one.
+_PHRASE = re.compile(
+    r"(\bpass(?:word|wd)?: ?)((?:[a-z]{2,12} ){2,11}[a-z]{2,12})$",
+)
+#: What follows "password is" in messages that tell no password.
+_NO_SECRET = frozenset(
+    ("0", "a", "about", "accepted", "already", "an", "and", "any", "are", "authentication", "bad",
+     "be", "been", "being", "broken", "cannot", "changed", "closed", "connection", "could",
+     "created", "denied", "deprecated", "disabled", "discouraged", "empty", "enabled", "expired",
+     "expiring", "failed", "failure", "for", "found", "from", "generated", "has", "have", "in",
+     "incorrect", "invalid", "is", "it", "locked", "malformed", "mismatch", "missing", "near", "no",
+     "none", "not", "now", "null", "obsolete", "off", "ok", "old", "on", "only", "opened", "or",
+     "out", "past", "permission", "provided", "refused", "rejected", "removed", "required", "reset",
+     "revoked", "rotated", "scheduled", "set", "short", "still", "that", "the", "this", "timeout",
+     "to", "too", "unable", "undefined", "unexpected", "unknown", "unset", "unsupported", "used",
+     "user", "using", "valid", "was", "weak", "will", "with", "wrong", "yes")
+)  # fmt: skip
+#: A name and a word behind it, without a sign in between: believed if the word is none.
+_LOOSE = re.compile(
+    r"(?P<name>\b(?:\w{0,12}passw(?:or)?d|pwd|passcode|secret|token|credentials?|session|rootpw|"
+    r"requirepass|masterauth|passwort|kennwort|auth|[A-Z][A-Z0-9]{1,20}_"
+    r"(?:API|TOKEN|KEY|PAT|PASS|PW))"
+    r"[\"']?[ (\[]{1,2}[\"']?(?:[\w.$-]{1,40}/)?)(?![<\[({])(?P<value>[^\s\"'()<>\[\]/]{4,})",
+    re.IGNORECASE,
+)
+#: User and password as Oracle's tools take them.
+_SLASHED = re.compile(
+    r"(?P<name>\b(?:login|logon|connect|credentials?|sqlplus|[ie]mpdp)\s+[\w.$-]{1,40}/)"
+    r"(?P<value>[^\s\"'()<>\[\]/]{4,})",
+    re.IGNORECASE,
+)
+_OWNED = re.compile(
+    rf"((?:{_STRONG}|\bpin)\s+(?:for|of|für)\s+[^\s:=]{{1,64}}(?: [^\s:=]{{1,32}})?\s?[:=]\s?)"
+    rf"(?!{_HIDDEN})({_VALUE})",
+    re.IGNORECASE,
+)
+_SASL = re.compile(
+    r"(\bAUTH(?:ENTICATE)? (?:PLAIN|LOGIN|EXTERNAL|XOAUTH\d?|OAUTHBEARER|[A-Z]{2,8}-[A-Z\d-]{2,12})"
+    r" )([\w+/=]{4,})"
+)
+#: Addresses that are secrets as a whole, in front of the user of an address: they may hold an @.
+_HOOK = re.compile(
+    r"\b(?:hooks\.(?:slack|zapier)\.com|discord(?:app)?\.com/api/webhooks"
+    r"|(?:[\w-]{1,60}\.)?webhook\.office(?:\d{1,3})?\.com|outlook\.office\.com/webhook)/\S+"
+)
+_COMMUNITY = re.compile(r"(\bcommunity string )(?P<value>\S+)", re.IGNORECASE)
+#: Protocols' commands, alone on their line.
+_COMMAND = re.compile(r"((?:^|[>:] ?)PASS |^(?=\S{0,11}\d)\S{1,12} LOGIN \S{1,64} )([^\s/]+)$")
+_XML = re.compile(
+    rf"(<(?:[\w:.-]{{0,30}}(?:{_STRONG})[\w:.-]{{0,20}}|(?:\w{{1,12}}:)?(?:{_WEAK}))"
+    r"(?:\s[^<>]{0,120})?>)[^<]+",
+    re.IGNORECASE,
+)
+_FORM = re.compile(
+    rf"(\bname=\\?[\"'](?:[\w-]{{0,20}}(?:{_STRONG})[\w-]{{0,20}}|{_WEAK})\\?[\"'])\s+\S+",
+    re.IGNORECASE,
+)
+_URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@])", re.IGNORECASE)
+_ORACLE = re.compile(r"(\bjdbc:\S{1,60}?:[\w$.-]{1,40}/)[^\s@/]{1,64}(?=@)", re.IGNORECASE)
+#: Parameters that are a secret when their value is long.
+_QUERY = re.compile(
+    r"([?&;](?:code|key|k|t|tok|h|hash|nonce|ticket|jwt|assertion|samlresponse|invite|x-amz-\w{1,30})"
+    r"=)[\w.~%+/=-]{8,}",
+    re.IGNORECASE,
+)
+_LINK = re.compile(
+    r"(/(?:\w{0,12}reset\w{0,12}|verify|confirm|activate|invite|invitation|magic|unsubscribe|"
+    r"webhooks?|hooks)/)[\w=%-]{16,}(?:/[\w=%-]{6,})*",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(
+    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS)\s+(?!<)([\w.~+/=<>:-]{6,})",
+    re.IGNORECASE,
+)
+#: What follows "bearer" where no token does.
+_OF_BEARERS = frozenset(
+    ("authentication", "authorization", "authorisation", "challenge", "credential", "credentials",
+     "header", "realm", "scheme", "security", "string", "support", "tokens")
+)  # fmt: skip
+_FLAG = re.compile(
+    rf"((?<![\w-])--?(?:[\w-]{{0,20}}(?:{_STRONG})|{_WEAK}|u|user|p)(?:[= ]|[\"'],? ?))(?!<secret>)"
+    r"(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}?[ ,\"']-p)[^\s<\"',][^\s\"',]*")
+_GLUED_USER = re.compile(r"((?<![\w-])-u[^\s:/=-][^\s:/=]{0,63}:)[^\s\"']+")
+_SQL = re.compile(
+    r"(\bidentified\s+(?:with\s+\w+\s+)?by\s+|\bpassword\s+)"
+    r"(?!['\"]<)('[^']*'?|\"[^\"]*\"?|\$(\w{0,16})\$.*?(?:\$\3\$|$))",
+    re.IGNORECASE,
+)
+_INSERT = re.compile(
+    rf"(\binsert\s+into\b[^()]{{0,80}}\([^()]{{0,200}}?(?:{_STRONG})[^()]{{0,200}}\)\s*values\s*).+",
+    re.IGNORECASE,
+)
+
+
+def hide_named(text: str) -> str:
+    """``text`` with the values of what names itself a secret replaced by ``<secret>``."""
+    if "<" in text:  # first: it would take our own placeholders for elements
+        text = _XML.sub(r"\1<secret>", text)
+    if "/" in text:
+        text = _HOOK.sub("<secret>", text)
+        text = _URL_USER.sub(r"\1<secret>@", text)
+        text = _ORACLE.sub(r"\1<secret>", text)
+    if "/" in text or "=" in text:
+        text = _QUERY.sub(r"\1<secret>", text)
+        text = _LINK.sub(r"\1<secret>", text)
+    text = _REST.sub(r"\1\2<secret>", text)
+    text = _HEADER.sub(_credential, text)
+    if "-" in text:
+        text = _FLAG.sub(r"\1<secret>", text)
+        text = _GLUED.sub(r"\1<secret>", text)
+        text = _GLUED_USER.sub(r"\1<secret>", text)
+    text = _INSERT.sub(r"\1<secret>", text)
+    text = _SQL.sub(r"\1<secret>", text)
+    text = _FORM.sub(r"\1 <secret>", text)
+    text = _PHRASE.sub(_phrase, text)
+    text = _PAIR.sub(_pair, text)
+    text = _LOOSE.sub(_loose, text)
+    text = _SLASHED.sub(_loose, text)
+    for pattern in (_OWNED, _SASL, _COMMUNITY, _COMMAND):
+        text = pattern.sub(_pair_behind, text)
+    return text
+
+
+def _is_no_secret(value: str) -> bool:
+    return value.strip(".,;:!)").lower() in _NO_SECRET
+
+
+def _pair(match: re.Match[str]) -> str:
+    name, value = match["name"], match["value"]
+    if _is_no_secret(value) or (_SENTENCE.search(name) and not _is_odd(value)):
+        return match[0]
+    if name == "PWD=" and value.startswith("/"):  # the folder in which a command ran
+        return match[0]
+    return f"{name}<secret>"
+
+
+def _pair_behind(match: re.Match[str]) -> str:
+    return match[0] if _is_no_secret(match[2]) else f"{match[1]}<secret>"
+
+
+def _phrase(match: re.Match[str]) -> str:
+    words = match[2].split()
+    return match[0] if _NO_SECRET.intersection(words) else f"{match[1]}<secret>"
+
+
+def _loose(match: re.Match[str]) -> str:
+    return f"{match['name']}<secret>" if _is_odd(match["value"]) else match[0]
+
+
+#: What makes a word odd: a sign; a capital within; in a word without dots, digits or many letters.
+_ODD = re.compile(
+    r"[!$%^&*~#+@]|[a-z]{2}[A-Z]|^[A-Za-z]*\d[A-Za-z\d]*$|^(?=.*[A-Z]).{24,}$",
+)
+
+
+def _is_odd(word: str) -> bool:
+    """Whether ``word`` is none of a language or a program's: digits, signs or capitals within."""
+    word = word.strip(".,;:!?")
+    if len(word) < 4 or "=" in word or word.isdigit():
+        return False
+    found = _ODD.search(word)
+    return found is not None and ("." not in word or not found[0].isalnum())
+
+
+def _credential(match: re.Match[str]) -> str:
+    """In "Basic checks" and "token expired" a word follows.
+
+    What looks like no word is a credential; behind "bearer" most words are.
+    """
+    scheme, credential = match.groups()
+    is_word = credential.isalpha() and credential.islower()
+    if is_word and scheme.lower() == "bearer" and len(credential) >= 8:
+        is_word = credential in _OF_BEARERS
+    return match[0] if is_word else f"{scheme} <secret>"
