@@ -89,7 +89,11 @@ def test_check_prints_settings_with_secrets_masked(
 
 
 CSV = "source,log_message\nModernCRM,User User1 logged in.\nLegacyCRM,odd\n"
-CSV_OUT = "source,log_message,target_label,confidence,tier\nModernCRM,User User1 logged in.,User Action,1,rule\nLegacyCRM,odd,Unclassified,,none\n"
+CSV_OUT = (
+    "source,log_message,target_label,confidence,tier,reason,rule\n"
+    "ModernCRM,User User1 logged in.,User Action,1,rule,,user-login-logout\n"
+    "LegacyCRM,odd,Unclassified,,none,llm_disabled,\n"
+)
 
 
 def test_label_csv(tmp_path: Path) -> None:
@@ -97,33 +101,6 @@ def test_label_csv(tmp_path: Path) -> None:
     assert run("label", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), *NO_MODEL) == 0
     assert (tmp_path / "out.csv").read_text() == CSV_OUT
     assert list(tmp_path.glob("*.part")) == []
-
-
-def test_a_csv_that_is_labelled_already_keeps_its_labels_unless_told_otherwise(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "in.csv").write_text(
-        "log_message,target_label\nUser User1 logged in.,Mine\nUser User1 logged in.,\n"
-    )
-    out = tmp_path / "out.csv"
-    assert run("label", str(tmp_path / "in.csv"), "-o", str(out), *NO_MODEL) == 0
-    assert out.read_text().splitlines()[1:] == [
-        "User User1 logged in.,Mine,,",
-        "User User1 logged in.,User Action,1,rule",
-    ]
-    assert (
-        run(
-            "label",
-            str(tmp_path / "in.csv"),
-            "-o",
-            str(out),
-            "--set",
-            "fields.relabel=true",
-            *NO_MODEL,
-        )
-        == 0
-    )
-    assert out.read_text().splitlines()[1] == "User User1 logged in.,User Action,1,rule"
 
 
 @pytest.mark.parametrize("name", ["in.ndjson", "in.json"])
@@ -159,7 +136,7 @@ def test_label_streams_from_stdin_to_stdout() -> None:
 def test_label_refuses_what_it_cannot_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("label", str(tmp_path / "x.unknown")) == 2
+    assert run("label", str(tmp_path / "x.unknown")) == 1
     (tmp_path / "in.csv").write_text("a,b\n1,2\n")
     assert run("label", str(tmp_path / "in.csv"), *NO_MODEL) == 1
     (tmp_path / "in.json").write_text("nonsense")

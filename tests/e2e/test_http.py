@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import io
 import json
@@ -311,9 +312,9 @@ async def test_rules_can_be_tried_without_coming_into_force(sidecar: Sidecar) ->
 
 CSV = 'source,log_message\nModernCRM,User User1 logged in.\nLegacyCRM,"two\nlines, ""quoted"""\n'
 LABELLED_CSV = (
-    "source,log_message,target_label,confidence,tier\n"
-    "ModernCRM,User User1 logged in.,User Action,1,rule\n"
-    'LegacyCRM,"two\nlines, ""quoted""",Unclassified,,none\n'
+    "source,log_message,target_label,confidence,tier,reason,rule\n"
+    "ModernCRM,User User1 logged in.,User Action,1,rule,,user-login-logout\n"
+    'LegacyCRM,"two\nlines, ""quoted""",Unclassified,,none,llm_disabled,\n'
 )
 
 
@@ -560,6 +561,77 @@ async def test_a_csv_that_breaks_off_in_the_middle_breaks_the_connection(running
             await sidecar.post(rows, "/v1/classify/csv")
         labels = {"ingest": "api", "reason": "csv_row_too_large"}
         assert sidecar.metric("waybill_batches_refused_total", **labels) == 1
+
+
+async def test_a_csv_fault_in_a_later_row_breaks_the_connection(running: Running) -> None:
+    rows = b"log\n" + b"a message\n" * 20_000 + b"a,b\n"
+    async with running("model.path=null") as sidecar:
+        for query, is_whole in (("", True), ("?on_error=skip", True), ("?on_error=fail", False)):
+            host, port = sidecar.service.address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            head = (
+                f"POST /v1/classify/csv{query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(rows)}"
+            )
+            writer.write(head.encode() + b"\r\nConnection: close\r\n\r\n" + rows)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while data := await reader.read(1 << 20):
+                    answer += data
+            writer.close()
+            assert answer.count(b"HTTP/1.1") == 1
+            assert answer.endswith(b"0\r\n\r\n") == is_whole
+        status, answer, _ = await sidecar.post(b"log\na,b\n", "/v1/classify/csv?on_error=fail")
+        assert (status, json.loads(answer)["reason"]) == (400, "csv_row")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "snappy"])
+async def test_a_csv_may_be_compressed(sidecar: Sidecar, encoding: str) -> None:
+    body = compress(CSV.encode(), encoding)
+    status, answer, _ = await sidecar.post(body, "/v1/classify/csv", Content_Encoding=encoding)
+    assert (status, answer.decode()) == (200, LABELLED_CSV)
+    with contextlib.suppress(aiohttp.ClientPayloadError):  # the head is sent before the end is seen
+        status, _, _ = await sidecar.post(body[:-5], "/v1/classify/csv", Content_Encoding=encoding)
+        assert status == 400
+
+
+async def test_how_a_csv_is_read_can_be_said(sidecar: Sidecar) -> None:
+    body = "Wer~Was\nCRM~Größe\n".encode("latin-1")
+    query = "?delimiter=~&message_column=was&source_column=wer&label_column=mine"
+    status, answer, headers = await sidecar.post(body, f"/v1/classify/csv{query}")
+    assert status == 200
+    assert answer.startswith(b"Wer~Was~mine~confidence~tier~reason~rule\nCRM~Gr\xf6\xdfe~")
+    assert headers["Content-Type"] == "text/csv; charset=cp1252"
+    for wrong in ("?nonsense=1", "?delimiter=ab", "?on_error=maybe", "?encoding=klingon"):
+        status, answer, _ = await sidecar.post(CSV.encode(), f"/v1/classify/csv{wrong}")
+        assert status == 400, wrong
+        assert json.loads(answer)["detail"]
+
+
+async def test_a_csv_that_trickles_is_cut(running: Running) -> None:
+    async with running("http.read_timeout_secs=0.4", "model.path=null") as sidecar:
+        host, port = sidecar.service.address.removeprefix("http://").split(":")
+        for start in (b"", b"log\nfirst\n"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                b"POST /v1/classify/csv HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"
+            )
+            writer.write(start)
+
+            async def drip(writer: asyncio.StreamWriter = writer) -> None:
+                while True:
+                    await asyncio.sleep(0.05)
+                    writer.write(b"x")
+
+            dripping = asyncio.create_task(drip())
+            async with asyncio.timeout(5):
+                if start:
+                    with contextlib.suppress(ConnectionResetError):
+                        assert (await reader.read()).count(b"HTTP/1.1") == 1
+                else:
+                    assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+            dripping.cancel()
+            writer.close()
+        assert sidecar.metric("waybill_inflight_bytes") == 0
 
 
 async def test_a_csv_is_counted_like_any_other_records(running: Running) -> None:

@@ -16,8 +16,9 @@ from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
-from waybill.wire.csv import RowSplitter, Table
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
+from waybill.wire.table.columns import DEFAULT
+from waybill.wire.table.table import Row, Table
 
 _LIMIT = 1 << 20
 _FIELDS = FieldSettings(relabel=False, parse_nested=True)
@@ -97,14 +98,17 @@ def fuzz_inflate(data: bytes) -> None:
 
 def fuzz_csv(data: bytes) -> None:
     """CSV, in one piece and byte by byte at its start."""
-    splitter = RowSplitter(_LIMIT)
-    rows = [row for i in range(8) for row in splitter.feed(data[i : i + 1])]
-    rows += splitter.feed(data[8:], is_last=True)
-    if rows:
-        table = Table(["log", "source", *rows[0]], _FIELDS)
-        for row in rows:
-            table.source(row)
-            table.labelled(row, _VERDICT)
+    rows: list[Row] = []
+    with contextlib.suppress(MalformedError):
+        table = Table(_FIELDS, DEFAULT, _LIMIT)
+        rows += table.feed(b"source,log\n")
+        for i in range(8):
+            rows += table.feed(data[i : i + 1])
+        rows += table.feed(data[8:], is_last=True)
+        table.labelled(rows, [_VERDICT] * len(rows))
+        if all(row.fault is None for row in rows):
+            out = b"".join(table.plain(row) for row in rows)
+            assert b"source,log\n" + out + table.rest() == b"source,log\n" + data
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from waybill.core.errors import WaybillError
 from waybill.learn.json_stream import objects, values
@@ -32,9 +34,27 @@ BODIES = {
 }
 
 
+for encoding in ("utf-16", "cp1252"):
+    BODIES[f"{encoding}.csv"] = CSV
+BODIES["semicolon.csv"] = CSV.replace(",", ";").replace('no"";', 'no"",')
+BODIES["tab.tsv"] = CSV.replace(",", "\t").replace('no""\t', 'no"",')
+BODIES["capitals.csv"] = CSV.replace("log_message,source", "Log Message,Source", 1)
+BODIES["a.csv.gz"] = CSV
+BODIES["a.ndjson.zst"] = BODIES["a.ndjson"]
+
+
+def written(name: str) -> bytes:
+    if name.endswith(".gz"):
+        return gzip.compress(BODIES[name].encode())
+    if name.endswith(".zst"):
+        return zstd.compress(BODIES[name].encode())
+    encoding = name.split(".")[0]
+    return BODIES[name].encode(encoding if encoding in ("utf-16", "cp1252") else "utf-8")
+
+
 @pytest.mark.parametrize("name", list(BODIES))
 def test_every_form_gives_the_same_lines(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(BODIES[name].encode())
+    (tmp_path / name).write_bytes(written(name))
     lines = list(read_messages(tmp_path / name, FIELDS))
     assert [line.message for line in lines] == [row["log_message"] for row in ROWS]
     assert [(line.source, line.label, line.row) for line in lines] == [
@@ -67,7 +87,7 @@ def test_stdin_is_read_by_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text_is_lines_that_are_not_blank(tmp_path: Path) -> None:
     (tmp_path / "app.log").write_bytes(b"one\r\n\n  \ntwo \xff\n")
     lines = list(read_messages(tmp_path / "app.log", FIELDS))
-    assert [line.message for line in lines] == ["one", "two \ufffd"]
+    assert [line.message for line in lines] == ["one", "two ÿ"]
 
 
 def test_members_of_members_are_found_by_their_path(tmp_path: Path) -> None:
@@ -86,6 +106,17 @@ def test_what_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
     assert [line.message for line in lines] == ["a", None, None, None, "b"]
     with pytest.raises(WaybillError, match="row 2: no JSON object"):
         list(read_rows(tmp_path / "a.ndjson", is_strict=True))
+
+
+def test_a_row_with_a_fault_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text('log,source\na,b\nc\n"d,e\n')
+    lines = list(read_messages(tmp_path / "a.csv", FIELDS))
+    assert [line.message for line in lines] == ["a", "c", "d,e"]
+    err = capsys.readouterr().err
+    assert "row 2: 1 cells where the head has 2" in err
+    assert "2 rows have faults" in err
+    with pytest.raises(WaybillError, match="row 2: 1 cells"):
+        list(read_rows(tmp_path / "a.csv", is_strict=True))
 
 
 def test_a_table_without_a_message_names_its_columns(tmp_path: Path) -> None:

@@ -2,89 +2,253 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from aiohttp import BodyPartReader, web
 
-from waybill.core.errors import MalformedError
+from waybill.core.errors import MalformedError, OverloadedError
+from waybill.core.names import Compression
 from waybill.core.records import Verdict
+from waybill.flow.inflight import Grow
 from waybill.settings.schema import FieldSettings
-from waybill.wire.csv import RowSplitter, Table, write_rows
+from waybill.wire.compression import decompress, encodings_of
+from waybill.wire.inflate import Inflater
+from waybill.wire.table.columns import Choice, make_choice
+from waybill.wire.table.table import Row, Table
 
+__all__ = ["Service", "routes"]
+
+log = logging.getLogger(__name__)
 #: Rows labelled at once: enough to fill the model's batches, few enough to stream.
 _ROWS = 500
 _CHUNK_BYTES = 1 << 16
+#: Above this a row that is still open is read on a thread.
+_INLINE_CHARS = 256 << 10
+_OPTIONS = (
+    "delimiter",
+    "encoding",
+    "message_column",
+    "source_column",
+    "label_column",
+    "on_error",
+)
+OnError: TypeAlias = Literal["fail", "pass", "skip"]
+_ON_ERROR: dict[str, OnError] = {"fail": "fail", "pass": "pass", "skip": "skip"}
 #: Labels messages and their sources, in order.
 Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]]
 
 
-def routes(
-    fields: FieldSettings,
-    row_bytes: int,
-    label: Label,
-    count: Callable[[Sequence[Verdict]], None],
-) -> list[web.RouteDef]:
-    """The endpoint; a row has at most ``row_bytes`` bytes; ``count`` counts verdicts."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the endpoint needs of the service.
+
+    A row has at most ``row_bytes`` bytes. The client has ``read_secs`` seconds for each
+    ``row_bytes`` bytes; ``hold`` accounts for what is in memory; ``count`` counts verdicts.
+    """
+
+    fields: FieldSettings
+    row_bytes: int
+    read_secs: float
+    label: Label
+    count: Callable[[Sequence[Verdict]], None]
+    hold: Callable[[], AbstractContextManager[Grow]]
+
+
+@dataclass(slots=True)
+class _Upload:
+    """One table on its way; ``held`` is what is accounted for."""
+
+    table: Table
+    on_error: OnError
+    grow: Grow
+    held: int = 0
+    faults: int = 0
+    response: web.StreamResponse = field(default_factory=web.StreamResponse)
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """The endpoint."""
 
     async def classify(request: web.Request) -> web.StreamResponse:
         """A CSV with message and source columns; answers it with label, confidence, tier."""
-        rows = _rows(request, row_bytes)
-        head = await anext(rows, [""])
-        table = Table(head or [], fields)
-        response = web.StreamResponse(
-            headers={
-                "Content-Disposition": 'attachment; filename="labelled.csv"',
-                "Content-Type": "text/csv; charset=utf-8",
-            }
-        )
-        await response.prepare(request)
-        await response.write(write_rows([table.header]).encode())
-        async for some in _chunked(rows):
-            verdicts = await label(
-                [table.message(row) for row in some], [table.source(row) for row in some]
-            )
-            count(verdicts)
-            pairs = zip(some, verdicts, strict=True)
-            text = write_rows(table.labelled(row, verdict) for row, verdict in pairs)
-            await response.write(text.encode())
-        await response.write_eof()
-        return response
+        choice, on_error = _options(request)
+        encodings = encodings_of(request.headers.get("Content-Encoding"))
+        table = Table(service.fields, choice, service.row_bytes)
+        with service.hold() as grow:
+            upload = _Upload(table, on_error, grow)
+            chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)
+            async for data in chunks:
+                await _feed(service, request, upload, data, is_last=False)
+            await _feed(service, request, upload, b"", is_last=True)
+            await upload.response.write(table.rest())
+            await upload.response.write_eof()
+        if upload.faults:
+            log.warning("rows of a CSV had faults", extra={"rows": upload.faults})
+        return upload.response
 
     return [web.post("/v1/classify/csv", classify)]
 
 
-async def _rows(request: web.Request, row_bytes: int) -> AsyncIterator[list[str]]:
-    splitter = RowSplitter(row_bytes)
-    async for data in _chunks(request):
-        for row in splitter.feed(data):
-            yield row
-    for row in splitter.feed(b"", is_last=True):
-        yield row
+async def _feed(
+    service: Service, request: web.Request, upload: _Upload, data: bytes, *, is_last: bool
+) -> None:
+    """Label what ``data`` completes, and write it; the head goes out before the first row."""
+    table = upload.table
+    in_memory = table.pending_chars + len(data)
+    if in_memory > upload.held:
+        upload.grow(in_memory - upload.held)
+        upload.held = in_memory
+    if table.pending_chars > _INLINE_CHARS:
+        rows = await asyncio.to_thread(table.feed, data, is_last)
+    else:
+        rows = table.feed(data, is_last)
+    if not table.has_head:
+        return
+    for at in range(0, len(rows), _ROWS):
+        # Before the head: a fault of the first rows is still a refusal.
+        some = _taken(rows[at : at + _ROWS], upload)
+        await _open(request, upload)
+        await _label(service, upload, some)
+    await _open(request, upload)
 
 
-async def _chunked(rows: AsyncIterator[list[str]]) -> AsyncIterator[list[list[str]]]:
-    chunk: list[list[str]] = []
-    async for row in rows:
-        chunk.append(row)
-        if len(chunk) == _ROWS:
+async def _open(request: web.Request, upload: _Upload) -> None:
+    if upload.response.prepared:
+        return
+    charset = upload.table.decoder.name or "utf-8"
+    upload.response.headers["Content-Disposition"] = 'attachment; filename="labelled.csv"'
+    upload.response.headers["Content-Type"] = f"text/csv; charset={charset}"
+    await upload.response.prepare(request)
+    await upload.response.write(upload.table.head())
+
+
+async def _label(service: Service, upload: _Upload, rows: Sequence[Row]) -> None:
+    columns = upload.table.columns
+    verdicts = await service.label(
+        [columns.message_of(row.cells) for row in rows],
+        [columns.source_of(row.cells) for row in rows],
+    )
+    service.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
+    await upload.response.write(upload.table.labelled(rows, verdicts))
+
+
+def _taken(rows: Sequence[Row], upload: _Upload) -> list[Row]:
+    """The rows that go on. Raises MalformedError (``csv_row``) with ``on_error`` fail."""
+    taken: list[Row] = []
+    for row in rows:
+        if row.fault is not None:
+            upload.faults += 1
+            if upload.on_error == "fail":
+                raise MalformedError("csv_row", f"row {row.number}: {row.fault}")
+            if upload.on_error == "skip":
+                continue
+        taken.append(row)
+    return taken
+
+
+def _options(request: web.Request) -> tuple[Choice, OnError]:
+    """What the query says. Raises MalformedError (``fields``)."""
+    query = request.query
+    unknown = [name for name in query if name not in _OPTIONS]
+    if unknown:
+        raise MalformedError("fields", f"{unknown[0][:60]!r} is none of {', '.join(_OPTIONS)}")
+    on_error = _ON_ERROR.get(query.get("on_error", "pass"))
+    if on_error is None:
+        raise MalformedError("fields", "on_error is one of fail, pass, skip")
+    encoding = query.get("encoding")
+    if encoding is None and request.content_type == "text/csv":
+        encoding = request.charset
+        if encoding is not None and encoding.lower() in ("utf-8", "us-ascii"):
+            encoding = None  # what clients say without knowing
+    choice = make_choice(
+        delimiter=query.get("delimiter"),
+        encoding=encoding,
+        message=query.get("message_column"),
+        source=query.get("source_column"),
+        label=query.get("label_column"),
+    )
+    return choice, on_error
+
+
+async def _inflated(
+    chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
+) -> AsyncIterator[bytes]:
+    """The chunks with their encodings undone. Raises MalformedError."""
+    if not encodings:
+        async for chunk in chunks:
             yield chunk
-            chunk = []
-    if chunk:
+        return
+    if len(encodings) > 1 or encodings[0] == "snappy":
+        # No streams, or rare: read whole, within the limit of one body.
+        whole = bytearray()
+        async for chunk in chunks:
+            whole += chunk
+            if len(whole) > limit_bytes:
+                raise MalformedError("too_large", "more than limits.body_bytes, not as a stream")
+        data = await asyncio.to_thread(decompress, bytes(whole), encodings, limit_bytes)
+        for at in range(0, len(data), _CHUNK_BYTES):
+            yield data[at : at + _CHUNK_BYTES]
+        return
+    inflater = Inflater(encodings[0])
+    async for chunk in chunks:
+        for piece in inflater.feed(chunk):
+            for at in range(0, len(piece), _CHUNK_BYTES):
+                yield piece[at : at + _CHUNK_BYTES]
+    inflater.finish()
+
+
+async def _chunks(request: web.Request, service: Service) -> AsyncIterator[bytes]:
+    """The CSV's bytes, in the time that the client has for them.
+
+    Only the waiting counts: how long rows take to be labelled is not the client's fault.
+
+    Raises:
+        OverloadedError: ``slow_body``.
+    """
+    read = await _reader(request, service.read_secs)
+    waited = 0.0
+    size = 0
+    while True:
+        begin = time.monotonic()
+        left = service.read_secs * (1 + size // service.row_bytes) - waited
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                chunk = await read()
+        except TimeoutError:
+            raise OverloadedError("slow_body") from None
+        except ValueError as error:
+            raise MalformedError("multipart", str(error)) from None
+        waited += time.monotonic() - begin
+        if not chunk:
+            return
+        size += len(chunk)
         yield chunk
 
 
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """The CSV's bytes: the first file of a multipart form, or the body itself."""
+async def _reader(request: web.Request, secs: float) -> Callable[[], Awaitable[bytes]]:
+    """Reads the next bytes of the first file of a multipart form, or of the body itself."""
     if not request.content_type.startswith("multipart/"):
-        async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
-            yield chunk
-        return
+        return lambda: request.content.read(_CHUNK_BYTES)
     try:
-        async for part in await request.multipart():
-            if isinstance(part, BodyPartReader) and (part.filename or part.name == "file"):
-                while chunk := await part.read_chunk(_CHUNK_BYTES):
-                    yield chunk
-                return
+        async with asyncio.timeout(secs):
+            async for part in await request.multipart():
+                if isinstance(part, BodyPartReader) and (part.filename or part.name == "file"):
+                    return _of_part(part)
+    except TimeoutError:
+        raise OverloadedError("slow_body") from None
     except ValueError as error:
         raise MalformedError("multipart", str(error)) from None
     raise MalformedError("multipart", "the form holds no file; send one as the field 'file'")
+
+
+def _of_part(part: BodyPartReader) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        return bytes(await part.read_chunk(_CHUNK_BYTES))
+
+    return read

@@ -15,18 +15,56 @@ def add(commands: Commands) -> None:
         commands,
         "label",
         _run,
-        "Label a CSV, NDJSON or JSON file.",
+        "Label a table (CSV, TSV, XLSX), NDJSON, JSON or text.",
         "waybill label logs.csv -o labelled.csv",
     )
-    parser.add_argument("input", help="file, or - for stdin")
-    parser.add_argument("-o", "--output", default="-", help="file, or - for stdout (default)")
+    parser.add_argument("input", help="file, or - for stdin; .gz and .zst are read as well")
     parser.add_argument(
-        "--format", choices=("csv", "ndjson", "json"), help="default: by the input's suffix"
+        "-o",
+        "--output",
+        default="-",
+        help="file, pipe or device, or - for stdout (default); a file is replaced when all is done",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("csv", "ndjson", "json", "text", "xlsx"),
+        help="default: by the input's suffix, or by its content",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("fail", "pass", "skip"),
+        default="pass",
+        help="rows with a fault: stop, pass them on labelled as far as can be, or leave them out; "
+        "each is named (default: pass)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no summary on stderr")
+    _add_table_options(parser)
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tables (what is not said is found out, and said)")
+    group.add_argument("--delimiter", metavar="CHARACTER", help="between cells; tab for a tab")
+    group.add_argument("--encoding", metavar="NAME", help="such as utf-8, cp1252, utf-16")
+    group.add_argument("--message-column", metavar="NAME", help="column of the messages")
+    group.add_argument("--source-column", metavar="NAME", help="column of the sources")
+    group.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help="column of known labels to compare with; a name that the head does not have is "
+        "given to the column of ours",
     )
 
 
 def _run(given: argparse.Namespace) -> int:
-    from waybill.cli.label_file import label_file
+    from waybill.cli.label_file import Plan, label_file
+    from waybill.wire.table.columns import make_choice
 
-    label_file(load(given), given.input, given.output, given.format)
-    return 0
+    choice = make_choice(
+        delimiter=given.delimiter,
+        encoding=given.encoding,
+        message=given.message_column,
+        source=given.source_column,
+        label=given.label_column,
+    )
+    plan = Plan(given.input, given.output, given.format, choice, given.on_error, given.quiet)
+    return label_file(load(given), plan)

@@ -3,103 +3,173 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, Literal, NoReturn, TypeAlias
 
 from tqdm import tqdm
 
+from waybill.cli.label_json import label_json, label_lines, label_text
+from waybill.cli.label_summary import Summary
 from waybill.core.errors import ConfigError, MalformedError
 from waybill.core.output import writing
 from waybill.library import Labeller
 from waybill.settings.schema import Settings
-from waybill.wire import FieldPlan, Wire
-from waybill.wire.csv import RowSplitter, Table, write_rows
-from waybill.wire.rescue import spliced_body
+from waybill.wire.inputs import Format, form_of_content, form_of_name, pieces, sheet_as_csv
+from waybill.wire.table.columns import DEFAULT, Choice
+from waybill.wire.table.table import Row, Table
 
-__all__ = ["label_file"]
+__all__ = ["OnError", "Plan", "label_file"]
 
+OnError: TypeAlias = Literal["fail", "pass", "skip"]
 _CHUNK_BYTES = 1 << 20
 _ROWS = 1000
-_SUFFIXES = {
-    ".csv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".log": "ndjson",
-    ".json": "json",
-}
+#: Longest row of a table: a quote that is never closed must not take the whole file into one cell.
+_ROW_CHARS = 8 << 20
+_SAMPLE_BYTES = 64 << 10
 
 
-def label_file(settings: Settings, source: str, target: str, form: str | None) -> None:
-    """Label ``source`` into ``target`` (paths, or ``-``); a bar on stderr shows progress on a
-    terminal.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be labelled, and how. ``source`` and ``target`` are paths, or ``-``."""
+
+    source: str
+    target: str
+    form: Format | None = None
+    choice: Choice = DEFAULT
+    on_error: OnError = "pass"
+    is_quiet: bool = False
+
+
+def label_file(settings: Settings, plan: Plan) -> int:
+    """Label a file; gives the exit code: 1 when a row had a fault.
+
+    A bar on stderr shows progress on a terminal; a summary stands at the end.
 
     Raises:
-        ConfigError: the format is unknown, or rules or model cannot be used.
+        ConfigError: rules or model cannot be used.
         MalformedError: the input cannot be read as that format.
     """
-    form = form or _SUFFIXES.get(Path(source).suffix.lower())
-    if form is None:
-        raise ConfigError([f"{source}: say what it is with --format csv|ndjson|json"])
-    work = {"csv": _label_csv, "ndjson": _label_lines, "json": _label_json}[form]
+    name = "stdin" if plan.source == "-" else plan.source
+    summary = Summary(name, is_quiet=plan.is_quiet)
     with (
         Labeller(settings) as labeller,
-        _reading(source) as (reader, size),
-        writing(target) as writer,
+        _reading(plan.source) as (reader, size),
+        writing(plan.target) as writer,
     ):
         bar = tqdm(
             total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False
         )
         with bar:
-            for piece in work(settings, labeller, _tracked(reader, bar)):
+            for piece in _labelled(settings, labeller, plan, summary, _tracked(reader, bar)):
                 writer.write(piece)
+                if plan.target == "-":
+                    writer.flush()
+    summary.show()
+    return int(summary.faults > 0)
 
 
-def _label_csv(settings: Settings, labeller: Labeller, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    splitter = RowSplitter(settings.limits.body_bytes)
-    table: Table | None = None
-    for chunk in itertools.chain(chunks, (None,)):
-        rows = splitter.feed(chunk or b"", is_last=chunk is None)
-        if table is None and rows:
-            table = Table(rows.pop(0), settings.fields)
-            yield write_rows([table.header]).encode()
-        if table is not None:
-            yield from _label_rows(labeller, table, rows)
-    if table is None:
-        raise MalformedError("csv_columns", "the file is empty")
-
-
-def _label_rows(labeller: Labeller, table: Table, rows: list[list[str]]) -> Iterator[bytes]:
-    for at in range(0, len(rows), _ROWS):
-        part = rows[at : at + _ROWS]
-        messages = [table.message(row) for row in part]
-        verdicts = labeller.label(messages, [table.source(row) for row in part])
-        labelled = map(table.labelled, part, verdicts)
-        yield write_rows(labelled).encode()
-
-
-def _label_lines(
-    settings: Settings, labeller: Labeller, chunks: Iterator[bytes]
+def _labelled(
+    settings: Settings,
+    labeller: Labeller,
+    plan: Plan,
+    summary: Summary,
+    chunks: Iterator[bytes],
 ) -> Iterator[bytes]:
-    """NDJSON, some whole lines at a time; memory does not grow with the file."""
-    pending = b""
+    """The output, in pieces."""
+    chunks = pieces(chunks)
+    start = next(chunks, b"")
+    chunks = itertools.chain((start,), chunks)
+    form = plan.form or form_of_name(plan.source)
+    if form is None:
+        names = settings.fields.message
+        if plan.choice.message is not None:
+            names = (*names, plan.choice.message)
+        form = form_of_content(start, names)
+        summary.say(f"read as {form}; --format says otherwise")
+    strict = plan.on_error == "fail"
+    if form == "parquet":
+        raise ConfigError([f"{plan.source}: Parquet is not labelled; write it as CSV or NDJSON"])
+    if form == "xlsx":
+        chunks = sheet_as_csv(io.BytesIO(b"".join(chunks)))
+        summary.say("the first sheet is read; the output is CSV")
+    match form:
+        case "json":
+            return label_json(settings, labeller, summary, chunks)
+        case "ndjson":
+            return label_lines(settings, labeller, summary, chunks, is_strict=strict)
+        case "text":
+            return label_text(settings, labeller, summary, chunks, plan.choice.encoding)
+        case _:
+            return _label_table(settings, labeller, plan, summary, chunks)
+
+
+def _label_table(
+    settings: Settings,
+    labeller: Labeller,
+    plan: Plan,
+    summary: Summary,
+    chunks: Iterator[bytes],
+) -> Iterator[bytes]:
+    table = Table(settings.fields, plan.choice, _ROW_CHARS)
+    is_begun = False
     for chunk in itertools.chain(chunks, (None,)):
-        data = pending + (chunk or b"")
-        cut = len(data) if chunk is None else data.rfind(b"\n") + 1
-        pending = data[cut:]
-        if data[:cut].strip():
-            yield _label_body(settings, labeller, data[:cut])
+        rows = table.feed(chunk or b"", is_last=chunk is None)
+        if table.has_head and not is_begun:
+            is_begun = True
+            summary.say(_found(table))
+            yield table.head()
+        for at in range(0, len(rows), _ROWS):
+            yield _label_rows(
+                labeller, table, _taken(rows[at : at + _ROWS], plan, summary), summary
+            )
+    if table.rest():
+        summary.fault("at the end", f"the file ends within a character of {table.decoder.name}")
+        yield table.rest()
 
 
-def _label_json(settings: Settings, labeller: Labeller, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield _label_body(settings, labeller, b"".join(chunks))
+def _found(table: Table) -> str:
+    """A sentence about how the table is read."""
+    columns = ", ".join(f"{what} {name!r}" for what, name in table.columns.told().items())
+    encoding = table.decoder.name or "ASCII"
+    return f"{encoding}, delimiter {table.dialect.delimiter!r}, columns: {columns}"
 
 
-def _label_body(settings: Settings, labeller: Labeller, body: bytes) -> bytes:
-    codec, batch = Wire(FieldPlan(settings.fields)).decode(body, "application/json")
-    return spliced_body(codec, batch, labeller.label(batch.messages, batch.sources))
+def _taken(rows: list[Row], plan: Plan, summary: Summary) -> list[Row]:
+    """The rows that go on. Raises MalformedError (``csv_row``) with ``on_error`` fail."""
+    taken: list[Row] = []
+    for row in rows:
+        if row.fault is None:
+            taken.append(row)
+            continue
+        if plan.on_error == "fail":
+            raise MalformedError("csv_row", f"row {row.number}: {row.fault}")
+        if plan.on_error == "skip":
+            summary.fault(f"row {row.number}", f"{row.fault}; left out")
+            continue
+        summary.fault(f"row {row.number}", row.fault)
+        taken.append(row)
+    return taken
+
+
+def _label_rows(labeller: Labeller, table: Table, rows: list[Row], summary: Summary) -> bytes:
+    columns = table.columns
+    messages = [columns.message_of(row.cells) for row in rows]
+    verdicts = labeller.label(messages, [columns.source_of(row.cells) for row in rows])
+    counted = verdicts
+    if not all(row.cells for row in rows):
+        counted = [verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells]
+    summary.count(counted)
+    if columns.label is not None:
+        for row, verdict in zip(rows, verdicts, strict=True):
+            known = columns.label_of(row.cells)
+            if known is not None:
+                summary.compare(known, verdict.label)
+    return table.labelled(rows, verdicts)
 
 
 def _tracked(reader: BinaryIO, bar: tqdm[NoReturn]) -> Iterator[bytes]:

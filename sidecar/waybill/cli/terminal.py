@@ -1,4 +1,4 @@
-"""Words from the command line, and what a terminal can show.
+r"""Words from the command line, and what a terminal can show.
 
 >>> cleaned("M\udcfcller")
 'Müller'

@@ -25,7 +25,7 @@ from waybill.wire.members import Places
 __all__ = ["distinct", "read_examples", "shared_masks", "split", "without_masks_of"]
 
 #: Formats that hold labels.
-_FORMATS = ("csv", "ndjson", "json", "parquet")
+_FORMATS = ("csv", "ndjson", "json", "parquet", "xlsx")
 
 
 class Condition(NamedTuple):
@@ -58,7 +58,7 @@ def read_examples(
     examples: list[Example] = []
     for path in paths:
         if format_of(path) not in _FORMATS:
-            raise WaybillError(f"{path}: neither .csv nor .ndjson nor .json nor .parquet")
+            raise WaybillError(f"{path}: neither .csv nor .xlsx nor .ndjson nor .json nor .parquet")
         lines = _lines(path, fields, conditions)
         examples += [_example(path, line, fields, taxonomy) for line in lines]
     return examples
@@ -66,7 +66,7 @@ def read_examples(
 
 def _lines(path: Path, fields: FieldSettings, conditions: Sequence[Condition]) -> Iterator[Line]:
     places = Places(fields)
-    for number, row in enumerate(read_rows(path, is_strict=True), 1):
+    for number, row in enumerate(read_rows(path, fields=fields, is_strict=True), 1):
         if all(condition.holds(row) for condition in conditions):
             yield line_of(row, number, places)
 

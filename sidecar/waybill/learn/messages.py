@@ -9,40 +9,37 @@ The message, source and label stand where the settings of the service say (``fie
 
 from __future__ import annotations
 
+import io
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
-from waybill.core.errors import WaybillError
+from waybill.core.errors import MalformedError, WaybillError
+from waybill.core.text import decoded
 from waybill.learn.chain import Line
 from waybill.learn.json_stream import values
 from waybill.settings.schema import FieldSettings
-from waybill.wire.csv import RowSplitter
+from waybill.wire.inputs import form_of_content, form_of_name, pieces, sheet_as_csv
 from waybill.wire.members import Members, Places
+from waybill.wire.table.columns import DEFAULT
+from waybill.wire.table.dialect import normal
+from waybill.wire.table.table import Table
 
 __all__ = ["FORMATS", "STDIN", "format_of", "line_of", "read_messages", "read_rows"]
 
 STDIN = "-"
-#: What a file holds, by its suffix.
-SUFFIXES = {
-    ".csv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".parquet": "parquet",
-}
-FORMATS = ("csv", "ndjson", "json", "parquet", "text")
+FORMATS = ("csv", "ndjson", "json", "parquet", "text", "xlsx")
 
 _CHUNK_BYTES = 1 << 20
 #: Longest CSV row: a quote that is never closed must not take the whole file into one cell.
-_ROW_CHARS = 64 << 20
+_ROW_CHARS = 8 << 20
 
 
 def format_of(path: Path | str, default: str | None = None) -> str | None:
     """One of `FORMATS` by the suffix of ``path``; ``default`` for an unknown one."""
-    return SUFFIXES.get(Path(path).suffix.lower(), default)
+    return form_of_name(str(path)) or default
 
 
 def read_messages(
@@ -56,7 +53,7 @@ def read_messages(
     Raises WaybillError for a file that cannot be read, or a CSV that has no column for messages.
     """
     places = Places(fields)
-    for row, members in enumerate(read_rows(path, form, columns=fields.message), 1):
+    for row, members in enumerate(read_rows(path, form, fields=fields), 1):
         if row == 1:
             _check_columns(path, members, places)
         yield line_of(members, row, places)
@@ -66,22 +63,24 @@ def read_rows(
     path: Path | str,
     form: str | None = None,
     *,
-    columns: Sequence[str] = (),
+    fields: FieldSettings | None = None,
     is_strict: bool = False,
 ) -> Iterator[Members]:
     """The records of a file as they are: columns or members by name; plain text has only ``log``.
 
     Where neither ``form`` nor the suffix says what it is, a first line that names one of
-    ``columns`` is the head of a table. A record that cannot be read has no members, or with
+    ``fields.message`` is the head of a table. A column that ``fields`` name in another case is
+    there under their name as well. A record that cannot be read has no members, or with
     ``is_strict`` raises WaybillError.
     """
+    fields = fields or FieldSettings()
     try:
         if str(path) == STDIN:
-            yield from _rows(STDIN, sys.stdin.buffer, form, columns, is_strict)
+            yield from _rows(STDIN, sys.stdin.buffer, form, fields, is_strict)
             return
         with Path(path).open("rb") as file:
-            yield from _rows(path, file, form or format_of(path), columns, is_strict)
-    except (OSError, UnicodeDecodeError) as error:
+            yield from _rows(path, file, form or format_of(path), fields, is_strict)
+    except (OSError, UnicodeDecodeError, MalformedError) as error:
         raise WaybillError(f"{path}: {error}") from error
 
 
@@ -112,49 +111,65 @@ class Row(dict[str, object]):
 
 
 def _rows(
-    path: Path | str, file: IO[bytes], form: str | None, columns: Sequence[str], is_strict: bool
+    path: Path | str, file: BinaryIO, form: str | None, fields: FieldSettings, is_strict: bool
 ) -> Iterator[Members]:
     if form == "parquet":
         yield from _parquet(path, file)
         return
-    if form == "csv" and not is_strict:
-        yield from _table(path, iter(lambda: file.read(_CHUNK_BYTES), b""))
-        return
-    data = file.read()
-    text = data.decode("utf-8-sig", "strict" if is_strict else "replace")
+    chunks = pieces(iter(lambda: file.read(_CHUNK_BYTES), b""))
+    start = next(chunks, b"")
+    chunks = itertools.chain((start,), chunks)
     if form is None:
-        form = _guess(text, columns)
-    if form == "csv":
-        yield from _table(path, iter([data]))
-    elif form == "text":
-        yield from ({"log": line} for line in text.splitlines() if line.strip())
+        form = form_of_content(start, fields.message)
+    if form == "xlsx":
+        chunks = sheet_as_csv(io.BytesIO(b"".join(chunks)))
+    if form in ("csv", "xlsx"):
+        yield from _table(path, chunks, fields, is_strict)
+        return
+    data = b"".join(chunks)
+    text = data.decode("utf-8-sig") if is_strict else decoded(data)
+    if form == "text":
+        lines = io.StringIO(text)
+        yield from ({"log": line.rstrip("\r\n")} for line in lines if line.strip())
     else:
         yield from _objects(path, text, is_strict)
 
 
-def _guess(text: str, columns: Sequence[str]) -> str:
-    """JSON by its first character, a table by the names of its columns, else plain text."""
-    start = text.lstrip()
-    if start.startswith(("{", "[")):
-        return "json"
-    head = start.split("\n", 1)[0]
-    names = [name.strip(' "\r') for name in head.split(",")]
-    if any(name in columns for name in names):
-        return "csv"
-    return "text"
-
-
-def _table(path: Path | str, chunks: Iterator[bytes]) -> Iterator[Row]:
-    splitter = RowSplitter(_ROW_CHARS)
-    header: list[str] | None = None
+def _table(
+    path: Path | str, chunks: Iterator[bytes], fields: FieldSettings, is_strict: bool
+) -> Iterator[Row]:
+    """The rows of a table; one with a fault is named, or with ``is_strict`` raises WaybillError."""
+    table = Table(fields, DEFAULT, _ROW_CHARS, needs_message=False)
+    faults = 0
+    aliases: list[tuple[str, int]] | None = None
     for data in itertools.chain(chunks, (None,)):
-        for cells in splitter.feed(data or b"", is_last=data is None):
-            if header is None:
-                header = [name.strip() for name in cells]
-            else:
-                yield Row(zip(header, cells, strict=False))
-    if header is None:
-        raise WaybillError(f"{path}: the file is empty")
+        for row in table.feed(data or b"", is_last=data is None):
+            if row.fault is not None:
+                if is_strict:
+                    raise WaybillError(f"{path}: row {row.number}: {row.fault}")
+                faults += 1
+                if faults == 1:
+                    print(f"{path}: row {row.number}: {row.fault}", file=sys.stderr)
+            if aliases is None:
+                aliases = _aliases(table.columns.head, fields)
+            if row.cells:
+                members = Row(zip(table.columns.head, row.cells, strict=False))
+                for name, at in aliases:
+                    members[name] = row.cells[at]
+                yield members
+    if faults > 1:
+        print(f"{path}: {faults} rows have faults", file=sys.stderr)
+
+
+def _aliases(head: Sequence[str], fields: FieldSettings) -> list[tuple[str, int]]:
+    """The names of ``fields`` that the head has in another case, and where."""
+    spelled = [normal(name) for name in head]
+    names = (*fields.message, *fields.source, fields.label)
+    return [
+        (name, spelled.index(normal(name)))
+        for name in names
+        if name not in head and normal(name) in spelled
+    ]
 
 
 def _objects(path: Path | str, text: str, is_strict: bool) -> Iterator[Members]:
@@ -167,7 +182,7 @@ def _objects(path: Path | str, text: str, is_strict: bool) -> Iterator[Members]:
             yield {}
 
 
-def _parquet(path: Path | str, file: IO[bytes]) -> Iterator[Row]:
+def _parquet(path: Path | str, file: BinaryIO) -> Iterator[Row]:
     from pyarrow import ArrowException, parquet
 
     try:

@@ -57,7 +57,6 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     """The endpoints for probes, people and scripts; none touches a record on its way."""
     pipeline = deps.opened.pipeline
     report = deps.reloader.report
-    fields = deps.settings.fields
 
     def count(verdicts: Sequence[Verdict]) -> None:
         deps.metrics.count_verdicts(verdicts, pipeline.taxonomy.fallback)
@@ -71,9 +70,18 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         *rules.routes(
             questions,
             lambda: pipeline.rules,
-            functools.partial(_compile_trial, pipeline, names_of_ours(fields)),
+            functools.partial(_compile_trial, pipeline, names_of_ours(deps.settings.fields)),
         ),
-        *csv.routes(fields, deps.intake.body_bytes, pipeline.label, count),
+        *csv.routes(
+            csv.Service(
+                fields=deps.settings.fields,
+                row_bytes=deps.intake.body_bytes,
+                read_secs=deps.settings.http.read_timeout_secs,
+                label=pipeline.label,
+                count=count,
+                hold=deps.intake.hold,
+            )
+        ),
     ]
 
 

@@ -141,7 +141,7 @@ def _inflate_member(
     Raises:
         MalformedError: ``too_large``, ``truncated_<encoding>``, ``corrupt_<encoding>``.
     """
-    stream = _stream(encoding, body[offset : offset + 2])
+    stream = open_stream(encoding, body[offset : offset + 2])
     # Small first steps: a body of 100,000 tiny members must not copy its rest for each of them.
     feed = 4096
     pending = b""
@@ -165,7 +165,8 @@ def _inflate_member(
     return offset - len(stream.unused_data)
 
 
-def _stream(encoding: Compression, head: bytes) -> _ZstdFrame | _ZlibStream:
+def open_stream(encoding: Compression, head: bytes) -> _ZstdFrame | _ZlibStream:
+    """A stream of ``encoding`` that begins with ``head``."""
     return _ZstdFrame() if encoding == "zstd" else _ZlibStream(encoding, head)
 
 

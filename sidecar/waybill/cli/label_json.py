@@ -1,0 +1,186 @@
+"""JSON, NDJSON and plain text, labelled as they come; memory does not grow with the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import orjson
+
+from waybill.cli.label_summary import Summary
+from waybill.core.batch import Batch
+from waybill.core.errors import MalformedError
+from waybill.library import Labeller
+from waybill.settings.schema import Settings
+from waybill.wire import Codec, FieldPlan, Wire
+from waybill.wire.rescue import spliced_body
+from waybill.wire.table.encoding import TextDecoder, replaced
+
+__all__ = ["label_json", "label_lines", "label_text"]
+
+_LINES = 1000
+#: So much of NDJSON is decoded at once: never more records than one body may have.
+_PIECE_BYTES = 512 << 10
+#: An object that is longer and still open is none.
+_OPEN_BYTES = 64 << 20
+_PROBE_CHARS = 4096
+#: Where a value may begin that goes on behind its line.
+_BEGIN = re.compile(rb"[{\[]")
+_DECODER = json.JSONDecoder()
+
+
+def label_json(
+    settings: Settings, labeller: Labeller, summary: Summary, chunks: Iterator[bytes]
+) -> Iterator[bytes]:
+    """One JSON text, read whole. Raises MalformedError."""
+    codec, batch = Wire(FieldPlan(settings.fields)).decode(b"".join(chunks), "application/json")
+    yield _label(labeller, summary, codec, batch)
+
+
+def label_lines(
+    settings: Settings,
+    labeller: Labeller,
+    summary: Summary,
+    chunks: Iterator[bytes],
+    *,
+    is_strict: bool = False,
+) -> Iterator[bytes]:
+    """NDJSON, some whole values at a time; lines that are no JSON pass as they are.
+
+    Raises:
+        MalformedError: ``not_json`` when there is no JSON at all, or with ``is_strict`` at the
+            first line that is none.
+    """
+    wire = Wire(FieldPlan(settings.fields))
+    has_record = False
+    has_bytes = False
+    for piece in _whole_values(wire, chunks):
+        has_bytes = has_bytes or bool(piece.strip())
+        try:
+            codec, batch = wire.decode(piece, "application/json")
+        except MalformedError as error:
+            if error.code != "not_json" or is_strict:
+                raise
+            summary.passed(len([line for line in piece.split(b"\n") if line.strip()]), "not JSON")
+            yield piece
+            continue
+        if is_strict:
+            _check(batch)
+        has_record = has_record or len(batch) > 0
+        yield _label(labeller, summary, codec, batch)
+    if has_bytes and not has_record:
+        raise MalformedError("not_json", "no JSON record can be found; see --format text")
+
+
+def label_text(
+    settings: Settings,
+    labeller: Labeller,
+    summary: Summary,
+    chunks: Iterator[bytes],
+    encoding: str | None,
+) -> Iterator[bytes]:
+    """Plain text: each line that is not blank becomes a JSON object with ``log`` and its label."""
+    wire = Wire(FieldPlan(settings.fields))
+    decoder = TextDecoder(encoding)
+    pending = ""
+    for chunk in chunks:
+        text = decoder.feed(chunk)
+        cut = text.rfind("\n") + 1
+        if cut == 0:
+            pending += text
+            continue
+        yield from _label_text_lines(wire, labeller, summary, pending + text[:cut])
+        pending = text[cut:]
+    yield from _label_text_lines(wire, labeller, summary, pending + decoder.feed(b"", is_last=True))
+
+
+def _label_text_lines(
+    wire: Wire, labeller: Labeller, summary: Summary, text: str
+) -> Iterator[bytes]:
+    lines = [line.rstrip("\r") for line in replaced(text.lstrip("\ufeff")).split("\n")]
+    lines = [line for line in lines if line.strip()]
+    for at in range(0, len(lines), _LINES):
+        body = b"".join(orjson.dumps({"log": line}) + b"\n" for line in lines[at : at + _LINES])
+        codec, batch = wire.decode(body, "application/json")
+        yield _label(labeller, summary, codec, batch)
+
+
+def _label(labeller: Labeller, summary: Summary, codec: Codec, batch: Batch) -> bytes:
+    verdicts = labeller.label(batch.messages, batch.sources)
+    summary.count_batch(batch, verdicts)
+    return spliced_body(codec, batch, verdicts)
+
+
+def _check(batch: Batch) -> None:
+    for i, special in batch.specials.items():
+        if special.reason in ("malformed_record", "not_an_object"):
+            raise MalformedError("not_json", f"record {i + 1} of a piece is no JSON object")
+
+
+def _whole_values(wire: Wire, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces that end with a line, and not within a value."""
+    pending = bytearray()
+    enough = 0
+    for chunk in chunks:
+        for at in range(0, len(chunk), _PIECE_BYTES):
+            part = chunk[at : at + _PIECE_BYTES]
+            pending += part
+            if b"\n" not in part or len(pending) < enough:
+                continue
+            cut = pending.rfind(b"\n") + 1
+            piece = bytes(pending[:cut])
+            is_open = _open_from(wire, piece)
+            if is_open < len(piece) and len(piece) - is_open <= _OPEN_BYTES:
+                cut = is_open
+            if cut:
+                yield piece[:cut]
+                del pending[:cut]
+            enough = 2 * len(pending) if cut == is_open else 0
+    if pending:
+        yield bytes(pending)
+
+
+def _open_from(wire: Wire, piece: bytes) -> int:
+    """Where a value begins that is not at its end within ``piece``; its length when there is none.
+
+    A line that is no JSON is not taken for one: what follows in it must go on as JSON does.
+    """
+    start = piece.lstrip()[:1]
+    if start == b"[":
+        return piece.index(b"[")
+    try:
+        _, batch = wire.decode(piece, "application/json")
+        broken = [
+            batch.starts[i]
+            for i, special in batch.specials.items()
+            if special.reason == "malformed_record"
+        ]
+    except MalformedError:
+        broken = [found.start() for found in re.finditer(rb"^[ \t]*[{\[]", piece, re.MULTILINE)]
+    for at in broken:
+        begin = _BEGIN.search(piece, at, at + 1) or re.compile(rb"[ \t]*[{\[]").match(piece, at)
+        if begin is not None and _goes_on(piece, begin.start()):
+            return begin.start()
+    return len(piece)
+
+
+def _goes_on(piece: bytes, at: int) -> bool:
+    """Whether what begins at ``at`` is JSON to the end of ``piece``, but for its own end."""
+    size = _PROBE_CHARS
+    while True:
+        text = piece[at : at + size].decode("utf-8", "replace")
+        is_all = at + size >= len(piece)
+        try:
+            _DECODER.raw_decode(text.lstrip())
+        except json.JSONDecodeError as error:
+            is_at_end = not text.lstrip()[error.pos :].strip() or error.pos >= len(text.strip()) - 1
+            if is_all:
+                return is_at_end
+            if not is_at_end and error.pos < len(text) - 200 and "Unterminated" not in error.msg:
+                return False
+        except RecursionError:
+            return False
+        else:
+            return False
+        size *= 4

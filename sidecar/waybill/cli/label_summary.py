@@ -1,0 +1,115 @@
+"""What came of a labelled file, for people."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from waybill.core.batch import Batch
+from waybill.core.records import Verdict
+
+__all__ = ["Summary"]
+
+#: Rows with a fault that are named one by one.
+_NAMED = 20
+_LABELS = 30
+
+
+class Summary:
+    """Counts rows, labels and faults, and names the first faults on stderr as they come."""
+
+    def __init__(self, name: str, *, is_quiet: bool) -> None:
+        self._name = name
+        self._is_quiet = is_quiet
+        self._begin = time.monotonic()
+        self.rows = 0
+        self.faults = 0
+        self._labels: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()
+        self._known: Counter[tuple[str, str]] = Counter()
+
+    def say(self, text: str) -> None:
+        """A line on stderr, unless it is to be quiet."""
+        if not self._is_quiet:
+            print(f"waybill: {self._name}: {text}", file=sys.stderr)
+
+    def fault(self, where: str, what: str) -> None:
+        """Name and count what is wrong with one row; also when quiet."""
+        self.faults += 1
+        if self.faults <= _NAMED:
+            print(f"waybill: {self._name}: {where}: {what}", file=sys.stderr)
+        elif self.faults == _NAMED + 1:
+            print(f"waybill: {self._name}: more rows with faults are only counted", file=sys.stderr)
+
+    def count(self, verdicts: Sequence[Verdict]) -> None:
+        """Count records and their verdicts."""
+        self.rows += len(verdicts)
+        self._labels.update([verdict.label for verdict in verdicts])
+        self._reasons.update([verdict.reason for verdict in verdicts if verdict.reason])
+
+    def count_batch(self, batch: Batch, verdicts: Sequence[Verdict]) -> None:
+        """Count the records of a body; those that pass as they are stand apart."""
+        passed = [batch.specials[i].reason for i in batch.specials if batch.messages[i] is None]
+        if not passed:
+            self.count(verdicts)
+            return
+        self.rows += len(passed)
+        self._passed.update(str(reason) for reason in passed)
+        self.count([verdict for i, verdict in enumerate(verdicts) if i not in batch.specials])
+
+    def passed(self, count: int, reason: str) -> None:
+        """Count records that pass as they are."""
+        self.rows += count
+        self._passed[reason] += count
+
+    def compare(self, known: str, label: str) -> None:
+        """Count a row that had a label of its own."""
+        self._known[known, label] += 1
+
+    def show(self) -> None:
+        """Print all of it."""
+        if self._is_quiet:
+            return
+        for line in self._lines():
+            print(line, file=sys.stderr)
+
+    def _lines(self) -> Iterator[str]:
+        secs = max(time.monotonic() - self._begin, 1e-6)
+        yield f"{self.rows:,} rows in {secs:.1f} s ({self.rows / secs:,.0f} a second)"
+        for label, count in self._labels.most_common(_LABELS):
+            yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
+        yield from self._told("without a decision, by reason:", self._reasons)
+        yield from self._told("passed as they are, by reason:", self._passed)
+        if self.faults:
+            yield f"{self.faults:,} rows have faults (see above); exit code 1"
+        yield from self._agreement()
+
+    def _told(self, title: str, counted: Counter[str]) -> Iterator[str]:
+        if counted:
+            yield title
+        for reason, count in counted.most_common():
+            yield f"  {count:>12,}  {_share(count, self.rows):>7}  {reason}"
+
+    def _agreement(self) -> Iterator[str]:
+        if not self._known:
+            return
+        total = self._known.total()
+        agreed = sum(count for (known, ours), count in self._known.items() if known == ours)
+        yield f"{total:,} rows had a label: {agreed:,} agree ({_share(agreed, total)})"
+        yield f"  {'rows':>12}  {'agree':>7}  label in the file"
+        by_label: Counter[str] = Counter()
+        for (known, _), count in self._known.items():
+            by_label[known] += count
+        for known, count in by_label.most_common(_LABELS):
+            share = _share(self._known[known, known], count)
+            yield f"  {count:>12,}  {share:>7}  {known}"
+        for (known, ours), count in self._known.most_common():
+            if known != ours:
+                yield f"  {count:>12,}  differ   {known} -> {ours}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"

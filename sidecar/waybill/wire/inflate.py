@@ -1,0 +1,86 @@
+"""A compressed stream of any length, inflated piece by piece to its verified end."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+from backports import zstd
+
+from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
+from waybill.core.reasons import corrupt, truncated
+from waybill.wire.compression import open_stream
+
+__all__ = ["Inflater", "compression_of", "inflated"]
+
+_STEP_BYTES = 1 << 20
+#: By what a file begins with.
+_MAGIC: tuple[tuple[bytes, Compression], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+
+
+def compression_of(start: bytes) -> Compression | None:
+    """How a file that begins with ``start`` is compressed; None when it is not."""
+    for magic, name in _MAGIC:
+        if start.startswith(magic):
+            return name
+    return None
+
+
+def inflated(chunks: Iterable[bytes], encoding: Compression) -> Iterator[bytes]:
+    """What ``chunks`` hold. Raises MalformedError, as `Inflater`."""
+    inflater = Inflater(encoding)
+    for chunk in chunks:
+        yield from inflater.feed(chunk)
+    inflater.finish()
+
+
+class Inflater:
+    """Inflates one stream, or several one behind another as ``cat`` leaves them."""
+
+    def __init__(self, encoding: Compression) -> None:
+        self._encoding: Compression = encoding
+        self._stream = open_stream(encoding, b"")
+        self._start = b""
+        self._is_open = False
+        self._has_member = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What ``data`` adds, in pieces of at most a MiB.
+
+        Raises:
+            MalformedError: ``corrupt_<encoding>``.
+        """
+        while data or (self._is_open and not self._stream.eof):
+            if not self._is_open:
+                # NULs behind a gzip member are padding (tapes, GNU gzip).
+                if self._has_member and self._encoding == "gzip":
+                    data = data.lstrip(b"\0")
+                data = self._start + data
+                if len(data) < 2:
+                    self._start = data
+                    return
+                self._start = b""
+                self._stream = open_stream(self._encoding, data[:2])
+                self._is_open = True
+            try:
+                out, left, wants_more = self._stream.step(data, _STEP_BYTES)
+            except (zlib.error, zstd.ZstdError) as error:
+                raise MalformedError(corrupt(self._encoding), str(error)) from None
+            data = left
+            if out:
+                yield out
+            if self._stream.eof:
+                data = self._stream.unused_data
+                self._is_open = False
+                self._has_member = True
+            elif wants_more and not data:
+                return
+
+    def finish(self) -> None:
+        """Raise MalformedError (``truncated_<encoding>``) when the stream is not at an end."""
+        if self._is_open or self._start or not self._has_member:
+            raise MalformedError(truncated(self._encoding), "the stream ends before its end mark")

@@ -1,0 +1,185 @@
+"""The head of a table: which columns hold message, source and label, and how ours are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from waybill.core.errors import MalformedError
+from waybill.settings.schema import FieldSettings
+from waybill.wire.table.dialect import normal
+
+__all__ = ["DEFAULT", "Choice", "Columns", "make_choice"]
+
+#: What is added beside the label.
+_ADDED = ("confidence", "tier", "reason", "rule")
+_DELIMITER_WORDS = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "space": " ",
+}
+#: The name of our label where the table has one of its own.
+_PREDICTED = "predicted_label"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person has said about a table; None: find it out.
+
+    ``label`` is the column of the known labels, or, where the head has no such column, the name of
+    ours.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    message: str | None = None
+    source: str | None = None
+    label: str | None = None
+
+
+#: Nothing is said.
+DEFAULT = Choice()
+
+
+def make_choice(
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    message: str | None = None,
+    source: str | None = None,
+    label: str | None = None,
+) -> Choice:
+    """A `Choice` out of words; ``tab`` is a tab. Raises MalformedError (``fields``)."""
+    delimiter = _DELIMITER_WORDS.get(delimiter or "", delimiter)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in "\r\n\"'"):
+        raise MalformedError(
+            "fields", f"delimiter: {delimiter!r}; it is one character such as , ; | or tab"
+        )
+    return Choice(delimiter, encoding, message, source, label)
+
+
+class Columns:
+    """The columns of one head. Raises MalformedError (``csv_columns``)."""
+
+    def __init__(
+        self,
+        head: Sequence[str],
+        fields: FieldSettings,
+        choice: Choice,
+        *,
+        needs_message: bool = True,
+    ) -> None:
+        self.head = [name.strip("\ufeff \t") for name in head]
+        self.width = len(head)
+        self._messages = self._named(choice.message, "--message-column")
+        if not self._messages:
+            self._messages = list(self._places(fields.message))
+        if not self._messages and needs_message:
+            raise MalformedError(
+                "csv_columns",
+                f"no column is called {', '.join(fields.message)} (fields.message, or "
+                f"--message-column); the columns are: {_shown(self.head)}",
+            )
+        self._sources = self._named(choice.source, "--source-column")
+        if not self._sources:
+            self._sources = list(self._places(fields.source))
+        known = list(self._places([choice.label or fields.label]))
+        if choice.label is not None and not known:
+            known = list(self._places([fields.label]))
+        #: Where the table's own labels are.
+        self.label: int | None = known[0] if known else None
+        self.added = self._added(choice, fields)
+
+    @property
+    def message(self) -> int:
+        """The first column of messages; the last one where there is none of them."""
+        return self._messages[0] if self._messages else self.width - 1
+
+    def told(self) -> dict[str, str]:
+        """What was found, by what it is."""
+        found = {"message": self.head[self._messages[0]]}
+        if self._sources:
+            found["source"] = self.head[self._sources[0]]
+        if self.label is not None:
+            found["known label"] = self.head[self.label]
+        found["our label"] = self.added[0]
+        return found
+
+    def message_of(self, cells: Sequence[str]) -> str | None:
+        """The first message that is not blank, or None."""
+        for at in self._messages:
+            if at < len(cells) and cells[at] and not cells[at].isspace():
+                return cells[at]
+        return None
+
+    def source_of(self, cells: Sequence[str]) -> str:
+        """The first source that is not blank, or ``""``."""
+        for at in self._sources:
+            if at < len(cells):
+                source = cells[at].strip()
+                if source:
+                    return source
+        return ""
+
+    def label_of(self, cells: Sequence[str]) -> str | None:
+        """The table's own label, None where it has none."""
+        if self.label is None or self.label >= len(cells):
+            return None
+        return cells[self.label].strip() or None
+
+    def _added(self, choice: Choice, fields: FieldSettings) -> list[str]:
+        taken = {normal(name) for name in self.head}
+        label = choice.label or fields.label
+        if normal(label) in taken:
+            label = fields.label
+        if normal(label) in taken:
+            label = _PREDICTED
+        names: list[str] = []
+        for name in (label, *_ADDED):
+            free = _free(name, taken)
+            taken.add(normal(free))
+            names.append(free)
+        return names
+
+    def _named(self, name: str | None, option: str) -> list[int]:
+        if name is None:
+            return []
+        found = list(self._places([name]))
+        if not found:
+            raise MalformedError(
+                "csv_columns",
+                f"{option}: no column is called {name!r}; the columns are: {_shown(self.head)}",
+            )
+        return found
+
+    def _places(self, names: Sequence[str]) -> Iterator[int]:
+        """Columns of these names, in the order of the names; exact spellings first."""
+        seen: set[int] = set()
+        for name in names:
+            if name in self.head:
+                seen.add(self.head.index(name))
+                yield self.head.index(name)
+        spelled = [normal(name) for name in self.head]
+        for name in names:
+            key = normal(name)
+            if key in spelled and spelled.index(key) not in seen:
+                seen.add(spelled.index(key))
+                yield spelled.index(key)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    if normal(name) not in taken:
+        return name
+    other = f"waybill_{name}"
+    number = 2
+    while normal(other) in taken:
+        other = f"waybill_{name}_{number}"
+        number += 1
+    return other
+
+
+def _shown(head: Sequence[str]) -> str:
+    return ", ".join(name[:60] for name in head[:30]) or "none"

@@ -1,0 +1,147 @@
+r"""Whole rows out of pieces of text, each with its own text, in linear time.
+
+The rules are those of Python's ``csv`` module. Where a quote is never closed, or is closed only by
+the quote that opens a later cell, the row ends with its line: what follows are rows again.
+
+>>> reader = RowReader(Dialect(), 1000)
+>>> reader.feed('a,"b\nc,"d"\n', is_last=True)[0]
+(['a', 'b'], 'a,"b\n', 'its quote is never closed')
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+from waybill.core.errors import MalformedError
+from waybill.wire.table.dialect import Dialect
+
+__all__ = ["UNCLOSED", "RawRow", "RowReader"]
+
+#: Cells, the text that they stand in with its line end, and what is wrong with it.
+RawRow: TypeAlias = tuple[list[str], str, str | None]
+
+UNCLOSED = "its quote is never closed"
+
+
+class _Reader(Protocol):
+    """What ``csv.reader`` gives."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
+
+
+class RowReader:
+    """Reads rows of one dialect; a row has at most ``limit_chars`` characters."""
+
+    def __init__(self, dialect: Dialect, limit_chars: int) -> None:
+        self._dialect = dialect
+        self._limit = limit_chars
+        self._parts: list[str] = []
+        self._size = 0
+        #: A row that is open is read again only when there is twice as much of it, so that the
+        #: whole work stays linear.
+        self._enough = 0
+        self._has_ended = False
+
+    @property
+    def pending_chars(self) -> int:
+        """How much text waits for the end of its row."""
+        return self._size
+
+    def feed(self, text: str, is_last: bool = False) -> list[RawRow]:
+        """The rows that ``text`` completes; a blank line is a row without cells.
+
+        Raises:
+            MalformedError: ``csv_row_too_large`` for a line past the limit.
+        """
+        self._parts.append(text)
+        self._size += len(text)
+        if not is_last and not self._may_complete(text):
+            return []
+        text = "".join(self._parts)
+        cut = len(text)
+        if not is_last:
+            # A \r at the very end may be the half of \r\n.
+            cut = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
+        lines = list(io.StringIO(text[:cut], newline=""))
+        rows, used = self._read(lines, is_last)
+        rest = "".join(lines[used:]) + text[cut:]
+        while len(rest) > self._limit and used < len(lines):
+            rows.append(self._alone(lines[used]))
+            more, count = self._read(lines[used + 1 :], is_last)
+            rows += more
+            used += 1 + count
+            rest = "".join(lines[used:]) + text[cut:]
+        self._keep(rest, is_open=used < len(lines))
+        return rows
+
+    def _may_complete(self, text: str) -> bool:
+        if self._size > self._limit:
+            return True
+        return self._size >= self._enough and ("\n" in text or "\r" in text)
+
+    def _keep(self, rest: str, *, is_open: bool) -> None:
+        if len(rest) > self._limit:
+            raise MalformedError(
+                "csv_row_too_large", f"a line has more than {self._limit} characters"
+            )
+        self._parts = [rest]
+        self._size = len(rest)
+        self._enough = 2 * len(rest) if is_open else 0
+
+    def _read(self, lines: Sequence[str], is_last: bool) -> tuple[list[RawRow], int]:
+        """The whole rows of ``lines``, and how many lines they are."""
+        rows: list[RawRow] = []
+        at = 0
+        while at < len(lines):
+            base = at
+            reader = self._csv(self._from(lines, at), is_strict=True)
+            try:
+                for cells in reader:
+                    end = base + reader.line_num
+                    raw = lines[at] if end == at + 1 else "".join(lines[at:end])
+                    rows.append((cells, raw, None))
+                    at = end
+                break
+            except csv.Error:
+                if self._has_ended and not is_last:
+                    break
+                is_one_line = not self._has_ended and base + reader.line_num == at + 1
+                rows.append(self._alone(lines[at], is_one_line=is_one_line))
+                at += 1
+        return rows, at
+
+    def _alone(self, line: str, *, is_one_line: bool = False) -> RawRow:
+        """A line as a row of its own. With ``is_one_line`` it is one if its quotes are closed."""
+        cells = next(self._csv(self._from([line], 0), is_strict=False))
+        if is_one_line and not self._has_ended:
+            return cells, line, None
+        cells[-1] = cells[-1].rstrip("\r\n")
+        return cells, line, UNCLOSED
+
+    def _from(self, lines: Sequence[str], at: int) -> Iterator[str]:
+        """Lines from ``at``; notes when more are asked for than there are."""
+        self._has_ended = False
+        for i in range(at, len(lines)):
+            yield lines[i]
+        self._has_ended = True
+
+    def _csv(self, lines: Iterator[str], *, is_strict: bool) -> _Reader:
+        # The limit of the module is for all its users; rows are bounded here.
+        csv.field_size_limit(sys.maxsize)
+        dialect = self._dialect
+        return csv.reader(
+            lines,
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote,
+            escapechar=dialect.escape,
+            skipinitialspace=dialect.skips_blanks,
+            strict=is_strict,
+        )

@@ -1,0 +1,265 @@
+"""A table on its way through: bytes in, rows out, the same bytes with labels beside them.
+
+Every row comes out with its own text and our cells behind it, in its own encoding, delimiter and
+line end. Two kinds of rows are written anew, as our cells would not stand under their names
+otherwise: those with more cells than the head, and those with a quote that is never closed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from waybill.core.errors import MalformedError
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire.table.columns import Choice, Columns
+from waybill.wire.table.dialect import Dialect, find_dialect
+from waybill.wire.table.encoding import TextDecoder, replaced
+from waybill.wire.table.rows import RawRow, RowReader
+
+__all__ = ["Row", "Table"]
+
+#: Verdicts whose cells are kept as text; most rows share theirs.
+_KEPT = 10_000
+
+
+class Row(NamedTuple):
+    """One row. ``text`` has no line end; ``end`` is it.
+
+    ``number`` counts the rows behind the head from 1; ``fault`` says what is wrong with the row.
+    A blank line has no cells and no number of its own.
+    """
+
+    cells: Sequence[str]
+    text: str
+    end: str
+    number: int
+    fault: str | None
+
+
+class Table:
+    """Reads one table and writes it back; ``limit_chars`` bounds a row."""
+
+    def __init__(
+        self, fields: FieldSettings, choice: Choice, limit_chars: int, *, needs_message: bool = True
+    ) -> None:
+        """Without ``needs_message`` a head may have no column for messages.
+
+        Raises:
+            MalformedError: ``csv_encoding`` for an encoding that is not known.
+        """
+        self._fields = fields
+        self._choice = choice
+        self._limit = limit_chars
+        self._needs_message = needs_message
+        self.decoder = TextDecoder(choice.encoding)
+        self.dialect = Dialect()
+        self._start = ""
+        self._reader: RowReader | None = None
+        self._columns: Columns | None = None
+        self._width = 0
+        #: What stands in front of the head: a byte order mark, a ``sep=`` line, blank lines.
+        self._before = ""
+        self._head = ("", "\n")
+        self._count = 0
+        self._was_whole = True
+        self._kept: dict[Verdict, str] = {}
+
+    @property
+    def columns(self) -> Columns:
+        """What the head says. Raises MalformedError before there is one."""
+        if self._columns is None:
+            raise MalformedError("csv_columns", "the file is empty")
+        return self._columns
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the head was read."""
+        return self._columns is not None
+
+    @property
+    def pending_chars(self) -> int:
+        """How much text waits for the end of its row."""
+        return self._reader.pending_chars if self._reader else len(self._start)
+
+    def feed(self, data: bytes, is_last: bool = False) -> list[Row]:
+        """The rows that ``data`` completes.
+
+        Raises:
+            MalformedError: ``csv_columns`` without a column for messages or without a head,
+                ``csv_row_too_large``, ``csv_encoding``.
+        """
+        text = self.decoder.feed(data, is_last)
+        if self._reader is None:
+            text = self._begin(text, is_last)
+            if self._reader is None:
+                return []
+        rows = self._reader.feed(text, is_last)
+        is_whole = self._was_whole and _is_whole(text)
+        # What waits for its end may hold text of earlier pieces.
+        is_new = self._reader.pending_chars <= len(text)
+        self._was_whole = _is_whole(text) if is_new else is_whole
+        found: list[Row] = []
+        for raw in rows:
+            if self._columns is None:
+                self._open(raw)
+            else:
+                found.append(self._row(raw, is_whole))
+        if is_last and self._columns is None:
+            raise MalformedError("csv_columns", "the file is empty")
+        return found
+
+    def head(self) -> bytes:
+        """The head with our columns."""
+        text, end = self._head
+        added = self._written(self.columns.added)
+        return self.decoder.encode(f"{self._before}{text}{self.dialect.delimiter}{added}{end}")
+
+    def labelled(self, rows: Iterable[Row], verdicts: Iterable[Verdict]) -> bytes:
+        """The rows with our cells."""
+        delimiter = self.dialect.delimiter
+        kept = self._kept
+        pieces: list[str] = []
+        for row, verdict in zip(rows, verdicts, strict=True):
+            if not row.cells:
+                pieces.append(row.text + row.end)
+                continue
+            added = kept.get(verdict)
+            if added is None:
+                added = self._keep(verdict)
+            pieces.append(f"{row.text}{delimiter}{added}{row.end}")
+        return self.decoder.encode("".join(pieces))
+
+    def rest(self) -> bytes:
+        """What stood behind the last whole character at the end of the input."""
+        return self.decoder.tail
+
+    def plain(self, row: Row) -> bytes:
+        """A row as it came, without our cells."""
+        return self.decoder.encode(row.text + row.end)
+
+    def _begin(self, text: str, is_last: bool) -> str:
+        """Find the dialect as soon as there is a whole line; gives the text that is to be read."""
+        self._start += text
+        start = self._start.lstrip("\ufeff\r\n")
+        has_line = "\n" in start or "\r" in start[:-1]
+        if not has_line and not is_last:
+            if len(self._start) > self._limit:
+                raise MalformedError("csv_row_too_large", "the head never ends")
+            return ""
+        names = [*self._fields.message, *self._fields.source]
+        if self._choice.message is not None:
+            names.append(self._choice.message)
+        text = self._start
+        self._start = ""
+        mark = text[: text.startswith("\ufeff")]
+        self.dialect = find_dialect(text, names, self._choice.delimiter)
+        self._before = self.dialect.preamble or mark
+        self._reader = RowReader(self.dialect, self._limit)
+        return text[len(self._before) :]
+
+    def _open(self, raw: RawRow) -> None:
+        cells, text, fault = raw
+        if not "".join(cells).strip():
+            self._before += text  # blank lines in front of the head
+            return
+        self._columns = Columns(
+            cells, self._fields, self._choice, needs_message=self._needs_message
+        )
+        self._width = len(cells)
+        body, end = _split_end(text)
+        if fault is not None:
+            body = self._written(cells)
+        self._head = (body, end or "\n")
+
+    def _row(self, raw: RawRow, is_whole: bool) -> Row:
+        cells, text, fault = raw
+        body, end = _split_end(text)
+        if not cells:
+            return Row(cells, body, end, self._count, None)
+        self._count += 1
+        if fault is None and is_whole and len(cells) == self._width:
+            return Row(cells, body, end, self._count, None)
+        return self._odd(cells, body, end, fault)
+
+    def _odd(self, cells: list[str], body: str, end: str, fault: str | None) -> Row:
+        """A row that may have faults, as it is read and as it is written."""
+        faults: list[str] = []
+        read = cells
+        if fault is not None:
+            faults.append(fault)
+        if len(cells) != self._width:
+            faults.append(f"{len(cells)} cells where the head has {self._width}")
+        if len(cells) > self._width:
+            read, cells = self._gathered(cells)
+        missing = self._width - len(cells)
+        if faults and (fault is not None or read is not cells):
+            body = self._written([*cells, *[""] * missing])
+        else:
+            body += self.dialect.delimiter * missing
+        if not _is_whole(body):
+            faults.append(f"bytes that are no {self.decoder.name}")
+            read = [replaced(cell) for cell in read]
+        return Row(read, body, end, self._count, "; ".join(faults) or None)
+
+    def _gathered(self, cells: list[str]) -> tuple[list[str], list[str]]:
+        """The cells of a row that has too many, as they are read and as they are written.
+
+        A delimiter in a message without quotes is what makes them too many; empty ones at the end
+        are what spreadsheets leave.
+        """
+        surplus = len(cells) - self._width
+        at = self.columns.message
+        is_padding = not any(cells[self._width :])
+        if is_padding:
+            at = self._width - 1
+        joined = self.dialect.delimiter.join(cells[at : at + surplus + 1])
+        written = [*cells[:at], joined, *cells[at + surplus + 1 :]]
+        if is_padding:
+            return cells[: self._width], written
+        return list(written), written
+
+    def _keep(self, verdict: Verdict) -> str:
+        confidence = ""
+        if verdict.confidence is not None:
+            confidence = f"{verdict.confidence:.4g}"
+        ours = (
+            verdict.label, confidence, verdict.tier, verdict.reason or "", verdict.rule or ""
+        )  # fmt: skip
+        text = self._written([self.decoder.fitting(cell) for cell in ours])
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[verdict] = text
+        return text
+
+    def _written(self, cells: Sequence[str]) -> str:
+        out = io.StringIO()
+        dialect = self.dialect
+        writer = csv.writer(
+            out, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator=""
+        )
+        writer.writerow(cells)
+        return out.getvalue()
+
+
+def _split_end(text: str) -> tuple[str, str]:
+    """A row's text and its line end."""
+    if text.endswith("\r\n"):
+        return text[:-2], "\r\n"
+    if text.endswith(("\n", "\r")):
+        return text[:-1], text[-1]
+    return text, ""
+
+
+def _is_whole(text: str) -> bool:
+    """Whether all of it is characters: no byte that is not of the encoding."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
