@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from waybill.wire.members import Places
 
 __all__ = ["Classified", "Labeller", "Record", "labeller"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 #: A pair of source and message, or a mapping that holds them.
 Record: TypeAlias = tuple[str, str] | Mapping[str, object]
@@ -59,6 +61,9 @@ class Labeller:
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
+        for advice in self._pipeline.rules.advice:
+            if advice.code == "packaged_rules_hidden":
+                log.warning("%s", advice)
         self._end = weakref.finalize(self, _end, self._loop, opened)
         self._end.atexit = False  # the process takes the thread with it
 

@@ -44,7 +44,11 @@ def routes(
             return as_json({"accepted": False, "faults": _faults(error)})
         # Rules that must be confirmed may take milliseconds for each message.
         matches = await asyncio.to_thread(_try, rules, messages)
-        return as_json({"accepted": True, "matches": matches})
+        warnings = [
+            {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
+            for one in rules.advice
+        ]
+        return as_json({"accepted": True, "matches": matches, "warnings": warnings})
 
     return [web.get("/v1/rules", list_rules), web.post("/v1/rules/test", test_rules)]
 

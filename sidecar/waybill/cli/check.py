@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command
@@ -92,15 +93,22 @@ async def _load(settings: Settings) -> list[str]:
 
 
 def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> list[str]:
+    from waybill.cli.warnings import warn_of_rules
+
     rules = pipeline.rules
+    warn_of_rules(rules.advice)
     samples = sum(rule.samples for rule in rules.rules)
     lines = [
-        f"rules: {len(rules.rules)} in force, {samples} samples pass",
+        f"rules: {len(rules.rules)} in force, {samples} samples pass{_warned(rules.advice)}",
         f"model: {model.version if model else 'none'}",
     ]
     if llm is not None:
         lines.append(f"llm: {llm.version}")
     return lines
+
+
+def _warned(advice: Sequence[object]) -> str:
+    return f", {len(advice)} warnings" if advice else ""
 
 
 def _paths(settings: Settings) -> list[str]:

@@ -46,12 +46,14 @@ def _run(given: argparse.Namespace) -> int:
 
 async def explain_one(settings: Settings, source: str, message: str) -> dict[str, object]:
     """`explain` with a pipeline of its own. Raises ConfigError."""
+    from waybill.cli.warnings import warn_of_hidden
     from waybill.core.version import VERSION
     from waybill.labelling.explain import explain
     from waybill.ops.metrics import Metrics
     from waybill.service.opening import open_pipeline
 
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, _):
+        warn_of_hidden(pipeline.rules.advice)
         found = await explain(pipeline, model, source, message)
         told = found.get("model")
         if model is not None and isinstance(told, dict):

@@ -97,9 +97,14 @@ def read_rules_or_fail(settings: Settings) -> RuleSet:
 
 
 def _test(given: argparse.Namespace) -> int:
+    from waybill.cli.warnings import warn_of_rules
+
     rules = read_rules_or_fail(load(given))
+    warn_of_rules(rules.advice)
     samples = sum(rule.samples for rule in rules.rules)
-    print(f"{len(rules.rules)} rules, {samples} samples: all pass (version {rules.version})")
+    print(
+        f"{len(rules.rules)} rules, {samples} samples: {_outcome(rules)} (version {rules.version})"
+    )
     allowed = rules.allowed_for(cleaned(given.source), None)
     for message in map(cleaned, given.messages):
         rule = rules.first_match(message, allowed)
@@ -108,8 +113,24 @@ def _test(given: argparse.Namespace) -> int:
     return 0
 
 
+def _outcome(rules: RuleSet) -> str:
+    """What became of the samples: each matches its rule, but another one may decide it."""
+    if not rules.taken_samples:
+        return "all pass"
+    return f"all match, but {rules.taken_samples} of them are decided by another rule"
+
+
+def _read_rules(settings: Settings) -> RuleSet:
+    """The configured rules, with a word when they are not the packaged ones."""
+    from waybill.cli.warnings import warn_of_hidden
+
+    rules = read_rules_or_fail(settings)
+    warn_of_hidden(rules.advice)
+    return rules
+
+
 def _list(given: argparse.Namespace) -> int:
-    for rule in read_rules_or_fail(load(given)).rules:
+    for rule in _read_rules(load(given)).rules:
         shadow = "  (shadow)" if rule.mode == "shadow" else ""
         print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{shadow}")
     return 0
@@ -119,7 +140,7 @@ def _coverage(given: argparse.Namespace) -> int:
     from waybill.learn.coverage import cover, read_lines, show
 
     settings = load(given)
-    rules = read_rules_or_fail(settings)
+    rules = _read_rules(settings)
     print(show(cover(rules, read_lines(given.files, settings.fields))))
     return 0
 

@@ -88,6 +88,17 @@ RuleCode = Literal[
     "crash",
     "empty",
 ]
+#: What is doubtful about rules that are in force all the same.
+RuleAdviceCode = Literal[
+    "never_matches",
+    "takes_all",
+    "other_dialect",
+    "takes_samples",
+    "loses_samples",
+    "no_samples",
+    "not_read",
+    "packaged_rules_hidden",
+]
 #: Why a model bundle was refused; ``unavailable``: its encoder is a service that is away now.
 BundleCode = Literal[
     "manifest",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import BundleError, ConfigError, RuleSetError
+from waybill.core.errors import BundleError, ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.llm.prompt import Prompt, load_prompt
 from waybill.labelling.model.bundle import Bundle, load_bundle
+from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
-from waybill.settings.resources import looked_for, resolve_path
+from waybill.settings.resources import hidden_copy, looked_for, resolve_path
 from waybill.settings.schema import FieldSettings, Settings
 from waybill.settings.taxonomy import read_labels
 
@@ -94,7 +95,14 @@ def _problems(outcome: object) -> list[str]:
 def _place(settings: Settings, problems: list[str]) -> list[str]:
     """The faults of the bundle; when its folder is not there, where it was looked for."""
     path = settings.model.path
-    if not problems or path is None or resolve_path(path)[0].exists():
+    if not problems or path is None:
+        return problems
+    hidden = hidden_copy(path)
+    if hidden is not None:
+        used = Path(path).absolute()
+        told = f"model.path: {used} is used, not the model that comes with Waybill ({hidden})"
+        return [*problems, told]
+    if resolve_path(path)[0].exists():
         return problems
     return [f"model.path: no such folder: {path}{looked_for(path)}"]
 
@@ -118,15 +126,43 @@ def _load_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt:
 
 
 async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
-    """Parse, compile and check the configured rules in a child process. Raises RuleSetError."""
-    return await load_ruleset(
-        rule_folders(settings),
-        labels=taxonomy.names,
-        cpu_secs=settings.rules.compile_secs,
-        memory_bytes=settings.rules.compile_bytes,
-        max_message_bytes=settings.limits.message_bytes,
-        reserved=names_of_ours(settings.fields),
+    """Parse, compile and check the configured rules in a child process.
+
+    What is doubtful about them is in ``advice``. Raises RuleSetError.
+    """
+    hidden = await asyncio.to_thread(hidden_rules, settings)
+    try:
+        rules = await load_ruleset(
+            rule_folders(settings),
+            labels=taxonomy.names,
+            cpu_secs=settings.rules.compile_secs,
+            memory_bytes=settings.rules.compile_bytes,
+            max_message_bytes=settings.limits.message_bytes,
+            reserved=names_of_ours(settings.fields),
+        )
+    except RuleSetError as error:
+        if hidden is None:
+            raise
+        # Perhaps nobody meant that folder: Prometheus and others have one of the same name.
+        told = RuleError(error.errors[0].code, hidden.detail, file=hidden.file)
+        raise RuleSetError([*error.errors, told]) from None
+    if hidden is not None:
+        rules.advice = (hidden, *rules.advice)
+    return rules
+
+
+def hidden_rules(settings: Settings) -> Advice | None:
+    """That a folder of the working directory is used in place of the packaged rules, if one is."""
+    path = settings.rules.path
+    hidden = hidden_copy(path)
+    if hidden is None:
+        return None
+    detail = (
+        f"this folder of the working directory is used as rules.path, and the rules that come with "
+        f"Waybill ({hidden}) are not used; to have both, give it another name and put that into "
+        "rules.extra_paths"
     )
+    return Advice("packaged_rules_hidden", detail, str(Path(path).absolute()))
 
 
 def names_of_ours(fields: FieldSettings) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
@@ -13,8 +15,10 @@ from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.loading import (
@@ -27,10 +31,12 @@ from waybill.service.loading import (
 from waybill.service.opening import Opened
 from waybill.service.reload import Part, Reloadable
 from waybill.settings.deadlines import deadlines_of
-from waybill.settings.resources import hidden_copy
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
+#: Warnings about one set of rules that `/readyz` and the log tell.
+_TOLD_WARNINGS = 100
+_LOGGED_WARNINGS = 10
 
 
 def reloadable_parts(
@@ -59,34 +65,70 @@ class RulesPart(Reloadable[RuleSet]):
         self._pipeline = pipeline
         self._metrics = metrics
         folders = rule_folders(settings)
-        hidden = hidden_copy(settings.rules.path)
-        if hidden is not None:
-            log.warning(
-                "a folder of the working directory stands in for the rules that come with Waybill",
-                extra={"used": str(folders[0].resolve()), "unused": str(hidden)},
-            )
         super().__init__(
             LoadState("rules", metrics),
             lock,
             load=lambda: read_rules(settings, pipeline.taxonomy),
-            mark=lambda rules: rules.version,
+            mark=_mark,
             apply=pipeline.swap_rules,
             announce=self._say,
-            in_force=pipeline.rules.version,
+            in_force=_mark(pipeline.rules),
         )
-        seen = pipeline.rules.content_hash
-        self.follow(folders, lambda: content_hash(folders), settings.rules.poll_secs, seen)
+        seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
+        self.follow(folders, lambda: _look(folders), settings.rules.poll_secs, seen)
 
     def _say(self) -> str:
         rules = self._pipeline.rules
         self._metrics.rules_loaded.set(len(rules.rules))
         fields = {"version": rules.version, "rules": len(rules.rules)}
         log.info("rules are in force", extra=fields)
+        _log_advice(rules)
         return rules.version
 
     def describe(self) -> dict[str, object]:
-        """The state as plain data, with the rules that were slow within the last hour."""
-        return {**super().describe(), "slow": self._pipeline.rules.slow_rules()}
+        """The state as plain data, with what is doubtful about the rules.
+
+        ``slow``: the rules that were slow within the last hour.
+        """
+        rules = self._pipeline.rules
+        warnings = [str(advice) for advice in rules.advice[:_TOLD_WARNINGS]]
+        slow = rules.slow_rules()
+        return {
+            **super().describe(),
+            "warnings": warnings,
+            "warning_count": len(rules.advice),
+            "slow": slow,
+        }
+
+
+def _mark(rules: RuleSet) -> object:
+    """What tells one load from another: the rules, and what is doubtful about them."""
+    return rules.version, rules.advice
+
+
+def _look(folders: Sequence[Path]) -> str:
+    """The fingerprint of what is in the folders now. Raises OSError while it is exchanged."""
+    return _fingerprint(content_hash(folders), unread_files(folders))
+
+
+def _fingerprint(mark: str, advice: Iterable[Advice]) -> str:
+    """Changes with the rules, and with the files that look like rules and are not read."""
+    unread = [f"{one.file}: {one.detail}" for one in advice if one.code == "not_read"]
+    return "\n".join([mark, *unread])
+
+
+def _log_advice(rules: RuleSet) -> None:
+    """Log each doubt by itself: the log's rate limit knows them apart."""
+    for advice in rules.advice[:_LOGGED_WARNINGS]:
+        fields = {
+            "file": advice.file,
+            "line": advice.line,
+            "rule": advice.rule_id,
+            "reason": advice.code,
+            "detail": advice.detail,
+            "warnings": len(rules.advice),
+        }
+        log.warning("something about the rules is doubtful", extra=fields)
 
 
 class _BundleFiles:

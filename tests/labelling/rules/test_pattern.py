@@ -8,13 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import regex
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from waybill.labelling.rules.loading import load_ruleset
-from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS, translate
+from waybill.labelling.rules.pattern import compile_confirmation, translate
 from waybill.labelling.rules.ruleset import RuleSet
 
 PATTERNS = [
@@ -162,7 +161,7 @@ def test_a_confirmation_means_what_re_means(pattern: str, messages: list[str]) -
         translation = translate(pattern)
     except ValueError:
         return  # `re` refuses it as well, or it has to be written otherwise
-    confirm = regex.compile(translation.confirmation, CONFIRMATION_FLAGS)
+    confirm = compile_confirmation(translation.confirmation)
     for message in messages:
         expected = re.search(pattern, message, re.ASCII) is not None
         assert (confirm.search(message) is not None) == expected, message

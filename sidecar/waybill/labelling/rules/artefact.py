@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from waybill.core.errors import RuleError
-from waybill.core.reasons import RuleCode
+from waybill.core.reasons import RuleAdviceCode, RuleCode
 from waybill.labelling.rules.files import RuleFile
 
 #: Exit codes of the compiler: faults in the rules, memory used up.
@@ -61,12 +61,33 @@ class CompiledRule(msgspec.Struct, frozen=True):
     is_always: bool
 
 
+class Advice(msgspec.Struct, frozen=True):
+    """Something doubtful about rules that are in force all the same."""
+
+    code: RuleAdviceCode
+    detail: str
+    file: str | None = None
+    line: int | None = None
+    rule_id: str | None = None
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        place = f"{where}: " if where else ""
+        rule = f"rule {self.rule_id!r}: " if self.rule_id else ""
+        return f"{place}{rule}{self.detail} [{self.code}]"
+
+
 class Artefact(msgspec.Struct, frozen=True):
-    """A compiled rule set: ``version`` is `hash_files` of its texts, ``database`` Hyperscan's."""
+    """A compiled rule set: ``version`` is `hash_files` of its texts, ``database`` Hyperscan's.
+
+    ``taken_samples``: ``match`` samples that another rule decides, in another way.
+    """
 
     version: str
     database: bytes = b""
     rules: tuple[CompiledRule, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    taken_samples: int = 0
 
 
 class Fault(msgspec.Struct, frozen=True):

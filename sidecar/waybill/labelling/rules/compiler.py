@@ -21,6 +21,7 @@ import msgspec
 
 from waybill.core.errors import RuleError, RuleSetError
 from waybill.core.reasons import RuleCode
+from waybill.labelling.rules.advice import advise, hint
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
     EXIT_MEMORY,
@@ -32,7 +33,12 @@ from waybill.labelling.rules.artefact import (
     Place,
 )
 from waybill.labelling.rules.files import hash_files
-from waybill.labelling.rules.pattern import SUSPICIOUS_STATES, Translation, translate
+from waybill.labelling.rules.pattern import (
+    SUSPICIOUS_STATES,
+    Translation,
+    compile_confirmation,
+    translate,
+)
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.labelling.rules.schema import RuleSource, parse_file
 
@@ -75,9 +81,14 @@ def build(request: CompileRequest) -> Artefact:
         rules.append(_describe(source, translation, index not in held))
     dump = hyperscan.dumpb(database) if database is not None else b""
     artefact = Artefact(hash_files(request.files), dump, tuple(rules))
-    _check_samples(RuleSet(artefact, request.max_message_bytes), sources, faults)
+    rule_set = RuleSet(artefact, request.max_message_bytes)
+    _check_samples(rule_set, sources, faults)
     _stop_at(faults)
-    return artefact
+    _say(Place("while looking for what is doubtful"))
+    doubts = advise(rule_set, sources)
+    return msgspec.structs.replace(
+        artefact, advice=doubts.advice, taken_samples=doubts.taken_samples
+    )
 
 
 def _stop_at(faults: Sequence[RuleError]) -> None:
@@ -150,7 +161,7 @@ def _compile_together(
     """One database, and the indexes of the rules that are in it. Raises RuleSetError."""
     for source, translation in zip(sources, translations, strict=True):
         if is_search or translation.states > SUSPICIOUS_STATES:
-            _fits_database(source, translation.expression, faults)
+            _fits_database(source, translation, faults)
     _stop_at(faults)
     expressions = [translation.expression for translation in translations]
     held: Sequence[int] = range(len(expressions))
@@ -158,28 +169,40 @@ def _compile_together(
     try:
         return _compile(expressions, held), held
     except hyperscan.error:  # it does not say which one it cannot do: find out
-        held = [i for i in held if _fits_database(sources[i], expressions[i], faults)]
+        held = [i for i in held if _fits_database(sources[i], translations[i], faults)]
     _stop_at(faults)
     return _compile([expressions[i] for i in held], held), held
 
 
-def _fits_database(source: RuleSource, expression: str, faults: list[RuleError]) -> bool:
+def _fits_database(source: RuleSource, translation: Translation, faults: list[RuleError]) -> bool:
     """Whether Hyperscan knows the pattern's constructs; one that is too much for it is a fault."""
     _say_rule("while compiling it", source)
     begin = time.perf_counter()
     try:
-        _compile([expression], [0])
+        _compile([translation.expression], [0])
     except hyperscan.error as error:
         if "memory" in str(error).lower():
             raise MemoryError from None
         if "too large" in str(error):
             detail = "too many states: repeats within repeats, or a repeat too high"
             faults.append(_fault("pattern", detail, source))
+        else:
+            _check_confirmation(source, translation, faults)
         return False
     if time.perf_counter() - begin > _MAX_PATTERN_SECS:
         detail = f"takes longer than {_MAX_PATTERN_SECS:g} s to compile"
         faults.append(_fault("pattern", detail, source))
     return True
+
+
+def _check_confirmation(
+    source: RuleSource, translation: Translation, faults: list[RuleError]
+) -> None:
+    """Each message will be put to this pattern: `regex` must know it."""
+    try:
+        compile_confirmation(translation.confirmation)
+    except ValueError as error:
+        faults.append(_fault("pattern", str(error), source))
 
 
 def _compile(expressions: Sequence[str], ids: Sequence[int]) -> hyperscan.Database | None:
@@ -230,7 +253,8 @@ def _check_sample(
     if (rule in rules.matching(sample)) == is_match:
         return
     verb = "does not match" if is_match else "matches"
-    faults.append(_fault("sample", f"{verb} its sample {sample!r}", source))
+    reason = hint(source) if is_match else ""
+    faults.append(_fault("sample", f"{verb} its sample {sample!r}{reason}", source))
 
 
 def _fault(code: RuleCode, detail: str, source: RuleSource) -> RuleError:

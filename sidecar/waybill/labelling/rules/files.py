@@ -32,7 +32,7 @@ def rule_files(folders: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for folder in folders:
-        found += filter(_is_rule_file, folder.iterdir())
+        found += filter(is_rule_file, folder.iterdir())
     return sorted(found, key=lambda file: (file.name, str(file)))
 
 
@@ -59,7 +59,8 @@ def content_hash(folders: Sequence[Path]) -> str:
     return hash_files(read_rule_files(folders))
 
 
-def _is_rule_file(file: Path) -> bool:
+def is_rule_file(file: Path) -> bool:
+    """Whether ``file`` is read: a regular file, or a link to one, with the right name."""
     return file.suffix in _SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 

@@ -31,6 +31,7 @@ from waybill.labelling.rules.artefact import (
 )
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.unread import unread_files
 
 #: Seconds by the clock for each second of processor time: the compiler gives way to everything
 #: else.
@@ -58,10 +59,12 @@ async def load_ruleset(
     except OSError as error:
         detail = error.strerror or "cannot be read"
         raise RuleSetError([RuleError("unreadable", detail, file=error.filename)]) from None
+    unread = await asyncio.to_thread(unread_files, folders)
     if not files:
         places = ", ".join(map(str, folders))
-        raise RuleSetError([RuleError("empty", f"no *.yaml file in {places}")])
-    return await compile_rules(
+        left_out = "".join(f"; {advice.file} {advice.detail}" for advice in unread)
+        raise RuleSetError([RuleError("empty", f"no *.yaml file in {places}{left_out}")])
+    rules = await compile_rules(
         files,
         labels=labels,
         cpu_secs=cpu_secs,
@@ -69,6 +72,8 @@ async def load_ruleset(
         max_message_bytes=max_message_bytes,
         reserved=reserved,
     )
+    rules.advice = (*unread, *rules.advice)
+    return rules
 
 
 async def compile_rules(

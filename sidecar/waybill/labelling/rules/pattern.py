@@ -25,8 +25,6 @@ import regex
 
 from waybill.labelling.rules.confirmation import write_confirmation
 
-#: What a `Translation.confirmation` is compiled with.
-CONFIRMATION_FLAGS = regex.ASCII | regex.VERSION0
 _ANYTHING = "(?s:.)*"
 #: Repeats nested to more states than this are compiled alone first, under the clock.
 SUSPICIOUS_STATES = 2_000
@@ -64,12 +62,23 @@ def translate(pattern: str) -> Translation:
         writer = _Writer()
         expression = writer.sequence(tree, tree.state.flags)
         confirmation = write_confirmation(tree, tree.state.flags)
-        regex.compile(confirmation, CONFIRMATION_FLAGS)
+        if not writer.is_exact:
+            compile_confirmation(confirmation)
     except RecursionError:
         raise ValueError("groups are nested too deeply") from None
-    except regex.error as error:
-        raise ValueError(f"cannot be confirmed: {error}") from None
     return Translation(expression, writer.is_exact, writer.states, confirmation)
+
+
+def compile_confirmation(confirmation: str) -> regex.Pattern[str]:
+    """A `Translation.confirmation`, ready to search.
+
+    Raises:
+        ValueError: `regex` cannot have it.
+    """
+    try:
+        return regex.compile(confirmation, regex.ASCII | regex.VERSION0)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"cannot be confirmed: {error}") from None
 
 
 def parse(pattern: str) -> Any:

@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import hyperscan
 import msgspec
-import regex
 
 from waybill.core.clock import Clock
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
 from waybill.labelling.rules.confirming import CONFIRM_SECS, Confirmation, Confirmer, SlowRule
-from waybill.labelling.rules.pattern import CONFIRMATION_FLAGS
+from waybill.labelling.rules.pattern import compile_confirmation
 from waybill.labelling.rules.scopes import RuleScopes
 
 #: Messages in one turn of the event loop where rules must be confirmed: at first, at least.
@@ -85,6 +84,10 @@ class RuleSet:
         """Read the database back: milliseconds per thousand rules, so not on the event loop."""
         self.version = artefact.version[:12]
         self.content_hash = artefact.version
+        #: What is doubtful about the rules and their files.
+        self.advice = artefact.advice
+        #: ``match`` samples that another rule decides, in another way.
+        self.taken_samples = artefact.taken_samples
         self._confirmer = Confirmer(clock)
         self.rules = tuple(self._rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.
@@ -248,7 +251,7 @@ class RuleSet:
     def _rule(self, index: int, compiled: CompiledRule) -> Rule:
         confirm = None
         if compiled.confirmation is not None:
-            pattern = regex.compile(compiled.confirmation, CONFIRMATION_FLAGS)
+            pattern = compile_confirmation(compiled.confirmation)
             confirm = self._confirmer.add(compiled.id, compiled.file, compiled.line, pattern)
         return Rule(
             index=index,
