@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Fault, Standin
 from waybill.core.retry import retry_after_secs
+from waybill.labelling.llm import build
 from waybill.labelling.llm.breaker import Breaker
-from waybill.labelling.llm.errors import Refused
+from waybill.labelling.llm.errors import Refused, StoreError
 from waybill.labelling.llm.guards import Guards
 from waybill.labelling.llm.ledger import Ledger
+from waybill.labelling.llm.store import Usage
 from waybill.labelling.llm.store_sqlite import SqliteStore
 from waybill.labelling.llm.window import LocalWindow
+from waybill.settings.schema import LlmSettings
 
 WORDS = [
     a + b
@@ -107,6 +111,102 @@ async def test_the_days_tokens_end_and_begin_again_at_midnight() -> None:
         await ledger.reserve(1, 0)
     clock.now += 86_400
     await ledger.reserve(1000, 0)
+
+
+class Away:
+    """A shared store that does not answer, for as long as ``is_away``."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.days: dict[int, Usage] = {}
+
+    async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
+        if self.is_away:
+            raise StoreError("redis")
+        spent = self.days.get(day, Usage())
+        self.days[day] = Usage(spent.tokens + tokens, spent.micros + micros)
+        return self.days[day]
+
+
+async def spend(ledger: Ledger, step: int = 100) -> int:
+    """Reserve until it is refused; how many tokens that were."""
+    spent = 0
+    while True:
+        try:
+            await ledger.reserve(step, 0)
+        except Refused:
+            return spent
+        spent += step
+
+
+async def test_nodes_without_their_store_spend_no_more_than_all_may() -> None:
+    store, clock = Away(), Clock()
+    ledgers = [
+        Ledger(store, tokens_per_day=10_000, own=await memory(), own_share=1 / 5, clock=clock)
+        for _ in range(5)
+    ]
+    assert [await spend(ledger) for ledger in ledgers[:4]] == [2000] * 4
+    store.is_away = False
+    # Nobody spends more before all have told the store what they spent meanwhile.
+    assert [await spend(ledger) for ledger in ledgers[:4]] == [0] * 4
+    clock.now += 601
+    assert [await spend(ledger) for ledger in ledgers] == [2000, 0, 0, 0, 0]
+    assert store.days == {0: Usage(10_000)}
+
+
+async def test_what_was_known_of_all_counts_while_the_store_is_away() -> None:
+    store = Away()
+    store.is_away = False
+    store.days[0] = Usage(9900)
+    ledger = Ledger(store, tokens_per_day=10_000, own_share=1 / 2, clock=Clock())
+    await ledger.reserve(50, 0)
+    store.is_away = True
+    await ledger.reserve(50, 0)
+    with pytest.raises(Refused, match="day_tokens"):
+        await ledger.reserve(1, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_a_restart_does_not_begin_the_day_anew(tmp_path: Path, workers: int) -> None:
+    spent = 0
+    for _ in range(3):
+        ledgers = []
+        for _ in range(workers):
+            own = SqliteStore(tmp_path / "usage", max_secs=1000, max_bytes=1 << 20, clock=Clock())
+            await own.open()
+            ledgers.append(
+                Ledger(Away(), tokens_per_day=4000, own=own, own_share=1 / 2, clock=Clock())
+            )
+        for ledger in ledgers:
+            spent += await spend(ledger)
+    assert spent == 2000
+
+
+async def test_a_clock_that_is_set_back_and_forth_does_not_begin_the_day_anew() -> None:
+    clock = Clock()
+    clock.now = 86_400 * 10.0
+    ledger = Ledger(Away(), tokens_per_day=1000, clock=clock)
+    assert await spend(ledger) == 1000
+    clock.now -= 86_400
+    assert await spend(ledger) == 1000
+    clock.now += 86_400
+    assert await spend(ledger) == 0
+
+
+async def test_a_day_is_divided_among_nodes_and_workers_while_redis_is_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    limits: dict[str, object] = {"nodes": 5, "tokens_per_day": 1000}
+    remote = LlmSettings(store="redis://127.0.0.1:9/0", **limits)  # type: ignore[arg-type]
+    own, share = await build._open_own_count(remote, workers=2, nodes=1)
+    assert own is not None
+    assert share == 1 / 5  # its file is shared by both workers
+    await own.close()
+    local = LlmSettings(**limits)  # type: ignore[arg-type]
+    assert await build._open_own_count(local, workers=2, nodes=5) == (None, 1 / 2)
+    assert await build._open_own_count(local, workers=2, nodes=10) == (None, 1)
 
 
 async def test_money_is_reserved_before_it_is_spent() -> None:

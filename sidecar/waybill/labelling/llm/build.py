@@ -44,12 +44,15 @@ async def open_llm(
     # The clients take a quarter of a second to import.
     provider = await asyncio.to_thread(_make_provider, settings, key)
     store, window, nodes = await open_store(settings, workers)
+    own, own_share = await _open_own_count(settings, workers, nodes)
     ledger = Ledger(
         store,
         tokens_per_day=None if settings.tokens_per_day is None else settings.tokens_per_day / nodes,
         budget_per_day=None if settings.budget_per_day is None else settings.budget_per_day / nodes,
         price_in=settings.price_in or 0.0,
         price_out=settings.price_out or 0.0,
+        own=own,
+        own_share=own_share,
     )
     guards = Guards(window, ledger, Breaker(settings.breaker_failures, settings.breaker_secs))
     audit = Audit(Path(settings.audit), settings.audit_bytes) if settings.audit else None
@@ -59,6 +62,34 @@ async def open_llm(
         yield tier
     finally:
         await tier.close()
+        if own is not None:
+            await own.close()
+
+
+async def _open_own_count(
+    settings: LlmSettings, workers: int, nodes: int
+) -> tuple[SqliteStore | None, float]:
+    """Where this node counts what it spends itself, for when the store is away, and its share.
+
+    ``nodes`` is by how many the limits are divided already.
+    """
+    whole = settings.nodes * workers
+    is_limited = settings.tokens_per_day is not None or settings.budget_per_day is not None
+    is_remote = settings.store is not None and settings.store.startswith(_REDIS)
+    path = default_path()
+    if not (is_limited and is_remote) or path is None:
+        return None, nodes / whole
+    own = SqliteStore(
+        path.with_name("llm-usage.sqlite"), max_secs=_DAY_SECS, max_bytes=settings.store_bytes
+    )
+    try:
+        await own.open()
+    except StoreError:
+        log.warning("a restart forgets what the LLM has spent while Redis is away")
+        await own.close()
+        return None, nodes / whole
+    # A file is shared by the workers of a node.
+    return own, nodes / settings.nodes
 
 
 async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictStore, Window, int]:

@@ -4,45 +4,79 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Protocol
 
 from waybill.core.clock import EPOCH, Clock
 from waybill.core.reasons import GuardCode
 from waybill.labelling.llm.errors import Refused, StoreError
-from waybill.labelling.llm.store import Usage, VerdictStore
+from waybill.labelling.llm.store import Usage
 
 log = logging.getLogger(__name__)
 _DAY_SECS = 86_400
+_DAYS_KEPT = 4
+#: After the store was away, a node keeps to its own share for so long: until the others, too, have
+#: told the store what they spent meanwhile.
+_WARY_SECS = 600.0
+
+
+class CountsUsage(Protocol):
+    """Keeps what was spent by day; a `VerdictStore` does."""
+
+    async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
+        """Add to a day's usage and give its total. Raises StoreError."""
+
+
+class _Day:
+    """What is known of one day: the total of all, this node's own, what the store has missed."""
+
+    def __init__(self) -> None:
+        self.total = Usage()
+        self.own = Usage()
+        self.unreported = Usage()
 
 
 class Ledger:
     """Tokens and money of the day (UTC). A restart does not reset it, for the sum is in the store.
 
-    ``tokens_per_day`` and ``budget_per_day`` are this ledger's share; prices are per million
-    tokens, ``clock`` gives epoch seconds.
+    ``tokens_per_day`` and ``budget_per_day`` are what all that share ``store`` may spend; prices
+    are per million tokens, ``clock`` gives epoch seconds. While the store is away, this process may
+    have spent ``own_share`` (0 to 1) of the limits: by its own count, which ``own``, when given,
+    keeps over a restart and for all workers of the node. The store gets that count when it is back.
     """
 
     def __init__(
         self,
-        store: VerdictStore,
+        store: CountsUsage,
         *,
         tokens_per_day: float | None = None,
         budget_per_day: float | None = None,
         price_in: float = 0.0,
         price_out: float = 0.0,
+        own: CountsUsage | None = None,
+        own_share: float = 1.0,
         clock: Clock = EPOCH,
     ) -> None:
         self._store = store
+        self._own_store = own
+        self._own_share = own_share
         self._clock = clock
         self._max_tokens = math.inf if tokens_per_day is None else tokens_per_day
         self._max_micros = math.inf if budget_per_day is None else budget_per_day * 1_000_000
         self._price_in = price_in
         self._price_out = price_out
-        self._day = self._today()
-        self._spent = Usage()
+        #: Some days, not one: a clock that is set back and forth must not begin a day anew.
+        self._days: dict[int, _Day] = {}
         self._told: tuple[int, str] | None = None
+        self._wary_until = -math.inf
 
     def _today(self) -> int:
         return int(self._clock() // _DAY_SECS)
+
+    def _day(self, number: int) -> _Day:
+        day = self._days.setdefault(number, _Day())
+        while len(self._days) > _DAYS_KEPT:
+            del self._days[next(iter(self._days))]
+        return day
 
     def cost(self, tokens_in: int, tokens_out: int) -> int:
         """Millionths of the currency."""
@@ -51,13 +85,13 @@ class Ledger:
     async def reserve(self, tokens_in: int, tokens_out: int) -> Usage:
         """Set aside what a call may use. Raises Refused, once a day with a line in the log."""
         asked = Usage(tokens_in + tokens_out, self.cost(tokens_in, tokens_out))
-        total = await self._add(asked.tokens, asked.micros)
-        code: GuardCode = "day_tokens" if total.tokens > self._max_tokens else "day_budget"
-        if total.tokens <= self._max_tokens and total.micros <= self._max_micros:
+        code = await self._add(asked.tokens, asked.micros)
+        if code is None:
             return asked
         await self._add(-asked.tokens, -asked.micros)
-        if self._told != (self._day, code):
-            self._told = (self._day, code)
+        today = self._today()
+        if self._told != (today, code):
+            self._told = (today, code)
             log.warning(
                 "the LLM has used up its day; records go on without it", extra={"reason": code}
             )
@@ -67,18 +101,45 @@ class Ledger:
         """Put what was really used in the place of what was reserved."""
         await self._add(tokens - reserved.tokens, micros - reserved.micros)
 
-    async def _add(self, tokens: int, micros: int) -> Usage:
-        """The day's total; should the store fail, what this process knows of it still bounds it."""
-        today = self._today()
-        if today != self._day:
-            self._day = today
-            self._spent = Usage()
-        try:
-            total = await self._store.add_usage(today, tokens, micros)
-        except StoreError:
-            total = Usage()
-        own = self._spent
-        self._spent = Usage(
-            max(own.tokens + tokens, total.tokens), max(own.micros + micros, total.micros)
-        )
-        return self._spent
+    async def _add(self, tokens: int, micros: int) -> GuardCode | None:
+        """Count, and say which limit is exceeded: the total's, or without the store our share."""
+        number = self._today()
+        day = self._day(number)
+        added = Usage(tokens, micros)
+        missed = _sum(day.unreported, added)
+        day.unreported = Usage()
+        own = await _added(self._own_store, number, added)
+        day.own = _largest(_sum(day.own, added), own or Usage())
+        total = await _added(self._store, number, missed)
+        day.total = _largest(_sum(day.total, added), total or Usage())
+        if total is None:
+            day.unreported = _sum(day.unreported, missed)
+            self._wary_until = self._clock() + _WARY_SECS
+        if self._clock() < self._wary_until:
+            return self._exceeded(day.own, self._own_share) or self._exceeded(day.total)
+        return self._exceeded(day.total)
+
+    def _exceeded(self, spent: Usage, share: float = 1.0) -> GuardCode | None:
+        if spent.tokens > self._max_tokens * share:
+            return "day_tokens"
+        if spent.micros > self._max_micros * share:
+            return "day_budget"
+        return None
+
+
+async def _added(store: CountsUsage | None, day: int, usage: Usage) -> Usage | None:
+    """The day's total in ``store`` with ``usage`` added; None where there is no telling."""
+    if store is None:
+        return None
+    try:
+        return await store.add_usage(day, usage.tokens, usage.micros)
+    except StoreError:
+        return None
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.tokens + other.tokens, one.micros + other.micros)
+
+
+def _largest(one: Usage, other: Usage) -> Usage:
+    return Usage(max(one.tokens, other.tokens), max(one.micros, other.micros))
