@@ -100,7 +100,9 @@ class Caller:
 
     def _note_failure(self, error: ProviderError) -> None:
         """What a failed call means for the next ones."""
+        said = {"reason": error.code, "status": error.status, "code": error.provider_code}
         if error.code == "rate_limited":
+            log.warning("the LLM provider has too much to do", extra=said)
             # The provider is there and wants to be left alone for a while: no failure, but a pause.
             self._guards.pause(
                 self._settings.breaker_secs if error.retry_after is None else error.retry_after
@@ -114,7 +116,7 @@ class Caller:
         if error.retry_after is not None:
             self._guards.pause(error.retry_after)
         self._guards.breaker.failed()
-        log.warning("an LLM call failed", extra={"reason": error.code})
+        log.warning("an LLM call failed", extra=said)
 
 
 def _used(reply: Reply, size: int) -> tuple[int, int]:

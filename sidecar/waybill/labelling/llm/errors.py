@@ -34,18 +34,27 @@ class ProviderError(WaybillError):
     """A call that brought no answer.
 
     Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited``
-    (429), ``unavailable`` (5xx), ``auth`` (401, 403), ``form`` (400, 422: perhaps the form of
-    answer is not supported), ``bad_request`` (other statuses), ``bad_answer`` (no completion in
+    (429 and other words for load), ``unavailable`` (5xx), ``auth`` (401, 403), ``form`` (400, 422
+    about the form of answer), ``bad_request`` (other statuses), ``bad_answer`` (no completion in
     it). ``retry_after`` is in seconds. ``may_be_billed``: the request may have been worked on.
+    ``status`` and ``provider_code`` are what the provider said, where it said something.
     """
 
     code: ProviderCode
 
     def __init__(
-        self, code: ProviderCode, *, retry_after: float | None = None, may_be_billed: bool = False
+        self,
+        code: ProviderCode,
+        *,
+        retry_after: float | None = None,
+        may_be_billed: bool = False,
+        status: int | None = None,
+        provider_code: str | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code
+        self.status = status
+        self.provider_code = provider_code
         self.retry_after = retry_after
         self.may_be_billed = may_be_billed
 

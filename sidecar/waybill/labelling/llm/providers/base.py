@@ -6,12 +6,14 @@ to the tier, so the client's own retries are off and its time-out (60 s) is repl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from waybill.core.clock import EPOCH
+from waybill.core.reasons import ProviderCode
 from waybill.core.retry import retry_after_secs
 from waybill.labelling.llm.errors import ProviderError
 from waybill.labelling.llm.prompt import Question
@@ -46,15 +48,59 @@ class Provider(Protocol):
         """Close the connections."""
 
 
-def status_error(status: int, headers: Mapping[str, str]) -> ProviderError:
-    """What an HTTP status means."""
+#: Statuses that say "too much just now": 413 is a pack beyond the tokens of a minute, 498 (Groq)
+#: and 529 (Anthropic and others) a service without capacity.
+_LOAD = (413, 429, 498, 529)
+#: Codes and kinds of errors that say the same, whatever the status.
+_LOAD_CODES = ("rate_limit", "capacity", "overloaded", "resource_exhausted")
+#: How an error speaks that is about the form of answer that was asked for.
+_ABOUT_FORM = re.compile(
+    r"response[_ ]?(?:format|mime|json|schema)|json[_ ]?(?:schema|object|mode)|structured output"
+    r"|grammar|guided",
+    re.IGNORECASE,
+)
+_NO_CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
+
+
+def status_error(status: int, headers: Mapping[str, str], body: object = None) -> ProviderError:
+    """What an HTTP status and the ``body`` of the answer mean, as JSON that was read.
+
+    A 400 is about the form of answer only where it says so, or does not say anything: another one
+    (a model that was withdrawn) would come again for each form.
+    """
     retry_after = retry_after_secs(headers.get("retry-after"), EPOCH())
-    if status == 429:
-        return ProviderError("rate_limited", retry_after=retry_after)
-    if status >= 500:
-        return ProviderError("unavailable", retry_after=retry_after)
-    if status in (400, 422):
-        return ProviderError("form")
+    said = _error_in(body)
+    told = [str(said[key]) for key in ("code", "status", "type") if said.get(key)]
+    name = next((text for text in told if not text.isdigit()), None)
+    code = _classify(status, told, said)
+    return ProviderError(
+        code,
+        retry_after=retry_after if code in ("rate_limited", "unavailable") else None,
+        status=status,
+        provider_code=_NO_CODE.sub("_", name)[:64] if name else None,
+    )
+
+
+def _classify(status: int, told: Sequence[str], said: Mapping[str, object]) -> ProviderCode:
+    words = " ".join(told).lower()
+    if status in _LOAD or (status < 500 and any(word in words for word in _LOAD_CODES)):
+        return "rate_limited"
+    if status >= 500 or status in (408, 409, 425):
+        return "unavailable"
     if status in (401, 403):
-        return ProviderError("auth")
-    return ProviderError("bad_request")
+        return "auth"
+    if status in (400, 422) and (not said or _ABOUT_FORM.search(str(dict(said)))):
+        return "form"
+    return "bad_request"
+
+
+def _error_in(body: object) -> Mapping[str, object]:
+    """The error that an answer tells of: ``{"error": {...}}``, a list of it, or the members."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, Mapping):
+        return {}
+    inner = body.get("error", body)
+    if isinstance(inner, str):
+        return {"message": inner}
+    return inner if isinstance(inner, Mapping) else {}

@@ -51,7 +51,8 @@ class GeminiProvider:
         except TimeoutError:
             raise ProviderError("timeout", may_be_billed=True) from None
         except self._errors.APIError as error:
-            raise status_error(error.code, getattr(error.response, "headers", None) or {}) from None
+            headers = getattr(error.response, "headers", None) or {}
+            raise status_error(error.code, headers, getattr(error, "details", None)) from None
         except Exception as error:  # noqa: BLE001 - becomes a ProviderError, which the tier counts
             # The client lets errors of its HTTP library, of pydantic and of json through; they
             # share no base.

@@ -63,7 +63,7 @@ class GroqProvider:
         except self._errors.APIStatusError as error:
             if _is_generation_failure(error.body):
                 raise BadAnswer("bad_answer") from None
-            raise status_error(error.status_code, error.response.headers) from None
+            raise status_error(error.status_code, error.response.headers, error.body) from None
         except self._errors.APITimeoutError:
             raise ProviderError("timeout", may_be_billed=True) from None
         except self._errors.APIConnectionError:
