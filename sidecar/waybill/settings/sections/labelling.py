@@ -77,8 +77,9 @@ class FieldSettings(Section, frozen=True):
     time: Annotated[
         tuple[Text, ...],
         Meta(
-            description="Where the time of a JSON record is, for when it becomes a Forward entry: "
-            "seconds since 1970 or ISO 8601.",
+            description="Where the time of a JSON record is, for when it becomes a Forward entry "
+            "or an OTLP record: an epoch (s, ms, us or ns) or a date by ISO 8601, RFC 2822 or the "
+            "common log format. The first that lies in 2000 to 2099 wins.",
         ),
     ] = ("date", "timestamp", "@timestamp", "time")
     label: Annotated[Text, Meta(description="The field that every record gets.")] = "target_label"

@@ -27,8 +27,9 @@ from waybill.wire.event import Event, Record, value_at
 from waybill.wire.fields import FieldPlan
 from waybill.wire.json import scan
 from waybill.wire.json.reader import JsonReader
-from waybill.wire.moments import Moment, moment_of
+from waybill.wire.moments import Moment
 from waybill.wire.policy import Additions, Pairs
+from waybill.wire.timestamps import midnight_of, moment_of
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -125,10 +126,13 @@ class JsonCodec:
             yield event
 
     def _moment(self, record: Record) -> Moment | None:
-        for path in self.plan.time:
-            moment = moment_of(value_at(record, path))
-            if moment is not None:
-                return moment
+        """The first plausible time of the time fields; one that is only a day comes last."""
+        values = [value_at(record, path) for path in self.plan.time]
+        for read in (moment_of, midnight_of):
+            for value in values:
+                moment = read(value)
+                if moment is not None:
+                    return moment
         return None
 
 
