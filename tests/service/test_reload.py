@@ -271,3 +271,52 @@ async def test_what_a_reload_replaced_is_freed_at_once(running: Running, tmp_pat
                 b'[{"log":"version"},{"log":"another thing that only the model knows"}]'
             )
             assert [type(one()).__name__ for one in replaced if one() is not None] == []
+
+
+async def test_readyz_warns_of_doubtful_rules_and_of_files_that_are_not_read(
+    running: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text("rules:\n- {id: grok, label: Error, pattern: '%{IP:c} x'}\n")
+    async with running(
+        f"rules.path={tmp_path}", "rules.poll_secs=60", "model.path=null"
+    ) as sidecar:
+        rules = (await ready(sidecar))["rules"]
+        assert "a.yaml:2: rule 'grok': %{IP:c} is Grok" in str(rules["warnings"])
+        (tmp_path / "B.YAML").write_text("rules: []")
+
+        async def is_told() -> bool:
+            return "B.YAML: is not read" in str((await ready(sidecar))["rules"]["warnings"])
+
+        async with asyncio.timeout(60):
+            while not await is_told():
+                await asyncio.sleep(0.2)
+
+
+async def test_a_rule_that_is_out_of_force_is_shown_and_comes_back(
+    running: Running, tmp_path: Path
+) -> None:
+    pattern = r"(?<!test )user=(\S+).*cmd=.*\1"
+    (tmp_path / "a.yaml").write_text(
+        f"rules:\n- {{id: sudo, label: Security Alert, pattern: '{pattern}'}}\n"
+    )
+    async with running(f"rules.path={tmp_path}", "model.path=null") as sidecar:
+        lines = [
+            json.dumps({"log": "user=" + "a" * 3000 + " " + " cmd=" * 3000 + f"b{i}"})
+            for i in range(60)
+        ]
+        assert (await sidecar.post("\n".join(lines).encode()))[0] == 200
+        told = (await ready(sidecar))["rules"]["slow"]
+        assert isinstance(told, list)
+        assert [slow["rule"] for slow in told] == ["sudo"]
+        assert told[0]["times_out_of_force"] >= 1
+        await sidecar.get("/metrics")  # some are brought up to date when somebody looks
+        assert sidecar.metric("waybill_rule_unconfirmed_total") > 0
+        async with asyncio.timeout(60):
+            number = 0
+            while True:
+                number += 1
+                real = json.dumps({"log": f"user=eve tty={number} cmd=chmod eve"}).encode()
+                _, answer, _ = await sidecar.post(real)
+                if json.loads(answer)["target_label"] == "Security Alert":
+                    break
+                await asyncio.sleep(0.1)

@@ -41,7 +41,7 @@ from waybill.service.roles import SINGLE, Member, Role
 from waybill.service.tokens import TokensPart
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.dump import dump_settings
-from waybill.settings.naming import name_secrets
+from waybill.settings.naming import doubtful_settings, name_secrets
 from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
 
@@ -315,6 +315,8 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     if role.is_first:
         shown = {"settings": dump_settings(settings), "secrets": name_secrets(settings)}
         log.info("settings", extra=shown)
+        for doubt in doubtful_settings(settings):
+            log.warning("a setting may not do what is expected", extra={"detail": doubt})
     async with build(settings, role) as service:
         settle_memory()
         await run_until_stopped(service)

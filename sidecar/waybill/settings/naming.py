@@ -39,6 +39,17 @@ def missing_secrets(settings: Settings) -> Iterator[str]:
     yield f"llm.provider: {llm.provider} has no key, so no record gets a label from it; {hint}"
 
 
+def doubtful_settings(settings: Settings) -> Iterator[str]:
+    """What is configured and will not do what somebody may expect, with what to set."""
+    yield from missing_secrets(settings)
+    if settings.return_.type == "body":
+        yield (
+            "return.type: with body, POST /v1/logs (OTLP) answers 503 to every request, because an "
+            "OTLP answer has no room for records; to take OTLP there set return.type to otlp, http "
+            "or forward, or post to /v1/label"
+        )
+
+
 def _holds_something(file: Path) -> bool:
     try:
         return bool(file.read_bytes().strip())
