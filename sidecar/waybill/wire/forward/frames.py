@@ -122,6 +122,11 @@ class FrameReader:
             data = bytes(self._buffer[at:])
             walked = 0
             while needed and walked < len(data):
+                run = scan.run_end(data, walked, needed)
+                if run > walked:
+                    needed -= run - walked
+                    walked = run
+                    continue
                 try:
                     head, payload, nested = scan.header(data, walked)
                 except ValueError:  # cut within its head, or never used
