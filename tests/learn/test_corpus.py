@@ -77,6 +77,8 @@ def test_every_further_template_expands(seed: int) -> None:
         text = expand(entry.text, WHOLE.slots, rng)
         assert text.strip() == text, entry.text
         assert len(text) > 3, entry.text
+        assert text.count("{") == text.count("}"), entry.text
+        assert not re.search(r"\{[^{}\"]*\|[^{}\"]*\}", text), entry.text  # a choice left as it was
         assert [name for name in left.findall(text) if is_slot(name, WHOLE.slots)] == [], entry.text
 
 
