@@ -270,8 +270,47 @@ def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str
     assert "llm.provider is not set" in out
     assert run("explain", "xylophone quokka 3 zzz") == 0
     out = capsys.readouterr().out
-    assert "known up to 0." in out
-    assert "pattern: 'xylophone quokka \\d+ zzz'" in out
+    assert "counts as known, so it does not know this one" in out
+    assert "pattern: 'xylophone\\s+quokka\\s+\\d+\\s+zzz'" in out
+
+
+def test_explain_takes_a_record(capsys: pytest.CaptureFixture[str]) -> None:
+    record = '{"source":"ModernCRM","log":"User User42 logged in."}'
+    assert run("explain", record) == 0
+    out = capsys.readouterr().out
+    assert "taken as a record" in out
+    assert "User Action, by the rule user-login-logout\nsource ModernCRM" in out
+    assert run("explain", record, "--text") == 0
+    out = capsys.readouterr().out
+    assert "taken as a record" not in out
+    assert "source (none)" in out
+    assert run("explain", record, "--source", "nas") == 0
+    assert "source nas" in capsys.readouterr().out
+    assert run("explain", '{"level": "info"}') == 0
+    assert "taken as a record" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "said"),
+    [
+        pytest.param(
+            "LegacyCRM",
+            "User User42 logged in.",
+            "rules that would match, but this route asks no rules:",
+            id="no rules asked",
+        ),
+        pytest.param("LegacyCRM", "zxqv 17 blorp", "put `rules` first", id="no rule can fire"),
+        pytest.param("shop", " \t", "There is no text to read.", id="nothing to match"),
+    ],
+)
+def test_explain_drafts_no_rule_that_cannot_help(
+    capsys: pytest.CaptureFixture[str], source: str, message: str, said: str
+) -> None:
+    assert run("explain", "--source", source, message) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert "my-rule" not in out
+    assert "the first decides" not in out
 
 
 def test_model_info_is_a_page_for_people(capsys: pytest.CaptureFixture[str]) -> None:

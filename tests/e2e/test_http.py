@@ -284,6 +284,9 @@ async def test_explain_shows_the_way_of_one_message(sidecar: Sidecar) -> None:
     assert (status, told["label"], told["tier"]) == (200, "User Action", "rule")
     assert [rule["id"] for rule in told["rules"]] == ["user-login-logout"]
     assert told["model"]["nearest"]
+    record = b'{"source":"ModernCRM","log":"User User1 logged in."}'
+    _, of_record, _ = await sidecar.post(record, "/v1/explain")
+    assert json.loads(of_record) == told
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"message":5}', b"{}"])

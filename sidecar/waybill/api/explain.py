@@ -1,4 +1,7 @@
-"""``POST /v1/explain``: why one message gets its label."""
+"""``POST /v1/explain``: why one message gets its label.
+
+The message is ``message`` with its ``source``, or a whole record as a shipper sends it.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,32 @@ from aiohttp import web
 
 from waybill.api.answers import Questions, as_json
 from waybill.core.errors import MalformedError
+from waybill.wire.members import Places
 
 #: Explains a message: source and message to plain data.
 Explain = Callable[[str, str], Awaitable[Mapping[str, object]]]
 
 
-def routes(questions: Questions, explain: Explain) -> list[web.RouteDef]:
-    """The endpoint."""
+def routes(questions: Questions, places: Places, explain: Explain) -> list[web.RouteDef]:
+    """The endpoint; ``places`` say where message and source stand in a record."""
 
     async def answer(request: web.Request) -> web.Response:
         """Which tier, which rule, how sure, and the nearest training examples of one message."""
         asked = await questions.read(request)
-        source = asked.get("source", "")
-        message = asked.get("message")
+        message: object = places.message_of(asked)
+        if message is None:
+            message = asked.get("message")
         if not isinstance(message, str):
-            raise MalformedError("fields", "message is missing, or is no string")
+            wanted = ", ".join(places.message_names)
+            raise MalformedError(
+                "fields",
+                "message is missing, or is no string: send a message, or a record with a text in "
+                f"one of {wanted} (fields.message)",
+            )
+        source = asked.get("source", "")
         if not isinstance(source, str):
             raise MalformedError("fields", "source is no string")
+        source = places.source_of(asked) or source
         return as_json(await explain(source, message))
 
     return [web.post("/v1/explain", answer)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.cli.parsing import Commands, add_command, load
 from waybill.cli.terminal import cleaned, read_stdin
 
 if TYPE_CHECKING:
-    from waybill.settings.schema import Settings
+    from waybill.settings.schema import FieldSettings, Settings
 
-__all__ = ["add", "explain_one"]
+__all__ = ["add", "explain_one", "read_asked"]
 
 
 def add(commands: Commands) -> None:
@@ -25,23 +25,73 @@ def add(commands: Commands) -> None:
         "Show why one message gets its label, and what can be done about it.",
         "waybill explain 'User User42 logged in.' --source ModernCRM",
     )
-    parser.add_argument("message", help="the message, or - for stdin")
-    parser.add_argument("--source", default="", help="the record's source")
+    parser.add_argument(
+        "message", help="the message, or a whole record (a JSON object); - for stdin"
+    )
+    parser.add_argument("--source", help="the record's source")
+    parser.add_argument(
+        "--text", action="store_true", help="take a JSON object as the text of a message"
+    )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
 
-def _run(given: argparse.Namespace) -> int:
-    from waybill.cli.explanation import show
+class Asked(NamedTuple):
+    """What is to be explained, and where in a record it was found ("" for a bare message)."""
 
-    message = cleaned(given.message)
-    if message == "-":
-        message = read_stdin().rstrip("\r\n")
-    found = asyncio.run(explain_one(load(given), cleaned(given.source), message))
+    source: str
+    message: str
+    origin: str = ""
+
+
+def _run(given: argparse.Namespace) -> int:
+    settings = load(given)
+    text = cleaned(given.message)
+    if text == "-":
+        text = read_stdin().rstrip("\r\n")
+    asked = Asked("", text) if given.text else read_asked(text, settings.fields)
+    if given.source is not None:
+        asked = asked._replace(source=cleaned(given.source))
+    found = asyncio.run(explain_one(settings, asked.source, asked.message))
     if given.json:
         print(json.dumps(found, indent=2))  # escapes: whatever the terminal can show
-    else:
-        print(show(found))
+        return 0
+    if asked.origin:
+        print(asked.origin)
+    print(_show(found, settings))
     return 0
+
+
+def read_asked(text: str, fields: FieldSettings) -> Asked:
+    """``text`` as a record where it is a JSON object with a message, else as a message.
+
+    Settings decide where message and source stand, as they do for what is served.
+    """
+    from waybill.wire.members import Places
+
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError):
+        return Asked("", text)
+    if not isinstance(members, dict):
+        return Asked("", text)
+    places = Places(fields)
+    message = places.message_of(members)
+    if message is None:
+        return Asked("", text)
+    origin = "taken as a record (by fields.message and fields.source; --text takes it as it is)"
+    return Asked(places.source_of(members), message, origin)
+
+
+def _show(found: dict[str, object], settings: Settings) -> str:
+    from waybill.cli.draft import draft
+    from waybill.cli.explanation import can_take_rule, show
+    from waybill.settings.taxonomy import read_labels
+
+    drafted = None
+    if can_take_rule(found):
+        labels = read_labels(settings.labels.path).names
+        drafted = asyncio.run(draft(str(found["message"]), labels))
+    return show(found, drafted)
 
 
 async def explain_one(settings: Settings, source: str, message: str) -> dict[str, object]:

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-__all__ = ["show"]
+__all__ = ["can_take_rule", "show"]
 
 Found: TypeAlias = Mapping[str, object]
 
 #: What can be done about each reason; the reasons are in `waybill.core.reasons`.
-_ADVICE = {
-    "unknown": "Nothing that the model was trained on is near enough. Write a rule (see below), or "
-    "train with lines like this one (waybill model train).",
-    "low_confidence": "The model is not sure enough. Write a rule (see below), or lower "
-    "model.threshold if you can live with more mistakes.",
-    "none_of_these": "The model takes it for no event. Write a rule (see below) if it is one.",
-    "undecided": "No tier of its route decides. Write a rule (see below), or add a tier.",
-    "label_not_permitted": "The model's label is not among those that the route allows "
-    "(routes[].labels).",
+_ADVICE: dict[str, str] = {
+    "unknown": "The model was trained on nothing that is near enough. Write a rule, or train with "
+    "lines like this one (waybill model train).",
+    "low_confidence": "The model is not sure enough. Write a rule, or lower model.threshold if you "
+    "can live with more mistakes.",
+    "none_of_these": "The model takes it for no event. Write a rule if it is one.",
+    "undecided": "No tier of its route decides. Write a rule, or add a tier.",
+    "no_message": "There is no text to read. Name the field that holds it in fields.message.",
+    "label_not_permitted": "The model's label is not among those that the route allows. Add it "
+    "there (routes[].labels).",
     "llm_disabled": "Its route asks the language model, and llm.provider is not set. Set it, or "
     "give the route other tiers (routes[].tiers).",
-    "model_disabled": "Its route asks the model, and model.path is null.",
+    "model_disabled": "Its route asks the model, and model.path is null. Set it, or give the route "
+    "other tiers (routes[].tiers).",
 }
-_PATTERN_CHARS = 100
+#: Reasons that no rule mends: there is nothing to match, or the route refuses the label.
+_NOT_FOR_RULES = ("no_message", "label_not_permitted")
+_NO_RULES = "Its route asks no rules: to decide it by a rule, put `rules` first in routes[].tiers."
 
 
-def show(found: Found) -> str:
-    """A verdict, why, and what can be done about it."""
-    return "\n".join(_lines(found))
+def can_take_rule(found: Found) -> bool:
+    """Whether a new rule could label the message."""
+    reason = found.get("reason")
+    return reason is not None and reason not in _NOT_FOR_RULES and _asks_rules(found)
 
 
-def _lines(found: Found) -> Iterator[str]:
+def show(found: Found, drafted: str | None = None) -> str:
+    """A verdict, why, and what can be done about it; ``drafted`` is a rule file for it."""
+    return "\n".join(_lines(found, drafted))
+
+
+def _lines(found: Found, drafted: str | None) -> Iterator[str]:
     yield _verdict(found)
     yield _route(found)
     yield _rules(found)
@@ -44,9 +52,19 @@ def _lines(found: Found) -> Iterator[str]:
     reason = found.get("reason")
     if isinstance(reason, str):
         yield ""
-        yield _ADVICE.get(reason, f"Reason: {reason}.")
-        yield "A rule for it could be:"
-        yield from _draft(found)
+        yield _ADVICE.get(reason, f"Reason: {reason}; docs/labels.md#reasons says what it means.")
+        yield from _advice_on_rules(found, drafted)
+
+
+def _advice_on_rules(found: Found, drafted: str | None) -> Iterator[str]:
+    if drafted is not None:
+        yield "A rule for it could be (put a label in, and widen the pattern):"
+        for line in drafted.splitlines():
+            yield f"  {line}"
+    elif can_take_rule(found):
+        yield "No rule can be drafted from this text: write its pattern by hand."
+    elif not _asks_rules(found):
+        yield _NO_RULES
 
 
 def _verdict(found: Found) -> str:
@@ -67,6 +85,12 @@ def _route(found: Found) -> str:
     return f"source {shown}: its route ({sources}) asks {tiers}"
 
 
+def _asks_rules(found: Found) -> bool:
+    route = found["route"]
+    assert isinstance(route, Mapping)
+    return "rules" in route["tiers"]
+
+
 def _rules(found: Found) -> str:
     rules = found["rules"]
     assert isinstance(rules, Sequence)
@@ -78,7 +102,12 @@ def _rules(found: Found) -> str:
         if rule["mode"] == "shadow":
             shadow = " (shadow: never applied)"
         lines.append(f"{rule['id']} -> {rule['label']}{shadow}, {rule['file']}:{rule['line']}")
-    return "rules that match, the first decides:\n  " + "\n  ".join(lines)
+    head = "rules that match, the first decides:"
+    if not _asks_rules(found):
+        head = "rules that would match, but this route asks no rules:"
+    elif found["tier"] != "rule":
+        head = "rules that match, but none may decide here (shadow, or a label not allowed):"
+    return "\n  ".join((head, *lines))
 
 
 def _model(model: Found) -> Iterator[str]:
@@ -86,34 +115,21 @@ def _model(model: Found) -> Iterator[str]:
         yield f"model {model['version']}: cannot answer [{model['reason']}]"
         return
     yield (
-        f"model {model['version']}: best is {model['label']} with {_number(model['confidence'])} "
-        f"(at least {_number(model.get('least_confidence'))} is asked for); "
-        f"its distance to what was trained is {_number(model['distance'])} "
-        f"(known up to {_number(model.get('farthest_known'))})"
+        f"model {model['version']}: its first choice is {model['label']}, with confidence "
+        f"{_number(model['confidence'])}; a label needs {_number(model.get('least_confidence'))}"
+    )
+    knows = "so it knows such messages"
+    if not model["is_known"]:
+        knows = "so it does not know this one, whatever its choice"
+    yield (
+        f"  mean distance to the nearest lines of its training: {_number(model['distance'])}; "
+        f"up to {_number(model.get('farthest_known'))} counts as known, {knows}"
     )
     nearest = model.get("nearest")
     if isinstance(nearest, Sequence):
-        yield "nearest lines that it was trained on:"
+        yield "  the nearest of those lines, each with its own distance:"
         for near in nearest:
-            yield f"  {_number(near['distance'])}  {near['label']}: {near['text']}"
-
-
-def _draft(found: Found) -> Iterator[str]:
-    """A rule for the masked message; a person puts the label and widens the pattern."""
-    words = str(found["masked"])[:_PATTERN_CHARS].split()
-    pattern = " ".join(map(_word, words)).replace("'", "''")
-    yield "  rules:"
-    yield "  - id: my-rule"
-    yield "    label: ...            # one of the labels of labels.path"
-    yield f"    pattern: '{pattern}'"
-    yield f"    match: [{json.dumps(found['message'], ensure_ascii=False)}]"
-
-
-def _word(word: str) -> str:
-    """A word of the mask as a pattern: what varies is in it as 0 or <name>."""
-    if word.startswith("<") and word.endswith(">"):
-        return r"\S+"
-    return re.sub(r"0+", r"\\d+", re.escape(word))
+            yield f"    {_number(near['distance'])}  {near['label']}: {near['text']}"
 
 
 def _number(value: object) -> str:

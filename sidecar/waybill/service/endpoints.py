@@ -26,9 +26,7 @@ from waybill.service.loading import names_of_ours
 from waybill.service.opening import Opened
 from waybill.service.reload import Reloader
 from waybill.settings.schema import Settings
-
-#: The largest body of ``/v1/explain`` and ``/v1/rules/test``.
-_QUESTION_BYTES = 1 << 20
+from waybill.wire.members import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,11 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
     settings = deps.settings
     intake = deps.intake
     reader = BodyReader(intake.body_bytes, settings.http.read_timeout_secs, intake.dead_letters)
-    # What people and scripts ask is small; parsed, it takes up to 20 times its bytes.
-    question_bytes = min(_QUESTION_BYTES, intake.body_bytes)
-    asking = BodyReader(
-        question_bytes, settings.http.read_timeout_secs, limit_name="what this endpoint takes"
-    )
     has_return = settings.return_.type != "body"
     return [
         *label.routes(intake, reader),
         *otlp.routes(intake, reader, has_return=has_return),
-        *_tools(deps, Questions(intake.hold, asking)),
+        *_tools(deps, Questions(intake.hold, reader)),
     ]
 
 
@@ -74,7 +67,11 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         *reload.routes(deps.reloader.reload, report),
         *metrics.routes(deps.metrics, functools.partial(note_state, pipeline, deps.metrics)),
         *openapi.routes(),
-        *explain.routes(questions, functools.partial(explain_message, pipeline, deps.opened.model)),
+        *explain.routes(
+            questions,
+            Places(deps.settings.fields),
+            functools.partial(explain_message, pipeline, deps.opened.model),
+        ),
         *rules.routes(
             questions,
             lambda: pipeline.rules,
