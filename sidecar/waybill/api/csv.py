@@ -130,10 +130,7 @@ async def _open(request: web.Request, upload: _Upload) -> None:
 
 async def _label(service: Service, upload: _Upload, rows: Sequence[Row]) -> None:
     columns = upload.table.columns
-    verdicts = await service.label(
-        [columns.message_of(row.cells) for row in rows],
-        [columns.source_of(row.cells) for row in rows],
-    )
+    verdicts = await service.label(*columns.read([row.cells for row in rows]))
     service.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
     await upload.response.write(upload.table.labelled(rows, verdicts))
 

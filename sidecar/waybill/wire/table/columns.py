@@ -115,6 +115,18 @@ class Columns:
                 return cells[at]
         return None
 
+    def read(self, rows: Sequence[Sequence[str]]) -> tuple[list[str | None], list[str]]:
+        """The messages and the sources of rows, by their cells."""
+        if len(self._messages) > 1 or not all(rows):
+            messages = [self.message_of(cells) for cells in rows]
+            return messages, [self.source_of(cells) for cells in rows]
+        at = self._messages[0]
+        messages = [cells[at] or None for cells in rows]
+        if len(self._sources) == 1:
+            place = self._sources[0]
+            return messages, [cells[place].strip() for cells in rows]
+        return messages, [self.source_of(cells) for cells in rows]
+
     def source_of(self, cells: Sequence[str]) -> str:
         """The first source that is not blank, or ``""``."""
         for at in self._sources:

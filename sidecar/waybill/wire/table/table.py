@@ -102,12 +102,9 @@ class Table:
         # What waits for its end may hold text of earlier pieces.
         is_new = self._reader.pending_chars <= len(text)
         self._was_whole = _is_whole(text) if is_new else is_whole
-        found: list[Row] = []
-        for raw in rows:
-            if self._columns is None:
-                self._open(raw)
-            else:
-                found.append(self._row(raw, is_whole))
+        if self._columns is None:
+            rows = self._without_head(rows)
+        found = self._rows(rows, is_whole)
         if is_last and self._columns is None:
             raise MalformedError("csv_columns", "the file is empty")
         return found
@@ -120,17 +117,16 @@ class Table:
 
     def labelled(self, rows: Iterable[Row], verdicts: Iterable[Verdict]) -> bytes:
         """The rows with our cells."""
-        delimiter = self.dialect.delimiter
         kept = self._kept
         pieces: list[str] = []
-        for row, verdict in zip(rows, verdicts, strict=True):
-            if not row.cells:
-                pieces.append(row.text + row.end)
+        for (cells, text, end, _, _), verdict in zip(rows, verdicts, strict=True):
+            if not cells:
+                pieces += (text, end)
                 continue
             added = kept.get(verdict)
             if added is None:
                 added = self._keep(verdict)
-            pieces.append(f"{row.text}{delimiter}{added}{row.end}")
+            pieces += (text, added, end)
         return self.decoder.encode("".join(pieces))
 
     def rest(self) -> bytes:
@@ -175,17 +171,39 @@ class Table:
             body = self._written(cells)
         self._head = (body, end or "\n")
 
-    def _row(self, raw: RawRow, is_whole: bool) -> Row:
-        cells, text, fault = raw
-        body, end = _split_end(text)
-        if not cells:
-            return Row(cells, body, end, self._count, None)
-        self._count += 1
-        if fault is None and is_whole and len(cells) == self._width:
-            return Row(cells, body, end, self._count, None)
-        return self._odd(cells, body, end, fault)
+    def _without_head(self, rows: list[RawRow]) -> list[RawRow]:
+        """Take the head off."""
+        for at, raw in enumerate(rows):
+            self._open(raw)
+            if self._columns is not None:
+                return rows[at + 1 :]
+        return []
 
-    def _odd(self, cells: list[str], body: str, end: str, fault: str | None) -> Row:
+    def _rows(self, rows: list[RawRow], is_whole: bool) -> list[Row]:
+        """A loop without calls for ordinary rows: a large file has millions."""
+        found: list[Row] = []
+        add = found.append
+        make = Row._make
+        width = self._width
+        count = self._count
+        for cells, text, fault in rows:
+            if text[-1:] == "\n" and text[-2:-1] != "\r":
+                body = text[:-1]
+                end = "\n"
+            else:
+                body, end = _split_end(text)
+            if not cells:
+                add(Row(cells, body, end, count, None))
+                continue
+            count += 1
+            if fault is None and is_whole and len(cells) == width:
+                add(make((cells, body, end, count, None)))
+            else:
+                add(self._odd(cells, body, end, count, fault))
+        self._count = count
+        return found
+
+    def _odd(self, cells: list[str], body: str, end: str, number: int, fault: str | None) -> Row:
         """A row that may have faults, as it is read and as it is written."""
         faults: list[str] = []
         read = cells
@@ -203,7 +221,7 @@ class Table:
         if not _is_whole(body):
             faults.append(f"bytes that are no {self.decoder.name}")
             read = [replaced(cell) for cell in read]
-        return Row(read, body, end, self._count, "; ".join(faults) or None)
+        return Row(read, body, end, number, "; ".join(faults) or None)
 
     def _gathered(self, cells: list[str]) -> tuple[list[str], list[str]]:
         """The cells of a row that has too many, as they are read and as they are written.
@@ -229,7 +247,8 @@ class Table:
         ours = (
             verdict.label, confidence, verdict.tier, verdict.reason or "", verdict.rule or ""
         )  # fmt: skip
-        text = self._written([self.decoder.fitting(cell) for cell in ours])
+        cells = self._written([self.decoder.fitting(cell) for cell in ours])
+        text = self.dialect.delimiter + cells
         if len(self._kept) >= _KEPT:
             self._kept.clear()
         self._kept[verdict] = text
