@@ -55,7 +55,7 @@ def http(behind: Behind, address: str) -> Listener:
     reader = BodyReader(1 << 20, 5, behind.intake.dead_letters)
     routes = label.routes(behind.intake, reader)
     settings = HttpSettings(listen=address)
-    return HttpServer(settings, routes, behind.connections, behind.intake.refused)
+    return HttpServer(settings, routes, behind.connections, behind.intake)
 
 
 def forward(behind: Behind, address: str) -> Listener:

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -178,6 +179,32 @@ async def test_dead_letters_are_kept_up_to_the_bound(tmp_path: Path) -> None:
         metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": "full"})
         == 2
     )
+
+
+async def test_bodies_that_stall_take_no_more_of_the_folder_than_its_bound(tmp_path: Path) -> None:
+    metrics = Metrics("0")
+    folder = tmp_path / "dead"
+    kept = DeadLetters(DeadLetterSettings(path=str(folder), max_bytes=1000), metrics)
+    stalled = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x" * 400
+        await stalled.wait()
+
+    def used() -> int:
+        return sum(file.stat().st_size for file in folder.iterdir())
+
+    tasks = [asyncio.create_task(kept.keep_stream(pieces(), "too_large")) for _ in range(8)]
+    while sum(task.done() for task in tasks) < 6:
+        await asyncio.sleep(0.01)
+    assert used() <= 1000
+    assert await asyncio.wait_for(kept.keep(b"x" * 100, "not_json"), 5)  # nobody waits for them
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [file.suffix for file in sorted(folder.iterdir())] == [".body", ".json"]
+    assert await kept.keep(b"x" * 850, "not_json")
+    assert not await kept.keep(b"x" * 100, "not_json")
 
 
 async def test_a_dead_letter_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:

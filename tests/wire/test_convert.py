@@ -83,7 +83,7 @@ def test_what_msgpack_cannot_hold_is_written_as_text() -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [b"5", b'"text"', b'{"log":"\\ud800"}', b'{"log":"x","d":' + b"[" * 600 + b"]" * 600 + b"}"],
+    [b"5", b'"text"', b'{"log":"x","d":' + b"[" * 600 + b"]" * 600 + b"}"],
 )
 def test_what_is_no_record_in_forward_goes_as_text(odd: bytes) -> None:
     found = entries(b'[{"log":"a"},' + odd + b"]")

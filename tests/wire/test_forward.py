@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from waybill.wire import FieldPlan, Wire
 from waybill.wire import forward as protocol
 from waybill.wire.compression import compress, decompress
 from waybill.wire.forward import AnswerReader, FrameReader, Message
+from waybill.wire.msgpack import scan
 from waybill.wire.msgpack import scan as packed
 
 CAPTURES = Path(__file__).parent.parent / "data" / "captures"
@@ -423,3 +425,14 @@ def test_what_is_no_handshake_is_a_value_error(data: bytes) -> None:
         protocol.pong(data, b"n", "w", b"k")
     with pytest.raises(ValueError):
         protocol.is_pong(data, b"s\0n", b"k")
+
+
+def test_what_lies_deep_may_be_wide() -> None:
+    """A step in Python for each of two million values would take a second and more."""
+    wide = b"\xdd" + (2_000_000).to_bytes(4, "big") + b"\xc0" * 2_000_000
+    stream = raw_message(TAG, b"\x01", b"\x81\xa1a" + b"\x91" * 3000 + wide)
+    begin = time.process_time()
+    (message,) = read(stream, len(stream))
+    assert time.process_time() - begin < 0.5
+    assert message.entries.endswith(wide)
+    assert scan.value_end(message.entries, 0) == len(message.entries)

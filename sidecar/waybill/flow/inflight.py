@@ -23,13 +23,15 @@ class Inflight:
     def hold(self) -> Iterator[Grow]:
         """A context whose value is ``grow(bytes)``; what was grown is released at its end.
 
+        A negative count releases so many bytes before that.
+
         ``grow`` raises OverloadedError ``inflight_bytes`` past the bound.
         """
         held = 0
 
         def grow(count: int) -> None:
             nonlocal held
-            if self.bytes + count > self._limit:
+            if count > 0 and self.bytes + count > self._limit:
                 raise OverloadedError("inflight_bytes")
             held += count
             self.bytes += count

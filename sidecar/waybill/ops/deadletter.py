@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ class DeadLetters:
         self._max_bytes = settings.max_bytes
         self._metrics, self._now = metrics, now
         self._numbers = itertools.count()
-        self._lock = asyncio.Lock()
+        self._counting = threading.Lock()
         self._bytes: int | None = None
 
     async def keep(self, body: bytes, reason: str, encodings: Sequence[str] = ()) -> bool:
@@ -61,8 +62,7 @@ class DeadLetters:
         if self._path is None:
             self._metrics.dead_letters.labels("off").inc()
             return False
-        async with self._lock:
-            outcome = await asyncio.to_thread(self._write, self._path, body, reason, encodings)
+        outcome = await asyncio.to_thread(self._write, self._path, body, reason, encodings)
         self._metrics.dead_letters.labels(outcome).inc()
         if outcome != "kept":
             log.error(
@@ -77,30 +77,57 @@ class DeadLetters:
         if self._path is None:
             self._metrics.dead_letters.labels("off").inc()
             return False
-        async with self._lock:
-            outcome = await self._write_stream(self._path, chunks, reason)
+        outcome = await self._write_stream(self._path, chunks, reason)
         self._metrics.dead_letters.labels(outcome).inc()
         return outcome == "kept"
 
     async def _write_stream(self, folder: Path, chunks: AsyncIterator[bytes], reason: str) -> str:
+        """Write to a file that is removed again unless all of the body is in it."""
         size = 0
+        body: Path | None = None
+        outcome = "failed"
         try:
             body = await asyncio.to_thread(self._new_file, folder)
-            room = self._max_bytes - self._used(folder)
             with await asyncio.to_thread(body.open, "wb") as file:
                 async for chunk in chunks:
+                    if not await asyncio.to_thread(self._reserve, folder, len(chunk)):
+                        outcome = "full"
+                        return outcome
                     size += len(chunk)
-                    if size > room:
-                        break
                     await asyncio.to_thread(file.write, chunk)
-            if size > room:
-                body.unlink()
-                return "full"
-            self._describe(body, reason, (), size)
+            await asyncio.to_thread(self._describe, body, reason, (), size)
+            outcome = "kept"
         except OSError as error:
             log.error("a body could not be kept", extra={"error": str(error)})
-            return "failed"
-        return "kept"
+        finally:  # also when the client leaves or its time is up
+            if outcome != "kept":
+                self._give_up(body, size)
+        return outcome
+
+    def _reserve(self, folder: Path, count: int) -> bool:
+        """Count ``count`` bytes before they are written; whether there was room for them.
+
+        Bodies are written side by side, on threads: what each may still write is decided here.
+        """
+        with self._counting:
+            used = self._used(folder)
+            if used + count > self._max_bytes:
+                return False
+            self._bytes = used + count
+            return True
+
+    def _give_up(self, body: Path | None, size: int) -> None:
+        """Remove what was written of a body that is not kept; its bytes count no more."""
+        try:
+            if body is not None:
+                body.unlink(missing_ok=True)
+                body.with_suffix(".json").unlink(missing_ok=True)
+        except OSError as error:
+            log.error("a part of a body cannot be removed", extra={"error": str(error)})
+            return
+        with self._counting:
+            if self._bytes is not None:
+                self._bytes -= size
 
     def _used(self, folder: Path) -> int:
         if self._bytes is None:
@@ -120,16 +147,17 @@ class DeadLetters:
             "time": body.name[:15],
         }
         body.with_suffix(".json").write_bytes(orjson.dumps(note))
-        self._bytes = (self._bytes or 0) + size
 
     def _write(self, folder: Path, body: bytes, reason: str, encodings: Sequence[str]) -> str:
+        file = None
         try:
             file = self._new_file(folder)
-            if self._used(folder) + len(body) > self._max_bytes:
+            if not self._reserve(folder, len(body)):
                 return "full"
             file.write_bytes(body)
             self._describe(file, reason, encodings, len(body))
         except OSError as error:
             log.error("the dead-letter folder cannot be written", extra={"error": str(error)})
+            self._give_up(file, len(body))
             return "failed"
         return "kept"

@@ -139,7 +139,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
         settings.http,
         http_routes(deps),
         connections,
-        intake.refused,
+        intake,
         tokens.tokens if tokens is not None else None,
         _make_tls(stack, settings.http.tls),
         shares_address=role.shares_address,

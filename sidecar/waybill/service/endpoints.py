@@ -28,6 +28,9 @@ from waybill.service.reload import Reloader
 from waybill.settings.schema import Settings
 from waybill.wire.members import Places
 
+#: The largest body of ``/v1/explain`` and ``/v1/rules/test``.
+_QUESTION_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -46,11 +49,16 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
     settings = deps.settings
     intake = deps.intake
     reader = BodyReader(intake.body_bytes, settings.http.read_timeout_secs, intake.dead_letters)
+    # What people and scripts ask is small; parsed, it takes up to 20 times its bytes.
+    question_bytes = min(_QUESTION_BYTES, intake.body_bytes)
+    asking = BodyReader(
+        question_bytes, settings.http.read_timeout_secs, limit_name="what this endpoint takes"
+    )
     has_return = settings.return_.type != "body"
     return [
         *label.routes(intake, reader),
         *otlp.routes(intake, reader, has_return=has_return),
-        *_tools(deps, Questions(intake.hold, reader)),
+        *_tools(deps, Questions(intake.hold, asking)),
     ]
 
 

@@ -125,6 +125,8 @@ class Reloader:
 
     def __init__(self, parts: Mapping[str, Part | None]) -> None:
         self._report_names = tuple(parts)
+        self._lock = asyncio.Lock()
+        self._waiting: asyncio.Task[bool] | None = None
         self.parts: dict[str, Part] = {}
         for name, part in parts.items():
             if part is not None:
@@ -140,7 +142,21 @@ class Reloader:
         await asyncio.gather(*(part.stop() for part in self.parts.values()))
 
     async def reload(self) -> bool:
-        """Load every part again now; whether all are in force."""
+        """Load every part again now; whether all are in force.
+
+        One load runs and one waits: who asks while one waits gets that one's outcome, for it begins
+        after what he has changed.
+        """
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._reload_next())
+        return await asyncio.shield(self._waiting)
+
+    async def _reload_next(self) -> bool:
+        async with self._lock:
+            self._waiting = None
+            return await self._reload_all()
+
+    async def _reload_all(self) -> bool:
         for part in self.parts.values():
             await part.reload()
         return self.is_ok()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AbstractContextManager
 
 from waybill.core.errors import (
     HandbackError,
@@ -38,6 +39,10 @@ class Deliverer:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+
+    def hold(self) -> AbstractContextManager[Grow]:
+        """Accounts for bytes in memory (`Intake.hold`)."""
+        return self._intake.hold()
 
     def refuse(self, reason: RefusalReason) -> None:
         """Count a refusal."""

@@ -21,9 +21,20 @@ _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
 
 
 class BodyReader:
-    """Reads bodies of at most ``limit_bytes`` that come within ``timeout_secs``."""
+    """Reads bodies of at most ``limit_bytes`` that come within ``timeout_secs``.
 
-    def __init__(self, limit_bytes: int, timeout_secs: float, dead_letters: DeadLetters) -> None:
+    ``limit_name`` says in answers what limits them; what is larger is offered to ``dead_letters``,
+    if there are any.
+    """
+
+    def __init__(
+        self,
+        limit_bytes: int,
+        timeout_secs: float,
+        dead_letters: DeadLetters | None = None,
+        limit_name: str = "limits.body_bytes",
+    ) -> None:
+        self._limit_name = limit_name
         self._limit_bytes = limit_bytes
         self._timeout_secs = timeout_secs
         self._dead_letters = dead_letters
@@ -72,6 +83,10 @@ class BodyReader:
 
     async def _refuse_large(self, request: web.Request, read: Sequence[bytes]) -> None:
         """Offer a body past the limit to the dead-letter folder. Raises MalformedError."""
+        limit = f"more than {self._limit_name} ({self._limit_bytes} bytes)"
+        error = MalformedError("too_large", limit)
+        if self._dead_letters is None:
+            raise error
 
         async def pieces() -> AsyncIterator[bytes]:
             for chunk in read:
@@ -79,8 +94,6 @@ class BodyReader:
             async for chunk in request.content.iter_any():
                 yield chunk
 
-        limit = f"more than limits.body_bytes ({self._limit_bytes} bytes)"
-        error = MalformedError("too_large", limit)
         error.is_kept = await self._dead_letters.keep_stream(pieces(), error.code)
         raise error
 

@@ -31,7 +31,7 @@ def routes(intake: Intake, reader: BodyReader) -> list[web.RouteDef]:
         return await _encoded(request, answer)
 
     found: list[web.RouteDef] = []
-    for path in (LABEL_PATH, f"{LABEL_PATH}/{{tag:.+}}"):
+    for path in (LABEL_PATH, f"{LABEL_PATH}/{{tag:[\\s\\S]+}}"):
         found += [web.get(path, _ok), web.post(path, label), web.put(path, label)]
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from aiohttp import http_parser, web
@@ -22,7 +22,8 @@ from waybill.ingest.http.errors import Refusals, about, door_of
 from waybill.ingest.http.guard import Guards, Handler
 from waybill.ingest.http.otlp import speak_otlp
 from waybill.ingest.http.sentences import sentence
-from waybill.ingest.listener import CountRefusal
+from waybill.ingest.http.writing import Writing
+from waybill.ingest.listener import CountRefusal, Intake
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import split_address
@@ -30,6 +31,8 @@ from waybill.settings.schema import HttpSettings
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
+#: Answers a request, or raises what aiohttp makes an answer of.
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpServer:
@@ -40,7 +43,7 @@ class HttpServer:
         settings: HttpSettings,
         routes: Sequence[web.RouteDef],
         connections: Connections,
-        count_refusal: CountRefusal,
+        intake: Intake,
         tokens: Tokens | None = None,
         tls: ServerTls | None = None,
         *,
@@ -54,24 +57,26 @@ class HttpServer:
         self._connections = connections
         self._guards: Guards | None = None
         self._server: asyncio.Server | None = None
-        app = self._application(count_refusal, tokens)
+        app = self._application(intake, tokens)
         self._runner = web.AppRunner(
             app,
             access_log=log,
-            access_log_class=_protocol_faults(count_refusal),
+            access_log_class=_protocol_faults(intake.refused),
             auto_decompress=False,  # inflated by wire.compression, to a verified end
             keepalive_timeout=settings.keepalive_secs,
             shutdown_timeout=1.0,  # the flow is drained before the runner stops
         )
 
-    def _application(self, count_refusal: CountRefusal, tokens: Tokens | None) -> web.Application:
-        refusals = Refusals(count_refusal, sorted({canonical(one.path) for one in self.routes}))
+    def _application(self, intake: Intake, tokens: Tokens | None) -> web.Application:
+        refusals = Refusals(intake.refused, sorted({canonical(one.path) for one in self.routes}))
+        secs = self._settings.read_timeout_secs
         app = web.Application(
             middlewares=[
                 self._note_handling,
                 speak_otlp,
                 refusals.middleware,
                 Access(tokens).middleware,
+                Writing(intake.hold, secs, intake.body_bytes).middleware,
             ],
             client_max_size=0,  # bodies are bounded where they are read
         )
@@ -90,6 +95,7 @@ class HttpServer:
         await self._runner.setup()
         make = self._runner.server
         assert make is not None
+        make.request_handler = _refuse_expectations(make.request_handler)
         settings = self._settings
         self._guards = Guards(
             make, self._connections, settings.header_timeout_secs, settings.keepalive_secs
@@ -143,6 +149,17 @@ class HttpServer:
             return await handler(request)
         finally:
             guard.end()
+
+
+def _refuse_expectations(handle: Answer) -> Answer:
+    """Answer an ``Expect`` that is no ASCII with 417: aiohttp itself would answer 500."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if not request.headers.get("Expect", "").isascii():
+            return web.Response(status=HTTPStatus.EXPECTATION_FAILED, text="Unknown Expect")
+        return await handle(request)
+
+    return answer
 
 
 def canonical(path: str) -> str:

@@ -13,6 +13,8 @@ import msgspec
 _SUFFIXES = (".yaml", ".yml")
 #: The largest file that is read into memory; a thousand rules with their samples have 0.4 MB.
 MAX_FILE_BYTES = 16 << 20
+#: All files together.
+MAX_TOTAL_BYTES = 64 << 20
 
 
 class RuleFile(msgspec.Struct, frozen=True):
@@ -40,23 +42,43 @@ def read_rule_files(folders: Sequence[Path]) -> list[RuleFile]:
     """The rule files of all ``folders`` with what is in them, in order.
 
     Raises:
-        OSError: a folder or a file cannot be read, or a file is larger than `MAX_FILE_BYTES`.
+        OSError: a folder or a file cannot be read, a file is larger than `MAX_FILE_BYTES`, or all
+            together are larger than `MAX_TOTAL_BYTES`.
     """
-    return [RuleFile(str(file), _read(file)) for file in rule_files(folders)]
+    files: list[RuleFile] = []
+    total = 0
+    for file in rule_files(folders):
+        data = _read(file)
+        total += len(data)
+        if total > MAX_TOTAL_BYTES:
+            raise _too_large(file)
+        files.append(RuleFile(str(file), data))
+    return files
 
 
 def hash_files(files: Sequence[RuleFile]) -> str:
     """A hash over the base names and the bytes of ``files``: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for file in files:
-        base_name = Path(file.name).name
-        digest.update(f"{base_name}\0{len(file.data)}\0".encode() + file.data)
+        _digest_file(digest, file.name, file.data)
     return digest.hexdigest()
 
 
+def _digest_file(digest: hashlib._Hash, name: str, data: bytes) -> None:
+    digest.update(f"{Path(name).name}\0{len(data)}\0".encode())
+    digest.update(data)
+
+
 def content_hash(folders: Sequence[Path]) -> str:
-    """`hash_files` of what is in ``folders`` now. Raises OSError while a file cannot be read."""
-    return hash_files(read_rule_files(folders))
+    """`hash_files` of what is in ``folders`` now, one file in memory at a time.
+
+    Raises:
+        OSError: while a file cannot be read, or is too large.
+    """
+    digest = hashlib.sha256()
+    for file in rule_files(folders):
+        _digest_file(digest, str(file), _read(file))
+    return digest.hexdigest()
 
 
 def is_rule_file(file: Path) -> bool:
@@ -65,8 +87,14 @@ def is_rule_file(file: Path) -> bool:
 
 
 def _read(file: Path) -> bytes:
-    with file.open("rb") as stream:
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise _too_large(file)
+    with file.open("rb") as stream:  # it may have grown
         data = stream.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+        raise _too_large(file)
     return data
+
+
+def _too_large(file: Path) -> OSError:
+    return OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))

@@ -11,6 +11,7 @@ from waybill.core.records import Verdict
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.event import Event, Record, wrapped
 from waybill.wire.fields import FieldPlan
+from waybill.wire.json.tolerant import read_object
 from waybill.wire.moments import Moment
 from waybill.wire.rendered import Context, Rendered
 
@@ -26,10 +27,10 @@ class JsonForm:
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """JSON records, spliced; what no strict parser takes goes as text."""
+        """JSON records, spliced; a value that no strict parser takes goes as text."""
         records = codec.split(batch, verdicts)
         for i in codec.unfit(batch):
-            records[i] = _text_record(batch.data(i), at.plan, verdicts[i])
+            records[i] = _mended(batch, i, records[i], verdicts[i], at.plan)
         return self._rendered(records, verdicts, at.plan)
 
     def convert(self, events: Iterable[Event], at: Context) -> Rendered:
@@ -84,6 +85,17 @@ def _with_time(record: Record, moment: Moment | None, plan: FieldPlan) -> bytes:
 
 def _text_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> bytes:
     return orjson.dumps(wrapped(data, plan, verdict))
+
+
+def _mended(batch: Batch, i: int, data: bytes, verdict: Verdict, plan: FieldPlan) -> bytes:
+    """Record ``i``, ``data`` when spliced, with its odd values as text; else all of it as text."""
+    record = None if batch.is_set_aside(i) else read_object(data)
+    if record is not None:
+        try:
+            return orjson.dumps(record)
+        except orjson.JSONEncodeError:  # nested deeper than the encoder goes
+            pass
+    return _text_record(batch.data(i), plan, verdict)
 
 
 def _on_one_line(record: bytes) -> bytes:

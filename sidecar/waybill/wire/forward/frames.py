@@ -10,6 +10,8 @@ from waybill.core.errors import MalformedError
 from waybill.wire.forward.message import Message, parse_message
 from waybill.wire.msgpack import scan
 
+#: Behind a message of more bytes the unpacker is made anew: it never gives memory back.
+_LARGE_BYTES = 1 << 20
 _NIL, _NEVER = 0xC0, 0xC1
 
 
@@ -26,6 +28,8 @@ class FrameReader:
         self._unpacker = msgpack.Unpacker(max_buffer_size=0)
         #: Offset in the buffer of the unpacker's own offset 0.
         self._shift = 0
+        #: In a value nested deeper than the library goes, which is walked in Python.
+        self.is_deep = False
         self._parser = self._parse()
 
     def feed(self, data: bytes) -> Iterator[Message]:
@@ -49,11 +53,22 @@ class FrameReader:
             if self._buffer[0] == _NIL:  # a heartbeat
                 yield from self._value()
             elif scan.is_array(self._buffer[0]):
-                yield (yield from self._message())
+                message = yield from self._message()
+                self._forget()
+                yield message
+                continue
             else:
                 raise MalformedError("malformed_frame", "a message is an array")
-            del self._buffer[: self._at]
-            self._shift = -int(self._unpacker.tell())
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what has been passed: a message that is being delivered is held once."""
+        size = self._at
+        del self._buffer[:size]
+        if size > _LARGE_BYTES:
+            self._unpacker = msgpack.Unpacker(max_buffer_size=0)
+            self._unpacker.feed(self._buffer)
+        self._shift = -int(self._unpacker.tell())
 
     def _message(self) -> Generator[None, None, Message]:
         parts = yield from self._array_header()
@@ -82,6 +97,15 @@ class FrameReader:
         for _ in range(count):
             yield from self._value()
         return start
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory of a message that is not whole: twice, as the unpacker has a copy.
+
+        Never more than the limit, so that one message of any size can be counted.
+        """
+        size = len(self._buffer)
+        return max(size, min(2 * size, self._limit))
 
     @property
     def _at(self) -> int:
@@ -117,11 +141,17 @@ class FrameReader:
     def _deep_value(self, at: int) -> Iterator[None]:
         """Pass the value at ``at``, nested deeper than the library goes."""
         needed = 1
+        self.is_deep = True
         while needed:
             yield from self._until(at + 1)
             data = bytes(self._buffer[at:])
             walked = 0
             while needed and walked < len(data):
+                run = scan.run_end(data, walked, needed)
+                if run > walked:
+                    needed -= run - walked
+                    walked = run
+                    continue
                 try:
                     head, payload, nested = scan.header(data, walked)
                 except ValueError:  # cut within its head, or never used
@@ -134,6 +164,7 @@ class FrameReader:
                     raise MalformedError("malformed_frame", "FormatError")
                 yield None
         yield from self._until(at)
+        self.is_deep = False
         self._unpacker = msgpack.Unpacker(max_buffer_size=0)
         self._unpacker.feed(self._buffer[at:])
         self._shift = at

@@ -16,17 +16,17 @@ import operator
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import msgspec
 import orjson
 
 from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
-from waybill.wire.codec import DECODE_ERRORS, Encoding
+from waybill.wire.codec import Encoding
 from waybill.wire.event import Event, Record, value_at
 from waybill.wire.fields import FieldPlan
 from waybill.wire.json import scan
 from waybill.wire.json.reader import JsonReader
+from waybill.wire.json.tolerant import read_object
 from waybill.wire.moments import Moment
 from waybill.wire.policy import Additions, Pairs
 from waybill.wire.timestamps import midnight_of, moment_of
@@ -119,7 +119,7 @@ class JsonCodec:
         records = self.split(batch, verdicts)
         for i, (text, verdict) in enumerate(zip(records, verdicts, strict=True)):
             event = Event(verdict, original=_original(batch, i))
-            record = None if batch.is_set_aside(i) else _read_object(text)
+            record = None if batch.is_set_aside(i) else read_object(text)
             if record is not None:
                 event.record = record
                 event.moment = self._moment(record)
@@ -134,14 +134,6 @@ class JsonCodec:
                 if moment is not None:
                     return moment
         return None
-
-
-def _read_object(text: bytes) -> Record | None:
-    try:
-        value = msgspec.json.decode(text)
-    except DECODE_ERRORS:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _original(batch: Batch, i: int) -> bytes:

@@ -6,11 +6,14 @@ Formats as in the MessagePack specification
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
 from waybill.core.prepare import is_blank
 
+#: Small integers, nil, false and true.
+_ONE_BYTE = re.compile(rb"[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]+")
 _FIXED_BYTES = {
     0xC0: 1, 0xC2: 1, 0xC3: 1,
     0xCA: 5, 0xCB: 9,
@@ -56,10 +59,24 @@ def header(data: bytes, at: int) -> tuple[int, int, int]:
     raise ValueError("0xC1 is never used")
 
 
+def run_end(data: bytes, at: int, most: int) -> int:
+    """The offset behind the values of one byte each that stand at ``at``, ``most`` of them at most.
+
+    Where there are many, a step for each would take seconds; where there is none, it is ``at``.
+    """
+    found = _ONE_BYTE.match(data, at, at + most)
+    return at if found is None else found.end()
+
+
 def value_end(data: bytes, at: int) -> int:
     """The offset behind the value at ``at``; -1 when it does not end within ``data``."""
     needed = 1
     while needed:
+        run = run_end(data, at, needed)
+        if run > at:
+            needed -= run - at
+            at = run
+            continue
         try:
             head, payload, nested = header(data, at)
         except ValueError:

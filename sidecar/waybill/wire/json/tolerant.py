@@ -1,0 +1,87 @@
+"""A record with a value that strict parsers refuse: that value as text, all others as they are.
+
+>>> read_object(b'{"log":"disk full","ratio":NaN,"n":1}')
+{'log': 'disk full', 'ratio': 'NaN', 'n': 1}
+"""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from waybill.wire.codec import DECODE_ERRORS
+from waybill.wire.event import Record
+from waybill.wire.json import scan
+
+__all__ = ["read_object"]
+
+#: JSON in JSON in ... : beyond this, encoders of other encodings give up on the whole record.
+_MAX_DEPTH = 64
+
+
+def read_object(text: bytes) -> Record | None:
+    """The members of the object in ``text``; None where it cannot be told where they end.
+
+    A member that a strict parser refuses (NaN, a raw TAB, a lone surrogate, a byte that is not
+    UTF-8, a number out of range, nesting without end) is read as far as it goes, and else is its
+    own text.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except DECODE_ERRORS:
+        return _member_by_member(text)
+    return value if isinstance(value, dict) else None
+
+
+def _member_by_member(text: bytes) -> Record | None:
+    if text[:1] != b"{":
+        return None
+    record: Record = {}
+    at = 1
+    for name, _, value_at, end in scan.members(text, 0):
+        record[name] = _value(text[value_at:end])
+        at = end
+    if not record or text[scan.skip_space(text, at) :].rstrip(scan.SPACE) != b"}":
+        return None
+    return record
+
+
+def _value(data: bytes) -> object:
+    try:
+        return msgspec.json.decode(data)
+    except DECODE_ERRORS:
+        pass
+    shown = data.decode("utf-8", "backslashreplace")
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:
+        return shown
+    try:
+        text = data.decode("utf-8", "surrogateescape")
+        value = json.loads(text, strict=False, parse_constant=str, parse_float=_float)
+    except (ValueError, RecursionError):
+        return shown
+    return _clean(value)
+
+
+def _float(text: str) -> object:
+    value = float(text)
+    return text if value in (float("inf"), float("-inf")) else value
+
+
+def _clean(value: object) -> object:
+    """``value`` with what UTF-8 cannot say written as an escape."""
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean_text(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _clean_text(text: str) -> str:
+    r"""A byte that was no UTF-8 as ``\xff``, a lone surrogate as ``\ud800``."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,200 @@
+"""What strangers can make the service hold or answer, by whichever way they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgpack
+import pytest
+
+from tests.conftest import Running
+
+LIMIT = 32 << 20
+Address = tuple[str, int]
+SERVE = """
+import asyncio, sys
+from tests.conftest import running
+async def main():
+    async with running(*sys.argv[1:]) as sidecar:
+        print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+asyncio.run(main())
+"""
+#: Odd heads, by what is odd about them: (path, header lines).
+HEADS = {
+    "expectation of no text": (b"/v1/label", b"Expect: \xff\r\n"),
+    "another expectation": (b"/v1/label", b"Expect: coffee\r\n"),
+    "type of no text": (b"/v1/label", b"Content-Type: \xff\xfe\r\n"),
+    "encoding of no text": (b"/v1/label", b"Content-Encoding: \xff\r\n"),
+    "accepted of no text": (b"/v1/label", b"Accept-Encoding: \xff\r\nAccept: \xff\r\n"),
+    "tag of no text": (b"/v1/label", b"X-Waybill-Tag: \xff\r\n"),
+    "token of no text": (b"/v1/label", b"Authorization: Bearer \xff\r\n"),
+    "line ends in the tag": (b"/v1/label/%0d%0a", b""),
+    "zero in the tag": (b"/v1/label/%00", b""),
+    "no UTF-8 in the tag": (b"/v1/label/%ff%fe", b""),
+    "form without boundary": (b"/v1/label", b"Content-Type: multipart/form-data\r\n"),
+}
+PATHS = (
+    b"/v1/label",
+    b"/v1/label/a.b",
+    b"/v1/logs",
+    b"/v1/explain",
+    b"/v1/rules/test",
+    b"/v1/classify/csv",
+    b"/nowhere",
+)
+#: Never sent: they mean something else to a shipper than what has happened.
+FORBIDDEN = {408, 500, 501, 502, 504}
+
+
+async def raw(address: str, data: bytes) -> bytes:
+    url = urlsplit(address)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(data)
+    try:
+        async with asyncio.timeout(20):
+            return await reader.read(4096)
+    finally:
+        writer.close()
+
+
+def request(path: bytes, lines: bytes, body: bytes = b'{"log":"x"}') -> bytes:
+    size = str(len(body)).encode()
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: " + size + b"\r\n"
+    return head + lines + b"Connection: close\r\n\r\n" + body
+
+
+async def test_no_head_is_answered_with_what_is_never_sent(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        for what, (path, lines) in HEADS.items():
+            answer = await raw(sidecar.service.address, request(path, lines))
+            status = int(answer.split(b" ", 2)[1])
+            assert status not in FORBIDDEN | {503}, (what, answer)
+            if "tag" in what:
+                assert status == 200, (what, answer)
+        for path in PATHS:
+            for what, (_, lines) in HEADS.items():
+                answer = await raw(sidecar.service.address, request(path, lines))
+                status = int(answer.split(b" ", 2)[1])
+                assert status not in FORBIDDEN, (path, what, answer)
+                assert status != 503 or path == b"/v1/logs", (path, what, answer)
+
+
+async def test_gzip_with_padding_is_taken(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        body = gzip.compress(b'{"log":"x"}') + bytes(1000)
+        status, _, _ = await sidecar.post(body, **{"Content-Encoding": "gzip"})
+        assert status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/explain", "/v1/rules/test"])
+async def test_a_question_is_small(running: Running, path: str) -> None:
+    async with running("model.path=null") as sidecar:
+        url = f"{sidecar.service.address}{path}"
+        async with sidecar.client.post(
+            url, data=io.BytesIO(b"[" + b"[]," * 500_000 + b"[]]")
+        ) as reply:
+            assert reply.status == 413
+            assert "1048576" in json.loads(await reply.read())["detail"]
+
+
+@contextlib.contextmanager
+def served(*overrides: str) -> Iterator[tuple[Address, list[str], int]]:
+    """A sidecar in a process of its own: HTTP address, Forward addresses, process id."""
+    root = str(Path(__file__).parents[2])
+    limits = [f"limits.body_bytes={LIMIT // 2}", f"limits.inflight_bytes={LIMIT}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "model.path=null", *limits, *overrides],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((f"{root}/sidecar", root))},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        http, *forward = process.stdout.readline().split()
+        url = urlsplit(http)
+        yield (str(url.hostname), int(url.port or 0)), forward, process.pid
+        process.stdin.close()
+
+
+def status_bytes(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) << 10
+
+
+def ask(http: tuple[str, int], data: bytes) -> int:
+    with socket.create_connection(http, timeout=30) as client:
+        client.sendall(data)
+        return int(client.recv(100).split(b" ", 2)[1])
+
+
+def test_answers_that_nobody_reads_are_counted_and_cut() -> None:
+    body = b"[" + b",".join([b'{"log":"%s"}' % (b"x" * 1000)] * 8_000) + b"]"
+    small = request(b"/v1/label", b"", b'[{"log":"x"}]')
+    with served("http.read_timeout_secs=3") as (http, _, pid):
+        assert ask(http, small) == 200
+        before = status_bytes(pid, "VmRSS")
+        clients = []
+        for _ in range(20):
+            clients.append(slow_reader(http, request(b"/v1/label", b"", body)))
+            time.sleep(0.2)  # the answers add up, not the work on them
+        time.sleep(5)  # more than the time that an answer may wait
+        assert status_bytes(pid, "VmHWM") - before < LIMIT + (64 << 20)
+        assert ask(http, small) == 200
+        answers = [read_all(client) for client in clients]
+        assert not any(len(answer) > len(body) for answer in answers)
+
+
+def test_half_sent_forward_messages_are_counted() -> None:
+    size = LIMIT // 2 - (1 << 20)
+    head = b"\x93" + msgpack.packb("t") + b"\xc6" + struct.pack(">I", size)
+    receiver = ("return.type=http", "return.url=http://127.0.0.1:9/")
+    with served("forward.listen=127.0.0.1:0", *receiver) as (http, forward, pid):
+        host, _, port = forward[0].rpartition(":")
+        probe = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+        assert ask(http, probe) == 200
+        before = status_bytes(pid, "VmRSS")
+        clients = []
+        for _ in range(8):
+            client = socket.create_connection((host, int(port)))
+            client.settimeout(1)
+            with contextlib.suppress(OSError):  # it is not read any more
+                client.sendall(head + bytes(size - 1000))
+            clients.append(client)
+        assert status_bytes(pid, "VmHWM") - before < LIMIT + (64 << 20)
+        assert ask(http, probe) == 200
+        for client in clients:
+            client.close()
+
+
+def slow_reader(http: Address, data: bytes) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(http)
+    client.sendall(data)
+    return client
+
+
+def read_all(client: socket.socket) -> bytes:
+    found = []
+    with client, contextlib.suppress(OSError):
+        client.settimeout(5)
+        while data := client.recv(1 << 20):
+            found.append(data)
+    return b"".join(found)
