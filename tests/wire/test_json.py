@@ -317,3 +317,19 @@ def test_a_broken_array_in_a_stream_of_lines_costs_its_line() -> None:
 def test_an_array_of_lines_that_never_end_is_read_once() -> None:
     batch = CODEC.decode(b"[1,\n" + b'{"a":[\n' * 200_000)
     assert len(batch.starts) == 200_001
+
+
+@pytest.mark.parametrize(
+    "between",
+    [b"\x00", b"\x1e", b"\n\x1e", b"\r\n\x00", b"\xef\xbb\xbf", b"\n\xef\xbb\xbf ", b"\x00\x00"],
+)
+def test_what_stands_between_records_is_no_record(between: bytes) -> None:
+    records = [b'{"log":"a","n":1}', b'{"log":"b"}', b'{"log":"c","target_label":"X"}']
+    body = between + between.join(records) + between
+    batch = CODEC.decode(body)
+    assert batch.messages == ["a", "b", None]
+    assert [batch.specials[i].reason for i in batch.specials if i < 2] in ([], [None, None])
+    first, second, _ = CODEC.split(batch, [VERDICT] * 3)
+    assert first == records[0][:-1] + b"," + SUFFIX + b"}"
+    assert second == records[1][:-1] + b"," + SUFFIX + b"}"
+    assert CODEC.splice(batch, [VERDICT] * 3).replace(b"," + SUFFIX, b"") == body

@@ -31,8 +31,6 @@ from waybill.wire.moments import Moment
 from waybill.wire.policy import Additions, Pairs
 from waybill.wire.timestamps import midnight_of, moment_of
 
-_BOM = b"\xef\xbb\xbf"
-
 
 class JsonCodec:
     """Decodes and splices JSON bodies for one `FieldPlan`. Holds no state between calls."""
@@ -56,7 +54,7 @@ class JsonCodec:
         batch.tail_bytes = 1
         if body[:1] == b"[" and self._reader.read_array(batch):
             return batch
-        at = scan.skip_space(body, len(_BOM) * body.startswith(_BOM))
+        at = scan.skip_between(body, 0)
         if at == len(body):
             return batch
         self._reader.read_stream(batch, at)

@@ -169,7 +169,7 @@ class JsonReader:
         """
         body = batch.body
         batch.budget.take(line_end - at)
-        at = scan.skip_space(body, at)
+        at = scan.skip_between(body, at)
         join_bytes = _JOIN_BYTES
         while at < line_end:
             start = at
@@ -181,7 +181,7 @@ class JsonReader:
                 at, span_bytes = self._value_end(batch, at, line_end, span_bytes)
                 self._add(batch, start, at)
             join_bytes = max(_JOIN_BYTES, _JOIN_TIMES * (at - start))
-            at = scan.skip_space(body, at)
+            at = scan.skip_between(body, at)
         return at, span_bytes
 
     def _value_end(self, batch: Batch, at: int, line_end: int, span_bytes: int) -> tuple[int, int]:

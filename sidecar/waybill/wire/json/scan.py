@@ -21,6 +21,8 @@ Span = tuple[int, int]
 SPACE = b" \t\n\r"
 _QUOTE = 0x22
 _SPACE = re.compile(rb"[ \t\n\r]*")
+#: What may stand between records: NUL (GELF), RS (RFC 7464), the mark of a file that was joined on.
+_BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1e]|\xef\xbb\xbf)*+")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
@@ -30,6 +32,12 @@ _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 def skip_space(data: bytes, at: int) -> int:
     """The first offset from ``at`` that is not white space."""
     match = _SPACE.match(data, at)
+    return match.end() if match else at
+
+
+def skip_between(data: bytes, at: int) -> int:
+    """The first offset from ``at`` that belongs to a record."""
+    match = _BETWEEN.match(data, at)
     return match.end() if match else at
 
 
