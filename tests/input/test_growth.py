@@ -1,0 +1,197 @@
+"""Work grows no faster than what comes in: every decoder, on every kind of body that is hard on it.
+
+Measured in processor time of this thread, the least of several runs. A size below the floor is too
+quick to judge; otherwise four times the input may take `SLACK` times four.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import time
+from collections.abc import Callable
+
+import msgpack
+import pytest
+from backports import zstd
+
+from waybill.core.errors import MalformedError
+from waybill.core.names import Compression
+from waybill.labelling.masking import mask, shape
+from waybill.labelling.rules.scopes import GlobIndex
+from waybill.settings.sources import load_settings
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.compression import decompress
+from waybill.wire.forward import FrameReader
+from waybill.wire.otlp import OTLP_JSON
+
+#: Of the growth from n to 4 n: 1.3 for each doubling.
+SLACK = 1.3 * 1.3
+FLOOR_SECS = 0.02
+RUNS = 2
+WIRE = Wire(FieldPlan(load_settings(environ={}).fields))
+
+
+def decode(kind: str, body: bytes) -> None:
+    with contextlib.suppress(MalformedError):
+        WIRE.decode(body, kind)
+
+
+def inflate(encoding: Compression, body: bytes) -> None:
+    with contextlib.suppress(MalformedError):
+        decompress(body, [encoding], 1 << 30)
+
+
+def feed(data: bytes) -> None:
+    reader = FrameReader(1 << 30)
+    with contextlib.suppress(MalformedError):
+        for at in range(0, len(data), 1 << 16):
+            for _ in reader.feed(data[at : at + (1 << 16)]):
+                pass
+
+
+def members(n: int) -> bytes:
+    """Empty gzip members, no two alike."""
+    empty = gzip.compress(b"", mtime=0)
+    return b"".join(empty[:4] + i.to_bytes(4, "little") + empty[8:] for i in range(n))
+
+
+def otlp(attribute: object, n: int) -> bytes:
+    record = {"body": {"stringValue": "x"}, "attributes": [{"key": "a", "value": attribute}]}
+    return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * n}]}]}).encode()
+
+
+def json_bodies() -> dict[str, Callable[[int], bytes]]:
+    return {
+        "array": lambda n: b"[" + b",".join([b'{"log":"x"}'] * n) + b"]",
+        "array with blanks": lambda n: b"[ " + b" , ".join([b'{"log":"x"}'] * n) + b" ]",
+        "broken array": lambda n: b"[" + b",".join([b'{"log":"x"}'] * n) + b",}",
+        "broken values": lambda n: b"[" + b",".join([b'{"log":x}'] * n) + b"]",
+        "lines": lambda n: b'{"log":"x"}\n' * n,
+        "broken lines": lambda n: b'{"log":"x"\n' * n,
+        "one after another": lambda n: b'{"log":"x"}' * n,
+        "with blanks between": lambda n: b'{"log":"x"} ' * n,
+        "with a pair at the end": lambda n: b'{"log":"x"} ' * n + b'{"log":"x"}{"log":"x"}',
+        "braces in texts": lambda n: b'{"log":"}{}{}{}{}{"} ' * n,
+        "scalars": lambda n: b"1 " * n,
+        "opened lines": lambda n: b"{x\n" * n + b"}" * n,
+        "opened objects": lambda n: b'{"a":\n' * n,
+        "opened arrays": lambda n: b"[\n" * n,
+        "brackets": lambda n: b"[" * n,
+        "pairs of brackets": lambda n: b"[] " * n,
+        "quotes": lambda n: b'"' * n,
+        "backslashes": lambda n: b'{"log":"' + b"\\" * n + b'"}',
+        "members": lambda n: b"{" + b",".join(b'"k%d":1' % i for i in range(n)) + b',"log":"\xff"}',
+        "twins": lambda n: b"{" + b'"log":"\\ud800",' * n + b'"log":"x"}',
+        "labelled": lambda n: b'{"log":"x","target_label":"Error"}\n' * n,
+        "not a number": lambda n: b'{"log":"x","a":NaN} ' * n,
+        "zeros": bytes,
+        "blanks": lambda n: b" \n" * n,
+    }
+
+
+def cases() -> dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], int]]:
+    found: dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], int]] = {}
+    for name, make in json_bodies().items():
+        found[f"json: {name}"] = (lambda body: decode("application/json", body), make, 1_000)
+    event = msgpack.packb([[0, {}], {"log": "x"}])
+    entries = {
+        "events": lambda n: event * n,
+        "cut events": lambda n: event[:-1] * n,
+        "nil": lambda n: b"\xc0" * n,
+        "arrays": lambda n: b"\x91" * n,
+        "maps": lambda n: b"\x81\xa1a" * n,
+        "never": lambda n: b"\x92\xc1" * n,
+        "in one array": lambda n: b"\xdd" + n.to_bytes(4, "big") + event * n,
+    }
+    for name, make in entries.items():
+        found[f"msgpack: {name}"] = (lambda body: decode("application/msgpack", body), make, 1_000)
+    values: dict[str, object] = {
+        "text": {"stringValue": "x"},
+        "broken": {"intValue": "x"},
+        "list": {"arrayValue": {"values": [{"stringValue": "x"}] * 5}},
+    }
+    for name, value in values.items():
+        found[f"otlp: {name}"] = (
+            lambda body: decode(OTLP_JSON, body),
+            lambda n, value=value: otlp(value, n),  # type: ignore[misc]
+            500,
+        )
+    found |= {
+        "otlp protobuf: empty": (
+            lambda body: decode("application/x-protobuf", body),
+            lambda n: b"\x0a\x00" * n,
+            1_000,
+        ),
+        "gzip: members": (lambda body: inflate("gzip", body), members, 2_000),
+        "gzip: the same": (lambda b: inflate("gzip", b), lambda n: gzip.compress(b"") * n, 20_000),
+        "gzip: padding": (
+            lambda b: inflate("gzip", b),
+            lambda n: gzip.compress(b"") + bytes(n),
+            1 << 20,
+        ),
+        "gzip: padded members": (
+            lambda body: inflate("gzip", body),
+            lambda n: (gzip.compress(b"") + bytes(8)) * n,
+            500,
+        ),
+        "zstd: frames": (
+            lambda body: inflate("zstd", body),
+            lambda n: zstd.compress(b"x") * n,
+            500,
+        ),
+        "forward: deep": (
+            feed,
+            lambda n: b"\x92\xa1t" + b"\x91" * 3000 + b"\xdd\x00\xff\xff\xff" + b"\xc0" * n,
+            20_000,
+        ),
+        "forward: entries": (
+            feed,
+            lambda n: b"\x92\xa1t\xdd" + n.to_bytes(4, "big") + event * n,
+            1_000,
+        ),
+        "forward: half": (feed, lambda n: b"\x92\xa1t\xc6\x7f\xff\xff\xff" + bytes(n), 1 << 20),
+        "mask": (lambda b: (mask(b.decode()), None)[1], lambda n: b'{"a":"b" a=b ' * n, 1_000),
+        "shape": (lambda b: (shape(b.decode()), None)[1], lambda n: b"1 a" * n, 50_000),
+    }
+    return found
+
+
+CASES = cases()
+
+
+def secs(work: Callable[[bytes], None], body: bytes) -> float:
+    best = float("inf")
+    for _ in range(RUNS):
+        begin = time.thread_time()
+        work(body)
+        best = min(best, time.thread_time() - begin)
+        if best < FLOOR_SECS / 4:
+            break
+    return best
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_work_grows_no_faster_than_the_input(name: str) -> None:
+    work, make, size = CASES[name]
+    for _ in range(3):  # a busy machine has cold caches: only what repeats is growth
+        small = secs(work, make(size))
+        large = secs(work, make(4 * size))
+        if large < FLOOR_SECS or large <= 4 * SLACK * small:
+            return
+    pytest.fail(f"{size} took {small:.3f} s, four times as much {large:.3f} s")
+
+
+def test_a_glob_more_costs_a_look_up_more_or_none() -> None:
+    names = [f"pod-{i}" for i in range(500)]
+
+    def look_up(index: GlobIndex) -> float:
+        begin = time.thread_time()
+        for name in names:
+            index.fitting(name)
+        return time.thread_time() - begin
+
+    few = min(look_up(GlobIndex([f"team{i}-*" for i in range(100)])) for _ in range(5))
+    many = min(look_up(GlobIndex([f"team{i}-*" for i in range(1600)])) for _ in range(5))
+    assert many < 4 * few + 0.002
