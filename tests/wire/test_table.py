@@ -140,6 +140,14 @@ def test_rows_with_faults_are_named_and_none_is_lost(
         assert all(None not in row for row in found)
 
 
+def test_a_row_without_a_message_costs_itself() -> None:
+    table, rows = read(b'source,log\nA\nB,b\n"open')
+    assert table.columns.read([row.cells for row in rows]) == (
+        [None, "b", None],
+        ["A", "B", "open"],
+    )
+
+
 def test_a_message_with_delimiters_is_whole() -> None:
     table, rows = read(b"source,log\nBilling,User User1 logged in, then left\n")
     assert rows[0].fault == "3 cells where the head has 2"

@@ -218,6 +218,7 @@ class Table:
             body = self._written([*cells, *[""] * missing])
         else:
             body += self.dialect.delimiter * missing
+        read = [*read, *[""] * missing]
         if not _is_whole(body):
             faults.append(f"bytes that are no {self.decoder.name}")
             read = [replaced(cell) for cell in read]
