@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,18 @@ def test_the_richer_form_says_who_decided_and_why_not() -> None:
 def test_other_shapes_are_refused_with_what_is_expected(records: object, told: str) -> None:
     with pytest.raises(TypeError, match=told):
         classify(records)  # type: ignore[arg-type]
+
+
+def test_a_config_is_a_path_or_its_text(tmp_path: Path) -> None:
+    file = tmp_path / "waybill.yaml"
+    file.write_text("fields: {message: [said]}\nmodel: {path: null}\n")
+    record = {"source": "ModernCRM", "said": MESSAGE}
+    assert classify([record], str(file)) == classify([record], file)
+
+
+def test_one_override_without_a_list_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"write overrides=\['memo.bytes=0'\]"):
+        classify([], overrides="memo.bytes=0")
 
 
 def threads() -> int:

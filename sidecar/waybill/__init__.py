@@ -22,7 +22,7 @@ __all__ = ["classify", "classify_records"]
 
 
 def classify(
-    records: Iterable[Record], config: Path | None = None, overrides: Sequence[str] = ()
+    records: Iterable[Record], config: Path | str | None = None, overrides: Sequence[str] = ()
 ) -> list[tuple[str, str, str, float | None]]:
     """Label records; gives ``(source, message, label, confidence)`` in the same order.
 
@@ -34,7 +34,7 @@ def classify(
     running event loop (it blocks it meanwhile).
 
     Raises:
-        TypeError: a record is neither, or a mapping without a message.
+        TypeError: a record is neither, or a mapping without a message; ``overrides`` is one text.
         waybill.core.errors.ConfigError: when settings, rules or model cannot be used.
     """
     found = classify_records(records, config, overrides)
@@ -42,7 +42,7 @@ def classify(
 
 
 def classify_records(
-    records: Iterable[Record], config: Path | None = None, overrides: Sequence[str] = ()
+    records: Iterable[Record], config: Path | str | None = None, overrides: Sequence[str] = ()
 ) -> list[Classified]:
     """As `classify`, and each answer also says which tier decided, by which rule or model, and why
     not.
@@ -53,4 +53,7 @@ def classify_records(
     """
     from waybill.library import labeller  # the service never needs it, and the import is not cheap
 
-    return labeller(config, tuple(overrides)).classify(records)
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides is one text; write overrides=[{overrides!r}]")
+    file = Path(config) if config is not None else None
+    return labeller(file, tuple(overrides)).classify(records)

@@ -250,6 +250,33 @@ def test_a_relative_path_falls_back_to_the_packaged_copy(
     assert hidden_copy("rules") is None
 
 
+@pytest.mark.parametrize(
+    "path", ["tests", "docs", "examples", "models", "config", "rules/..", "rules/../tests", "."]
+)
+def test_nothing_else_of_a_checkout_is_taken_for_a_packaged_copy(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not resolve_path(path)[1]
+
+
+@pytest.mark.parametrize("path", ["rules", "./rules/", "models/default", "config/labels.yaml"])
+def test_what_comes_with_waybill_is_found_from_any_folder(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_path(path)[1]
+
+
+def test_further_rules_are_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (problem,) = problems('rules.extra_paths=["rules"]')
+    assert "rules.extra_paths: no such folder: rules; looked for" in problem
+    (tmp_path / "one.yaml").write_text("rules: []")
+    (problem,) = problems('rules.extra_paths=["one.yaml"]')
+    assert problem.startswith("rules.extra_paths: one.yaml is no folder: name the folder")
+
+
 def test_the_collector_example_meets_waybills_own() -> None:
     collector = yaml.safe_load((ROOT / "config" / "otel" / "collector.yaml").read_text())
     waybill = load_settings(ROOT / "config" / "otel" / "waybill.yaml", environ={})

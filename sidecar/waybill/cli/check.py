@@ -116,7 +116,7 @@ def _paths(settings: Settings) -> list[str]:
     from waybill.settings.resources import hidden_copy, resolve_path
 
     lines: list[str] = []
-    for path in (settings.rules.path, *settings.rules.extra_paths, settings.model.path):
+    for path in (settings.rules.path, settings.model.path):
         if path is None:
             continue
         found, is_packaged = resolve_path(path)

@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def rule_folders(settings: Settings) -> list[Path]:
-    """The folders that rules are read from, in order."""
-    return [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
+    """The folders that rules are read from, in order.
+
+    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own.
+    """
+    return [resolve_path(settings.rules.path)[0], *map(Path, settings.rules.extra_paths)]
 
 
 def bundle_folders(settings: Settings) -> list[Path]:

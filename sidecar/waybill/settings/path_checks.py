@@ -40,7 +40,14 @@ def check_rules_path(settings: Settings) -> Iterator[Problem]:
 def check_extra_paths(settings: Settings) -> Iterator[Problem]:
     """The further folders of rules are there."""
     for path in settings.rules.extra_paths:
-        yield from _check_there("rules.extra_paths", path, "folder")
+        place = Path(path)
+        if not place.exists():
+            yield Problem("rules.extra_paths", f"no such folder: {path}{looked_for(path)}")
+        elif not place.is_dir():
+            yield Problem(
+                "rules.extra_paths",
+                f"{path} is no folder: name the folder that it lies in, {place.absolute().parent}",
+            )
 
 
 def check_prompt(settings: Settings) -> Iterator[Problem]:

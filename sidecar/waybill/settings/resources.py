@@ -1,6 +1,7 @@
 """The rules, the model and the configuration that come with Waybill, and where a path leads.
 
-They are in the package as ``waybill/_defaults``; a checkout has them at its top.
+They are in the package as ``waybill/_defaults``; a checkout has them at its top. Only what is
+listed here is found there: whatever else lies in a checkout is not what somebody's path means.
 """
 
 from __future__ import annotations
@@ -8,6 +9,10 @@ from __future__ import annotations
 import functools
 from importlib import resources
 from pathlib import Path
+
+#: What comes with Waybill, as relative paths: itself, or all that is below.
+_PACKAGED = (Path("rules"), Path("models/default"))
+_PACKAGED_BELOW = Path("config")
 
 
 def resolve_path(path: str) -> tuple[Path, bool]:
@@ -45,9 +50,15 @@ def looked_for(path: str) -> str:
 
 def _packaged(path: Path) -> Path | None:
     root = _defaults()
-    if root is None or not (root / path).exists():
+    if root is None or not _is_packaged(path) or not (root / path).exists():
         return None
     return root / path
+
+
+def _is_packaged(path: Path) -> bool:
+    if ".." in path.parts:
+        return False
+    return path in _PACKAGED or _PACKAGED_BELOW in path.parents
 
 
 @functools.cache
