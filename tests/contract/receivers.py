@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgpack
 from aiohttp import web
@@ -136,8 +136,20 @@ def open_body(url: str, timeout_secs: float) -> Handback:
     return BodyHandback()
 
 
+def open_otlp_in(format_: Literal["protobuf", "json"]) -> Opened:
+    """A handback by OTLP in one encoding, whatever comes."""
+
+    def opened(url: str, timeout_secs: float) -> Handback:
+        settings = ReturnSettings(type="otlp", url=url, timeout_secs=timeout_secs, format=format_)
+        return OtlpHandback(settings, Metrics("test"))
+
+    return opened
+
+
 PUSHES: dict[str, tuple[Opened, Callable[[], Receiver]]] = {
     "http": (open_http, HttpReceiver),
     "forward": (open_forward, ForwardReceiver),
     "otlp": (open_otlp, HttpReceiver),
+    "otlp protobuf": (open_otlp_in("protobuf"), HttpReceiver),
+    "otlp json": (open_otlp_in("json"), HttpReceiver),
 }

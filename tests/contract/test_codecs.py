@@ -234,18 +234,26 @@ def test_every_other_encoding_gets_every_record(kind: Kind) -> None:
 
 
 @ALL
-def test_otlp_gets_every_record(kind: Kind) -> None:
-    records: list[Record | bytes] = [{"log": "a"}, {"log": "c", "n": 5}]
+@pytest.mark.parametrize("wanted", [None, Encoding.OTLP, Encoding.OTLP_JSON])
+def test_otlp_gets_every_record(kind: Kind, wanted: Encoding | None) -> None:
+    records: list[Record | bytes] = [{"log": "a"}, kind.broken, {"log": "c", "n": 5}]
     codec, batch = opened(kind, records)
-    rendered = render(codec, batch, [VERDICT] * 2, OtlpForm(), lambda: 5.0)
-    (taker,) = [
-        kind
-        for kind in KINDS
-        if kind.encoding is (codec.encoding if codec.encoding in OtlpForm.native else Encoding.OTLP)
-    ]
-    found = taker.unpack(rendered.encode(0, 2))
-    assert [record["log"] for record in found] == ["a", "c"]
+    form = OtlpForm(wanted)
+    if codec.encoding in form.native:
+        records[1] = {"log": "b"}  # a broken one stays as it came, which no receiver can read
+        codec, batch = opened(kind, records)
+    rendered = render(codec, batch, [VERDICT] * 3, form, lambda: 5.0)
+    encoding = wanted or (codec.encoding if codec.encoding in form.family else Encoding.OTLP)
+    (taker,) = [kind for kind in KINDS if kind.encoding is encoding]
+    found = taker.unpack(rendered.encode(0, 3))
+    assert [found[0]["log"], found[2]["log"]] == ["a", "c"]
     assert all(record.items() >= OURS.items() for record in found)
+    assert found[2]["n"] == 5
+    assert taker.unpack(rendered.encode(2, 3)) == found[2:]
+    assert len(rendered.sizes) == 3
+    alone = taker.unpack(rendered.as_text(2))
+    assert len(alone) == 1
+    assert alone[0].items() >= OURS.items()
 
 
 @ALL

@@ -33,7 +33,7 @@ class HttpHandback:
     name: HandbackName = "http"
 
     def __init__(self, settings: ReturnSettings) -> None:
-        self._form = JsonForm(lines=settings.format == "ndjson")
+        self._form = JsonForm(lines=settings.format != "json")
         self._client = HttpClient(settings)
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> None:

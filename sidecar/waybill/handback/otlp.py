@@ -1,8 +1,9 @@
 """Handback by OTLP/HTTP: to an OpenTelemetry Collector, Fluent Bit, or a store.
 
-OTLP requests go on as they came, in protobuf or JSON, their records in the resources and scopes
-they came in; what came as Fluent or JSON records goes as protobuf. A partial success is final by
-the specification: what the receiver rejected is counted and logged, and never sent again.
+Records of OTLP requests go on in the resources and scopes they came in. ``return.format`` says in
+which encoding: by default as they came, and in protobuf what came as Fluent or JSON records. A
+partial success is final by the specification: what the receiver rejected is counted and logged, and
+never sent again.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from waybill.handback.push import excerpt
 from waybill.handback.rendering import rendered
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import ReturnSettings
-from waybill.wire.codec import Codec
+from waybill.wire.codec import Codec, Encoding
 from waybill.wire.convert.to_otlp import OtlpForm
 from waybill.wire.otlp.answer import partial_success
 
 log = logging.getLogger(__name__)
+#: What ``return.format`` asks for; all others leave OTLP as it came.
+_ENCODINGS: dict[str | None, Encoding] = {"protobuf": Encoding.OTLP, "json": Encoding.OTLP_JSON}
 
 
 class OtlpHandback:
@@ -36,7 +39,7 @@ class OtlpHandback:
     ) -> None:
         self._metrics = metrics
         self._now = now
-        self._form = OtlpForm()
+        self._form = OtlpForm(_ENCODINGS.get(settings.format))
         self._client = HttpClient(settings, self._count_rejected)
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> None:

@@ -255,6 +255,22 @@ def check_return_compression(settings: Settings) -> Iterator[Problem]:
         yield Problem("return.compression", "OTLP receivers must know none and gzip only")
 
 
+_FORMATS = {"http": ("ndjson", "json"), "otlp": ("protobuf", "json", "as_received")}
+
+
+def check_return_format(settings: Settings) -> Iterator[Problem]:
+    """A format of the type of return."""
+    back = settings.return_
+    formats = _FORMATS.get(back.type)
+    if formats is None or back.format is None or back.format in formats:
+        return
+    yield Problem(
+        "return.format",
+        f"expected {', '.join(formats[:-1])} or {formats[-1]} for return.type {back.type}; "
+        f"got {back.format}",
+    )
+
+
 #: In the order in which faults are reported.
 CHECKS = (
     Check(("http.listen",), check_http_address),
@@ -286,6 +302,7 @@ CHECKS = (
     Check(("return.type", "forward.listen", "forward.unix"), check_body_return),
     Check(("return.type", "return.url"), check_return_url),
     Check(("return.type", "return.compression"), check_return_compression),
+    Check(("return.type", "return.format"), check_return_format),
     Check(("llm.budget_per_day", "llm.price_in", "llm.price_out"), check_budget),
     Check(("llm.private_patterns",), check_private_patterns),
     Check(("fields",), check_added_fields),

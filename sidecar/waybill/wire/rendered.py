@@ -45,10 +45,15 @@ class Form(Protocol):
         """The encodings whose records keep their bytes in this form."""
         ...
 
+    @property
+    def family(self) -> frozenset[Encoding]:
+        """The encodings that `keep` takes: the native ones, and those whose frames it converts."""
+        ...
+
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """Records of a native encoding, spliced."""
+        """Records of an encoding of the family; those of a native one are spliced."""
         ...
 
     def convert(self, events: Iterable[Event], at: Context) -> Rendered:
@@ -72,7 +77,7 @@ def render(
     context = Context(codec.plan, batch.tag, now)
 
     def rendered(batch: Batch, verdicts: Sequence[Verdict]) -> Rendered:
-        if codec.encoding in form.native:
+        if codec.encoding in form.family:
             return form.keep(codec, batch, verdicts, context)
         return form.convert(codec.events(batch, verdicts), context)
 

@@ -76,9 +76,14 @@ class ReturnSettings(Section, frozen=True):
         ),
     ] = None
     format: Annotated[
-        Literal["ndjson", "json"],
-        Meta(description="Of http: ndjson (Vector) or json (Fluent Bit in_http)."),
-    ] = "ndjson"
+        Literal["ndjson", "json", "protobuf", "as_received"] | None,
+        Meta(
+            description="Of http: ndjson (Vector; without a setting) or json (Fluent Bit in_http). "
+            "Of otlp: protobuf (for receivers that take nothing else, such as Vector's), json, or "
+            "as_received (without a setting): OTLP as it came, all else in protobuf.",
+            examples=["protobuf"],
+        ),
+    ] = None
     compression: Annotated[
         Compression,
         Meta(description="Compression of what is pushed. forward and otlp know none and gzip."),

@@ -20,6 +20,7 @@ class JsonForm:
     """One array per body or, with ``lines``, one object per line."""
 
     native = frozenset((Encoding.JSON,))
+    family = native
 
     def __init__(self, *, lines: bool) -> None:
         self._lines = lines

@@ -22,6 +22,7 @@ class EntryForm:
     """A stream of entries; without ``metadata`` in the older shape ``[time, record]``."""
 
     native = frozenset((Encoding.MSGPACK,))
+    family = native
 
     def __init__(self, *, metadata: bool = True) -> None:
         self._metadata = metadata

@@ -1,8 +1,8 @@
 """Records as OTLP requests.
 
-What came as OTLP stays in its resources and scopes, in protobuf or JSON as it was. What came as
-Fluent or JSON records becomes protobuf: the event's time (to the nanosecond) is the record's time,
-a Fluent tag the attribute ``fluent.tag``, as the Collector's own receiver names it.
+What came as OTLP stays in its resources and scopes, byte for byte where it keeps its encoding. Of
+what came as Fluent or JSON records, the event's time (to the nanosecond) is the record's time, a
+Fluent tag the attribute ``fluent.tag``, as the Collector's own receiver names it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import msgspec
 from waybill.core.batch import Batch
 from waybill.core.records import Verdict
 from waybill.wire.codec import Codec, Encoding
+from waybill.wire.convert.otlp_frames import json_to_protobuf, protobuf_to_json
 from waybill.wire.event import RAW_FIELD, Event, wrapped
 from waybill.wire.moments import split_seconds
+from waybill.wire.otlp.frames import OtlpBatch
+from waybill.wire.otlp.json import OtlpJsonCodec
 from waybill.wire.otlp.log_record import (
     Source,
     as_map,
@@ -38,35 +41,72 @@ _CONTENT_TYPES = {
 
 
 class OtlpForm:
-    """One ``ExportLogsServiceRequest`` per body."""
+    """One ``ExportLogsServiceRequest`` per body, in ``encoding``.
 
-    native = frozenset((Encoding.OTLP, Encoding.OTLP_JSON))
+    Without one, OTLP keeps the encoding in which it came, and everything else becomes protobuf.
+    """
+
+    family = frozenset((Encoding.OTLP, Encoding.OTLP_JSON))
+
+    def __init__(self, encoding: Encoding | None = None) -> None:
+        self.native = self.family if encoding is None else frozenset((encoding,))
 
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """Requests as they came, spliced."""
+        """Requests as they came, spliced; in the other encoding where this one is not wanted."""
         records = codec.split(batch, verdicts)
-        as_text = _as_json if codec.encoding is Encoding.OTLP_JSON else _as_protobuf
-        return Rendered(
-            _CONTENT_TYPES[codec.encoding],
-            codec.sizes(batch, records),
-            lambda start, stop: codec.join(batch, records, start, stop),
-            lambda i: as_text(records[i], batch.messages[i], verdicts[i], at),
-        )
+        if codec.encoding not in self.native:
+            return _in_other_encoding(codec, batch, records, verdicts, at)
+        return _rendered(codec, batch, records, verdicts, at)
 
     def convert(self, events: Iterable[Event], at: Context) -> Rendered:
-        """Each event as a record in protobuf; group markers become resources and scopes."""
+        """Each event as a record; group markers become resources and scopes."""
         body, verdicts = to_request(events, at)
         codec = OtlpCodec(at.plan)
         batch = codec.decode(body, tag=at.tag)
         records = [batch.data(i) for i in range(len(batch))]
-        return Rendered(
-            _CONTENT_TYPES[codec.encoding],
-            codec.sizes(batch, records),
-            lambda start, stop: codec.join(batch, records, start, stop),
-            lambda i: _as_protobuf(records[i], batch.messages[i], verdicts[i], at),
-        )
+        if codec.encoding not in self.native:
+            return _in_other_encoding(codec, batch, records, verdicts, at)
+        return _rendered(codec, batch, records, verdicts, at)
+
+
+def _in_other_encoding(
+    codec: Codec,
+    batch: Batch,
+    records: Sequence[bytes],
+    verdicts: Sequence[Verdict],
+    at: Context,
+) -> Rendered:
+    """Labelled records of one of OTLP's encodings in the other one."""
+    assert isinstance(batch, OtlpBatch)
+    other: OtlpCodec | OtlpJsonCodec
+    if codec.encoding is Encoding.OTLP:
+        other = OtlpJsonCodec(at.plan)
+        change = protobuf_to_json
+    else:
+        other = OtlpCodec(at.plan)
+        change = json_to_protobuf
+    body = change(batch, records, verdicts, at.plan, split_seconds(at.now()))
+    changed = other.decode(body, tag=at.tag)
+    again = [changed.data(i) for i in range(len(changed))]
+    return _rendered(other, changed, again, verdicts, at)
+
+
+def _rendered(
+    codec: Codec,
+    batch: Batch,
+    records: Sequence[bytes],
+    verdicts: Sequence[Verdict],
+    at: Context,
+) -> Rendered:
+    as_text = _as_json if codec.encoding is Encoding.OTLP_JSON else _as_protobuf
+    return Rendered(
+        _CONTENT_TYPES[codec.encoding],
+        codec.sizes(batch, records),
+        lambda start, stop: codec.join(batch, records, start, stop),
+        lambda i: as_text(records[i], batch.messages[i], verdicts[i], at),
+    )
 
 
 def _as_json(data: bytes, _message: str | None, verdict: Verdict, at: Context) -> bytes:

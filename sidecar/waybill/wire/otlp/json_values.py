@@ -116,7 +116,7 @@ def to_json(value: object) -> dict[str, object]:
         case int() if value in INT64:
             return {"intValue": str(value)}
         case float():
-            return {"doubleValue": _spelling(value)}
+            return {"doubleValue": spelling(value)}
         case bytes():
             return {"bytesValue": base64.b64encode(value).decode()}
         case list() | tuple():
@@ -126,7 +126,8 @@ def to_json(value: object) -> dict[str, object]:
     return {"stringValue": str(value)}
 
 
-def _spelling(value: float) -> float | str:
+def spelling(value: float) -> float | str:
+    """A double as JSON says it."""
     if math.isfinite(value):
         return value
     if math.isnan(value):

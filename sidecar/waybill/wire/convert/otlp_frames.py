@@ -1,0 +1,130 @@
+"""OTLP requests from protobuf to JSON and back, their records in the frames they came in.
+
+A record or frame is converted by the tables of `waybill.wire.otlp.messages`. A record that cannot
+be read goes as text, as everywhere between two encodings; a frame that cannot be read costs no
+record and stays empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from waybill.core.batch import Passed
+from waybill.core.records import Verdict
+from waybill.wire.event import wrapped
+from waybill.wire.fields import FieldPlan
+from waybill.wire.moments import Moment
+from waybill.wire.otlp.frames import Frame, OtlpBatch
+from waybill.wire.otlp.json_text import loads
+from waybill.wire.otlp.log_record import Source, pack_record
+from waybill.wire.otlp.messages import (
+    LOG_RECORD,
+    RESOURCE_LOGS,
+    SCOPE_LOGS,
+    Message,
+    to_members,
+    to_protobuf,
+)
+from waybill.wire.otlp.protobuf import pack_field
+
+_UNREADABLE = frozenset(("malformed_record", "not_an_object", "record_failed"))
+#: A message of one encoding in the other one. Raises ValueError.
+Convert = Callable[[bytes, Message], bytes]
+
+
+def json_to_protobuf(
+    batch: OtlpBatch,
+    records: Sequence[bytes],
+    verdicts: Sequence[Verdict],
+    plan: FieldPlan,
+    seen_at: Moment,
+) -> bytes:
+    """A request in protobuf of the labelled ``records`` in JSON that came as ``batch``."""
+
+    def record(i: int) -> bytes:
+        try:
+            return _as_protobuf(_readable(batch, records, i), LOG_RECORD)
+        except ValueError:
+            return _text(batch, i, plan, verdicts[i], seen_at)
+
+    resources: list[bytes] = []
+    for resource in batch.resources:
+        scopes: list[bytes] = []
+        for scope in resource.scopes:
+            packed = [pack_field(2, record(i)) for i in range(scope.first, scope.stop)]
+            if packed:
+                own = _frame(batch, scope, SCOPE_LOGS, _as_protobuf)
+                scopes.append(pack_field(2, own + b"".join(packed)))
+        if scopes:
+            own = _frame(batch, resource, RESOURCE_LOGS, _as_protobuf)
+            resources.append(pack_field(1, own + b"".join(scopes)))
+    return b"".join(resources)
+
+
+def protobuf_to_json(
+    batch: OtlpBatch,
+    records: Sequence[bytes],
+    verdicts: Sequence[Verdict],
+    plan: FieldPlan,
+    seen_at: Moment,
+) -> bytes:
+    """A request in JSON of the labelled ``records`` in protobuf that came as ``batch``."""
+
+    def record(i: int) -> bytes:
+        try:
+            return _as_json(_readable(batch, records, i), LOG_RECORD)
+        except ValueError:
+            return _as_json(_text(batch, i, plan, verdicts[i], seen_at), LOG_RECORD)
+
+    resources: list[bytes] = []
+    for resource in batch.resources:
+        scopes: list[bytes] = []
+        for scope in resource.scopes:
+            texts = [record(i) for i in range(scope.first, scope.stop)]
+            if texts:
+                own = _frame(batch, scope, SCOPE_LOGS, _as_json) or b"{}"
+                scopes.append(_with_children(own, b"logRecords", texts))
+        if scopes:
+            own = _frame(batch, resource, RESOURCE_LOGS, _as_json) or b"{}"
+            resources.append(_with_children(own, b"scopeLogs", scopes))
+    return _with_children(b"{}", b"resourceLogs", resources)
+
+
+def _readable(batch: OtlpBatch, records: Sequence[bytes], i: int) -> bytes:
+    """The bytes of labelled record ``i``. Raises ValueError where they could not be read before."""
+    special = batch.specials.get(i)
+    if isinstance(special, Passed) and special.reason in _UNREADABLE:
+        raise ValueError(special.reason)
+    return records[i]
+
+
+def _text(batch: OtlpBatch, i: int, plan: FieldPlan, verdict: Verdict, seen_at: Moment) -> bytes:
+    """Record ``i`` as text in a ``LogRecord`` in protobuf."""
+    return pack_record(wrapped(batch.data(i), plan, verdict), plan, Source(seen_at))
+
+
+def _frame(batch: OtlpBatch, frame: Frame, message: Message, convert: Convert) -> bytes:
+    """What a resource or scope says about itself, without its children."""
+    own = b"".join([batch.body[start:end] for _, start, end in frame.gaps])
+    if not own:
+        return b""
+    try:
+        return convert(own, message)
+    except ValueError:
+        return b""
+
+
+def _as_protobuf(text: bytes, message: Message) -> bytes:
+    return to_protobuf(loads(text)[0], message)
+
+
+def _as_json(data: bytes, message: Message) -> bytes:
+    return orjson.dumps(to_members(data, message))
+
+
+def _with_children(own: bytes, name: bytes, children: Sequence[bytes]) -> bytes:
+    """The object ``own`` with one more member: the list of ``children``."""
+    comma = b"," if own != b"{}" else b""
+    return b'%b%b"%b":[%b]}' % (own[:-1], comma, name, b",".join(children))
