@@ -56,7 +56,7 @@ async def check(loaded: Loaded) -> None:
     Raises:
         ConfigError: with the problems of the settings and every fault found in rules and model.
     """
-    from waybill.settings.naming import missing_secrets
+    from waybill.settings.naming import doubtful_settings
 
     problems = [str(problem) for problem in loaded.problems]
     if any(loaded.findings.concern(section) for section in _LOADED_BY):
@@ -68,8 +68,8 @@ async def check(loaded: Loaded) -> None:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
-    for missing in missing_secrets(loaded.settings):
-        print(f"warning: {missing}", file=sys.stderr)
+    for doubt in doubtful_settings(loaded.settings):
+        print(f"warning: {doubt}", file=sys.stderr)
     for line in lines:
         print(line)
     print("ok")
