@@ -274,6 +274,17 @@ def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str
     assert "pattern: 'xylophone\\s+quokka\\s+\\d+\\s+zzz'" in out
 
 
+def test_a_rule_file_that_is_taken_for_a_message_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "10-mine.yaml"
+    file.write_text("rules: []")
+    assert run("rules", "test", str(file), "x" * 5000, "nul \0") == 0
+    told = capsys.readouterr().err
+    assert told.count("was tried as a message") == 1
+    assert f'rules.extra_paths=["{tmp_path}"]' in told
+
+
 def test_explain_takes_a_record(capsys: pytest.CaptureFixture[str]) -> None:
     record = '{"source":"ModernCRM","log":"User User42 logged in."}'
     assert run("explain", record) == 0

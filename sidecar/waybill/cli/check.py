@@ -151,6 +151,6 @@ def _loki(
     if model is not None:
         labels |= set(model.bundle.manifest.labels)
     return (
-        f"labels: {len(labels)} may be given; as an index label in Loki, target_label can split "
-        f"each stream into at most {len(labels)}"
+        f"labels: {len(labels)} may be given; if target_label becomes an index label in Loki, "
+        f"one stream becomes up to {len(labels)}"
     )

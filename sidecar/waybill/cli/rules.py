@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,10 +108,26 @@ def _test(given: argparse.Namespace) -> int:
     )
     allowed = rules.allowed_for(cleaned(given.source), None)
     for message in map(cleaned, given.messages):
+        _note_file(message)
         rule = rules.first_match(message, allowed)
         found = f"{rule.label}  by {rule.id}" if rule else "no rule"
         print(f"{found}  <-  {message}")
     return 0
+
+
+def _note_file(message: str) -> None:
+    """Say that an argument which names a file was read as a message."""
+    try:
+        is_file = Path(message).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return
+    if is_file:
+        folder = Path(message).absolute().parent
+        print(
+            f"waybill: {message} is a file, but was tried as a message; to read rules from its "
+            f"folder: --set 'rules.extra_paths=[\"{folder}\"]'",
+            file=sys.stderr,
+        )
 
 
 def _outcome(rules: RuleSet) -> str:

@@ -50,10 +50,10 @@ class Listener(Protocol):
 class Intake:
     """What a listener needs to bring a body in.
 
-    ``hold`` accounts for the bytes that are in memory; ``run`` labels a `Delivery` and hands it
-    back, with the errors of `waybill.flow.flow.Flow.run`; ``refused`` counts what was not taken; a
-    body has at most ``body_bytes`` bytes; ``dead_letters`` keeps what nobody can read or send
-    again.
+    ``hold`` accounts for the bytes that are in memory. ``run`` labels a `Delivery` and hands it
+    back, with the errors of `waybill.flow.flow.Flow.run`, which it is in the service. ``refused``
+    counts what was not taken. A body has at most ``body_bytes`` bytes. ``dead_letters`` keeps what
+    nobody can read or send again.
     """
 
     hold: Callable[[], AbstractContextManager[Grow]]

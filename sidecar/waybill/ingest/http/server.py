@@ -6,6 +6,7 @@ socket -> Guard (too many, too slow) -> aiohttp -> Refusals -> Access -> a route
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -104,6 +105,8 @@ class HttpServer:
             self._server = await self._listen(self._guards)
         except OSError as error:
             why = f"http.listen: cannot listen on {settings.listen}: {error.strerror}"
+            if error.errno == errno.EADDRINUSE:
+                why += "; take another port, such as --set http.listen=127.0.0.1:9881"
             raise ConfigError([why]) from None
         host, port = self._server.sockets[0].getsockname()[:2]
         scheme = "https" if self._tls is not None else "http"

@@ -63,7 +63,7 @@ async def load_ruleset(
     if not files:
         places = ", ".join(map(str, folders))
         left_out = "".join(f"; {advice.file} {advice.detail}" for advice in unread)
-        raise RuleSetError([RuleError("empty", f"no *.yaml file in {places}{left_out}")])
+        raise RuleSetError([RuleError("empty", f"no *.yaml or *.yml file in {places}{left_out}")])
     rules = await compile_rules(
         files,
         labels=labels,
