@@ -122,8 +122,8 @@ _URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@
 _ORACLE = re.compile(r"(\bjdbc:\S{1,60}?:[\w$.-]{1,40}/)[^\s@/]{1,64}(?=@)", re.IGNORECASE)
 #: Parameters that are a secret when their value is long.
 _QUERY = re.compile(
-    r"([?&;](?:code|key|k|t|tok|h|hash|nonce|ticket|jwt|assertion|samlresponse|invite|x-amz-\w{1,30})"
-    r"=)[\w.~%+/=-]{8,}",
+    r"([?&;](?:code|key|k|t|tok|h|hash|nonce|ticket|jwt|assertion|samlresponse|invite"
+    r"|x-amz-\w{1,30})=)[\w.~%+/=-]{8,}",
     re.IGNORECASE,
 )
 _LINK = re.compile(
@@ -153,7 +153,8 @@ _SQL = re.compile(
     re.IGNORECASE,
 )
 _INSERT = re.compile(
-    rf"(\binsert\s+into\b[^()]{{0,80}}\([^()]{{0,200}}?(?:{_STRONG})[^()]{{0,200}}\)\s*values\s*).+",
+    rf"(\binsert\s+into\b[^()]{{0,80}}\([^()]{{0,200}}?(?:{_STRONG})[^()]{{0,200}}\)"
+    r"\s*values\s*).+",
     re.IGNORECASE,
 )
 

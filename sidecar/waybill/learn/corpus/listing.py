@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-import waybill
 from waybill.core.labels import Taxonomy, read_taxonomy
 from waybill.learn.corpus.entries import CorpusEntry, load_corpus
 from waybill.learn.plan import BROAD, CORPUS
@@ -71,6 +70,6 @@ def _software_table(entries: Iterable[CorpusEntry], taxonomy: Taxonomy) -> str:
 
 
 if __name__ == "__main__":
-    ROOT = Path(waybill.__file__).parents[2]
+    ROOT = Path(__file__).parents[4]
     PAGE_TEXT = listing(read_taxonomy(ROOT / "config" / "labels.yaml"))
     (ROOT / PAGE).write_text(PAGE_TEXT, "utf-8")
