@@ -360,7 +360,8 @@ def test_check_names_secrets_and_says_which_is_missing(
     assert run("check", "--set", "llm.provider=groq") == 0
     assert "warning: llm.provider: groq has no key" in capsys.readouterr().err
     monkeypatch.setenv("GROQ_API_KEY", "gsk_secret\n")
-    assert run("check", "--set", "llm.provider=groq") == 0
+    pushed = ("--set", "return.type=http", "--set", "return.url=http://127.0.0.1:1/")
+    assert run("check", "--set", "llm.provider=groq", *pushed) == 0  # OTLP has a way back, too
     captured = capsys.readouterr()
     assert "secrets: llm.api_key from GROQ_API_KEY\n" in captured.out
     assert "gsk_secret" not in captured.out + captured.err
