@@ -45,7 +45,7 @@ def test_check_says_what_would_be_in_force(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "samples pass" in out
     assert "model: default@" in out
-    assert "split each stream into at most 10" in out
+    assert "labels: 10 may be given" in out
 
 
 def test_check_prints_all_problems_of_rules_and_model_at_once(
