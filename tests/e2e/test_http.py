@@ -303,6 +303,7 @@ async def test_rules_can_be_tried_without_coming_into_force(sidecar: Sidecar) ->
     assert json.loads(answer) == {
         "accepted": True,
         "matches": [{"rule": "t", "label": "Error"}, None],
+        "warnings": [],
     }
     broken = json.dumps({"rules": text + "\n- {id: t, label: Error, pattern: '('}"}).encode()
     _, answer, _ = await sidecar.post(broken, "/v1/rules/test")
