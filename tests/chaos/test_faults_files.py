@@ -290,7 +290,7 @@ async def test_nothing_but_dead_letters(tmp_path: Path) -> None:
     ) as waybill:
         async with aiohttp.ClientSession() as client:
             for _ in range(300):
-                async with client.post(f"{waybill.address}/v1/label", data=b"\x00" * 2000) as reply:
+                async with client.post(f"{waybill.address}/v1/label", data=b"\x01" * 2000) as reply:
                     assert reply.status == 400
         assert sum(path.stat().st_size for path in folder.glob("*.body")) <= most
         series = 'waybill_dead_letter_bodies_total{outcome="%s"}'

@@ -242,7 +242,7 @@ async def test_the_disk_is_full(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as client:
             for _ in range(20):
                 async with client.post(
-                    f"{waybill.address}/v1/label", data=b"\x00" * 50_000
+                    f"{waybill.address}/v1/label", data=b"\x01" * 50_000
                 ) as reply:
                     assert reply.status == 400
         series = 'waybill_dead_letter_bodies_total{outcome="%s"}'

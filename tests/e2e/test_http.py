@@ -460,7 +460,7 @@ async def test_a_refusal_is_json_and_counted_under_its_reason(sidecar: Sidecar) 
     for headers, body, status, reason in (
         ({"Content_Encoding": "br"}, b"x", 415, "unsupported_encoding"),
         ({"Content_Encoding": "gzip"}, b"x", 400, "truncated_gzip"),
-        ({}, b"\x00", 400, "not_json"),
+        ({}, b"\x01", 400, "not_json"),
     ):
         labels = {"ingest": "http", "reason": reason}
         before = sidecar.metric("waybill_batches_refused_total", **labels)
