@@ -43,6 +43,7 @@ WALL_CLOCK = {
     "sidecar/waybill/labelling/llm/providers/base.py",
     "sidecar/waybill/labelling/llm/tier.py",
     "sidecar/waybill/labelling/model/encoders/gemini.py",
+    "sidecar/waybill/wire/timestamps.py",
 }
 
 
