@@ -203,7 +203,7 @@ async def test_records_that_no_strict_parser_takes_go_as_text(receiver: Receiver
     back = receiver.records
     assert [record["log"] for record in back] == [
         "a",
-        '{"log":"\\ud800"}',
+        "\\ud800",
         '{"log":"broken',
         "5",
         "z",
