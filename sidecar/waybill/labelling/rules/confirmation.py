@@ -9,9 +9,11 @@ written out character by character. What is left means the same to both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any
+
+from waybill.labelling.rules.character_class import both_cases, class_text
 
 #: `re` does not match ``\B`` in an empty text before Python 3.14, and does from then on.
 _NON_BOUNDARY = r"\B" if re.search(r"\B", "") else r"(?!\A\Z)\B"
@@ -40,13 +42,13 @@ def write_confirmation(items: Iterable[tuple[Any, Any]], flags: int) -> str:
 
 def _item(kind: Any, value: Any, flags: int) -> str:
     if kind is op.LITERAL:
-        return f"[{_range(value, value, flags)}]"
+        return f"[{both_cases(_span, value, value, flags)}]"
     if kind is op.NOT_LITERAL:
-        return f"[^{_range(value, value, flags)}]"
+        return f"[^{both_cases(_span, value, value, flags)}]"
     if kind is op.ANY:
         return r"[\x00-\U0010ffff]" if flags & re.DOTALL else r"[^\n]"
     if kind is op.IN:
-        return _class(value, flags)
+        return class_text(_span, _CATEGORIES, value, flags)
     if kind is op.AT:
         return _position(value, flags)
     if kind is op.BRANCH:
@@ -93,35 +95,6 @@ def _position(value: Any, flags: int) -> str:
     if flags & re.MULTILINE and value is op.AT_END:
         return r"(?=\n|\Z)"
     return _POSITIONS[value]
-
-
-def _class(items: Sequence[tuple[Any, Any]], flags: int) -> str:
-    negation = ""
-    parts: list[str] = []
-    for kind, value in items:
-        if kind is op.NEGATE:
-            negation = "^"
-        elif kind is op.LITERAL:
-            parts.append(_range(value, value, flags))
-        elif kind is op.RANGE:
-            low, high = value
-            parts.append(_range(low, high, flags))
-        else:
-            parts.append(_CATEGORIES[value])
-    return f"[{negation}{''.join(parts)}]"
-
-
-def _range(low: int, high: int, flags: int) -> str:
-    """A range as it stands in a class; with IGNORECASE also its ASCII letters in the other case."""
-    text = _span(low, high)
-    if not flags & re.IGNORECASE:
-        return text
-    for first, last, shift in ((0x41, 0x5A, 32), (0x61, 0x7A, -32)):
-        start = max(low, first)
-        stop = min(high, last)
-        if start <= stop:
-            text += _span(start + shift, stop + shift)
-    return text
 
 
 def _span(low: int, high: int) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 # The parser behind `re` has no public name; its tree has been stable since Python 2.
 from re import _constants as op  # type: ignore[attr-defined]
@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import regex
 
+from waybill.labelling.rules.character_class import both_cases, class_text
 from waybill.labelling.rules.confirmation import write_confirmation
 
 _ANYTHING = "(?s:.)*"
@@ -113,11 +114,11 @@ class _Writer:
         if kind is op.LITERAL:
             return _literal(value, flags)
         if kind is op.NOT_LITERAL:
-            return f"[^{_both_cases(value, value, flags)}]"
+            return f"[^{both_cases(_range, value, value, flags)}]"
         if kind is op.ANY:
             return "(?s:.)" if flags & re.DOTALL else r"[^\x0a]"
         if kind is op.IN:
-            return _class(value, flags)
+            return class_text(_range, _CATEGORIES, value, flags)
         if kind is op.BRANCH:
             return "(?:" + "|".join(self.sequence(branch, flags) for branch in value[1]) + ")"
         if kind is op.SUBPATTERN:
@@ -175,39 +176,12 @@ class _Writer:
 
 
 def _literal(code: int, flags: int) -> str:
-    text = _both_cases(code, code, flags)
+    text = both_cases(_range, code, code, flags)
     return (
         f"[{text}]"
         if flags & re.IGNORECASE and chr(code).isascii() and chr(code).isalpha()
         else text
     )
-
-
-def _class(items: Sequence[tuple[Any, Any]], flags: int) -> str:
-    negation = ""
-    parts: list[str] = []
-    for kind, value in items:
-        if kind is op.NEGATE:
-            negation = "^"
-        elif kind is op.LITERAL:
-            parts.append(_both_cases(value, value, flags))
-        elif kind is op.RANGE:
-            low, high = value
-            parts.append(_both_cases(low, high, flags))
-        else:
-            parts.append(_CATEGORIES[value])
-    return f"[{negation}{''.join(parts)}]"
-
-
-def _both_cases(low: int, high: int, flags: int) -> str:
-    """A range as it stands in a class; with IGNORECASE also its ASCII letters in the other case."""
-    text = _range(low, high)
-    if flags & re.IGNORECASE:
-        for first, last, shift in ((0x41, 0x5A, 32), (0x61, 0x7A, -32)):
-            start, stop = max(low, first), min(high, last)
-            if start <= stop:
-                text += _range(start + shift, stop + shift)
-    return text
 
 
 def _range(low: int, high: int) -> str:
