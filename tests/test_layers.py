@@ -19,6 +19,7 @@ LAYERS = (
     ("settings",),
     ("ops",),
     ("wire", "labelling"),
+    ("patterns",),
     ("handback",),
     ("flow",),
     ("ingest",),
