@@ -7,10 +7,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import ssl
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
+import trustme
 
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import HttpProducer
@@ -107,6 +110,73 @@ async def test_one_connection_too_many_is_closed_at_once(
         while sidecar.metric("waybill_open_connections", ingest="http"):
             await asyncio.sleep(0.02)
         assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
+
+
+@pytest.fixture(name="secured", scope="module")
+def _secured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], ssl.SSLContext]:
+    """Settings of a listener with TLS and a client's context that trusts it."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    cert = authority.issue_cert("127.0.0.1")
+    cert.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    cert.private_key_pem.write_to_path(folder / "key.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    files = [f"cert_file={folder / 'cert.pem'}", f"key_file={folder / 'key.pem'}"]
+    return ["model.path=null", *(f"http.tls.{file}" for file in files)], context
+
+
+Secured = tuple[list[str], ssl.SSLContext]
+
+
+async def test_peers_that_never_shake_hands_are_counted_bounded_and_cut(
+    running: Running, secured: Secured
+) -> None:
+    settings, context = secured
+    limits = ["limits.connections=50", "limits.connections_per_client=40"]
+    async with running(*settings, *limits, "http.header_timeout_secs=0.8") as sidecar:
+        host, _, port = sidecar.service.address.removeprefix("https://").partition(":")
+        silent = [await asyncio.open_connection(host, int(port)) for _ in range(200)]
+        while sidecar.metric("waybill_open_connections", ingest="http") < 40:
+            await asyncio.sleep(0.01)
+        assert all([await is_closed(reader) for reader, _ in silent])
+        refused = "waybill_connections_refused_total"
+        assert sidecar.metric(refused, ingest="http", reason="client") == 160
+        assert sidecar.metric(refused, ingest="http", reason="handshake") == 40
+        assert sidecar.metric("waybill_open_connections", ingest="http") == 0
+        url = f"{sidecar.service.address}/v1/label"
+        async with sidecar.client.post(url, data=b'{"log":"a"}', ssl=context) as reply:
+            assert reply.status == 200
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_a_connection_with_tls_leaves_its_place_however_it_ends(
+    running: Running, secured: Secured
+) -> None:
+    """More in turn than may be open at once: ended well, in the middle, before and with no TLS."""
+    settings, context = secured
+    async with running(*settings, "limits.connections_per_client=3") as sidecar:
+        host, _, port = sidecar.service.address.removeprefix("https://").partition(":")
+        url = f"{sidecar.service.address}/v1/label"
+        for _ in range(5):
+            connector = aiohttp.TCPConnector(ssl=context)
+            async with (
+                aiohttp.ClientSession(connector=connector) as client,
+                client.post(url, data=b'{"log":"a"}') as reply,
+            ):
+                assert reply.status == 200
+            _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+            writer.write(HEAD)
+            writer.transport.abort()
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"\x16\x03\x01")
+            writer.transport.abort()
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200" not in await reader.read()
+            writer.transport.abort()
+            while sidecar.metric("waybill_open_connections", ingest="http"):
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.e2e

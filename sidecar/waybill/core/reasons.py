@@ -72,7 +72,7 @@ RefusalReason = Literal[
     MalformedCode, OverloadedCode, HandbackCode, RequestCode, "internal", "stopped"
 ]
 #: Why a connection was closed before it said anything of use.
-ConnectionReason = Literal["total", "client", "slow_head"]
+ConnectionReason = Literal["total", "client", "slow_head", "handshake"]
 
 #: Why a rule or a rule file was refused.
 RuleCode = Literal[

@@ -39,32 +39,53 @@ class Connections:
         self._count = 0
         self._clients: Counter[str] = Counter()
 
-    def enter(self, ingest: Ingest, transport: asyncio.BaseTransport) -> bool:
-        """Whether one more may come in; what did must `leave`."""
+    def enter(self, ingest: Ingest, transport: asyncio.BaseTransport) -> Place | None:
+        """A place for one more, or None where there is none; who got one must leave it."""
+        # Asked once: a TLS transport knows no peer any more when it is closed.
         client = client_of(transport)
         if self._count >= self._limit:
-            return self.refuse(ingest, "total")
+            self.refuse(ingest, "total")
+            return None
         if client and self._clients[client] >= self._per_client:
-            return self.refuse(ingest, "client")
+            self.refuse(ingest, "client")
+            return None
         self._count += 1
         self._clients[client] += 1
         self._metrics.connections.labels(ingest).inc()
-        return True
+        return Place(self, ingest, client)
 
-    def leave(self, ingest: Ingest, transport: asyncio.BaseTransport) -> None:
-        """A connection that was let in is over."""
-        client = client_of(transport)
+    def release(self, ingest: Ingest, client: str) -> None:
+        """A connection that was let in is over; `Place.leave` says so, once."""
         self._count -= 1
         self._clients[client] -= 1
         if not self._clients[client]:
             del self._clients[client]
         self._metrics.connections.labels(ingest).dec()
 
-    def refuse(self, ingest: Ingest, reason: ConnectionReason) -> bool:
-        """Count a connection that is closed because of ``reason``; False."""
+    def refuse(self, ingest: Ingest, reason: ConnectionReason) -> None:
+        """Count a connection that is closed because of ``reason``."""
         self._metrics.connections_refused.labels(ingest, reason).inc()
         log.warning("a connection was closed", extra={"ingest": ingest, "reason": reason})
-        return False
+
+
+class Place:
+    """What one connection takes of the limits, from its first packet to its end."""
+
+    def __init__(self, connections: Connections, ingest: Ingest, client: str) -> None:
+        self.ingest = ingest
+        self._connections = connections
+        self._client = client
+        self._is_left = False
+
+    def leave(self) -> None:
+        """The connection is over. Can be called again."""
+        if not self._is_left:
+            self._is_left = True
+            self._connections.release(self.ingest, self._client)
+
+    def refuse(self, reason: ConnectionReason) -> None:
+        """Count the connection as closed because of ``reason``."""
+        self._connections.refuse(self.ingest, reason)
 
 
 def client_of(transport: asyncio.BaseTransport) -> str:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from waybill.core.errors import ConfigError
-from waybill.ingest.connections import Connections
+from waybill.ingest.connections import Connections, Place
+from waybill.ingest.entrance import Entrance
 from waybill.ingest.forward.conversation import HANDSHAKE_SECS, Conversation, Handshake
 from waybill.ingest.forward.delivering import Deliverer
 from waybill.ingest.forward.patience import READ_BYTES, Patience
@@ -31,14 +30,6 @@ from waybill.settings.schema import ForwardSettings
 #: How long `stop` waits for messages under way; what is drained before needs none of it.
 _STOP_SECS = 5.0
 _CLOSE_SECS = 2.0
-
-
-class _Options(TypedDict, total=False):
-    """What asyncio's servers are started with."""
-
-    limit: int
-    ssl: ssl.SSLContext
-    ssl_handshake_timeout: float
 
 
 class ForwardServer:
@@ -60,8 +51,7 @@ class ForwardServer:
     ) -> None:
         self.addresses: list[str] = []
         self._settings = settings
-        self._connections = connections
-        self._tls = tls
+        self._entrance = Entrance("forward", connections, self._protocol, tls, HANDSHAKE_SECS)
         self._shares_address = shares_address
         self._shared_unix = shared_unix
         self._patience = Patience()
@@ -85,8 +75,8 @@ class ForwardServer:
         if not self._settings.listen:
             return
         host, port = split_address(self._settings.listen)
-        server = await asyncio.start_server(
-            self._accept, host, port, reuse_port=self._shares_address or None, **self._options()
+        server = await asyncio.get_running_loop().create_server(
+            self._entrance.protocol, host, port, reuse_port=self._shares_address or None
         )
         self._servers.append(server)
         for sock in server.sockets:
@@ -99,16 +89,11 @@ class ForwardServer:
         sock = self._shared_unix
         if sock is None:
             sock = await asyncio.to_thread(listen_unix, path)
-        server = await asyncio.start_unix_server(self._accept, sock=sock, **self._options())
+        server = await asyncio.get_running_loop().create_unix_server(
+            self._entrance.protocol, sock=sock
+        )
         self._servers.append(server)
         self.addresses.append(path)
-
-    def _options(self) -> _Options:
-        options = _Options(limit=READ_BYTES)
-        if self._tls is not None:
-            options["ssl"] = self._tls.context
-            options["ssl_handshake_timeout"] = HANDSHAKE_SECS
-        return options
 
     def pause(self) -> None:
         """Accept no connection any more; take what clients without acknowledgements have sent."""
@@ -124,6 +109,7 @@ class ForwardServer:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_SECS)
         self._is_stopped = True
+        self._entrance.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,22 +118,35 @@ class ForwardServer:
             await asyncio.to_thread(Path(path).unlink, missing_ok=True)
         self.addresses.clear()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # It may have been on its way when the listener closed.
-        if self._is_stopped or not self._connections.enter("forward", writer.transport):
+    def _protocol(self, place: Place) -> asyncio.Protocol:
+        """What speaks with a connection that was let in: asyncio's streams."""
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._begin(place, reader, writer)
+
+        reader = asyncio.StreamReader(limit=READ_BYTES)
+        return asyncio.StreamReaderProtocol(reader, begin)
+
+    def _begin(
+        self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if self._is_stopped:  # it was on its way when the listener closed
+            place.leave()
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._serve(reader, writer))
+        task = asyncio.create_task(self._serve(place, reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             with contextlib.suppress(OSError):  # the client went away
                 keep_alive(writer)
             await self._conversation.hold(reader, writer)
         finally:
-            self._connections.leave("forward", writer.transport)
+            place.leave()
             await _close(writer)
 
 

@@ -12,7 +12,7 @@ from typing import cast
 
 from aiohttp import web
 
-from waybill.ingest.connections import Connections
+from waybill.ingest.connections import Place
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,51 +26,44 @@ class Guards:
     def __init__(
         self,
         make: Callable[[], asyncio.Protocol],
-        connections: Connections,
         header_secs: float,
         idle_secs: float,
     ) -> None:
         self.make = make
-        self.connections = connections
         self.header_secs = header_secs
         self.idle_secs = idle_secs
         self.by_transport: dict[asyncio.BaseTransport, Guard] = {}
 
-    def protocol(self) -> Guard:
-        """The protocol of a new connection."""
-        return Guard(self)
+    def protocol(self, place: Place) -> Guard:
+        """The protocol of a new connection that was let in."""
+        return Guard(self, place)
 
 
 class Guard(asyncio.Protocol):
-    """Stands before aiohttp's protocol: lets a connection in, and cuts it when a header is slow.
+    """Stands before aiohttp's protocol and cuts the connection when a header is slow.
 
     The header's time runs from the first byte of a request until its handler begins, the idle time
     is for a new connection that says nothing; later silence is aiohttp's keep-alive.
     """
 
-    def __init__(self, guards: Guards) -> None:
+    def __init__(self, guards: Guards, place: Place) -> None:
         self._guards = guards
-        self._inner: asyncio.Protocol | None = None
+        self._place = place
+        self._inner = guards.make()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_handling = False
         self._has_spoken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let it in, or close it."""
+        """Hand on, and begin to wait."""
         self._transport = cast("asyncio.Transport", transport)
-        if not self._guards.connections.enter("http", transport):
-            self._transport.abort()
-            return
         self._guards.by_transport[transport] = self
-        self._inner = self._guards.make()
         self._inner.connection_made(transport)
         self._start_timer(self._guards.idle_secs)
 
     def data_received(self, data: bytes) -> None:
         """Hand on; the first byte of a request starts its time."""
-        if self._inner is None:
-            return
         if not self._is_handling and (self._timer is None or not self._has_spoken):
             self._has_spoken = True
             self._start_timer(self._guards.header_secs)
@@ -79,26 +72,22 @@ class Guard(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand on and count."""
         self._stop_timer()
-        if self._inner is not None and self._transport is not None:
-            self._guards.connections.leave("http", self._transport)
+        self._place.leave()
+        if self._transport is not None:
             del self._guards.by_transport[self._transport]
-            self._inner.connection_lost(exc)
+        self._inner.connection_lost(exc)
 
     def eof_received(self) -> bool | None:
         """Hand on."""
-        if self._inner is None:
-            return None
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:
         """Hand on."""
-        if self._inner is not None:
-            self._inner.pause_writing()
+        self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Hand on."""
-        if self._inner is not None:
-            self._inner.resume_writing()
+        self._inner.resume_writing()
 
     def begin(self) -> None:
         """A request's header is whole and its handler begins: the clock stops."""
@@ -119,6 +108,6 @@ class Guard(asyncio.Protocol):
             self._timer = None
 
     def _cut(self) -> None:
-        self._guards.connections.refuse("http", "slow_head")
+        self._place.refuse("slow_head")
         if self._transport is not None:
             self._transport.abort()

@@ -1,6 +1,6 @@
 """The HTTP listener: one aiohttp application behind our own limits.
 
-socket -> Guard (too many, too slow) -> aiohttp -> Refusals -> Access -> a route's handler
+socket -> Entrance (too many, TLS) -> Guard (too slow) -> aiohttp -> Refusals -> Access -> handler
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from waybill.core.errors import ConfigError
 from waybill.core.reasons import RequestCode
 from waybill.ingest.connections import Connections
+from waybill.ingest.entrance import Entrance
 from waybill.ingest.http.access import Access
 from waybill.ingest.http.errors import Refusals, about, door_of
 from waybill.ingest.http.guard import Guards, Handler
@@ -57,6 +58,7 @@ class HttpServer:
         self._shares_address = shares_address
         self._connections = connections
         self._guards: Guards | None = None
+        self._entrance: Entrance | None = None
         self._server: asyncio.Server | None = None
         app = self._application(intake, tokens)
         self._runner = web.AppRunner(
@@ -98,11 +100,16 @@ class HttpServer:
         assert make is not None
         make.request_handler = _refuse_expectations(make.request_handler)
         settings = self._settings
-        self._guards = Guards(
-            make, self._connections, settings.header_timeout_secs, settings.keepalive_secs
+        self._guards = Guards(make, settings.header_timeout_secs, settings.keepalive_secs)
+        self._entrance = Entrance(
+            "http",
+            self._connections,
+            self._guards.protocol,
+            self._tls,
+            settings.header_timeout_secs,
         )
         try:
-            self._server = await self._listen(self._guards)
+            self._server = await self._listen(self._entrance)
         except OSError as error:
             why = f"http.listen: cannot listen on {settings.listen}: {error.strerror}"
             if error.errno == errno.EADDRINUSE:
@@ -112,21 +119,10 @@ class HttpServer:
         scheme = "https" if self._tls is not None else "http"
         self.addresses.append(f"{scheme}://{bracketed(host)}:{port}")
 
-    async def _listen(self, guards: Guards) -> asyncio.Server:
+    async def _listen(self, entrance: Entrance) -> asyncio.Server:
         host, port = split_address(self._settings.listen)
-        loop = asyncio.get_running_loop()
-        if self._tls is None:
-            return await loop.create_server(
-                guards.protocol, host, port, backlog=_BACKLOG, reuse_port=self._shares_address
-            )
-        return await loop.create_server(
-            guards.protocol,
-            host,
-            port,
-            ssl=self._tls.context,
-            ssl_handshake_timeout=self._settings.header_timeout_secs,
-            backlog=_BACKLOG,
-            reuse_port=self._shares_address,
+        return await asyncio.get_running_loop().create_server(
+            entrance.protocol, host, port, backlog=_BACKLOG, reuse_port=self._shares_address
         )
 
     def pause(self) -> None:
@@ -136,6 +132,8 @@ class HttpServer:
         """Close the sockets and every connection."""
         if self._server is not None:
             self._server.close()
+        if self._entrance is not None:
+            self._entrance.close()
         await self._runner.cleanup()
         self.addresses.clear()
 
