@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from waybill.labelling.llm.tier import LlmTier
     from waybill.labelling.model.batcher import Batcher
     from waybill.labelling.pipeline import Pipeline
+    from waybill.labelling.rules.ruleset import RuleSet
     from waybill.settings.schema import Settings
     from waybill.settings.sources import Loaded
 
@@ -98,13 +99,20 @@ def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> li
     rules = pipeline.rules
     warn_of_rules(rules.advice)
     samples = sum(rule.samples for rule in rules.rules)
+    in_force = f"{len(rules.rules)} in force{_replaced(rules)}"
     lines = [
-        f"rules: {len(rules.rules)} in force, {samples} samples pass{_warned(rules.advice)}",
+        f"rules: {in_force}, {samples} samples pass{_warned(rules.advice)}",
         f"model: {model.version if model else 'none'}",
     ]
     if llm is not None:
         lines.append(f"llm: {llm.version}")
     return lines
+
+
+def _replaced(rules: RuleSet) -> str:
+    if not rules.replaced:
+        return ""
+    return f" ({len(rules.replaced)} disabled or overridden: waybill rules list)"
 
 
 def _warned(advice: Sequence[object]) -> str:

@@ -147,9 +147,12 @@ def _read_rules(settings: Settings) -> RuleSet:
 
 
 def _list(given: argparse.Namespace) -> int:
-    for rule in _read_rules(load(given)).rules:
+    rules = _read_rules(load(given))
+    for rule in rules.rules:
         shadow = "  (shadow)" if rule.mode == "shadow" else ""
         print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{shadow}")
+    for replaced in rules.replaced:
+        print(replaced)
     return 0
 
 

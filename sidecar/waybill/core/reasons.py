@@ -98,6 +98,8 @@ RuleAdviceCode = Literal[
     "no_samples",
     "not_read",
     "packaged_rules_hidden",
+    "disables_nothing",
+    "overrides_nothing",
 ]
 #: Why a model bundle was refused; ``unavailable``: its encoder is a service that is away now.
 BundleCode = Literal[

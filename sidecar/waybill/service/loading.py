@@ -142,6 +142,7 @@ async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
             memory_bytes=settings.rules.compile_bytes,
             max_message_bytes=settings.limits.message_bytes,
             reserved=names_of_ours(settings.fields),
+            disable=settings.rules.disable,
         )
     except RuleSetError as error:
         if hidden is None:

@@ -75,7 +75,11 @@ class RulesPart(Reloadable[RuleSet]):
             in_force=_mark(pipeline.rules),
         )
         seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
-        self.follow(folders, lambda: _look(folders), settings.rules.poll_secs, seen)
+
+        def look() -> str:
+            return _look(folders, settings.rules.disable)
+
+        self.follow(folders, look, settings.rules.poll_secs, seen)
 
     def _say(self) -> str:
         rules = self._pipeline.rules
@@ -106,9 +110,9 @@ def _mark(rules: RuleSet) -> object:
     return rules.version, rules.advice
 
 
-def _look(folders: Sequence[Path]) -> str:
+def _look(folders: Sequence[Path], disable: Sequence[str]) -> str:
     """The fingerprint of what is in the folders now. Raises OSError while it is exchanged."""
-    return _fingerprint(content_hash(folders), unread_files(folders))
+    return _fingerprint(content_hash(folders, disable), unread_files(folders))
 
 
 def _fingerprint(mark: str, advice: Iterable[Advice]) -> str:

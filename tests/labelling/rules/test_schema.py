@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.taxonomies import LABELS
 from waybill.core.errors import RuleError
+from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.schema import RuleSource, parse_file
 
 RESERVED = ("target_label", "label_tier")
 
 
-def parse(text: str) -> tuple[list[RuleSource], list[RuleError]]:
+def parse(text: str) -> tuple[Sequence[RuleSource], list[RuleError]]:
     faults: list[RuleError] = []
-    rules = parse_file("a.yaml", text.encode(), LABELS, faults, RESERVED)
+    rules = parse_file(RuleFile("a.yaml", text.encode()), LABELS, faults, RESERVED).rules
     return rules, faults
 
 
-def with_fields(fields: str) -> tuple[list[RuleSource], list[RuleError]]:
+def with_fields(fields: str) -> tuple[Sequence[RuleSource], list[RuleError]]:
     return parse(f"rules:\n- id: a\n  label: Error\n  pattern: x\n  fields: {fields}")
 
 

@@ -20,7 +20,8 @@ class CompileRequest(msgspec.Struct, frozen=True):
     """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top.
 
     ``reserved`` are names that no rule may give to a field. ``is_search``: a compiler of these
-    texts has crashed, so compile rule by rule and say each time which one it is.
+    texts has crashed, so compile rule by rule and say each time which one it is. ``disable`` are
+    ids, or patterns of them, of rules that are left out (`rules.disable`).
     """
 
     files: tuple[RuleFile, ...]
@@ -30,6 +31,7 @@ class CompileRequest(msgspec.Struct, frozen=True):
     max_message_bytes: int
     reserved: tuple[str, ...] = ()
     is_search: bool = False
+    disable: tuple[str, ...] = ()
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -77,10 +79,28 @@ class Advice(msgspec.Struct, frozen=True):
         return f"{place}{rule}{self.detail} [{self.code}]"
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """A rule that is not in force, and where it says so: a rule that overrides it, or `disable`.
+
+    ``by_line`` is None where the settings disable it.
+    """
+
+    id: str
+    file: str
+    line: int
+    by: str
+    by_line: int | None = None
+
+    def __str__(self) -> str:
+        by = ":".join(str(part) for part in (self.by, self.by_line) if part is not None)
+        return f"{self.file}:{self.line}  {self.id}  (not in force: {by})"
+
+
 class Artefact(msgspec.Struct, frozen=True):
     """A compiled rule set: ``version`` is `hash_files` of its texts, ``database`` Hyperscan's.
 
-    ``taken_samples``: ``match`` samples that another rule decides, in another way.
+    ``taken_samples``: ``match`` samples that another rule decides, in another way. ``replaced``:
+    the rules that files or settings disable or override.
     """
 
     version: str
@@ -88,6 +108,7 @@ class Artefact(msgspec.Struct, frozen=True):
     rules: tuple[CompiledRule, ...] = ()
     advice: tuple[Advice, ...] = ()
     taken_samples: int = 0
+    replaced: tuple[Replaced, ...] = ()
 
 
 class Fault(msgspec.Struct, frozen=True):

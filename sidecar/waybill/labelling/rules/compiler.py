@@ -40,7 +40,8 @@ from waybill.labelling.rules.pattern import (
     translate,
 )
 from waybill.labelling.rules.ruleset import Rule, RuleSet
-from waybill.labelling.rules.schema import RuleSource, parse_file
+from waybill.labelling.rules.schema import Disabling, RuleSource, parse_file
+from waybill.labelling.rules.selection import SETTING, Selection, select
 
 _FLAGS = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 #: One pattern that compiles for longer is refused: 18 characters can take 3.7 s.
@@ -72,22 +73,25 @@ def build(request: CompileRequest) -> Artefact:
         MemoryError: Hyperscan ran out of it.
     """
     faults: list[RuleError] = []
-    sources = _read(request, faults)
-    _check_ids(sources, faults)
+    selection = _read(request, faults)
+    sources = selection.sources
     translations = _translate_all(sources, faults)
     database, held = _compile_together(sources, translations, faults, request.is_search)
     rules: list[CompiledRule] = []
     for index, (source, translation) in enumerate(zip(sources, translations, strict=True)):
         rules.append(_describe(source, translation, index not in held))
     dump = hyperscan.dumpb(database) if database is not None else b""
-    artefact = Artefact(hash_files(request.files), dump, tuple(rules))
+    version = hash_files(request.files, request.disable)
+    artefact = Artefact(version, dump, tuple(rules), replaced=selection.replaced)
     rule_set = RuleSet(artefact, request.max_message_bytes)
     _check_samples(rule_set, sources, faults)
     _stop_at(faults)
     _say(Place("while looking for what is doubtful"))
     doubts = advise(rule_set, sources)
     return msgspec.structs.replace(
-        artefact, advice=doubts.advice, taken_samples=doubts.taken_samples
+        artefact,
+        advice=(*selection.advice, *doubts.advice),
+        taken_samples=doubts.taken_samples,
     )
 
 
@@ -118,21 +122,16 @@ def _say_rule(doing: str, source: RuleSource) -> None:
     _say(Place(doing, source.file, source.line, source.id))
 
 
-def _read(request: CompileRequest, faults: list[RuleError]) -> list[RuleSource]:
+def _read(request: CompileRequest, faults: list[RuleError]) -> Selection:
+    """The rules that are left of all files."""
     sources: list[RuleSource] = []
+    disabled = [Disabling(pattern, SETTING) for pattern in request.disable]
     for file in request.files:
         _say(Place("while reading it", file.name))
-        sources += parse_file(file.name, file.data, request.labels, faults, request.reserved)
-    return sources
-
-
-def _check_ids(sources: Sequence[RuleSource], faults: list[RuleError]) -> None:
-    seen: dict[str, RuleSource] = {}
-    for source in sources:
-        first = seen.setdefault(source.id, source)
-        if first is not source:
-            detail = f"the id stands at {first.file}:{first.line} already"
-            faults.append(_fault("duplicate_id", detail, source))
+        parsed = parse_file(file, request.labels, faults, request.reserved)
+        sources += parsed.rules
+        disabled += parsed.disable
+    return select(sources, disabled, faults)
 
 
 def _translate_all(sources: Sequence[RuleSource], faults: list[RuleError]) -> list[Translation]:

@@ -20,11 +20,13 @@ MAX_TOTAL_BYTES = 64 << 20
 class RuleFile(msgspec.Struct, frozen=True):
     """The text of one rule file, UTF-8 as far as anybody has checked.
 
-    ``name`` stands in messages.
+    ``name`` stands in messages. ``layer`` is the place of its folder among those that are read: of
+    two rules with one id, the fault is the one's of the later folder.
     """
 
     name: str
     data: bytes
+    layer: int = 0
 
 
 def rule_files(folders: Sequence[Path]) -> list[Path]:
@@ -47,21 +49,31 @@ def read_rule_files(folders: Sequence[Path]) -> list[RuleFile]:
     """
     files: list[RuleFile] = []
     total = 0
+    layers = {folder: layer for layer, folder in enumerate(folders)}
     for file in rule_files(folders):
         data = _read(file)
         total += len(data)
         if total > MAX_TOTAL_BYTES:
             raise _too_large(file)
-        files.append(RuleFile(str(file), data))
+        files.append(RuleFile(str(file), data, layers[file.parent]))
     return files
 
 
-def hash_files(files: Sequence[RuleFile]) -> str:
-    """A hash over the base names and the bytes of ``files``: 64 hexadecimal digits."""
-    digest = hashlib.sha256()
+def hash_files(files: Sequence[RuleFile], disable: Sequence[str] = ()) -> str:
+    """A hash over the base names and the bytes of ``files`` and the ids that the settings
+    ``disable``: 64 hexadecimal digits.
+    """
+    digest = _digest(disable)
     for file in files:
         _digest_file(digest, file.name, file.data)
     return digest.hexdigest()
+
+
+def _digest(disable: Sequence[str]) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    if disable:
+        digest.update("\0".join(("disable", *disable, "")).encode(errors="replace"))
+    return digest
 
 
 def _digest_file(digest: hashlib._Hash, name: str, data: bytes) -> None:
@@ -69,13 +81,13 @@ def _digest_file(digest: hashlib._Hash, name: str, data: bytes) -> None:
     digest.update(data)
 
 
-def content_hash(folders: Sequence[Path]) -> str:
+def content_hash(folders: Sequence[Path], disable: Sequence[str] = ()) -> str:
     """`hash_files` of what is in ``folders`` now, one file in memory at a time.
 
     Raises:
         OSError: while a file cannot be read, or is too large.
     """
-    digest = hashlib.sha256()
+    digest = _digest(disable)
     for file in rule_files(folders):
         _digest_file(digest, str(file), _read(file))
     return digest.hexdigest()

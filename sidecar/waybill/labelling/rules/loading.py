@@ -48,6 +48,7 @@ async def load_ruleset(
     memory_bytes: int = 536_870_912,
     max_message_bytes: int = 65_536,
     reserved: Sequence[str] = (),
+    disable: Sequence[str] = (),
 ) -> RuleSet:
     """Read the rule files of ``folders`` on a thread, then `compile_rules`.
 
@@ -71,6 +72,7 @@ async def load_ruleset(
         memory_bytes=memory_bytes,
         max_message_bytes=max_message_bytes,
         reserved=reserved,
+        disable=disable,
     )
     rules.advice = (*unread, *rules.advice)
     return rules
@@ -84,12 +86,14 @@ async def compile_rules(
     memory_bytes: int = 536_870_912,
     max_message_bytes: int = 65_536,
     reserved: Sequence[str] = (),
+    disable: Sequence[str] = (),
 ) -> RuleSet:
     """Parse, check and compile rule texts in a child process; they need not be on any disk.
 
     It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
     everything else on a busy node. Patterns see the first ``max_message_bytes`` of a message.
-    ``reserved`` are names that no rule may give to a field of its own.
+    ``reserved`` are names that no rule may give to a field of its own, ``disable`` ids (or patterns
+    of them) of rules that are left out.
 
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
@@ -102,6 +106,7 @@ async def compile_rules(
         memory_bytes,
         max_message_bytes,
         tuple(reserved),
+        disable=tuple(disable),
     )
     ended = await _run_compiler(request)
     if ended.code != 0:

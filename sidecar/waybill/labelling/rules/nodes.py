@@ -14,6 +14,7 @@ from waybill.core.errors import RuleError
 from waybill.core.reasons import RuleCode
 
 _STR = "tag:yaml.org,2002:str"
+_BOOL = "tag:yaml.org,2002:bool"
 _MERGE = "tag:yaml.org,2002:merge"
 #: Keys of a mapping, each with its node and its value's.
 Entries = dict[str, tuple[yaml.Node, yaml.Node]]
@@ -95,6 +96,14 @@ class NodeReader:
         if node is None:
             return ()
         return tuple(self._text(item, what) for item in self._list(node, what))
+
+    def _is_true(self, node: yaml.Node | None, what: str) -> bool:
+        if node is None:
+            return False
+        is_bool = isinstance(node, yaml.ScalarNode) and node.tag == _BOOL
+        if not is_bool or str(node.value).lower() not in ("true", "false"):
+            self._fault(node, f"{what}: expected true or false")
+        return is_bool and str(node.value).lower() == "true"
 
     def _text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode):

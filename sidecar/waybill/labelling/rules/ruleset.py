@@ -88,6 +88,8 @@ class RuleSet:
         self.advice = artefact.advice
         #: ``match`` samples that another rule decides, in another way.
         self.taken_samples = artefact.taken_samples
+        #: Rules that are written and not in force: disabled, or overridden.
+        self.replaced = artefact.replaced
         self._confirmer = Confirmer(clock)
         self.rules = tuple(self._rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.

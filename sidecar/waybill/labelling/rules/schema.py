@@ -7,21 +7,49 @@ text that YAML takes for something else is refused with the advice to quote it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
 
 from waybill.core.errors import RuleError
 from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
+from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.nodes import NodeReader, closest
 
-_KEYS = ("id", "label", "pattern", "where", "fields", "mode", "match", "no_match", "description")
+_KEYS = (
+    "id",
+    "label",
+    "pattern",
+    "where",
+    "fields",
+    "mode",
+    "override",
+    "match",
+    "no_match",
+    "description",
+)
+#: The JSON schema of a list of texts.
+_TEXTS: dict[str, object] = {"type": "array", "items": {"type": "string"}}
+
+
+class Disabling(msgspec.Struct, frozen=True):
+    """That rules of other files are to be left out: an id, or a pattern of ids (`fnmatch`).
+
+    ``line`` is None where the settings say so.
+    """
+
+    pattern: str
+    file: str
+    line: int | None = None
 
 
 class RuleSource(msgspec.Struct, frozen=True):
-    """One rule as written."""
+    """One rule as written. ``override``: it takes the place of another one with its id.
+
+    ``layer`` is that of its file (`waybill.labelling.rules.files.RuleFile`).
+    """
 
     id: str
     label: str
@@ -33,43 +61,52 @@ class RuleSource(msgspec.Struct, frozen=True):
     mode: str = "enforce"
     match: tuple[str, ...] = ()
     no_match: tuple[str, ...] = ()
+    override: bool = False
+    layer: int = 0
+
+
+class ParsedFile(NamedTuple):
+    """What one file says."""
+
+    rules: Sequence[RuleSource] = ()
+    disable: Sequence[Disabling] = ()
 
 
 def parse_file(
-    name: str,
-    data: bytes,
+    file: RuleFile,
     labels: Collection[str],
     faults: list[RuleError],
     reserved: tuple[str, ...] = (),
-) -> list[RuleSource]:
+) -> ParsedFile:
     """The rules of one file; what is wrong with it is appended to ``faults``.
 
     ``reserved`` are names that no rule may give to a field of its own.
     ``yaml.CSafeLoader`` crashes the process on deep nesting: call this only in a child process.
     """
+    name = file.name
     try:
-        text = data.decode("utf-8-sig")
+        text = file.data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = file.data[: error.start].count(b"\n") + 1
         faults.append(RuleError("yaml", f"not UTF-8: {error.reason}", file=name, line=line))
-        return []
+        return ParsedFile()
     if not text.strip():
         # What an editor that writes in place leaves for a moment; a pack that is to be off says
         # `rules: []`.
         faults.append(
             RuleError("empty", "an empty file; to have no rules in it, write: rules: []", file=name)
         )
-        return []
+        return ParsedFile()
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line_number = error.problem_mark.line + 1 if error.problem_mark else None
         faults.append(RuleError("yaml", str(error.problem), file=name, line=line_number))
-        return []
+        return ParsedFile()
     except yaml.YAMLError as error:
         faults.append(RuleError("yaml", " ".join(str(error).split()), file=name))
-        return []
-    return list(_FileReader(name, labels, faults, reserved).rules(root))
+        return ParsedFile()
+    return _FileReader(file, labels, faults, reserved).read(root)
 
 
 class _FileReader(NodeReader):
@@ -77,23 +114,40 @@ class _FileReader(NodeReader):
 
     def __init__(
         self,
-        name: str,
+        file: RuleFile,
         labels: Collection[str],
         faults: list[RuleError],
         reserved: tuple[str, ...],
     ) -> None:
-        super().__init__(name, faults)
+        super().__init__(file.name, faults)
+        self._layer = file.layer
         self._labels = labels
         self._reserved = reserved
 
-    def rules(self, root: yaml.Node | None) -> Iterator[RuleSource]:
+    def read(self, root: yaml.Node | None) -> ParsedFile:
         if root is None:
-            return  # an empty file holds no rules
-        top = self._mapping(root, ("rules", *_private_keys(root)), "the file")
-        nodes = top.get("rules")
-        if nodes is None:
+            return ParsedFile()  # nothing but comments
+        top = self._mapping(root, ("rules", "disable", *_private_keys(root)), "the file")
+        if not {"rules", "disable"} & top.keys():
             self._fault(root, "expected `rules:` with a list of rules")
-            return
+        rules: list[RuleSource] = []
+        disable: list[Disabling] = []
+        if "rules" in top:
+            rules = list(self._rules(top["rules"]))
+        if "disable" in top:
+            self._rule_id = None
+            disable = list(self._disabled(top["disable"]))
+        return ParsedFile(rules, disable)
+
+    def _disabled(self, nodes: yaml.Node) -> Iterator[Disabling]:
+        for node in self._list(nodes, "disable"):
+            pattern = self._text(node, "an id in disable")
+            if pattern:
+                yield Disabling(pattern, self._name, node.start_mark.line + 1)
+            elif isinstance(node, yaml.ScalarNode):
+                self._fault(node, "an empty id in disable")
+
+    def _rules(self, nodes: yaml.Node) -> Iterator[RuleSource]:
         for node in self._list(nodes, "rules"):
             self._rule_id = None
             before = len(self._faults)
@@ -126,6 +180,8 @@ class _FileReader(NodeReader):
             mode=mode,
             match=self._texts(entries.get("match"), "match"),
             no_match=self._texts(entries.get("no_match"), "no_match"),
+            override=self._is_true(entries.get("override"), "override"),
+            layer=self._layer,
         )
 
     def _pattern(self, node: yaml.Node) -> str:
@@ -175,8 +231,24 @@ def _id_of(node: yaml.Node) -> str | None:
 
 def json_schema(labels: Collection[str]) -> dict[str, Any]:
     """The JSON schema of a rule file, for editors."""
-    texts = {"type": "array", "items": {"type": "string"}}
-    rule = {
+    ids = {"description": "ids of rules of other files; * and ? are allowed"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Waybill rules",
+        "type": "object",
+        "additionalProperties": False,
+        "patternProperties": {"^x-": {}},
+        "anyOf": [{"required": ["rules"]}, {"required": ["disable"]}],
+        "properties": {
+            "rules": {"type": "array", "items": _rule_schema(labels)},
+            "disable": _TEXTS | ids,
+        },
+    }
+
+
+def _rule_schema(labels: Collection[str]) -> dict[str, Any]:
+    overrides = "take the place of the rule with this id in another file"
+    return {
         "type": "object",
         "additionalProperties": False,
         "required": ["id", "label", "pattern"],
@@ -191,24 +263,16 @@ def json_schema(labels: Collection[str]) -> dict[str, Any]:
             "where": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {"source": texts},
+                "properties": {"source": _TEXTS},
             },
             "fields": {
                 "type": "object",
                 "additionalProperties": {"type": ["string", "number", "boolean"]},
             },
             "mode": {"enum": ["enforce", "shadow"]},
-            "match": texts | {"description": "must match, checked at every load"},
-            "no_match": texts | {"description": "must not match, checked at every load"},
+            "override": {"type": "boolean", "description": overrides},
+            "match": _TEXTS | {"description": "must match, checked at every load"},
+            "no_match": _TEXTS | {"description": "must not match, checked at every load"},
             "description": {"type": "string"},
         },
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Waybill rules",
-        "type": "object",
-        "additionalProperties": False,
-        "patternProperties": {"^x-": {}},
-        "required": ["rules"],
-        "properties": {"rules": {"type": "array", "items": rule}},
     }

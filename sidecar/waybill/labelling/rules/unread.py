@@ -12,7 +12,7 @@ from waybill.labelling.rules.files import is_rule_file
 #: Only so much of a file with another name is looked at.
 _HEAD_BYTES = 65_536
 #: A line that begins the rules of a file, in YAML or in JSON.
-_RULES = re.compile(rb'^\s*(?:\{\s*)?["\']?rules["\']?\s*:', re.MULTILINE)
+_RULES = re.compile(rb'^\s*(?:\{\s*)?["\']?(?:rules|disable)["\']?\s*:', re.MULTILINE)
 #: Names by which people and editors put a file aside on purpose.
 _ASIDE = (".bak", ".disabled", ".off", ".old", ".orig", ".swp", ".tmp", "~")
 #: Entries of a folder that are looked at; the rest is another folder than one of rules.

@@ -154,6 +154,14 @@ class RulesSettings(Section, frozen=True):
             examples=[["/etc/waybill/rules"]],
         ),
     ] = ()
+    disable: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="Ids of rules that are left out, whichever file has them; * and ? stand "
+            "for any characters. A rule file can do the same with `disable:` at its top.",
+            examples=[["cron-started", "openstack-*"]],
+        ),
+    ] = ()
     poll_secs: Annotated[
         Seconds,
         Meta(description="Changes are seen at once by file events, at the latest after this."),

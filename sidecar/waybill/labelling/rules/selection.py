@@ -1,0 +1,137 @@
+"""Which rules are left when files switch rules off, or put their own in the place of others.
+
+    disable: [cron-started, "openstack-*"]      # in any file: rules of other files
+    rules:
+      - id: sshd-failed-password                # instead of the one of that id, in its place
+        override: true
+        ...
+
+Two rules of one id are otherwise a fault: nobody could say which of them a record means.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from waybill.core.errors import RuleError
+from waybill.labelling.rules.artefact import Advice, Replaced
+from waybill.labelling.rules.nodes import closest
+from waybill.labelling.rules.schema import Disabling, RuleSource
+
+__all__ = ["SETTING", "Selection", "select"]
+
+#: What stands for the file of what the settings disable.
+SETTING = "rules.disable"
+
+
+class Selection(NamedTuple):
+    """The rules that are left, in order, those that are not, and what is doubtful about it."""
+
+    sources: tuple[RuleSource, ...]
+    replaced: tuple[Replaced, ...]
+    advice: tuple[Advice, ...]
+
+
+def select(
+    sources: Sequence[RuleSource],
+    disabled: Sequence[Disabling],
+    faults: list[RuleError],
+) -> Selection:
+    """Apply ``disabled``, then ``override``; ``sources`` are in the order in which they decide.
+
+    A rule that overrides another stands in the place of that one. An id that stands twice
+    otherwise is appended to ``faults``; faults of a rule that is disabled are taken out of them.
+    """
+    replaced: list[Replaced] = []
+    left: list[RuleSource] = []
+    for source in sources:
+        by = _disabling(source.id, source.file, disabled)
+        if by is None:
+            left.append(source)
+        else:
+            replaced.append(Replaced(source.id, source.file, source.line, by.file, by.line))
+    faults[:] = [fault for fault in faults if not _is_of_disabled(fault, disabled)]
+    advice = [_disables_nothing(one, sources) for one in disabled if not _disables(one, replaced)]
+    ordered = _override(left, replaced, advice, faults)
+    return Selection(tuple(ordered), tuple(replaced), tuple(advice))
+
+
+def _disabling(rule_id: str, file: str, disabled: Sequence[Disabling]) -> Disabling | None:
+    """What switches the rule ``rule_id`` of ``file`` off: never its own file."""
+    for one in disabled:
+        if one.file != file and fnmatch.fnmatchcase(rule_id, one.pattern):
+            return one
+    return None
+
+
+def _is_of_disabled(fault: RuleError, disabled: Sequence[Disabling]) -> bool:
+    if fault.rule_id is None or fault.file is None:
+        return False
+    return _disabling(fault.rule_id, fault.file, disabled) is not None
+
+
+def _disables(one: Disabling, replaced: Sequence[Replaced]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(rule.id, one.pattern) and rule.file != one.file for rule in replaced
+    )
+
+
+def _disables_nothing(one: Disabling, sources: Sequence[RuleSource]) -> Advice:
+    others = {source.id for source in sources if source.file != one.file}
+    detail = f"disable: no other file has a rule {one.pattern!r}{closest(one.pattern, others)}"
+    return Advice("disables_nothing", detail, one.file, one.line)
+
+
+def _override(
+    sources: Sequence[RuleSource],
+    replaced: list[Replaced],
+    advice: list[Advice],
+    faults: list[RuleError],
+) -> list[RuleSource]:
+    """The sources, those that override in the place of what they override."""
+    overriding: dict[str, RuleSource] = {}
+    plain: dict[str, RuleSource] = {}
+    for source in sources:
+        known = overriding if source.override else plain
+        first = known.setdefault(source.id, source)
+        if first is not source:
+            faults.append(_duplicate(first, source))
+    ordered: list[RuleSource] = []
+    for source in sources:
+        if source.override:
+            if source.id not in plain:
+                ordered.append(source)
+                advice.append(_overrides_nothing(source, plain))
+            continue
+        by = overriding.get(source.id)
+        if by is None:
+            ordered.append(source)
+        else:
+            ordered.append(by)
+            replaced.append(Replaced(source.id, source.file, source.line, by.file, by.line))
+    return ordered
+
+
+def _overrides_nothing(source: RuleSource, plain: dict[str, RuleSource]) -> Advice:
+    detail = f"override: there is no other rule of this id{closest(source.id, plain)}"
+    return Advice("overrides_nothing", detail, source.file, source.line, source.id)
+
+
+def _duplicate(first: RuleSource, second: RuleSource) -> RuleError:
+    """The fault of an id that stands twice, at the rule of the folder that was named last."""
+    later, earlier = second, first
+    if first.layer > second.layer:
+        later, earlier = first, second
+    detail = f"the id stands at {earlier.file}:{earlier.line} already"
+    if later.override:
+        detail += ", and overrides the same rule: keep one of the two"
+    elif later.file == earlier.file:
+        detail += "; give one of the two another id"
+    else:
+        detail += (
+            "; to have this rule in its place, write `override: true` in this one; to switch the "
+            f"other one off, write `disable: [{earlier.id}]` in this file; or take another id"
+        )
+    return RuleError("duplicate_id", detail, file=later.file, line=later.line, rule_id=later.id)
