@@ -59,7 +59,7 @@ def test_a_closed_set_holds_plain_words_each_once(name: str) -> None:
 
 
 def test_a_tier_has_one_spelling_in_records_and_on_metrics() -> None:
-    assert words(TierName) == ("rule", "model", "llm")
+    assert words(TierName) == ("correction", "rule", "model", "llm")
     assert words(SlowTierName) == names.SLOW_TIERS
     assert set(words(DecidedBy)) == {*words(TierName), "pending", "none"}
 

@@ -16,6 +16,7 @@ SECTIONS = {
     "Failed handbacks": reasons.HandbackCode,
     "Closed connections": reasons.ConnectionReason,
     "Refused rules": reasons.RuleCode,
+    "Refused corrections": reasons.CorrectionCode,
     "Refused models": reasons.BundleCode,
     "Tiers that could not answer": reasons.TierCode,
 }

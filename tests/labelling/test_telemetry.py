@@ -34,7 +34,7 @@ def test_what_the_model_tier_does_is_exported() -> None:
 
 def test_every_level_of_the_memo_is_exported_by_its_name() -> None:
     metrics = Metrics("0")
-    assert words(MemoLevel) == ("exact", "shape", "mask", "rules", "none")
+    assert words(MemoLevel) == ("exact", "shape", "mask", "corrections", "rules", "none")
     for level in words(MemoLevel):
         metrics.memo_answered(level, 2)  # type: ignore[arg-type]
         metrics.memo_answered(level, 0)  # type: ignore[arg-type]

@@ -43,6 +43,9 @@ def show(found: Found, drafted: str | None = None) -> str:
 
 def _lines(found: Found, drafted: str | None) -> Iterator[str]:
     yield _verdict(found)
+    correction = found.get("correction")
+    if isinstance(correction, Mapping):
+        yield from _correction(correction)
     yield _route(found)
     yield _rules(found)
     model = found.get("model")
@@ -71,9 +74,26 @@ def _verdict(found: Found) -> str:
     label, tier, rule = found["label"], found["tier"], found.get("rule")
     if tier == "rule":
         return f"{label}, by the rule {rule}"
+    if tier == "correction":
+        return f"{label}, by the correction {rule}"
     if found.get("reason"):
         return f"{label}: {found['reason']}"
     return f"{label}, by the {tier} ({rule}), confidence {_number(found.get('confidence'))}"
+
+
+def _correction(correction: Found) -> Iterator[str]:
+    whom = correction.get("by") or "somebody who gave no name"
+    sources = correction.get("source", "*")
+    if sources == "*":
+        sources = "every source"
+    yield f"  said by {whom} at {correction.get('at', '?')}, for {sources}"
+    if correction.get("note"):
+        yield f"  note: {correction['note']}"
+    if correction["is_disputed"]:
+        yield "  disputed: somebody else said another label before, and has not taken it back"
+    overrules = correction["overrules"]
+    if isinstance(overrules, Mapping):
+        yield f"  it overrules the rule {overrules['rule']}, which says {overrules['label']}"
 
 
 def _route(found: Found) -> str:
@@ -105,6 +125,8 @@ def _rules(found: Found) -> str:
     head = "rules that match, the first decides:"
     if not _asks_rules(found):
         head = "rules that would match, but this route asks no rules:"
+    elif found["tier"] == "correction":
+        head = "rules that match, but a correction decides before them:"
     elif found["tier"] != "rule":
         head = "rules that match, but none may decide here (shadow, or a label not allowed):"
     return "\n  ".join((head, *lines))

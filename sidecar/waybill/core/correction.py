@@ -24,7 +24,7 @@ import msgspec
 __all__ = [
     "ANY_SOURCE",
     "Correction",
-    "Standing",
+    "Settled",
     "correction_id",
     "decode_correction",
     "encode_correction",
@@ -39,7 +39,7 @@ __all__ = [
 ANY_SOURCE = "*"
 
 
-class Correction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Correction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One person's word on one kind of message. Unknown fields of a line are passed over.
 
     ``id``: 16 hexadecimal digits, see `correction_id`. ``mask``: as of `waybill.labelling.masking`.
@@ -61,7 +61,7 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labelling: str = ""
 
 
-class Standing(NamedTuple):
+class Settled(NamedTuple):
     """What stands for a mask and a source; disputed while two people say different labels."""
 
     correction: Correction
@@ -150,7 +150,7 @@ def withdrawal(
     )
 
 
-def settle(history: Iterable[Correction]) -> list[Standing]:
+def settle(history: Iterable[Correction]) -> list[Settled]:
     """What stands of ``history``: one correction for each labelling, mask and source.
 
     The latest by ``at`` decides, of two at the same time the later one in ``history``. What is
@@ -162,19 +162,24 @@ def settle(history: Iterable[Correction]) -> list[Standing]:
     """
     lines = list(history)
     gone = _taken_back(lines)
-    by_key: defaultdict[tuple[str, str, str], list[Correction]] = defaultdict(list)
+    only: dict[tuple[str, str, str], Correction] = {}
+    several: defaultdict[tuple[str, str, str], list[Correction]] = defaultdict(list)
     for line in lines:
-        if line.withdraws is None and line.id not in gone:
-            by_key[line.labelling, line.mask, line.source].append(line)
-    return [_standing(said) for said in by_key.values()]
+        if line.withdraws is not None or line.id in gone:
+            continue
+        key = (line.labelling, line.mask, line.source)
+        first = only.setdefault(key, line)
+        if first is not line:
+            several[key].append(line)
+    return [_settled([line, *several.get(key, ())]) for key, line in only.items()]
 
 
-def _standing(said: Sequence[Correction]) -> Standing:
+def _settled(said: Sequence[Correction]) -> Settled:
     if len(said) == 1:
-        return Standing(said[0], is_disputed=False)
+        return Settled(said[0], is_disputed=False)
     in_order = sorted(said, key=lambda one: moment(one.at))
     last_words = {one.by: one.label for one in in_order}
-    return Standing(in_order[-1], is_disputed=len(set(last_words.values())) > 1)
+    return Settled(in_order[-1], is_disputed=len(set(last_words.values())) > 1)
 
 
 def _taken_back(lines: Sequence[Correction]) -> set[str]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from waybill.core.names import SlowTierName
 from waybill.core.reasons import (
     BundleCode,
+    CorrectionCode,
     HandbackCode,
     MalformedCode,
     OverloadedCode,
@@ -71,6 +72,32 @@ class RuleSetError(WaybillError):
     code = "rules"
 
     def __init__(self, errors: Sequence[RuleError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = list(errors)
+
+
+class CorrectionError(WaybillError):
+    """One fault in a file of corrections: where it is and a bounded code."""
+
+    code: CorrectionCode
+
+    def __init__(
+        self, code: CorrectionCode, detail: str, *, file: str | None = None, line: int | None = None
+    ) -> None:
+        self.code = code
+        self.detail = detail
+        self.file = file
+        self.line = line
+        where = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{where + ': ' if where else ''}{detail} [{code}]")
+
+
+class CorrectionsError(WaybillError):
+    """Corrections that were refused as a whole; ``errors`` holds the faults found first."""
+
+    code = "corrections"
+
+    def __init__(self, errors: Sequence[CorrectionError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = list(errors)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -61,6 +62,12 @@ class Taxonomy(msgspec.Struct, frozen=True, dict=True):
     def descriptions(self) -> dict[str, str]:
         """What each label stands for, by its name."""
         return {label.name: label.description for label in self.labels}
+
+    @functools.cached_property
+    def version(self) -> str:
+        """12 hexadecimal digits that change with a name, a description or the fallback."""
+        digest = hashlib.blake2b(msgspec.json.encode(self), digest_size=6)
+        return digest.hexdigest()
 
     def __contains__(self, name: object) -> bool:
         return name in self.descriptions

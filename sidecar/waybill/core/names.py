@@ -12,7 +12,7 @@ import typing
 from typing import Literal
 
 #: A kind of decision maker. The same word stands in metrics, in verdicts and in ``label_tier``.
-TierName = Literal["rule", "model", "llm"]
+TierName = Literal["correction", "rule", "model", "llm"]
 #: The tiers that answer later than at once.
 SlowTierName = Literal["model", "llm"]
 #: Who gave a verdict: a tier; ``pending``: one is still at work on it; ``none``: no tier decided.
@@ -28,9 +28,9 @@ HandbackName = Literal["body", "http", "forward", "otlp"]
 #: ``Content-Encoding`` that is read and written, but for none at all.
 Compression = Literal["zstd", "gzip", "deflate", "snappy"]
 
-#: Where a record's verdict came from: the memo of exact messages, of shapes, of masks; the rules;
-#: or none of these (a slow tier was asked, or nobody could be).
-MemoLevel = Literal["exact", "shape", "mask", "rules", "none"]
+#: Where a record's verdict came from: the memo of exact messages, of shapes, of masks; the
+#: corrections; the rules; or none of these (a slow tier was asked, or nobody could be).
+MemoLevel = Literal["exact", "shape", "mask", "corrections", "rules", "none"]
 #: How a text put to the model ended: joined to one under way, embedding known, embedded; or not at
 #: all.
 ModelOutcome = Literal["shared", "cached", "embedded", "failed", "refused"]

@@ -101,6 +101,46 @@ RuleAdviceCode = Literal[
     "disables_nothing",
     "overrides_nothing",
 ]
+#: Why a file of corrections was refused.
+CorrectionCode = Literal[
+    "unreadable",
+    "too_large",
+    "not_text",
+    "not_json",
+    "not_a_correction",
+    "half_line",
+    "emptied",
+    "duplicate_id",
+    "mask",
+    "source",
+    "time",
+    "label",
+    "contradicted",
+]
+#: Why a correction that somebody made was not taken.
+CorrectCode = Literal[
+    "fields",
+    "no_message",
+    "label",
+    "source",
+    "mixed",
+    "unknown_id",
+    "no_path",
+    "not_writable",
+    "no_space",
+    "damaged",
+    "busy",
+]
+#: Why corrections cannot be fetched from where they are followed.
+CorrectionPullCode = Literal[
+    "unreachable",
+    "timeout",
+    "refused",
+    "unauthorised",
+    "not_permitted",
+    "too_large",
+    CorrectionCode,
+]
 #: Why a model bundle was refused; ``unavailable``: its encoder is a service that is away now.
 BundleCode = Literal[
     "manifest",

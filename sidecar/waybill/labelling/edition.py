@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.groups import SourceGroups
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slow_path import SlowPath
@@ -18,15 +19,23 @@ _HITS_MEMORY = 4096
 
 
 class Edition:
-    """One rule set and one set of slow paths, with the verdicts given under them.
+    """Corrections, one rule set and one set of slow paths, with the verdicts given under them.
 
     A batch is labelled under the edition it began with; a reload makes a new one.
     """
 
-    def __init__(self, rules: RuleSet, paths: Sequence[SlowPath], memo_bytes: int) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        paths: Sequence[SlowPath],
+        memo_bytes: int,
+        corrections: CorrectionTable | None = None,
+    ) -> None:
         self.rules = rules
         self.paths = paths
-        self.groups = SourceGroups(rules, paths, memo_bytes)
+        #: None without any, which then costs nothing.
+        self.corrections = corrections
+        self.groups = SourceGroups(rules, paths, memo_bytes, corrections)
         #: 1: every exact message is kept; 16: one in 16 is, because hardly any comes twice.
         self.keep_every = 1
         self._hit_share = 1.0
@@ -49,5 +58,4 @@ class Edition:
 
     def memo_entries(self) -> int:
         """Verdicts kept, over all groups and levels."""
-        entries = sum(len(path.memo) for path in self.paths)
-        return entries + sum(len(group.exact) for group in self.groups.distinct.values())
+        return sum(len(path.memo) for path in self.paths) + self.groups.entries()

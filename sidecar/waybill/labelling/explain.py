@@ -16,6 +16,7 @@ from waybill.core.errors import TierUnavailable
 from waybill.core.prepare import prepare
 from waybill.core.reasons import silent
 from waybill.core.records import Verdict
+from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.masking import mask
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
@@ -32,7 +33,8 @@ async def explain(
     route = edition.path_for(source).route
     matching = edition.rules.explain(message, source)
     text = mask(message)
-    verdict = _by_rules(route, matching)
+    overruled = _by_rules(route, matching)
+    verdict = pipeline.corrections.find(text, source) or overruled
     if not prepare(message):
         verdict = route.taxonomy.passed["no_message"]
     if verdict is None:
@@ -49,6 +51,8 @@ async def explain(
         "rules": [_describe_rule(rule) for rule in matching],
         "masked": text,
     }
+    if verdict.tier == "correction":
+        answer["correction"] = await _describe_correction(pipeline.corrections, verdict, overruled)
     if model is not None:
         answer["model"] = await _ask_model(model.bundle, text)
     return answer
@@ -77,6 +81,26 @@ async def _by_tiers(route: Route, text: str) -> Verdict:
         if verdict.label != route.taxonomy.fallback:
             break
     return verdict
+
+
+async def _describe_correction(
+    table: CorrectionTable, verdict: Verdict, overruled: Verdict | None
+) -> dict[str, object]:
+    """Who said so, when and why, and the rule whose label it takes the place of."""
+    name = verdict.rule or ""
+    described: dict[str, object] = {"id": name, "is_disputed": name in table.disputed}
+    said = await asyncio.to_thread(table.tell, name)
+    if said is not None:
+        described |= {
+            "source": said.source,
+            "by": said.by,
+            "at": said.at,
+            "note": said.note,
+        }
+    described["overrules"] = None
+    if overruled is not None and overruled.label != verdict.label:
+        described["overrules"] = {"rule": overruled.rule, "label": overruled.label}
+    return described
 
 
 def _describe_route(route: Route) -> dict[str, object]:

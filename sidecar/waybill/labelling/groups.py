@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
+from waybill.core.correction import ANY_SOURCE
 from waybill.core.records import Verdict
 from waybill.labelling.masking import shape
-from waybill.labelling.memo import BoundedMap
+from waybill.labelling.memo import BoundedMap, MaskMemo
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slow_path import SlowPath
 
@@ -23,12 +25,36 @@ MAX_SOURCE_CHARS = 256
 UNDECIDED = Verdict("", "none", reason="undecided")
 
 
+class Answers(Protocol):
+    """What corrections say to the sources of one group."""
+
+    def verdicts(self, texts: Sequence[str]) -> list[Verdict | None]:
+        """One for each of ``texts``, prepared messages; None where nobody said anything."""
+        ...
+
+
+class Corrections(Protocol):
+    """All corrections in force (`waybill.labelling.corrections.table`)."""
+
+    @property
+    def by_source(self) -> Mapping[str, object]:
+        """The sources that have some of their own."""
+        ...
+
+    def for_source(self, source: str, masks: MaskMemo) -> Answers:
+        """Those that hold for ``source``."""
+        ...
+
+
 class Decided(msgspec.Struct, gc=False):
-    """Verdicts in order, and how many of them came from rules and from the memo of shapes."""
+    """Verdicts in order, and how many of them came from corrections, from rules and from the memo
+    of shapes.
+    """
 
     verdicts: list[Verdict]
     by_rules: int = 0
     by_shape: int = 0
+    by_corrections: int = 0
 
     def joined(self, other: Decided) -> Decided:
         """Both, one behind the other."""
@@ -36,18 +62,26 @@ class Decided(msgspec.Struct, gc=False):
             self.verdicts + other.verdicts,
             self.by_rules + other.by_rules,
             self.by_shape + other.by_shape,
+            self.by_corrections + other.by_corrections,
         )
 
 
 class SourceGroup:
     """Decides what needs no waiting, for the sources of one group."""
 
-    __slots__ = ("allowed", "exact", "known", "path", "rules")
+    __slots__ = ("allowed", "corrections", "exact", "known", "path", "rules")
 
     def __init__(
-        self, rules: RuleSet, path: SlowPath, allowed: frozenset[int] | None, memo_bytes: int
+        self,
+        rules: RuleSet,
+        path: SlowPath,
+        allowed: frozenset[int] | None,
+        memo_bytes: int,
+        corrections: Answers | None = None,
     ) -> None:
         self.rules = rules
+        #: What people said, asked before the rules; None where nobody said anything.
+        self.corrections = corrections
         self.path = path
         #: Indexes of the rules in scope; None for all.
         self.allowed = allowed
@@ -55,11 +89,30 @@ class SourceGroup:
         #: The exact memo's young generation, for the hot loop.
         self.known: Callable[[str], Verdict | None] = self.exact.recent.get
 
+    def keep(self, message: str, verdict: Verdict) -> None:
+        """Have `known` give ``verdict`` for ``message`` as it came."""
+        self.exact.put(message, verdict)
+
     def decide(self, texts: Sequence[str]) -> Decided:
-        """Verdicts by rules, else by shape, else `UNDECIDED`; the exact memo is the caller's.
+        """Verdicts by corrections, else by rules, else by shape, else `UNDECIDED`; the exact memo
+        is the caller's.
 
         ``texts`` are prepared messages (`waybill.core.prepare`).
         """
+        if self.corrections is None:
+            return self._decide(texts)
+        corrected = self.corrections.verdicts(texts)
+        rest = [text for text, verdict in zip(texts, corrected, strict=True) if verdict is None]
+        decided = self._decide(rest)
+        if len(rest) == len(texts):
+            return decided
+        others = iter(decided.verdicts)
+        decided.verdicts = [verdict or next(others) for verdict in corrected]
+        decided.by_corrections = len(texts) - len(rest)
+        return decided
+
+    def _decide(self, texts: Sequence[str]) -> Decided:
+        """`decide` where no correction has anything to say."""
         route = self.path.route
         if route.has_rules:
             rules = self.rules.first_matches(texts, self.allowed)
@@ -85,6 +138,29 @@ class SourceGroup:
         )
 
 
+class CorrectedSource(SourceGroup):
+    """A group of one source, which has corrections of its own.
+
+    Their number is not bounded as that of groups is, so all of them share ``exact``.
+    """
+
+    __slots__ = ("_prefix",)
+
+    def __init__(
+        self, source: str, alike: SourceGroup, exact: BoundedMap[Verdict], corrections: Answers
+    ) -> None:
+        super().__init__(alike.rules, alike.path, alike.allowed, 0, corrections)
+        self.exact = exact
+        # No source that is corrected holds a NUL, so no two pairs make one key.
+        self._prefix = prefix = f"{source}\0"
+        recent = exact.recent.get
+        self.known = lambda message: recent(prefix + message)
+
+    def keep(self, message: str, verdict: Verdict) -> None:
+        """As of `SourceGroup`."""
+        self.exact.put(self._prefix + message, verdict)
+
+
 class SourceGroups(dict[str, SourceGroup]):
     """Source -> group, filled as sources appear.
 
@@ -92,10 +168,26 @@ class SourceGroups(dict[str, SourceGroup]):
     memo until the collector's next full pass, which on a settled service is an hour away.
     """
 
-    def __init__(self, rules: RuleSet, paths: Sequence[SlowPath], memo_bytes: int) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        paths: Sequence[SlowPath],
+        memo_bytes: int,
+        corrections: Corrections | None = None,
+    ) -> None:
         super().__init__()
         self._rules = rules
         self._paths = paths
+        self._corrections = corrections
+        self._masks = MaskMemo(0)
+        #: Exact messages of sources that have corrections of their own.
+        self.corrected: BoundedMap[Verdict] = BoundedMap(0)
+        if corrections is not None:
+            self._masks = MaskMemo(memo_bytes // 4)
+            memo_bytes -= memo_bytes // 4
+            if corrections.by_source:
+                self.corrected = BoundedMap(memo_bytes // 3)
+                memo_bytes -= memo_bytes // 3
         self._memo_bytes = memo_bytes
         #: By index of the path and rules in scope.
         self.distinct: dict[tuple[int, frozenset[int] | None], SourceGroup] = {}
@@ -125,7 +217,11 @@ class SourceGroups(dict[str, SourceGroup]):
         if group is None:
             group = self._new_group(path, allowed)
             self.distinct[index, allowed] = group
-        return group
+        corrections = self._corrections
+        if corrections is None or source not in corrections.by_source:
+            return group
+        own = corrections.for_source(source, self._masks)
+        return CorrectedSource(source, group, self.corrected, own)
 
     def failed(self, error: Exception) -> SourceGroup:
         """A group for a source that cannot be looked up: asking it raises ``error``."""
@@ -147,4 +243,11 @@ class SourceGroups(dict[str, SourceGroup]):
         share = self._memo_bytes >> (count - 1).bit_length()
         for other in self.distinct.values():
             other.exact.resize(share)
-        return SourceGroup(self._rules, path, allowed, share)
+        corrections = None
+        if self._corrections is not None:
+            corrections = self._corrections.for_source(ANY_SOURCE, self._masks)
+        return SourceGroup(self._rules, path, allowed, share, corrections)
+
+    def entries(self) -> int:
+        """Exact messages whose verdicts are kept."""
+        return len(self.corrected) + sum(len(group.exact) for group in self.distinct.values())

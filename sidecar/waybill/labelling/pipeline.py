@@ -1,6 +1,6 @@
 """The labelling pipeline: a message and its source in, a verdict out, whatever happens.
 
-    source -> route -> exact memo -> prepared text -> rules -> memo of shapes
+    source -> route -> exact memo -> prepared text -> (corrections) -> rules -> memo of shapes
            -> memo of masks -> model -> (llm) -> Verdict
 
 The exact memo knows messages as they came; everything behind it reads the prepared text
@@ -26,6 +26,7 @@ from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.labels import Taxonomy
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
+from waybill.labelling.corrections.table import CorrectionTable, make_table
 from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
 from waybill.labelling.masking import mask
@@ -59,12 +60,15 @@ class Pipeline:
         telemetry: Telemetry | None = None,
         *,
         taxonomy: Taxonomy,
+        corrections: CorrectionTable | None = None,
     ) -> None:
         #: The labels that records can get.
         self.taxonomy = taxonomy
         self._settings = settings
         self._telemetry = telemetry or Silent()
         self._tiers = dict(tiers)
+        #: What people said, empty where they said nothing.
+        self.corrections = corrections or make_table(())
         self.edition = self._make_edition(rules, self._make_paths())
 
     @property
@@ -75,6 +79,11 @@ class Pipeline:
     def swap_rules(self, rules: RuleSet) -> None:
         """Put ``rules`` in force for every batch that begins from now on."""
         self.edition = self._make_edition(rules, self.edition.paths)
+
+    def swap_corrections(self, corrections: CorrectionTable) -> None:
+        """Put ``corrections`` in force for every batch that begins from now on."""
+        self.corrections = corrections
+        self.edition = self._make_edition(self.edition.rules, self.edition.paths)
 
     def swap_tier(self, tier: Tier) -> None:
         """Put ``tier`` in the place of its namesake; verdicts of the old one are forgotten."""
@@ -88,7 +97,8 @@ class Pipeline:
         return [SlowPath(route, RouteMemo(share), self._telemetry) for route in routes]
 
     def _make_edition(self, rules: RuleSet, paths: Sequence[SlowPath]) -> Edition:
-        return Edition(rules, paths, self._settings.memo.bytes // 2)
+        corrections = self.corrections if len(self.corrections) else None
+        return Edition(rules, paths, self._settings.memo.bytes // 2, corrections)
 
     async def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order; never raises for what is in a record."""
@@ -196,11 +206,13 @@ class Pipeline:
             # Else a rule was not asked that may be the one next time: nothing is kept.
             for i in range(0, len(messages), edition.keep_every):
                 if verdicts[i] is not UNDECIDED:
-                    group.exact.put(messages[i], verdicts[i])
+                    group.keep(messages[i], verdicts[i])
+        self._telemetry.memo_answered("corrections", decided.by_corrections)
         self._telemetry.memo_answered("rules", decided.by_rules)
         self._telemetry.memo_answered("shape", decided.by_shape)
         if not group.path.route.tiers:
-            self._telemetry.memo_answered("none", len(messages) - decided.by_rules)
+            by_someone = decided.by_rules + decided.by_corrections
+            self._telemetry.memo_answered("none", len(messages) - by_someone)
         return decided
 
     async def _decide_later(

@@ -30,6 +30,8 @@ _OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"
     "last_reload_successful": "livemin",
     "last_reload_success_timestamp_seconds": "livemin",
     "rules_loaded": "livemin",
+    "corrections_loaded": "livemin",
+    "corrections_disputed": "livemax",
     "rules_out_of_force": "livemax",
     "llm_breaker_state": "livemax",
     "label_drift": "livemax",

@@ -116,7 +116,7 @@ class Metrics:
     def _declare_loads(self, make: Maker) -> None:
         """What is in force."""
         self.reloads = make.counter(
-            "reloads_total", "Reloads of rules and model.", "what", "outcome"
+            "reloads_total", "Reloads of rules, model, prompt and corrections.", "what", "outcome"
         )
         self.model_pulls = make.counter(
             "model_pulls_total", "Looks for a newer model version.", "outcome"
@@ -128,6 +128,10 @@ class Metrics:
             "last_reload_success_timestamp_seconds", "When it came in force.", "what"
         )
         self.rules_loaded = make.gauge("rules_loaded", "Rules in force.")
+        self.corrections_loaded = make.gauge("corrections_loaded", "Corrections in force.")
+        self.corrections_disputed = make.gauge(
+            "corrections_disputed", "Corrections in force that two people say differently."
+        )
 
     def _declare_labelling(self, make: Maker) -> None:
         """Rules, memo and model."""

@@ -25,7 +25,8 @@ class FolderWatch:
     """Calls ``on_change`` after the content of ``folders`` changed, one call at a time.
 
     ``fingerprint`` gives a hash of the content (run on a thread); it may raise OSError while a
-    folder is being exchanged, which counts as a change that is not over yet.
+    folder is being exchanged, which counts as a change that is not over yet. Events in the folders
+    below are heard as well, unless ``is_deep`` is False.
     """
 
     def __init__(
@@ -34,7 +35,10 @@ class FolderWatch:
         fingerprint: Callable[[], str],
         on_change: Callable[[], Awaitable[None]],
         poll_secs: float,
+        *,
+        is_deep: bool = True,
     ) -> None:
+        self._is_deep = is_deep
         self._folders, self._fingerprint, self._on_change = folders, fingerprint, on_change
         self._poll_secs = poll_secs
         self._wake = asyncio.Event()
@@ -75,7 +79,9 @@ class FolderWatch:
         """Turn file events into a wake-up; where there are none, the poll is enough."""
         folders = [folder for folder in self._folders if folder.exists()]
         try:
-            async for _ in watchfiles.awatch(*folders, watch_filter=None, debounce=_DEBOUNCE_MS):
+            async for _ in watchfiles.awatch(
+                *folders, watch_filter=None, debounce=_DEBOUNCE_MS, recursive=self._is_deep
+            ):
                 self._wake.set()
         except (OSError, RuntimeError) as error:
             log.warning("file events are not available; polling only", extra={"error": str(error)})

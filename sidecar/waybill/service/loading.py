@@ -8,13 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import BundleError, ConfigError, RuleError, RuleSetError
+from waybill.core.errors import (
+    BundleError,
+    ConfigError,
+    CorrectionsError,
+    RuleError,
+    RuleSetError,
+)
 from waybill.core.labels import Taxonomy
+from waybill.labelling.corrections.files import parse_history
+from waybill.labelling.corrections.source import CorrectionSource
+from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.llm.prompt import Prompt, load_prompt
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.settings.addresses import is_address
 from waybill.settings.resources import hidden_copy, looked_for, resolve_path
 from waybill.settings.schema import FieldSettings, Settings
 from waybill.settings.taxonomy import read_labels
@@ -58,34 +68,44 @@ class Parts(msgspec.Struct, frozen=True):
     rules: RuleSet
     bundle: Bundle | None
     prompt: Prompt | None
+    corrections: CorrectionTable
 
 
 async def read_parts(settings: Settings) -> Parts:
-    """Labels, then rules, model and prompt.
+    """Labels, then rules, model, prompt and corrections.
 
     Raises:
-        ConfigError: a fault of the labels, or every fault of all three together.
+        ConfigError: a fault of the labels, or every fault of all others together.
     """
     taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
-    rules, bundle, prompt = await asyncio.gather(
+    rules, bundle, prompt, corrections = await asyncio.gather(
         read_rules(settings, taxonomy),
         read_bundle(settings, taxonomy),
         read_prompt(settings, taxonomy),
+        read_corrections(settings, taxonomy),
         return_exceptions=True,
     )
-    problems = [*_problems(rules), *_place(settings, _problems(bundle)), *_problems(prompt)]
+    problems = [
+        *_problems(rules),
+        *_place(settings, _problems(bundle)),
+        *_problems(prompt),
+        *_problems(corrections),
+    ]
     if problems:
         raise ConfigError(problems)
     assert isinstance(rules, RuleSet)
     assert not isinstance(bundle, BaseException)
     assert not isinstance(prompt, BaseException)
-    return Parts(taxonomy, rules, bundle, prompt)
+    assert not isinstance(corrections, BaseException)
+    return Parts(taxonomy, rules, bundle, prompt, corrections)
 
 
 def _problems(outcome: object) -> list[str]:
     """The faults of one part, each with its setting. Raises what is no fault."""
     if isinstance(outcome, RuleSetError):
         return [str(error) for error in outcome.errors]
+    if isinstance(outcome, CorrectionsError):
+        return [f"corrections.path: {error}" for error in outcome.errors]
     if isinstance(outcome, BundleError):
         return [f"model.path: {outcome}"]
     if isinstance(outcome, ConfigError):
@@ -126,6 +146,40 @@ def _load_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt:
             labels = route.labels or taxonomy.names
             asked.append([label for label in labels if label != taxonomy.fallback])
     return load_prompt(prompt_file(settings), taxonomy, asked)
+
+
+def correction_source(settings: Settings) -> CorrectionSource:
+    """Where corrections come from; nothing where none are configured."""
+    corrections = settings.corrections
+    paths: list[Path] = []
+    if corrections.path is not None:
+        paths.append(Path(corrections.path))
+    if corrections.follow is not None and not is_address(corrections.follow):
+        paths.append(Path(corrections.follow))
+    return CorrectionSource(paths)
+
+
+async def read_corrections(settings: Settings, taxonomy: Taxonomy) -> CorrectionTable:
+    """What people said, from the files and from what was fetched before, on a thread. Raises
+    CorrectionsError.
+    """
+    source = correction_source(settings)
+    if settings.corrections.follow_cache is not None:
+        await asyncio.to_thread(take_cached, source, Path(settings.corrections.follow_cache))
+    return await asyncio.to_thread(source.load, taxonomy)
+
+
+def take_cached(source: CorrectionSource, cache: Path) -> None:
+    """Have ``source`` begin with what was fetched before; a copy that is damaged is left out."""
+    try:
+        data = cache.read_bytes()
+        parse_history(data, str(cache))
+    except FileNotFoundError:
+        return
+    except (OSError, CorrectionsError) as error:
+        log.warning("the copy of followed corrections is left out", extra={"detail": str(error)})
+        return
+    source.take_fetched(data)
 
 
 async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:

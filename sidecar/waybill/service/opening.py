@@ -39,7 +39,7 @@ async def open_pipeline(
     ``workers`` is the number of processes that share the LLM's budgets.
 
     Raises:
-        ConfigError: with every fault of rules, model and prompt together.
+        ConfigError: with every fault of rules, model, prompt and corrections together.
     """
     async with contextlib.AsyncExitStack() as stack:
         # Built elsewhere: this frame lives as long as the service, and what it names would outlive
@@ -76,5 +76,12 @@ async def _build(
             open_llm(settings.llm, parts.prompt, key, metrics, workers)
         )
         tiers["llm"] = llm
-    pipeline = Pipeline(settings, parts.rules, tiers, metrics, taxonomy=parts.taxonomy)
+    pipeline = Pipeline(
+        settings,
+        parts.rules,
+        tiers,
+        metrics,
+        taxonomy=parts.taxonomy,
+        corrections=parts.corrections,
+    )
     return Opened(pipeline, model, llm)

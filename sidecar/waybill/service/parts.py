@@ -21,6 +21,7 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
+from waybill.service.corrections import CorrectionsPart, has_corrections
 from waybill.service.loading import (
     bundle_folders,
     prompt_file,
@@ -42,13 +43,18 @@ _LOGGED_WARNINGS = 10
 def reloadable_parts(
     settings: Settings, opened: Opened, metrics: Metrics
 ) -> dict[str, Part | None]:
-    """Rules, model and LLM prompt of a pipeline, by their names in the report."""
+    """Corrections, rules, model and LLM prompt of a pipeline, by their names in the report."""
     lock = asyncio.Lock()
     parts: dict[str, Part | None] = {
         "rules": RulesPart(settings, opened.pipeline, metrics, lock),
         "model": None,
         "llm": None,
+        "corrections": None,
     }
+    if has_corrections(settings):
+        # A lock of its own: it takes no processor time worth waiting for, and people do wait.
+        own_lock = asyncio.Lock()
+        parts["corrections"] = CorrectionsPart(settings, opened.pipeline, metrics, own_lock)
     if opened.model is not None:
         parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock)
     if opened.llm is not None:

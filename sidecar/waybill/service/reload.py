@@ -10,7 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from waybill.core.errors import BundleError, ConfigError, RuleSetError, WaybillError
+from waybill.core.errors import (
+    BundleError,
+    ConfigError,
+    CorrectionsError,
+    RuleSetError,
+    WaybillError,
+)
 from waybill.ops.health import LoadState
 from waybill.ops.watch import FolderWatch
 
@@ -79,10 +85,19 @@ class Reloadable(Generic[T]):
         self._seen = ""
 
     def follow(
-        self, folders: Sequence[Path], fingerprint: Callable[[], str], poll_secs: float, seen: str
+        self,
+        folders: Sequence[Path],
+        fingerprint: Callable[[], str],
+        poll_secs: float,
+        seen: str,
+        *,
+        is_deep: bool = True,
     ) -> None:
-        """Have `start` watch ``folders``: load again when ``fingerprint()`` is not ``seen``."""
-        self._watch = FolderWatch(folders, fingerprint, self.reload, poll_secs)
+        """Have `start` watch ``folders``: load again when ``fingerprint()`` is not ``seen``.
+
+        ``is_deep`` as of `FolderWatch`.
+        """
+        self._watch = FolderWatch(folders, fingerprint, self.reload, poll_secs, is_deep=is_deep)
         self._seen = seen
 
     async def start(self) -> None:
@@ -176,7 +191,7 @@ class Reloader:
 
 def problems_of(error: WaybillError) -> list[str]:
     """The faults that an error carries, one text each."""
-    if isinstance(error, RuleSetError):
+    if isinstance(error, RuleSetError | CorrectionsError):
         return [str(one) for one in error.errors]
     if isinstance(error, ConfigError):
         return list(error.problems)
@@ -201,6 +216,17 @@ def _log_fields(error: WaybillError) -> list[dict[str, object]]:
                 "reason": one.code,
                 "detail": one.detail,
                 "faults": count,
+            }
+            for one in error.errors
+        ]
+    if isinstance(error, CorrectionsError):
+        return [
+            {
+                "file": one.file,
+                "line": one.line,
+                "reason": one.code,
+                "detail": one.detail,
+                "faults": len(error.errors),
             }
             for one in error.errors
         ]

@@ -20,3 +20,8 @@ def is_loopback(address: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is the address of an HTTP server, and no path of a file or folder."""
+    return text.startswith(("http://", "https://"))

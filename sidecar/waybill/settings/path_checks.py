@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from waybill.core.errors import ConfigError
+from waybill.settings.addresses import is_address
 from waybill.settings.catalogue import Setting, catalogue
 from waybill.settings.check import Check
 from waybill.settings.problems import Problem
@@ -21,6 +23,8 @@ def path_checks() -> Iterator[Check]:
     """One check for each setting whose path must lead to something."""
     yield Check(("rules.path",), check_rules_path)
     yield Check(("rules.extra_paths",), check_extra_paths)
+    yield Check(("corrections.path",), check_corrections_path)
+    yield Check(("corrections.follow",), check_corrections_follow)
     yield Check(("llm.prompt", "llm.provider"), check_prompt)
     for setting in catalogue().values():
         if setting.role:
@@ -48,6 +52,42 @@ def check_extra_paths(settings: Settings) -> Iterator[Problem]:
                 "rules.extra_paths",
                 f"{path} is no folder: name the folder that it lies in, {place.absolute().parent}",
             )
+
+
+def check_corrections_path(settings: Settings) -> Iterator[Problem]:
+    """Corrections lie in a folder that is there; a file may come later."""
+    path = settings.corrections.path
+    if path is None or Path(path).exists():
+        return
+    place = Path(path)
+    if not place.name.endswith((".ndjson", ".jsonl")):
+        yield Problem(
+            "corrections.path",
+            f"no such folder: {path}{looked_for(path)}; a file that is to be made has a name that "
+            "ends in .ndjson",
+        )
+    elif not place.parent.is_dir():
+        yield Problem("corrections.path", f"no such folder: {place.parent}{looked_for(path)}")
+
+
+def check_corrections_follow(settings: Settings) -> Iterator[Problem]:
+    """What is followed is the address of a server, or a folder that is there."""
+    follow = settings.corrections.follow
+    if follow is None:
+        return
+    if not is_address(follow):
+        if not Path(follow).is_dir():
+            text = f"no such folder: {follow}{looked_for(follow)}; a server begins with http://"
+            yield Problem("corrections.follow", text)
+        return
+    parts = urlsplit(follow)
+    if not parts.hostname:
+        yield Problem("corrections.follow", f"expected http://host:port; got {follow}")
+    elif parts.username or parts.password:
+        text = (
+            "holds a password; put a token into a file and name it in corrections.follow_token_file"
+        )
+        yield Problem("corrections.follow", text)
 
 
 def check_prompt(settings: Settings) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from waybill.settings.sections.base import Secret, Section
+from waybill.settings.sections.corrections import CorrectionSettings
 from waybill.settings.sections.handback import (
     Compression,
     DeadLetterSettings,
@@ -44,6 +45,7 @@ from waybill.settings.sections.llm import LlmSettings
 __all__ = [
     "DEFAULT_ROUTES",
     "Compression",
+    "CorrectionSettings",
     "DeadLetterSettings",
     "FieldSettings",
     "FollowSettings",
@@ -74,6 +76,7 @@ class Settings(Section, frozen=True):
     forward: ForwardSettings = ForwardSettings()
     fields: FieldSettings = FieldSettings()
     labels: LabelSettings = LabelSettings()
+    corrections: CorrectionSettings = CorrectionSettings()
     rules: RulesSettings = RulesSettings()
     model: ModelSettings = ModelSettings()
     memo: MemoSettings = MemoSettings()

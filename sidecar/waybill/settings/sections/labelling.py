@@ -86,8 +86,8 @@ class FieldSettings(Section, frozen=True):
     tier: Annotated[
         Text | None,
         Meta(
-            description="Field for who decided: rule, model, llm, pending or none. Null: no such "
-            "field.",
+            description="Field for who decided: correction, rule, model, llm, pending or none. "
+            "Null: no such field.",
         ),
     ] = "label_tier"
     confidence: Annotated[
@@ -96,7 +96,10 @@ class FieldSettings(Section, frozen=True):
     ] = "label_confidence"
     rule: Annotated[
         Text | None,
-        Meta(description="Field for the rule's id or the model's version. Null: no such field."),
+        Meta(
+            description="Field for the id of the rule or correction, or the model's version. "
+            "Null: no such field.",
+        ),
     ] = "label_rule"
     reason: Annotated[
         Text | None,

@@ -1,0 +1,158 @@
+"""The corrections in force, by mask and source.
+
+>>> table = make_table([new_correction("User 0 left", "User Action")])
+>>> lookup = table.for_source("ModernCRM")
+>>> [found and found.label for found in lookup.verdicts(["User 17 left", "boom"])]
+['User Action', None]
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from waybill.core.correction import ANY_SOURCE, Correction, Settled, new_correction, settle
+from waybill.core.errors import CorrectionError, CorrectionsError
+from waybill.core.labels import Taxonomy
+from waybill.core.records import Verdict
+from waybill.labelling.corrections.files import History
+from waybill.labelling.memo import MaskMemo
+
+__all__ = ["CorrectionTable", "Lookup", "Standing", "make_table", "new_correction", "read_table"]
+
+#: Faults of one load that are told.
+_MAX_FAULTS = 20
+
+
+class Standing(NamedTuple):
+    """A correction that stands, as much of it as deciding needs."""
+
+    mask: str
+    source: str
+    verdict: Verdict
+
+
+class CorrectionTable:
+    """What stands, to be looked up; ``version`` changes with it, ``history_version`` with every
+    line, those that count no more included.
+
+    Who said it when and why is left in the files: of 100,000 corrections it would be most bytes.
+    """
+
+    def __init__(self, settled: Sequence[Settled], history_version: str) -> None:
+        self.history_version = history_version
+        #: The fingerprint of the files that it was read from.
+        self.files_mark = ""
+        #: Reads all that was said in the correction of that id; it blocks.
+        self.tell: Callable[[str], Correction | None] = _tell_nothing
+        self.version = _version_of(settled)
+        self.disputed = frozenset(one.correction.id for one in settled if one.is_disputed)
+        self.everywhere: dict[str, Verdict] = {}
+        self.by_source: dict[str, dict[str, Verdict]] = {}
+        labels: dict[str, str] = {}
+        for one in settled:
+            said = one.correction
+            label = labels.setdefault(said.label, said.label)
+            # One object a correction, as one a rule, shared by all records that it decides.
+            verdict = Verdict(label, "correction", 1.0, said.id)
+            if said.source == ANY_SOURCE:
+                self.everywhere[said.mask] = verdict
+            else:
+                self.by_source.setdefault(said.source, {})[said.mask] = verdict
+
+    def __len__(self) -> int:
+        return len(self.everywhere) + sum(map(len, self.by_source.values()))
+
+    def standing(self) -> Iterator[Standing]:
+        """Every correction that stands."""
+        for mask, verdict in self.everywhere.items():
+            yield Standing(mask, ANY_SOURCE, verdict)
+        for source, of_source in self.by_source.items():
+            for mask, verdict in of_source.items():
+                yield Standing(mask, source, verdict)
+
+    def find(self, mask: str, source: str) -> Verdict | None:
+        """What stands for a mask: of its source, else of every source."""
+        own = self.by_source.get(source, {}).get(mask)
+        return own or self.everywhere.get(mask)
+
+    def for_source(self, source: str, masks: MaskMemo | None = None) -> Lookup:
+        """The table as records of ``source`` see it; ``masks`` is shared by several look-ups."""
+        own = self.by_source.get(source, {})
+        return Lookup(own, self.everywhere, masks or MaskMemo(0))
+
+
+class Lookup:
+    """The corrections of one source: one mask and one look-up a message."""
+
+    __slots__ = ("_everywhere", "_masks", "_own")
+
+    def __init__(
+        self, own: Mapping[str, Verdict], everywhere: Mapping[str, Verdict], masks: MaskMemo
+    ) -> None:
+        self._own = own
+        self._everywhere = everywhere
+        self._masks = masks
+
+    def verdicts(self, texts: Sequence[str]) -> list[Verdict | None]:
+        """For each of ``texts``, prepared messages, what a correction says of it, or None."""
+        masks = self._masks.masks(texts)
+        everywhere = self._everywhere.get
+        if not self._own:
+            return list(map(everywhere, masks))
+        own = self._own.get
+        return [own(mask) or everywhere(mask) for mask in masks]
+
+
+def make_table(history: Sequence[Correction], labelling: str = "") -> CorrectionTable:
+    """What stands of ``history`` for one labelling."""
+    lines = [one for one in history if one.labelling == labelling]
+    return CorrectionTable(settle(lines), _history_version(lines))
+
+
+def read_table(history: History, taxonomy: Taxonomy, labelling: str = "") -> CorrectionTable:
+    """`make_table` of what files hold; only what stands must keep to the labels.
+
+    Raises:
+        CorrectionsError: a correction that stands has a label that is none.
+    """
+    table = make_table(history.corrections, labelling)
+    wrong = [one for one in table.standing() if one.verdict.label not in taxonomy]
+    if wrong:
+        raise CorrectionsError(_label_faults(wrong[:_MAX_FAULTS], history, taxonomy))
+    return table
+
+
+def _label_faults(
+    wrong: Sequence[Standing], history: History, taxonomy: Taxonomy
+) -> list[CorrectionError]:
+    faults: list[CorrectionError] = []
+    for one in wrong:
+        label, name = one.verdict.label, one.verdict.rule
+        file, line = history.place(name or "")
+        text = f"{label!r} is no label{taxonomy.hint(label)}"
+        faults.append(CorrectionError("label", text, file=file, line=line))
+    return faults
+
+
+def _tell_nothing(_: str) -> Correction | None:
+    return None
+
+
+def _version_of(settled: Sequence[Settled]) -> str:
+    """12 hexadecimal digits of what stands, whatever the files and the order of their lines."""
+    digest = hashlib.blake2b(digest_size=6)
+    for said, is_disputed in sorted(settled, key=_id_of):
+        text = f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}\n"
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+def _id_of(settled: Settled) -> str:
+    return settled.correction.id
+
+
+def _history_version(history: Sequence[Correction]) -> str:
+    names = sorted(one.id for one in history)
+    return hashlib.blake2b("\0".join(names).encode(), digest_size=6).hexdigest()

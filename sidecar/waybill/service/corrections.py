@@ -1,0 +1,88 @@
+"""The corrections of a service: they follow their files like rules do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from waybill.labelling.corrections.files import is_folder
+from waybill.labelling.corrections.source import CorrectionSource
+from waybill.labelling.corrections.table import CorrectionTable
+from waybill.labelling.pipeline import Pipeline
+from waybill.ops.health import LoadState
+from waybill.ops.metrics import Metrics
+from waybill.service.loading import correction_source, take_cached
+from waybill.service.reload import Reloadable
+from waybill.settings.schema import Settings
+
+log = logging.getLogger(__name__)
+
+
+class CorrectionsPart(Reloadable[CorrectionTable]):
+    """The corrections of ``corrections.path`` and ``corrections.follow``."""
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
+    ) -> None:
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._warnings: list[str] = []
+        self.source = correction_source(settings)
+        cache = settings.corrections.follow_cache
+        if cache is not None:
+            take_cached(self.source, Path(cache))
+        super().__init__(
+            LoadState("corrections", metrics),
+            lock,
+            load=self._read,
+            mark=_mark,
+            apply=pipeline.swap_corrections,
+            announce=self._say,
+            in_force=_mark(pipeline.corrections),
+        )
+        self.follow(
+            _folders(self.source),
+            self.source.fingerprint,
+            settings.corrections.poll_secs,
+            pipeline.corrections.files_mark,
+            is_deep=False,
+        )
+
+    async def _read(self) -> CorrectionTable:
+        self._warnings = await asyncio.to_thread(self.source.warnings)
+        return await asyncio.to_thread(self.source.load, self._pipeline.taxonomy)
+
+    def _say(self) -> str:
+        table = self._pipeline.corrections
+        self._metrics.corrections_loaded.set(len(table))
+        self._metrics.corrections_disputed.set(len(table.disputed))
+        fields = {"version": table.version, "corrections": len(table)}
+        log.info("corrections are in force", extra=fields)
+        for warning in self._warnings:
+            log.warning("a file is not read as corrections", extra={"detail": warning})
+        return table.version
+
+    def describe(self) -> dict[str, object]:
+        """The state as plain data, with how many there are and how many are disputed."""
+        table = self._pipeline.corrections
+        return {
+            **super().describe(),
+            "corrections": len(table),
+            "disputed": len(table.disputed),
+            "warnings": self._warnings,
+        }
+
+
+def has_corrections(settings: Settings) -> bool:
+    """Whether corrections are configured at all."""
+    return settings.corrections.path is not None or settings.corrections.follow is not None
+
+
+def _mark(table: CorrectionTable) -> object:
+    return table.version, table.history_version
+
+
+def _folders(source: CorrectionSource) -> list[Path]:
+    """The folders whose entries change when the corrections do."""
+    return [path if is_folder(path) else path.absolute().parent for path in source.paths]
