@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+import tests.one_thread  # noqa: F401 - before all that imports numpy
 from tests.collector import Collector
 from waybill.core.child import Ended
 from waybill.labelling.rules import loading

@@ -18,8 +18,8 @@ from tests.chaos.peers import ForwardProducer, ForwardReceiver, HttpProducer, Ht
 from tests.chaos.process import Waybill
 
 pytestmark = pytest.mark.e2e
-RECORDS = int(os.environ.get("CHAOS_RECORDS", "6000"))
-KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
+RECORDS = int(os.environ.get("CHAOS_RECORDS", "4000"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "2"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 #: ingest and form -> handback
 ALL_PAIRS = ("http ndjson -> body", "http ndjson -> http", "http json -> http", "http msgpack -> http",

@@ -63,13 +63,16 @@ none:
 }
 
 
-@pytest.fixture
-def tiny_corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
+def write_tiny(folder: Path) -> Path:
     folder.mkdir()
     for name, text in TINY.items():
         (folder / name).write_text(text)
     return folder
+
+
+@pytest.fixture
+def tiny_corpus(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "corpus")
 
 
 def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
@@ -89,14 +92,22 @@ def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
     return manifest
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the tiny corpus."""
+    folder = tmp_path_factory.mktemp("tiny")
+    train_tiny(write_tiny(folder / "corpus"), folder / "trained", "--name", "tiny")
+    return folder / "trained"
+
+
 def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
-    tiny_corpus: Path, tmp_path: Path
+    tiny_corpus: Path, trained: Path, tmp_path: Path
 ) -> None:
-    one = train_tiny(tiny_corpus, tmp_path / "one", "--name", "tiny")
+    one = json.loads((trained / "manifest.json").read_bytes())
     two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny")
     assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
     assert one["metrics"] == two["metrics"]
-    bundle = load_bundle(tmp_path / "one", taxonomy=TEN)
+    bundle = load_bundle(trained, taxonomy=TEN)
     assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
     (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])
     assert prediction.label == "User Action"
@@ -206,11 +217,10 @@ def save_classifier(path: Path, labels: list[str], columns: int) -> Path:
     return path
 
 
-def test_an_exported_classifier_comes_back_by_import(tiny_corpus: Path, tmp_path: Path) -> None:
-    train_tiny(tiny_corpus, tmp_path / "one")
-    arguments = [str(tmp_path / "one" / "classifier.joblib"), "--base", str(tmp_path / "one")]
+def test_an_exported_classifier_comes_back_by_import(trained: Path, tmp_path: Path) -> None:
+    arguments = [str(trained / "classifier.joblib"), "--base", str(trained)]
     assert run(["model", "import", *arguments, "--output", str(tmp_path / "two")]) == 0
-    one, two = (load_bundle(tmp_path / name, taxonomy=TEN) for name in ("one", "two"))
+    one, two = (load_bundle(folder, taxonomy=TEN) for folder in (trained, tmp_path / "two"))
     texts = [mask("user alpha logged in from 10.0.0.9"), "cannot reach beta, giving up"]
     assert [(p.label, p.confidence) for p in one.predict(texts)] == [
         (p.label, p.confidence) for p in two.predict(texts)

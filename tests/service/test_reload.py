@@ -102,7 +102,7 @@ async def test_twenty_swaps_under_traffic_one_broken_one_huge(
     volume = ConfigMap(tmp_path / "rules")
     volume.update({"a.yaml": rule("v0")})
     huge = "".join(
-        f"- {{id: r{i}, label: Error, pattern: 'word{i} \\\\d+ happened'}}\n" for i in range(1000)
+        f"- {{id: r{i}, label: Error, pattern: 'word{i} \\\\d+ happened'}}\n" for i in range(400)
     )
     async with running(f"rules.path={volume.folder}", "model.path=null") as sidecar:
         seen: list[str | None] = []
@@ -110,6 +110,7 @@ async def test_twenty_swaps_under_traffic_one_broken_one_huge(
         async def traffic() -> None:
             while True:
                 seen.append((await label(sidecar))[1])  # asserts status 200
+                await asyncio.sleep(0.005)
 
         clients = [asyncio.create_task(traffic()) for _ in range(4)]
         for i in range(1, 21):

@@ -91,24 +91,25 @@ def test_the_corpus_is_large_enough() -> None:
 async def test_no_label_outside_the_set_and_no_neighbour_is_affected(
     opening: Opening, standin: Standin, mind: Any
 ) -> None:
-    """Every hostile line packed with eight innocent ones."""
+    """Every hostile line packed with five innocent ones; a mind that obeys sees each of them."""
     standin.mind = mind
+    corpus = CORPUS[:: 1 if mind is obey else 3]
     words = (
         "".join(letters)
         for letters in itertools.product("bdfgklmnprstvw", "aeiou", "bdfgklmn", "aeiou")
     )
     escapes, flips = [], []
     async with opening(breaker_failures=1000, wait_ms=5000) as bench:
-        for hostile, _ in CORPUS:
-            innocent = [f"Approval of {next(words)} failed" for _ in range(4)]
-            innocent += [f"The {next(words)} report will be retired" for _ in range(3)]
+        for hostile, _ in corpus:
+            innocent = [f"Approval of {next(words)} failed" for _ in range(2)]
+            innocent += [f"The {next(words)} report will be retired" for _ in range(2)]
             found = await bench.label(
-                *innocent[:4], hostile, *innocent[4:], f"I like {next(words)}"
+                *innocent[:2], hostile, *innocent[2:], f"I like {next(words)}"
             )
             labels = [label for label, _, _ in found]
             escapes += [label for label in labels if label not in SET]
             expected = (
-                ["Workflow Error"] * 4 + [labels[4]] + ["Deprecation Warning"] * 3 + [UNCLASSIFIED]
+                ["Workflow Error"] * 2 + [labels[2]] + ["Deprecation Warning"] * 2 + [UNCLASSIFIED]
             )
             if labels != expected:
                 flips.append((hostile, labels))

@@ -141,7 +141,7 @@ async def test_a_compiler_that_ends_on_an_exception_is_a_refusal_like_any_other(
 
 async def test_a_pattern_with_too_many_states_is_refused_by_its_id(tmp_path: Path) -> None:
     assert await faults(
-        tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){40}'}"
+        tmp_path, "rules:\n- {id: slow, label: Error, pattern: '([ab].{0,300}){10}'}"
     ) == [("pattern", 2, "slow")]
 
 

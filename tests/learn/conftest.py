@@ -1,0 +1,21 @@
+"""Trainings of the tests are of a few dozen lines: what is tried and measured is few, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from waybill.learn import evaluate, fitting, train
+
+#: As many of each kind of fragment as a measure needs; the service's 300 take 2.4 s to embed.
+_FRAGMENTS = 28
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _train_in_a_moment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "FRAGMENTS", _FRAGMENTS)
+        patch.setattr(evaluate, "_FRAGMENTS", _FRAGMENTS)
+        patch.setattr(fitting, "STRENGTHS", (1.0, 10.0))
+        yield
