@@ -6,8 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 
-import orjson
-
 from waybill.cli.label_summary import Summary
 from waybill.core.batch import Batch
 from waybill.core.errors import MalformedError
@@ -80,7 +78,10 @@ def label_text(
     chunks: Iterator[bytes],
     encoding: str | None,
 ) -> Iterator[bytes]:
-    """Plain text: each line that is not blank becomes a JSON object with ``log`` and its label."""
+    """Plain text: each line that is not blank becomes a JSON object with ``log`` and its label.
+
+    A line that is a JSON object stays one.
+    """
     wire = Wire(FieldPlan(settings.fields))
     decoder = TextDecoder(encoding)
     pending = ""
@@ -98,12 +99,10 @@ def label_text(
 def _label_text_lines(
     wire: Wire, labeller: Labeller, summary: Summary, text: str
 ) -> Iterator[bytes]:
-    lines = [line.rstrip("\r") for line in replaced(text.lstrip("\ufeff")).split("\n")]
-    lines = [line for line in lines if line.strip()]
+    lines = replaced(text.lstrip("\ufeff")).split("\n")
     for at in range(0, len(lines), _LINES):
-        body = b"".join(orjson.dumps({"log": line}) + b"\n" for line in lines[at : at + _LINES])
-        codec, batch = wire.decode(body, "application/json")
-        yield _label(labeller, summary, codec, batch)
+        batch = wire.decode_lines("\n".join(lines[at : at + _LINES]).encode())
+        yield _label(labeller, summary, wire.json, batch)
 
 
 def _label(labeller: Labeller, summary: Summary, codec: Codec, batch: Batch) -> bytes:

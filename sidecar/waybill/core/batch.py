@@ -176,6 +176,11 @@ class Batch:
             return False
         return all(special.reason == "malformed_record" for special in self.specials.values())
 
+    def has_foreign(self) -> bool:
+        """Whether something among the records is no object."""
+        foreign = ("malformed_record", "not_an_object")
+        return any(special.reason in foreign for special in self.specials.values())
+
     def add(self, start: int, end: int, message: str | None, source: str | None) -> None:
         """Append an ordinary record. Raises MalformedError (``too_many_records``)."""
         self.check_room(1)

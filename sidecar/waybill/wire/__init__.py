@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
-from waybill.core.prepare import prepare
+from waybill.core.errors import MalformedError
+from waybill.core.prepare import is_blank, prepare
 from waybill.wire.codec import Codec, Encoding
-from waybill.wire.fields import FieldPlan
+from waybill.wire.fields import FieldPlan, Path
+from waybill.wire.hints import hint, is_length_delimited, is_table
 from waybill.wire.json.codec import JsonCodec
+from waybill.wire.lines import as_ndjson, is_logfmt, is_text, pairs_of
 from waybill.wire.msgpack.codec import MsgpackCodec
 from waybill.wire.otlp import OTLP_JSON, OtlpCodec, OtlpJsonCodec
 
@@ -52,7 +57,12 @@ class Wire:
             LaboriousError: reading costs more than ``budget``.
         """
         codec = self.codec_of(body, content_type)
-        batch = codec.decode(body, tag=tag, budget=budget)
+        if codec is not self.json:
+            batch = codec.decode(body, tag=tag, budget=budget)
+        elif is_text(content_type):
+            batch = self._decode_text(body, content_type, tag, budget)
+        else:
+            batch = self._decode_json(body, content_type, tag, budget)
         if self.plan.settings.parse_nested:
             self._read_nested(batch)
         return codec, batch
@@ -71,6 +81,59 @@ class Wire:
             return self.msgpack
         return self.json
 
+    def _decode_json(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:
+        """What claims to be JSON or claims nothing; lines of logfmt come without a name."""
+        if body[:1] == b"\0" and is_length_delimited(body):
+            raise MalformedError("not_json", hint(body, content_type))
+        try:
+            batch = self.json.decode(body, tag=tag, budget=budget)
+        except MalformedError as error:
+            if error.code != "not_json":
+                raise
+            if not content_type and is_logfmt(body):
+                return self.decode_lines(body, tag=tag, budget=budget)
+            raise MalformedError("not_json", hint(body, content_type)) from None
+        if is_table(content_type) and batch.has_foreign():
+            raise MalformedError("not_json", hint(body, content_type))
+        return batch
+
+    def _decode_text(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:
+        """Plain text by its lines; JSON that is sent as text is JSON all the same."""
+        try:
+            batch = self.json.decode(body, tag=tag, budget=budget)
+        except MalformedError as error:
+            if error.code != "not_json":
+                raise
+        else:
+            if not batch.has_foreign():
+                return batch
+        return self.decode_lines(body, content_type, tag, budget=budget)
+
+    def decode_lines(
+        self,
+        body: bytes,
+        content_type: str = "",
+        tag: str = "",
+        *,
+        budget: ScanBudget = UNBOUNDED,
+    ) -> Batch:
+        """The lines of plain text as JSON records with a ``log``; read by `Wire.json`.
+
+        Raises as `decode`.
+        """
+        budget.take(len(body))
+        batch = self.json.decode(as_ndjson(body, content_type), tag=tag, budget=budget)
+        self._read_logfmt(batch)
+        return batch
+
+    def _read_logfmt(self, batch: Batch) -> None:
+        """Of lines of logfmt, take message and source from their pairs."""
+        for i, message in enumerate(batch.messages):
+            pairs = None if message is None else pairs_of(message)
+            if pairs is not None:
+                batch.messages[i] = _first(pairs, self.plan.message) or message
+                batch.sources[i] = batch.sources[i] or _first(pairs, self.plan.source) or ""
+
     def codecs(self) -> tuple[Codec, ...]:
         """All of them."""
         return self.json, self.msgpack, self.otlp, self.otlp_json
@@ -82,3 +145,12 @@ class Wire:
                 nested, source = self.json.read_nested(prepare(message))
                 batch.messages[i] = nested or message
                 batch.sources[i] = batch.sources[i] or source
+
+
+def _first(pairs: Mapping[str, str], paths: Iterable[Path]) -> str | None:
+    """The first of ``paths`` that names a pair whose value is not blank."""
+    for path in paths:
+        value = pairs.get(path[0]) if len(path) == 1 else None
+        if value and not is_blank(value):
+            return value
+    return None

@@ -81,6 +81,8 @@ class FieldPlan:
         self.message = parse_paths(settings.message)
         self.source = parse_paths(settings.source)
         self.time = parse_paths(settings.time)
+        #: Where records lie in a JSON object that is no record itself.
+        self.records = None if settings.records is None else parse_path(settings.records)
         messages = parse_paths(settings.message[:_AT_ONCE])
         sources = parse_paths(settings.source[:_AT_ONCE])
         added = self.policy.added

@@ -13,6 +13,7 @@ from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.http.errors import LABEL_PATH
 from waybill.ingest.listener import Intake
 from waybill.wire.compression import accepted_encoding, compress
+from waybill.wire.lines import is_text
 
 #: Above this an answer is compressed on a thread.
 _INLINE_BYTES = 256 << 10
@@ -43,7 +44,7 @@ async def _ok(_: web.Request) -> web.Response:
 async def _encoded(request: web.Request, body: bytes) -> web.Response:
     """The labelled batch in the format it came in and an encoding that the caller accepts."""
     encoding = accepted_encoding(request.headers.get("Accept-Encoding"))
-    headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}
+    headers = {"Content-Type": _content_type(request, body)}
     if encoding != "none":
         headers["Content-Encoding"] = encoding
         if len(body) > _INLINE_BYTES:
@@ -51,3 +52,13 @@ async def _encoded(request: web.Request, body: bytes) -> web.Response:
         else:
             body = compress(body, encoding)
     return web.Response(body=body, headers=headers)
+
+
+def _content_type(request: web.Request, answer: bytes) -> str:
+    """That of the request; what came as text goes as the JSON that it is now."""
+    content_type = request.headers.get("Content-Type", "application/json")
+    if not is_text(content_type.lower()):
+        return content_type
+    if answer[:1] == b"[":
+        return "application/json"
+    return "application/x-ndjson"

@@ -82,6 +82,14 @@ class FieldSettings(Section, frozen=True):
             "common log format. The first that lies in 2000 to 2099 wins.",
         ),
     ] = ("date", "timestamp", "@timestamp", "time")
+    records: Annotated[
+        Text | None,
+        Meta(
+            description="Where records lie in JSON that wraps them: the path of an array of "
+            "records, or of one. Null: what is sent are the records.",
+            examples=["logs"],
+        ),
+    ] = None
     label: Annotated[Text, Meta(description="The field that every record gets.")] = "target_label"
     tier: Annotated[
         Text | None,

@@ -52,12 +52,16 @@ class JsonCodec:
         """
         batch = Batch(body, tag, budget)
         batch.tail_bytes = 1
-        if body[:1] == b"[" and self._reader.read_array(batch):
+        path = self.plan.records
+        if path is None and body[:1] == b"[" and self._reader.read_array(batch):
             return batch
         at = scan.skip_between(body, 0)
         if at == len(body):
             return batch
-        self._reader.read_stream(batch, at)
+        if path is None:
+            self._reader.read_stream(batch, at)
+        else:
+            self._reader.read_framed(batch, at, path)
         if batch.is_all_malformed():
             raise MalformedError("not_json", "no JSON record can be found")
         return batch

@@ -19,6 +19,7 @@ from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan, Finder, begins_visibly
 from waybill.wire.json import scan
+from waybill.wire.json.envelope import records_within
 from waybill.wire.policy import Reading, reading
 
 #: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
@@ -122,6 +123,26 @@ class JsonReader:
             start = batch.body.index(memoryview(raw)[:1], at)
             at = start + size
             self._add(batch, start, at)
+
+    # -- records within a frame -----------------------------------------------------------------
+
+    def read_framed(self, batch: Batch, at: int, path: Sequence[str]) -> None:
+        """Read the records at ``path`` of each object; a line that is no JSON is one for itself."""
+        body = batch.body
+        batch.budget.take(2 * (len(body) - at))
+        while at < len(body):
+            end = -1
+            if body[at] in (_OPEN_BRACE, _OPEN_BRACKET):
+                end = scan.value_end(body, at)
+            if end < 0:
+                line_end = body.find(b"\n", at)
+                if line_end < 0:
+                    line_end = len(body)
+                end, _ = self._read_line(batch, at, line_end, 0)
+            else:
+                for start, stop in records_within(body, at, end, path):
+                    self._add(batch, start, stop)
+            at = scan.skip_between(body, end)
 
     # -- values one after another ---------------------------------------------------------------
 

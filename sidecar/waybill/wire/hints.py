@@ -1,0 +1,59 @@
+"""What a body is that cannot be read, in words that say what to send instead."""
+
+from __future__ import annotations
+
+__all__ = ["hint", "is_length_delimited", "is_table"]
+
+_LENGTH_BYTES = 4
+#: So many frames are looked at: what fits by chance does not fit three times.
+_FRAMES = 3
+_OBJECT = b"{"
+#: Magic numbers of what is sent without saying so.
+_KINDS = (
+    (b"\x1f\x8b", "the body is compressed with gzip: send Content-Encoding: gzip"),
+    (b"\x28\xb5\x2f\xfd", "the body is compressed with zstd: send Content-Encoding: zstd"),
+    (b"PK\x03\x04", "the body is a zip archive or a workbook; see `waybill label`"),
+    (b"PAR1", "the body is Parquet: send its rows as NDJSON"),
+    (b"<", "the body is XML or HTML"),
+)
+
+
+def is_length_delimited(body: bytes) -> bool:
+    """Whether ``body`` is JSON objects with their lengths in front, as Vector's framing
+    ``length_delimited`` sends them.
+    """
+    at = 0
+    for _ in range(_FRAMES):
+        size = int.from_bytes(body[at : at + _LENGTH_BYTES], "big")
+        begin = at + _LENGTH_BYTES
+        if size < 2 or body[begin : begin + 1] != _OBJECT or begin + size > len(body):
+            return False
+        at = begin + size
+        if at == len(body):
+            return True
+    return True
+
+
+def is_table(content_type: str) -> bool:
+    """Whether ``content_type`` names CSV or tabs."""
+    return "csv" in content_type or "tab-separated" in content_type
+
+
+def hint(body: bytes, content_type: str) -> str:
+    """A sentence about a body in which no record can be found."""
+    if is_length_delimited(body):
+        return (
+            "frames with their length in front are not taken: "
+            "set framing.method: newline_delimited, or send an array"
+        )
+    if is_table(content_type):
+        return "a table is not taken here: send it to /v1/classify/csv"
+    for start, sentence in _KINDS:
+        if body.startswith(start):
+            return sentence
+    if body[:1].decode("ascii", "replace").isprintable():
+        return (
+            "no JSON record can be found; lines of plain text are taken with "
+            "Content-Type: text/plain"
+        )
+    return "no JSON record can be found"

@@ -1,0 +1,51 @@
+"""Where records lie in JSON that holds them: ``{"logs": [...]}`` with ``fields.records: logs``.
+
+Such an object is a frame, not a record: each object at the path is one, in an array or alone. The
+bytes around them stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from waybill.wire.json import scan
+
+__all__ = ["records_within"]
+
+_BRACE, _BRACKET, _CLOSE_BRACKET = b"{[]"
+
+
+def records_within(body: bytes, start: int, end: int, path: Sequence[str]) -> Iterator[scan.Span]:
+    """The spans of the records in the object or array ``body[start:end]``.
+
+    An object that has nothing at ``path`` is a record itself.
+    """
+    if body[start] == _BRACKET:
+        for at, stop in _elements(body, start, end):
+            yield from _of_value(body, at, stop, path)
+    else:
+        yield from _of_value(body, start, end, path)
+
+
+def _of_value(body: bytes, start: int, end: int, path: Sequence[str]) -> Iterator[scan.Span]:
+    found = scan.find(body, start, path)
+    if found is None or body[found[0]] not in (_BRACE, _BRACKET):
+        yield start, end
+    elif body[found[0]] == _BRACE:
+        yield found
+    else:
+        yield from _elements(body, *found)
+
+
+def _elements(body: bytes, start: int, end: int) -> Iterator[scan.Span]:
+    """The elements of the array in ``body[start:end]``; a broken one reaches to its end."""
+    at = scan.skip_space(body, start + 1)
+    while at < end - 1 and body[at] != _CLOSE_BRACKET:
+        stop = scan.value_end(body, at, end - 1)
+        if stop < 0:
+            yield at, at + len(body[at : end - 1].rstrip(scan.SPACE))
+            return
+        yield at, stop
+        at = scan.skip_space(body, stop)
+        if body[at : at + 1] == b",":
+            at = scan.skip_space(body, at + 1)

@@ -1,0 +1,127 @@
+r"""Plain text, one record a line, as a shipper's codec ``text`` or ``logfmt`` sends it.
+
+A line becomes the object ``{"log": line}``; one that is a JSON object already stays as it is. Of a
+line of logfmt message and source are read from its pairs.
+
+    >>> as_ndjson(b"disk full\n\n", "text/plain")
+    b'{"log":"disk full"}\n'
+    >>> pairs_of('level=error msg="disk full"')
+    {'level': 'error', 'msg': 'disk full'}
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+import orjson
+
+from waybill.core.text import BOMS, single_byte
+
+__all__ = ["as_ndjson", "is_logfmt", "is_text", "pairs_of"]
+
+#: Content types of text that is no log line for each line of it.
+_OTHER_TEXT = (
+    "text/csv",
+    "text/tab-separated-values",
+    "text/html",
+    "text/xml",
+    "text/event-stream",
+)
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""")
+#: A word, or a word with a value in quotes or without.
+_PAIR = r'[^\s="]++(?:=(?:"(?:[^"\\]|\\.)*+"|[^\s"]*+))'
+_LOGFMT = re.compile(rf"\s*+{_PAIR}(?:\s++{_PAIR})*+\s*+")
+_ONE = re.compile(r'([^\s="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s"]*+))')
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+#: Longer lines are not looked through for pairs: their first part would decide all the same.
+_LONGEST = 64 << 10
+#: Of a body without a content type so many lines must be logfmt.
+_PROBED_LINES = 10
+_PROBED_BYTES = 64 << 10
+
+
+def is_text(content_type: str) -> bool:
+    """Whether ``content_type``, in lower case, names plain text."""
+    kind = content_type.partition(";")[0].strip()
+    return (kind.startswith("text/") and kind not in _OTHER_TEXT) or kind == "application/logfmt"
+
+
+def is_logfmt(body: bytes) -> bool:
+    """Whether ``body`` surely is lines of logfmt: for a body that nobody has named."""
+    probed = body[:_PROBED_BYTES].decode("utf-8", "replace").splitlines()[:_PROBED_LINES]
+    lines = [line for line in probed if line.strip()]
+    return bool(lines) and all(_LOGFMT.fullmatch(line) for line in lines)
+
+
+def as_ndjson(body: bytes, content_type: str) -> bytes:
+    """The lines of ``body`` as NDJSON; blank lines are left out."""
+    records: list[bytes] = []
+    for text in _texts(body, content_type):
+        line = text.strip("\r\x00")
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("{") and _is_object(line):
+            records.append(line.encode("utf-8", "replace"))
+        else:
+            records.append(orjson.dumps({"log": line}))
+    records.append(b"")
+    return b"\n".join(records)
+
+
+def pairs_of(line: str) -> dict[str, str] | None:
+    """The pairs of a line of logfmt; None where the line is anything else."""
+    if "=" not in line or len(line) > _LONGEST or _LOGFMT.fullmatch(line) is None:
+        return None
+    pairs: dict[str, str] = {}
+    for key, quoted, plain in _ONE.findall(line):
+        pairs[key] = _ESCAPED.sub(_unescaped, quoted) if quoted else plain
+    return pairs
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return _ESCAPES.get(found[1], found[1])
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _texts(body: bytes, content_type: str) -> list[str]:
+    """The lines as text: by a byte order mark, by the charset named, else each line by its bytes.
+
+    A line that is no UTF-8 is read in the Western single bytes, so that no byte is lost.
+    """
+    for mark, name in BOMS:
+        if body.startswith(mark):
+            return _split(body[len(mark) :].decode(name, "replace"))
+    charset = _CHARSET.search(content_type)
+    if charset is not None and not _is_utf8(charset[1]):
+        try:
+            return _split(body.decode(charset[1]))
+        except (LookupError, UnicodeError):
+            pass  # it says what it is not
+    return list(map(_decoded, body.replace(b"\r\n", b"\n").split(b"\n")))
+
+
+def _is_utf8(charset: str) -> bool:
+    try:
+        return codecs.lookup(charset).name == "utf-8"
+    except LookupError:
+        return True
+
+
+def _split(text: str) -> list[str]:
+    """Only line feeds end a line: a form feed or U+2028 stands within a message."""
+    return text.replace("\r\n", "\n").encode("utf-8", "replace").decode().split("\n")
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode(single_byte(line))

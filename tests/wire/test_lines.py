@@ -1,0 +1,142 @@
+"""Plain text and logfmt, a record a line, and records in a frame."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+
+from waybill.core.batch import Batch
+from waybill.core.errors import MalformedError
+from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import Codec, FieldPlan, Wire
+from waybill.wire.lines import pairs_of
+
+VERDICT = Verdict("Error", "rule", 1.0, "r")
+RECORD = b'{"log":"a"}'
+FRAME = struct.pack(">I", len(RECORD)) + RECORD
+
+
+def opened(body: bytes, content_type: str = "", records: str | None = None) -> tuple[Codec, Batch]:
+    return Wire(FieldPlan(FieldSettings(records=records))).decode(body, content_type)
+
+
+def lines(body: bytes, content_type: str = "text/plain") -> list[dict[str, object]]:
+    codec, batch = opened(body, content_type)
+    text = codec.splice(batch, [VERDICT] * len(batch))
+    found = [json.loads(line) for line in text.splitlines()]
+    assert {record["target_label"] for record in found} == {"Error"}
+    return found
+
+
+def test_each_line_of_text_is_a_record() -> None:
+    body = b'disk full\r\n\n  at x\n12\n[a] b\n\x00\n"c"\nM\xfcller\xe2\x80\xa8\x0c!\nend'
+    assert [record["log"] for record in lines(body)] == [
+        "disk full", "  at x", "12", "[a] b", '"c"', "Müllerâ\x80¨\x0c!".replace("\x80", "€"), "end",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content_type"),
+    [
+        ("utf-8", "text/plain; charset=UTF-8"),
+        ("cp1252", "text/plain"),
+        ("koi8-r", 'text/plain; charset="koi8-r"'),
+        ("utf-16", "text/plain"),
+        ("utf-8-sig", "text/plain; charset=nonsense"),
+        ("utf-8", "text/plain; charset=ascii"),
+    ],
+)
+def test_text_is_read_in_its_encoding(encoding: str, content_type: str) -> None:
+    text = "Müller" if encoding == "cp1252" else "Ошибка"
+    assert lines(f"{text}\nb\n".encode(encoding), content_type)[0]["log"] == text
+
+
+def test_json_that_is_sent_as_text_is_json() -> None:
+    for body in (b'[{"log":"a","n":1e2}]', b'{"log":"a",\n"n":1e2}\n', b'\n{"log":"a", "n":1e2}'):
+        _, batch = opened(body, "text/plain")
+        assert batch.body == body
+        assert batch.messages == ["a"]
+    first, second = lines(b'plain\n {"log":"a","n":1e2} \n')
+    assert (first["log"], second["log"], second["n"]) == ("plain", "a", 100)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/logfmt", "text/plain"])
+def test_of_logfmt_the_pairs_are_read(content_type: str) -> None:
+    body = b'level=error msg="disk \\"a\\" is\\nfull" service=billing\n\nmessage=ok host=h n=\n'
+    _, batch = opened(body, content_type)
+    assert batch.messages == ['disk "a" is\nfull', "ok"]
+    assert batch.sources == ["billing", "h"]
+    assert [record["log"] for record in lines(body, content_type)][1] == "message=ok host=h n="
+
+
+@pytest.mark.parametrize(
+    "line", ["plain text", "failed: msg=x", "a=b c", '"quoted"=x', 'a="open', "=", "a==", ""]
+)
+def test_what_is_no_logfmt_is_text(line: str) -> None:
+    assert pairs_of(line) is None or line == "a=="
+
+
+def test_a_long_line_costs_no_more_than_its_length() -> None:
+    assert pairs_of("a=b " * 16_000 + "c") is None
+    assert pairs_of('a="' + "\\" * 60_000) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (FRAME * 2, "", "framing.method: newline_delimited"),
+        (FRAME, "application/json", "framing.method: newline_delimited"),
+        (b"source,log\n1,2\n", "text/csv", "/v1/classify/csv"),
+        (b"1\t2\n", "text/tab-separated-values", "/v1/classify/csv"),
+        (b"disk full", "application/octet-stream", "Content-Type: text/plain"),
+        (b"msg=x", "application/json", "Content-Type: text/plain"),
+        (b"some words", "", "Content-Type: text/plain"),
+        (b"\x1f\x8b\x08", "", "Content-Encoding: gzip"),
+        (b"\x28\xb5\x2f\xfd", "", "Content-Encoding: zstd"),
+        (b"<html>", "", "XML"),
+    ],
+)
+def test_a_refusal_says_what_to_send(body: bytes, content_type: str, words: str) -> None:
+    with pytest.raises(MalformedError, match="not_json") as error:
+        opened(body, content_type)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "messages"),
+    [
+        (b'{"n": 1, "logs": [{"log":"a"} , {"log":"b", "source":"s"}], "m": []}', "logs", ["a", "b"]),
+        (b'{"a":{"b":[{"log":"x"}]}}', "a.b", ["x"]),
+        (b'{"log":{"message":"a"}}\nbanner\n{"log":{"message":"b"}}\n', "log", ["a", None, "b"]),
+        (b'[{"log":{"message":"a"}},{"log":{"message":"b"}}]', "log", ["a", "b"]),
+        (b'{"log":"without a frame"}', "logs", ["without a frame"]),
+        (b'{"logs":"no frame"}', "logs", [None]),
+        (b'{"logs":[{"log":"a"}, 5, nonsense, {"log":"b"}]}', "logs", ["a", None, None, "b"]),
+        (b'{"logs":[]}', "logs", []),
+        (b'{"logs":[{"log":"a"}],"logs":[{"log":"b"}]}', "logs", ["b"]),
+        (b'{"logs":[{"log":"\\ud800"},{"log":NaN}]}', "logs", ["\ufffd", None]),
+    ],
+)  # fmt: skip
+def test_records_in_a_frame_get_their_labels(
+    body: bytes, path: str, messages: list[str | None]
+) -> None:
+    codec, batch = opened(body, records=path)
+    assert [message and message.replace("?", "\ufffd") for message in batch.messages] == messages
+    out = codec.splice(batch, [VERDICT] * len(batch))
+    for added in codec.split(batch, [VERDICT] * len(batch)):
+        assert added in out
+    assert (
+        out.replace(
+            b',"target_label":"Error","label_tier":"rule","label_confidence":1.0,"label_rule":"r"',
+            b"",
+        )
+        == body
+    )
+
+
+def test_a_frame_that_is_cut_off_is_refused() -> None:
+    with pytest.raises(MalformedError, match="not_json"):
+        opened(b'{"logs":[{"log":"a"}, {"log":', records="logs")
