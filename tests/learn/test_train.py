@@ -186,7 +186,7 @@ def test_temperature_calms_an_estimator_that_is_too_sure() -> None:
     right = rng.random(1000) < 0.7
     says_a = (labels == "a") == right
     chances = np.where(says_a[:, None], [[0.99, 0.01]], [[0.01, 0.99]]).astype(np.float32)
-    factor = temperature(chances, labels)
+    factor = temperature(chances, labels, np.unique(labels))
     assert factor < 0.5
     assert sharpened(chances, factor).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
 
@@ -197,7 +197,8 @@ def test_cutoffs_keep_the_known() -> None:
     chances[:100, 0], chances[100:, 1] = np.linspace(0.51, 1, 100), 1
     chances[:, 0] = np.where(chances[:, 1] > 0, 0, chances[:, 0])
     distances = np.linspace(0.1, 0.5, 120).astype(np.float32)
-    cutoffs = fit_cutoffs(chances, labels, distances, UNCLASSIFIED)
+    best = np.array(["Error", UNCLASSIFIED])[chances.argmax(axis=1)]
+    cutoffs = fit_cutoffs(best, chances, labels, distances, UNCLASSIFIED)
     assert cutoffs.confidence == 0.5
     assert (distances[:100] <= cutoffs.distance).mean() >= 0.99
 

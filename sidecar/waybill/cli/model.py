@@ -56,7 +56,7 @@ def _corpus(given: argparse.Namespace) -> int:
             load_labels(given),
             seed=given.seed,
             per_label=given.per_label,
-            extra=given.corpus_extra,
+            extra=model_train.corpus_extra_of(given),
         )
     )
     return 0

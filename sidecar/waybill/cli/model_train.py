@@ -14,13 +14,16 @@ from waybill.cli.parsing import (
     load_labels,
     needs_extra,
 )
+from waybill.core.errors import WaybillError
 from waybill.learn.plan import (
+    BROAD,
     CORPUS,
     PER_LABEL,
     SPLITS,
     DataPlan,
     EncoderPlan,
     TrainingPlan,
+    TuningPlan,
     default_cache,
     hosted_encoder,
 )
@@ -28,7 +31,7 @@ from waybill.learn.plan import (
 if TYPE_CHECKING:
     from waybill.labelling.model.ngrams import Ngrams
 
-__all__ = ["add", "add_corpus_options", "add_selection_options"]
+__all__ = ["add", "add_corpus_options", "add_selection_options", "corpus_extra_of"]
 
 
 def add(actions: Commands) -> None:
@@ -55,13 +58,19 @@ def add_corpus_options(group: argparse._ActionsContainer) -> None:
         "--corpus-extra",
         type=Path,
         nargs="+",
-        default=[],
         metavar="FOLDER",
-        help="folders of further template files",
+        help="folders of further template files (default: those that come with the default corpus)",
     )
     group.add_argument(
         "--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus"
     )
+
+
+def corpus_extra_of(given: argparse.Namespace) -> tuple[Path, ...]:
+    """The folders of ``--corpus-extra``; without it, what goes with the default corpus."""
+    if given.corpus_extra is not None:
+        return tuple(given.corpus_extra)
+    return (BROAD,) if given.corpus == CORPUS else ()
 
 
 def add_selection_options(group: argparse._ActionsContainer, default_share: float) -> None:
@@ -121,6 +130,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--source", help="sentence-transformers model (folder or package) to export as the encoder"
     )
+    _add_tuning(model)
     model.add_argument(
         "--encoder-kind",
         choices=("onnx", "sentence-transformers", "gemini"),
@@ -144,6 +154,27 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--seed", type=int, default=42)
 
 
+def _add_tuning(model: argparse._ArgumentGroup) -> None:
+    model.add_argument(
+        "--tune",
+        action="store_true",
+        help="fine-tune --source on the corpus first (an hour on two cores)",
+    )
+    model.add_argument(
+        "--tune-share",
+        type=float,
+        default=TuningPlan().share,
+        help="how far the weights move, in [0, 1] (default: %(default)s)",
+    )
+    model.add_argument(
+        "--tune-left-out",
+        type=int,
+        default=TuningPlan().left_out,
+        metavar="N",
+        help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
+    )
+
+
 def _train(given: argparse.Namespace) -> int:
     from waybill.learn.summary import show_manifest
     from waybill.learn.train import train
@@ -165,13 +196,14 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         test_share=given.test_share,
         split=given.split,
         corpus=None if given.no_corpus else given.corpus,
-        corpus_extra=tuple(given.corpus_extra),
+        corpus_extra=corpus_extra_of(given),
         per_label=given.per_label,
         keep_apart=tuple(given.keep_apart),
     )
     encoder = EncoderPlan(
         folder=given.encoder,
         source=given.source,
+        tuning=_tuning(given),
         hosted=hosted_encoder(given.encoder_kind, given.encoder_model, given.dimensions),
         cache=None if given.no_cache else given.cache,
     )
@@ -185,6 +217,19 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         seed=given.seed,
         command=given.command_line,
     )
+
+
+def _tuning(given: argparse.Namespace) -> TuningPlan | None:
+    """Raises WaybillError for what cannot be tuned."""
+    if not given.tune:
+        return None
+    if given.encoder is not None or given.encoder_kind != "onnx":
+        raise WaybillError("--tune works on --source: leave --encoder and --encoder-kind out")
+    if not 0 <= given.tune_share <= 1:
+        raise WaybillError(f"--tune-share {given.tune_share}: expected a number from 0 to 1")
+    if given.tune_left_out < 2:
+        raise WaybillError(f"--tune-left-out {given.tune_left_out}: expected 2 or more")
+    return TuningPlan(share=given.tune_share, left_out=given.tune_left_out)
 
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.learn import fitting
-from waybill.learn.arrays import Floats, Strings
+from waybill.learn.arrays import Booleans, Floats, Strings
 from waybill.learn.chain import Candidate, Estimator, Example, Prepared, labels_of, masks_of
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.plan import TrainingPlan
@@ -33,13 +34,21 @@ LEAST_SOFTWARE = 20
 
 
 def prepare(
-    examples: Sequence[Example], encoder: VectorEncoder, plan: TrainingPlan, fallback: str
+    examples: Sequence[Example],
+    encoder: VectorEncoder,
+    plan: TrainingPlan,
+    fallback: str,
+    seen: Collection[str] = (),
 ) -> Prepared:
-    """Mask, embed and arrange the examples. Raises TierUnavailable when the encoder is away."""
+    """Mask, embed and arrange the examples. Raises TierUnavailable when the encoder is away.
+
+    ``seen`` names the software, and the groups of what is no event, that the encoder was tuned on.
+    """
     texts = masks_of(examples)
     embeddings = embed_cached(encoder, texts, plan.encoder.cache, plan.threads)
     templates = np.array([example.group for example in examples])
     software = np.array([_software(example, fallback) for example in examples])
+    unseen = _unseen(software, seen)
     if len(set(software.tolist())) < LEAST_SOFTWARE:
         software = templates
     return Prepared(
@@ -49,7 +58,18 @@ def prepare(
         labels=np.array(labels_of(examples)),
         templates=templates,
         software=software,
+        unseen=unseen,
     )
+
+
+def _unseen(software: Strings, seen: Collection[str]) -> Booleans | None:
+    """Which rows are of software that the encoder was not tuned on; None for too few of them."""
+    if not seen:
+        return None
+    found = ~np.isin(software, sorted(seen))
+    if len(set(software[found].tolist())) < LEAST_SOFTWARE:
+        return None
+    return found
 
 
 def _software(example: Example, fallback: str) -> str:
@@ -59,22 +79,47 @@ def _software(example: Example, fallback: str) -> str:
     return example.software
 
 
+class Held(NamedTuple):
+    """Rows that were tested: true labels, probabilities by ``classes``, distances."""
+
+    labels: Strings
+    chances: Floats
+    distances: Floats
+    classes: Strings
+
+    @property
+    def best(self) -> Strings:
+        """The likeliest label of each row."""
+        found: Strings = self.classes[self.chances.argmax(axis=1)]
+        return found
+
+
 def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     """Fit, calibrate, find the thresholds and measure on what was held out.
 
     Raises WaybillError for a classifier that is none.
     """
     other = make_classifier(plan.classifier, plan.classifier_arguments)
-    fitted, unseen = fitting.fit(data.features, data.labels, data.software, plan.seed, other)
-    chances = fitting.held_out(fitted.again, data.features, data.labels, data.templates)
+    unseen = data.unseen
+    if other is not None:
+        unseen = None  # scikit-learn's calibration wants each row tested once
     count = len(set(data.templates.tolist()))
     per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // count))
-    distances = fitting.neighbour_distances(
-        data.embeddings, data.labels, data.templates, per_template, taxonomy.fallback
+    folds = fitting.folds_of(data.software, unseen)
+    fitted, chances = fitting.fit(data.features, data.labels, folds, plan.seed, other)
+    held = _held(data, folds, chances, per_template, taxonomy.fallback)
+    measured: dict[str, object] = {}
+    measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
+    if unseen is None:
+        folds = fitting.folds_of(data.templates)
+        chances = fitting.held_out(fitted.again, data.features, data.labels, folds)
+        held = _held(data, folds, chances, per_template, taxonomy.fallback)
+        measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)
+    cutoffs = fitting.fit_cutoffs(
+        held.best, held.chances, held.labels, held.distances, taxonomy.fallback
     )
-    cutoffs = fitting.fit_cutoffs(chances, data.labels, distances, taxonomy.fallback)
-    templates_scores = _held_out_scores(data.labels, chances, taxonomy)
-    templates_scores |= _silence(data.labels, chances, distances, cutoffs, taxonomy.fallback)
+    # The thresholds are of the rows that were measured last.
+    scores.update(_silence(held, cutoffs, taxonomy.fallback))
     rows = range(len(data.labels))
     return Candidate(
         estimator=fitted.estimator,
@@ -90,18 +135,31 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
             "software": len(set(data.software.tolist())),
             "C": fitted.strength,
             "macro_f1_by_C": fitted.macro_f1_by_strength,
-            "held_out_software": _held_out_scores(data.labels, unseen, taxonomy),
-            "held_out_templates": templates_scores,
-        },
+        }
+        | measured,
     )
 
 
-def _held_out_scores(labels: Strings, chances: Floats, taxonomy: Taxonomy) -> dict[str, object]:
+def _held(
+    data: Prepared,
+    folds: Sequence[fitting.Fold],
+    chances: Floats,
+    per_template: int,
+    fallback: str,
+) -> Held:
+    """What ``folds`` tested."""
+    distances = fitting.neighbour_distances(
+        data.embeddings, data.labels, data.templates, folds, per_template, fallback
+    )
+    rows = fitting.rows_tested(folds)
+    return Held(data.labels[rows], chances[rows], distances[rows], np.unique(data.labels))
+
+
+def _held_out_scores(held: Held, taxonomy: Taxonomy) -> dict[str, object]:
     """Scores of held-out probabilities, no threshold applied."""
-    best = np.unique(labels)[chances.argmax(axis=1)]
-    sure = chances.max(axis=1)
-    right = best == labels
-    scores = msgspec.to_builtins(score(labels.tolist(), best.tolist(), taxonomy))
+    sure = held.chances.max(axis=1)
+    right = held.best == held.labels
+    scores = msgspec.to_builtins(score(held.labels.tolist(), held.best.tolist(), taxonomy))
     found: dict[str, object] = {}
     for key in ("accuracy", "macro_f1", "per_label", "labels", "confusion"):
         found[key] = scores[key]
@@ -113,18 +171,11 @@ def _held_out_scores(labels: Strings, chances: Floats, taxonomy: Taxonomy) -> di
     return found
 
 
-def _silence(
-    labels: Strings,
-    chances: Floats,
-    distances: Floats,
-    cutoffs: fitting.Cutoffs,
-    fallback: str,
-) -> dict[str, object]:
+def _silence(held: Held, cutoffs: fitting.Cutoffs, fallback: str) -> dict[str, object]:
     """Shares of held-out lines that come out unclassified: known ones, and those that are none."""
-    best = np.unique(labels)[chances.argmax(axis=1)]
-    unsure = chances.max(axis=1) < cutoffs.confidence
-    silent = (best == fallback) | unsure | (distances > cutoffs.distance)
-    known = labels != fallback
+    unsure = held.chances.max(axis=1) < cutoffs.confidence
+    silent = (held.best == fallback) | unsure | (held.distances > cutoffs.distance)
+    known = held.labels != fallback
     none_share = None
     if (~known).any():
         none_share = round(float(silent[~known].mean()), 4)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from waybill.labelling.masking import mask
 
 if TYPE_CHECKING:
-    from waybill.learn.arrays import Features, Floats, Strings
+    from waybill.learn.arrays import Booleans, Features, Floats, Strings
 
 __all__ = [
     "Candidate",
@@ -94,7 +94,11 @@ class Estimator(Protocol):
 
 
 class Prepared(NamedTuple):
-    """A training set as arrays of equal length; ``texts`` are masked."""
+    """A training set as arrays of equal length; ``texts`` are masked.
+
+    ``unseen`` tells the rows of software that the encoder was not tuned on; None where it was not
+    tuned at all, or nobody knows.
+    """
 
     texts: list[str]
     embeddings: Floats
@@ -102,6 +106,7 @@ class Prepared(NamedTuple):
     labels: Strings
     templates: Strings
     software: Strings
+    unseen: Booleans | None
 
 
 class Fitted(NamedTuple):

@@ -5,9 +5,9 @@ Nothing here reads files; `candidate` brings the features and takes what comes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
-from waybill.learn.arrays import Features, Floats, Strings
+from waybill.learn.arrays import Booleans, Features, Floats, Strings
 from waybill.learn.chain import Estimator, Fitted
 
 __all__ = [
@@ -28,9 +28,11 @@ __all__ = [
     "features_of",
     "fit",
     "fit_cutoffs",
+    "folds_of",
     "held_out",
     "neighbour_distances",
     "reference_rows",
+    "rows_tested",
 ]
 
 #: Inverse regularisation strengths tried by grouped cross-validation.
@@ -41,13 +43,15 @@ TOLERANCE = 0.002
 FOLDS = 5
 NEIGHBOURS = 3
 #: Share of held-out known lines that the distance check, and all checks together, must let pass.
-KEEP_NEAR, KEEP_KNOWN = 0.995, 0.972
+KEEP_NEAR, KEEP_KNOWN = 0.997, 0.982
 #: The least confidence of an answer is never put higher than this.
 HIGHEST_CONFIDENCE = 0.5
 #: Rows whose neighbours are looked for at once.
 _SLICE = 2048
 
-Indices = npt.NDArray[np.intp]
+Indices: TypeAlias = npt.NDArray[np.intp]
+#: Rows to train on, and rows to test on.
+Fold: TypeAlias = tuple[Indices, Indices]
 
 
 class Cutoffs(NamedTuple):
@@ -78,14 +82,14 @@ def logistic_regression(strength: float, seed: int) -> Estimator:
 
 
 def held_out(
-    make: Callable[[], Estimator], features: Features, labels: Strings, groups: Strings
+    make: Callable[[], Estimator], features: Features, labels: Strings, folds: Sequence[Fold]
 ) -> Floats:
-    """Probabilities [n, labels in sorted order] of each row by a model that saw nothing of its
-    group.
+    """Probabilities [n, labels in sorted order] of each row that is tested in one of ``folds``, by
+    a model that saw nothing of its group; 0 for the others.
     """
     classes = np.unique(labels)
     chances = np.zeros((len(labels), len(classes)), np.float32)
-    for train, test in _folds(labels, groups):
+    for train, test in folds:
         model = make().fit(features[train], labels[train])
         columns = np.searchsorted(classes, model.classes_)
         chances[test[:, None], columns] = model.predict_proba(features[test])
@@ -102,27 +106,30 @@ class Choice(NamedTuple):
     chances: Floats
 
 
-def choose_strength(features: Features, labels: Strings, groups: Strings, seed: int) -> Choice:
+def choose_strength(
+    features: Features, labels: Strings, folds: Sequence[Fold], seed: int
+) -> Choice:
     """The least C within `TOLERANCE` of the best held-out macro-F1."""
     classes = np.unique(labels)
+    rows = rows_tested(folds)
     scores: dict[float, float] = {}
     chances: dict[float, Floats] = {}
     for strength in STRENGTHS:
         make = partial(logistic_regression, strength, seed)
-        chances[strength] = held_out(make, features, labels, groups)
-        guess = classes[chances[strength].argmax(axis=1)]
-        scores[strength] = float(f1_score(labels, guess, average="macro"))
+        chances[strength] = held_out(make, features, labels, folds)
+        guess = classes[chances[strength][rows].argmax(axis=1)]
+        scores[strength] = float(f1_score(labels[rows], guess, average="macro"))
     enough = max(scores.values()) - TOLERANCE
     best = min(strength for strength, value in scores.items() if value >= enough)
     told = {str(strength): round(value, 4) for strength, value in scores.items()}
     return Choice(best, told, chances[best])
 
 
-def temperature(chances: Floats, labels: Strings) -> float:
+def temperature(chances: Floats, labels: Strings, classes: Strings) -> float:
     """The factor on log-probabilities with the least held-out log loss (Guo et al., ICML 2017)."""
     logs = np.log(np.clip(chances, 1e-9, 1))
     row = np.arange(len(labels))
-    column = np.searchsorted(np.unique(labels), labels)
+    column = np.searchsorted(classes, labels)
 
     def loss(factor: float) -> float:
         scaled = logs * factor
@@ -141,20 +148,21 @@ def sharpened(chances: Floats, factor: float) -> Floats:
 def fit(
     features: Features,
     labels: Strings,
-    groups: Strings,
+    folds: Sequence[Fold],
     seed: int,
     other: Estimator | None = None,
 ) -> tuple[Fitted, Floats]:
-    """The classifier, calibrated, and held-out calibrated probabilities by ``groups``.
+    """The classifier, calibrated, and held-out calibrated probabilities of what ``folds`` test.
 
     Without ``other`` a logistic regression: its strength is chosen and its coefficients are scaled
     by the temperature, so it stays one. ``other`` is any scikit-learn classifier; sigmoids
     calibrate it.
     """
     if other is not None:
-        return _fit_other(features, labels, groups, other)
-    choice = choose_strength(features, labels, groups, seed)
-    factor = temperature(choice.chances, labels)
+        return _fit_other(features, labels, folds, other)
+    choice = choose_strength(features, labels, folds, seed)
+    rows = rows_tested(folds)
+    factor = temperature(choice.chances[rows], labels[rows], np.unique(labels))
     model = LogisticRegression(C=choice.strength, max_iter=1000, random_state=seed)
     model.fit(features, labels)
     model.coef_ = model.coef_ * factor
@@ -165,7 +173,7 @@ def fit(
 
 
 def _fit_other(
-    features: Features, labels: Strings, groups: Strings, other: Estimator
+    features: Features, labels: Strings, folds: Sequence[Fold], other: Estimator
 ) -> tuple[Fitted, Floats]:
     def calibrated(folds: object) -> Estimator:
         made: Estimator = CalibratedClassifierCV(
@@ -177,19 +185,25 @@ def _fit_other(
         made: Estimator = CalibratedClassifierCV(clone(other), method="sigmoid", cv=3)
         return made
 
-    model = calibrated(list(_folds(labels, groups))).fit(features, labels)
-    return Fitted(model, again, None, {}), held_out(again, features, labels, groups)
+    model = calibrated(list(folds)).fit(features, labels)
+    return Fitted(model, again, None, {}), held_out(again, features, labels, folds)
 
 
 def neighbour_distances(
-    embeddings: Floats, labels: Strings, groups: Strings, per_group: int, fallback: str
+    embeddings: Floats,
+    labels: Strings,
+    groups: Strings,
+    folds: Sequence[Fold],
+    per_group: int,
+    fallback: str,
 ) -> Floats:
-    """Mean cosine distance of each row to its nearest reference rows of other groups.
+    """Mean cosine distance of each tested row to its nearest reference rows, which are of the
+    training part of its fold; 0 for rows that are not tested.
 
     Lines of the label ``fallback`` are no reference.
     """
     distances = np.zeros(len(labels), np.float32)
-    for train, test in _folds(labels, groups):
+    for train, test in folds:
         reference = embeddings[reference_rows(labels, groups, train, per_group, fallback)].T
         for at in range(0, len(test), _SLICE):
             rows = test[at : at + _SLICE]
@@ -216,21 +230,36 @@ def reference_rows(
     return chosen
 
 
-def fit_cutoffs(chances: Floats, labels: Strings, distances: Floats, fallback: str) -> Cutoffs:
+def fit_cutoffs(
+    best: Strings, chances: Floats, labels: Strings, distances: Floats, fallback: str
+) -> Cutoffs:
     """Cutoffs from held-out rows: as strict as they can be while known lines keep their labels.
 
-    The distance lets `KEEP_NEAR` of the known lines pass; the confidence is then the highest, up to
-    `HIGHEST_CONFIDENCE`, at which no more than 1 - `KEEP_KNOWN` of them are unclassified.
+    ``best`` are the likeliest labels. The distance lets `KEEP_NEAR` of the known lines pass; the
+    confidence is then the highest, up to `HIGHEST_CONFIDENCE`, at which no more than
+    1 - `KEEP_KNOWN` of them are unclassified.
     """
     known = labels != fallback
     distance = float(np.quantile(distances[known], KEEP_NEAR))
-    guess = np.unique(labels)[chances.argmax(axis=1)]
-    passing = (distances[known] <= distance) & (guess[known] != fallback)
+    passing = (distances[known] <= distance) & (best[known] != fallback)
     confidence = np.where(passing, chances.max(axis=1)[known], 0.0)
     least = min(HIGHEST_CONFIDENCE, float(np.quantile(confidence, 1 - KEEP_KNOWN)))
     return Cutoffs(round(distance, 4), round(least, 4))
 
 
-def _folds(labels: Strings, groups: Strings) -> Iterator[tuple[Indices, Indices]]:
+def folds_of(groups: Strings, unseen: Booleans | None = None) -> list[Fold]:
+    """Train and test rows that share no group.
+
+    Rows that are not ``unseen`` were tuned on: the encoder knows them too well for a test. Where
+    they are most, all others are the one test; else each group is tested in one of `FOLDS` parts.
+    """
+    rows = np.arange(len(groups))
+    if unseen is not None and 0 < unseen.mean() < 0.5:
+        return [(rows[~unseen], rows[unseen])]
     count = min(FOLDS, len(set(groups.tolist())))
-    yield from GroupKFold(n_splits=count).split(np.zeros(len(labels)), labels, groups)
+    return list(GroupKFold(n_splits=count).split(rows, groups=groups))
+
+
+def rows_tested(folds: Sequence[Fold]) -> Indices:
+    """The rows that one of ``folds`` tests, in order."""
+    return np.sort(np.concatenate([test for _, test in folds]))

@@ -22,17 +22,17 @@ __all__ = [
     "EncoderPlan",
     "HostedEncoder",
     "TrainingPlan",
+    "TuningPlan",
     "default_cache",
     "hosted_encoder",
 ]
 
-#: The templates that the default model is trained on.
+#: The templates that the default model is trained on, together with `BROAD`.
 CORPUS = Path(__file__).parent / "corpus" / "templates"
-#: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``. The default
-#: model has not been trained on them yet: its manifest has the hash of `CORPUS` alone.
+#: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``.
 BROAD = Path(__file__).parent / "corpus" / "broad"
 #: Distinct masked examples wanted per label of the corpus, before its shares.
-PER_LABEL = 2000
+PER_LABEL = 1200
 #: How test rows are chosen: with the labels' shares, at random, or no mask on both sides.
 SPLITS = ("stratified", "random", "grouped")
 
@@ -53,7 +53,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     test_share: float = 0.0
     split: str = "stratified"
     corpus: Path | None = CORPUS
-    corpus_extra: tuple[Path, ...] = ()
+    corpus_extra: tuple[Path, ...] = (BROAD,)
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
 
@@ -66,16 +66,35 @@ class HostedEncoder(NamedTuple):
     dimensions: int
 
 
+class TuningPlan(msgspec.Struct, frozen=True):
+    """How the encoder is fine-tuned before it is used.
+
+    ``share`` of the way from the original weights to the tuned ones, in [0, 1], is gone; the token
+    table and the lowest ``frozen_layers`` stay as they are. Each of the ``epochs`` takes
+    ``per_template`` lines of a template, ``per_none`` of one that is no event. Every
+    ``left_out``-th kind of software is never tuned on: what the bundle is measured on.
+    """
+
+    share: float = 0.6
+    epochs: int = 2
+    per_template: int = 2
+    per_none: int = 12
+    frozen_layers: int = 2
+    learning_rate: float = 7e-5
+    left_out: int = 5
+
+
 class EncoderPlan(msgspec.Struct, frozen=True):
     """What turns texts into vectors.
 
     ``folder`` holds ``encoder.onnx`` and ``tokenizer.json`` (None: those of the default bundle);
-    ``source`` names a sentence-transformers model to export instead; ``hosted`` stands in for both.
-    ``cache`` is a file of embeddings, or None.
+    ``source`` names a sentence-transformers model to export instead, after ``tuning`` where that is
+    given; ``hosted`` stands in for both. ``cache`` is a file of embeddings, or None.
     """
 
     folder: Path | None = None
     source: str | None = None
+    tuning: TuningPlan | None = None
     hosted: HostedEncoder | None = None
     cache: Path | None = None
 

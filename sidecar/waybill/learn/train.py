@@ -1,6 +1,6 @@
 """Trains a model bundle: `gather` -> `fit` -> `gate`. Same plan, files and libraries, same bundle.
 
-    waybill model train --output models/default
+    waybill model train --tune --output models/default
     waybill model train --output models/mine --data labelled.csv more.ndjson --keep-apart gold.csv
 
 The texts are masked and embedded by the very encoder that serves, so train and serve agree.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -22,15 +22,18 @@ from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.labelling.model.encoders.opening import open_encoder
-from waybill.labelling.model.manifest import Encoder, Manifest
+from waybill.labelling.model.manifest import MANIFEST, Encoder, Manifest, read_manifest
 from waybill.learn import bundling
 from waybill.learn.candidate import fit, prepare
 from waybill.learn.chain import Candidate, Prepared, TrainingSet
-from waybill.learn.encoder_export import export_encoder
+from waybill.learn.corpus.entries import load_corpus
+from waybill.learn.encoder_export import DEFAULT_SOURCE, export_encoder
 from waybill.learn.fragments import KINDS, fragments
 from waybill.learn.measure import measure
-from waybill.learn.plan import EncoderPlan, TrainingPlan
+from waybill.learn.plan import TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
+from waybill.learn.tuning import tune
+from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
 from waybill.settings.resources import resolve_path
 
 __all__ = ["train"]
@@ -46,10 +49,13 @@ _ENCODER_FILES = ("encoder.onnx", "tokenizer.json")
 
 
 class OpenEncoder(NamedTuple):
-    """What the manifest says of the encoder, and the encoder."""
+    """What the manifest says of the encoder, the encoder, and how it was tuned: nothing for one
+    that was not.
+    """
 
     named: Encoder
     encoder: VectorEncoder
+    tuning: dict[str, object]
 
 
 def train(output: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> Manifest:
@@ -68,10 +74,11 @@ def train(output: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> Manifest:
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / plan.name
         build.mkdir()
-        opened = _open(build, plan.encoder)
-        prepared = prepare(data.examples, opened.encoder, plan, taxonomy.fallback)
+        opened = _open(build, plan, taxonomy)
+        seen = cast("list[str]", opened.tuning.get("seen", []))
+        prepared = prepare(data.examples, opened.encoder, plan, taxonomy.fallback, seen)
         candidate = fit(prepared, plan, taxonomy)
-        manifest = _gate(build, data, prepared, candidate, opened.named, plan, taxonomy)
+        manifest = _gate(build, data, prepared, candidate, opened, plan, taxonomy)
         bundling.put_in_place(build, output, taxonomy)
     return manifest
 
@@ -81,7 +88,7 @@ def _gate(
     data: TrainingSet,
     prepared: Prepared,
     candidate: Candidate,
-    encoder: Encoder,
+    opened: OpenEncoder,
     plan: TrainingPlan,
     taxonomy: Taxonomy,
 ) -> Manifest:
@@ -99,18 +106,19 @@ def _gate(
     classes = [str(label) for label in candidate.estimator.classes_]
     chances = candidate.estimator.predict_proba(prepared.features)
     messages = [(example.text, example.label, example.group) for example in data.examples]
+    made = data.made | {"seed": plan.seed, "classifier": candidate.classifier}
+    if opened.tuning:
+        made["tuning"] = opened.tuning
     draft = bundling.Draft(
         name=plan.name,
         labels=classes,
-        encoder=msgspec.structs.replace(encoder, dimensions=prepared.embeddings.shape[1]),
+        encoder=msgspec.structs.replace(opened.named, dimensions=prepared.embeddings.shape[1]),
         ngrams=plan.ngrams,
         farthest=candidate.farthest,
         least_confidence=candidate.least_confidence,
         golden=bundling.pick_golden(messages, chances, classes),
         metrics=candidate.metrics,
-        made={"command": plan.command}
-        | data.made
-        | {"seed": plan.seed, "classifier": candidate.classifier},
+        made={"command": plan.command} | made,
     )
     manifest = bundling.write_manifest(build, draft)
     bundle = load_bundle(build, taxonomy=taxonomy)
@@ -120,22 +128,71 @@ def _gate(
     return bundling.add_metrics(build, manifest, metrics)
 
 
-def _open(build: Path, plan: EncoderPlan) -> OpenEncoder:
+def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> OpenEncoder:
     """Open the encoder; its files are put into ``build``."""
-    hosted = plan.hosted
+    hosted = plan.encoder.hosted
     if hosted is not None:
         named = Encoder(
             hosted.kind, None, None, MAX_TOKENS, hosted.dimensions, "mean", hosted.model
         )
-        return OpenEncoder(named, open_encoder(named, {}, {}, 1))
-    if plan.source is not None:
-        export_encoder(plan.source, build)
-    else:
-        bundling.place_encoder(build, plan.folder or resolve_path("models/default")[0])
+        return OpenEncoder(named, open_encoder(named, {}, {}, 1), {})
+    tuning = _place_encoder(build, plan, taxonomy)
     named = Encoder("onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean")
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return OpenEncoder(named, open_encoder(named, files, hashes, 1))
+    return OpenEncoder(named, open_encoder(named, files, hashes, 1), tuning)
+
+
+def _place_encoder(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> dict[str, object]:
+    """Tune, export or copy the encoder's files into ``build``; gives how it was tuned."""
+    wanted = plan.encoder
+    if wanted.tuning is not None:
+        return _tune(build, plan, wanted.tuning, taxonomy)
+    if wanted.source is not None:
+        export_encoder(wanted.source, build)
+        return {}
+    source = wanted.folder or resolve_path("models/default")[0]
+    bundling.place_encoder(build, source)
+    return _tuning_of(source)
+
+
+def _tune(
+    build: Path, plan: TrainingPlan, tuning: TuningPlan, taxonomy: Taxonomy
+) -> dict[str, object]:
+    """Export the encoder with tuned weights; gives what the manifest says of that.
+
+    Raises WaybillError without a corpus.
+    """
+    if plan.data.corpus is None:
+        raise WaybillError("--tune needs the corpus: leave --no-corpus out")
+    corpus = load_corpus(taxonomy, plan.data.corpus, plan.data.corpus_extra)
+    chosen = split_off(corpus, tuning.left_out)
+    source = plan.encoder.source or DEFAULT_SOURCE
+    with tempfile.TemporaryDirectory() as folder:
+        tune(
+            source,
+            tuning_epochs(corpus, chosen.tuned, tuning),
+            tuning,
+            Path(folder),
+            max_tokens=MAX_TOKENS,
+            seed=plan.seed,
+            threads=plan.threads,
+        )
+        export_encoder(folder, build)
+    seen = seen_names(chosen.tuned, corpus.fallback)
+    made: dict[str, object] = msgspec.to_builtins(tuning)
+    return made | {"source": source, "seen": seen}
+
+
+def _tuning_of(folder: Path) -> dict[str, object]:
+    """How the encoder in ``folder`` was tuned, as the bundle there says; nothing where it is none.
+
+    Raises BundleError for a manifest that cannot be read.
+    """
+    if not (folder / MANIFEST).exists():
+        return {}
+    found: dict[str, object] = read_manifest(folder).made.get("tuning", {})
+    return found
 
 
 def _rejection(bundle: Bundle, fallback: str) -> dict[str, float]:

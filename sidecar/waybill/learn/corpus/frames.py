@@ -1,4 +1,4 @@
-"""The frames of logging systems around a line: syslog, log4j, klog, logfmt, JSON, none.
+"""The frames of logging systems around a line: syslog, log4j, klog, logfmt, JSON, CEF, none.
 
 Each expansion of a template gets one of many, so that the label hangs on the words and not on the
 frame.
@@ -83,6 +83,64 @@ def _as_logfmt(text: str, level: str, slots: Slots, rng: random.Random) -> str:
     return " ".join(f"{key}={value}" for key, value in fields)
 
 
+def _as_fields(text: str, level: str, slots: Slots, rng: random.Random) -> str:
+    """Key and value without a level of its own, as appliances write them."""
+    quoted = text.replace('"', '\\"')
+    fields: Extras = [
+        ("date", "2026-03-04"),
+        ("time", "10:11:12"),
+        ("devname", f'"{fill("host", slots, rng)}"'),
+        ("type", rng.choice(('"event"', '"system"', '"log"'))),
+        ("level", f'"{level.lower()}"'),
+        (rng.choice(("msg", "message", "logdesc", "desc")), f'"{quoted}"'),
+    ]
+    return " ".join(f"{key}={value}" for key, value in fields)
+
+
+def _as_cef(text: str, _level: str, slots: Slots, rng: random.Random) -> str:
+    """ArcSight's Common Event Format: the severity is a number."""
+    service, host = fill("service", slots, rng), fill("host", slots, rng)
+    escaped = text.replace("|", "\\|")
+    head = f"CEF:0|{fill('app', slots, rng)}|{service}|{fill('ver', slots, rng)}"
+    tail = f"{rng.randint(0, 9)}|dvchost={host} cnt={rng.randint(1, 9)}"
+    return f"{head}|{rng.randint(100, 9999)}|{escaped}|{tail}"
+
+
+def _as_container(text: str, _level: str, slots: Slots, rng: random.Random) -> str:
+    """The JSON files of container engines, and the same after a shipper has added to them."""
+    fields: dict[str, object] = {"log": f"{text}\n", "stream": rng.choice(("stdout", "stderr"))}
+    fields["time"] = "2026-03-04T10:11:12.345678901Z"
+    if rng.random() < 0.5:
+        fields["kubernetes"] = {"pod_name": fill("pod", slots, rng), "host": "node-1"}
+    return json.dumps(fields)
+
+
+def _as_nested(text: str, level: str, slots: Slots, rng: random.Random) -> str:
+    """JSON whose level and service lie one level down, as the Elastic Common Schema has it."""
+    service = fill("service", slots, rng)
+    return json.dumps(
+        {
+            "@timestamp": "2026-03-04T10:11:12.345Z",
+            "log": {"level": level.lower(), "logger": fill("logger", slots, rng)},
+            "message": text,
+            "service": {"name": service},
+            "host": {"name": fill("host", slots, rng)},
+        }
+    )
+
+
+def _as_journal(text: str, _level: str, slots: Slots, rng: random.Random) -> str:
+    """An entry of systemd's journal as JSON: the priority is a number."""
+    return json.dumps(
+        {
+            "PRIORITY": str(rng.randint(2, 7)),
+            "SYSLOG_IDENTIFIER": fill("service", slots, rng),
+            "_HOSTNAME": fill("host", slots, rng),
+            "MESSAGE": text,
+        }
+    )
+
+
 _FRAMES: tuple[str | Frame, ...] = (
     "{text}",
     "{text}",
@@ -109,6 +167,20 @@ _FRAMES: tuple[str | Frame, ...] = (
     "[{level}] {app}: {text}",
     "{level} [{thread}] {logger} - {text}",
     "{pod} {text}",
+    "{text}",
+    "{text}",
+    "2026-03-04 10:11:12,345 - {logger} - {level} - {text}",
+    "{l}, [2026-03-04T10:11:12.345678 #{n}]  {level} -- : {text}",
+    "2026/03/04 10:11:12 [{level}] {n}#{n}: {text}",
+    "2026-03-04T10:11:12.345Z\t{level}\t{logger}\tserver.go:{n}\t{text}",
+    "<{n}>Mar  4 10:11:12 {host} {service}: {text}",
+    "{app}-1  | {text}",
+    "{n}: Mar  4 10:11:12.345: %{app}-{n}-{logger}: {text}",
+    _as_fields,
+    _as_cef,
+    _as_container,
+    _as_nested,
+    _as_journal,
     _as_json,
     _as_json,
     _as_json,

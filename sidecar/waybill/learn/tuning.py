@@ -1,0 +1,204 @@
+"""Fine-tunes the encoder on the corpus, and moves its weights only part of the way.
+
+    waybill model train --tune --output models/default
+
+A linear classifier on the frozen vectors comes first and is the head that the tuning begins with
+(Kumar et al., ICLR 2022: a random head distorts what the encoder knows before it has learnt
+anything). Cross-entropy then trains the head and the upper layers of the encoder. What is kept
+is ``(1 - share) x original + share x tuned`` of every weight (Wortsman et al., CVPR 2022), which
+keeps the breadth of the original where the corpus says nothing. The head is thrown away: the
+bundle's classifier is fitted on the new vectors.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from waybill.learn.encoder_export import resolve_source
+from waybill.learn.plan import TuningPlan
+from waybill.learn.tuning_lines import TuningLine
+
+__all__ = ["tune"]
+
+#: Tokens of a batch, padding included: about 34 lines.
+BATCH_TOKENS = 1024
+#: Every n-th line of the first epoch fits the head that tuning begins with.
+_PROBE_STEP = 8
+_PROBE_STRENGTH, _PROBE_ROUNDS = 10, 300
+_HEAD_RATE, _WEIGHT_DECAY, _SMOOTHING = 1e-3, 0.01, 0.05
+#: Share of the steps in which the learning rate rises; it falls to 0 in the others.
+_WARMUP = 0.06
+_LARGEST_GRADIENT = 1.0
+
+#: torch brings no types here.
+Tensor = Any
+Model = Any
+
+
+class Batch(NamedTuple):
+    """Token ids of some lines of about one length, and the columns of their labels."""
+
+    ids: list[list[int]]
+    labels: list[int]
+
+
+def tune(
+    source: str,
+    epochs: Sequence[Sequence[TuningLine]],
+    plan: TuningPlan,
+    output: Path,
+    *,
+    max_tokens: int,
+    seed: int,
+    threads: int,
+) -> None:
+    """Write the folder ``output``: the model ``source`` with weights tuned on ``epochs``.
+
+    Raises FileNotFoundError when there is no such model. The same lines, seed, threads and
+    libraries give the same weights.
+    """
+    import torch
+    from transformers import AutoModel
+
+    folder = resolve_source(source)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    model = AutoModel.from_pretrained(folder)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    classes = sorted({line.label for line in epochs[0]})
+    head = _first_head(model, tokenizer, epochs[0][::_PROBE_STEP], classes)
+    _train(model, head, list(_batches(epochs, tokenizer, classes, seed)), plan)
+    model.load_state_dict(_between(before, model.state_dict(), plan.share))
+    model.save_pretrained(output)
+    shutil.copyfile(folder / "tokenizer.json", output / "tokenizer.json")
+
+
+def _between(
+    before: dict[str, Tensor], after: dict[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Weights ``share`` of the way from ``before`` to ``after``; what is no fraction stays."""
+    found: dict[str, Tensor] = {}
+    for name, value in before.items():
+        found[name] = value
+        if value.is_floating_point():
+            found[name] = (1 - share) * value + share * after[name]
+    return found
+
+
+def _batches(
+    epochs: Sequence[Sequence[TuningLine]], tokenizer: Tokenizer, classes: list[str], seed: int
+) -> Iterator[Batch]:
+    """Lines of like length together, in a random order of batches, epoch after epoch."""
+    rng = random.Random(seed)
+    for lines in epochs:
+        ids = [found.ids for found in tokenizer.encode_batch([line.text for line in lines])]
+        keys = [len(row) + 2 * rng.random() for row in ids]
+        batches: list[list[int]] = [[]]
+        for row in sorted(range(len(ids)), key=keys.__getitem__):
+            widest = max(len(ids[row]) for row in (row, *batches[-1][:1]))
+            if batches[-1] and (len(batches[-1]) + 1) * widest > BATCH_TOKENS:
+                batches.append([])
+            batches[-1].append(row)
+        rng.shuffle(batches)
+        for rows in batches:
+            labels = [classes.index(lines[row].label) for row in rows]
+            yield Batch([ids[row] for row in rows], labels)
+
+
+def _vectors(model: Model, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Unit vectors of padded token ids: the mean of the last states, as in the served graph."""
+    import torch
+
+    ids = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)] = torch.tensor(row)
+        attention[at, : len(row)] = 1
+    states = model(input_ids=ids, attention_mask=attention).last_hidden_state
+    weights = attention.unsqueeze(-1).to(states.dtype)
+    mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+    return torch.nn.functional.normalize(mean, p=2, dim=1)
+
+
+def _first_head(
+    model: Model, tokenizer: Tokenizer, lines: Sequence[TuningLine], classes: list[str]
+) -> list[Tensor]:
+    """Weights [classes, dimensions] and bias of a classifier on the vectors as they are."""
+    import torch
+
+    model.eval()
+    found = [encoded.ids for encoded in tokenizer.encode_batch([line.text for line in lines])]
+    with torch.inference_mode():
+        vectors = [_vectors(model, found[at : at + 32]).numpy() for at in range(0, len(found), 32)]
+    labels = [classes.index(line.label) for line in lines]
+    probe = LogisticRegression(C=_PROBE_STRENGTH, max_iter=_PROBE_ROUNDS)
+    probe.fit(np.concatenate(vectors), labels)
+    weight = torch.zeros((len(classes), probe.coef_.shape[1]))
+    bias = torch.zeros(len(classes))
+    weight[probe.classes_] = torch.tensor(probe.coef_, dtype=torch.float32)
+    bias[probe.classes_] = torch.tensor(probe.intercept_, dtype=torch.float32)
+    return [torch.nn.Parameter(weight), torch.nn.Parameter(bias)]
+
+
+def _train(model: Model, head: list[Tensor], batches: list[Batch], plan: TuningPlan) -> None:
+    import torch
+
+    for part in (model.embeddings, *model.encoder.layer[: plan.frozen_layers]):
+        part.requires_grad_(False)
+    optimiser = torch.optim.AdamW(_groups(model, head, plan.learning_rate))
+    warm = max(1, int(_WARMUP * len(batches)))
+    falling = max(1, len(batches) - warm)
+
+    def rate(step: int) -> float:
+        return min((step + 1) / warm, max(0.0, (len(batches) - step) / falling))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    costs = _class_weights(batches, len(head[1]))
+    model.train()
+    for batch in tqdm(batches, desc="tune", disable=not sys.stderr.isatty()):
+        scores = _vectors(model, batch.ids) @ head[0].T + head[1]
+        loss = torch.nn.functional.cross_entropy(
+            scores, torch.tensor(batch.labels), weight=costs, label_smoothing=_SMOOTHING
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+    model.eval()
+
+
+def _groups(model: Model, head: list[Tensor], learning_rate: float) -> list[dict[str, object]]:
+    """What is trained: matrices with weight decay, biases and norms without, the head faster."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (matrices if parameter.ndim > 1 else others).append(parameter)
+    return [
+        {"params": matrices, "weight_decay": _WEIGHT_DECAY, "lr": learning_rate},
+        {"params": others, "weight_decay": 0.0, "lr": learning_rate},
+        {"params": head, "weight_decay": 0.0, "lr": _HEAD_RATE},
+    ]
+
+
+def _class_weights(batches: Sequence[Batch], classes: int) -> Tensor:
+    """One over the root of each label's lines, 1 in the mean: rare labels count for more."""
+    import torch
+
+    counts = np.bincount([label for batch in batches for label in batch.labels], minlength=classes)
+    weights = 1 / np.sqrt(np.maximum(counts, 1))
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)

@@ -1,0 +1,113 @@
+"""The lines that an encoder is tuned on: a few of each template, and software left out of them all.
+
+What is left out is what the tuned encoder, and the classifier on top of it, are measured on: on
+lines that it was tuned on, an encoder looks better than it is.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from waybill.labelling.masking import mask
+from waybill.learn.corpus.entries import Corpus, CorpusEntry
+from waybill.learn.corpus.expand import expand
+from waybill.learn.corpus.frames import framed
+from waybill.learn.plan import TuningPlan
+
+__all__ = ["TuningLine", "seen_names", "split_off", "tuning_epochs"]
+
+#: Level words that any line may have: a part of the lines gets one of these and not one of its
+#: label's, so that severity is read from the words and not from the level alone.
+_ANY_LEVEL = [
+    "TRACE", "DEBUG", "INFO", "INFO", "NOTICE", "WARN", "WARN", "ERROR", "ERROR", "FATAL",
+    "CRITICAL",
+]  # fmt: skip
+_ANY_LEVEL_SHARE = 0.3
+#: Share of lines that get a frame; the others are the bare message.
+_FRAMED_SHARE = 0.85
+#: An expansion whose mask is there already is thrown away; so many are tried for each.
+_ATTEMPTS = 3
+#: Shuffles the names before every n-th is left out.
+_SPLIT_SEED = "tune"
+
+
+class TuningLine(NamedTuple):
+    """A masked text, as the encoder reads it, and its label."""
+
+    text: str
+    label: str
+
+
+class Split(NamedTuple):
+    """The templates that are tuned on, and those that are left out."""
+
+    tuned: list[CorpusEntry]
+    left: list[CorpusEntry]
+
+
+def split_off(corpus: Corpus, parts: int) -> Split:
+    """Leave out every ``parts``-th kind of software, whole, and of what is no event every
+    ``parts``-th template; nothing with ``parts`` 0.
+    """
+    none = [entry for entry in corpus.entries if entry.label == corpus.fallback]
+    names = sorted({entry.software for entry in corpus.entries} - {e.software for e in none})
+    random.Random(_SPLIT_SEED).shuffle(names)
+    left = set(_every(names, parts)) | set(_every([entry.group for entry in none], parts))
+    split = Split([], [])
+    for entry in corpus.entries:
+        is_left = _name(entry, corpus.fallback) in left
+        (split.left if is_left else split.tuned).append(entry)
+    return split
+
+
+def _every(names: Sequence[str], parts: int) -> Sequence[str]:
+    return names[::parts] if parts else ()
+
+
+def _name(entry: CorpusEntry, fallback: str) -> str:
+    """What is no event is of no software: each template stands for itself."""
+    return entry.group if entry.label == fallback else entry.software
+
+
+def seen_names(entries: Iterable[CorpusEntry], fallback: str) -> list[str]:
+    """The software of the templates, and the groups of those that are no event, in order."""
+    return sorted({_name(entry, fallback) for entry in entries})
+
+
+def tuning_epochs(
+    corpus: Corpus, entries: Collection[CorpusEntry], plan: TuningPlan
+) -> list[list[TuningLine]]:
+    """Other lines for each epoch, no mask twice: the same plan and corpus give the same lines."""
+    seen: set[str] = set()
+    epochs: list[list[TuningLine]] = []
+    for epoch in range(plan.epochs):
+        lines: list[TuningLine] = []
+        for entry in entries:
+            rng = random.Random(f"tune{epoch} {entry.group} {entry.text}")
+            lines += _variants(corpus, entry, plan, seen, rng)
+        epochs.append(lines)
+    return epochs
+
+
+def _variants(
+    corpus: Corpus, entry: CorpusEntry, plan: TuningPlan, seen: set[str], rng: random.Random
+) -> Iterator[TuningLine]:
+    is_none = entry.label == corpus.fallback
+    count = plan.per_none if is_none else plan.per_template
+    levels = corpus.balance_of(entry.label).levels.split()
+    made = 0
+    for _ in range(count * _ATTEMPTS):
+        text = expand(entry.text, corpus.slots, rng)
+        if not is_none and rng.random() < _FRAMED_SHARE:
+            chosen = _ANY_LEVEL if rng.random() < _ANY_LEVEL_SHARE else levels
+            text = framed(text, chosen, corpus.slots, rng)
+        key = mask(text)
+        if key in seen:
+            continue
+        seen.add(key)
+        yield TuningLine(key, entry.label)
+        made += 1
+        if made == count:
+            return
