@@ -1,0 +1,307 @@
+r"""Whether a rule's pattern matches some, all or none of the texts that a template stands for.
+
+A pattern becomes an automaton, its states made as they are met. Look-around, back-references and
+atomic groups are written as something that matches at least as often; such an automaton is not
+*exact*: what it does not reach does not match, what it reaches may.
+
+>>> automaton = automaton_of(r"status 5\d\d")
+>>> [automaton.run(automaton.start, text) == HIT for text in ("status 50", "status 503")]
+[False, True]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from re import _constants as op  # type: ignore[attr-defined]
+from typing import Final, NamedTuple, TypeAlias, cast
+
+from waybill.labelling.rules.pattern import parse
+
+__all__ = ["HIT", "Automaton", "Edge", "Jump", "Nodes", "TooComplex", "automaton_of"]
+
+#: The state in which a match was found: whatever follows, the pattern matches.
+HIT: Final = -1
+#: States of one pattern beyond which nothing is said of it; a rule of the packs has 60 on average.
+_MOST_NODES = 6_000
+_MOST_STATES = 4_000
+
+#: One step of a parse tree of `re`: its kind, and what belongs to it.
+Item: TypeAlias = "tuple[object, object]"
+_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_DIGIT = frozenset("0123456789")
+_SPACE = frozenset(" \t\n\r\f\v")
+
+
+class TooComplex(Exception):
+    """A pattern that would need too many states."""
+
+
+class Edge(NamedTuple):
+    """From a node to another on one character; ``items`` are those of a character class."""
+
+    items: Sequence[Item]
+    flags: int
+    target: int
+
+    def holds(self, character: str) -> bool:
+        """Whether ``character`` leads along it; ``""``, the end of the text, never does."""
+        if not character:
+            return False
+        codes = [ord(character)]
+        if self.flags & re.IGNORECASE and character.isascii():
+            codes += [ord(character.lower()), ord(character.upper())]
+        if self.items[0][0] is op.NEGATE:
+            return not any(_is_one_of(self.items[1:], one, self.flags) for one in codes)
+        return any(_is_one_of(self.items, one, self.flags) for one in codes)
+
+
+class Jump(NamedTuple):
+    """From a node to another without a character, where ``condition`` holds (None: always)."""
+
+    condition: object
+    flags: int
+    target: int
+
+
+class Automaton:
+    """A pattern that is *searched* in a text, one character at a time."""
+
+    def __init__(self, nodes: Nodes, first: int, last: int) -> None:
+        self.is_exact = nodes.is_exact
+        self._nodes = nodes
+        self._first, self._last = first, last
+        #: By number: the nodes that were reached, and the character before.
+        self._states: list[tuple[frozenset[int], str]] = []
+        self._numbers: dict[tuple[frozenset[int], str], int] = {}
+        self._steps: list[dict[str, int]] = []
+        #: Edges that no character tells apart are one: what is asked of each character only once.
+        self._asked = list(
+            {repr(edge[:2]): edge for edges in nodes.edges for edge in edges}.values()
+        )
+        self._alike: dict[tuple[bool, ...], str] = {}
+        self._like: dict[str, str] = {"": ""}
+        self._distinct: dict[str, list[str]] = {}
+        self.start = self._number(frozenset(), "")
+        #: What callers keep about a state, such as where a value leads from it.
+        self.kept: dict[tuple[int, object], frozenset[int]] = {}
+
+    def run(self, state: int, text: str) -> int:
+        """The state after ``text``. Raises TooComplex."""
+        for character in text:
+            if state == HIT:
+                break
+            state = self.step(state, character)
+        return state
+
+    def step(self, state: int, character: str) -> int:
+        """The state after one character more. Raises TooComplex."""
+        known = self._steps[state]
+        found = known.get(character)
+        if found is None:
+            like = self._like_of(character)
+            found = known.get(like)
+            if found is None:
+                found = known[like] = self._take(state, like)
+            known[character] = found
+        return found
+
+    def distinct(self, characters: str) -> list[str]:
+        """Of ``characters`` those that the pattern tells apart."""
+        found = self._distinct.get(characters)
+        if found is None:
+            found = self._distinct[characters] = sorted(set(map(self._like_of, characters)))
+        return found
+
+    def _like_of(self, character: str) -> str:
+        """The first character that is to the pattern what ``character`` is."""
+        like = self._like.get(character)
+        if like is None:
+            edges = [edge.holds(character) for edge in self._asked]
+            kind = _kind_of(character)
+            like = self._alike.setdefault((kind == "a", kind == "\n", *edges), character)
+            self._like[character] = like
+        return like
+
+    def ends(self, state: int) -> bool:
+        """Whether the pattern has matched when the text ends here."""
+        return state == HIT or self.step(state, "") == HIT
+
+    def _take(self, state: int, character: str) -> int:
+        reached, before = self._states[state]
+        here = self._closure(reached, before, character)
+        if self._last in here:
+            return HIT
+        after: set[int] = set()
+        for node in here:
+            after.update(edge.target for edge in self._nodes.edges[node] if edge.holds(character))
+        return self._number(frozenset(after), _kind_of(character))
+
+    def _closure(self, reached: frozenset[int], before: str, behind: str) -> set[int]:
+        """The nodes that can be reached without a character, between two characters."""
+        waiting = [self._first, *reached]
+        seen = set(waiting)
+        while waiting:
+            for jump in self._nodes.jumps[waiting.pop()]:
+                if jump.target not in seen and _is_met(jump, before, behind):
+                    seen.add(jump.target)
+                    waiting.append(jump.target)
+        return seen
+
+    def _number(self, reached: frozenset[int], before: str) -> int:
+        key = reached, before
+        number = self._numbers.get(key)
+        if number is None:
+            if len(self._states) >= _MOST_STATES:
+                raise TooComplex
+            number = self._numbers[key] = len(self._states)
+            self._states.append(key)
+            self._steps.append({})
+        return number
+
+
+def automaton_of(pattern: str) -> Automaton:
+    """The automaton of a rule's pattern.
+
+    Raises:
+        TooComplex: it would need too many states.
+        ValueError: it is no pattern.
+    """
+    tree = parse(pattern)
+    nodes = Nodes()
+    first = nodes.add()
+    last = nodes.sequence(tree, tree.state.flags, first)
+    return Automaton(nodes, first, last)
+
+
+class Nodes:
+    """The nodes of an automaton, made of a parse tree."""
+
+    def __init__(self) -> None:
+        self.edges: list[list[Edge]] = []
+        self.jumps: list[list[Jump]] = []
+        self.is_exact = True
+
+    def add(self) -> int:
+        """A new node. Raises TooComplex."""
+        if len(self.edges) >= _MOST_NODES:
+            raise TooComplex
+        self.edges.append([])
+        self.jumps.append([])
+        return len(self.edges) - 1
+
+    def sequence(self, items: Iterable[Item], flags: int, at: int) -> int:
+        """Nodes for ``items`` behind the node ``at``; gives the last one."""
+        for kind, value in items:
+            at = self._item(kind, value, flags, at)
+        return at
+
+    def _item(self, kind: object, value: object, flags: int, at: int) -> int:
+        if kind in (op.LITERAL, op.ANY):
+            return self._edge(at, [(kind, value)], flags)
+        if kind is op.NOT_LITERAL:
+            return self._edge(at, [(op.NEGATE, None), (op.LITERAL, value)], flags)
+        if kind is op.IN:
+            return self._edge(at, value, flags)  # type: ignore[arg-type]
+        if kind is op.AT:
+            return self._jump(at, self.add(), value, flags)
+        return self._nested(kind, value, flags, at)
+
+    def _nested(self, kind: object, value: object, flags: int, at: int) -> int:
+        """What holds further sequences. `re` gives each kind a tuple of its own."""
+        if kind is op.BRANCH:
+            return self._branch(value[1], flags, at)  # type: ignore[index]
+        if kind is op.SUBPATTERN:
+            _, added, removed, inner = cast("tuple[object, int, int, Sequence[Item]]", value)
+            return self.sequence(inner, (flags | added) & ~removed, at)
+        if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
+            return self._repeat(value, flags, at)
+        self.is_exact = False
+        if kind is op.POSSESSIVE_REPEAT:
+            return self._repeat(value, flags, at)
+        if kind is op.ATOMIC_GROUP:
+            return self.sequence(value, flags, at)  # type: ignore[arg-type]
+        if kind in (op.ASSERT, op.ASSERT_NOT):
+            return at
+        return self._anything(at)  # a group that is referred to
+
+    def _edge(self, at: int, items: Sequence[Item], flags: int) -> int:
+        target = self.add()
+        self.edges[at].append(Edge(items, flags, target))
+        return target
+
+    def _jump(self, at: int, target: int, condition: object = None, flags: int = 0) -> int:
+        self.jumps[at].append(Jump(condition, flags, target))
+        return target
+
+    def _branch(self, branches: Iterable[Iterable[Item]], flags: int, at: int) -> int:
+        target = self.add()
+        for branch in branches:
+            self._jump(self.sequence(branch, flags, self._jump(at, self.add())), target)
+        return target
+
+    def _repeat(self, value: object, flags: int, at: int) -> int:
+        low, high, inner = cast("tuple[int, int, Sequence[Item]]", value)
+        for _ in range(low):
+            at = self.sequence(inner, flags, at)
+        if high is op.MAXREPEAT:
+            loop = self._jump(at, self.add())
+            self._jump(self.sequence(inner, flags, loop), loop)
+            return self._jump(loop, self.add())
+        target = self.add()
+        for _ in range(high - low):
+            self._jump(at, target)
+            at = self.sequence(inner, flags, self._jump(at, self.add()))
+        return self._jump(at, target)
+
+    def _anything(self, at: int) -> int:
+        loop = self._jump(at, self.add())
+        self.edges[loop].append(Edge([(op.ANY, None)], re.DOTALL, loop))
+        return loop
+
+
+def _is_one_of(items: Iterable[Item], code: int, flags: int) -> bool:
+    for kind, value in items:
+        if kind is op.LITERAL and code == value:
+            return True
+        if kind is op.ANY and (code != ord("\n") or flags & re.DOTALL):
+            return True
+        if kind is op.RANGE and value[0] <= code <= value[1]:  # type: ignore[index]
+            return True
+        if kind is op.CATEGORY and _is_of(value, chr(code)):
+            return True
+    return False
+
+
+def _is_of(category: object, character: str) -> bool:
+    for positive, negative, members in (
+        (op.CATEGORY_DIGIT, op.CATEGORY_NOT_DIGIT, _DIGIT),
+        (op.CATEGORY_SPACE, op.CATEGORY_NOT_SPACE, _SPACE),
+        (op.CATEGORY_WORD, op.CATEGORY_NOT_WORD, _WORD),
+    ):
+        if category in (positive, negative):
+            return (character in members) == (category is positive)
+    raise ValueError(f"no such category: {category}")
+
+
+def _kind_of(character: str) -> str:
+    """What a position remembers of the character before it: ``a`` word, LF, ``-`` other."""
+    if character in _WORD:
+        return "a"
+    return character if character in ("", "\n") else "-"
+
+
+def _is_met(jump: Jump, before: str, behind: str) -> bool:
+    """Whether the condition of a jump holds between two characters (``""``: there is none)."""
+    condition = jump.condition
+    if condition is None:
+        return True
+    if condition in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
+        is_multiline = condition is op.AT_BEGINNING and jump.flags & re.MULTILINE
+        return before == "" or bool(is_multiline and before == "\n")
+    if condition in (op.AT_END, op.AT_END_STRING):
+        # No prepared text ends in a line end, so that `$` says no more than `\Z` there.
+        is_multiline = condition is op.AT_END and jump.flags & re.MULTILINE
+        return behind == "" or bool(is_multiline and behind == "\n")
+    is_boundary = (before == "a") != (behind != "" and behind in _WORD)
+    return is_boundary == (condition is op.AT_BOUNDARY)
