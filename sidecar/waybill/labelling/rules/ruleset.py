@@ -86,6 +86,8 @@ class RuleSet:
         self.content_hash = artefact.version
         #: What is doubtful about the rules and their files.
         self.advice = artefact.advice
+        #: Size of the compiled patterns.
+        self.database_bytes = len(artefact.database)
         #: ``match`` samples that another rule decides, in another way.
         self.taken_samples = artefact.taken_samples
         #: Rules that are written and not in force: disabled, or overridden.

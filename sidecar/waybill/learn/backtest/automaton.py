@@ -69,22 +69,36 @@ class Automaton:
 
     def __init__(self, nodes: Nodes, first: int, last: int) -> None:
         self.is_exact = nodes.is_exact
-        self._nodes = nodes
+        self._jumps = nodes.jumps
         self._first, self._last = first, last
+        #: Edges that no character tells apart, as one; by node: where its edges lead, by that one.
+        self._looks: list[Edge] = []
+        self._edges = self._number_edges(nodes.edges)
         #: By number: the nodes that were reached, and the character before.
         self._states: list[tuple[frozenset[int], str]] = []
         self._numbers: dict[tuple[frozenset[int], str], int] = {}
         self._steps: list[dict[str, int]] = []
-        #: Edges that no character tells apart are one: what is asked of each character only once.
-        self._asked = list(
-            {repr(edge[:2]): edge for edges in nodes.edges for edge in edges}.values()
-        )
-        self._alike: dict[tuple[bool, ...], str] = {}
-        self._like: dict[str, str] = {"": ""}
+        self._alike: dict[tuple[str, frozenset[int]], str] = {}
+        self._like: dict[str, str] = {}
+        #: By character (the first of its like): the looks along which it leads.
+        self._held: dict[str, frozenset[int]] = {}
         self._distinct: dict[str, list[str]] = {}
         self.start = self._number(frozenset(), "")
         #: What callers keep about a state, such as where a value leads from it.
         self.kept: dict[tuple[int, object], frozenset[int]] = {}
+
+    def _number_edges(self, by_node: Sequence[Sequence[Edge]]) -> list[list[tuple[int, int]]]:
+        numbers: dict[str, int] = {}
+        numbered: list[list[tuple[int, int]]] = []
+        for edges in by_node:
+            ways: list[tuple[int, int]] = []
+            for edge in edges:
+                number = numbers.setdefault(repr(edge[:2]), len(numbers))
+                if number == len(self._looks):
+                    self._looks.append(edge)
+                ways.append((number, edge.target))
+            numbered.append(ways)
+        return numbered
 
     def run(self, state: int, text: str) -> int:
         """The state after ``text``. Raises TooComplex."""
@@ -117,10 +131,11 @@ class Automaton:
         """The first character that is to the pattern what ``character`` is."""
         like = self._like.get(character)
         if like is None:
-            edges = [edge.holds(character) for edge in self._asked]
+            held = frozenset(i for i, edge in enumerate(self._looks) if edge.holds(character))
             kind = _kind_of(character)
-            like = self._alike.setdefault((kind == "a", kind == "\n", *edges), character)
+            like = self._alike.setdefault((kind, held), character)
             self._like[character] = like
+            self._held[like] = held
         return like
 
     def ends(self, state: int) -> bool:
@@ -132,9 +147,10 @@ class Automaton:
         here = self._closure(reached, before, character)
         if self._last in here:
             return HIT
+        held = self._held[character]
         after: set[int] = set()
         for node in here:
-            after.update(edge.target for edge in self._nodes.edges[node] if edge.holds(character))
+            after.update(target for look, target in self._edges[node] if look in held)
         return self._number(frozenset(after), _kind_of(character))
 
     def _closure(self, reached: frozenset[int], before: str, behind: str) -> set[int]:
@@ -142,7 +158,7 @@ class Automaton:
         waiting = [self._first, *reached]
         seen = set(waiting)
         while waiting:
-            for jump in self._nodes.jumps[waiting.pop()]:
+            for jump in self._jumps[waiting.pop()]:
                 if jump.target not in seen and _is_met(jump, before, behind):
                     seen.add(jump.target)
                     waiting.append(jump.target)
@@ -170,7 +186,7 @@ def automaton_of(pattern: str) -> Automaton:
     tree = parse(pattern)
     nodes = Nodes()
     first = nodes.add()
-    last = nodes.sequence(tree, tree.state.flags, first)
+    last = nodes.sequence(tree, int(tree.state.flags), first)
     return Automaton(nodes, first, last)
 
 

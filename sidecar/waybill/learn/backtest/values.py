@@ -119,11 +119,12 @@ HEX = Value(rf"{_HEX}{{8,}}")
 HEX_0X = Value(rf"0[xX]{_HEX}+")
 PLACE = Value(_PLACE)
 ID = Value(rf"{_UUID}|0[xX]{_HEX}+|{_HEX}{{8,}}|{_PLACE}")
-NAME = Value(r"[A-Za-z0-9_.:-]+")
+#: Names and what was cleaned can hold any letter, but spell no word of a rule.
+NAME = Value(r"[QZqz0-9_.:-]+")
 MONTH = Value("Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec")
 DAY = Value("Mon|Tue|Wed|Thu|Fri|Sat|Sun")
 #: What stood where cleaning put ``<secret>``, ``<email>`` and the like.
-TEXT = Value(r"[!-~](?:[ -~]*[!-~])?")
+TEXT = Value(r"[QZqz0-9_.:/=+@-]+")
 
 
 def ruler(character: str) -> Value:

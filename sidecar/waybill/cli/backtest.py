@@ -1,0 +1,161 @@
+"""``waybill backtest`` and ``waybill rules diff``: which records would get another label."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.cli.exits import ExitCode
+from waybill.cli.parsing import Commands, add_command, load
+
+if TYPE_CHECKING:
+    from waybill.learn.backtest.result import Backtest, Bounds
+    from waybill.learn.backtest.sides import SideSpec
+
+__all__ = ["add", "add_diff"]
+
+_SIDE = "RULES[,MODEL]: a rule file or folder, and a bundle; or the words `current` and `none`"
+
+
+def add(commands: Commands) -> None:
+    """Declare ``waybill backtest``."""
+    parser = add_command(
+        commands,
+        "backtest",
+        _backtest,
+        "Show which records would get another label from other rules or another model.",
+        "waybill backtest --on patterns.ndjson --old current --new my-rules,models/2026-12",
+    )
+    parser.add_argument("--old", required=True, metavar="SIDE", help=_SIDE)
+    parser.add_argument("--new", required=True, metavar="SIDE", help="as --old")
+    _add_options(parser)
+
+
+def add_diff(actions: Commands) -> None:
+    """Declare ``waybill rules diff``."""
+    parser = add_command(
+        actions,
+        "diff",
+        _diff,
+        "Show which records would get another label from NEW than from OLD rules.",
+        "waybill rules diff current my-rules --on patterns.ndjson --max-flips 1%",
+    )
+    words = "a rule file, a folder of them, `current` (the settings') or `none`"
+    parser.add_argument("old", metavar="OLD", help=words)
+    parser.add_argument("new", metavar="NEW", help="as OLD")
+    _add_options(parser)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on",
+        required=True,
+        metavar="FILE|ADDRESS",
+        help="recorded messages (CSV, NDJSON, JSON, text) or patterns, or a sidecar's address",
+    )
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="the rules of each side are all there are: none of rules.path beside them",
+    )
+    parser.add_argument(
+        "--corrections",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="corrections (NDJSON, or a folder) to measure both sides on; may be repeated",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
+    )
+    told = parser.add_argument_group("what is told, and what makes the exit code 1")
+    told.add_argument("--json", action="store_true", help="print everything as JSON")
+    told.add_argument("--html", metavar="FILE", help="write a page without scripts as well")
+    told.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="patterns in the table (default: 20)"
+    )
+    told.add_argument(
+        "--max-flips", metavar="N|P%", help="records that may flip, or their share; 0 for none"
+    )
+    told.add_argument(
+        "--no-contradictions",
+        nargs="?",
+        const="all",
+        choices=("all", "new"),
+        metavar="new",
+        help="no correction may be contradicted by the new side; new: none but as before",
+    )
+
+
+def _backtest(given: argparse.Namespace) -> int:
+    from waybill.learn.backtest.sides import parse_side
+
+    return _run(given, parse_side(given.old), parse_side(given.new))
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from waybill.learn.backtest.sides import SideSpec
+
+    return _run(given, SideSpec(given.old), SideSpec(given.new))
+
+
+def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
+    from waybill.learn.backtest.result import broken
+    from waybill.learn.backtest.run import Plan, backtest
+
+    bounds = _bounds(given)
+    plan = Plan(
+        given.on,
+        old,
+        new,
+        is_alone=given.alone,
+        corrections=tuple(given.corrections),
+        labelled=given.labels,
+    )
+    found = backtest(plan, load(given))
+    said = broken(found, bounds)
+    _tell(given, found, said)
+    for sentence in said:
+        print(f"waybill: {sentence}", file=sys.stderr)
+    return ExitCode.FAILED if said else ExitCode.FINE
+
+
+def _tell(given: argparse.Namespace, found: Backtest, said: list[str]) -> None:
+    import msgspec
+
+    from waybill.core.output import writing
+    from waybill.learn.backtest.page import to_html
+    from waybill.learn.backtest.show import show
+
+    if given.html is not None:
+        with writing(given.html) as file:
+            file.write(to_html(found, said).encode())
+    if given.json:
+        text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+        print(text)
+    else:
+        print(show(found, max(0, given.limit)))
+
+
+def _bounds(given: argparse.Namespace) -> Bounds:
+    """The bounds of the command line. Raises ConfigError."""
+    from waybill.core.errors import ConfigError
+    from waybill.learn.backtest.result import Bounds
+
+    text = given.max_flips
+    try:
+        if text is None:
+            return Bounds(contradictions=given.no_contradictions)
+        number = float(text.removesuffix("%"))
+        is_share = text.endswith("%")
+        if not 0 <= number <= (100 if is_share else sys.maxsize) or (number % 1 and not is_share):
+            raise ValueError
+    except ValueError:
+        detail = "expected a number of records, or a share such as 0.5%"
+        raise ConfigError([f"--max-flips {text}: {detail}"]) from None
+    if is_share:
+        return Bounds(most_share=number / 100, contradictions=given.no_contradictions)
+    return Bounds(most_flips=int(number), contradictions=given.no_contradictions)

@@ -1,0 +1,101 @@
+"""Two rule sets side by side: which rules they share, and which only one of them has.
+
+A rule is the same in both if it gives the same label to the same messages of the same sources, and
+stands in the same order among the others: its id, file and samples do not matter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from waybill.labelling.rules.ruleset import Rule, RuleSet
+from waybill.learn.backtest.automaton import Automaton, TooComplex, automaton_of
+from waybill.learn.backtest.texts import Reach, Text, reach
+from waybill.learn.backtest.words import words_of
+
+__all__ = ["ComparedRule", "ComparedRules"]
+
+
+class ComparedRule:
+    """One rule of the old set, of the new one, or of both."""
+
+    def __init__(self, old: Rule | None, new: Rule | None) -> None:
+        self.old, self.new = old, new
+        rule = old or new
+        assert rule is not None
+        self._pattern = rule.pattern
+        #: See `words_of`.
+        self.words = words_of(rule.pattern)
+        #: Whether it reads what a mask does not show: quotes and braces of structured lines.
+        self.reads_dress = any(sign in rule.pattern for sign in '"{}=')
+        self.is_scoped = rule.sources is not None
+        self._known: dict[Text, Reach] = {}
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether only one of the two sets has it."""
+        return self.old is None or self.new is None
+
+    def may_match(self, text: str) -> bool:
+        """Whether a message with these words, in lower case, may match."""
+        return all(any(word in text for word in words) for words in self.words)
+
+    def reach(self, text: Text) -> Reach:
+        """How many of the texts it matches."""
+        known = self._known.get(text)
+        if known is None:
+            known = "some" if self._automaton is None else reach(self._automaton, text)
+            if len(self._known) < _KEPT:
+                self._known[text] = known
+        return known
+
+    @functools.cached_property
+    def _automaton(self) -> Automaton | None:
+        try:
+            return automaton_of(self._pattern)
+        except TooComplex:
+            return None
+
+
+#: Answers that a rule remembers.
+_KEPT = 256
+
+
+class ComparedRules:
+    """All enforced rules of both sets; ``old`` and ``new`` are indexes in ``rules``, in order."""
+
+    def __init__(self, old: RuleSet, new: RuleSet) -> None:
+        self.rules: list[ComparedRule] = []
+        self.old: list[int] = []
+        self.new: list[int] = []
+        mine = [rule for rule in old.rules if rule.mode != "shadow"]
+        theirs = [rule for rule in new.rules if rule.mode != "shadow"]
+        matcher = SequenceMatcher(None, _keys(mine), _keys(theirs), autojunk=False)
+        for _, start, stop, new_start, new_stop in matcher.get_opcodes():
+            self._add(mine[start:stop], theirs[new_start:new_stop])
+        self.changed = [i for i, rule in enumerate(self.rules) if rule.is_changed]
+
+    def _add(self, old: Sequence[Rule], new: Sequence[Rule]) -> None:
+        """Rules between two that both sets share, or a piece that they share."""
+        if _keys(old) == _keys(new):
+            for mine, theirs in zip(old, new, strict=True):
+                self._put(mine, theirs)
+            return
+        for rule in old:
+            self._put(rule, None)
+        for rule in new:
+            self._put(None, rule)
+
+    def _put(self, old: Rule | None, new: Rule | None) -> None:
+        index = len(self.rules)
+        self.rules.append(ComparedRule(old, new))
+        if old is not None:
+            self.old.append(index)
+        if new is not None:
+            self.new.append(index)
+
+
+def _keys(rules: Sequence[Rule]) -> list[tuple[object, ...]]:
+    return [(rule.pattern, rule.label, rule.sources) for rule in rules]

@@ -1,0 +1,104 @@
+"""The backtest: from its plan to its result.
+
+>>> plan = Plan("patterns.ndjson", parse_side("current"), parse_side("my-rules"))  # doctest: +SKIP
+>>> backtest(plan, settings).high  # doctest: +SKIP
+1204
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.core.pattern import Pattern
+from waybill.labelling.llm.privacy import Privacy
+from waybill.learn.backtest.corrections import Corrections, read_corrections
+from waybill.learn.backtest.guard import check_corrections
+from waybill.learn.backtest.judge import Judge
+from waybill.learn.backtest.over_patterns import PatternBacktest
+from waybill.learn.backtest.over_records import RecordBacktest, score_labelled
+from waybill.learn.backtest.result import Backtest, Unit
+from waybill.learn.backtest.sides import SideSpec, open_sides
+from waybill.learn.messages import read_messages
+from waybill.learn.recorded import are_patterns, read_recorded
+from waybill.settings.schema import Settings
+
+__all__ = ["Plan", "backtest"]
+
+
+class Plan(NamedTuple):
+    """What is measured. ``on``: records in a file, or patterns in one or at a sidecar's address.
+
+    ``corrections`` are files or folders of NDJSON, ``labelled`` a file whose labels are right.
+    """
+
+    on: str
+    old: SideSpec
+    new: SideSpec
+    is_alone: bool = False
+    corrections: tuple[Path, ...] = ()
+    labelled: Path | None = None
+
+
+def backtest(plan: Plan, settings: Settings) -> Backtest:
+    """Measure by the plan.
+
+    Raises:
+        ConfigError: rules or a model cannot be used.
+        WaybillError: a file cannot be read.
+        OSError: as WaybillError.
+    """
+    return asyncio.run(_backtest(plan, settings))
+
+
+async def _backtest(plan: Plan, settings: Settings) -> Backtest:
+    corrections = read_corrections(plan.corrections)
+    async with open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone) as (old, new):
+        judge = Judge(old, new)
+        unit: Unit = "patterns" if are_patterns(plan.on) else "records"
+        found = Backtest(plan.on, unit, 0, 0, 0, old.report, new.report)
+        examples: Mapping[str, Sequence[str]]
+        if unit == "patterns":
+            seen = _Seen(read_recorded(plan.on), corrections)
+            await PatternBacktest(old, new, judge, found, corrections).run(seen)
+            examples = seen.examples
+        else:
+            privacy = Privacy(settings.llm.private_patterns)
+            records = RecordBacktest(old, new, found, corrections, privacy)
+            await records.run(read_messages(plan.on, settings.fields))
+            examples = records.examples
+        if corrections:
+            await check_corrections(old, new, judge, found, corrections, examples)
+        if plan.labelled is not None:
+            for side in (old, new):
+                lines = read_messages(plan.labelled, settings.fields)
+                await score_labelled(side, lines, side.report.labelled)
+    _note(found, settings)
+    return found
+
+
+class _Seen:
+    """Patterns on their way; keeps the examples of those that are corrected."""
+
+    def __init__(self, patterns: Iterable[Pattern], corrections: Corrections) -> None:
+        self._patterns = patterns
+        self._corrections = corrections
+        self.examples: dict[str, Sequence[str]] = {}
+
+    def __iter__(self) -> Iterator[Pattern]:
+        for pattern in self._patterns:
+            if pattern.mask in self._corrections:
+                self.examples[pattern.mask] = pattern.examples
+            yield pattern
+
+
+def _note(found: Backtest, settings: Settings) -> None:
+    """What the numbers do not cover."""
+    if any("llm" in route.tiers for route in settings.routes):
+        found.notes.append("the language model is not asked: its part counts as undecided")
+    if found.error:
+        found.notes.append(
+            f"patterns may count up to {found.error} records too many; they count as depends"
+        )

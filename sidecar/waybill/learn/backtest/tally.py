@@ -1,0 +1,111 @@
+"""Sums of a backtest: the matrix of labels, and the masks that flip."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from waybill.core.pattern import pattern_id
+from waybill.learn.backtest.corrections import Corrections
+from waybill.learn.backtest.judge import ANOTHER
+from waybill.learn.backtest.result import Backtest, Change, Flip, Said
+
+__all__ = ["SettledPair", "Tally"]
+
+#: What the old and the new side say.
+SettledPair = tuple[Said, Said]
+#: Masks that are remembered while counting, and that a result tells.
+_MOST_MASKS = 100_000
+_MOST_TOLD = 10_000
+_MOST_SOURCES = 8
+
+
+class Tally:
+    """Counts flips; what a correction decides is held apart."""
+
+    def __init__(self, found: Backtest, corrections: Corrections) -> None:
+        self._found = found
+        self._corrections = corrections
+        self._matrix: dict[tuple[str, str], Flip] = {}
+        self._changes: dict[str, Change] = {}
+        self._more = 0
+
+    def count(
+        self,
+        mask: str,
+        source: str,
+        pairs: Iterable[SettledPair],
+        records: int,
+        *,
+        example: str = "",
+        too_many: int = 0,
+    ) -> None:
+        """Count ``records`` of a mask that can get each of ``pairs``.
+
+        ``too_many`` of the records may not be there. With ``source`` ``*`` nobody knows whose they
+        are.
+        """
+        distinct = set(pairs)
+        self._found.records += records
+        least = max(0, records - too_many)
+        correction = self._corrections.of(mask, source)
+        flips = {pair for pair in distinct if pair[0].label != pair[1].label}
+        if correction is not None:
+            self._found.held += records if flips else 0
+            self._put(correction.label, correction.label, least, records)
+            return
+        is_open = source == "*" and self._corrections.may_decide_others(mask)
+        is_certain = len(flips) == len(distinct) and not is_open
+        labels = {(old.label, new.label) for old, new in distinct if new is not ANOTHER}
+        for old, new in labels:
+            is_only = len(labels) == 1 and (old == new or is_certain)
+            self._put(old, new, least if is_only else 0, records)
+        if flips:
+            low = least if is_certain else 0
+            self._found.low += low
+            self._found.high += records
+            self._change(mask, source, flips, low, records, example)
+
+    def finish(self) -> None:
+        """Write the sums into the result."""
+        found = self._found
+        found.matrix = sorted(
+            self._matrix.values(), key=lambda flip: (-flip.high, flip.old, flip.new)
+        )
+        found.changed_patterns = len(self._changes) + self._more
+        found.changes = heapq.nlargest(_MOST_TOLD, self._changes.values(), key=_weight)
+        if self._more:
+            found.notes.append(f"{self._more} further masks flip that are not listed")
+
+    def _put(self, old: str, new: str, low: int, high: int) -> None:
+        flip = self._matrix.setdefault((old, new), Flip(old, new))
+        flip.low += low
+        flip.high += high
+
+    def _change(
+        self,
+        mask: str,
+        source: str,
+        flips: Iterable[SettledPair],
+        low: int,
+        high: int,
+        example: str,
+    ) -> None:
+        change = self._changes.get(mask)
+        if change is None:
+            if len(self._changes) >= _MOST_MASKS:
+                self._more += 1
+                return
+            change = Change(pattern_id(mask), mask, 0, 0, {}, [], [], example)
+            self._changes[mask] = change
+        change.low += low
+        change.high += high
+        if source in change.sources or len(change.sources) < _MOST_SOURCES:
+            change.sources[source] = change.sources.get(source, 0) + high
+        for old, new in flips:
+            change.old += [old] * (old not in change.old)
+            change.new += [new] * (new not in change.new)
+
+
+def _weight(change: Change) -> tuple[int, int, str]:
+    return change.high, change.low, change.mask

@@ -1,0 +1,273 @@
+"""The backtest: exact over records, a range over patterns in which the true number lies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waybill.cli.main import main
+from waybill.core.correction import encode_correction, new_correction
+from waybill.core.pattern import Pattern, encode, pattern_id
+from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.masking import mask
+from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.artefact import CompileRequest
+from waybill.labelling.rules.compiler import build
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.learn.backtest.corrections import Corrections
+from waybill.learn.backtest.judge import Judge
+from waybill.learn.backtest.over_patterns import PatternBacktest
+from waybill.learn.backtest.over_records import RecordBacktest
+from waybill.learn.backtest.result import (
+    Backtest,
+    Bounds,
+    Contradiction,
+    Said,
+    SideReport,
+    broken,
+)
+from waybill.learn.backtest.sides import Side
+from waybill.learn.chain import Line
+from waybill.settings.sources import load_settings
+from waybill.settings.taxonomy import read_labels
+
+SETTINGS = load_settings(None, ["model.path=null"])
+TAXONOMY = read_labels(SETTINGS.labels.path)
+#: Pieces that rules of the tests are made of; some of them read values.
+PATTERNS = (
+    r"^user \d+ ",
+    r"user 1\d* left",
+    r"status: 5\d\d",
+    r"status: (200|404)$",
+    r"(?i)LOST",
+    r"lost \S+ packets",
+    r"from 10\.",
+    r"\d{3}",
+    r"left$",
+    r'"user',
+)
+LABELS = ("Error", "User Action", "Security Alert")
+TEMPLATES = (
+    "user {n} left",
+    "user {n} came from {ip}",
+    "2026-11-20 22:2{d}:01 lost {n} packets",
+    "status: {n}",
+    '{{"msg": "user {n} left", "n": {n}}}',
+)
+
+
+def rule_file(rules: Sequence[tuple[str, str]]) -> str:
+    made = [
+        {"id": f"r{i}", "label": label, "pattern": pattern}
+        for i, (pattern, label) in enumerate(rules)
+    ]
+    return json.dumps({"rules": made})
+
+
+RULES = st.lists(
+    st.tuples(st.sampled_from(PATTERNS), st.sampled_from(LABELS)),
+    max_size=4,
+    unique_by=lambda rule: rule[0],
+)
+
+
+def redrawn(template: str, dice: random.Random) -> str:
+    """A line of a template, its values drawn anew."""
+    number = dice.choice((dice.randint(0, 9), dice.randint(100, 599), dice.randint(1000, 99999)))
+    address = f"{dice.choice((10, 172))}.{dice.randint(0, 255)}.0.{dice.randint(1, 9)}"
+    return template.format(n=number, ip=address, d=dice.randint(0, 9))
+
+
+def side(rules: Sequence[tuple[str, str]]) -> Side:
+    """A side without a model; its rules are compiled in this process."""
+    file = RuleFile("x.yaml", rule_file(rules).encode())
+    artefact = build(CompileRequest((file,), LABELS, 10, 1 << 30, 65_536))
+    ruleset = RuleSet(artefact)
+    pipeline = Pipeline(SETTINGS, ruleset, {}, taxonomy=TAXONOMY)
+    return Side(pipeline, None, None, SideReport("x", len(rules), ruleset.version, None))
+
+
+async def over_records(old: Side, new: Side, lines: Sequence[tuple[str, str]]) -> Backtest:
+    found = Backtest("x", "records", 0, 0, 0, old.report, new.report)
+    run = RecordBacktest(old, new, found, Corrections(), Privacy())
+    await run.run(Line(line, source, None, i, {}) for i, (source, line) in enumerate(lines))
+    return found
+
+
+async def over_patterns(old: Side, new: Side, patterns: Iterable[Pattern]) -> Backtest:
+    found = Backtest("x", "patterns", 0, 0, 0, old.report, new.report)
+    await PatternBacktest(old, new, Judge(old, new), found, Corrections()).run(patterns)
+    return found
+
+
+def labels_by_hand(side: Side, lines: Sequence[tuple[str, str]]) -> list[str]:
+    """Each line put to the rules by itself."""
+    rules = [side.rules.first_match(line) for _, line in lines]
+    return [rule.label if rule else TAXONOMY.fallback for rule in rules]
+
+
+@hypothesis.settings(max_examples=30, deadline=None)
+@given(old=RULES, new=RULES, seed=st.integers(0, 9999), shown=st.sampled_from((0, 1, 3)))
+def test_over_records_it_is_exact_and_over_patterns_the_truth_lies_in_the_range(
+    old: list[tuple[str, str]], new: list[tuple[str, str]], seed: int, shown: int
+) -> None:
+    dice = random.Random(seed)
+    lines = [("s", redrawn(dice.choice(TEMPLATES), dice)) for _ in range(60)]
+    mine, theirs = side(old), side(new)
+    before, after = labels_by_hand(mine, lines), labels_by_hand(theirs, lines)
+    truth = Counter(zip(before, after, strict=True))
+    flips = sum(count for (a, b), count in truth.items() if a != b)
+
+    exact = asyncio.run(over_records(mine, theirs, lines))
+    assert (exact.low, exact.high, exact.records) == (flips, flips, len(lines))
+    assert {(one.old, one.new): one.high for one in exact.matrix} == truth
+
+    ranged = asyncio.run(over_patterns(mine, theirs, patterns_of(lines, shown)))
+    assert ranged.records == len(lines)
+    assert ranged.low <= flips <= ranged.high
+    cells = {(one.old, one.new): one for one in ranged.matrix}
+    for pair, count in truth.items():
+        if pair[0] != pair[1]:
+            assert cells[pair].low <= count <= cells[pair].high
+
+
+def patterns_of(lines: Sequence[tuple[str, str]], shown: int) -> Iterator[Pattern]:
+    """The patterns of lines, with so many examples at most."""
+    by_mask: dict[str, list[tuple[str, str]]] = {}
+    for source, line in lines:
+        by_mask.setdefault(mask(line), []).append((source, line))
+    for masked, said in by_mask.items():
+        examples = tuple(line for _, line in said[:shown])
+        sources = dict(Counter(source for source, _ in said))
+        yield Pattern(
+            id=pattern_id(masked), mask=masked, count=len(said), sources=sources, examples=examples
+        )
+
+
+OLD = rule_file([("^user [0-9]+ left$", "User Action"), ("lost", "Error")])
+NEW = rule_file([("^user [0-9]+ left$", "Security Alert"), ("lost", "Error")])
+HOSTILE = "user 7 <script>alert(1)</script> \x1b[31m lost"
+LINES = [("a", "user 1 left"), ("b", "user 22 left"), ("a", HOSTILE)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rule files, records, their patterns, and a correction of one of them."""
+    folder = tmp_path_factory.mktemp("backtest")
+    (folder / "old.yaml").write_text(OLD)
+    (folder / "new.yaml").write_text(NEW)
+    records = [json.dumps({"source": source, "log": line}) for source, line in LINES]
+    (folder / "lines.ndjson").write_text("\n".join(records))
+    (folder / "patterns.ndjson").write_bytes(b"".join(map(encode, patterns_of(LINES, 3))))
+    correction = new_correction(mask(LINES[0][1]), "User Action", source="a")
+    (folder / "corrections.ndjson").write_bytes(encode_correction(correction))
+    truth = "source,log,target_label\na,user 1 left,User Action\na,packet lost,Error\n"
+    (folder / "truth.csv").write_text(truth)
+    return folder
+
+
+def diff(folder: Path, on: str, *more: str) -> int:
+    sides = (str(folder / "old.yaml"), str(folder / "new.yaml"))
+    fixed = ("--alone", "--set", "model.path=null")
+    return main(["rules", "diff", *sides, "--on", str(folder / on), *fixed, *more])
+
+
+@pytest.mark.parametrize("on", ["lines.ndjson", "patterns.ndjson"])
+def test_a_diff_tells_what_flips_as_json(
+    folder: Path, on: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corrections = ("--corrections", str(folder / "corrections.ndjson"))
+    labels = ("--labels", str(folder / "truth.csv"))
+    assert diff(folder, on, "--json", *corrections, *labels) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["records"], found["low"], found["high"], found["held"]) == (3, 1, 1, 1)
+    (change,) = found["changes"]
+    assert change["mask"] == "user 0 left"
+    assert change["sources"] == {"b": 1}
+    assert change["new"] == [{"label": "Security Alert", "by": "r0"}]
+    (against,) = found["contradictions"]
+    assert (against["label"], against["is_certain"], against["is_new"]) == (
+        "User Action",
+        True,
+        True,
+    )
+    assert found["old"]["corrections"]["right"] == 1
+    assert found["new"]["corrections"]["wrong"] == 1
+    assert [found[side]["labelled"]["right"] for side in ("old", "new")] == [2, 1]
+
+
+def test_a_broken_bound_ends_with_1_and_a_bad_one_with_2(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert diff(folder, "patterns.ndjson", "--max-flips", "1") == 1
+    assert "2 of 3 records flip; --max-flips allows 1" in capsys.readouterr().err
+    for wrong in ("-1", "1.5", "x", "101%"):
+        assert diff(folder, "patterns.ndjson", "--max-flips", wrong) == 2
+        assert "expected a number of records, or a share" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sentences"),
+    [
+        (Bounds(), 0),
+        (Bounds(most_flips=8), 0),
+        (Bounds(most_flips=7), 1),
+        (Bounds(most_share=0.08), 0),
+        (Bounds(most_share=0.079), 1),
+        (Bounds(contradictions="new"), 0),
+        (Bounds(contradictions="all"), 1),
+    ],
+)
+def test_what_may_flip_counts_as_if_it_did(bounds: Bounds, sentences: int) -> None:
+    report = SideReport("x", 0, "", None)
+    found = Backtest("x", "patterns", 100, 9, 0, report, report, low=2, high=8)
+    given = [Said("Error", "r")]
+    found.contradictions = [
+        Contradiction("1", "m", "*", "User Action", given, is_certain=True, is_new=False)
+    ]
+    assert len(broken(found, bounds)) == sentences
+
+
+def test_the_page_runs_nothing_and_shows_log_text_as_text(folder: Path) -> None:
+    page = folder / "page.html"
+    sides = ("--old", "none", "--new", str(folder / "old.yaml"))
+    given = ("--alone", "--on", str(folder / "lines.ndjson"), "--html", str(page))
+    assert main(["backtest", *sides, *given, "--set", "model.path=null"]) == 0
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "default-src 'none'" in text
+    assert "src=" not in text.replace("default-src", "").replace("style-src", "")
+
+
+def test_the_table_moves_no_cursor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = ("--old", "none", "--new", str(folder / "old.yaml"))
+    given = ("--alone", "--on", str(folder / "lines.ndjson"))
+    assert main(["backtest", *sides, *given, "--set", "model.path=null"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "flip: 3 (100 %)" in out
+
+
+def test_faults_of_a_side_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    on = ("--on", str(folder / "lines.ndjson"))
+    assert main(["rules", "diff", "nowhere", "none", *on]) == 2
+    assert "no such rules: nowhere" in capsys.readouterr().err
+    assert main(["backtest", "--old", "none,nowhere", "--new", "none", *on]) == 2
+    assert "no such model bundle: nowhere" in capsys.readouterr().err
+    copy = folder / "copy"
+    copy.mkdir()
+    packaged = Path(__file__).parents[3] / "rules" / "35-cron.yaml"
+    (copy / "35-cron.yaml").write_text(packaged.read_text())
+    assert main(["rules", "diff", str(copy), "none", *on, "--set", "model.path=null"]) == 2
+    assert "--alone" in capsys.readouterr().err
