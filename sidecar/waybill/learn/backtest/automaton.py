@@ -131,7 +131,8 @@ class Automaton:
         """The first character that is to the pattern what ``character`` is."""
         like = self._like.get(character)
         if like is None:
-            held = frozenset(i for i, edge in enumerate(self._looks) if edge.holds(character))
+            numbers = range(len(self._looks))
+            held = frozenset(filter(lambda i: self._looks[i].holds(character), numbers))
             kind = _kind_of(character)
             like = self._alike.setdefault((kind, held), character)
             self._like[character] = like
@@ -150,7 +151,9 @@ class Automaton:
         held = self._held[character]
         after: set[int] = set()
         for node in here:
-            after.update(target for look, target in self._edges[node] if look in held)
+            for look, target in self._edges[node]:
+                if look in held:
+                    after.add(target)
         return self._number(frozenset(after), _kind_of(character))
 
     def _closure(self, reached: frozenset[int], before: str, behind: str) -> set[int]:
@@ -278,13 +281,16 @@ class Nodes:
 
 def _is_one_of(items: Iterable[Item], code: int, flags: int) -> bool:
     for kind, value in items:
-        if kind is op.LITERAL and code == value:
-            return True
-        if kind is op.ANY and (code != ord("\n") or flags & re.DOTALL):
-            return True
-        if kind is op.RANGE and value[0] <= code <= value[1]:  # type: ignore[index]
-            return True
-        if kind is op.CATEGORY and _is_of(value, chr(code)):
+        if kind is op.ANY:
+            is_met = code != ord("\n") or bool(flags & re.DOTALL)
+        elif kind is op.RANGE:
+            low, high = cast("tuple[int, int]", value)
+            is_met = low <= code <= high
+        elif kind is op.CATEGORY:
+            is_met = _is_of(value, chr(code))
+        else:
+            is_met = code == value
+        if is_met:
             return True
     return False
 
@@ -312,12 +318,15 @@ def _is_met(jump: Jump, before: str, behind: str) -> bool:
     condition = jump.condition
     if condition is None:
         return True
-    if condition in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
-        is_multiline = condition is op.AT_BEGINNING and jump.flags & re.MULTILINE
-        return before == "" or bool(is_multiline and before == "\n")
-    if condition in (op.AT_END, op.AT_END_STRING):
+    is_multiline = bool(jump.flags & re.MULTILINE)
+    if condition is op.AT_BEGINNING:
+        return before == "" or (is_multiline and before == "\n")
+    if condition is op.AT_BEGINNING_STRING:
+        return before == ""
+    if condition is op.AT_END:
         # No prepared text ends in a line end, so that `$` says no more than `\Z` there.
-        is_multiline = condition is op.AT_END and jump.flags & re.MULTILINE
-        return behind == "" or bool(is_multiline and behind == "\n")
+        return behind == "" or (is_multiline and behind == "\n")
+    if condition is op.AT_END_STRING:
+        return behind == ""
     is_boundary = (before == "a") != (behind != "" and behind in _WORD)
     return is_boundary == (condition is op.AT_BOUNDARY)

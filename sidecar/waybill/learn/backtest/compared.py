@@ -38,9 +38,17 @@ class ComparedRule:
         """Whether only one of the two sets has it."""
         return self.old is None or self.new is None
 
-    def may_match(self, text: str) -> bool:
-        """Whether a message with these words, in lower case, may match."""
-        return all(any(word in text for word in words) for words in self.words)
+    def may_match(self, text: str, *, is_cut: bool = False) -> bool:
+        """Whether a message with these words, in lower case, may match.
+
+        Of one that ``is_cut`` some of the words may stand where nobody sees them, but not all.
+        """
+        has_all, has_any = True, not self.words
+        for words in self.words:
+            is_there = any(word in text for word in words)
+            has_all = has_all and is_there
+            has_any = has_any or is_there
+        return has_any if is_cut else has_all
 
     def reach(self, text: Text) -> Reach:
         """How many of the texts it matches."""
@@ -70,12 +78,13 @@ class ComparedRules:
         self.rules: list[ComparedRule] = []
         self.old: list[int] = []
         self.new: list[int] = []
-        mine = [rule for rule in old.rules if rule.mode != "shadow"]
-        theirs = [rule for rule in new.rules if rule.mode != "shadow"]
+        mine = list(filter(_is_enforced, old.rules))
+        theirs = list(filter(_is_enforced, new.rules))
         matcher = SequenceMatcher(None, _keys(mine), _keys(theirs), autojunk=False)
         for _, start, stop, new_start, new_stop in matcher.get_opcodes():
             self._add(mine[start:stop], theirs[new_start:new_stop])
-        self.changed = [i for i, rule in enumerate(self.rules) if rule.is_changed]
+        #: The rules that only one of them has.
+        self.changed = frozenset(self.old) ^ frozenset(self.new)
 
     def _add(self, old: Sequence[Rule], new: Sequence[Rule]) -> None:
         """Rules between two that both sets share, or a piece that they share."""
@@ -95,6 +104,10 @@ class ComparedRules:
             self.old.append(index)
         if new is not None:
             self.new.append(index)
+
+
+def _is_enforced(rule: Rule) -> bool:
+    return rule.mode != "shadow"
 
 
 def _keys(rules: Sequence[Rule]) -> list[tuple[object, ...]]:

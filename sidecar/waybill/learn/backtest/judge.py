@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from waybill.labelling.groups import SourceGroup
 from waybill.labelling.rules.ruleset import Rule
-from waybill.learn.backtest.compared import ComparedRule, ComparedRules
+from waybill.learn.backtest.compared import ComparedRules
 from waybill.learn.backtest.result import Said
 from waybill.learn.backtest.sides import Side
 from waybill.learn.backtest.texts import Reach, Text, of_mask, of_message
@@ -67,15 +67,9 @@ class Judge:
     def __init__(self, old: Side, new: Side) -> None:
         self._old, self._new = old, new
         self._compared = ComparedRules(old.rules, new.rules)
-        self._changed = frozenset(self._compared.changed)
         self._has_other_model = old.bundle is not new.bundle
         self._scopes: dict[tuple[SourceGroup, SourceGroup], Scope] = {}
         self._open_scopes: list[Scope] | None = None
-
-    @property
-    def changed_rules(self) -> list[ComparedRule]:
-        """The rules that only one side has."""
-        return [self._compared.rules[i] for i in self._compared.changed]
 
     def scope_of(self, source: str) -> Scope:
         """The scope of a source."""
@@ -93,7 +87,7 @@ class Judge:
         """What sources can have that nobody named: one scope for each route."""
         if self._open_scopes is None:
             paths = self._old.pipeline.edition.paths
-            self._open_scopes = [self._open_scope(i) for i in range(len(paths))]
+            self._open_scopes = list(map(self._open_scope, range(len(paths))))
         return self._open_scopes
 
     def pairs(self, lines: Lines, scope: Scope) -> frozenset[Pair] | None:
@@ -141,7 +135,7 @@ class Judge:
     def _is_touched(self, lines: Lines, scope: Scope) -> bool:
         """Whether a rule of one side only may match some of the lines."""
         for index in scope.changed:
-            if not lines.is_cut and not self._compared.rules[index].may_match(lines.words):
+            if not self._compared.rules[index].may_match(lines.words, is_cut=lines.is_cut):
                 continue
             for text in lines.texts:
                 if self._reach(index, lines, text, scope) != "none":
@@ -153,7 +147,7 @@ class Judge:
 
         Such a line gets the same label from both.
         """
-        for index in {*scope.old, *scope.new} - self._changed:
+        for index in {*scope.old, *scope.new} - self._compared.changed:
             rule = self._compared.rules[index]
             if rule.reads_dress and rule.may_match(lines.words):
                 return True
@@ -161,32 +155,31 @@ class Judge:
 
     def _reach(self, index: int, lines: Lines, text: Text, scope: Scope) -> Reach:
         rule = self._compared.rules[index]
-        if not lines.is_cut and not rule.may_match(lines.words):
+        if not rule.may_match(lines.words, is_cut=lines.is_cut and rule.is_changed):
             return "none"
         found = rule.reach(text)
-        if found == "none" and lines.is_cut:
-            return "some"
-        if found == "none" and rule.reads_dress and rule.is_changed and not lines.is_dressed:
-            return "some"
-        if found == "all" and rule.is_scoped and scope.is_open:
-            return "some"
-        return found
+        if found == "none":
+            is_hidden = lines.is_cut or (rule.reads_dress and not lines.is_dressed)
+            return "some" if is_hidden and rule.is_changed else "none"
+        is_open = rule.is_scoped and scope.is_open
+        return "some" if is_open else found
 
     def _pairs_of(self, lines: Lines, text: Text, scope: Scope) -> Iterable[Pair]:
         old = self._in_question(scope.old, lines, text, scope)
         new = self._in_question(scope.new, lines, text, scope)
-        open_rules = [i for i, found in (old | new).items() if found == "some"]
+        both = old | new
+        open_rules = list(filter(lambda index: both[index] == "some", both))
         if len(open_rules) > _MOST_OPEN:
             yield from itertools.product(
                 self._outcomes(old, is_old=True), self._outcomes(new, is_old=False)
             )
             return
-        for choice in itertools.product((False, True), repeat=len(open_rules)):
-            matching = {i for i, is_match in zip(open_rules, choice, strict=True) if is_match}
-            yield (
-                self._first(old, matching, is_old=True),
-                self._first(new, matching, is_old=False),
-            )
+        for count in range(len(open_rules) + 1):
+            for matching in itertools.combinations(open_rules, count):
+                yield (
+                    self._first(old, matching, is_old=True),
+                    self._first(new, matching, is_old=False),
+                )
 
     def _in_question(
         self, order: Iterable[int], lines: Lines, text: Text, scope: Scope
@@ -202,7 +195,9 @@ class Judge:
                 break
         return found
 
-    def _first(self, rules: dict[int, Reach], matching: set[int], *, is_old: bool) -> Said | None:
+    def _first(
+        self, rules: dict[int, Reach], matching: Collection[int], *, is_old: bool
+    ) -> Said | None:
         for index, reached in rules.items():
             if reached == "all" or index in matching:
                 return self._say(index, is_old=is_old)

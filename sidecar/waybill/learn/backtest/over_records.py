@@ -39,7 +39,7 @@ class RecordBacktest:
         corrections: Corrections,
         privacy: Privacy,
     ) -> None:
-        self._sides = old, new
+        self._old, self._new = old, new
         self._found = found
         self._corrections = corrections
         self._privacy = privacy
@@ -51,7 +51,7 @@ class RecordBacktest:
         bar = tqdm(desc="records", unit="record", disable=not sys.stderr.isatty(), leave=False)
         with bar:
             for part in _parts(lines):
-                old, new = [await label(side, part) for side in self._sides]
+                old, new = await label(self._old, part), await label(self._new, part)
                 for line, mine, theirs in zip(part, old, new, strict=True):
                     self._count(line, mine, theirs)
                 bar.update(len(part))

@@ -115,18 +115,18 @@ def _contradictions(found: Backtest) -> Iterable[str]:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table; a header with ``n:`` makes a column of numbers, a cell with ``c:`` is log text."""
-    kinds = [" class=n" if title.startswith("n:") else "" for title in header]
-    head = "".join(
-        f"<th{kind}>{_text(title.removeprefix('n:'))}</th>"
-        for kind, title in zip(kinds, header, strict=True)
-    )
+    kinds: list[str] = []
+    head: list[str] = []
+    for title in header:
+        kinds.append(" class=n" * title.startswith("n:"))
+        head.append(f"<th{kinds[-1]}>{_text(title.removeprefix('n:'))}</th>")
     body: list[str] = []
     for row in rows:
-        cells = "".join(
-            f"<td{kind}>{_cell(str(cell))}</td>" for kind, cell in zip(kinds, row, strict=True)
-        )
-        body.append(f"<tr>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        body.append("<tr>")
+        for kind, cell in zip(kinds, row, strict=True):
+            body.append(f"<td{kind}>{_cell(str(cell))}</td>")
+        body.append("</tr>")
+    return f"<table><thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def _cell(text: str) -> str:

@@ -148,19 +148,26 @@ class Bounds(msgspec.Struct, frozen=True):
 def broken(found: Backtest, bounds: Bounds) -> list[str]:
     """A sentence for each bound that is broken; what may be counts as if it were."""
     said: list[str] = []
-    share = found.high / found.records if found.records else 0.0
     if bounds.most_flips is not None and found.high > bounds.most_flips:
         said.append(f"{_at_most(found)} flip; --max-flips allows {bounds.most_flips}")
+    share = found.high / max(1, found.records)
     if bounds.most_share is not None and share > bounds.most_share:
         allowed = f"{100 * bounds.most_share:g} %"
         said.append(f"{_at_most(found)} flip ({100 * share:.3g} %); --max-flips allows {allowed}")
-    if bounds.contradictions is not None:
-        is_all = bounds.contradictions == "all"
-        against = [one for one in found.contradictions if one.is_new or is_all]
-        if against:
-            count = f"{len(against)} correction{'s' * (len(against) > 1)}"
-            said.append(f"the new side contradicts {count}; --no-contradictions allows none")
+    against = _against(found, bounds)
+    if against:
+        count = f"{against} correction{'s' * (against > 1)}"
+        said.append(f"the new side contradicts {count}; --no-contradictions allows none")
     return said
+
+
+def _against(found: Backtest, bounds: Bounds) -> int:
+    """The contradictions that may not be."""
+    if bounds.contradictions is None:
+        return 0
+    if bounds.contradictions == "all":
+        return len(found.contradictions)
+    return sum(one.is_new for one in found.contradictions)
 
 
 def _at_most(found: Backtest) -> str:

@@ -20,12 +20,14 @@ def show(found: Backtest, most: int = 20) -> str:
     flips = flips_of(found)
     if flips:
         rows += ["", f"{'records':>20}  from -> to"]
-        rows += [f"{counted(flip.low, flip.high):>20}  {flip.old} -> {flip.new}" for flip in flips]
+        for flip in flips:
+            rows.append(f"{counted(flip.low, flip.high):>20}  {flip.old} -> {flip.new}")
     if found.changes:
         rows += ["", *_changes(found, most)]
     if found.contradictions:
         rows += ["", *_contradictions(found, most)]
-    rows += [f"note: {note}" for note in found.notes]
+    for note in found.notes:
+        rows.append(f"note: {note}")
     return "\n".join(rows)
 
 
@@ -42,13 +44,13 @@ def share_of(low: int, high: int, whole: int) -> str:
     """The same as a share of ``whole``."""
     if not whole:
         return "-"
-    least, most = (f"{100 * part / whole:.3g}" for part in (low, high))
+    least, most = f"{100 * low / whole:.3g}", f"{100 * high / whole:.3g}"
     return f"{most} %" if least == most else f"{least} to {most} %"
 
 
 def flips_of(found: Backtest) -> list[Flip]:
     """Of the matrix what is no record that keeps its label."""
-    return [flip for flip in found.matrix if flip.old != flip.new]
+    return list(filter(lambda flip: flip.old != flip.new, found.matrix))
 
 
 def _head(found: Backtest) -> list[str]:

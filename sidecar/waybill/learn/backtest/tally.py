@@ -45,26 +45,35 @@ class Tally:
         ``too_many`` of the records may not be there. With ``source`` ``*`` nobody knows whose they
         are.
         """
-        distinct = set(pairs)
         self._found.records += records
         least = max(0, records - too_many)
+        distinct = set(pairs)
+        flips = set(filter(_is_flip, distinct))
         correction = self._corrections.of(mask, source)
-        flips = {pair for pair in distinct if pair[0].label != pair[1].label}
         if correction is not None:
-            self._found.held += records if flips else 0
+            self._found.held += records * bool(flips)
             self._put(correction.label, correction.label, least, records)
             return
         is_open = source == "*" and self._corrections.may_decide_others(mask)
         is_certain = len(flips) == len(distinct) and not is_open
-        labels = {(old.label, new.label) for old, new in distinct if new is not ANOTHER}
-        for old, new in labels:
-            is_only = len(labels) == 1 and (old == new or is_certain)
-            self._put(old, new, least if is_only else 0, records)
+        self._put_all(distinct, least, records, is_certain=is_certain)
         if flips:
-            low = least if is_certain else 0
+            low = least * is_certain
             self._found.low += low
             self._found.high += records
             self._change(mask, source, flips, low, records, example)
+
+    def _put_all(
+        self, pairs: Iterable[SettledPair], least: int, records: int, *, is_certain: bool
+    ) -> None:
+        """Records into the matrix, at every place where they may belong."""
+        labels: set[tuple[str, str]] = set()
+        for old, new in pairs:
+            if new is not ANOTHER:
+                labels.add((old.label, new.label))
+        for before, after in labels:
+            is_only = len(labels) == 1 and (before == after or is_certain)
+            self._put(before, after, least * is_only, records)
 
     def finish(self) -> None:
         """Write the sums into the result."""
@@ -102,9 +111,13 @@ class Tally:
         change.high += high
         if source in change.sources or len(change.sources) < _MOST_SOURCES:
             change.sources[source] = change.sources.get(source, 0) + high
-        for old, new in flips:
+        for old, new in sorted(flips):
             change.old += [old] * (old not in change.old)
             change.new += [new] * (new not in change.new)
+
+
+def _is_flip(pair: SettledPair) -> bool:
+    return pair[0].label != pair[1].label
 
 
 def _weight(change: Change) -> tuple[int, int, str]:

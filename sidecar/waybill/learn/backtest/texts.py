@@ -171,7 +171,7 @@ def _joined(pieces: Iterable[str | Value]) -> list[str | Value]:
 def reach(automaton: Automaton, text: Text) -> Reach:
     """How many of the texts of ``text`` a pattern matches; ``some`` also where nobody can say."""
     try:
-        ends = [automaton.ends(state) for state in _states(automaton, text)]
+        ends = list(map(automaton.ends, _states(automaton, text)))
     except TooComplex:
         return "some"
     if not any(ends):

@@ -6,6 +6,8 @@ them at once.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 from typing import TypeAlias
 
@@ -71,10 +73,11 @@ class Value:
         seen = {begin}
         while waiting:
             node, at = waiting.pop()
-            after = [(target, at) for target in self._jumps[node]]
+            after: set[_Place] = set(zip(self._jumps[node], itertools.repeat(at)))
             for target, characters in self._edges[node]:
-                after += [(target, one) for one in _reached(automaton, at, characters)]
-            fresh = set(after) - seen
+                reached = _reached(automaton, at, characters)
+                after.update(zip(itertools.repeat(target), reached))
+            fresh = after - seen
             seen |= fresh
             waiting += fresh
         return frozenset(at for node, at in seen if node == self._last)
@@ -99,7 +102,7 @@ def _reached(automaton: Automaton, state: int, characters: str) -> set[int]:
     """The states after one of ``characters``."""
     if state == HIT:
         return {HIT}
-    return {automaton.step(state, one) for one in automaton.distinct(characters)}
+    return set(map(functools.partial(automaton.step, state), automaton.distinct(characters)))
 
 
 _HEX = "[0-9a-fA-F]"
