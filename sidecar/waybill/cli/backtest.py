@@ -66,7 +66,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="corrections (NDJSON, or a folder) to measure both sides on; may be repeated",
+        help="corrections (NDJSON, or a folder) to measure both sides on; may be repeated "
+        "(default: corrections.path)",
     )
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
@@ -107,15 +108,19 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
     from waybill.learn.backtest.run import Plan, backtest
 
     bounds = _bounds(given)
+    settings = load(given)
+    corrections = given.corrections
+    if not corrections and settings.corrections.path is not None:
+        corrections = [Path(settings.corrections.path)]
     plan = Plan(
         given.on,
         old,
         new,
         is_alone=given.alone,
-        corrections=tuple(given.corrections),
+        corrections=tuple(corrections),
         labelled=given.labels,
     )
-    found = backtest(plan, load(given))
+    found = backtest(plan, settings)
     said = broken(found, bounds)
     _tell(given, found, said)
     for sentence in said:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
-from waybill.core.correction import ANY_SOURCE, Correction, decode_correction, settle
-from waybill.core.errors import WaybillError
+from waybill.core.correction import ANY_SOURCE, Correction, settle
+from waybill.labelling.corrections.files import read_history
 
 __all__ = ["Corrections", "read_corrections"]
 
@@ -47,26 +45,15 @@ def read_corrections(paths: Iterable[Path]) -> Corrections:
     """The corrections of the first labelling in files of NDJSON, or in folders of them.
 
     Raises:
-        WaybillError: a line is no correction; it is named.
-        OSError: a file cannot be read.
+        CorrectionsError: with what is wrong in them.
+        OSError: a file cannot be read, or is not there.
     """
-    history: list[Correction] = []
-    for path in paths:
-        files = sorted(path.glob("*.ndjson")) if path.is_dir() else [path]
-        for file in files:
-            history += _read(file)
-    try:
-        standing = settle(history)
-    except ValueError as error:
-        raise WaybillError(f"a correction's `at` is no time: {error}") from None
-    return Corrections(one.correction for one in standing if not one.correction.labelling)
+    found = list(paths)
+    for path in found:
+        path.stat()  # a file that is not there counts as empty when serving, but not here
+    standing = (one.correction for one in settle(read_history(found).corrections))
+    return Corrections(filter(_is_first, standing))
 
 
-def _read(file: Path) -> Iterator[Correction]:
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            yield decode_correction(line)
-        except msgspec.MsgspecError as error:
-            raise WaybillError(f"{file}:{number}: no correction: {error}") from None
+def _is_first(one: Correction) -> bool:
+    return not one.labelling

@@ -18,6 +18,7 @@ import msgspec
 from waybill.core.errors import BundleError, ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
 from waybill.core.version import VERSION
+from waybill.labelling.corrections.table import make_table
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.model.tier import ModelTier
@@ -183,7 +184,7 @@ async def _open(
         bundle = await read_bundle(settings, taxonomy)
     except BundleError as error:
         raise ConfigError([f"{settings.model.path}: {error}"]) from None
-    parts = Parts(taxonomy, rules, bundle, None)
+    parts = Parts(taxonomy, rules, bundle, None, make_table(()))
     opened = await stack.enter_async_context(open_pipeline(settings, Metrics(VERSION), parts))
     return Side(opened.pipeline, bundle, opened.model, _report(spec, rules, bundle))
 
