@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
@@ -15,6 +18,11 @@ from waybill.hub.versions import Offers, is_version
 from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, read_manifest
 
 __all__ = ["FolderSource", "sole_use"]
+
+
+#: A push waits so long for another one into the same folder: it copies about 25 MB.
+_PUSH_WAIT_SECS = 30.0
+_LOOK_SECS = 0.05
 
 
 class FolderSource:
@@ -44,14 +52,32 @@ class FolderSource:
         copy_bundle(Path(place), part, manifest)
 
     def publish(self, bundle: Path, manifest: Manifest, tag: str) -> None:
-        """Copy the bundle to ``tag``; a reader sees all of it or nothing."""
-        with sole_use(self._folder):
+        """Copy the bundle to ``tag``; a reader sees all of it or nothing, after a power cut too."""
+        part = self._folder / f".{tag}.part"
+        with sole_use(self._folder, wait_secs=_PUSH_WAIT_SECS):
             target = self._folder / tag
             if target.exists():
                 raise HubError("conflict", f"{target}: somebody else has just made this version")
-            part = self._folder / f".{tag}.part"
-            copy_bundle(bundle, part, manifest)
-            part.rename(target)
+            try:
+                copy_bundle(bundle, part, manifest)
+                _to_disk(part)
+                part.rename(target)
+                _sync(self._folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _lock(lock: IO[str], deadline: float) -> None:
+    """Raises BlockingIOError: somebody else has it still at ``deadline`` (`time.monotonic`)."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_SECS)
+        else:
+            return
 
 
 def copy_bundle(bundle: Path, part: Path, manifest: Manifest) -> None:
@@ -65,16 +91,31 @@ def copy_bundle(bundle: Path, part: Path, manifest: Manifest) -> None:
             raise BundleError("missing_file", f"{bundle}: {name}") from None
 
 
+def _to_disk(folder: Path) -> None:
+    """Have the disk hold the files of ``folder``, and their names. Raises OSError."""
+    for entry in (*folder.iterdir(), folder):
+        _sync(entry)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 @contextlib.contextmanager
-def sole_use(folder: Path) -> Iterator[None]:
+def sole_use(folder: Path, *, wait_secs: float = 0) -> Iterator[None]:
     """Keep others out of the folder; the lock goes with the process.
 
-    Raises HubError: ``busy``, or ``disk`` for whatever the disk refuses meanwhile.
+    Raises HubError: ``busy`` when somebody else has it for longer than ``wait_secs``, or ``disk``
+    for whatever the disk refuses meanwhile.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, time.monotonic() + wait_secs)
             yield
     except BlockingIOError:
         raise HubError("busy", f"another pull or push is at work in {folder}") from None

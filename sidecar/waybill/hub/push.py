@@ -10,10 +10,14 @@ from pathlib import Path
 
 from waybill.hub.outcome import HubError
 from waybill.hub.source import open_source
-from waybill.hub.versions import is_version, next_version
+from waybill.hub.versions import Source, is_version, next_version
+from waybill.labelling.model.manifest import Manifest
 from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
 __all__ = ["push"]
+
+#: How often another push may be faster before this one gives up.
+_ATTEMPTS = 5
 
 
 def push(
@@ -41,10 +45,25 @@ def push(
         raise HubError("no_version", f"{tag}: not a version of the form v1.0")
     source = open_source(repo, endpoint, is_public=is_public)
     source.prepare()
-    known = list(source.offers())
-    if tag is None:
-        tag = next_version(known, is_major=is_major)
-    if tag in known:
-        raise HubError("no_version", f"{tag}: {repo} has this version already")
-    source.publish(bundle, manifest, tag)
+    if tag is not None:
+        if tag in source.offers():
+            raise HubError("no_version", f"{tag}: {repo} has this version already")
+        source.publish(bundle, manifest, tag)
+        return tag
+    return _publish_next(source, bundle, manifest, is_major)
+
+
+def _publish_next(source: Source, bundle: Path, manifest: Manifest, is_major: bool) -> str:
+    """Publish under the next free version, also when another push has just taken the one that was
+    next. Raises HubError.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        tag = next_version(list(source.offers()), is_major=is_major)
+        try:
+            source.publish(bundle, manifest, tag)
+        except HubError as error:
+            if error.code != "conflict" or attempt == _ATTEMPTS:
+                raise
+        else:
+            break
     return tag

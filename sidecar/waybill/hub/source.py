@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from waybill.hub.folder import FolderSource
+from waybill.hub.outcome import HubError
 from waybill.hub.repository import RepositorySource
 from waybill.hub.versions import Source, newest_first
 
@@ -16,11 +17,17 @@ _FOLDER_STARTS = ("/", ".", "~")
 
 def open_source(name: str, endpoint: str | None = None, *, is_public: bool = False) -> Source:
     """The folder or the repository of that name; a repository that is made is private or
-    ``is_public``.
+    ``is_public``. Raises HubError (``not_found``) for what can be neither.
     """
     folder = Path(name).expanduser()
     if name.startswith(_FOLDER_STARTS) or folder.is_dir():
         return FolderSource(folder)
+    if "/" not in name:
+        raise HubError(
+            "not_found",
+            f"{name}: there is no such folder, and a repository is owner/name; "
+            f"a folder that is to be made is ./{name}",
+        )
     return RepositorySource(name, endpoint, is_public=is_public)
 
 
