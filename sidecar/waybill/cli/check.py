@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command
-from waybill.core.errors import ConfigError
+from waybill.core.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from waybill.labelling.llm.tier import LlmTier
@@ -87,6 +87,7 @@ async def _load(settings: Settings) -> list[str]:
         prepare_folder(settings.dead_letter)
         return [
             *_parts(pipeline, model, llm),
+            *_shadow(settings, pipeline),
             *_paths(settings),
             *_secrets(settings),
             _loki(settings, pipeline, model, llm),
@@ -117,6 +118,23 @@ def _replaced(rules: RuleSet) -> str:
 
 def _warned(advice: Sequence[object]) -> str:
     return f", {len(advice)} warnings" if advice else ""
+
+
+def _shadow(settings: Settings, pipeline: Pipeline) -> list[str]:
+    """The candidate beside the model; one that does not load keeps nothing from starting."""
+    from pathlib import Path
+
+    from waybill.labelling.model.bundle import load_bundle
+    from waybill.service.shadow import shadow_folder
+
+    if settings.model.shadow.path is None:
+        return []
+    try:
+        folder = shadow_folder(Path(settings.model.shadow.path))
+        return [f"shadow: {load_bundle(folder, taxonomy=pipeline.taxonomy).version}"]
+    except (BundleError, OSError) as error:
+        print(f"warning: model.shadow.path: {error}", file=sys.stderr)
+        return ["shadow: none"]
 
 
 def _paths(settings: Settings) -> list[str]:

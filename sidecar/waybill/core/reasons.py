@@ -189,6 +189,8 @@ ProviderCode = Literal[
 AnswerCode = Literal["bad_answer", "canary"]
 #: Why a language model is not asked.
 GuardCode = Literal["breaker_open", "rate_limited", "day_tokens", "day_budget"]
+#: Why a text of the sample was not judged by the shadow model: its queue was full, or it failed.
+ShadowSkip = Literal["busy", "failed"]
 #: Why a verdict store cannot answer.
 StoreCode = Literal["sqlite", "redis", "closed"]
 #: Why a language model was not asked, or its answer is not used.

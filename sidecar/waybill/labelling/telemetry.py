@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from typing import Protocol
 
 from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome, TierName
-from waybill.core.reasons import CallOutcome, StoreCode, TierCode
+from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 
 
 class Telemetry(Protocol):
@@ -38,6 +38,12 @@ class Telemetry(Protocol):
 
     def model_queued(self, count: int) -> None:
         """``count`` texts wait for a worker of the model."""
+
+    def model_shadowed(self, label: str, shadow_label: str) -> None:
+        """A text got ``label``, and would get ``shadow_label`` from the candidate."""
+
+    def model_shadow_skipped(self, reason: ShadowSkip, count: int) -> None:
+        """``count`` texts of the sample that the candidate did not judge."""
 
     def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         """A call to the LLM provider ended: ``ok``, or the code of what went wrong."""
@@ -70,6 +76,8 @@ class Silent:
     def model_answered(self, outcome: ModelOutcome, count: int) -> None: ...
     def model_batch_took(self, secs: float) -> None: ...
     def model_queued(self, count: int) -> None: ...
+    def model_shadowed(self, label: str, shadow_label: str) -> None: ...
+    def model_shadow_skipped(self, reason: ShadowSkip, count: int) -> None: ...
     def llm_called(self, outcome: CallOutcome, secs: float) -> None: ...
     def llm_spent(self, tokens_in: int, tokens_out: int, cost: float) -> None: ...
     def llm_found(self, outcome: LlmLookup, count: int) -> None: ...
@@ -110,6 +118,12 @@ class Recording:
 
     def model_queued(self, count: int) -> None:
         self.last["model_queued"] = count
+
+    def model_shadowed(self, label: str, shadow_label: str) -> None:
+        self.counts["model_shadowed", label, shadow_label] += 1
+
+    def model_shadow_skipped(self, reason: ShadowSkip, count: int) -> None:
+        self.counts["model_shadow_skipped", reason] += count
 
     def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         self._took("llm_called", outcome, secs=secs)

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome, TierName
-from waybill.core.reasons import CallOutcome, StoreCode, TierCode
+from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
 from waybill.ops.making import Maker
@@ -165,6 +165,15 @@ class Metrics:
             "model_batch_duration_seconds", "Time a worker of the model is busy with one batch."
         )
         self.model_queue = make.gauge("model_queued_messages", "Texts that wait for the model.")
+        self.model_shadow = make.counter(
+            "model_shadow_total",
+            "Texts put to the candidate, by the label given and the candidate's.",
+            "label",
+            "shadow_label",
+        )
+        self.model_shadow_skips = make.counter(
+            "model_shadow_skipped_total", "Texts that the candidate did not judge.", "reason"
+        )
 
     def _declare_llm(self, make: Maker) -> None:
         """The language model."""
@@ -256,6 +265,14 @@ class Metrics:
     def model_queued(self, count: int) -> None:
         """Note how many texts wait for a worker of the model."""
         self.model_queue.set(count)
+
+    def model_shadowed(self, label: str, shadow_label: str) -> None:
+        """Count what the candidate would say of a text that got ``label``."""
+        self.model_shadow.labels(label, shadow_label).inc()
+
+    def model_shadow_skipped(self, reason: ShadowSkip, count: int) -> None:
+        """Count texts that the candidate did not judge."""
+        self.model_shadow_skips.labels(reason).inc(count)
 
     def llm_called(self, outcome: CallOutcome, secs: float) -> None:
         """Count a call to the LLM provider."""

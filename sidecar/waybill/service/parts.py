@@ -31,6 +31,7 @@ from waybill.service.loading import (
 )
 from waybill.service.opening import Opened
 from waybill.service.reload import Part, Reloadable
+from waybill.service.shadow import ShadowPart
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.schema import Settings
 
@@ -48,6 +49,7 @@ def reloadable_parts(
     parts: dict[str, Part | None] = {
         "rules": RulesPart(settings, opened.pipeline, metrics, lock),
         "model": None,
+        "shadow": None,
         "llm": None,
         "corrections": None,
     }
@@ -57,6 +59,9 @@ def reloadable_parts(
         parts["corrections"] = CorrectionsPart(settings, opened.pipeline, metrics, own_lock)
     if opened.model is not None:
         parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock)
+    if opened.model is not None and settings.model.shadow.path is not None:
+        taxonomy = opened.pipeline.taxonomy
+        parts["shadow"] = ShadowPart(settings.model, taxonomy, opened.model, metrics, lock)
     if opened.llm is not None:
         parts["llm"] = PromptPart(settings, opened.pipeline, opened.llm, metrics, lock)
     return parts

@@ -103,6 +103,10 @@ class Reloadable(Generic[T]):
     async def start(self) -> None:
         """Say what is in force, catch up with what changed since it was loaded, begin to watch."""
         self.state.accepted(self._announce())
+        await self.begin_watch()
+
+    async def begin_watch(self) -> None:
+        """Catch up with what changed since it was loaded, and begin to watch."""
         if self._watch is not None:
             await self._watch.start(self._seen)
 

@@ -32,6 +32,7 @@ from waybill.settings.sections.labelling import (
     ModelSettings,
     RouteSettings,
     RulesSettings,
+    ShadowSettings,
     TierName,
 )
 from waybill.settings.sections.listeners import (
@@ -64,6 +65,7 @@ __all__ = [
     "Secret",
     "Section",
     "Settings",
+    "ShadowSettings",
     "TierName",
     "TlsSettings",
 ]

@@ -25,10 +25,13 @@ from waybill.core.clock import MONOTONIC, Clock
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
 from waybill.core.reasons import TierCode
+from waybill.core.records import Verdict
 from waybill.labelling.model.answer import Prediction
 from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.model.encoders.base import Floats
+from waybill.labelling.model.shadow import Shadow
 from waybill.labelling.telemetry import Silent, Telemetry
+from waybill.labelling.tier import Scope
 
 __all__ = ["Batcher"]
 
@@ -83,6 +86,8 @@ class Batcher:
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="waybill-model")
         self._running: set[asyncio.Future[None]] = set()
         self._is_closed = False
+        #: The candidate that is asked beside the bundle, if there is to be one.
+        self.shadow: Shadow | None = None
 
     @property
     def version(self) -> str:
@@ -117,9 +122,21 @@ class Batcher:
         self.bundle = bundle
         self._entries = {entry.text: entry for entry in self._queue}
 
+    def note(self, text: str, verdict: Verdict, scope: Scope) -> None:
+        """Let the candidate know what a text got, with its embedding where that helps."""
+        shadow = self.shadow
+        if shadow is None or shadow.bundle is None:
+            return
+        vector = None
+        if shadow.bundle.encoder_hash == self.bundle.encoder_hash:
+            vector = self._cache.get((self.bundle.encoder_hash, text))
+        shadow.offer(text, verdict.label, scope, vector)
+
     async def close(self) -> None:
         """Take no more, reject what waits, answer what is under way. Can be called twice."""
         self._is_closed = True
+        if self.shadow is not None:
+            await self.shadow.close()
         waiting = list(self._queue)
         self._queue.clear()
         for entry in waiting:

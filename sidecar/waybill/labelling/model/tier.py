@@ -32,7 +32,9 @@ class ModelTier:
 
     def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
         """One future verdict per masked message. Raises TierUnavailable."""
-        return [self._judged(future, scope) for future in self._batcher.submit(texts)]
+        futures = self._batcher.submit(texts)
+        pairs = zip(futures, texts, strict=True)
+        return [self._judged(future, text, scope) for future, text in pairs]
 
     def judge(self, prediction: Prediction, scope: Scope) -> Verdict:
         """The verdict of one prediction; not sure, not known or not permitted is Unclassified."""
@@ -51,7 +53,7 @@ class ModelTier:
     def _bundle(self) -> Bundle:
         return self._batcher.bundle
 
-    def _judged(self, prediction: asyncio.Future[Prediction], scope: Scope) -> Answer:
+    def _judged(self, prediction: asyncio.Future[Prediction], text: str, scope: Scope) -> Answer:
         verdict: Answer = prediction.get_loop().create_future()
 
         def settle(done: asyncio.Future[Prediction]) -> None:
@@ -62,7 +64,9 @@ class ModelTier:
             elif (error := done.exception()) is not None:
                 verdict.set_exception(error)
             else:
-                verdict.set_result(self.judge(done.result(), scope))
+                judged = self.judge(done.result(), scope)
+                verdict.set_result(judged)
+                self._batcher.note(text, judged, scope)
 
         prediction.add_done_callback(settle)
         return verdict

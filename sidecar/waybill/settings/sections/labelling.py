@@ -226,6 +226,23 @@ class FollowSettings(Section, frozen=True):
     ] = 300
 
 
+class ShadowSettings(Section, frozen=True):
+    """A candidate beside the model: it answers a sample of new messages, and decides nothing."""
+
+    path: Annotated[
+        Text | None,
+        Meta(
+            description="Folder of its bundle, or folder of versions, of which the newest is "
+            "taken. It need not be there yet, and is loaded again when it changes. Null: none.",
+            examples=["models/candidate"],
+        ),
+    ] = None
+    sample: Annotated[
+        Share,
+        Meta(description="Share of the messages put to the model that the candidate sees too."),
+    ] = 0.1
+
+
 class ModelSettings(Section, frozen=True):
     """The local classifier."""
 
@@ -274,6 +291,7 @@ class ModelSettings(Section, frozen=True):
     ] = 16_777_216
     poll_secs: Annotated[Seconds, Meta(description="As rules.poll_secs, for the bundle.")] = 5
     follow: FollowSettings = FollowSettings()
+    shadow: ShadowSettings = ShadowSettings()
 
 
 class MemoSettings(Section, frozen=True):
