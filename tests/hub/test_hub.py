@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.hubserver import TOKEN, Hub, commit_id
 from tests.taxonomies import TEN, TOY_YAML
 from waybill.core.errors import BundleError, ConfigError
 from waybill.labelling.model.bundle import load_bundle
+from waybill.labelling.model.manifest import read_manifest
 from waybill.ops.metrics import Metrics
 from waybill.service import follow
 from waybill.service.follow import ModelFollower
@@ -32,9 +34,10 @@ from huggingface_hub import close_session
 
 from waybill.cli.main import main
 from waybill.hub import repository
+from waybill.hub.folder import FolderSource, sole_use
 from waybill.hub.outcome import HubError, Pulled
 from waybill.hub.pull import pull
-from waybill.hub.push import push
+from waybill.hub.push import _publish_next, push
 from waybill.hub.source import versions
 
 # The client's own: it hands bytes to its HTTP library in a way that this one calls outdated.
@@ -396,6 +399,38 @@ def test_a_folder_of_versions_can_be_pushed_to(
     for tag in ("v1.1", "1.2", "latest"):
         with pytest.raises(HubError, match="no_version"):
             push(bundle, "./new/repo", tag=tag)
+
+
+def test_pushes_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:
+    manifest = read_manifest(DEFAULT_BUNDLE)
+    few = {name: manifest.sha256[name] for name in ("classifier.onnx", "reference.json")}
+    manifest = msgspec.structs.replace(manifest, sha256=few)
+    source = FolderSource(tmp_path / "repo")
+    source.prepare()
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(_publish_next, source, DEFAULT_BUNDLE, manifest, is_major=False)
+            for _ in range(4)
+        ]
+    made = sorted(job.result() for job in jobs)
+    assert made == ["v1.0", "v1.1", "v1.2", "v1.3"]
+    assert visible(tmp_path / "repo") == made
+    assert not list((tmp_path / "repo").glob(".*.part"))
+
+
+def test_a_push_that_waits_too_long_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("waybill.hub.folder._PUSH_WAIT_SECS", 0.1)
+    with sole_use(tmp_path / "repo"), pytest.raises(HubError) as caught:
+        push(DEFAULT_BUNDLE, str(tmp_path / "repo"))
+    assert caught.value.code == "busy"
+
+
+def test_a_name_that_is_neither_folder_nor_repository_says_how_to_write_it() -> None:
+    with pytest.raises(HubError, match=r"\./versions") as caught:
+        push(DEFAULT_BUNDLE, "versions")
+    assert caught.value.code == "not_found"
 
 
 def test_a_push_to_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ def push(
             raise HubError("no_version", f"{tag}: {repo} has this version already")
         source.publish(bundle, manifest, tag)
         return tag
-    return _publish_next(source, bundle, manifest, is_major)
+    return _publish_next(source, bundle, manifest, is_major=is_major)
 
 
-def _publish_next(source: Source, bundle: Path, manifest: Manifest, is_major: bool) -> str:
+def _publish_next(source: Source, bundle: Path, manifest: Manifest, *, is_major: bool) -> str:
     """Publish under the next free version, also when another push has just taken the one that was
     next. Raises HubError.
     """
