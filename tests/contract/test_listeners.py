@@ -34,7 +34,7 @@ class Behind:
 
     def __init__(self) -> None:
         self.metrics = Metrics("test")
-        self.inflight = Inflight(1 << 20, lambda _: None)
+        self.inflight = Inflight(LimitSettings(1 << 20, 1 << 20), lambda _: None)
         self.refused: list[tuple[Door, RefusalReason]] = []
         self.taken: list[Delivery] = []
         letters = DeadLetters(DeadLetterSettings(path=None), self.metrics)

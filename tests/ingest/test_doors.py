@@ -27,8 +27,11 @@ Address = tuple[str, int]
 SERVE = """
 import asyncio, sys
 from tests.conftest import running
+from waybill.ops.memory import settle_memory, tune_allocator
 async def main():
+    tune_allocator()  # as `waybill serve` does
     async with running(*sys.argv[1:]) as sidecar:
+        settle_memory()
         print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 asyncio.run(main())

@@ -96,8 +96,10 @@ class Rig:
         self.handback, self.metrics = FakeHandback(), Metrics("test")
         dead_letters = DeadLetters(DeadLetterSettings(path=letters), self.metrics)
         wire, pipeline = Wire(FieldPlan(FieldSettings())), cast("Pipeline", StubPipeline())
-        self.flow = Flow(wire, pipeline, self.handback, limits, self.metrics, dead_letters)
-        self.inflight = Inflight(limits.inflight_bytes, self.metrics.inflight_bytes.set)
+        self.inflight = Inflight(limits, self.metrics.inflight_bytes.set)
+        self.flow = Flow(
+            wire, pipeline, self.handback, limits, self.metrics, dead_letters, self.inflight
+        )
         intake = Intake(
             self.inflight.hold,
             self.flow.run,

@@ -23,7 +23,7 @@ from waybill.core.labels import Taxonomy
 from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
-from waybill.flow.inflight import Grow
+from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
 from waybill.handback.handback import Handback
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.deadletter import DeadLetters
@@ -54,6 +54,7 @@ class Flow:
         limits: LimitSettings,
         metrics: Metrics,
         dead_letters: DeadLetters,
+        inflight: Inflight,
         *,
         pushes: int = 4,
         slot_secs: float = 10.0,
@@ -67,6 +68,10 @@ class Flow:
         self._metrics = metrics
         self._slot_secs = slot_secs
         self._dead_letters = dead_letters
+        self._inflight = inflight
+        #: Decoders do not let threads work side by side: two large bodies at once would only take
+        #: twice the memory.
+        self._large = asyncio.Semaphore(1)
         #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed
         #: yet waits as the body it came in, not as the several copies that a push needs.
         self._push_slots = asyncio.Semaphore(pushes)
@@ -113,7 +118,12 @@ class Flow:
             else:
                 body = await asyncio.to_thread(inflate)
             grow(len(body))
+        async with self._inflight.work(len(body)) as grow_work:
+            return await self._label(body, delivery, grow_work)
+
+    async def _label(self, body: bytes, delivery: Delivery, grow: Grow) -> bytes | None:
         codec, batch = await self._decode(body, delivery)
+        grow(RECORD_BYTES * len(batch))
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         _explain_specials(batch, verdicts, self.pipeline.taxonomy)
@@ -138,7 +148,10 @@ class Flow:
             ]
             return codec, batch
 
-        return await asyncio.to_thread(decode_and_cut)
+        if len(body) <= _INLINE_BYTES:
+            return await asyncio.to_thread(decode_and_cut)
+        async with self._large:
+            return await asyncio.to_thread(decode_and_cut)
 
     async def _hand_back(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]

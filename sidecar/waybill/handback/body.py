@@ -18,6 +18,7 @@ class BodyHandback:
 
     async def hand_back(self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The batch's body with the verdicts spliced in."""
+        batch.messages = [None] * len(batch)  # their memory is the answer's
         return await spliced(codec, batch, verdicts)
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ from waybill.ingest.forward.server import ForwardServer
 from waybill.ingest.http.server import HttpServer
 from waybill.ingest.listener import Intake, Listener
 from waybill.ops.deadletter import DeadLetters, prepare_folder
-from waybill.ops.memory import settle_memory, tune_allocator
+from waybill.ops.memory import Trimmer, settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.service.endpoints import Deps, http_routes
@@ -126,8 +126,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     stack.push_async_callback(handback.close)
     prepare_folder(settings.dead_letter)
     dead_letters = DeadLetters(settings.dead_letter, metrics)
-    inflight = Inflight(settings.limits.inflight_bytes, metrics.inflight_bytes.set)
-    flow = _make_flow(settings, opened, handback, metrics, dead_letters)
+    inflight = _make_inflight(settings, metrics)
+    flow = _make_flow(settings, opened, handback, metrics, dead_letters, inflight)
     intake = _make_intake(settings, metrics, flow, inflight, dead_letters)
     tokens = _make_tokens(stack, settings, metrics)
     reloader = Reloader({**reloadable_parts(settings, opened, metrics), "tokens": tokens})
@@ -163,12 +163,23 @@ async def _follow_models(
     await follower.start()
 
 
+def _make_inflight(settings: Settings, metrics: Metrics) -> Inflight:
+    trimmer = Trimmer()
+
+    def note(in_use_bytes: int) -> None:
+        metrics.inflight_bytes.set(in_use_bytes)
+        trimmer.note(in_use_bytes)
+
+    return Inflight(settings.limits, note, deadlines_of(settings).slot)
+
+
 def _make_flow(
     settings: Settings,
     opened: Opened,
     handback: Handback,
     metrics: Metrics,
     dead_letters: DeadLetters,
+    inflight: Inflight,
 ) -> Flow:
     return Flow(
         Wire(FieldPlan(settings.fields)),
@@ -177,6 +188,7 @@ def _make_flow(
         settings.limits,
         metrics,
         dead_letters,
+        inflight,
         pushes=settings.return_.connections,
         slot_secs=deadlines_of(settings).slot,
     )

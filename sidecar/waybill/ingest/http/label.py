@@ -27,9 +27,10 @@ def routes(intake: Intake, reader: BodyReader) -> list[web.RouteDef]:
         with intake.hold() as grow:
             delivery = await reader.receive(request, grow, "http")
             answer = await intake.run(delivery, grow)
-        if answer is None:
-            return web.Response(status=204)
-        return await _encoded(request, answer)
+            if answer is None:
+                return web.Response(status=204)
+            del delivery  # the answer takes its place
+            return await _encoded(request, answer)
 
     found: list[web.RouteDef] = []
     for path in (LABEL_PATH, f"{LABEL_PATH}/{{tag:[\\s\\S]+}}"):

@@ -29,6 +29,7 @@ from waybill.wire.json.reader import JsonReader
 from waybill.wire.json.tolerant import read_object
 from waybill.wire.moments import Moment
 from waybill.wire.policy import Additions, Pairs
+from waybill.wire.runs import joined_in_runs
 from waybill.wire.timestamps import midnight_of, moment_of
 
 
@@ -70,26 +71,11 @@ class JsonCodec:
         """The body with each verdict's fields added; every other byte as it was."""
         body = batch.body
         suffixes = self._additions.of(batch, verdicts)
-        pieces: list[bytes]
-        if not batch.specials:
-            cuts = [0, *batch.ends]
-            pieces = [b""] * (2 * len(suffixes) + 1)
-            pieces[:-1:2] = [body[start:end] for start, end in pairwise(cuts)]
-            pieces[1::2] = suffixes
-            pieces[-1] = body[cuts[-1] :]
-            return b"".join(pieces)
-        pieces = []
-        at = 0
-        for i, (end, suffix) in enumerate(zip(batch.ends, suffixes, strict=True)):
-            if i in batch.specials:
-                pieces.append(body[at : batch.starts[i]])
-                pieces.append(_special_record(batch, i, suffix))
-            else:
-                pieces.append(body[at:end])
-                pieces.append(suffix)
-            at = end
-        pieces.append(body[at:])
-        return b"".join(pieces)
+        pieces = _special_pieces if batch.specials else _ordinary_pieces
+        rest = body[batch.ends[-1] :] if batch.ends else body
+        return joined_in_runs(
+            len(batch), lambda start, stop: pieces(batch, suffixes, start, stop), rest
+        )
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
         """Each labelled record on its own, as JSON text."""
@@ -136,6 +122,37 @@ class JsonCodec:
                 if moment is not None:
                     return moment
         return None
+
+
+def _ordinary_pieces(batch: Batch, suffixes: Sequence[bytes], start: int, stop: int) -> list[bytes]:
+    """The body from record ``start`` to record ``stop``, with what is added."""
+    body = batch.body
+    cuts = [_end_before(batch, start), *batch.ends[start:stop]]
+    pieces = [b""] * (2 * (stop - start))
+    pieces[::2] = [body[begin:end] for begin, end in pairwise(cuts)]
+    pieces[1::2] = suffixes[start:stop]
+    return pieces
+
+
+def _special_pieces(batch: Batch, suffixes: Sequence[bytes], start: int, stop: int) -> list[bytes]:
+    """The same where some records are special."""
+    body = batch.body
+    pieces: list[bytes] = []
+    at = _end_before(batch, start)
+    for i in range(start, stop):
+        end = batch.ends[i]
+        if i in batch.specials:
+            pieces.append(body[at : batch.starts[i]])
+            pieces.append(_special_record(batch, i, suffixes[i]))
+        else:
+            pieces.append(body[at:end])
+            pieces.append(suffixes[i])
+        at = end
+    return pieces
+
+
+def _end_before(batch: Batch, i: int) -> int:
+    return batch.ends[i - 1] if i else 0
 
 
 def _original(batch: Batch, i: int) -> bytes:

@@ -33,6 +33,8 @@ _BROKEN_SPANS = 2
 #: Of an array that is looked at: a list of more values would itself take too much. A full body of
 #: ordinary records has half of it.
 _MOST_COMMAS = 16 * MAX_RECORDS
+#: Records of an array that are read at once.
+_RUN = 4096
 _ONLY_STR = frozenset((str,))
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
 
@@ -82,17 +84,20 @@ class JsonReader:
         """An array of ordinary records with one comma in between: whole lists at once."""
         if sum(sizes) + len(sizes) + 1 != len(batch.body):
             return False
-        try:
-            records = list(map(self._extract.decode, raws))
-        except DECODE_ERRORS:
-            return False
-        messages = [record.m for record in records]
-        if not _are_visible(messages):
-            return False
-        sources = [record.s for record in records]
-        if not _are_visible(sources):
+        messages: list[str | None] = []
+        sources: list[str | None] = []
+        for at in range(0, len(raws), _RUN):  # of what is read of records, few are there at once
+            run = raws[at : at + _RUN]
             try:
-                sources = self._sources(records, raws)
+                records = list(map(self._extract.decode, run))
+            except DECODE_ERRORS:
+                return False
+            messages_of_run = [record.m for record in records]
+            if not _are_visible(messages_of_run):
+                return False
+            messages += messages_of_run
+            try:
+                sources += self._sources(records, run)
             except DECODE_ERRORS:
                 return False
         # Nothing but one comma stands between two records, so their sizes tell where each ends.
@@ -105,6 +110,9 @@ class JsonReader:
 
     def _sources(self, records: Sequence[Extract], raws: Sequence[msgspec.Raw]) -> list[str | None]:
         """The source of each record. Raises `DECODE_ERRORS`."""
+        plain = [record.s for record in records]
+        if _are_visible(plain):
+            return plain
         of_first = self._plan.first.source_of
         find = self._find
         sources: list[str | None] = []

@@ -22,6 +22,7 @@ from waybill.wire.msgpack import scan
 from waybill.wire.msgpack.entries import read_entry
 from waybill.wire.msgpack.reader import MsgpackReader
 from waybill.wire.policy import Additions, Pairs
+from waybill.wire.runs import joined_in_runs
 
 #: How many members, and their bytes.
 Members = tuple[int, bytes]
@@ -52,24 +53,14 @@ class MsgpackCodec:
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
         """The stream with each verdict's fields added; every other byte as it was."""
-        return b"".join(self.split(batch, verdicts))
+        additions = self._additions.of(batch, verdicts)
+        return joined_in_runs(
+            len(batch), lambda start, stop: _entries(batch, additions, start, stop)
+        )
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
         """Each labelled entry on its own; together they are the stream."""
-        body = batch.body
-        additions = self._additions.of(batch, verdicts)
-        entries: list[bytes] = []
-        at = 0
-        for i, (start, end) in enumerate(zip(batch.starts, batch.ends, strict=True)):
-            count, suffix = additions[i]
-            if i in batch.specials:
-                record = _special_record(batch, i, count, suffix)
-                entries.append(body[at:start] + record)
-            else:
-                grown = _grow(body, start, end, count)
-                entries.append(b"%b%b%b" % (body[at:start], grown, suffix))
-            at = end
-        return entries
+        return _entries(batch, self._additions.of(batch, verdicts), 0, len(batch))
 
     def join(self, _batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
         """The stream of ``records[start:stop]``."""
@@ -96,6 +87,24 @@ class MsgpackCodec:
             special = batch.specials.get(i)
             event.is_group_marker = special is not None and special.reason == "group_marker"
             yield event
+
+
+def _entries(batch: Batch, additions: Sequence[Members], first: int, last: int) -> list[bytes]:
+    """The labelled entries ``first`` to ``last``."""
+    body = batch.body
+    entries: list[bytes] = []
+    at = batch.ends[first - 1] if first else 0
+    spans = zip(batch.starts[first:last], batch.ends[first:last], strict=True)
+    for i, (start, end) in enumerate(spans, first):
+        count, suffix = additions[i]
+        if i in batch.specials:
+            record = _special_record(batch, i, count, suffix)
+            entries.append(body[at:start] + record)
+        else:
+            grown = _grow(body, start, end, count)
+            entries.append(b"%b%b%b" % (body[at:start], grown, suffix))
+        at = end
+    return entries
 
 
 def _entry(batch: Batch, i: int) -> bytes:
