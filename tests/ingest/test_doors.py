@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -162,6 +163,26 @@ def test_answers_that_nobody_reads_are_counted_and_cut() -> None:
         assert ask(http, small) == 200
         answers = [read_all(client) for client in clients]
         assert not any(len(answer) > len(body) for answer in answers)
+
+
+def test_full_bodies_at_once_stay_within_the_limit_and_leave_nothing_behind() -> None:
+    """Of few large records, and of as many small ones as a body may hold."""
+    large = b"[" + b",".join([b'{"log":"%s"}' % (b"x" * 5000)] * 3_000) + b"]"
+    small = b'{"log":"x"}\n' * 120_000
+    probe = request(b"/v1/label", b"", b'[{"log":"x"}]')
+    with served() as (http, _, pid), ThreadPoolExecutor(6) as peers:
+        assert ask(http, probe) == 200
+        before = status_bytes(pid, "VmRSS")
+        bodies = [request(b"/v1/label", b"", body) for body in (large, small) * 3]
+        answers = list(peers.map(lambda body: ask(http, body), bodies))
+        assert set(answers) <= {200, 503}
+        assert 200 in answers
+        assert status_bytes(pid, "VmHWM") - before < LIMIT + (70 << 20)
+        ends_at = time.monotonic() + 60
+        while status_bytes(pid, "VmRSS") - before > 20 << 20:
+            assert time.monotonic() < ends_at
+            time.sleep(0.2)
+        assert ask(http, probe) == 200
 
 
 def test_half_sent_forward_messages_are_counted() -> None:

@@ -107,7 +107,9 @@ class Metrics:
         self.handback_seconds = make.histogram(
             "handback_duration_seconds", "Time of a push.", "handback"
         )
-        self.inflight_bytes = make.gauge("inflight_bytes", "Bytes of bodies being worked on.")
+        self.inflight_bytes = make.gauge(
+            "inflight_bytes", "Bytes of bodies being worked on, and of what is made of them."
+        )
         self.connections = make.gauge("open_connections", "Connections from shippers.", "ingest")
         self.connections_refused = make.counter(
             "connections_refused_total", "Connections closed.", "ingest", "reason"

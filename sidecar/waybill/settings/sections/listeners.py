@@ -142,8 +142,10 @@ class LimitSettings(Section, frozen=True):
     inflight_bytes: Annotated[
         Bytes,
         Meta(
-            description="All bodies that are worked on together. Beyond it the answer is 503 with "
-            "Retry-After. At least limits.body_bytes.",
+            description="All bodies that are worked on together, with what is made of them (three "
+            "times their size, and 300 bytes a record). Beyond it the answer is 503 with "
+            "Retry-After. At least limits.body_bytes; with less than four times that, one body of "
+            "full size that is alone goes beyond it.",
         ),
     ] = 268_435_456
     message_bytes: Annotated[
