@@ -18,6 +18,7 @@ SECTIONS = {
     "Refused rules": reasons.RuleCode,
     "Refused corrections": reasons.CorrectionCode,
     "Refused models": reasons.BundleCode,
+    "Patterns": reasons.PatternFault,
     "Tiers that could not answer": reasons.TierCode,
 }
 

@@ -256,6 +256,10 @@ Reason = Literal[
     LlmReason,
 ]
 
+#: What went wrong with patterns, for ``waybill_pattern_errors_total``: counting them, reading or
+#: writing the file of known ones, asking the other workers.
+PatternFault = Literal["count", "read", "write", "workers"]
+
 #: What the model tier can say; the rest of `TierCode` is the language model's alone.
 MODEL_CODES: frozenset[TierCode] = frozenset(
     (

@@ -16,7 +16,8 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     ``confidence`` is a probability in [0, 1] (a rule is certain: 1.0), None when nothing was
     estimated. ``rule`` is the rule's id, or ``<bundle>@<version>`` of the model. ``reason`` is a
     bounded code, set when the label is the fallback. ``fields`` are extra fields that the rule
-    adds to the record.
+    adds to the record. ``guess`` is the label that was nearest where nobody decided; ``confidence``
+    is then its own.
     """
 
     label: str
@@ -25,3 +26,4 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     rule: str | None = None
     reason: Reason | None = None
     fields: Mapping[str, object] | None = None
+    guess: str | None = None

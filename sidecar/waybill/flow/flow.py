@@ -15,6 +15,7 @@ import contextlib
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from waybill.core.batch import Batch, ScanBudget
@@ -127,9 +128,13 @@ class Flow:
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         _explain_specials(batch, verdicts, self.pipeline.taxonomy)
+        given = Counter(verdicts)
+        if self.pipeline.observer is not None:
+            self.pipeline.observer.counted(given)
         answer = await self._hand_back(codec, batch, verdicts)
-        self._count_set_aside(batch, verdicts)
-        self._metrics.count_verdicts(verdicts, self.pipeline.taxonomy.fallback)
+        if self._count_set_aside(batch, verdicts):
+            given = Counter(verdicts)
+        self._metrics.count_verdicts(given, self.pipeline.taxonomy.fallback)
         return answer
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
@@ -188,10 +193,13 @@ class Flow:
                 continue  # there may be more before the batch is done
             self._metrics.records_passed.labels(special.reason or "odd_spelling").inc()
 
-    def _count_set_aside(self, batch: Batch, verdicts: list[Verdict]) -> None:
-        """Count and log records that went on as they came because handling them raised."""
+    def _count_set_aside(self, batch: Batch, verdicts: list[Verdict]) -> bool:
+        """Count and log records that went on as they came because handling them raised.
+
+        Whether there are any.
+        """
         if batch.fault is None:
-            return
+            return False
         failed = list(filter(batch.is_set_aside, batch.specials))
         for i in failed:
             verdicts[i] = self.pipeline.taxonomy.passed["record_failed"]
@@ -201,6 +209,7 @@ class Flow:
             extra={"records": len(failed), "reason": "record_failed"},
             exc_info=batch.fault,
         )
+        return True
 
     async def drain(self, timeout_secs: float) -> bool:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""

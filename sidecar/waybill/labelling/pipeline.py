@@ -31,6 +31,7 @@ from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
 from waybill.labelling.masking import mask
 from waybill.labelling.memo import RouteMemo
+from waybill.labelling.observer import Observer
 from waybill.labelling.route import make_routes
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slices import find_groups, slices
@@ -61,11 +62,14 @@ class Pipeline:
         *,
         taxonomy: Taxonomy,
         corrections: CorrectionTable | None = None,
+        observer: Observer | None = None,
     ) -> None:
         #: The labels that records can get.
         self.taxonomy = taxonomy
         self._settings = settings
         self._telemetry = telemetry or Silent()
+        #: Who counts patterns; None: nobody.
+        self.observer = observer
         self._tiers = dict(tiers)
         #: What people said, empty where they said nothing.
         self.corrections = corrections or make_table(())
@@ -97,6 +101,8 @@ class Pipeline:
         return [SlowPath(route, RouteMemo(share), self._telemetry) for route in routes]
 
     def _make_edition(self, rules: RuleSet, paths: Sequence[SlowPath]) -> Edition:
+        if self.observer is not None:
+            self.observer.edition_changed()
         corrections = self.corrections if len(self.corrections) else None
         return Edition(rules, paths, self._settings.memo.bytes // 2, corrections)
 
@@ -113,7 +119,9 @@ class Pipeline:
                 groups = cast("list[SourceGroup]", known)
             else:
                 groups = await find_groups(edition.groups, sources[start:stop])
-            verdicts += self._decide_apart(edition, messages[start:stop], groups)
+            verdicts += self._decide_apart(
+                edition, messages[start:stop], sources[start:stop], groups
+            )
         if UNDECIDED in verdicts:
             try:
                 await self._decide_later(edition, messages, sources, verdicts)
@@ -126,14 +134,18 @@ class Pipeline:
         return verdicts
 
     def _decide_apart(
-        self, edition: Edition, messages: Sequence[str | None], groups: Sequence[SourceGroup]
+        self,
+        edition: Edition,
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        groups: Sequence[SourceGroup],
     ) -> list[Verdict]:
         """`_decide_now`; where that raises, in halves, until a record that makes it raise is alone.
 
         That one goes on without a label, all others as if it had not been there.
         """
         try:
-            return self._decide_now(edition, messages, groups)
+            return self._decide_now(edition, messages, sources, groups)
         except NOT_OF_A_RECORD:
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged when its record is found
@@ -142,8 +154,8 @@ class Pipeline:
                 return [self.taxonomy.passed["record_failed"]]
         half = len(messages) // 2
         return [
-            *self._decide_apart(edition, messages[:half], groups[:half]),
-            *self._decide_apart(edition, messages[half:], groups[half:]),
+            *self._decide_apart(edition, messages[:half], sources[:half], groups[:half]),
+            *self._decide_apart(edition, messages[half:], sources[half:], groups[half:]),
         ]
 
     def _note_failure(self, error: Exception, records: int) -> None:
@@ -152,7 +164,11 @@ class Pipeline:
         self._telemetry.tier_failed("rule", "failed")
 
     def _decide_now(
-        self, edition: Edition, messages: Sequence[str | None], groups: Sequence[SourceGroup]
+        self,
+        edition: Edition,
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        groups: Sequence[SourceGroup],
     ) -> list[Verdict]:
         """Exact memo, rules, memo of shapes: everything that needs no waiting."""
         begin = time.perf_counter()
@@ -174,7 +190,10 @@ class Pipeline:
         self._telemetry.memo_answered("exact", hits - len(blank))
         self._telemetry.memo_answered("none", len(blank))
         self._telemetry.tier_took("rule", time.perf_counter() - begin)
-        return cast("list[Verdict]", verdicts)
+        decided_now = cast("list[Verdict]", verdicts)
+        if self.observer is not None:
+            self.observer.saw_at_once(messages, sources, decided_now, missing)
+        return decided_now
 
     def _decide_unknown(
         self, edition: Edition, group: SourceGroup, messages: Sequence[str]
@@ -240,6 +259,9 @@ class Pipeline:
         await asyncio.gather(
             *(path.decide(masks, texts, verdicts) for path, masks in records.items())
         )
+        if self.observer is not None:
+            for masks in records.values():
+                await self.observer.saw_later(masks, messages, sources, verdicts)
 
 
 def _by_group(

@@ -1,8 +1,9 @@
 """Every metric, declared once.
 
-Label values come from closed sets only: never a tag, a source or any text of a record. Counters
-move once per batch, not once per record. Received is counted before any change, handed back only
-after the receiver has the records.
+Label values come from closed sets only, never from a tag or any text of a record; but for the names
+of a bounded number of sources in ``source_records_total``. Counters move once per batch, not once
+per record. Received is counted before any change, handed back only after the receiver has the
+records.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import platform
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import (
@@ -27,6 +28,7 @@ from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
 from waybill.ops.making import Maker
+from waybill.ops.pattern_metrics import PatternMetrics
 from waybill.ops.processes import SiblingCollector
 
 #: Reasons of verdicts that no record gets: it has a label already, or is none.
@@ -53,6 +55,7 @@ class Metrics:
         self._declare_loads(make)
         self._declare_labelling(make)
         self._declare_llm(make)
+        self.of_patterns = PatternMetrics(make)
         self._declare_shares(make)
         if shared is None:
             ProcessCollector(registry=self.registry)
@@ -221,12 +224,12 @@ class Metrics:
         ):
             unknown.set(math.nan)
 
-    def count_verdicts(self, verdicts: Iterable[Verdict], fallback: str) -> None:
+    def count_verdicts(self, given: Mapping[Verdict, int], fallback: str) -> None:
         """Count one batch's verdicts, but for records that another has labelled; each series is
-        moved once.
+        moved once. ``given`` says how many records got each.
         """
         by_series: Tally[tuple[str, str, str | None]] = Tally()
-        for verdict, count in Tally(verdicts).items():
+        for verdict, count in given.items():
             by_series[verdict.tier, verdict.label, verdict.reason] += count
         by_label: Tally[str] = Tally()
         for (tier, label, reason), count in by_series.items():

@@ -36,6 +36,7 @@ from waybill.service.follow import ModelFollower
 from waybill.service.gauges import note_state
 from waybill.service.opening import Opened, open_pipeline
 from waybill.service.parts import reloadable_parts
+from waybill.service.patterns import Patterns, make_known
 from waybill.service.reload import Reloader
 from waybill.service.roles import SINGLE, Member, Role
 from waybill.service.tokens import TokensPart
@@ -64,6 +65,7 @@ class Service:
         reloader: Reloader,
         http: HttpServer,
         forward: ForwardServer | None,
+        patterns: Patterns | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -73,6 +75,7 @@ class Service:
         self.reloader = reloader
         self.http = http
         self.forward = forward
+        self.patterns = patterns
 
     @property
     def listeners(self) -> Sequence[Listener]:
@@ -88,7 +91,7 @@ class Service:
 
     def note_state(self) -> None:
         """Bring the metrics that nothing counts by itself up to date."""
-        note_state(self.opened.pipeline, self.metrics)
+        note_state(self.opened.pipeline, self.metrics, self.patterns)
 
     async def drain(self) -> None:
         """Refuse what is new, let what is under way end within ``http.drain_secs``."""
@@ -122,6 +125,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     opened = await stack.enter_async_context(
         open_pipeline(settings, metrics, role.parts, role.count)
     )
+    patterns = await _count_patterns(stack, settings, opened, metrics, role)
     handback = make_handback(settings, metrics)
     stack.push_async_callback(handback.close)
     prepare_folder(settings.dead_letter)
@@ -133,7 +137,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     reloader = Reloader({**reloadable_parts(settings, opened, metrics), "tokens": tokens})
     stack.push_async_callback(reloader.stop)
     await reloader.start()
-    deps = Deps(settings, opened, flow, intake, reloader, metrics)
+    deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
     connections = Connections(settings.limits, metrics)
     http = HttpServer(
         settings.http,
@@ -148,9 +152,25 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     forward = _make_forward(stack, settings, role, intake, connections)
     if forward is not None:
         await _listen(stack, forward)
-    service = Service(settings, metrics, opened, inflight, flow, reloader, http, forward)
+    service = Service(settings, metrics, opened, inflight, flow, reloader, http, forward, patterns)
     _announce(stack, service, role)
     return service
+
+
+async def _count_patterns(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    opened: Opened,
+    metrics: Metrics,
+    role: Role,
+) -> Patterns | None:
+    known = role.known or make_known(settings, metrics.of_patterns.pattern_failed)
+    if known is None:
+        return None
+    patterns = Patterns(settings, metrics, known, opened.pipeline.taxonomy)
+    await patterns.start(stack, role)
+    opened.pipeline.observer = patterns.watch
+    return patterns
 
 
 async def _follow_models(

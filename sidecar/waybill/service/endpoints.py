@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from waybill.api import csv, explain, metrics, openapi, probes, reload, rules
+from waybill.api import csv, explain, metrics, openapi, patterns, probes, reload, rules
 from waybill.api.answers import Questions
 from waybill.core.records import Verdict
 from waybill.flow.flow import Flow
@@ -24,6 +25,7 @@ from waybill.ops.metrics import Metrics
 from waybill.service.gauges import note_state
 from waybill.service.loading import names_of_ours
 from waybill.service.opening import Opened
+from waybill.service.patterns import Patterns
 from waybill.service.reload import Reloader
 from waybill.settings.schema import Settings
 from waybill.wire.members import Places
@@ -42,6 +44,7 @@ class Deps:
     intake: Intake
     reloader: Reloader
     metrics: Metrics
+    patterns: Patterns | None = None
 
 
 def http_routes(deps: Deps) -> list[web.RouteDef]:
@@ -68,13 +71,19 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     report = deps.reloader.report
 
     def count(verdicts: Sequence[Verdict]) -> None:
-        deps.metrics.count_verdicts(verdicts, pipeline.taxonomy.fallback)
+        given = Counter(verdicts)
+        if pipeline.observer is not None:
+            pipeline.observer.counted(given)
+        deps.metrics.count_verdicts(given, pipeline.taxonomy.fallback)
 
     return [
         *probes.routes(report, lambda: deps.flow.is_draining),
         *reload.routes(deps.reloader.reload, report),
-        *metrics.routes(deps.metrics, functools.partial(note_state, pipeline, deps.metrics)),
+        *metrics.routes(
+            deps.metrics, functools.partial(note_state, pipeline, deps.metrics, deps.patterns)
+        ),
         *openapi.routes(),
+        *_pattern_routes(deps),
         *explain.routes(
             questions,
             Places(deps.settings.fields),
@@ -96,6 +105,12 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
             )
         ),
     ]
+
+
+def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
+    if deps.patterns is None:
+        return []
+    return patterns.routes(deps.patterns.node, deps.settings.patterns.unsure_below)
 
 
 async def _compile_trial(pipeline: Pipeline, reserved: Sequence[str], text: str) -> RuleSet:

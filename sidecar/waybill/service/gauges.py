@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.metrics import Metrics
+from waybill.service.patterns import Patterns
 
 
-def note_state(pipeline: Pipeline, metrics: Metrics) -> None:
-    """Take the counts of the memo, of shadow rules and of rules that ran out of time."""
+def note_state(pipeline: Pipeline, metrics: Metrics, patterns: Patterns | None) -> None:
+    """Take the counts of the memo, of shadow rules, of rules that ran out of time and of
+    patterns.
+    """
+    if patterns is not None:
+        patterns.note_state()
     metrics.memo_entries.set(pipeline.edition.memo_entries())
     counts = pipeline.rules.take_counts()
     for rule, count in counts.shadow_hits.items():

@@ -33,6 +33,7 @@ from waybill.ops.memory import settle_memory, tune_allocator
 from waybill.ops.metrics import worker_restarts
 from waybill.service.app import serve
 from waybill.service.loading import Parts, bundle_folders, read_parts
+from waybill.service.patterns import make_known
 from waybill.service.roles import Member
 from waybill.settings.addresses import split_address
 from waybill.settings.schema import Settings
@@ -106,6 +107,8 @@ class Supervisor:
         self._unix = unix
         self._metrics = metrics
         self._run_loop = run_loop
+        # Made before the first worker, so that all of them share it.
+        self._known = make_known(settings, lambda _: None, metrics / "known.lock")
         self._slots = [_Slot(number) for number in range(settings.http.workers)]
         self._own_pid = os.getpid()
         _count_as("parent")
@@ -169,7 +172,9 @@ class Supervisor:
             # By number, not by process: whoever takes a place goes on counting where the last one
             # ended.
             _count_as(number)
-            worker = Member(number, len(self._slots), self._parts, beat, self._metrics, self._unix)
+            worker = Member(
+                number, len(self._slots), self._parts, beat, self._metrics, self._unix, self._known
+            )
             self._run_loop(serve(self._settings, worker))
             code = 0
         except ConfigError as error:

@@ -42,6 +42,7 @@ from waybill.settings.sections.listeners import (
     TlsSettings,
 )
 from waybill.settings.sections.llm import LlmSettings
+from waybill.settings.sections.patterns import PatternSettings
 
 __all__ = [
     "DEFAULT_ROUTES",
@@ -58,6 +59,7 @@ __all__ = [
     "LogSettings",
     "MemoSettings",
     "ModelSettings",
+    "PatternSettings",
     "ReturnSettings",
     "ReturnTlsSettings",
     "RouteSettings",
@@ -82,6 +84,7 @@ class Settings(Section, frozen=True):
     rules: RulesSettings = RulesSettings()
     model: ModelSettings = ModelSettings()
     memo: MemoSettings = MemoSettings()
+    patterns: PatternSettings = PatternSettings()
     llm: LlmSettings = LlmSettings()
     routes: Annotated[
         tuple[RouteSettings, ...],

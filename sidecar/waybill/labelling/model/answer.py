@@ -39,7 +39,8 @@ class AnswerPolicy(msgspec.Struct, frozen=True):
         version = prediction.version
         doubt = self._doubt(prediction, scope)
         if doubt is not None:
-            return Verdict(self.fallback, "none", confidence, version, doubt)
+            guess = prediction.label
+            return Verdict(self.fallback, "none", confidence, version, doubt, guess=guess)
         if prediction.label == self.fallback:
             return Verdict(self.fallback, "model", confidence, version, "none_of_these")
         return Verdict(prediction.label, "model", confidence, version)

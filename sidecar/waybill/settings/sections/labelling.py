@@ -121,6 +121,14 @@ class FieldSettings(Section, frozen=True):
             examples=["waybill_id"],
         ),
     ] = None
+    pattern: Annotated[
+        Text | None,
+        Meta(
+            description="Field for the id of the record's pattern, as in `/v1/patterns`. It costs "
+            "a few microseconds a record. Null: no such field.",
+            examples=["label_pattern"],
+        ),
+    ] = None
     relabel: Annotated[bool, Meta(description="True: replace labels that records bring along.")] = (
         False
     )

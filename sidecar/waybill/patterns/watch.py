@@ -1,0 +1,321 @@
+"""Counts what the pipeline labels, by pattern and by source, at a price that nobody notices.
+
+What took the slow way is counted record by record: its mask is at hand. Of what was decided at once
+one record in ``sample_every`` is looked at, from a random start in each slice, so that neither
+place in a batch nor the size of batches matters. How many records got each verdict is known, and
+the records of a verdict that were looked at stand for all of it: the sum over patterns is exact for
+each label, and so is a pattern that has its verdict for itself, as with a model. Verdicts that are
+rarely given are counted one by one all the same: the first record of a new kind is never left to
+chance as long as its rule decides less than some records a second.
+
+Where several patterns share a rule, the relative standard error of a count is at most
+``sqrt(sample_every / count)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from waybill.core.clock import MONOTONIC, Clock
+from waybill.core.prepare import prepare_all
+from waybill.core.reasons import PatternFault
+from waybill.core.records import Verdict
+from waybill.labelling.groups import MAX_SOURCE_CHARS, UNDECIDED
+from waybill.labelling.masking import mask, shape
+from waybill.labelling.memo import BoundedMap
+from waybill.patterns.sources import SourceTable
+from waybill.patterns.table import PatternTable
+
+__all__ = ["PatternTelemetry", "Watch"]
+
+log = logging.getLogger(__name__)
+#: Records that a verdict may give, within so many seconds, before only a sample of it is counted.
+RARE_RECORDS = 16
+RARE_SECS = 10.0
+#: Verdicts that are rare at a time, and rare records of one slice (20 µs each).
+_MOST_RARE = 4096
+_MOST_RARE_A_SLICE = 128
+#: Masks that are counted between two turns of the event loop.
+_TURN_MASKS = 512
+#: Sources that are told apart for one mask of one batch.
+_MOST_SOURCES = 32
+#: Of a sample, before it is counted: records that are alike cost together what one costs.
+#: More while they are known, so that counting takes about 3 ms at a time.
+_LEAST_HELD = 128
+_MOST_HELD = 512
+_HELD_CHARS = 256 << 10
+_HELD_SECS = 1.0
+#: Of the shapes of a sample, if not more than one in so many was unknown.
+_KNOWN_ONE_IN = 8
+#: Verdicts that wait for a sample; beyond it what they had is not counted.
+_MOST_OWED = 20_000
+#: Shapes whose mask is remembered: masking costs 100 times as much as finding it.
+_SHAPE_BYTES = 1 << 20
+#: Of a message; no mask looks at more (`waybill.labelling.masking`).
+_LOOK_CHARS = 12_288
+_NOTHING: frozenset[int] = frozenset()
+
+
+class PatternTelemetry(Protocol):
+    """Who wants to know what the patterns have to tell."""
+
+    def pattern_new(self, label: str) -> None:
+        """A pattern was met for the first time; its first record got ``label``."""
+
+    def pattern_failed(self, fault: PatternFault) -> None:
+        """Patterns were not counted, kept or told; records are not touched by that."""
+
+
+class _Held:
+    """A sample that is not counted yet."""
+
+    __slots__ = ("chars", "messages", "sources", "verdicts")
+
+    def __init__(self) -> None:
+        self.messages: list[str | None] = []
+        self.sources: list[str] = []
+        self.verdicts: list[Verdict] = []
+        self.chars = 0
+
+    def is_full(self, records: int) -> bool:
+        """Whether it has ``records``, or about as many characters."""
+        return len(self.messages) >= records or self.chars >= _HELD_CHARS
+
+
+class Watch:
+    """A `waybill.labelling.observer.Observer` that fills a table of patterns and one of sources."""
+
+    def __init__(
+        self,
+        table: PatternTable,
+        sources: SourceTable,
+        telemetry: PatternTelemetry,
+        *,
+        sample_every: int,
+        message_chars: int,
+        chance: random.Random | None = None,
+        clock: Clock = MONOTONIC,
+    ) -> None:
+        self.table = table
+        self.sources = sources
+        self._telemetry = telemetry
+        self._every = sample_every
+        self._chars = min(message_chars, _LOOK_CHARS)
+        self._random = (chance or random.Random()).random  # noqa: S311 - a sample, no secret
+        self._clock = clock
+        self._masks: BoundedMap[str] = BoundedMap(_SHAPE_BYTES)
+        #: How often each verdict was given within the present span.
+        self._given: dict[Verdict, int] = {}
+        self._common: set[Verdict] = {UNDECIDED}
+        self._span_end = 0.0
+        self._held = _Held()
+        self._hold = _LEAST_HELD
+        #: Records of each verdict that were given and not counted; below zero: counted too early.
+        self._owed: defaultdict[Verdict, float] = defaultdict(float)
+        self._held_until = clock() + _HELD_SECS
+        self._has_failed = False
+
+    def edition_changed(self) -> None:
+        """Count verdicts anew."""
+        self._new_span()
+        self.table.forget_verdicts()
+
+    def saw_at_once(
+        self,
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        verdicts: Sequence[Verdict],
+        fresh: Sequence[int],
+    ) -> None:
+        """Count a sample of one slice, and all that is rare among what is ``fresh``."""
+        try:
+            rare = self._find_rare(verdicts, fresh)
+            for i in rare:
+                self._count(messages[i], sources[i], verdicts[i])
+            self._take_sample(messages, sources, verdicts, rare)
+            if self._held.is_full(self._hold) or self._clock() >= self._held_until:
+                self.settle()
+        except Exception as error:  # noqa: BLE001 - counted and logged; records go on
+            self._note_failure(error)
+
+    async def saw_later(
+        self,
+        masks: Mapping[str, Sequence[int]],
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        verdicts: Sequence[Verdict],
+    ) -> None:
+        """Count every record of the slow way."""
+        for number, (masked, indexes) in enumerate(masks.items(), 1):
+            try:
+                self._count_all(masked, indexes, messages, sources, verdicts)
+            except Exception as error:  # noqa: BLE001 - counted and logged; records go on
+                self._note_failure(error)
+            if number % _TURN_MASKS == 0:
+                await asyncio.sleep(0)
+
+    def counted(self, given: Mapping[Verdict, int]) -> None:
+        """Take how many records of a batch got each verdict, whichever way."""
+        owed = self._owed
+        if len(owed) > _MOST_OWED:
+            owed.clear()
+        for verdict, count in given.items():
+            owed[verdict] += count
+
+    def _find_rare(
+        self, verdicts: Sequence[Verdict], fresh: Sequence[int]
+    ) -> frozenset[int] | set[int]:
+        """The indexes in ``fresh`` whose verdicts are rarely given."""
+        if self._clock() >= self._span_end:
+            self._new_span()
+        if not fresh or self._common.issuperset(verdicts):
+            return _NOTHING
+        rare: set[int] = set()
+        for i in fresh:
+            if verdicts[i] not in self._common and self._is_rare(verdicts[i]):
+                rare.add(i)
+                if len(rare) >= _MOST_RARE_A_SLICE:
+                    break
+        return rare
+
+    def _is_rare(self, verdict: Verdict) -> bool:
+        given = self._given.get(verdict, 0)
+        if given >= RARE_RECORDS or len(self._given) >= _MOST_RARE:
+            self._common.add(verdict)
+            return False
+        self._given[verdict] = given + 1
+        return True
+
+    def _new_span(self) -> None:
+        self._span_end = self._clock() + RARE_SECS
+        self._given.clear()
+        self._common = {UNDECIDED}
+
+    def _take_sample(
+        self,
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        verdicts: Sequence[Verdict],
+        rare: Collection[int],
+    ) -> None:
+        """Put one record in so many aside, and count what is aside when it is enough."""
+        every = self._every
+        start = int(self._random() * every)
+        taken = messages[start::every]
+        if taken:
+            given = list(verdicts[start::every])
+            for i in rare:
+                place, is_between = divmod(i - start, every)
+                if not is_between and place >= 0:
+                    given[place] = UNDECIDED  # it is counted already
+            held = self._held
+            held.messages += taken
+            held.sources += sources[start::every]
+            held.verdicts += given
+            held.chars += sum(map(len, filter(None, taken)))
+
+    def settle(self) -> None:
+        """Count what is put aside. What is looked at must be settled before."""
+        self._held_until = self._clock() + _HELD_SECS
+        held = self._held
+        if not held.messages:
+            return
+        self._held = _Held()
+        # Here all that is done for each record is done in C.
+        shares = self._shares(Counter(held.verdicts))
+        found = Counter(zip(held.sources, held.verdicts, strict=True))
+        for (name, verdict), count in found.items():
+            if verdict in shares:
+                self.sources.add(name[:MAX_SOURCE_CHARS], verdict, shares[verdict] * count)
+        masks = self._masks_of(held.messages)
+        # Of each kind one message stands for all.
+        examples = dict(zip(masks, held.messages, strict=True))
+        kinds = Counter(zip(masks, held.sources, held.verdicts, strict=True))
+        for (masked, name, verdict), count in kinds.items():
+            if masked and verdict in shares:
+                source = name[:MAX_SOURCE_CHARS]
+                example = examples[masked] or ""
+                stands_for = shares[verdict] * count
+                self.table.add(masked, stands_for, verdict, source, example, is_exact=False)
+
+    def _shares(self, looked_at: Mapping[Verdict, int]) -> dict[Verdict, float]:
+        """For how many records each of those stands that were looked at, by verdict."""
+        shares: dict[Verdict, float] = {}
+        for verdict, count in looked_at.items():
+            if verdict is UNDECIDED:
+                continue
+            owed = self._owed[verdict]
+            # Nothing is owed while a batch is still under way: what it gets is put right after it.
+            share = owed / count if owed > 0 else self._every
+            self._owed[verdict] -= share * count
+            shares[verdict] = share
+        return shares
+
+    def _masks_of(self, messages: Sequence[str | None]) -> list[str | None]:
+        """The mask of each message; None without one."""
+        texts = [message or "" for message in messages]
+        if max(map(len, texts)) > self._chars:
+            texts = [text[: self._chars] for text in texts]
+        keys = list(map(shape, texts))
+        masks = list(map(self._masks.recent.get, keys))
+        unknown = masks.count(None)
+        if unknown:
+            for i, key in enumerate(keys):
+                if masks[i] is None and key:
+                    masks[i] = self._mask(key, texts[i])
+        is_known = unknown * _KNOWN_ONE_IN < len(masks)
+        self._hold = min(2 * self._hold, _MOST_HELD) if is_known else _LEAST_HELD
+        return masks
+
+    def _count(self, message: str | None, source: str, verdict: Verdict) -> None:
+        """Count one record."""
+        source = source[:MAX_SOURCE_CHARS]
+        self.sources.add(source, verdict, 1)
+        self._owed[verdict] -= 1
+        if message is None:
+            return
+        text = message[: self._chars]
+        if masked := self._mask(shape(text), text):
+            self.table.add(masked, 1, verdict, source, message, is_exact=True)
+
+    def _mask(self, key: str, text: str) -> str:
+        """The mask of a message whose shape is ``key``."""
+        masked = self._masks.get(key)
+        if masked is None:
+            masked = mask(prepare_all([text], self._chars)[0])
+            self._masks.put(key, masked)
+        return masked
+
+    def _count_all(
+        self,
+        masked: str,
+        indexes: Sequence[int],
+        messages: Sequence[str | None],
+        sources: Sequence[str],
+        verdicts: Sequence[Verdict],
+    ) -> None:
+        verdict = verdicts[indexes[0]]
+        message = messages[indexes[0]] or ""
+        by_source = Counter(map(sources.__getitem__, indexes))
+        rest = len(indexes)
+        self._owed[verdict] -= rest
+        for name, count in by_source.most_common(_MOST_SOURCES):
+            source = name[:MAX_SOURCE_CHARS]
+            self.sources.add(source, verdict, count)
+            self.table.add(masked, count, verdict, source, message, is_exact=True)
+            rest -= count
+        if rest:
+            self.sources.add_others(verdict, rest)
+            self.table.add(masked, rest, verdict, None, message, is_exact=True)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._telemetry.pattern_failed("count")
+        if not self._has_failed:
+            self._has_failed = True
+            message = "patterns are not counted as they should be; records are not touched by it"
+            log.error(message, extra={"reason": "count"}, exc_info=error)
