@@ -36,7 +36,7 @@ from waybill.service.follow import ModelFollower
 from waybill.service.gauges import note_state
 from waybill.service.opening import Opened, open_pipeline
 from waybill.service.parts import reloadable_parts
-from waybill.service.patterns import Patterns, make_known
+from waybill.service.patterns import Patterns, open_patterns
 from waybill.service.reload import Reloader
 from waybill.service.roles import SINGLE, Member, Role
 from waybill.service.tokens import TokensPart
@@ -125,7 +125,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     opened = await stack.enter_async_context(
         open_pipeline(settings, metrics, role.parts, role.count)
     )
-    patterns = await _count_patterns(stack, settings, opened, metrics, role)
+    patterns = await open_patterns(stack, settings, opened.pipeline, metrics, role)
     handback = make_handback(settings, metrics)
     stack.push_async_callback(handback.close)
     prepare_folder(settings.dead_letter)
@@ -155,22 +155,6 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     service = Service(settings, metrics, opened, inflight, flow, reloader, http, forward, patterns)
     _announce(stack, service, role)
     return service
-
-
-async def _count_patterns(
-    stack: contextlib.AsyncExitStack,
-    settings: Settings,
-    opened: Opened,
-    metrics: Metrics,
-    role: Role,
-) -> Patterns | None:
-    known = role.known or make_known(settings, metrics.of_patterns.pattern_failed)
-    if known is None:
-        return None
-    patterns = Patterns(settings, metrics, known, opened.pipeline.taxonomy)
-    await patterns.start(stack, role)
-    opened.pipeline.observer = patterns.watch
-    return patterns
 
 
 async def _follow_models(

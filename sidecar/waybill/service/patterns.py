@@ -13,6 +13,7 @@ from typing import TypeAlias
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import PatternFault
 from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.pipeline import Pipeline
 from waybill.ops.metrics import Metrics
 from waybill.patterns.known import KnownPatterns
 from waybill.patterns.known_file import KnownFile
@@ -27,7 +28,7 @@ from waybill.service.roles import Role
 from waybill.service.siblings import answer_siblings, siblings_of
 from waybill.settings.schema import Settings
 
-__all__ = ["Patterns", "make_known"]
+__all__ = ["Patterns", "make_known", "open_patterns"]
 
 log = logging.getLogger(__name__)
 OnFault: TypeAlias = Callable[[PatternFault], None]
@@ -146,3 +147,20 @@ class Patterns:
         self._evicted = self.table.evicted
         for (source, label), count in self.watch.sources.take_moves().items():
             metrics.source_records.labels(self._shown.source(source), label).inc(count)
+
+
+async def open_patterns(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    role: Role,
+) -> Patterns | None:
+    """Count what ``pipeline`` labels until ``stack`` ends; None where patterns are off."""
+    known = role.known or make_known(settings, metrics.of_patterns.pattern_failed)
+    if known is None:
+        return None
+    patterns = Patterns(settings, metrics, known, pipeline.taxonomy)
+    await patterns.start(stack, role)
+    pipeline.observer = patterns.watch
+    return patterns
