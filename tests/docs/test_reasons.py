@@ -17,6 +17,7 @@ SECTIONS = {
     "Closed connections": reasons.ConnectionReason,
     "Refused rules": reasons.RuleCode,
     "Refused corrections": reasons.CorrectionCode,
+    "Corrections that were not taken": reasons.CorrectCode,
     "Refused models": reasons.BundleCode,
     "Patterns": reasons.PatternFault,
     "Tiers that could not answer": reasons.TierCode,

@@ -83,8 +83,8 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
 
 
 def _show(found: dict[str, object], settings: Settings) -> str:
-    from waybill.cli.draft import draft
     from waybill.cli.explanation import can_take_rule, show
+    from waybill.labelling.rules.draft import draft
     from waybill.settings.taxonomy import read_labels
 
     drafted = None

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from waybill.cli import backtest, check, explain, label, model, rules, serve
+from waybill.cli import backtest, check, correct, explain, label, model, rules, serve
 from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
@@ -52,7 +52,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
     parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for module in (serve, demo, check, label, explain, rules, backtest, model, canary, bench):
+    parts = (serve, demo, check, label, explain, correct, rules, backtest, model, canary, bench)
+    for module in parts:
         module.add(commands)
     return parser
 

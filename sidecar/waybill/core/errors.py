@@ -8,11 +8,12 @@ Retry-After, the shipper keeps it and comes back). A code is a word from one of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from waybill.core.names import SlowTierName
 from waybill.core.reasons import (
     BundleCode,
+    CorrectCode,
     CorrectionCode,
     HandbackCode,
     MalformedCode,
@@ -100,6 +101,20 @@ class CorrectionsError(WaybillError):
     def __init__(self, errors: Sequence[CorrectionError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = list(errors)
+
+
+class CorrectError(WaybillError):
+    """A correction that somebody made and that is not taken; ``more`` says what else is known."""
+
+    code: CorrectCode
+
+    def __init__(
+        self, code: CorrectCode, detail: str, more: Mapping[str, object] | None = None
+    ) -> None:
+        self.code = code
+        self.detail = detail
+        self.more = more or {}
+        super().__init__(f"{detail} [{code}]")
 
 
 class BundleError(WaybillError):

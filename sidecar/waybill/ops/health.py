@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 
 from waybill.ops.metrics import Metrics
 
+#: Faults of a refusal that are kept.
+_TOLD_PROBLEMS = 20
+
 
 class LoadState:
     """The state of one reloadable thing; ``what`` is its word in the metrics."""
@@ -21,20 +24,31 @@ class LoadState:
         self.version: str | None = None
         #: Seconds since the epoch.
         self.loaded_at: float | None = None
+        #: As of the version: loading the same again changes nothing.
+        self.in_force_since: float | None = None
         self.problems: list[str] = []
+        #: The newest refusal, kept when a later load is accepted; None where there was none.
+        self.last_refusal: dict[str, object] | None = None
 
     def accepted(self, version: str) -> None:
         """A load is in force."""
-        self.version = version
         self.loaded_at = self._wall()
+        if version != self.version:
+            self.in_force_since = self.loaded_at
+        self.version = version
         self.problems = []
         self._metrics.reloads.labels(self.what, "accepted").inc()
         self._metrics.reload_ok.labels(self.what).set(1)
         self._metrics.reload_time.labels(self.what).set(self.loaded_at)
 
-    def refused(self, problems: Sequence[str]) -> None:
-        """A load was refused; what was in force before still is."""
+    def refused(self, problems: Sequence[str], reason: str = "failed") -> None:
+        """A load was refused; what was in force before still is. ``reason`` is a bounded code."""
         self.problems = list(problems)
+        self.last_refusal = {
+            "at": utc(self._wall()),
+            "reason": reason,
+            "detail": self.problems[:_TOLD_PROBLEMS],
+        }
         self._metrics.reloads.labels(self.what, "refused").inc()
         self._metrics.reload_ok.labels(self.what).set(0)
 
@@ -44,5 +58,24 @@ class LoadState:
         """
         loaded_at = None
         if self.loaded_at is not None:
-            loaded_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.loaded_at))
+            loaded_at = utc(self.loaded_at)
         return {"version": self.version, "loaded_at": loaded_at, "refused": self.problems}
+
+    def edition(self) -> dict[str, object]:
+        """What is in force as plain data: ``version``, ``since`` (UTC), ``is_newest`` (False while
+        a newer one is refused), ``last_refusal`` (``at``, ``reason``, ``detail``, or None).
+        """
+        since = None
+        if self.in_force_since is not None:
+            since = utc(self.in_force_since)
+        return {
+            "version": self.version,
+            "since": since,
+            "is_newest": not self.problems,
+            "last_refusal": self.last_refusal,
+        }
+
+
+def utc(secs: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(secs))

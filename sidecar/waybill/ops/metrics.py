@@ -134,6 +134,11 @@ class Metrics:
         )
         self.rules_loaded = make.gauge("rules_loaded", "Rules in force.")
         self.corrections_loaded = make.gauge("corrections_loaded", "Corrections in force.")
+        self.corrections_posted = make.counter(
+            "corrections_posted_total",
+            "Corrections sent by POST, by what became of them.",
+            "outcome",
+        )
         self.corrections_disputed = make.gauge(
             "corrections_disputed", "Corrections in force that two people say differently."
         )

@@ -28,6 +28,8 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
+        self._one_runs = asyncio.Lock()
+        self._waiting: asyncio.Task[None] | None = None
         self.source = correction_source(settings)
         cache = settings.corrections.follow_cache
         if cache is not None:
@@ -48,6 +50,20 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
             pipeline.corrections.files_mark,
             is_deep=False,
         )
+
+    async def catch_up(self) -> None:
+        """Have in force what was written before this call.
+
+        One load runs and one waits: a hundred people who correct at once share two of them.
+        """
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._reload_next())
+        await asyncio.shield(self._waiting)
+
+    async def _reload_next(self) -> None:
+        async with self._one_runs:
+            self._waiting = None
+            await self.reload()
 
     async def _read(self) -> CorrectionTable:
         self._warnings = await asyncio.to_thread(self.source.warnings)

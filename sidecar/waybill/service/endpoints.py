@@ -6,24 +6,39 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
-from waybill.api import csv, explain, metrics, openapi, patterns, probes, reload, rules
+from waybill.api import (
+    corrections,
+    csv,
+    edition,
+    explain,
+    metrics,
+    openapi,
+    patterns,
+    probes,
+    reload,
+    rules,
+)
 from waybill.api.answers import Questions
 from waybill.core.records import Verdict
+from waybill.core.version import VERSION
 from waybill.flow.flow import Flow
 from waybill.ingest.http import label, otlp
 from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.listener import Intake
+from waybill.labelling.corrections.desk import Desk
 from waybill.labelling.explain import explain as explain_message
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.metrics import Metrics
+from waybill.service.corrections import CorrectionsPart
 from waybill.service.gauges import note_state
-from waybill.service.loading import names_of_ours
+from waybill.service.loading import correction_source, names_of_ours
 from waybill.service.opening import Opened
 from waybill.service.patterns import Patterns
 from waybill.service.reload import Reloader
@@ -94,6 +109,8 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
             lambda: pipeline.rules,
             functools.partial(_compile_trial, pipeline, names_of_ours(deps.settings.fields)),
         ),
+        *corrections.routes(questions, correction_service(deps)),
+        *edition.routes(functools.partial(describe_edition, deps)),
         *csv.routes(
             csv.Service(
                 fields=deps.settings.fields,
@@ -111,6 +128,49 @@ def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
     if deps.patterns is None:
         return []
     return patterns.routes(deps.patterns.node, deps.settings.patterns.unsure_below)
+
+
+def correction_service(deps: Deps) -> corrections.Service:
+    """What the endpoint of corrections needs; without a path it says what to set."""
+    pipeline = deps.opened.pipeline
+    settings = deps.settings.corrections
+    part = deps.reloader.parts.get("corrections")
+    if not isinstance(part, CorrectionsPart):
+        part = None
+    source = part.source if part is not None else correction_source(deps.settings)
+    desk = Desk(
+        pipeline.taxonomy,
+        source,
+        Path(settings.path) if settings.path is not None else None,
+        lambda: pipeline.rules,
+        follows=settings.follow,
+    )
+
+    async def reload() -> None:
+        if part is not None:
+            await part.catch_up()
+
+    return corrections.Service(
+        desk=desk,
+        source=source,
+        reload=reload,
+        in_force=lambda: pipeline.corrections,
+        refused=lambda: part.state.problems if part is not None else [],
+        count=lambda outcome: deps.metrics.corrections_posted.labels(outcome).inc(),
+    )
+
+
+def describe_edition(deps: Deps) -> dict[str, object]:
+    """What is in force: the version of Waybill and of the labels, and the state of each part."""
+    taxonomy = deps.opened.pipeline.taxonomy
+    described: dict[str, object] = {
+        "waybill": VERSION,
+        "labels": {"version": taxonomy.version, "labels": list(taxonomy.names)},
+    }
+    for name in ("corrections", "rules", "model", "llm"):
+        part = deps.reloader.parts.get(name)
+        described[name] = part.state.edition() if part is not None else None
+    return described
 
 
 async def _compile_trial(pipeline: Pipeline, reserved: Sequence[str], text: str) -> RuleSet:

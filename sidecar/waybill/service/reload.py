@@ -121,7 +121,7 @@ class Reloadable(Generic[T]):
             try:
                 found = await self._load()
             except WaybillError as error:
-                self.state.refused(problems_of(error))
+                self.state.refused(problems_of(error), reason_of(error))
                 _log_refusal(self.state.what, error)
                 return
             except Exception as error:  # the task's edge: the watch goes on and looks again
@@ -200,6 +200,13 @@ def problems_of(error: WaybillError) -> list[str]:
     if isinstance(error, ConfigError):
         return list(error.problems)
     return [str(error)]
+
+
+def reason_of(error: WaybillError) -> str:
+    """The bounded code of an error: that of its first fault where it has several."""
+    if isinstance(error, RuleSetError | CorrectionsError) and error.errors:
+        return error.errors[0].code
+    return error.code
 
 
 def _log_refusal(what: str, error: WaybillError) -> None:

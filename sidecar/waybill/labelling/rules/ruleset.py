@@ -5,6 +5,7 @@ Made by `waybill.labelling.rules.loading` from what the compiler process sent.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import time
 from collections import Counter
@@ -105,12 +106,21 @@ class RuleSet:
         self._counted = (0, 0)
         self._turn = _FIRST_TURN
         self._turn_spent = 0.0
+        self._database: hyperscan.Database | None = None
         self._scan: Callable[..., object] | None = None
         self._scratch: object = None
         if artefact.database:
             database = hyperscan.loadb(artefact.database, mode=hyperscan.HS_MODE_BLOCK)
             self._scratch = hyperscan.Scratch(database)
+            self._database = database
             self._scan = database.scan
+
+    def twin(self) -> RuleSet:
+        """The same rules with a scratch space of their own, for `matching` on another thread."""
+        twin = copy.copy(self)
+        if self._database is not None:
+            twin._scratch = hyperscan.Scratch(self._database)  # noqa: SLF001 - our own class
+        return twin
 
     def first_matches(
         self, texts: Sequence[str], allowed: frozenset[int] | None = None

@@ -28,6 +28,9 @@ _PATTERN_CHARS, _SAMPLE_CHARS = 100, 500
 _LABEL = "YOUR LABEL"
 _BLANKS = re.compile(r"[ \t\n]+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
+#: Letters that stand for a value which is kept; behind them comes one more that tells which.
+_STAND = "\ue000kept"
+_ESCAPED = r"\\\g<0>"
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 #: What varies within a word, the first that fits, and the class that stands for it.
 _VARYING = (
@@ -63,14 +66,21 @@ def _quoted(dumper: yaml.SafeDumper, text: _Quoted) -> yaml.ScalarNode:
 _Dumper.add_representer(_Quoted, _quoted)
 
 
-async def draft(message: str, labels: Sequence[str]) -> str | None:
-    """A rule file for ``message``, its label left open; None where none can be drafted.
+async def draft(
+    message: str,
+    labels: Sequence[str],
+    *,
+    label: str = _LABEL,
+    keep: Sequence[tuple[int, str]] = (),
+) -> str | None:
+    """A rule file for ``message``; None where none can be drafted.
 
     ``labels`` are those of the taxonomy: the draft is compiled, and tried on its sample, with one
-    of them.
+    of them. ``label`` is what it says, left open by default. ``keep`` are values of the prepared
+    message that the pattern asks for as they stand, each with its place.
     """
     text = prepare(message)[:_SAMPLE_CHARS]
-    pattern = pattern_of(text)
+    pattern = _keeping(text, keep) if keep else pattern_of(text)
     if pattern is None:
         return None
     tried = RuleFile("draft.yaml", to_yaml(pattern, text, labels[0]).encode(errors="replace"))
@@ -78,7 +88,24 @@ async def draft(message: str, labels: Sequence[str]) -> str | None:
         await compile_rules([tried], labels=labels)
     except RuleSetError:
         return None
-    return to_yaml(pattern, text, _LABEL)
+    return to_yaml(pattern, text, label)
+
+
+def _keeping(text: str, keep: Sequence[tuple[int, str]]) -> str | None:
+    """`pattern_of`, with the values of ``keep`` as they stand, by way of words that no text has."""
+    stands: dict[str, str] = {}
+    for number, (at, value) in enumerate(sorted(keep, reverse=True)):
+        stand = f"{_STAND}{chr(ord('a') + number)}"
+        stands[stand] = value
+        text = f"{text[:at]}{stand}{text[at + len(value) :]}"
+    pattern = pattern_of(text)
+    if pattern is None:
+        return None
+    for stand, value in stands.items():
+        if stand not in pattern:
+            return None  # beyond what a pattern is made of
+        pattern = pattern.replace(stand, rf"\b{_SPECIAL.sub(_ESCAPED, value)}\b")
+    return pattern
 
 
 def pattern_of(text: str) -> str | None:
@@ -123,9 +150,9 @@ def _word(word: str) -> str:
     parts: list[str] = []
     end = 0
     for found in _ANY_VARYING.finditer(word):
-        parts.append(_SPECIAL.sub(r"\\\g<0>", word[end : found.start()]))
+        parts.append(_SPECIAL.sub(_ESCAPED, word[end : found.start()]))
         assert found.lastindex is not None
         parts.append(_VARYING[found.lastindex - 1][1])
         end = found.end()
-    parts.append(_SPECIAL.sub(r"\\\g<0>", word[end:]))
+    parts.append(_SPECIAL.sub(_ESCAPED, word[end:]))
     return "".join(parts)

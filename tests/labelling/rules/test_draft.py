@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.taxonomies import LABELS, TEN
-from waybill.cli.draft import draft, pattern_of, to_yaml
 from waybill.core.prepare import prepare
+from waybill.labelling.rules.draft import draft, pattern_of, to_yaml
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.learn.corpus.entries import load_corpus

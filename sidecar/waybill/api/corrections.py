@@ -1,0 +1,139 @@
+"""``/v1/corrections``: say that a label is wrong, and read what was said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import msgspec
+from aiohttp import web
+
+from waybill.api.answers import Questions, as_json
+from waybill.core.correction import Correction, encode_correction, moment
+from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
+from waybill.core.reasons import CorrectCode
+from waybill.labelling.corrections.desk import Desk, Saying, Taken
+from waybill.labelling.corrections.source import CorrectionSource
+from waybill.labelling.corrections.table import CorrectionTable
+
+__all__ = ["NDJSON", "Service", "routes"]
+
+NDJSON = "application/x-ndjson"
+_WANTED = ", ".join(field.name for field in msgspec.structs.fields(Saying))
+#: What a correction that is not taken is answered with; all others with 400.
+_STATUS: dict[CorrectCode, int] = {
+    "mixed": 409,
+    "unknown_id": 404,
+    "no_path": 409,
+    "not_writable": 409,
+    "damaged": 409,
+    "no_space": 503,
+    "busy": 503,
+}
+
+
+class Service(msgspec.Struct, frozen=True):
+    """What the endpoints need: ``reload`` brings what was written in force at once, ``in_force``
+    gives what is, ``count`` counts how each try ended, ``refused`` says why files are not taken.
+    """
+
+    desk: Desk
+    source: CorrectionSource
+    reload: Callable[[], Awaitable[None]]
+    in_force: Callable[[], CorrectionTable]
+    refused: Callable[[], list[str]]
+    count: Callable[[str], None]
+
+
+def routes(questions: Questions, service: Service) -> list[web.RouteDef]:
+    """Both endpoints."""
+
+    async def correct(request: web.Request) -> web.Response:
+        """Say what the label of a message is, or take back what was said."""
+        saying = _saying(await questions.read(request))
+        try:
+            taken = await service.desk.take(saying)
+        except CorrectError as error:
+            service.count(error.code)
+            return _refusal(error)
+        service.count("accepted" if taken.is_new else "known")
+        await service.reload()
+        return as_json(_describe(taken, service), 201 if taken.is_new else 200)
+
+    async def export(request: web.Request) -> web.Response:
+        """Everything that was said, as NDJSON, or what was said after ``since``."""
+        since = _since(request)
+        tag = f'"{service.in_force().history_version}"'
+        if since is None and request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        try:
+            body = await asyncio.to_thread(_export, service.source, since)
+        except CorrectionsError as error:
+            return _refusal(CorrectError("damaged", str(error.errors[0])))
+        headers = {"ETag": tag} if since is None else {}
+        return web.Response(body=body, content_type=NDJSON, headers=headers)
+
+    return [web.post("/v1/corrections", correct), web.get("/v1/corrections", export)]
+
+
+def _saying(asked: dict[str, object]) -> Saying:
+    """Raises MalformedError (``fields``)."""
+    unknown = [name for name in asked if name not in Saying.__struct_fields__]
+    if unknown:
+        raise MalformedError("fields", f"{unknown[0][:60]!r} is none of {_WANTED}")
+    try:
+        return msgspec.convert(asked, Saying)
+    except msgspec.ValidationError as error:
+        raise MalformedError("fields", f"{error}; expected texts in {_WANTED}") from None
+
+
+def _refusal(error: CorrectError) -> web.Response:
+    status = _STATUS.get(error.code, 400)
+    answer = as_json({"reason": error.code, "detail": error.detail, **error.more}, status)
+    if status == 503:
+        answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _describe(taken: Taken, service: Service) -> dict[str, object]:
+    """The correction, whether it decides here already, and what it takes the place of."""
+    one = taken.correction
+    table = service.in_force()
+    found = table.find(one.mask, one.source)
+    is_in_force = found is not None and found.rule == one.id
+    if one.withdraws is not None:
+        is_in_force = found is None or found.rule != one.withdraws
+    overrules = None
+    if taken.overrules is not None:
+        overrules = {"rule": taken.overrules[0], "label": taken.overrules[1]}
+    return {
+        **msgspec.structs.asdict(one),
+        "in_force": is_in_force,
+        "refused": service.refused(),
+        "is_disputed": one.id in table.disputed,
+        "overrules": overrules,
+    }
+
+
+def _since(request: web.Request) -> datetime | None:
+    """Raises MalformedError (``fields``)."""
+    given = request.query.get("since")
+    if given is None:
+        return None
+    try:
+        # A + in a query that nobody has quoted is a blank.
+        return moment(given.replace(" ", "+"))
+    except ValueError as error:
+        detail = f"since: {given[:60]!r} is no time such as 2026-11-26T10:00:00Z: {error}"
+        raise MalformedError("fields", detail) from None
+
+
+def _export(source: CorrectionSource, since: datetime | None) -> bytes:
+    return b"".join(
+        encode_correction(one) for one in source.history().corrections if _is_after(one, since)
+    )
+
+
+def _is_after(one: Correction, since: datetime | None) -> bool:
+    return since is None or moment(one.at) > since

@@ -1,0 +1,206 @@
+"""``waybill correct``: say that a label is wrong, from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.cli.parsing import Commands, add_command, load
+from waybill.cli.terminal import cleaned, read_stdin
+from waybill.core.errors import CorrectError, WaybillError
+
+if TYPE_CHECKING:
+    from waybill.core.correction import Correction
+    from waybill.labelling.corrections.desk import Desk, Saying, Taken
+    from waybill.settings.schema import Settings
+
+__all__ = ["add"]
+
+_TIMEOUT_SECS = 60.0
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "correct",
+        _run,
+        "Say what the label of a message is: it holds before rules and model from then on.",
+        "waybill correct 'disk 17 is wobbly' --label Error --note 'the array is rebuilt'",
+    )
+    parser.add_argument(
+        "message", nargs="?", help="the message, or a whole record (a JSON object); - for stdin"
+    )
+    parser.add_argument("--label", help="what it is")
+    parser.add_argument("--source", default="*", help="for this source only (default: for all)")
+    parser.add_argument("--by", help="who says so (default: you, by your login)")
+    parser.add_argument("--note", default="", help="why")
+    parser.add_argument("--withdraw", metavar="ID", help="take the correction with this id back")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--to", metavar="ADDRESS", help="tell a running Waybill (default: write corrections.path)"
+    )
+    where.add_argument(
+        "--print", action="store_true", help="print the line, for a file that lies elsewhere"
+    )
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="with --to: file with its bearer token"
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    settings = load(given)
+    saying = _saying(given, settings)
+    try:
+        if given.to is not None:
+            token = None
+            if given.token_file is not None:
+                token = given.token_file.read_text().strip()
+            print(asyncio.run(_send(given.to, token, saying)))
+        else:
+            print(asyncio.run(_keep(settings, saying, only_print=given.print)))
+    except CorrectError as error:
+        rule = error.more.get("rule")
+        if isinstance(rule, str):
+            raise WaybillError(f"{error}; for example:\n{rule.rstrip()}") from None
+        raise
+    return 0
+
+
+def _saying(given: argparse.Namespace, settings: Settings) -> Saying:
+    """What is said. Raises CorrectError (``fields``)."""
+    from waybill.cli.explain import read_asked
+    from waybill.labelling.corrections.desk import Saying
+
+    by = cleaned(given.by) if given.by is not None else _login()
+    if given.withdraw is not None:
+        return Saying(withdraws=given.withdraw, by=by, note=cleaned(given.note))
+    if given.message is None:
+        raise CorrectError("fields", "say which message, or --withdraw with an id")
+    text = cleaned(given.message)
+    if text == "-":
+        text = read_stdin().rstrip("\r\n")
+    return Saying(
+        message=read_asked(text, settings.fields).message,
+        label=given.label,
+        source=cleaned(given.source),
+        by=by,
+        note=cleaned(given.note),
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user has no name
+        return ""
+
+
+async def _keep(settings: Settings, saying: Saying, *, only_print: bool) -> str:
+    """Write it to ``corrections.path``, or give its line. Raises CorrectError, ConfigError."""
+    from waybill.core.correction import encode_correction
+
+    desk = await _open_desk(settings)
+    if only_print and saying.withdraws is None:
+        correction, _ = await desk.check(saying)
+        return encode_correction(correction).decode().rstrip("\n")
+    taken = await desk.take(saying)
+    return _show(taken, str(settings.corrections.path))
+
+
+async def _open_desk(settings: Settings) -> Desk:
+    """The desk that a service would have. Raises ConfigError."""
+    from waybill.core.errors import ConfigError, RuleSetError
+    from waybill.labelling.corrections.desk import Desk
+    from waybill.service.loading import correction_source, read_rules
+    from waybill.settings.taxonomy import read_labels
+
+    taxonomy = read_labels(settings.labels.path)
+    try:
+        rules = await read_rules(settings, taxonomy)
+    except RuleSetError as error:
+        raise ConfigError([str(one) for one in error.errors]) from None
+    path = settings.corrections.path
+    return Desk(
+        taxonomy,
+        correction_source(settings),
+        Path(path) if path is not None else None,
+        lambda: rules,
+        follows=settings.corrections.follow,
+    )
+
+
+def _show(taken: Taken, place: str) -> str:
+    one = taken.correction
+    lines = [_sentence(one), f"{'kept in' if taken.is_new else 'said before, in'} {place}"]
+    if taken.overrules is not None:
+        rule, label = taken.overrules
+        lines.append(f"it overrules the rule {rule}, which says {label}")
+    return "\n".join(lines)
+
+
+def _sentence(one: Correction) -> str:
+    sources = "every source" if one.source == "*" else f"source {one.source}"
+    if one.withdraws is not None:
+        return f"{one.id}: taken back for {sources}: {one.label} <- {one.mask}"
+    return f"{one.id}: {one.label} <- {one.mask} (for {sources})"
+
+
+async def _send(address: str, token: str | None, saying: Saying) -> str:
+    """Post it to a running Waybill. Raises WaybillError, CorrectError."""
+    import aiohttp
+    import msgspec
+
+    headers = {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    url = f"{_with_scheme(address)}/v1/corrections"
+    body = {name: value for name, value in msgspec.structs.asdict(saying).items() if value}
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.post(url, json=body, allow_redirects=False) as answer,
+        ):
+            told = await answer.json(content_type=None)
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise WaybillError(f"{url}: no answer of Waybill: {error or 'too late'}") from None
+    if not isinstance(told, dict) or status not in (200, 201):
+        raise _refusal(url, status, told)
+    return _tell(told)
+
+
+def _refusal(url: str, status: int, told: object) -> WaybillError:
+    """Why a Waybill did not take it, in its own words."""
+    if not isinstance(told, Mapping):
+        return WaybillError(f"{url}: answered {status}")
+    text = f"{url}: {told.get('detail')} [{told.get('reason')}]"
+    rule = told.get("rule")
+    if isinstance(rule, str):
+        text = f"{text}; for example:\n{rule.rstrip()}"
+    return WaybillError(text)
+
+
+def _tell(told: Mapping[str, object]) -> str:
+    """What a Waybill answered."""
+    lines = [f"{told.get('id')}: {told.get('label')} <- {told.get('mask')}"]
+    if told.get("in_force") is True:
+        lines.append("in force there")
+    else:
+        lines.append(f"kept, but not in force: {told.get('refused') or 'a later one decides'}")
+    overrules = told.get("overrules")
+    if isinstance(overrules, Mapping):
+        lines.append(f"it overrules the rule {overrules['rule']}, which says {overrules['label']}")
+    return "\n".join(lines)
+
+
+def _with_scheme(address: str) -> str:
+    """An address as a URL without a slash at its end."""
+    if not address.startswith(("http://", "https://")):
+        address = f"http://{address}"
+    return address.rstrip("/")

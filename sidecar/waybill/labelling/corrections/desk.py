@@ -1,0 +1,237 @@
+"""Takes what a person says of a message: checks it, and keeps it.
+
+>>> taken = await desk.take(Saying(message="disk 17 is wobbly", label="Error"))   # doctest: +SKIP
+>>> taken.correction.mask                                                         # doctest: +SKIP
+'disk 0 is wobbly'
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from waybill.core.correction import ANY_SOURCE, Correction, new_correction, settle, withdrawal
+from waybill.core.errors import CorrectError, CorrectionsError
+from waybill.core.labels import Taxonomy
+from waybill.core.prepare import prepare
+from waybill.labelling.corrections.checks import mask_fault, source_fault
+from waybill.labelling.corrections.redraw import Deciding, find_deciding, first_rule
+from waybill.labelling.corrections.source import CorrectionSource
+from waybill.labelling.corrections.store import append
+from waybill.labelling.masking import mask
+from waybill.labelling.rules.draft import draft
+from waybill.labelling.rules.ruleset import RuleSet
+
+__all__ = ["Desk", "Known", "Saying", "Taken"]
+
+#: What a person writes of themselves, and as a reason.
+_MAX_BY_CHARS, _MAX_NOTE_CHARS = 200, 2000
+_NO_PATH = (
+    "corrections.path is not set, so there is no file to keep it in; set it to a file such as "
+    "/var/lib/waybill/corrections.ndjson"
+)
+_NO_PATH_BUT_FOLLOWS = "{}; or send it to {}, which this process follows"
+
+#: Labels that are known to hide behind a mask, each with what decides it; empty where one is.
+Known = Callable[[str], Sequence[str]]
+
+
+class Saying(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says: of a ``message`` (or its ``mask``) that its label is ``label``; or with
+    ``withdraws``, the id of a correction, that it is taken back.
+    """
+
+    message: str | None = None
+    mask: str | None = None
+    label: str | None = None
+    source: str = ANY_SOURCE
+    by: str = ""
+    note: str = ""
+    withdraws: str | None = None
+
+
+class Taken(NamedTuple):
+    """A correction that is kept; ``is_new`` is False where it was said before."""
+
+    correction: Correction
+    is_new: bool
+    #: The rule whose label it takes the place of.
+    overrules: tuple[str, str] | None
+
+
+class Desk:
+    """Where corrections are taken; ``rules`` gives those in force, ``path`` is the setting's."""
+
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        source: CorrectionSource,
+        path: Path | None,
+        rules: Callable[[], RuleSet],
+        *,
+        follows: str | None = None,
+        known: Known | None = None,
+    ) -> None:
+        self._taxonomy = taxonomy
+        self._source = source
+        self._path = path
+        self._rules = rules
+        self._follows = follows
+        self._known = known
+
+    async def take(self, saying: Saying) -> Taken:
+        """Check and keep it; when this returns, it is on the disk.
+
+        Raises:
+            CorrectError: it is not taken; nothing was written.
+        """
+        path = self._place()
+        if saying.withdraws is not None:
+            return await self._withdraw(saying, path)
+        correction, overrules = await self.check(saying)
+        history = await self._history()
+        before = _said_before(history, correction)
+        if before is not None:
+            return Taken(before, is_new=False, overrules=overrules)
+        await asyncio.to_thread(append, path, correction)
+        return Taken(correction, is_new=True, overrules=overrules)
+
+    async def check(self, saying: Saying) -> tuple[Correction, tuple[str, str] | None]:
+        """The correction that it would be, and the rule that it would overrule, with its label.
+
+        Raises:
+            CorrectError: it would not be taken.
+        """
+        label = self._label_of(saying)
+        masked = _mask_of(saying)
+        _check_words(saying)
+        text = prepare(saying.message or masked)
+        if self._known is not None and (told := self._known(masked)):
+            detail = f"messages of this mask have several labels: {', '.join(told)}; write a rule"
+            raise CorrectError("mixed", detail)
+        rules = self._rules().twin()
+        allowed = None
+        if saying.source != ANY_SOURCE:
+            allowed = rules.allowed_for(saying.source, None)
+        deciding = await asyncio.to_thread(find_deciding, rules, text, label, allowed)
+        if deciding:
+            raise await self._mixed(text, label, deciding)
+        rule = first_rule(rules, text, allowed)
+        overrules = None
+        if rule is not None and rule.label != label:
+            overrules = (rule.id, rule.label)
+        correction = new_correction(
+            masked,
+            label,
+            source=saying.source,
+            by=saying.by,
+            note=saying.note,
+            taxonomy=self._taxonomy.version,
+        )
+        return correction, overrules
+
+    def _place(self) -> Path:
+        if self._path is not None:
+            return self._path
+        detail = _NO_PATH
+        if self._follows is not None:
+            detail = _NO_PATH_BUT_FOLLOWS.format(_NO_PATH, self._follows)
+        raise CorrectError("no_path", detail)
+
+    async def _history(self) -> list[Correction]:
+        """Everything that was said. Raises CorrectError (``damaged``): a file has a fault."""
+        try:
+            return (await asyncio.to_thread(self._source.history)).corrections
+        except CorrectionsError as error:
+            detail = f"the corrections there are cannot be read: {error.errors[0]}"
+            raise CorrectError("damaged", detail) from None
+
+    async def _withdraw(self, saying: Saying, path: Path) -> Taken:
+        _check_words(saying)
+        for one in await self._history():
+            if one.id == saying.withdraws:
+                line = withdrawal(one, by=saying.by, note=saying.note)
+                await asyncio.to_thread(append, path, line)
+                return Taken(line, is_new=True, overrules=None)
+        text = f"there is no correction {saying.withdraws!r}; GET /v1/corrections lists all"
+        raise CorrectError("unknown_id", text)
+
+    def _label_of(self, saying: Saying) -> str:
+        label = saying.label
+        names = ", ".join(self._taxonomy.names)
+        if label is None:
+            raise CorrectError("fields", f"label is missing; the labels are {names}")
+        if label not in self._taxonomy:
+            hint = self._taxonomy.hint(label)
+            text = f"{label[:100]!r} is no label{hint}; the labels are {names}"
+            raise CorrectError("label", text)
+        return label
+
+    async def _mixed(self, text: str, label: str, deciding: Sequence[Deciding]) -> CorrectError:
+        """Why one correction cannot do, with a rule that does: it keeps the values that decide."""
+        told = [_tell(one) for one in deciding]
+        rule = await draft(
+            text, self._taxonomy.names, label=label, keep=[(one.at, one.value) for one in deciding]
+        )
+        detail = (
+            f"a correction holds for all messages that differ in numbers, addresses and ids only, "
+            f"and rules tell those apart: {'; '.join(told)}. Write a rule instead"
+        )
+        values = [dict(one._asdict()) for one in deciding]
+        return CorrectError("mixed", detail, {"values": values, "rule": rule})
+
+
+def _tell(one: Deciding) -> str:
+    says = "no rule decides"
+    if one.rule is not None:
+        says = f"the rule {one.rule} says {one.label}"
+    return f"with {one.other} in the place of {one.value} {says}"
+
+
+def _mask_of(saying: Saying) -> str:
+    """Raises CorrectError."""
+    if saying.message is None and saying.mask is None:
+        raise CorrectError("fields", "message is missing (the text of the record), or mask")
+    masked = saying.mask
+    if saying.message is not None:
+        masked = mask(prepare(saying.message))
+        if not masked:
+            raise CorrectError("no_message", "nothing of the message is left to be read")
+        if saying.mask not in (None, masked):
+            raise CorrectError("fields", f"mask is not that of the message, which is {masked!r}")
+    assert masked is not None
+    fault = mask_fault(masked)
+    if fault:
+        raise CorrectError("fields", fault)
+    return masked
+
+
+def _check_words(saying: Saying) -> None:
+    """Raises CorrectError."""
+    fault = source_fault(saying.source)
+    if fault:
+        raise CorrectError("source", fault)
+    if len(saying.by) > _MAX_BY_CHARS:
+        raise CorrectError("fields", f"by has more than {_MAX_BY_CHARS} characters")
+    if len(saying.note) > _MAX_NOTE_CHARS:
+        raise CorrectError("fields", f"note has more than {_MAX_NOTE_CHARS} characters")
+    for text in (saying.message, saying.mask, saying.source, saying.by, saying.note):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise CorrectError("fields", "half a surrogate pair, which no file can hold") from None
+
+
+def _said_before(history: Sequence[Correction], new: Correction) -> Correction | None:
+    """The one that stands already and says the same by the same person: a retry adds nothing."""
+    alike = [one for one in history if (one.mask, one.source) == (new.mask, new.source)]
+    takers = [one for one in history if one.withdraws is not None]
+    for settled in settle([*alike, *takers]):
+        one = settled.correction
+        if (one.mask, one.source, one.label, one.by) == (new.mask, new.source, new.label, new.by):
+            return one
+    return None

@@ -1,0 +1,167 @@
+"""What a person says is checked before it is kept: labels, sources, and masks that hide values."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.taxonomies import LABELS, TEN
+from waybill.core.correction import decode_correction
+from waybill.core.errors import CorrectError
+from waybill.labelling.corrections.desk import Desk, Saying, Taken
+from waybill.labelling.corrections.redraw import find_deciding
+from waybill.labelling.corrections.source import CorrectionSource
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
+
+RULES = r"""
+rules:
+- {id: fault, label: Error, pattern: 'status 5\d\d\b'}
+- {id: fine, label: User Action, pattern: 'status 2\d\d\b'}
+- {id: killed, label: Critical Error, pattern: 'exit code 137\b'}
+- {id: odd, label: Error, pattern: 'port 61616 '}
+- {id: own, label: Security Alert, pattern: 'from 169\.254\.169\.254'}
+- {id: any, label: Error, pattern: 'disk \d+ is bad'}
+- {id: quiet, label: Error, pattern: 'took 7 ms', mode: shadow}
+"""
+
+
+@pytest.fixture(name="rules", scope="module")
+def _rules(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "a.yaml").write_text(RULES)
+    return asyncio.run(load_ruleset([folder], labels=LABELS))
+
+
+@pytest.fixture(name="desk")
+def _desk(rules: RuleSet, tmp_path: Path) -> Desk:
+    file = tmp_path / "c.ndjson"
+    return Desk(TEN, CorrectionSource([file]), file, lambda: rules)
+
+
+async def refusal(desk: Desk, saying: Saying) -> CorrectError:
+    with pytest.raises(CorrectError) as raised:
+        await desk.take(saying)
+    return raised.value
+
+
+async def say(desk: Desk, message: str, label: str = "Error", by: str = "ann") -> Taken:
+    return await desk.take(Saying(message=message, label=label, by=by))
+
+
+async def test_what_is_said_is_kept(desk: Desk, tmp_path: Path) -> None:
+    taken = await say(desk, "\x1b[31mdisk 17 is wobbly\r\n")
+    kept = decode_correction((tmp_path / "c.ndjson").read_bytes())
+    assert kept == taken.correction
+    assert (kept.mask, kept.source, kept.taxonomy) == ("disk 0 is wobbly", "*", TEN.version)
+    assert taken.overrules is None
+
+
+async def test_saying_it_again_adds_nothing(desk: Desk, tmp_path: Path) -> None:
+    first = await say(desk, "disk 17 is wobbly")
+    again = await say(desk, "disk 18 is wobbly")
+    assert (again.correction, again.is_new) == (first.correction, False)
+    assert (await say(desk, "disk 18 is wobbly", by="bob")).is_new
+    assert (await say(desk, "disk 18 is wobbly", "User Action")).is_new
+    assert (await say(desk, "disk 18 is wobbly")).is_new
+    assert len((tmp_path / "c.ndjson").read_bytes().splitlines()) == 4
+
+
+async def test_what_was_said_can_be_taken_back(desk: Desk) -> None:
+    first = await say(desk, "disk 17 is wobbly")
+    back = await desk.take(Saying(withdraws=first.correction.id, by="bob"))
+    assert back.correction.withdraws == first.correction.id
+    assert (await say(desk, "disk 17 is wobbly")).is_new
+    assert (await refusal(desk, Saying(withdraws="nobody's"))).code == "unknown_id"
+
+
+async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
+    assert (await say(desk, "disk 17 is bad", "User Action")).overrules == ("any", "Error")
+    assert (await say(desk, "disk 17 is bad", "Error")).overrules is None
+
+
+@pytest.mark.parametrize(
+    ("saying", "code", "words"),
+    [
+        (Saying(message="m"), "fields", "the labels are Security Alert, "),
+        (Saying(label="Error"), "fields", "message is missing"),
+        (Saying(message="m", label="Eror"), "label", "did you mean Error"),
+        (Saying(message="", label="Error"), "no_message", "nothing"),
+        (Saying(message="\x1b[0m \ufeff", label="Error"), "no_message", "nothing"),
+        (Saying(message="m", label="Error", source="crm-*"), "source", "is a pattern"),
+        (Saying(mask="disk 17", label="Error"), "fields", "a message, no mask"),
+        (Saying(message="a 1", mask="b 0", label="Error"), "fields", "which is 'a 0'"),
+        (Saying(message="m", label="Error", by="x" * 201), "fields", "200 characters"),
+        (Saying(message="m", label="Error", note="x" * 2001), "fields", "2000 characters"),
+        (Saying(message="a \ud800", label="Error"), "fields", "surrogate"),
+    ],
+)
+async def test_what_cannot_be_taken_says_why(
+    desk: Desk, saying: Saying, code: str, words: str
+) -> None:
+    error = await refusal(desk, saying)
+    assert (error.code, words in error.detail) == (code, True)
+
+
+async def test_without_a_path_the_setting_is_named(rules: RuleSet) -> None:
+    desk = Desk(TEN, CorrectionSource(()), None, lambda: rules, follows="http://bench:9890")
+    error = await refusal(desk, Saying(message="m", label="Error"))
+    assert error.code == "no_path"
+    assert "corrections.path" in error.detail
+    assert "http://bench:9890" in error.detail
+
+
+async def test_a_huge_message_is_masked_like_any_other(desk: Desk) -> None:
+    taken = await say(desk, "disk 17 is wobbly " * 60_000)
+    assert len(taken.correction.mask) <= 512
+
+
+async def test_files_with_a_fault_take_no_more(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "c.ndjson").write_text("message,label\n")
+    error = await refusal(desk, Saying(message="m", label="Error"))
+    assert error.code == "damaged"
+    assert "c.ndjson:1" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("message", "label", "values"),
+    [
+        ("GET / status 200 in 7 ms", "Error", {"200"}),
+        ("GET / status 404", "Security Alert", {"404"}),
+        ("worker ended with exit code 1", "System Notification", {"1"}),
+        ("listening on port 80 now", "System Notification", {"80"}),
+        ("login from 10.0.0.7", "User Action", {"10.0.0.7"}),
+        ("disk 17 is bad", "User Action", set()),
+        ("it took 9 ms", "User Action", set()),
+        ("worker ended with exit code 1", "Critical Error", set()),
+        ("nothing of note", "Error", set()),
+    ],
+)
+def test_values_that_decide_are_found(
+    rules: RuleSet, message: str, label: str, values: set[str]
+) -> None:
+    found = find_deciding(rules, message, label)
+    assert {one.value for one in found} == values
+
+
+async def test_a_mixed_mask_is_answered_with_a_rule_that_keeps_the_value(desk: Desk) -> None:
+    saying = Saying(message="GET /a/17 status 404 in 7 ms", label="Security Alert")
+    error = await refusal(desk, saying)
+    assert error.code == "mixed"
+    assert "in the place of 404" in error.detail
+    (rule,) = yaml.safe_load(str(error.more["rule"]))["rules"]
+    assert rule["label"] == "Security Alert"
+    assert rule["pattern"] == r"GET\s+/a/\d+\s+status\s+\b404\b\s+in\s+\d+\s+ms"
+
+
+async def test_a_mask_that_is_known_to_be_mixed_is_refused(rules: RuleSet, tmp_path: Path) -> None:
+    file = tmp_path / "c.ndjson"
+    known = {"nothing of note": ["Error 60 %", "User Action 40 %"]}
+    source = CorrectionSource([file])
+    desk = Desk(TEN, source, file, lambda: rules, known=lambda mask: known.get(mask, ()))
+    error = await refusal(desk, Saying(message="nothing of note", label="Error"))
+    assert error.code == "mixed"
+    assert "Error 60 %, User Action 40 %" in error.detail
