@@ -72,7 +72,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
     )
-    told = parser.add_argument_group("what is told, and what makes the exit code 1")
+    _add_outputs(parser.add_argument_group("what is told, and what makes the exit code 1"))
+
+
+def _add_outputs(told: argparse._ArgumentGroup) -> None:
     told.add_argument("--json", action="store_true", help="print everything as JSON")
     told.add_argument("--html", metavar="FILE", help="write a page without scripts as well")
     told.add_argument(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.cli import discover
 from waybill.cli.backtest import add_diff
 from waybill.cli.parsing import Commands, add_command, add_group, load
 from waybill.cli.terminal import cleaned
@@ -42,6 +43,7 @@ def add(commands: Commands) -> None:
         "files", nargs="+", metavar="FILE", help="text, NDJSON, JSON or CSV; - for stdin"
     )
     _add_suggest(actions)
+    discover.add(actions)
     add_diff(actions)
     add_command(
         actions,

@@ -36,6 +36,7 @@ class Proposal(msgspec.Struct):
     match: list[str]
     no_match: list[str]
     where: dict[str, list[str]] | None = None
+    mode: str = ""
 
 
 async def propose(

@@ -35,9 +35,15 @@ _HEADER = """\
 
 
 async def suggest(
-    settings: Settings, at_least: int, recorded: Path | None, output: Path | None
+    settings: Settings,
+    at_least: int,
+    recorded: Path | None,
+    output: Path | None,
+    mode: str = "",
 ) -> None:
     """Write the proposals as YAML to ``output`` or stdout, and to stderr what was left out.
+
+    ``mode`` is that of the rules; empty: what a rule without one has.
 
     Raises:
         ConfigError: the store cannot be read.
@@ -49,6 +55,8 @@ async def suggest(
         messages = await asyncio.to_thread(_recorded, settings, recorded)
         _assign(settings, templates, messages)
     proposals, left_out = await propose(templates, at_least, read_labels(settings.labels.path))
+    for proposal in proposals:
+        proposal.mode = mode
     text = _HEADER + to_yaml(proposals)
     if output is None:
         sys.stdout.write(text)
