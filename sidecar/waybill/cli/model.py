@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from waybill.cli import model_hub, model_train
+from waybill.cli import model_hub, model_retrain, model_train
 from waybill.cli.parsing import (
     Commands,
     add_command,
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     """Declare the group."""
     actions = add_group(commands, "model", "Work with model bundles.")
     model_train.add(actions)
+    model_retrain.add(actions)
     _add_corpus(actions)
     _add_evaluate(actions)
     _add_export(actions)

@@ -7,7 +7,7 @@ counting, splitting and keeping apart is done by mask.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,14 @@ from waybill.learn.plan import SPLITS
 from waybill.settings.schema import FieldSettings
 from waybill.wire.members import Places
 
-__all__ = ["distinct", "read_examples", "shared_masks", "split", "without_masks_of"]
+__all__ = [
+    "distinct",
+    "read_examples",
+    "shared_masks",
+    "split",
+    "without_masks",
+    "without_masks_of",
+]
 
 #: Formats that hold labels.
 _FORMATS = ("csv", "ndjson", "json", "parquet", "xlsx")
@@ -111,8 +118,12 @@ def shared_masks(one: Iterable[Example], other: Iterable[Example]) -> int:
 
 def without_masks_of(examples: Sequence[Example], apart: Iterable[Example]) -> list[Example]:
     """``examples`` without those that have the mask of a line in ``apart``."""
-    known = {mask(example.text) for example in apart}
-    return [example for example in examples if mask(example.text) not in known]
+    return without_masks(examples, {mask(example.text) for example in apart})
+
+
+def without_masks(examples: Sequence[Example], masks: Container[str]) -> list[Example]:
+    """``examples`` without those that have one of these masks."""
+    return [example for example in examples if mask(example.text) not in masks]
 
 
 def split(

@@ -16,6 +16,7 @@ from waybill.settings.environment import cache_folder
 __all__ = [
     "BROAD",
     "CORPUS",
+    "CORRECTION_WEIGHT",
     "PER_LABEL",
     "SPLITS",
     "DataPlan",
@@ -33,6 +34,9 @@ CORPUS = Path(__file__).parent / "corpus" / "templates"
 BROAD = Path(__file__).parent / "corpus" / "broad"
 #: Distinct masked examples wanted per label of the corpus, before its shares.
 PER_LABEL = 1200
+#: A corrected mask counts as so many lines. A template of the corpus gives about twenty, and one
+#: that was right before must not change for it.
+CORRECTION_WEIGHT = 10
 #: How test rows are chosen: with the labels' shares, at random, or no mask on both sides.
 SPLITS = ("stratified", "random", "grouped")
 
@@ -45,7 +49,8 @@ class DataPlan(msgspec.Struct, frozen=True):
     ``where`` are ``COLUMN=VALUE`` or ``COLUMN!=VALUE`` conditions on the rows of ``files``;
     ``test_share`` of them, in [0, 1], is only measured on. ``corpus`` is a folder of template
     files, or None, ``corpus_extra`` are folders that add to it. No line with the mask of a line in
-    ``keep_apart`` is trained on.
+    ``keep_apart`` is trained on. ``corrections`` are files or folders of them: each corrected mask
+    counts as ``correction_weight`` lines, in the place of all others that have it.
     """
 
     files: tuple[Path, ...] = ()
@@ -56,6 +61,8 @@ class DataPlan(msgspec.Struct, frozen=True):
     corpus_extra: tuple[Path, ...] = (BROAD,)
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
+    corrections: tuple[Path, ...] = ()
+    correction_weight: int = CORRECTION_WEIGHT
 
 
 class HostedEncoder(NamedTuple):

@@ -11,7 +11,15 @@ from waybill.core.labels import Taxonomy
 from waybill.learn.chain import Example, TrainingSet
 from waybill.learn.corpus.entries import balance_hash, corpus_hash, load_corpus
 from waybill.learn.corpus.generate import generate
-from waybill.learn.dataset import distinct, read_examples, shared_masks, split, without_masks_of
+from waybill.learn.corrected import as_examples, read_corrected
+from waybill.learn.dataset import (
+    distinct,
+    read_examples,
+    shared_masks,
+    split,
+    without_masks,
+    without_masks_of,
+)
 from waybill.learn.plan import DataPlan
 
 __all__ = ["gather"]
@@ -26,11 +34,14 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
     made: dict[str, object] = {}
     examples: list[Example] = []
     test: list[Example] = []
+    # A correction speaks for every line that has its mask, and is never measured on as well.
+    corrected = read_corrected(plan.corrections, taxonomy)
     if plan.files:
         found = read_examples(plan.files, taxonomy, where=plan.where)
         made["data_sha256"] = {path.name: _hash(path) for path in plan.files}
         if plan.test_share:
             found, test = split(found, plan.test_share, seed, plan.split)
+            test = without_masks(test, corrected.labels)
             made["test"] = {
                 "split": plan.split,
                 "lines": len(test),
@@ -43,6 +54,10 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
         made["corpus_sha256"] = corpus_hash(plan.corpus, plan.corpus_extra)
         made["per_label"] = plan.per_label
         made["balance_sha256"] = balance_hash(plan.corpus)
+    if plan.corrections:
+        examples = without_masks(examples, corrected.labels)
+        examples += as_examples(corrected, plan.correction_weight)
+        made["corrections"] = corrected.note(plan.correction_weight)
     if plan.keep_apart:
         before = len(examples)
         examples = without_masks_of(examples, read_examples(plan.keep_apart, taxonomy))

@@ -1,0 +1,220 @@
+"""``waybill model retrain``: a new classifier from corrections, held against the one in force."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waybill.cli.exits import ExitCode
+from waybill.cli.model_train import add_corpus_options
+from waybill.cli.parsing import Commands, add_command, load, needs_extra
+from waybill.learn.plan import CORRECTION_WEIGHT, DataPlan, default_cache
+
+if TYPE_CHECKING:
+    from waybill.core.pattern import Pattern
+    from waybill.learn.retrain.bounds import Bounds
+    from waybill.learn.retrain.retrain import PushPlan, RetrainPlan
+    from waybill.settings.schema import Settings
+
+__all__ = ["add"]
+
+
+def add(actions: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        actions,
+        "retrain",
+        needs_extra("retrain", _retrain),
+        "Train a candidate from corrections, ask the gate about it, and push it.",
+        "waybill model retrain --corrections corrections.ndjson --push ./versions",
+        is_training=True,
+    )
+    _add_data(parser)
+    _add_gate(parser)
+    parser.add_argument(
+        "--push", metavar="REPO", help="folder of versions or owner/name: what passes goes there"
+    )
+    parser.add_argument("--endpoint", help="another server for REPO (default: HF_ENDPOINT)")
+    parser.add_argument("--output", type=Path, help="keep the candidate here, refused or not")
+    parser.add_argument("--name", help="the bundle's name (default: that of the one in force)")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write retrain.json and .txt")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--corrections",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="files or folders of corrections (default: the setting corrections.path)",
+    )
+    data.add_argument(
+        "--correction-weight",
+        type=int,
+        default=CORRECTION_WEIGHT,
+        metavar="N",
+        help="a corrected mask counts as N lines (default: %(default)s)",
+    )
+    data.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="labelled files to train on as well",
+    )
+    data.add_argument(
+        "--keep-apart",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="labelled files to measure on; their lines are not trained on",
+    )
+    add_corpus_options(data)
+    data.add_argument(
+        "--no-corpus", action="store_true", help="train on corrections and --data alone"
+    )
+    data.add_argument("--base", type=Path, help="bundle in force (default: model.path)")
+    data.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
+    data.add_argument("--no-cache", action="store_true", help="embed everything anew")
+    data.add_argument("--seed", type=int, default=42)
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
+    from waybill.learn.retrain.bounds import Bounds
+
+    bounds = Bounds()
+    gate = parser.add_argument_group(
+        "gate", "how much worse the candidate may be; shares in [0, 1]"
+    )
+    gate.add_argument(
+        "--patterns",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="patterns of sidecars (waybill patterns -o FILE), to count what would flip",
+    )
+    for name, default, help_ in (
+        ("--max-flips", bounds.flips, "of the records of stored patterns"),
+        ("--max-label-flips", bounds.label_flips, "of those of one label"),
+        ("--max-loss", bounds.loss, "of accuracy and macro-F1"),
+        ("--max-label-loss", bounds.label_loss, "of the F1 of one label"),
+    ):
+        gate.add_argument(
+            name,
+            type=_share,
+            default=default,
+            metavar="SHARE",
+            help=f"{help_} (default: {default})",
+        )
+
+
+def _share(text: str) -> float:
+    """A share from ``0.02`` or ``2%``. Raises ValueError, which argparse tells."""
+    value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a share from 0 to 1, or 2%")
+    return value
+
+
+def _retrain(given: argparse.Namespace) -> int:
+    import msgspec
+
+    from waybill.learn.retrain.retrain import retrain
+    from waybill.learn.retrain.telling import show, verdict, write_report
+
+    found = retrain(plan_of(given, load(given)))
+    if given.report is not None:
+        write_report(given.report, found)
+    if given.json:
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        print(show(found))
+    print(f"waybill: {verdict(found)}", file=sys.stderr)
+    return ExitCode.FAILED if found.is_refused else ExitCode.FINE
+
+
+def plan_of(given: argparse.Namespace, settings: Settings) -> RetrainPlan:
+    """The plan that options and settings make. Raises WaybillError for files that cannot be
+    read.
+    """
+    from waybill.learn.retrain.retrain import RetrainPlan
+
+    return RetrainPlan(
+        base=given.base or _base(settings),
+        labels=settings.labels.path,
+        data=_data(given, settings),
+        patterns=_patterns(given.patterns),
+        bounds=_bounds(given),
+        push=_push(given),
+        output=given.output,
+        name=given.name,
+        seed=given.seed,
+        cache=None if given.no_cache else given.cache,
+        threshold=settings.model.threshold,
+        command=given.command_line,
+    )
+
+
+def _base(settings: Settings) -> Path:
+    """The bundle in force: what was pulled last, or ``model.path``. Raises ConfigError."""
+    from waybill.core.errors import ConfigError
+    from waybill.service.loading import bundle_folders
+
+    folders = bundle_folders(settings)
+    if not folders:
+        raise ConfigError(["model.path is null: name the bundle to start from with --base"])
+    return folders[0]
+
+
+def _data(given: argparse.Namespace, settings: Settings) -> DataPlan:
+    return DataPlan(
+        files=tuple(given.data),
+        corpus=None if given.no_corpus else given.corpus,
+        corpus_extra=tuple(given.corpus_extra),
+        per_label=given.per_label,
+        keep_apart=tuple(given.keep_apart),
+        corrections=_corrections(given, settings),
+        correction_weight=given.correction_weight,
+    )
+
+
+def _corrections(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:
+    if given.corrections is not None:
+        return tuple(given.corrections)
+    return ()
+
+
+def _patterns(files: list[Path]) -> list[Pattern]:
+    from waybill.core.pattern import decode
+
+    found: list[Pattern] = []
+    for file in files:
+        found += map(decode, file.read_bytes().splitlines())
+    return found
+
+
+def _bounds(given: argparse.Namespace) -> Bounds:
+    from waybill.learn.retrain.bounds import Bounds
+
+    return Bounds(
+        loss=given.max_loss,
+        label_loss=given.max_label_loss,
+        flips=given.max_flips,
+        label_flips=given.max_label_flips,
+    )
+
+
+def _push(given: argparse.Namespace) -> PushPlan | None:
+    from waybill.learn.retrain.retrain import PushPlan
+    from waybill.settings.environment import hub_endpoint
+
+    if given.push is None:
+        return None
+    return PushPlan(given.push, given.endpoint or hub_endpoint())

@@ -1,0 +1,83 @@
+"""A retraining as a table for people; `Outcome` itself is the report for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from waybill.learn.retrain.gate import Check, CheckName
+from waybill.learn.retrain.retrain import Outcome
+
+__all__ = ["show", "verdict", "write_report"]
+
+_ASKED: dict[CheckName, str] = {
+    "held_out_accuracy": "accuracy on software that was not trained on",
+    "held_out_macro_f1": "macro-F1 on the same",
+    "held_out_label_f1": "F1 of the label that loses most",
+    "known_unclassified": "known lines that stay unclassified",
+    "fragments_unclassified": "fragments of no log that stay unclassified",
+    "labelled_accuracy": "accuracy on the lines kept apart",
+    "corrections": "corrections followed",
+    "flips": "records of stored patterns that flip",
+    "flips_of_a_label": "records of one label that flip",
+}
+_MOST_SHOWN = 10
+
+
+def verdict(found: Outcome) -> str:
+    """What became of the candidate, in a sentence."""
+    if found.is_refused:
+        names = ", ".join(one.name for one in found.checks if one.is_met is False)
+        return f"{found.candidate} was refused and not pushed: {names}"
+    if not found.is_new:
+        return f"{found.candidate} is in force already: nothing new was learned"
+    if found.pushed is None:
+        return f"{found.candidate} passes; nothing was pushed (--push REPO)"
+    return f"{found.candidate} passes and is {found.pushed} of {found.repo}"
+
+
+def show(found: Outcome) -> str:
+    """The checks, the corrections that are not followed, and what would flip."""
+    return "\n".join(_lines(found))
+
+
+def write_report(folder: Path, found: Outcome) -> None:
+    """``retrain.json`` and ``retrain.txt`` in ``folder``. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    (folder / "retrain.json").write_bytes(told + b"\n")
+    text = f"{show(found)}\n{verdict(found)}\n"
+    (folder / "retrain.txt").write_text(text, "utf-8", errors="backslashreplace")
+
+
+def _lines(found: Outcome) -> Iterator[str]:
+    yield f"in force   {found.base}"
+    yield f"candidate  {found.candidate}"
+    yield ""
+    yield f"{'':46}{'in force':>9}{'new':>9}{'bound':>9}"
+    for one in found.checks:
+        yield _check(one)
+    if found.followed.contradicted:
+        missed = found.followed.masks - found.followed.new
+        yield ""
+        yield f"{missed} corrections that the candidate does not follow, first:"
+        for mask, said, given in found.followed.contradicted[:_MOST_SHOWN]:
+            yield f"  {said}, not {given}: {mask}"
+    if found.flips is not None and found.flips.patterns:
+        yield ""
+        yield "patterns that would flip, most records first:"
+        for flip in found.flips.patterns[:_MOST_SHOWN]:
+            yield f"  {flip.count:>9}  {flip.old} -> {flip.new}: {flip.mask}"
+
+
+def _check(one: Check) -> str:
+    outcome = {True: "ok", False: "REFUSED", None: "not measured"}[one.is_met]
+    figures = "".join(f"{_figure(value):>9}" for value in (one.old, one.new, one.bound))
+    detail = f"  ({one.detail})" if one.detail else ""
+    return f"{_ASKED[one.name]:46}{figures}  {outcome}{detail}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
