@@ -153,6 +153,21 @@ def test_explain_shows_route_rules_and_neighbours(capsys: pytest.CaptureFixture[
     told = json.loads(capsys.readouterr().out)
     assert (told["label"], told["rule"]) == ("User Action", "user-login-logout")
     assert len(told["model"]["nearest"]) == 3
+    assert len(told["model"]["next_best"]) == 2
+    first = told["model"]["confidence"]
+    assert all(one["confidence"] <= first for one in told["model"]["next_best"])
+    assert 0 < told["model"]["least_confidence"] < 1
+
+
+def test_explain_says_what_the_model_fell_short_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "zxqv 17 blorp") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Unclassified: unknown (the nearest lines of its training are ")
+    assert any(line.startswith("  the next best labels: ") for line in lines)
+    assert run("explain", "user bob changed his e-mail address", "--set", "model.threshold=1") == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("Unclassified: low_confidence (the model thinks of User Action, but ")
+    assert first.endswith("a label needs 1)")
 
 
 def test_rules_can_be_tested_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,13 +104,4 @@ async def explain_one(settings: Settings, source: str, message: str) -> dict[str
 
     async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, _):
         warn_of_hidden(pipeline.rules.advice)
-        found = await explain(pipeline, model, source, message)
-        told = found.get("model")
-        if model is not None and isinstance(told, dict):
-            thresholds = model.bundle.manifest.thresholds
-            least = settings.model.threshold
-            if least is None:
-                least = thresholds.confidence
-            told["farthest_known"] = thresholds.distance
-            told["least_confidence"] = least
-        return found
+        return await explain(pipeline, model, source, message, threshold=settings.model.threshold)

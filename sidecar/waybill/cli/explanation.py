@@ -77,8 +77,22 @@ def _verdict(found: Found) -> str:
     if tier == "correction":
         return f"{label}, by the correction {rule}"
     if found.get("reason"):
-        return f"{label}: {found['reason']}"
+        return f"{label}: {found['reason']}{_why(found)}"
     return f"{label}, by the {tier} ({rule}), confidence {_number(found.get('confidence'))}"
+
+
+def _why(found: Found) -> str:
+    """What the model fell short of, in brackets; nothing where it was something else."""
+    model = found.get("model")
+    if not isinstance(model, Mapping):
+        return ""
+    if found["reason"] == "unknown":
+        far, most = _number(model["distance"]), _number(model["farthest_known"])
+        return f" (the nearest lines of its training are {far} away; up to {most} counts as known)"
+    if found["reason"] == "low_confidence":
+        sure, least = _number(model["confidence"]), _number(model["least_confidence"])
+        return f" (the model thinks of {model['label']}, but with {sure}; a label needs {least})"
+    return ""
 
 
 def _correction(correction: Found) -> Iterator[str]:
@@ -140,6 +154,10 @@ def _model(model: Found) -> Iterator[str]:
         f"model {model['version']}: its first choice is {model['label']}, with confidence "
         f"{_number(model['confidence'])}; a label needs {_number(model.get('least_confidence'))}"
     )
+    others = model["next_best"]
+    if isinstance(others, Sequence) and others:
+        told = [f"{one['label']} {_number(one['confidence'])}" for one in others]
+        yield f"  the next best labels: {', '.join(told)}"
     knows = "so it knows such messages"
     if not model["is_known"]:
         knows = "so it does not know this one, whatever its choice"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.exits import ExitCode
-from waybill.cli.model_train import add_corpus_options
+from waybill.cli.model_train import add_corpus_options, corpus_extra_of
 from waybill.cli.parsing import Commands, add_command, load, needs_extra
-from waybill.learn.plan import CORRECTION_WEIGHT, DataPlan, default_cache
+from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan, default_cache
 
 if TYPE_CHECKING:
     from waybill.core.pattern import Pattern
@@ -76,6 +77,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="labelled files to measure on; their lines are not trained on",
     )
     add_corpus_options(data)
+    parser.set_defaults(per_label=None)  # that of the bundle in force
     data.add_argument(
         "--no-corpus", action="store_true", help="train on corrections and --data alone"
     )
@@ -94,11 +96,10 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
     )
     gate.add_argument(
         "--patterns",
-        type=Path,
         nargs="+",
         default=[],
         metavar="FILE",
-        help="patterns of sidecars (waybill patterns -o FILE), to count what would flip",
+        help="stored patterns (waybill patterns -o FILE), to count what would flip",
     )
     for name, default, help_ in (
         ("--max-flips", bounds.flips, "of the records of stored patterns"),
@@ -146,10 +147,11 @@ def plan_of(given: argparse.Namespace, settings: Settings) -> RetrainPlan:
     """
     from waybill.learn.retrain.retrain import RetrainPlan
 
+    base = given.base or _base(settings)
     return RetrainPlan(
-        base=given.base or _base(settings),
+        base=base,
         labels=settings.labels.path,
-        data=_data(given, settings),
+        data=_data(given, settings, base),
         patterns=_patterns(given.patterns),
         bounds=_bounds(given),
         push=_push(given),
@@ -173,30 +175,48 @@ def _base(settings: Settings) -> Path:
     return folders[0]
 
 
-def _data(given: argparse.Namespace, settings: Settings) -> DataPlan:
+def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan:
+    """The data, over the same corpus as the bundle in force where nothing else is said: only then
+    can the figures of both be compared. Raises BundleError.
+    """
+    from waybill.labelling.model.manifest import read_manifest
+
+    made = read_manifest(base).made
     return DataPlan(
         files=tuple(given.data),
         corpus=None if given.no_corpus else given.corpus,
-        corpus_extra=tuple(given.corpus_extra),
-        per_label=given.per_label,
+        corpus_extra=_corpus_extra(given, made),
+        per_label=given.per_label or made.get("per_label", PER_LABEL),
         keep_apart=tuple(given.keep_apart),
         corrections=_corrections(given, settings),
         correction_weight=given.correction_weight,
     )
 
 
+def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tuple[Path, ...]:
+    from waybill.learn.corpus.entries import corpus_hash
+
+    is_open = given.corpus_extra is None and given.corpus == CORPUS
+    if is_open and made.get("corpus_sha256") == corpus_hash(CORPUS, ()):
+        return ()  # it was trained before there were more folders
+    return corpus_extra_of(given)
+
+
 def _corrections(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:
     if given.corrections is not None:
         return tuple(given.corrections)
-    return ()
+    if settings.corrections.path is None:
+        return ()
+    return (Path(settings.corrections.path),)
 
 
-def _patterns(files: list[Path]) -> list[Pattern]:
-    from waybill.core.pattern import decode
+def _patterns(sources: list[str]) -> list[Pattern]:
+    """The patterns of files and sidecars. Raises WaybillError, OSError."""
+    from waybill.learn.recorded import read_recorded
 
     found: list[Pattern] = []
-    for file in files:
-        found += map(decode, file.read_bytes().splitlines())
+    for source in sources:
+        found += read_recorded(source)
     return found
 
 

@@ -24,11 +24,22 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.route import Route
 from waybill.labelling.rules.ruleset import Rule
 
+#: Labels that are told beside the model's first choice.
+_NEXT = 2
+
 
 async def explain(
-    pipeline: Pipeline, model: Batcher | None, source: str, message: str
+    pipeline: Pipeline,
+    model: Batcher | None,
+    source: str,
+    message: str,
+    *,
+    threshold: float | None = None,
 ) -> dict[str, object]:
-    """The verdict on ``message`` from ``source`` with its route, matching rules and neighbours."""
+    """The verdict on ``message`` from ``source`` with its route, matching rules and neighbours.
+
+    ``threshold`` is the setting ``model.threshold``.
+    """
     edition = pipeline.edition
     route = edition.path_for(source).route
     matching = edition.rules.explain(message, source)
@@ -54,7 +65,7 @@ async def explain(
     if verdict.tier == "correction":
         answer["correction"] = await _describe_correction(pipeline.corrections, verdict, overruled)
     if model is not None:
-        answer["model"] = await _ask_model(model.bundle, text)
+        answer["model"] = await _ask_model(model.bundle, text, threshold)
     return answer
 
 
@@ -115,18 +126,22 @@ def _describe_rule(rule: Rule) -> dict[str, object]:
     return {name: described[name] for name in ("id", "label", "file", "line", "mode")}
 
 
-async def _ask_model(bundle: Bundle, text: str) -> dict[str, object]:
+async def _ask_model(bundle: Bundle, text: str, threshold: float | None) -> dict[str, object]:
     """What the model says of a masked message and what it saw near it, or why it cannot say."""
     try:
         embedding = await asyncio.to_thread(bundle.embed, [text])
     except TierUnavailable as error:
         return {"version": bundle.version, "reason": silent("model", error.code)}
     (prediction,) = bundle.classify(embedding, [text])
+    others = [one for one in bundle.ranked(embedding, text) if one[0] != prediction.label]
     return {
         "version": bundle.version,
         "label": prediction.label,
         "confidence": prediction.confidence,
+        "least_confidence": bundle.policy(threshold).threshold,
+        "next_best": [{"label": label, "confidence": chance} for label, chance in others[:_NEXT]],
         "distance": prediction.distance,
+        "farthest_known": bundle.manifest.thresholds.distance,
         "is_known": prediction.is_known,
         "nearest": [msgspec.structs.asdict(near) for near in bundle.nearest(embedding[0])],
     }

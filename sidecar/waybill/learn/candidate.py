@@ -21,6 +21,7 @@ from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.learn import fitting
 from waybill.learn.arrays import Booleans, Floats, Strings
 from waybill.learn.chain import Candidate, Estimator, Example, Prepared, labels_of, masks_of
+from waybill.learn.corrected import CORRECTED_GROUP
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.plan import TrainingPlan
 from waybill.learn.scores import calibration_error, reliability, score
@@ -79,6 +80,26 @@ def _software(example: Example, fallback: str) -> str:
     return example.software
 
 
+def _folds(
+    data: Prepared, groups: Strings, unseen: Booleans | None, *, is_whole: bool
+) -> list[fitting.Fold]:
+    """Folds of what no correction gave; corrections are trained on in each and tested in none.
+
+    So figures with and without them are of the same rows. ``is_whole``: every row must be tested.
+    """
+    said = np.char.startswith(data.templates, CORRECTED_GROUP)
+    if is_whole or not said.any():
+        return fitting.folds_of(groups, unseen)
+    rows = np.flatnonzero(~said)
+    corrected = np.flatnonzero(said)
+    if unseen is not None:
+        unseen = unseen[rows]
+    folds: list[fitting.Fold] = []
+    for train, test in fitting.folds_of(groups[rows], unseen):
+        folds.append((np.concatenate([rows[train], corrected]), rows[test]))
+    return folds
+
+
 class Held(NamedTuple):
     """Rows that were tested: true labels, probabilities by ``classes``, distances."""
 
@@ -105,13 +126,13 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
         unseen = None  # scikit-learn's calibration wants each row tested once
     count = len(set(data.templates.tolist()))
     per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // count))
-    folds = fitting.folds_of(data.software, unseen)
+    folds = _folds(data, data.software, unseen, is_whole=other is not None)
     fitted, chances = fitting.fit(data.features, data.labels, folds, plan.seed, other)
     held = _held(data, folds, chances, per_template, taxonomy.fallback)
     measured: dict[str, object] = {}
     measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
     if unseen is None:
-        folds = fitting.folds_of(data.templates)
+        folds = _folds(data, data.templates, None, is_whole=other is not None)
         chances = fitting.held_out(fitted.again, data.features, data.labels, folds)
         held = _held(data, folds, chances, per_template, taxonomy.fallback)
         measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)

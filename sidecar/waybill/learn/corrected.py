@@ -12,14 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from waybill.core.correction import ANY_SOURCE, Correction, decode_correction, settle
+from waybill.core.correction import ANY_SOURCE, Correction, settle
+from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy
+from waybill.labelling.corrections.files import read_history
 from waybill.learn.chain import Example
 
-__all__ = ["CORRECTED", "Corrected", "as_examples", "choose", "read_corrected"]
+__all__ = ["CORRECTED", "CORRECTED_GROUP", "Corrected", "as_examples", "choose", "read_corrected"]
 
-#: The ``software`` of examples that corrections gave: they are trained on, and measured apart.
+#: The ``software`` of examples that corrections gave.
 CORRECTED = "corrections"
+#: How their groups begin: they are trained on, and measured apart.
+CORRECTED_GROUP = "\0corrected "
 
 
 class Corrected(NamedTuple):
@@ -55,13 +59,19 @@ class Corrected(NamedTuple):
 def read_corrected(paths: Sequence[Path], taxonomy: Taxonomy, labelling: str = "") -> Corrected:
     """What stands in the files (or folders) of corrections at ``paths``.
 
-    Raises CorrectionsError for files that cannot be read.
+    Raises CorrectionsError for files that cannot be read, WaybillError for one that is not there.
     """
-    history: list[Correction] = []
     for path in paths:
-        history += map(decode_correction, path.read_bytes().splitlines())
-    standing = [one.correction for one in settle(history)]
-    return choose((one for one in standing if one.labelling == labelling), taxonomy)
+        _check_is_there(path)
+    history = read_history(paths).corrections
+    standing = [one.correction for one in settle(history) if one.correction.labelling == labelling]
+    return choose(standing, taxonomy)
+
+
+def _check_is_there(path: Path) -> None:
+    """A file that is not there counts as empty when serving, but here it was named."""
+    if not path.exists():
+        raise WaybillError(f"{path}: there is no such file or folder of corrections")
 
 
 def choose(corrections: Iterable[Correction], taxonomy: Taxonomy) -> Corrected:
@@ -89,5 +99,5 @@ def as_examples(corrected: Corrected, weight: int) -> list[Example]:
     """``weight`` examples of each mask; they are a group of their own."""
     found: list[Example] = []
     for mask, label in corrected.labels.items():
-        found += [Example(mask, label, f"{CORRECTED}: {mask}", CORRECTED)] * weight
+        found += [Example(mask, label, CORRECTED_GROUP + mask, CORRECTED)] * weight
     return found

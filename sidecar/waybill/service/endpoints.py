@@ -102,7 +102,12 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         *explain.routes(
             questions,
             Places(deps.settings.fields),
-            functools.partial(explain_message, pipeline, deps.opened.model),
+            functools.partial(
+                explain_message,
+                pipeline,
+                deps.opened.model,
+                threshold=deps.settings.model.threshold,
+            ),
         ),
         *rules.routes(
             questions,

@@ -101,11 +101,8 @@ class Bundle:
         """
         if not len(embeddings):
             return []
-        features = self.features(embeddings, texts, self.manifest.classifier.ngrams)
-        chances = self._classifier.run(None, {"embedding": features})[-1]
         labels = self.manifest.labels
-        if chances.shape[1:] != (len(labels),):
-            raise ValueError(f"{chances.shape[1:]} columns for {len(labels)} labels")
+        chances = self._chances(embeddings, texts)
         best = chances.argmax(axis=1)
         confidence = np.round(chances[np.arange(len(best)), best].astype(float), _DECIMALS)
         distance = np.round(self.distances(embeddings).astype(float), _DECIMALS)
@@ -116,6 +113,23 @@ class Bundle:
                 best.tolist(), confidence.tolist(), distance.tolist(), known.tolist(), strict=True
             )
         ]
+
+    def ranked(self, embedding: Floats, text: str) -> list[tuple[str, float]]:
+        """Every label of one text and its row float32[1, dimensions], the likeliest first.
+
+        Raises what onnxruntime raises.
+        """
+        (chances,) = self._chances(embedding, [text])
+        labels = zip(self.manifest.labels, chances.astype(float).round(_DECIMALS), strict=True)
+        return sorted(((label, float(chance)) for label, chance in labels), key=_less_likely)
+
+    def _chances(self, embeddings: Floats, texts: Sequence[str]) -> Floats:
+        """The probability of each label, float32[n, labels]."""
+        features = self.features(embeddings, texts, self.manifest.classifier.ngrams)
+        chances: Floats = self._classifier.run(None, {"embedding": features})[-1]
+        if chances.shape[1:] != (len(self.manifest.labels),):
+            raise ValueError(f"{chances.shape[1:]} columns for {len(self.manifest.labels)} labels")
+        return chances
 
     @staticmethod
     def features(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None) -> Floats:
@@ -151,6 +165,10 @@ class Bundle:
             )
             for i in order
         ]
+
+
+def _less_likely(ranked: tuple[str, float]) -> float:
+    return -ranked[1]
 
 
 def load_bundle(
