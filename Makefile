@@ -97,6 +97,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/uv pip compile --quiet --
 	--upgrade --no-annotate --no-emit-index-url --no-emit-find-links --python-version
 pins: $(TOOLS) ## Renew all pinned lists (deploy/requirements)
 	$(COMPILE) 3.11 pyproject.toml --extra gemini --extra hub --extra redis -o $(LISTS)/image.txt
+	$(COMPILE) 3.11 pyproject.toml --extra gemini --extra hub --extra redis --extra retrain \
+		-c $(LISTS)/image.txt -o $(LISTS)/retrain.txt
 	$(COMPILE) 3.11 pyproject.toml --extra dev --group checkout -c $(LISTS)/image.txt -o $(LISTS)/dev.txt
 	$(COMPILE) 3.11 pyproject.toml --group checkout -c $(LISTS)/dev.txt -o $(LISTS)/run.txt
 	$(COMPILE) 3.11 --group pyproject.toml:fuzz -c $(LISTS)/dev.txt -o $(LISTS)/fuzz.txt

@@ -195,6 +195,25 @@ def test_the_canary_has_what_its_command_needs(install: Install) -> None:
         install({"mode": "sidecar", "canary": {"enabled": True}})
 
 
+def test_the_retraining_has_what_its_command_needs(install: Install) -> None:
+    from waybill.cli.main import make_parser
+
+    installed = install(VALUES["retrain"])
+    (job,), (service,) = installed.of("CronJob"), installed.of("Service")
+    template = job["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert container["image"] == "waybill:0.2.0-retrain"
+    given = make_parser().parse_args(container["args"])
+    assert (given.push, given.max_flips) == ("/versions", 0.01)
+    assert str(given.config) == "/etc/waybill/config/waybill.yaml"
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert {"/versions", str(given.corrections[0]), "/etc/waybill/config"} <= mounts.keys()
+    assert set(mounts.values()) <= {volume["name"] for volume in template["spec"]["volumes"]}
+    assert not service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    with pytest.raises(EngineError, match=r"retrain\.push is required"):
+        install({"retrain": {"enabled": True}})
+
+
 def test_the_pod_changes_with_settings_and_not_with_rules(install: Install) -> None:
     def mark(values: dict[str, Any]) -> str:
         (workload,) = install(values).of("DaemonSet")
@@ -374,7 +393,7 @@ def test_the_schema_knows_exactly_the_values() -> None:
     # Objects that Kubernetes or Waybill defines are open here.
     assert {name.partition(".")[0] for name in missing} <= {
         "resources", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe", "startupProbe",
-        "llm", "deadLetter", "canary",
+        "llm", "deadLetter", "canary", "retrain",
     }  # fmt: skip
 
 

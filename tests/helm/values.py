@@ -143,6 +143,23 @@ VALUES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "pull"}],
         "priorityClassName": "system-node-critical",
     },
+    "retrain": {
+        "retrain": {
+            "enabled": True,
+            "push": "/versions",
+            "corrections": "/corrections",
+            "patterns": "/versions/patterns.ndjson",
+            "args": ["--max-flips=1%"],
+            "volumes": [
+                {"name": "versions", "persistentVolumeClaim": {"claimName": "versions"}},
+                {"name": "corrections", "configMap": {"name": "corrections"}},
+            ],
+            "volumeMounts": [
+                {"name": "versions", "mountPath": "/versions"},
+                {"name": "corrections", "mountPath": "/corrections", "readOnly": True},
+            ],
+        },
+    },
     "aggregator-fixed": {
         "mode": "deployment",
         "replicas": 3,
