@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import runpy
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import msgspec
@@ -15,13 +20,14 @@ from tests.conftest import Running, Sidecar
 from tests.learn.test_train import DEFAULT_BUNDLE, TINY, train_tiny
 from tests.taxonomies import TEN
 from waybill.cli.main import run
+from waybill.cli.model_retrain import base_of
 from waybill.core.correction import (
     Correction,
     encode_correction,
     new_correction,
     withdrawal,
 )
-from waybill.core.errors import WaybillError
+from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.pattern import Pattern, VerdictShare, encode, pattern_id
 from waybill.hub.source import versions
 from waybill.labelling.masking import mask
@@ -40,7 +46,10 @@ from waybill.learn.retrain.answers import (
 from waybill.learn.retrain.bounds import Bounds
 from waybill.learn.retrain.gate import Check, Measured, check
 from waybill.learn.training_set import gather
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings
 
+ROOT = Path(__file__).parents[2]
 WRONG = "payment of order 17 bounced"
 OTHERS = (
     "failed to open alpha: timeout after 3 s",
@@ -149,6 +158,15 @@ async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
     assert WRONG not in str(made)
 
 
+def renamed(source: Path, target: Path, version: str, accuracy: float) -> None:
+    """A copy of a bundle that says other things of itself."""
+    shutil.copytree(source, target)
+    manifest = json.loads((target / "manifest.json").read_bytes())
+    manifest["version"] = version
+    manifest["metrics"]["held_out_software"]["accuracy"] = accuracy
+    (target / "manifest.json").write_text(json.dumps(manifest))
+
+
 def test_what_the_gate_refuses_is_not_pushed(
     trained: Trained,
     tmp_path: Path,
@@ -156,13 +174,7 @@ def test_what_the_gate_refuses_is_not_pushed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def no_training(output: Path, *_: object) -> None:
-        import shutil
-
-        shutil.copytree(trained.bundle, output)
-        manifest = json.loads((output / "manifest.json").read_bytes())
-        manifest["version"] = "worse"
-        manifest["metrics"]["held_out_software"]["accuracy"] = 0.1
-        (output / "manifest.json").write_text(json.dumps(manifest))
+        renamed(trained.bundle, output, "worse", 0.1)
 
     monkeypatch.setattr("waybill.learn.retrain.retrain.train", no_training)
     repo, kept = tmp_path / "versions", tmp_path / "kept"
@@ -178,6 +190,30 @@ def test_what_the_gate_refuses_is_not_pushed(
     assert report["pushed"] is None
     assert run(["model", "retrain", *arguments[:-2], "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["candidate"] == "tiny@worse"
+
+
+def settings_of(*overrides: str) -> Settings:
+    return load_settings(overrides=list(overrides), environ={})
+
+
+def test_the_bundle_in_force_is_the_newest_where_sidecars_follow(
+    trained: Trained, tmp_path: Path
+) -> None:
+    followed, pushed, scratch = tmp_path / "followed", tmp_path / "pushed", tmp_path / "scratch"
+    plain = settings_of(f"model.path={trained.bundle}")
+    assert base_of(plain, None, None, scratch) == trained.bundle
+    assert base_of(plain, str(pushed), None, scratch) == trained.bundle  # nothing there yet
+    shutil.copytree(trained.bundle, pushed / "v1.1")
+    assert base_of(plain, str(pushed), None, scratch / "a") == scratch / "a" / "v1.1"
+    shutil.copytree(trained.bundle, followed / "v2.0")
+    shutil.copytree(trained.bundle, followed / "v2.1")
+    follows = f"model.follow.source={followed}"
+    both = settings_of(f"model.path={trained.bundle}", follows)
+    assert base_of(both, str(pushed), None, scratch / "b") == scratch / "b" / "v2.1"
+    pinned = settings_of(f"model.path={trained.bundle}", follows, "model.follow.version=v2.0")
+    assert base_of(pinned, None, None, scratch / "c") == scratch / "c" / "v2.0"
+    with pytest.raises(ConfigError, match="--base"):
+        base_of(settings_of("model.path=null"), None, None, scratch)
 
 
 def test_a_share_is_written_either_way_and_a_file_that_is_not_there_is_named(
@@ -338,3 +374,55 @@ def test_corrections_that_are_not_followed_are_named() -> None:
     found = count_followed(said, Answers(["Error", "Error"], ["Error", "HTTP Status"]))
     assert (found.masks, found.old, found.new) == (2, 1, 1)
     assert found.contradicted == (("b", "User Action", "HTTP Status"),)
+
+
+# In the cloud.
+
+
+class _App:
+    """As much of `modal.App` as the example uses, where Modal is not installed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def function(self, **_: object) -> Callable[[Callable[..., str]], SimpleNamespace]:
+        return lambda made: SimpleNamespace(local=made)
+
+    def local_entrypoint(self) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        return lambda made: made
+
+
+def stub() -> ModuleType:
+    image = SimpleNamespace(pip_install=lambda *_: None)
+    names = {
+        "App": _App,
+        "Image": SimpleNamespace(debian_slim=lambda **_: image),
+        "Volume": SimpleNamespace(from_name=lambda *_, **__: None),
+        "Cron": lambda _: None,
+    }
+    module = ModuleType("modal")
+    module.__dict__.update(names)
+    return module
+
+
+def test_the_example_for_the_cloud_runs_here(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("modal") is None:
+        monkeypatch.setitem(sys.modules, "modal", stub())
+    example = runpy.run_path(str(ROOT / "examples" / "modal" / "retrain.py"))
+    version, accuracy = "better", 0.99
+
+    def no_training(output: Path, *_: object) -> None:
+        renamed(trained.bundle, output, version, accuracy)
+
+    monkeypatch.setattr("waybill.learn.retrain.retrain.train", no_training)
+    correction = new_correction(mask(OTHERS[0]), "Error")
+    (tmp_path / "corrections.ndjson").write_bytes(encode_correction(correction))
+    report = example["retrain"].local(str(tmp_path), options(trained))
+    assert "1 of 1 masks as people said" in report
+    assert versions(str(tmp_path / "versions")) == ["v1.0"]
+    version, accuracy = "worse", 0.01
+    with pytest.raises(RuntimeError, match="refused"):
+        example["retrain"].local(str(tmp_path), options(trained))
+    assert versions(str(tmp_path / "versions")) == ["v1.0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,28 +61,21 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a corrected mask counts as N lines (default: %(default)s)",
     )
-    data.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="labelled files to train on as well",
-    )
-    data.add_argument(
-        "--keep-apart",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="labelled files to measure on; their lines are not trained on",
-    )
+    for name, help_ in (
+        ("--data", "labelled files to train on as well"),
+        ("--keep-apart", "labelled files to measure on; their lines are not trained on"),
+    ):
+        data.add_argument(name, type=Path, nargs="+", default=[], metavar="FILE", help=help_)
     add_corpus_options(data)
     parser.set_defaults(per_label=None)  # that of the bundle in force
     data.add_argument(
         "--no-corpus", action="store_true", help="train on corrections and --data alone"
     )
-    data.add_argument("--base", type=Path, help="bundle in force (default: model.path)")
+    data.add_argument(
+        "--base",
+        type=Path,
+        help="bundle in force (default: the newest version where sidecars follow, else model.path)",
+    )
     data.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
     data.add_argument("--no-cache", action="store_true", help="embed everything anew")
     data.add_argument("--seed", type=int, default=42)
@@ -99,7 +93,7 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="stored patterns (waybill patterns -o FILE), to count what would flip",
+        help="patterns that sidecars keep (NDJSON), to count what would flip",
     )
     for name, default, help_ in (
         ("--max-flips", bounds.flips, "of the records of stored patterns"),
@@ -130,7 +124,10 @@ def _retrain(given: argparse.Namespace) -> int:
     from waybill.learn.retrain.retrain import retrain
     from waybill.learn.retrain.telling import show, verdict, write_report
 
-    found = retrain(plan_of(given, load(given)))
+    settings = load(given)
+    with tempfile.TemporaryDirectory() as scratch:
+        base = given.base or base_of(settings, given.push, given.endpoint, Path(scratch))
+        found = retrain(plan_of(given, settings, base))
     if given.report is not None:
         write_report(given.report, found)
     if given.json:
@@ -141,13 +138,12 @@ def _retrain(given: argparse.Namespace) -> int:
     return ExitCode.FAILED if found.is_refused else ExitCode.FINE
 
 
-def plan_of(given: argparse.Namespace, settings: Settings) -> RetrainPlan:
+def plan_of(given: argparse.Namespace, settings: Settings, base: Path) -> RetrainPlan:
     """The plan that options and settings make. Raises WaybillError for files that cannot be
     read.
     """
     from waybill.learn.retrain.retrain import RetrainPlan
 
-    base = given.base or _base(settings)
     return RetrainPlan(
         base=base,
         labels=settings.labels.path,
@@ -164,15 +160,34 @@ def plan_of(given: argparse.Namespace, settings: Settings) -> RetrainPlan:
     )
 
 
-def _base(settings: Settings) -> Path:
-    """The bundle in force: what was pulled last, or ``model.path``. Raises ConfigError."""
-    from waybill.core.errors import ConfigError
-    from waybill.service.loading import bundle_folders
+def base_of(settings: Settings, push: str | None, endpoint: str | None, scratch: Path) -> Path:
+    """The bundle in force: the newest version where sidecars follow (``model.follow.source``, else
+    ``push``), fetched into ``scratch``; where there is none yet, ``model.path``.
 
-    folders = bundle_folders(settings)
-    if not folders:
+    Raises ConfigError without any, HubError for a source that cannot be reached, BundleError when
+    none of its versions is accepted.
+    """
+    from waybill.core.errors import ConfigError
+    from waybill.hub.outcome import HubError
+    from waybill.hub.pull import pull
+    from waybill.settings.environment import hub_endpoint
+    from waybill.settings.resources import resolve_path
+
+    follow = settings.model.follow
+    source = follow.source or push
+    if source is not None:
+        address = endpoint or follow.endpoint or hub_endpoint()
+        labels = settings.labels.path
+        try:
+            pulled = pull(source, scratch, version=follow.version, endpoint=address, labels=labels)
+        except HubError as error:
+            if error.code not in ("no_version", "not_found"):
+                raise
+        else:
+            return Path(pulled.folder)
+    if settings.model.path is None:
         raise ConfigError(["model.path is null: name the bundle to start from with --base"])
-    return folders[0]
+    return resolve_path(settings.model.path)[0]
 
 
 def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan:
