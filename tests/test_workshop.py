@@ -55,7 +55,12 @@ def test_the_lists_agree_on_every_version() -> None:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("run", []), ("image", ["gemini", "hub", "redis"]), ("dev", ["dev"])],
+    [
+        ("run", []),
+        ("image", ["gemini", "hub", "redis"]),
+        ("retrain", ["gemini", "hub", "redis", "retrain"]),
+        ("dev", ["dev"]),
+    ],
 )
 def test_a_list_holds_what_the_project_asks_for(name: str, extras: list[str]) -> None:
     wanted = names(PROJECT["project"]["dependencies"])
