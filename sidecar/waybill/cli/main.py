@@ -12,7 +12,18 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from waybill.cli import backtest, check, correct, explain, label, model, rules, serve
+from waybill.cli import (
+    backtest,
+    check,
+    correct,
+    explain,
+    label,
+    model,
+    patterns,
+    rules,
+    serve,
+    top,
+)
 from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
@@ -52,7 +63,21 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
     parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
     commands = parser.add_subparsers(metavar="COMMAND")
-    parts = (serve, demo, check, label, explain, correct, rules, backtest, model, canary, bench)
+    parts = (
+        serve,
+        demo,
+        check,
+        label,
+        explain,
+        top,
+        patterns,
+        correct,
+        rules,
+        backtest,
+        model,
+        canary,
+        bench,
+    )
     for module in parts:
         module.add(commands)
     return parser

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern, decode
+from waybill.patterns.files import is_address, read_patterns
 
-__all__ = ["are_patterns", "is_address", "read_recorded"]
-
-#: ``http://sidecar:9880``, or ``sidecar:9880``.
-_ADDRESS = re.compile(r"https?://\S+|[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
-
-
-def is_address(text: str) -> bool:
-    """Whether ``text`` is a sidecar's address, and no file of that name is there."""
-    return _ADDRESS.fullmatch(text) is not None and not Path(text).exists()
+__all__ = ["are_patterns", "read_recorded"]
 
 
 def are_patterns(source: str) -> bool:
@@ -54,13 +45,6 @@ def read_recorded(source: str) -> Iterator[Pattern]:
         WaybillError: a line is no pattern, or the sidecar does not answer.
         OSError: the file cannot be read.
     """
-    with Path(source).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                pattern = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise WaybillError(f"{source}:{number}: no pattern: {error}") from None
-            if not pattern.labelling:
-                yield pattern
+    for pattern in read_patterns(source):
+        if not pattern.labelling:
+            yield pattern

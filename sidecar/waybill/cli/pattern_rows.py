@@ -1,0 +1,88 @@
+"""Patterns as rows of a table, for a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from waybill.core.pattern import Pattern
+
+__all__ = ["HEAD", "RowOf", "need", "print_patterns", "printable", "rate_of", "row_of"]
+
+HEAD = ("a minute", "records", "label", "decided by", "conf.", "source", "message")
+_WIDTHS = (9, 9, 26, 24, 5, 18)
+_LEAST_MESSAGE = 40
+
+
+class RowOf(NamedTuple):
+    """One pattern in the columns of `HEAD`."""
+
+    rate: str
+    records: str
+    label: str
+    by: str
+    confidence: str
+    source: str
+    message: str
+
+
+def printable(text: str) -> str:
+    """The text without characters that would do something to a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def need(pattern: Pattern) -> int:
+    """0: somebody must decide; 1: nobody was asked; 2: neither."""
+    if pattern.is_undecided:
+        return 0
+    return 1 if pattern.kind == "not_asked" else 2
+
+
+def rate_of(pattern: Pattern) -> float:
+    """Records a minute since it was first seen, or since its records are counted."""
+    begin = max(pattern.since, pattern.first_seen)
+    return 60 * pattern.least / max(60.0, time.time() - begin)
+
+
+def row_of(pattern: Pattern, rates: Mapping[str, float] | None = None) -> RowOf:
+    """The row of a pattern; ``rates`` are records a minute by id, where they are known better."""
+    rate = (rates or {}).get(pattern.id, rate_of(pattern))
+    about = "~" if pattern.sampled else ""
+    first = pattern.verdicts[0] if pattern.verdicts else None
+    by = "-"
+    confidence = "-"
+    label = pattern.label or "-"
+    if first is not None:
+        by = first.reason or first.rule or first.tier
+        if first.confidence is not None:
+            confidence = f"{first.confidence:.2f}"
+    if pattern.guess is not None:
+        label += f" ({pattern.guess.label}?)"
+    if pattern.is_mixed:
+        label += f" +{len(pattern.verdicts) - 1}"
+    sources = list(pattern.sources)
+    source = sources[0] if sources else "-"
+    if len(sources) > 1:
+        source += f" +{len(sources) - 1}"
+    cells = (f"{about}{rate:,.1f}", f"{pattern.least:,}", label, by, confidence, source)
+    return RowOf(*map(printable, (*cells, pattern.mask)))
+
+
+def print_patterns(patterns: Iterable[Pattern]) -> None:
+    """A row for each."""
+    columns = shutil.get_terminal_size((150, 24)).columns
+    width = max(_LEAST_MESSAGE, columns - sum(_WIDTHS) - len(_WIDTHS) - 1)
+    print(_line(HEAD, width))
+    for pattern in patterns:
+        print(_line(row_of(pattern), width))
+
+
+def _line(cells: Iterable[str], width: int) -> str:
+    """One line; figures stand to the right."""
+    parts: list[str] = []
+    for number, (cell, wide) in enumerate(zip(cells, (*_WIDTHS, width), strict=True)):
+        shown = cell[:wide]
+        parts.append(f"{shown:>{wide}}" if number < 2 else f"{shown:<{wide}}")
+    return " ".join(parts).rstrip()

@@ -1,0 +1,123 @@
+"""``waybill patterns``: what is said how often, as a table or as a file for other tools."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from waybill.cli.parsing import Commands, add_command
+from waybill.cli.terminal import cleaned
+
+__all__ = ["add", "add_address", "token_of"]
+
+_ADDRESS = "127.0.0.1:9880"
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "patterns",
+        _run,
+        "Show what services say, how often, and what nobody could label.",
+        "waybill patterns --undecided 127.0.0.1:9880",
+        has_settings=False,
+    )
+    add_address(parser)
+    parser.add_argument("--undecided", action="store_true", help="only what nobody could decide")
+    parser.add_argument("--label", help="only patterns with this label")
+    parser.add_argument("--source", help="only patterns of this source")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="only what was first met since: seconds ago (-3600 as --since=-3600), or "
+        "2026-11-26T10:00:00Z",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=50, help="rows of the table, up to 1000 (default: 50)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write all of them as NDJSON, for waybill rules diff and others; - is stdout",
+    )
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Where to ask, and with what token."""
+    parser.add_argument(
+        "address",
+        nargs="?",
+        default=_ADDRESS,
+        help=f"of the sidecar (default: {_ADDRESS}), such as sidecar:9880 or https://sidecar",
+    )
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="file with the token of http.tokens_file"
+    )
+
+
+def token_of(given: argparse.Namespace) -> str:
+    """The token of ``--token-file``; empty without. Raises ConfigError or OSError."""
+    if given.token_file is None:
+        return ""
+    from waybill.settings.secrets import secrets_in
+
+    found = secrets_in(given.token_file.read_bytes(), f"--token-file {given.token_file}")
+    return found[0] if found else ""
+
+
+def _run(given: argparse.Namespace) -> int:
+    asked = {"limit": str(given.limit)}
+    if given.undecided:
+        asked["undecided"] = "1"
+    for name in ("label", "source", "since"):
+        value = getattr(given, name)
+        if value is not None:
+            asked[name] = cleaned(value)
+    if given.output is not None:
+        return asyncio.run(_save(given, asked))
+    return asyncio.run(_show(given, asked))
+
+
+async def _save(given: argparse.Namespace, asked: dict[str, str]) -> int:
+    from waybill.core.output import writing
+    from waybill.core.pattern import encode
+    from waybill.patterns.client import PatternClient
+
+    del asked["limit"]
+    count = 0
+    is_whole = True
+    async with PatternClient(given.address, token_of(given)) as client:
+        with writing(given.output) as file:
+            async for answer in client.all(asked):
+                is_whole = is_whole and answer.is_whole
+                for pattern in answer.patterns:
+                    file.write(encode(pattern))
+                count += len(answer.patterns)
+    if given.output != "-":
+        print(f"{count:,} patterns written to {given.output}")
+    _warn(is_whole=is_whole)
+    return 0
+
+
+async def _show(given: argparse.Namespace, asked: dict[str, str]) -> int:
+    from waybill.cli.pattern_rows import print_patterns
+    from waybill.patterns.client import PatternClient
+
+    async with PatternClient(given.address, token_of(given)) as client:
+        answer = await client.page(asked)
+    print_patterns(answer.patterns)
+    if not answer.patterns:
+        print("no such pattern yet: records must come by first")
+    elif answer.cursor:
+        print("there are more: --limit, or -o FILE for all of them")
+    _warn(is_whole=answer.is_whole)
+    return 0
+
+
+def _warn(*, is_whole: bool) -> None:
+    if not is_whole:
+        sys.stderr.write("waybill: a worker did not answer; its records are missing\n")

@@ -1,0 +1,115 @@
+"""Asks a running sidecar for its patterns, as everybody may who has a token."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+import msgspec
+
+from waybill.core.errors import WaybillError
+from waybill.core.pattern import Pattern, decode
+from waybill.patterns.query import MOST_PATTERNS
+
+__all__ = ["Answer", "PatternClient", "address_of"]
+
+#: A sidecar under load may take some seconds to look through 500,000 patterns.
+_PATIENCE = aiohttp.ClientTimeout(total=30)
+
+
+class Answer(msgspec.Struct):
+    """One page; ``cursor`` is empty behind the last. ``workers``: how many answered of how many."""
+
+    patterns: list[Pattern]
+    cursor: str
+    workers: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every worker of the node answered."""
+        answered, _, of = self.workers.partition("/")
+        return answered == of
+
+
+def address_of(text: str) -> str:
+    """The URL of a sidecar: ``host:port``, or the URL itself, without a slash at its end."""
+    url = text if "://" in text else f"http://{text}"
+    return url.rstrip("/")
+
+
+class PatternClient:
+    """Asks the sidecar at ``address``; an async context manager.
+
+    Every method raises WaybillError with a sentence when there is no answer.
+    """
+
+    def __init__(self, address: str, token: str = "") -> None:
+        self.url = address_of(address)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = aiohttp.ClientSession(timeout=_PATIENCE, headers=headers)
+
+    async def __aenter__(self) -> PatternClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def page(self, asked: Mapping[str, str]) -> Answer:
+        """One page of ``GET /v1/patterns`` with these parameters."""
+        body, headers = await self._get("/v1/patterns", asked)
+        try:
+            found = [decode(line) for line in body.splitlines() if line.strip()]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise WaybillError(f"{self.url} answers what are no patterns: {error}") from None
+        cursor = headers.get("Waybill-Cursor", "")
+        return Answer(found, cursor, headers.get("Waybill-Workers", ""))
+
+    async def all(self, asked: Mapping[str, str] | None = None) -> AsyncIterator[Answer]:
+        """All pages, each pattern once."""
+        seen: set[str] = set()
+        wanted = {"order": "id", "limit": str(MOST_PATTERNS), **(asked or {})}
+        while True:
+            answer = await self.page(wanted)
+            yield answer
+            if not answer.cursor:
+                return
+            if answer.cursor in seen:
+                raise WaybillError(f"{self.url} gives the same page again and again")
+            seen.add(answer.cursor)
+            wanted["after"] = answer.cursor
+
+    async def explain(self, message: str, source: str) -> dict[str, object]:
+        """The way of one message, as ``POST /v1/explain`` tells it."""
+        question = msgspec.json.encode({"message": message, "source": source})
+        try:
+            async with self._client.post(f"{self.url}/v1/explain", data=question) as reply:
+                body = await reply.read()
+                self._check(reply.status, body)
+                return msgspec.json.decode(body, type=dict[str, object])
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+            raise self._silent(error) from None
+
+    async def _get(self, path: str, asked: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        try:
+            async with self._client.get(f"{self.url}{path}", params=asked) as reply:
+                body = await reply.read()
+                self._check(reply.status, body)
+                return body, reply.headers
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise self._silent(error) from None
+
+    def _silent(self, error: Exception) -> WaybillError:
+        why = str(error) or type(error).__name__
+        return WaybillError(f"no sidecar answers at {self.url}: {why}")
+
+    def _check(self, status: int, body: bytes) -> None:
+        match status:
+            case 200:
+                return
+            case 401:
+                why = "it asks for a token; name a file with one: --token-file FILE"
+            case 404:
+                why = "it counts no patterns: patterns.enabled is false there, or it is older"
+            case _:
+                why = body[:200].decode("utf-8", "replace")
+        raise WaybillError(f"{self.url} answers {status}: {why}")
