@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
+from waybill.api.upload import file_reader
 from waybill.core.errors import MalformedError, OverloadedError
 from waybill.core.names import Compression
 from waybill.core.records import Verdict
@@ -208,7 +209,7 @@ async def _chunks(request: web.Request, service: Service) -> AsyncIterator[bytes
     Raises:
         OverloadedError: ``slow_body``.
     """
-    read = await _reader(request, service.read_secs)
+    read = await file_reader(request, service.read_secs, _CHUNK_BYTES)
     waited = 0.0
     size = 0
     while True:
@@ -219,33 +220,8 @@ async def _chunks(request: web.Request, service: Service) -> AsyncIterator[bytes
                 chunk = await read()
         except TimeoutError:
             raise OverloadedError("slow_body") from None
-        except ValueError as error:
-            raise MalformedError("multipart", str(error)) from None
         waited += time.monotonic() - begin
         if not chunk:
             return
         size += len(chunk)
         yield chunk
-
-
-async def _reader(request: web.Request, secs: float) -> Callable[[], Awaitable[bytes]]:
-    """Reads the next bytes of the first file of a multipart form, or of the body itself."""
-    if not request.content_type.startswith("multipart/"):
-        return lambda: request.content.read(_CHUNK_BYTES)
-    try:
-        async with asyncio.timeout(secs):
-            async for part in await request.multipart():
-                if isinstance(part, BodyPartReader) and (part.filename or part.name == "file"):
-                    return _of_part(part)
-    except TimeoutError:
-        raise OverloadedError("slow_body") from None
-    except ValueError as error:
-        raise MalformedError("multipart", str(error)) from None
-    raise MalformedError("multipart", "the form holds no file; send one as the field 'file'")
-
-
-def _of_part(part: BodyPartReader) -> Callable[[], Awaitable[bytes]]:
-    async def read() -> bytes:
-        return bytes(await part.read_chunk(_CHUNK_BYTES))
-
-    return read
