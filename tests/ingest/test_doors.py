@@ -22,6 +22,7 @@ import msgpack
 import pytest
 
 from tests.conftest import Running
+from tests.gaps import gaps
 
 LIMIT = 32 << 20
 Address = tuple[str, int]
@@ -95,6 +96,57 @@ async def test_no_head_is_answered_with_what_is_never_sent(running: Running) -> 
                 status = int(answer.split(b" ", 2)[1])
                 assert status not in FORBIDDEN, (path, what, answer)
                 assert status != 503 or path == b"/v1/logs", (path, what, answer)
+
+
+#: What is no form, or one that takes long to read.
+FORMS = {
+    "long header": b"--b\r\nX: " + b"y" * 100_000 + b"\r\n\r\nlog\nx\r\n--b--\r\n",
+    "many headers": b"--b\r\n" + b"X: y\r\n" * 20_000 + b"\r\nlog\r\n--b--\r\n",
+    "no header": b"--b\r\nnonsense\r\n\r\nlog\nx\r\n--b--\r\n",
+    "within itself": b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n",
+    "many parts": b"--b\r\n\r\n\r\n" * 50_000 + b"--b--\r\n",
+    "many lines": b"\n" * 1_000_000,
+    "other bytes": b"\x00\xff" * 1000,
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+async def test_what_is_no_form_is_refused_and_holds_nobody_up(running: Running, name: str) -> None:
+    kind = b"Content-Type: multipart/form-data; boundary=b\r\n"
+    async with running("model.path=null") as sidecar, gaps() as found:
+        data = request(b"/v1/classify/csv", kind, FORMS[name])
+        answer = await raw(sidecar.service.address, data)
+    assert answer.split(b" ", 2)[1] == b"400", answer
+    assert b'"multipart"' in answer
+    assert found.worst < 0.05
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_refused"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://proxy.example"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+        ({"Origin": "http://[broken"}, True),
+        ({"Origin": "own"}, False),
+    ],
+)
+async def test_pages_of_other_sites_change_nothing(
+    running: Running, headers: dict[str, str], is_refused: bool
+) -> None:
+    async with running("model.path=null") as sidecar:
+        address = sidecar.service.address
+        headers = {name: address if value == "own" else value for name, value in headers.items()}
+        for path in ("/v1/label", "/v1/corrections", "/-/reload", "/v1/rules/test"):
+            async with sidecar.client.post(address + path, data=b"{}", headers=headers) as reply:
+                assert (reply.status == 403) is is_refused, path
+        async with sidecar.client.get(address + "/healthz", headers=headers) as reply:
+            assert reply.status == 200
 
 
 async def test_gzip_with_padding_is_taken(running: Running) -> None:

@@ -65,7 +65,12 @@ HandbackCode = Literal[
 ]
 #: Why an HTTP request reached no endpoint.
 RequestCode = Literal[
-    "unauthorised", "not_found", "method_not_allowed", "bad_request", "expectation_failed"
+    "unauthorised",
+    "cross_site",
+    "not_found",
+    "method_not_allowed",
+    "bad_request",
+    "expectation_failed",
 ]
 #: Why a batch or a request was refused, for ``waybill_batches_refused_total``.
 RefusalReason = Literal[

@@ -37,6 +37,12 @@ class UnauthorisedError(WaybillError):
     code = "unauthorised"
 
 
+class CrossSiteError(WaybillError):
+    """A request that a web page of another site made a browser send. HTTP 403."""
+
+    code = "cross_site"
+
+
 @dataclass(slots=True)
 class Problem:
     """One answer: its status, its words, and the reason that it is counted under."""
@@ -107,6 +113,8 @@ class Refusals:
                 headers = {"WWW-Authenticate": "Bearer"}
                 detail = sentence("unauthorised")
                 return Problem(401, "unauthorised", detail, "unauthorised", headers)
+            case CrossSiteError():
+                return Problem(403, "cross_site", sentence("cross_site"), "cross_site")
             case web.HTTPException():
                 return self._unserved(request, error)
             case _:
