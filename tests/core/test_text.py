@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from waybill.core.near import close_to
 from waybill.core.text import BOMS, decoded
 
 TEXT = "Überweisung für Müller fehlgeschlagen: 5 €"
@@ -24,3 +27,9 @@ def test_one_odd_byte_in_utf_8_costs_itself() -> None:
     assert decoded(b"M\x81ller \xfc") == "M\x81ller ü"
     assert decoded(b"plain") == "plain"
     assert decoded(b"") == ""
+
+
+def test_nothing_is_close_to_a_long_word() -> None:
+    begin = time.thread_time()
+    assert close_to("Error" * 1_000_000, ["Error"]) == []
+    assert time.thread_time() - begin < 0.01

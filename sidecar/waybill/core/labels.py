@@ -11,7 +11,6 @@ handed down to whoever needs it; there is no global set of labels.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
@@ -22,6 +21,7 @@ import yaml
 
 from waybill.core.errors import ConfigError
 from waybill.core.names import DecidedBy
+from waybill.core.near import close_to
 from waybill.core.reasons import RECORD_REASONS, Reason, RecordReason
 from waybill.core.records import Verdict
 
@@ -96,7 +96,7 @@ class Taxonomy(msgspec.Struct, frozen=True, dict=True):
         >>> taxonomy.hint("Eror")          # doctest: +SKIP
         ' (did you mean Error?)'
         """
-        close = difflib.get_close_matches(name, self.names, n=1)
+        close = close_to(name, self.names)
         if close:
             return f" (did you mean {close[0]}?)"
         return f" (one of: {', '.join(self.names)})"

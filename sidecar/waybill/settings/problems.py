@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import msgspec
+
+from waybill.core.near import close_to
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class Suggestion(msgspec.Struct, frozen=True):
 
 def suggest(word: str, known: Iterable[str]) -> Suggestion:
     """The known word that is closest to ``word``, if any is close."""
-    return Suggestion(tuple(difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)))
+    return Suggestion(tuple(close_to(word, known, cutoff=0.7)))
 
 
 def _touches(path: str, other: str) -> bool:

@@ -97,6 +97,13 @@ async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
         (Saying(message="m", label="Error", by="x" * 201), "fields", "200 characters"),
         (Saying(message="m", label="Error", note="x" * 2001), "fields", "2000 characters"),
         (Saying(message="a \ud800", label="Error"), "fields", "surrogate"),
+        (Saying(message="m", label="E" * 1_000_000), "label", "is no label"),
+        (Saying(mask="a\nb", label="Error"), "fields", "line ends"),
+        (Saying(mask="\x1b[0ma", label="Error"), "fields", "control characters"),
+        (Saying(mask="a\x07b", label="Error"), "fields", "control characters"),
+        (Saying(message="m", label="Error", by="ann\x1b[2J"), "fields", "by holds"),
+        (Saying(message="m", label="Error", by="a\u2028b"), "fields", "by holds"),
+        (Saying(message="m", label="Error", note="a\u202eb"), "fields", "note holds"),
     ],
 )
 async def test_what_cannot_be_taken_says_why(

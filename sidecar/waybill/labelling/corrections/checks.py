@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from waybill.core.correction import ANY_SOURCE, Correction, moment
+from waybill.core.prepare import prepare
 from waybill.core.reasons import CorrectionCode
 from waybill.labelling.groups import MAX_SOURCE_CHARS
 from waybill.labelling.masking import MASK_CHARS, shape
@@ -33,13 +34,16 @@ def fault_of(one: Correction) -> tuple[CorrectionCode, str] | None:
 
 def mask_fault(mask: str) -> str:
     """Why no message has this mask; empty where one may."""
-    if shape(mask) == mask and mask.strip() == mask and 0 < len(mask) <= MASK_CHARS:
+    is_mask = 0 < len(mask) <= MASK_CHARS and shape(mask) == mask
+    if is_mask and _is_plain(mask):
         return ""
     shown = repr(mask[:_SHOWN_CHARS])
     if not mask or mask != mask.strip():
         return f"mask: {shown} is blank, or has blanks around it; expected a masked message"
     if len(mask) > MASK_CHARS:
         return f"mask: longer than the {MASK_CHARS} characters that a mask has"
+    if not _is_plain(mask):
+        return f"mask: {shown} holds line ends, control characters or two blanks; no mask does"
     return (
         f"mask: {shown} is a message, no mask: in a mask every number is 0; waybill explain shows "
         "it as 'read as'"
@@ -58,3 +62,8 @@ def source_fault(source: str) -> str:
     if "*" in source or "?" in source:
         return f"source: {shown} is a pattern; expected one source in full, or * for all of them"
     return ""
+
+
+def _is_plain(mask: str) -> bool:
+    """Whether nothing is in it that preparing and masking takes out of every message."""
+    return " ".join(mask.split()) == mask and prepare(mask) == mask

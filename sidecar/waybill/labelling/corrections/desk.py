@@ -224,6 +224,11 @@ def _check_words(saying: Saying) -> None:
             (text or "").encode()
         except UnicodeEncodeError:
             raise CorrectError("fields", "half a surrogate pair, which no file can hold") from None
+    # Terminals and pages show them.
+    if not saying.by.isprintable():
+        raise CorrectError("fields", "by holds characters that cannot be seen")
+    if not saying.note.replace("\n", "").replace("\t", "").isprintable():
+        raise CorrectError("fields", "note holds characters that cannot be seen")
 
 
 def _said_before(history: Sequence[Correction], new: Correction) -> Correction | None:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import yaml
 
 from waybill.core.errors import RuleError
+from waybill.core.near import close_to
 from waybill.core.reasons import RuleCode
 
 _STR = "tag:yaml.org,2002:str"
@@ -116,5 +116,5 @@ class NodeReader:
 
 def closest(word: str, known: Iterable[str]) -> str:
     """A hint at the one of ``known`` that was meant, to be put behind a message; else ""."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = close_to(word, known)
     return f" (did you mean {close[0]}?)" if close else ""
