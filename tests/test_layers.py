@@ -28,6 +28,7 @@ LAYERS = (
     ("service",),
     ("library",),
     ("learn",),
+    ("web",),
     ("cli",),
     ("", "__main__"),
 )

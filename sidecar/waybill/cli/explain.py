@@ -83,7 +83,7 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
 
 
 def _show(found: dict[str, object], settings: Settings) -> str:
-    from waybill.cli.explanation import can_take_rule, show
+    from waybill.labelling.explanation import can_take_rule, show
     from waybill.labelling.rules.draft import draft
     from waybill.settings.taxonomy import read_labels
 

@@ -38,6 +38,12 @@ def add(commands: Commands) -> None:
         "each is named (default: pass)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary on stderr")
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json"),
+        default="bar",
+        help="json: on stderr a line of JSON each second, one for each fault, and one at the end",
+    )
     _add_table_options(parser)
 
 
@@ -66,5 +72,13 @@ def _run(given: argparse.Namespace) -> int:
         source=given.source_column,
         label=given.label_column,
     )
-    plan = Plan(given.input, given.output, given.format, choice, given.on_error, given.quiet)
+    plan = Plan(
+        given.input,
+        given.output,
+        given.format,
+        choice,
+        given.on_error,
+        given.quiet,
+        given.progress == "json",
+    )
     return label_file(load(given), plan)

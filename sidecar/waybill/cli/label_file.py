@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal, NoReturn, TypeAlias
 from tqdm import tqdm
 
 from waybill.cli.label_json import label_json, label_lines, label_text
+from waybill.cli.label_progress import JsonSummary
 from waybill.cli.label_summary import Summary
 from waybill.core.errors import ConfigError, MalformedError
 from waybill.core.output import writing
@@ -44,6 +45,7 @@ class Plan:
     choice: Choice = DEFAULT
     on_error: OnError = "pass"
     is_quiet: bool = False
+    is_progress_json: bool = False
 
 
 def label_file(settings: Settings, plan: Plan) -> int:
@@ -56,22 +58,28 @@ def label_file(settings: Settings, plan: Plan) -> int:
         MalformedError: the input cannot be read as that format.
     """
     name = "stdin" if plan.source == "-" else plan.source
-    summary = Summary(name, is_quiet=plan.is_quiet)
+    summary = _summary(name, plan)
     with (
         Labeller(settings) as labeller,
         _reading(plan.source) as (reader, size),
         writing(plan.target) as writer,
     ):
-        bar = tqdm(
-            total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False
-        )
+        has_bar = sys.stderr.isatty() and not plan.is_progress_json
+        bar = tqdm(total=size, unit="B", unit_scale=True, disable=not has_bar, leave=False)
         with bar:
-            for piece in _labelled(settings, labeller, plan, summary, _tracked(reader, bar)):
+            chunks = summary.following(_tracked(reader, bar))
+            for piece in _labelled(settings, labeller, plan, summary, chunks):
                 writer.write(piece)
                 if plan.target == "-":
                     writer.flush()
     summary.show()
     return int(summary.faults > 0)
+
+
+def _summary(name: str, plan: Plan) -> Summary:
+    if plan.is_progress_json:
+        return JsonSummary(name, is_quiet=False)
+    return Summary(name, is_quiet=plan.is_quiet)
 
 
 def _labelled(
@@ -166,7 +174,9 @@ def _taken(rows: list[Row], plan: Plan, summary: Summary) -> list[Row]:
 
 def _label_rows(labeller: Labeller, table: Table, rows: list[Row], summary: Summary) -> bytes:
     columns = table.columns
-    verdicts = labeller.label(*columns.read([row.cells for row in rows]))
+    messages, sources = columns.read([row.cells for row in rows])
+    verdicts = labeller.label(messages, sources)
+    summary.note_undecided(messages, verdicts)
     counted = verdicts
     if not all(row.cells for row in rows):
         counted = [verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells]

@@ -44,6 +44,13 @@ class Summary:
         elif self.faults == _NAMED + 1:
             print(f"waybill: {self._name}: more rows with faults are only counted", file=sys.stderr)
 
+    def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """``chunks`` as they are; who shows progress looks at them on their way."""
+        return chunks
+
+    def note_undecided(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
+        """Who wants to know what nobody decided looks at it."""
+
     def count(self, verdicts: Sequence[Verdict]) -> None:
         """Count records and their verdicts."""
         self.rows += len(verdicts)
@@ -76,8 +83,27 @@ class Summary:
         for line in self._lines():
             print(line, file=sys.stderr)
 
+    @property
+    def secs(self) -> float:
+        """Seconds since it began."""
+        return max(time.monotonic() - self._begin, 1e-6)
+
+    def counts(self) -> dict[str, object]:
+        """Everything that was counted, as plain data."""
+        agreed = sum(count for (known, ours), count in self._known.items() if known == ours)
+        return {
+            "rows": self.rows,
+            "secs": round(self.secs, 3),
+            "faults": self.faults,
+            "labels": dict(self._labels.most_common()),
+            "reasons": dict(self._reasons.most_common()),
+            "passed": dict(self._passed.most_common()),
+            "known": self._known.total(),
+            "agreed": agreed,
+        }
+
     def _lines(self) -> Iterator[str]:
-        secs = max(time.monotonic() - self._begin, 1e-6)
+        secs = self.secs
         yield f"{self.rows:,} rows in {secs:.1f} s ({self.rows / secs:,.0f} a second)"
         for label, count in self._labels.most_common(_LABELS):
             yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"

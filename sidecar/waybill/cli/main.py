@@ -23,6 +23,7 @@ from waybill.cli import (
     rules,
     serve,
     top,
+    workbench,
 )
 from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
@@ -32,6 +33,24 @@ from waybill.cli.parsing import print_help
 from waybill.cli.terminal import cleaned, soften_streams
 
 __all__ = ["main", "make_parser", "run"]
+
+#: In the order in which the help lists them.
+_COMMANDS = (
+    serve,
+    workbench,
+    demo,
+    check,
+    label,
+    explain,
+    top,
+    patterns,
+    correct,
+    rules,
+    backtest,
+    model,
+    canary,
+    bench,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,22 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
     parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
     commands = parser.add_subparsers(metavar="COMMAND")
-    parts = (
-        serve,
-        demo,
-        check,
-        label,
-        explain,
-        top,
-        patterns,
-        correct,
-        rules,
-        backtest,
-        model,
-        canary,
-        bench,
-    )
-    for module in parts:
+    for module in _COMMANDS:
         module.add(commands)
     return parser
 

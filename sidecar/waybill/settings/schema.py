@@ -43,6 +43,7 @@ from waybill.settings.sections.listeners import (
 )
 from waybill.settings.sections.llm import LlmSettings
 from waybill.settings.sections.patterns import PatternSettings
+from waybill.settings.sections.workbench import WorkbenchSettings
 
 __all__ = [
     "DEFAULT_ROUTES",
@@ -70,6 +71,7 @@ __all__ = [
     "ShadowSettings",
     "TierName",
     "TlsSettings",
+    "WorkbenchSettings",
 ]
 
 
@@ -99,3 +101,4 @@ class Settings(Section, frozen=True):
     limits: LimitSettings = LimitSettings()
     dead_letter: DeadLetterSettings = DeadLetterSettings()
     log: LogSettings = LogSettings()
+    workbench: WorkbenchSettings = WorkbenchSettings()

@@ -12,6 +12,7 @@ import aiohttp
 import msgpack
 import orjson
 
+from waybill.cli.demo.pages import pages
 from waybill.cli.demo.table import Record, print_summary, print_table
 from waybill.learn.json_stream import values
 from waybill.ops.logs import setup_logging
@@ -51,7 +52,9 @@ async def demo(settings: Settings, *, is_once: bool) -> None:
         print(f"\nServing on {service.address} until Ctrl-C. Try, from another terminal:")
         print(f"  curl -s {service.address}/v1/label -d '{record}'")
         print(f"  curl -s {service.address}/metrics | grep labelled")
-        await run_until_stopped(service)
+        async with pages(settings, service.address) as link:
+            print(f"\nPatterns, corrections and rules, in a browser: {link}")
+            await run_until_stopped(service)
 
 
 async def _play(

@@ -1,0 +1,142 @@
+"""The workbench: settings in, running pages out. It labels nothing for anybody; it can die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from aiohttp import web
+
+from waybill.core.errors import ConfigError
+from waybill.ops.secret_file import LateSecret
+from waybill.settings.addresses import is_loopback, split_address
+from waybill.settings.schema import Settings
+from waybill.settings.taxonomy import read_labels
+from waybill.web.auth import Door
+from waybill.web.collect import Collector
+from waybill.web.context import BENCH, Bench
+from waybill.web.engine import Engine
+from waybill.web.jobs import Jobs
+from waybill.web.routes import routes
+from waybill.web.rulebook import Rulebook
+from waybill.web.security import guard
+from waybill.web.store.database import Database
+from waybill.web.templating import Templates
+
+log = logging.getLogger(__name__)
+#: Longest request line: `/find` carries a whole message.
+_MAX_LINE_BYTES = 32 << 10
+_DRAIN_SECS = 5.0
+
+
+class Workbench(NamedTuple):
+    """A running workbench: its address, and its parts."""
+
+    address: str
+    bench: Bench
+
+    def login_link(self) -> str:
+        """An address that logs in once, with every right."""
+        return f"{self.address}{self.bench.base_path}/login?code={self.bench.door.new_code()}"
+
+
+@contextlib.asynccontextmanager
+async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
+    """Pages that answer; closed at the end.
+
+    Raises:
+        ConfigError: the store, the tokens, the labels or the address cannot be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        bench = await _build(stack, settings)
+        app = make_app(bench)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            max_line_size=_MAX_LINE_BYTES,
+            shutdown_timeout=_DRAIN_SECS,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        address = await _listen(runner, settings.workbench.listen)
+        await bench.collector.start()
+        stack.push_async_callback(bench.collector.stop)
+        yield Workbench(address, bench)
+
+
+def make_app(bench: Bench) -> web.Application:
+    """The application with all pages."""
+    most = bench.settings.workbench.upload_bytes
+    app = web.Application(middlewares=[guard], client_max_size=most)
+    app[BENCH] = bench
+    app.add_routes(routes(bench.base_path))
+    return app
+
+
+async def serve_workbench(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_workbench(settings) as running:
+        log.info("the workbench is ready", extra={"address": running.address})
+        await stop.wait()
+
+
+async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
+    mine = settings.workbench
+    taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
+    database = Database(Path(mine.store))
+    stack.callback(database.close)
+    door = Door(mine, await database.write(_signing_key))
+    host, _ = split_address(mine.listen)
+    if door.is_open and not is_loopback(mine.listen):
+        why = (
+            f"workbench.listen: {mine.listen} is reached by other machines; set "
+            "workbench.tokens_file or workbench.user_header, or listen on 127.0.0.1"
+        )
+        raise ConfigError([why])
+    token = None
+    if mine.sidecar_token_file:
+        token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")()
+    engine = Engine(settings)
+    stack.push_async_callback(engine.close)
+    jobs = Jobs(Path(f"{mine.store}-files"), database, [])
+    stack.push_async_callback(jobs.close)
+    return Bench(
+        settings,
+        database,
+        door,
+        taxonomy,
+        Templates(mine.base_path),
+        Collector(mine, database, token),
+        engine,
+        jobs,
+        Rulebook(settings, taxonomy),
+        frozenset({host, *mine.hosts}),
+    )
+
+
+def _signing_key(connection: sqlite3.Connection) -> bytes:
+    """The key of cookies, made once for a store."""
+    connection.execute("INSERT OR IGNORE INTO keys VALUES ('cookies', ?)", (secrets.token_hex(32),))
+    row = connection.execute("SELECT value FROM keys WHERE name = 'cookies'").fetchone()
+    return bytes.fromhex(row["value"])
+
+
+async def _listen(runner: web.AppRunner, listen: str) -> str:
+    host, port = split_address(listen)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise ConfigError([f"workbench.listen: {listen} cannot be used: {error}"]) from None
+    bound = runner.addresses[0]
+    return f"http://{bound[0]}:{bound[1]}"

@@ -1,0 +1,169 @@
+"""Who asks, and what they may do.
+
+Without tokens, and without a proxy that names users, whoever reaches the address may do everything:
+it is a loopback address then. Tokens stand in a file, one a line: name, scope, token. A browser
+swaps a token, or the one-time code that ``waybill demo`` prints, for a cookie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from aiohttp import web
+
+from waybill.core.errors import ConfigError
+from waybill.settings.sections.workbench import WorkbenchSettings
+
+Scope = Literal["read", "review", "apply"]
+#: Each scope holds those before it.
+SCOPES: tuple[Scope, ...] = ("read", "review", "apply")
+COOKIE = "waybill_session"
+#: How long a browser stays logged in, in seconds.
+SESSION_SECS = 12 * 3600
+#: How long a one-time code is good for.
+_CODE_SECS = 600
+
+
+class User(NamedTuple):
+    """A person or a script: the name that stands in corrections, and what they may do."""
+
+    name: str
+    scope: Scope
+
+    def may(self, scope: Scope) -> bool:
+        """Whether they may do what ``scope`` covers."""
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+class _Known(NamedTuple):
+    user: User
+    digest: bytes
+
+
+class Door:
+    """Tells who asks.
+
+    ``key`` signs cookies; it lives as long as the store, so that a restart logs nobody out.
+
+    Raises:
+        ConfigError: a line of the file of tokens is no name, scope and token.
+    """
+
+    def __init__(self, settings: WorkbenchSettings, key: bytes) -> None:
+        self._key = key
+        self._known: list[_Known] = []
+        if settings.tokens_file:
+            self._known = _read_tokens(Path(settings.tokens_file))
+        self._header = settings.user_header
+        self._proxies = []
+        for network in settings.trusted_proxies:
+            self._proxies.append(ipaddress.ip_network(network, strict=False))
+        self._codes: dict[str, float] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to say who they are."""
+        return not self._known and self._header is None
+
+    def user_of(self, request: web.Request) -> User | None:
+        """Who asks; None when they have to log in."""
+        if self.is_open:
+            return User("local", "apply")
+        if self._header and self._is_proxy(request.remote):
+            name = request.headers.get(self._header, "").strip()
+            if name:
+                return User(name[:64], "apply")
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self.user_with(token.strip())
+        return self._user_in(request.cookies.get(COOKIE, ""))
+
+    def user_with(self, token: str) -> User | None:
+        """The user whose token this is; the time that it takes tells nothing."""
+        given = _digest(token)
+        found = None
+        for known in self._known:
+            if hmac.compare_digest(given, known.digest):
+                found = known.user
+        return found
+
+    def cookie_for(self, user: User) -> str:
+        """What the browser of ``user`` brings along from now on."""
+        end = int(time.time()) + SESSION_SECS
+        text = f"{user.scope}.{end}.{user.name.encode().hex()}"
+        return f"{text}.{self._sign(text)}"
+
+    def new_code(self) -> str:
+        """A code that logs in once, with every right."""
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = time.monotonic() + _CODE_SECS
+        return code
+
+    def user_for_code(self, code: str) -> User | None:
+        """The user of a code, which is used up with that."""
+        end = self._codes.pop(code, 0.0)
+        return User("local", "apply") if end > time.monotonic() else None
+
+    def form_token(self, request: web.Request) -> str:
+        """What a form brings along, so that no other site can send it in a browser's name."""
+        return self._sign("form." + request.cookies.get(COOKIE, "anonymous"))
+
+    def is_form_token(self, request: web.Request, token: str) -> bool:
+        """Whether ``token`` is that of `form_token`."""
+        return hmac.compare_digest(self.form_token(request), token)
+
+    def _user_in(self, cookie: str) -> User | None:
+        text, _, signature = cookie.rpartition(".")
+        if not text or not hmac.compare_digest(self._sign(text), signature):
+            return None
+        scope, end, name = text.split(".")
+        if int(end) < time.time():
+            return None
+        for known in SCOPES:
+            if known == scope:
+                return User(bytes.fromhex(name).decode(), known)
+        return None
+
+    def _is_proxy(self, remote: str | None) -> bool:
+        if remote is None:
+            return False
+        address = ipaddress.ip_address(remote)
+        return any(address in network for network in self._proxies)
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _read_tokens(path: Path) -> list[_Known]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"workbench.tokens_file: {path} cannot be read: {error}"]) from None
+    found: list[_Known] = []
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        scopes = [scope for scope in SCOPES if len(words) == 3 and scope == words[1]]
+        if not scopes:
+            why = f"expected a name, a scope ({_one_of(SCOPES)}) and a token, with blanks between"
+            raise ConfigError([f"workbench.tokens_file: {path}:{number}: {why}"])
+        found.append(_Known(User(words[0][:64], scopes[0]), _digest(words[2])))
+    if not found:
+        raise ConfigError([f"workbench.tokens_file: {path} holds no token"])
+    return found
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,56 @@
+"""What every page needs: the parts of the workbench, and who asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiohttp import web
+
+from waybill.core.labels import Taxonomy
+from waybill.settings.schema import Settings
+from waybill.web.auth import Door, User
+from waybill.web.store.database import Database
+
+if TYPE_CHECKING:
+    from waybill.web.collect import Collector
+    from waybill.web.engine import Engine
+    from waybill.web.jobs import Jobs
+    from waybill.web.rulebook import Rulebook
+    from waybill.web.templating import Templates
+
+
+class Bench(NamedTuple):
+    """The parts of a running workbench."""
+
+    settings: Settings
+    database: Database
+    door: Door
+    taxonomy: Taxonomy
+    templates: Templates
+    collector: Collector
+    engine: Engine
+    jobs: Jobs
+    rulebook: Rulebook
+    hosts: frozenset[str]
+
+    @property
+    def base_path(self) -> str:
+        """The prefix of all addresses."""
+        return self.settings.workbench.base_path
+
+
+BENCH: web.AppKey[Bench] = web.AppKey("bench")
+#: Keys of a request: who asks, and the nonce of its page.
+USER: web.RequestKey[User | None] = web.RequestKey("user")
+NONCE: web.RequestKey[str] = web.RequestKey("nonce")
+
+
+def bench_of(request: web.Request) -> Bench:
+    """The workbench that a request is for."""
+    return request.app[BENCH]
+
+
+def user_of(request: web.Request) -> User:
+    """Who asks; on pages that need nobody, a reader without a name."""
+    user = request.get(USER)
+    return user if user is not None else User("", "read")

@@ -1,0 +1,62 @@
+"""The workbench's own pipeline: to try lines, to explain, to mask; opened when it is first asked.
+
+It has the rules and the model of its settings, which are those of the sidecars where both are given
+the same files. It never asks the LLM: trying a line must not cost or send anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from waybill.core.prepare import prepare_all
+from waybill.core.records import Verdict
+from waybill.core.version import VERSION
+from waybill.labelling.masking import mask
+from waybill.ops.metrics import Metrics
+from waybill.service.opening import Opened, open_pipeline
+from waybill.settings.schema import Settings
+
+
+class Engine:
+    """Labels as a sidecar with these settings would."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = replace(settings, llm=replace(settings.llm, provider=None))
+        self._stack = contextlib.AsyncExitStack()
+        self._lock = asyncio.Lock()
+        self._opened: Opened | None = None
+
+    async def opened(self) -> Opened:
+        """The pipeline and its model, opened by the first who asks. Raises ConfigError."""
+        async with self._lock:
+            if self._opened is None:
+                opening = open_pipeline(self.settings, Metrics(VERSION))
+                self._opened = await self._stack.enter_async_context(opening)
+            return self._opened
+
+    async def label(self, messages: Sequence[str], source: str) -> list[Verdict]:
+        """One verdict a message. Raises ConfigError: rules or model cannot be used."""
+        pipeline = (await self.opened()).pipeline
+        return await pipeline.label(messages, [source] * len(messages))
+
+    @property
+    def edition(self) -> str:
+        """The versions of rules and model that label here, in words."""
+        if self._opened is None:
+            return "loaded with the first line"
+        rules = self._opened.pipeline.rules.version
+        model = self._opened.model.version if self._opened.model is not None else "none"
+        return f"rules {rules}, model {model}"
+
+    async def close(self) -> None:
+        """Let go of the model."""
+        await self._stack.aclose()
+
+    def mask_of(self, message: str) -> str:
+        """The mask of a message: what corrections and patterns are kept by."""
+        (prepared,) = prepare_all([message], self.settings.limits.message_bytes)
+        return mask(prepared)

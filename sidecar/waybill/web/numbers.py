@@ -1,0 +1,78 @@
+"""Numbers and times as pages write them: one form for each, so that two places never differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_FULL = 10_000
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def count(number: float) -> str:
+    """A number of records.
+
+    >>> count(9999), count(12_400), count(4_100_000)
+    ('9,999', '12.4k', '4.1 M')
+    """
+    if number < _FULL:
+        return f"{round(number):,}"
+    if number < 1_000_000:
+        return f"{number / 1000:.1f}k".replace(".0k", "k")
+    if number < 1_000_000_000:
+        return f"{number / 1_000_000:.1f} M"
+    return f"{number / 1_000_000_000:.1f} G"
+
+
+def rate(per_hour: float) -> str:
+    """Records in an hour; where that is less than 10, in a day.
+
+    >>> rate(1240), rate(1.29)
+    ('1,240/h', '31/day')
+    """
+    if per_hour >= 10:
+        return f"{count(per_hour)}/h"
+    return f"{count(per_hour * 24)}/day"
+
+
+def share(part: float, whole: float) -> str:
+    """A share in percent, with one decimal; never ``0.0 %`` for more than nothing.
+
+    >>> share(1, 100_000), share(21, 1000), share(0, 5)
+    ('< 0.1 %', '2.1 %', '0 %')
+    """
+    if whole <= 0 or part <= 0:
+        return "0 %"
+    percent = 100 * part / whole
+    if percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %"
+
+
+def ago(moment: float, now: float) -> str:
+    """How long ago, up to a day; else the time in UTC.
+
+    >>> ago(100.0, 112.0), ago(0.0, 7200.0)
+    ('12 s ago', '2 h ago')
+    """
+    past = max(0.0, now - moment)
+    if past < _MINUTE:
+        return f"{int(past)} s ago"
+    if past < _HOUR:
+        return f"{int(past // _MINUTE)} min ago"
+    if past < _DAY:
+        return f"{int(past // _HOUR)} h ago"
+    return utc(moment)
+
+
+def utc(moment: float) -> str:
+    """A time in UTC, to the second.
+
+    >>> utc(0)
+    '1970-01-01 00:00:00 UTC'
+    """
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def iso(moment: float) -> str:
+    """A time as ``datetime`` of ``<time>`` has it."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,35 @@
+"""Whole pages: what every page has in common, and a template for the rest."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from waybill.web.context import NONCE, bench_of, user_of
+from waybill.web.labels import faces
+from waybill.web.store.nodes import health
+
+
+async def page(
+    request: web.Request, template: str, title: str, status: int = 200, **values: object
+) -> web.Response:
+    """A whole page; ``title`` names the state first."""
+    bench = bench_of(request)
+    now = time.time()
+    common: dict[str, object] = {
+        "title": title,
+        "path": request.path.removeprefix(bench.base_path) or "/",
+        "user": user_of(request),
+        "is_open": bench.door.is_open,
+        "form_token": bench.door.form_token(request),
+        "nonce": request[NONCE],
+        "faces": faces(bench.taxonomy),
+        "fallback": bench.taxonomy.fallback,
+        "health": await bench.database.read(health),
+        "stale_secs": 3 * bench.settings.workbench.collect_secs,
+        "way": bench.settings.workbench.apply,
+        "now": now,
+    }
+    body = bench.templates.render(template, {**common, **values})
+    return web.Response(text=body, content_type="text/html", status=status)

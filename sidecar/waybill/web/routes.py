@@ -1,0 +1,94 @@
+"""Every address of the workbench."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from waybill.web.views import (
+    corrections,
+    entry,
+    models,
+    overview,
+    pattern,
+    patterns,
+    places,
+    review,
+    rules,
+    tables,
+)
+from waybill.web.views import try_lines as lines
+
+_ID = "{id:[0-9a-f]{16}}"
+_NUMBER = "{number:[0-9]{1,9}}"
+_JOB = "{job:[0-9a-f]{16}}"
+
+
+def routes(base: str) -> list[web.RouteDef]:
+    """The table, below the prefix ``base``."""
+    return [*_reading(base), *_rules(base), *_tables(base), *_entry(base)]
+
+
+def _reading(base: str) -> list[web.RouteDef]:
+    """What sidecars say, and what people say about it."""
+    return [
+        web.get(f"{base}/", overview.show),
+        web.get(f"{base}/patterns", patterns.show),
+        web.get(f"{base}/patterns.json", patterns.as_json),
+        web.get(f"{base}/patterns.csv", patterns.as_csv),
+        web.get(f"{base}/patterns/{_ID}", pattern.show),
+        web.post(f"{base}/patterns/{_ID}/correct", pattern.correct),
+        web.get(f"{base}/-/patterns/{_ID}/why", pattern.why_part),
+        web.get(f"{base}/p/{_ID}", pattern.short),
+        web.get(f"{base}/find", lines.find),
+        web.get(f"{base}/review", review.show),
+        web.post(f"{base}/review/answer", review.answer),
+        web.post(f"{base}/review/undo", review.undo),
+        web.get(f"{base}/corrections", corrections.show),
+        web.get(f"{base}/corrections.ndjson", corrections.download),
+        web.post(f"{base}/corrections/{_ID}/withdraw", pattern.withdraw),
+        web.get(f"{base}/sources", places.sources),
+        web.get(f"{base}/nodes", places.nodes),
+        web.post(f"{base}/nodes/ask", places.ask_again),
+    ]
+
+
+def _rules(base: str) -> list[web.RouteDef]:
+    """Rules and models."""
+    return [
+        web.get(f"{base}/rules", rules.show),
+        web.get(f"{base}/rules/edit", rules.edit),
+        web.post(f"{base}/rules/edit", rules.attempt),
+        web.post(f"{base}/rules/check", rules.check),
+        web.get(f"{base}/changes", rules.changes),
+        web.get(f"{base}/changes/{_NUMBER}", rules.change),
+        web.get(f"{base}/changes/{_NUMBER}.patch", rules.download),
+        web.post(f"{base}/changes/{_NUMBER}/undo", rules.undo),
+        web.get(f"{base}/models", models.show),
+    ]
+
+
+def _tables(base: str) -> list[web.RouteDef]:
+    """Files and single lines."""
+    return [
+        web.get(f"{base}/csv", tables.show),
+        web.post(f"{base}/csv", tables.upload),
+        web.get(f"{base}/csv/{_JOB}", tables.job),
+        web.post(f"{base}/csv/{_JOB}/options", tables.choose),
+        web.post(f"{base}/csv/{_JOB}/run", tables.run),
+        web.post(f"{base}/csv/{_JOB}/cancel", tables.cancel),
+        web.get(f"{base}/csv/{_JOB}/result", tables.result),
+        web.get(f"{base}/csv/{_JOB}.json", tables.state),
+        web.get(f"{base}/try", lines.show),
+        web.post(f"{base}/try", lines.label),
+    ]
+
+
+def _entry(base: str) -> list[web.RouteDef]:
+    """What needs nobody to be logged in, and the list of keys."""
+    return [
+        web.get(f"{base}/keys", entry.keys),
+        web.get(f"{base}/login", entry.login),
+        web.post(f"{base}/login", entry.enter),
+        web.get(f"{base}/healthz", entry.healthz),
+        web.get(f"{base}/static/{{name:.+}}", entry.static),
+    ]

@@ -1,0 +1,123 @@
+"""The rule files that people change here: read, checked with another text in place of one, written.
+
+They are those of ``workbench.folder``, else of ``rules.extra_paths``: what stands beside the
+packaged rules. The packaged ones are never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from waybill.core.errors import RuleError, RuleSetError
+from waybill.core.labels import Taxonomy
+from waybill.core.output import writing
+from waybill.labelling.rules.artefact import Advice
+from waybill.labelling.rules.files import RuleFile, read_rule_files
+from waybill.labelling.rules.loading import compile_rules
+from waybill.service.loading import names_of_ours, rule_folders
+from waybill.settings.schema import Settings
+
+#: A name that a rule file may get from a page: no folder, nothing hidden.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.ya?ml")
+#: The file of rules that are made here first.
+DEFAULT_FILE = "50-workbench.yaml"
+
+
+class Said(NamedTuple):
+    """What the compiler says of a text: faults refuse it, warnings do not."""
+
+    faults: list[RuleError]
+    warnings: list[Advice]
+    rules: int
+
+
+class Rulebook:
+    """The own files of these settings."""
+
+    def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
+        self._settings = settings
+        self._taxonomy = taxonomy
+
+    @property
+    def folder(self) -> Path | None:
+        """Where own files stand and are written; None: nowhere."""
+        if self._settings.workbench.folder:
+            return Path(self._settings.workbench.folder)
+        extra = self._settings.rules.extra_paths
+        return Path(extra[0]) if extra else None
+
+    def files(self) -> dict[str, str]:
+        """Name -> text of the own files. Raises OSError."""
+        folder = self.folder
+        if folder is None or not folder.is_dir():
+            return {}
+        return {
+            Path(file.name).name: file.data.decode("utf-8-sig", "replace")
+            for file in read_rule_files([folder])
+        }
+
+    def edition(self) -> str:
+        """A mark of all own files: changes when any of them does."""
+        digest = hashlib.sha256()
+        for name, text in sorted(self.files().items()):
+            digest.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
+        return digest.hexdigest()[:12]
+
+    async def check(self, name: str, text: str) -> Said:
+        """All rules that would be in force with ``text`` as the own file ``name``."""
+        if not _NAME.fullmatch(name):
+            why = "expected letters, digits, dots and dashes, and .yaml at the end"
+            return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
+        try:
+            rules = await compile_rules(
+                self._files_with(name, text),
+                labels=self._taxonomy.names,
+                cpu_secs=self._settings.rules.compile_secs,
+                memory_bytes=self._settings.rules.compile_bytes,
+                max_message_bytes=self._settings.limits.message_bytes,
+                reserved=names_of_ours(self._settings.fields),
+            )
+        except RuleSetError as error:
+            return Said(list(error.errors), [], 0)
+        except OSError as error:
+            return Said([RuleError("unreadable", str(error))], [], 0)
+        mine = [advice for advice in rules.advice if Path(advice.file or "").name == name]
+        return Said([], mine, len(rules.rules))
+
+    @contextlib.contextmanager
+    def folder_with(self, name: str, text: str) -> Iterator[Path]:
+        """A folder that holds the own files with ``text`` as ``name``, for as long as it takes."""
+        with tempfile.TemporaryDirectory(prefix="waybill-draft-") as scratch:
+            for own, written in {**self.files(), name: text}.items():
+                (Path(scratch) / own).write_text(written, "utf-8")
+            yield Path(scratch)
+
+    def write(self, name: str, text: str | None) -> None:
+        """Put ``text`` in the place of the file ``name`` in one step; None removes it.
+
+        Raises:
+            OSError: it cannot be written; what stood there stays.
+        """
+        folder = self.folder
+        if folder is None:
+            raise FileNotFoundError("no folder of own rules is set (workbench.folder)")
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with writing(str(folder / name)) as file:
+            file.write(text.encode("utf-8", "replace"))
+
+    def _files_with(self, name: str, text: str) -> list[RuleFile]:
+        own: Mapping[str, str] = {**self.files(), name: text}
+        folders = [folder for folder in rule_folders(self._settings) if folder != self.folder]
+        found = read_rule_files(folders)
+        for file, written in sorted(own.items()):
+            found.append(RuleFile(file, written.encode("utf-8", "replace")))
+        return found

@@ -1,0 +1,98 @@
+"""What every request and every answer go through: host, origin, headers."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from waybill.web.auth import Door
+from waybill.web.context import BENCH, NONCE, USER
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'{nonce}; img-src 'self' data:;"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_SAFE = ("GET", "HEAD", "OPTIONS")
+#: What may be asked for without logging in.
+_OPEN = ("/login", "/static/", "/healthz")
+#: A page of this name holds the editor, which writes styles of its own.
+_EDITOR = "/rules/edit"
+#: The field of a form, or the header of a script, that holds the form token.
+FORM_TOKEN = "form_token"  # noqa: S105 - a name
+FORM_HEADER = "Waybill-Form-Token"
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what no page of ours would send; put the headers on every answer."""
+    bench = request.app[BENCH]
+    request[NONCE] = secrets.token_urlsafe(16)
+    try:
+        if not _is_known_host(request, bench.hosts):
+            raise web.HTTPMisdirectedRequest(
+                text="This name is not one of workbench.hosts; browsers must use one that is.\n"
+            )
+        answer = await _let_in(request, handler, bench.door)
+    except web.HTTPException as refusal:
+        _dress(request, refusal)
+        raise
+    _dress(request, answer)
+    return answer
+
+
+async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:
+    user = door.user_of(request)
+    path = request.path.removeprefix(request.app[BENCH].base_path)
+    if user is None and not path.startswith(_OPEN):
+        if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
+            raise web.HTTPSeeOther(f"{request.app[BENCH].base_path}/login")
+        raise web.HTTPUnauthorized(text="Log in, or send Authorization: Bearer with a token.\n")
+    request[USER] = user
+    if request.method not in _SAFE and not _is_own(request):
+        raise web.HTTPForbidden(text="This request came from another site.\n")
+    return await handler(request)
+
+
+def _is_own(request: web.Request) -> bool:
+    """Whether a browser says that the request comes from a page of ours; scripts say nothing."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        # Origin is "null" then: our pages send no referrer.
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
+    """A name that somebody else's DNS points at us is refused; addresses are what they are."""
+    name = urlsplit(f"//{request.host}").hostname or ""
+    if name in hosts or name == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _dress(request: web.Request, answer: web.StreamResponse) -> None:
+    if answer.prepared:
+        return
+    is_editor = request.path.endswith(_EDITOR)
+    nonce = f" 'nonce-{request[NONCE]}'" if is_editor else ""
+    answer.headers.setdefault("Content-Security-Policy", _POLICY.format(nonce=nonce))
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)

@@ -1,0 +1,104 @@
+// Keys and small helps. Pages work without this file: every key has a button or a link.
+"use strict";
+(() => {
+  const inField = (element) => element && (element.matches("input, textarea, select") || element.isContentEditable);
+  const visible = (element) => element && element.offsetParent !== null;
+  const press = (key) => {
+    for (const element of document.querySelectorAll("[data-key]")) {
+      if (element.dataset.key === key && visible(element) && !element.disabled) { element.click(); return true; }
+    }
+    return false;
+  };
+  const rows = () => [...document.querySelectorAll("tr[data-row]")];
+  const move = (step) => {
+    const all = rows();
+    if (!all.length) return false;
+    const at = all.findIndex((row) => row.getAttribute("aria-selected") === "true");
+    const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + step))];
+    all.forEach((row) => row.setAttribute("aria-selected", String(row === next)));
+    next.querySelector("a")?.focus();
+    next.scrollIntoView({ block: "nearest" });
+    return true;
+  };
+  let waiting = "";
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.documentElement.dataset.keys === "off") return;
+    if (inField(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
+    const key = event.key;
+    let done = false;
+    if (waiting === "g") { done = press("g " + key); waiting = ""; }
+    else if (key === "g") { waiting = "g"; done = true; }
+    else if (key === "j") done = press("j") || move(1);
+    else if (key === "k") done = press("k") || move(-1);
+    else if (key === "/") { const field = document.querySelector("#search"); field?.focus(); done = Boolean(field); }
+    else if (key === "Escape") { document.querySelector("details[open][data-menu]")?.removeAttribute("open"); }
+    else done = press(key);
+    if (done) event.preventDefault();
+  });
+  // A menu of labels: the key opens it, the label's key chooses, Enter sends.
+  document.addEventListener("click", (event) => {
+    const choice = event.target.closest("[data-choose]");
+    if (choice) {
+      const form = choice.closest("form");
+      form.elements.label.value = choice.dataset.choose;
+      form.querySelectorAll("[data-choose]").forEach((one) => one.setAttribute("aria-pressed", String(one === choice)));
+      const said = form.querySelector("[data-effect]");
+      if (said) said.textContent = choice.dataset.says;
+      const send = form.querySelector("[data-send]");
+      if (send) { send.disabled = false; send.focus(); }
+    }
+    const opener = event.target.closest("[data-open]");
+    if (opener) {
+      const target = document.getElementById(opener.dataset.open);
+      if (target) { target.hidden = !target.hidden; opener.setAttribute("aria-expanded", String(!target.hidden)); }
+    }
+    const copy = event.target.closest("[data-copy]");
+    if (copy) navigator.clipboard?.writeText(copy.dataset.copy);
+  });
+  for (const link of document.querySelectorAll("[data-theme-switch]")) {
+    link.addEventListener("click", () => {
+      const root = document.documentElement;
+      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      root.dataset.theme = dark ? "light" : "dark";
+      document.cookie = "waybill_theme=" + root.dataset.theme + ";path=/;max-age=31536000;samesite=strict";
+    });
+  }
+  const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };
+  document.addEventListener("change", submitOnChange);
+})();
+// Sending a file: only XMLHttpRequest tells how much of it has gone.
+(() => {
+  const form = document.querySelector("[data-upload]");
+  if (!form) return;
+  const field = form.querySelector("input[type=file]");
+  const words = form.querySelector("#sent-words");
+  const bar = form.querySelector("#sent");
+  const drop = form.querySelector(".drop");
+  const send = () => {
+    const file = field.files[0];
+    if (!file) return;
+    if (file.size > Number(form.dataset.most)) { words.textContent = "This file is larger than the limit (workbench.upload_bytes)."; return; }
+    const request = new XMLHttpRequest();
+    request.upload.onprogress = (event) => {
+      bar.hidden = false; bar.value = event.loaded / event.total;
+      words.textContent = Math.round(event.loaded / 1048576) + " of " + Math.round(event.total / 1048576) + " MB";
+    };
+    request.onload = () => {
+      if (request.status === 200) { location.href = request.responseURL; return; }
+      words.textContent = request.status === 413
+        ? "Something between browser and workbench limits uploads (for an nginx ingress set proxy-body-size), or the file is too large."
+        : "Not sent: " + request.status + " " + request.responseText.slice(0, 200);
+    };
+    request.onerror = () => { words.textContent = "The connection broke; nothing was kept."; };
+    request.open("POST", form.action);
+    const body = new FormData();
+    body.append("form_token", form.elements.form_token.value);
+    body.append("file", file);
+    request.send(body);
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  field.addEventListener("change", send);
+  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); field.files = event.dataTransfer.files; send(); });
+})();

@@ -1,0 +1,99 @@
+"""The workbench's store: one SQLite file, one writer, readers beside it.
+
+SQLite runs on threads of its own, so that no statement stops the event loop. Writes go one after
+another through one connection; what they are is told by a function that gets it. Reads have a
+connection each from a small pool and see what was committed last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from waybill.core.errors import ConfigError
+from waybill.web.store.schema import migrate
+
+T = TypeVar("T")
+#: How long a statement waits for another process that holds the file, in seconds.
+_BUSY_SECS = 5.0
+_READERS = 4
+
+
+class Database:
+    """The file ``path``. Everything that is written is on disk when its call returns.
+
+    Raises:
+        ConfigError: the file cannot be opened, is no store, or is of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._connect()
+            migrate(self._writer)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            raise ConfigError([f"workbench.store: {path} cannot be used: {error}"]) from None
+        self._write_thread = ThreadPoolExecutor(1, "waybill-store-writer")
+        self._read_threads = ThreadPoolExecutor(_READERS, "waybill-store-reader")
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` gives; all that it changed is committed, or nothing when it raises."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._write_thread, self._in_transaction, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``work`` gives on a connection that changes nothing."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._read_threads, lambda: work(self._reader()))
+
+    def close(self) -> None:
+        """Wait for what is under way and close the file."""
+        self._write_thread.shutdown()
+        self._read_threads.shutdown()
+        for connection in self._open:
+            connection.close()
+
+    def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _transaction(self._writer):
+            return work(self._writer)
+
+    def _reader(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._connect()
+            found.execute("PRAGMA query_only = ON")
+            self._local.connection = found
+        return found
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECS, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A commit is on disk when it returns: an accepted correction outlives a power cut.
+        connection.execute("PRAGMA synchronous = FULL")
+        with self._lock:
+            self._open.append(connection)
+        return connection
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,170 @@
+"""The filter of a list: what the query string says, and the one predicate that it becomes.
+
+Rows, counts, facets and downloads of a list are all built from the same predicate, so that they
+cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+from urllib.parse import urlencode
+
+#: Names of states that a filter may ask for.
+State = Literal["undecided", "unsure", "new", "corrected", "mixed", "quiet"]
+STATES: tuple[State, ...] = ("undecided", "unsure", "new", "corrected", "mixed", "quiet")
+#: Members of a pattern that a filter compares; each may be given several times, and with a leading
+#: minus sign it means "is not".
+MEMBERS = ("label", "tier", "rule", "source")
+SORTS = {"-rate": "hour_rate DESC, id", "-day": "day_count DESC, id", "-seen": "last_seen DESC, id",
+         "-first": "first_seen DESC, id", "sure": "confidence, id"}  # fmt: skip
+_DAY = 86_400.0
+#: A condition in SQL and its values.
+_Part: TypeAlias = tuple[str, tuple[object, ...]]
+
+
+class Condition(NamedTuple):
+    """One part of a filter: ``member`` is, or is not, one of its values."""
+
+    member: str
+    value: str
+    is_not: bool
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """As the query string has it."""
+        return self.member, f"-{self.value}" if self.is_not else self.value
+
+    @property
+    def text(self) -> str:
+        """As a chip says it."""
+        return f"{self.member} {'is not' if self.is_not else 'is'} {self.value}"
+
+
+class Filter(NamedTuple):
+    """What a list shows; made of a query string by `read_filter`."""
+
+    text: str = ""
+    conditions: tuple[Condition, ...] = ()
+    states: tuple[State, ...] = ()
+    sort: str = "-rate"
+    unknown: tuple[str, ...] = ()
+
+    def query(self, **changes: str) -> str:
+        """The query string of this filter, with ``changes``; an empty value removes a member."""
+        values = [("q", self.text), *(one.pair for one in self.conditions)]
+        values.append(("state", ",".join(self.states)))
+        values.append(("sort", self.sort.replace("-rate", "")))
+        pairs = [*changes.items()]
+        for name, value in values:
+            if name not in changes:
+                pairs.append((name, value))
+        return urlencode([pair for pair in pairs if pair[1]])
+
+    def without(self, condition: Condition) -> str:
+        """The query string without one of its conditions."""
+        rest = tuple(one for one in self.conditions if one != condition)
+        return self._replace(conditions=rest).query()
+
+    def with_state(self, state: State) -> str:
+        """The query string with ``state`` added, or without it where it is set."""
+        if state in self.states:
+            states = tuple(one for one in self.states if one != state)
+        else:
+            states = (*self.states, state)
+        return self._replace(states=states).query()
+
+
+def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> Filter:
+    """The filter of a query string (as a mapping, and as all its pairs in order)."""
+    conditions = []
+    unknown = []
+    for member, value in pairs:
+        if member in MEMBERS and value.lstrip("-"):
+            conditions.append(Condition(member, value.removeprefix("-"), value.startswith("-")))
+    states: list[State] = []
+    for word in query.get("state", "").split(","):
+        state = _state_of(word)
+        if state is not None:
+            states.append(state)
+        elif word:
+            unknown.append(f"state {word}")
+    sort = query.get("sort", "-rate")
+    if sort not in SORTS:
+        unknown.append(f"sort {sort}")
+        sort = "-rate"
+    return Filter(
+        query.get("q", "").strip(), tuple(conditions), tuple(states), sort, tuple(unknown)
+    )
+
+
+def _state_of(word: str) -> State | None:
+    for state in STATES:
+        if state == word:
+            return state
+    return None
+
+
+class Predicate(NamedTuple):
+    """SQL over ``patterns`` with its values."""
+
+    sql: str
+    values: tuple[object, ...]
+
+
+def predicate(wanted: Filter, now: float, unsure_below: float) -> Predicate:
+    """The one predicate of a filter: true where its text and every part of it holds."""
+    parts: list[_Part] = [("1", ())]
+    if wanted.text:
+        parts.append(("(mask LIKE ? ESCAPE '\\' OR id = ?)", (_like(wanted.text), wanted.text)))
+    for member in MEMBERS:
+        parts += _of_member(member, wanted.conditions)
+    for state in wanted.states:
+        parts.append(_of_state(state, now, unsure_below))
+    values: list[object] = []
+    for _, bound in parts:
+        values += bound
+    return Predicate(" AND ".join(sql for sql, _ in parts), tuple(values))
+
+
+def _of_member(member: str, conditions: Sequence[Condition]) -> Iterator[_Part]:
+    """Values of one member are alternatives; values that it must not have all hold."""
+    for is_not in (False, True):
+        wanted = [one for one in conditions if one.member == member and one.is_not is is_not]
+        values = [_spelt(one.value) for one in wanted]
+        if values:
+            marks = " OR ".join([_comparison(member)] * len(values))
+            yield (f"NOT ({marks})" if is_not else f"({marks})", tuple(values))
+
+
+def _comparison(member: str) -> str:
+    if member == "source":
+        return "id IN (SELECT pattern FROM sources WHERE source GLOB ?)"
+    return f"coalesce({member}, '') GLOB ?"
+
+
+def _spelt(value: str) -> str:
+    """A value for GLOB in which only ``*`` stands for something else."""
+    return value.replace("[", "[[]").replace("?", "[?]")
+
+
+def _of_state(state: State, now: float, unsure_below: float) -> _Part:
+    match state:
+        case "undecided":
+            return "kind IN ('undecided', 'not_asked')", ()
+        case "unsure":
+            return "kind = 'decided' AND tier != 'rule' AND confidence < ?", (unsure_below,)
+        case "new":
+            return "first_seen > ?", (now - _DAY,)
+        case "corrected":
+            return "id IN (SELECT pattern FROM corrections)", ()
+        case "mixed":
+            return "is_mixed", ()
+        case "quiet":
+            return "last_seen < ?", (now - _DAY,)
+
+
+def _like(text: str) -> str:
+    for sign in "\\%_":
+        text = text.replace(sign, "\\" + sign)
+    return f"%{text}%"

@@ -1,0 +1,50 @@
+"""Jobs of the CSV page in the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+
+class JobRow(NamedTuple):
+    """A job: who sent what file when (Unix seconds), its state, and all of it as JSON."""
+
+    id: str
+    at: float
+    author: str
+    name: str
+    state: str
+    body: bytes
+
+
+def save_job(connection: sqlite3.Connection, row: JobRow) -> None:
+    """Keep it in the place of what was kept before."""
+    connection.execute(
+        "INSERT OR REPLACE INTO jobs (id, at, author, name, state, body) VALUES (?, ?, ?, ?, ?, ?)",
+        (row.id, row.at, row.author, row.name, row.state, row.body.decode()),
+    )
+
+
+def load_job(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
+    """The job of this id."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    return _row(row) if row is not None else None
+
+
+def list_jobs(connection: sqlite3.Connection, most: int = 20) -> list[JobRow]:
+    """The newest jobs."""
+    rows = connection.execute("SELECT * FROM jobs ORDER BY at DESC LIMIT ?", (most,))
+    return [_row(row) for row in rows]
+
+
+def drop_jobs(connection: sqlite3.Connection, before: float) -> list[str]:
+    """Remove the jobs that are older; gives their ids."""
+    rows = connection.execute("SELECT id FROM jobs WHERE at < ?", (before,)).fetchall()
+    connection.execute("DELETE FROM jobs WHERE at < ?", (before,))
+    return [row["id"] for row in rows]
+
+
+def _row(row: sqlite3.Row) -> JobRow:
+    return JobRow(
+        row["id"], row["at"], row["author"], row["name"], row["state"], row["body"].encode()
+    )

@@ -1,0 +1,213 @@
+"""What pages ask of the store. Every function is given a connection and gives plain rows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from waybill.core.correction import Correction, Settled, settle
+from waybill.web.store.filters import SORTS, Filter, Predicate, predicate
+from waybill.web.store.recording import DAY, HOUR
+
+PAGE = 100
+_decode_correction = msgspec.json.Decoder(Correction).decode
+#: A facet is counted up to here; beyond it the page says "more than".
+MOST_COUNTED = 10_000
+
+
+class Page(NamedTuple):
+    """Rows of one page of a list, and the cursor of the next one (empty: there is none)."""
+
+    rows: list[sqlite3.Row]
+    after: str
+    matching: int
+    total: int
+
+
+def list_patterns(
+    connection: sqlite3.Connection,
+    wanted: Filter,
+    now: float,
+    unsure_below: float,
+    after: str = "",
+    most: int = PAGE,
+) -> Page:
+    """A page of the patterns that ``wanted`` lets through, undecided ones first."""
+    where = predicate(wanted, now, unsure_below)
+    order = SORTS[wanted.sort]
+    first = "kind IN ('undecided', 'not_asked') DESC, " if wanted.sort == "-rate" else ""
+    offset = _offset(after)
+    rows = connection.execute(
+        f"SELECT * FROM patterns WHERE {where.sql} ORDER BY {first}{order} LIMIT ? OFFSET ?",
+        (*where.values, most + 1, offset),
+    ).fetchall()
+    following = _cursor(offset + most) if len(rows) > most else ""
+    (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
+    return Page(rows[:most], following, count_patterns(connection, where), total)
+
+
+def count_patterns(connection: sqlite3.Connection, where: Predicate) -> int:
+    """How many patterns a predicate lets through."""
+    (found,) = connection.execute(
+        f"SELECT count(*) FROM patterns WHERE {where.sql}", where.values
+    ).fetchone()
+    return int(found)
+
+
+def sum_of_rates(connection: sqlite3.Connection, where: Predicate) -> float:
+    """Records an hour of the patterns that a predicate lets through."""
+    (found,) = connection.execute(
+        f"SELECT coalesce(sum(hour_rate), 0) FROM patterns WHERE {where.sql}", where.values
+    ).fetchone()
+    return float(found)
+
+
+def one_pattern(connection: sqlite3.Connection, pattern_id: str) -> sqlite3.Row | None:
+    """The row of a pattern."""
+    found: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM patterns WHERE id = ?", (pattern_id,)
+    ).fetchone()
+    return found
+
+
+def hours_of(
+    connection: sqlite3.Connection, ids: Sequence[str], now: float, hours: int = 24
+) -> dict[str, list[int]]:
+    """Records of each pattern by hour, the running hour last."""
+    last = int(now // HOUR)
+    found: dict[str, list[int]] = {}
+    for one in ids:
+        found[one] = [0] * hours
+    marks = ",".join("?" * len(ids))
+    rows = connection.execute(
+        f"SELECT pattern, hour, count FROM hours WHERE pattern IN ({marks}) AND hour > ?",
+        (*ids, last - hours),
+    )
+    for row in rows:
+        position = row["hour"] - (last - hours + 1)
+        if 0 <= position < hours:
+            found[row["pattern"]][position] = row["count"]
+    return found
+
+
+class LabelRow(NamedTuple):
+    """A label's records in the last 24 hours and in the 24 before, and by hour."""
+
+    label: str
+    kind: str
+    day: int
+    day_before: int
+    hours: list[int]
+
+
+def records_of_day(connection: sqlite3.Connection, now: float) -> int:
+    """All records of the last 24 hours."""
+    (found,) = connection.execute(
+        "SELECT coalesce(sum(count), 0) FROM label_hours WHERE hour > ?", (int(now // HOUR) - 24,)
+    ).fetchone()
+    return int(found)
+
+
+def label_rows(connection: sqlite3.Connection, now: float) -> list[LabelRow]:
+    """Every label that records got in the last two days; undecided ones apart from the others."""
+    last = int(now // HOUR)
+    rows = connection.execute(
+        "SELECT label, kind IN ('undecided', 'not_asked') AS is_open, hour, sum(count) AS count"
+        " FROM label_hours WHERE hour > ? GROUP BY label, is_open, hour",
+        (last - 48,),
+    )
+    found: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        key = (row["label"], "undecided" if row["is_open"] else "decided")
+        hours = found.setdefault(key, [0] * 48)
+        hours[row["hour"] - (last - 47)] = row["count"]
+    told = []
+    for (label, kind), hours in found.items():
+        before, day = hours[:24], hours[24:]
+        told.append(LabelRow(label, kind, sum(day), sum(before), day))
+    return told
+
+
+def source_rows(connection: sqlite3.Connection, now: float, most: int) -> list[sqlite3.Row]:
+    """Sources with their records of a day by label, those with most undecided records first.
+
+    A pattern of several sources is shared out as its records were.
+    """
+    return connection.execute(
+        "WITH shares AS ("
+        " SELECT s.source, p.label, p.kind, p.first_seen,"
+        "  1.0 * p.day_count * s.count / (SELECT sum(count) FROM sources"
+        "   WHERE pattern = p.id) AS part"
+        " FROM sources s JOIN patterns p ON p.id = s.pattern)"
+        " SELECT source, sum(part) AS records,"
+        "  sum(part * (kind IN ('undecided', 'not_asked'))) AS undecided,"
+        "  sum(first_seen > ?) AS new, count(*) AS patterns"
+        " FROM shares GROUP BY source ORDER BY undecided DESC, records DESC LIMIT ?",
+        (now - DAY, most),
+    ).fetchall()
+
+
+def labels_of_source(connection: sqlite3.Connection, source: str) -> list[sqlite3.Row]:
+    """Records of a day that a source's patterns have, by label."""
+    return connection.execute(
+        "SELECT p.label, sum(p.day_count) AS records FROM sources s"
+        " JOIN patterns p ON p.id = s.pattern WHERE s.source = ?"
+        " GROUP BY p.label ORDER BY records DESC",
+        (source,),
+    ).fetchall()
+
+
+def node_rows(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Every node, those that do not answer first."""
+    return connection.execute(
+        "SELECT * FROM nodes ORDER BY fault = '', answered_at, name"
+    ).fetchall()
+
+
+def history(connection: sqlite3.Connection, pattern_id: str | None = None) -> list[Correction]:
+    """Every line ever said, oldest first; of one pattern, or of all."""
+    if pattern_id is None:
+        rows = connection.execute("SELECT body FROM corrections ORDER BY number")
+    else:
+        rows = connection.execute(
+            "SELECT body FROM corrections WHERE pattern = ? ORDER BY number", (pattern_id,)
+        )
+    return [_decode_correction(row["body"]) for row in rows]
+
+
+def standing(connection: sqlite3.Connection, pattern_id: str) -> list[Settled]:
+    """What stands for a pattern."""
+    return settle(history(connection, pattern_id))
+
+
+def review_queue(connection: sqlite3.Connection, where: Predicate, most: int) -> list[sqlite3.Row]:
+    """What to look at first: rate times uncertainty, new ones twice, the least of all once.
+
+    Uncertainty is 1 where nobody decided, else 1 minus the confidence. What has a correction is
+    not asked again.
+    """
+    return connection.execute(
+        "SELECT *, hour_rate * CASE WHEN kind = 'decided' THEN 1 - coalesce(confidence, 1)"
+        "  WHEN kind = 'not_asked' THEN 0.01 ELSE 1 END AS weight FROM patterns"
+        f" WHERE {where.sql} AND kind != 'unreadable'"
+        " AND id NOT IN (SELECT pattern FROM corrections)"
+        " ORDER BY weight DESC, day_count DESC, id LIMIT ?",
+        (*where.values, most),
+    ).fetchall()
+
+
+def _offset(after: str) -> int:
+    """What a cursor stands for; one that nobody gave out is the beginning."""
+    try:
+        return max(0, int(base64.urlsafe_b64decode(after.encode()).decode() or "0"))
+    except (ValueError, binascii.Error):
+        return 0
+
+
+def _cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(str(offset).encode()).decode()

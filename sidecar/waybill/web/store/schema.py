@@ -1,0 +1,140 @@
+"""The tables of the workbench's store, by version.
+
+A store is brought to the newest version when it is opened; one that a newer Waybill has written is
+refused, for its tables may mean something else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+#: One script for each version; what stands in a released one is never changed.
+_SCRIPTS = (
+    """
+    CREATE TABLE nodes (
+        name TEXT PRIMARY KEY,
+        address TEXT NOT NULL,
+        answered_at REAL,
+        tried_at REAL,
+        fault TEXT NOT NULL DEFAULT '',
+        answer_head TEXT NOT NULL DEFAULT '',
+        edition TEXT NOT NULL DEFAULT '{}',
+        patterns INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE patterns (
+        id TEXT PRIMARY KEY,
+        mask TEXT NOT NULL,
+        label TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        rule TEXT,
+        confidence REAL,
+        reason TEXT,
+        guess_label TEXT,
+        guess_score REAL,
+        is_mixed INTEGER NOT NULL,
+        is_sampled INTEGER NOT NULL,
+        first_seen REAL NOT NULL,
+        last_seen REAL NOT NULL,
+        hour_rate REAL NOT NULL DEFAULT 0,
+        day_count INTEGER NOT NULL DEFAULT 0,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX patterns_by_rate ON patterns (kind, hour_rate DESC, id);
+    CREATE INDEX patterns_by_label ON patterns (label, hour_rate DESC, id);
+    CREATE TABLE sources (
+        source TEXT NOT NULL,
+        pattern TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (source, pattern)
+    ) WITHOUT ROWID;
+    CREATE INDEX sources_by_pattern ON sources (pattern);
+    CREATE TABLE node_counts (
+        node TEXT NOT NULL,
+        pattern TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (node, pattern)
+    ) WITHOUT ROWID;
+    CREATE TABLE hours (
+        pattern TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (pattern, hour)
+    ) WITHOUT ROWID;
+    CREATE INDEX hours_by_hour ON hours (hour);
+    CREATE TABLE label_hours (
+        label TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (label, kind, hour)
+    ) WITHOUT ROWID;
+    CREATE TABLE corrections (
+        id TEXT PRIMARY KEY,
+        pattern TEXT NOT NULL,
+        at TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX corrections_by_pattern ON corrections (pattern, number);
+    CREATE TABLE drafts (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        file TEXT NOT NULL,
+        text TEXT NOT NULL,
+        base TEXT NOT NULL,
+        author TEXT NOT NULL,
+        at REAL NOT NULL,
+        trial TEXT NOT NULL DEFAULT ''
+    );
+    CREATE TABLE changes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        author TEXT NOT NULL,
+        what TEXT NOT NULL,
+        file TEXT NOT NULL,
+        before TEXT,
+        after TEXT,
+        note TEXT NOT NULL DEFAULT '',
+        way TEXT NOT NULL,
+        version TEXT NOT NULL DEFAULT '',
+        trial TEXT NOT NULL DEFAULT '',
+        undoes INTEGER
+    );
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        at REAL NOT NULL,
+        author TEXT NOT NULL,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE TABLE answers (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        author TEXT NOT NULL,
+        pattern TEXT NOT NULL,
+        correction TEXT NOT NULL,
+        at REAL NOT NULL
+    );
+    CREATE TABLE keys (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    """,
+)
+VERSION = len(_SCRIPTS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the newest version, each step whole or not at all.
+
+    Raises:
+        ValueError: the store is of a newer version.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise ValueError(
+            f"its tables are of version {found}, this Waybill knows {VERSION}: "
+            "use the Waybill that wrote it, or another file"
+        )
+    for version in range(found, VERSION):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCRIPTS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+        )

@@ -1,0 +1,68 @@
+"""The environment of all pages: every text in them is escaped unless it was rendered by us."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from waybill.core.version import VERSION
+from waybill.web import numbers, text
+from waybill.web.charts import bars
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+
+class Templates:
+    """The environment of all pages."""
+
+    def __init__(self, base_path: str) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._base = base_path
+        self._marks = {
+            str(file.relative_to(STATIC)): hashlib.sha256(file.read_bytes()).hexdigest()[:10]
+            for file in STATIC.rglob("*")
+            if file.is_file()
+        }
+        self._environment.globals.update(url=self.url, asset=self.asset, bars=bars, version=VERSION)
+        self._environment.filters.update(
+            count=numbers.count,
+            rate=numbers.rate,
+            utc=numbers.utc,
+            iso=numbers.iso,
+            plain=text.plain,
+            log=text.log_text,
+            mask=text.mask_text,
+            as_json=as_json,
+        )
+        self._environment.globals["share"] = numbers.share
+        self._environment.globals["ago"] = numbers.ago
+
+    def url(self, path: str, query: str = "") -> str:
+        """The address of a page, below the prefix."""
+        return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
+
+    def asset(self, name: str) -> str:
+        """The address of a file of ``static``; it changes with the file."""
+        return f"{self._base}/static/{name}?v={self._marks[name]}"
+
+    def render(self, name: str, values: Mapping[str, object]) -> str:
+        """The text of a template."""
+        return self._environment.get_template(name).render(values)
+
+
+def as_json(value: object) -> Markup:
+    """``value`` as JSON that may stand in ``<script type="application/json">``."""
+    written = json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    return Markup(written)  # noqa: S704 - nothing in it can end the element

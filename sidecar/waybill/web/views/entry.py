@@ -1,0 +1,88 @@
+"""``/login``, ``/keys``, ``/healthz`` and the files of the pages."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from aiohttp import web
+
+from waybill.web.auth import COOKIE, SESSION_SECS, User
+from waybill.web.context import bench_of
+from waybill.web.rendering import page
+from waybill.web.templating import STATIC
+from waybill.web.views.forms import see
+
+KEYS = (
+    ("/", "find a log line, a pattern"),
+    ("j k", "next, previous row"),
+    ("Enter", "open; in a form: send"),
+    ("w", "this label is wrong: choose another by its key, then Enter"),
+    ("y", "this label is right"),
+    ("r", "make a rule"),
+    ("s", "skip"),
+    ("u", "undo"),
+    ("1 to 9, 0", "the labels in their order; 0 is no event"),
+    ("g then o p r u s m c t", "go to a page"),
+    ("?", "this list"),
+)
+_YEAR = 31_536_000
+
+
+async def login(request: web.Request) -> web.Response:
+    """The form for a token; a one-time code of the query logs in at once."""
+    code = request.query.get("code", "")
+    if code:
+        user = bench_of(request).door.user_for_code(code)
+        if user is not None:
+            return _welcome(request, user)
+    return await page(request, "login.html", "Log in", fault="This code was used." if code else "")
+
+
+async def enter(request: web.Request) -> web.Response:
+    """Swap a token for a cookie."""
+    form = await request.post()
+    token = form.get("token", "")
+    user = bench_of(request).door.user_with(token.strip()) if isinstance(token, str) else None
+    if user is None:
+        return await page(request, "login.html", "Log in", 403, fault="This token is not known.")
+    return _welcome(request, user)
+
+
+async def keys(request: web.Request) -> web.Response:
+    """Every key and what it does."""
+    return await page(request, "keys.html", "Keys", keys=KEYS)
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """The process answers."""
+    return web.Response(text="ok\n")
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    """A file of the pages; its address changes with it, so a browser may keep it for ever."""
+    file = (STATIC / request.match_info["name"]).resolve()
+    if not file.is_relative_to(STATIC) or not file.is_file():
+        raise web.HTTPNotFound(text="There is no such file.\n")
+    headers = {"Cache-Control": f"public, max-age={_YEAR}, immutable", "Content-Type": _type(file)}
+    return web.FileResponse(file, headers=headers)
+
+
+def _type(file: Path) -> str:
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _welcome(request: web.Request, user: User) -> web.Response:
+    bench = bench_of(request)
+    answer = see(request, "/")
+    answer.set_cookie(
+        COOKIE,
+        bench.door.cookie_for(user),
+        max_age=SESSION_SECS,
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure,
+        path=f"{bench.base_path}/",
+    )
+    raise answer

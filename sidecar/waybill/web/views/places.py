@@ -1,0 +1,139 @@
+"""``/sources`` and ``/nodes``: where records come from, and who labels them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from aiohttp import web
+
+from waybill.web import numbers
+from waybill.web.context import bench_of
+from waybill.web.rendering import page
+from waybill.web.store.queries import labels_of_source, node_rows, source_rows
+from waybill.web.views.forms import read_form, see
+
+_MOST_SOURCES = 200
+
+
+class Part(NamedTuple):
+    """A label's part of a bar, in percent."""
+
+    label: str
+    start: float
+    width: float
+
+
+class Source(NamedTuple):
+    """A row of the table of sources; records are of the last 24 hours."""
+
+    source: str
+    records: float
+    undecided: float
+    new: int
+    patterns: int
+    parts: list[Part]
+    words: str
+
+
+class Node(NamedTuple):
+    """A row of the table of nodes."""
+
+    name: str
+    fault: str
+    answer_head: str
+    refused: str
+    versions: Mapping[str, str]
+    patterns: int
+    answered_at: float | None
+
+
+async def sources(request: web.Request) -> web.Response:
+    """Every source with the labels that it produces."""
+    bench = bench_of(request)
+    now = time.time()
+
+    def read(store: sqlite3.Connection) -> list[Source]:
+        rows = source_rows(store, now, _MOST_SOURCES)
+        return [_source(row, labels_of_source(store, row["source"])) for row in rows]
+
+    rows = await bench.database.read(read)
+    return await page(request, "sources.html", f"{len(rows)} · Sources", rows=rows)
+
+
+async def nodes(request: web.Request) -> web.Response:
+    """Every sidecar, those that do not answer first."""
+    rows = []
+    failing = 0
+    for row in await bench_of(request).database.read(node_rows):
+        rows.append(_node(row))
+        failing += bool(row["fault"])
+    title = f"({failing} failing) Nodes" if failing else "Nodes"
+    return await page(request, "nodes.html", title, rows=rows)
+
+
+async def ask_again(request: web.Request) -> web.Response:
+    """Ask every sidecar now."""
+    await read_form(request, "read")
+    bench_of(request).collector.ask_again()
+    raise see(request, "/nodes")
+
+
+def _source(row: sqlite3.Row, labels: Sequence[sqlite3.Row]) -> Source:
+    total = sum(one["records"] for one in labels) or 1
+    start = 0.0
+    parts = []
+    words = []
+    for one in labels:
+        width = 100 * one["records"] / total
+        parts.append(Part(one["label"], start, width))
+        words.append(f"{one['label']} {numbers.share(one['records'], total)}")
+        start += width
+    return Source(
+        row["source"],
+        row["records"],
+        row["undecided"],
+        row["new"],
+        row["patterns"],
+        parts,
+        ", ".join(words),
+    )
+
+
+def _node(row: sqlite3.Row) -> Node:
+    edition = json.loads(row["edition"])
+    versions = {}
+    for name in ("rules", "model", "corrections"):
+        versions[name] = _version(edition.get(name))
+    refused = []
+    for name, part in edition.items():
+        if words := _refusal(name, part):
+            refused.append(words)
+    return Node(
+        row["name"],
+        row["fault"],
+        row["answer_head"],
+        "; ".join(refused),
+        versions,
+        row["patterns"],
+        row["answered_at"],
+    )
+
+
+def _version(part: object) -> str:
+    if isinstance(part, dict):
+        part = part.get("version")
+    return str(part)[:40] if part else "-"
+
+
+def _refusal(name: str, part: object) -> str:
+    """What a node refuses of one part, in a sentence; empty when it refuses nothing."""
+    refused = part.get("refused") if isinstance(part, dict) else None
+    if not refused:
+        return ""
+    if isinstance(refused, dict):
+        refused = refused.get("detail") or refused.get("reason") or refused
+    return f"{name}: {str(refused)[:300]}"

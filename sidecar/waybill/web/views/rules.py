@@ -1,0 +1,279 @@
+"""``/rules``, ``/rules/edit``, ``/changes``: rules in force, their editor, and what was changed."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from waybill.core.errors import WaybillError
+from waybill.labelling.rules.draft import draft as draft_rule
+from waybill.labelling.rules.ruleset import Rule
+from waybill.web import numbers
+from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.rendering import page
+from waybill.web.rulebook import DEFAULT_FILE
+from waybill.web.store.changes import Change, add_change, find_change, hits_by_rule, list_changes
+from waybill.web.store.queries import one_pattern
+from waybill.web.store.recording import pattern_of
+from waybill.web.trial import Trial, try_rules
+from waybill.web.views.forms import read_form, see
+
+#: Keys of a rule, for completion.
+KEYS = (
+    ("id", "a name of its own, told in records and metrics"),
+    ("label", "one of the labels"),
+    ("pattern", "a regular expression that finds the message"),
+    ("where", "sources it is for: {source: [name, prefix-*]}"),
+    ("mode", "enforce, or shadow: counts and decides nothing"),
+    ("fields", "fields to add to the record"),
+    ("match", "messages that this rule must decide"),
+    ("no_match", "messages that it must not take"),
+    ("description", "for people"),
+)
+
+
+class Listed(NamedTuple):
+    """A row of the table of rules."""
+
+    rule: Rule
+    records: int
+    seen: float | None
+
+
+async def show(request: web.Request) -> web.Response:
+    """The rules in force here, in the order in which they are tried."""
+    bench = bench_of(request)
+    fault = ""
+    rules: list[Listed] = []
+    try:
+        opened = await bench.engine.opened()
+        hits = await bench.database.read(hits_by_rule)
+        for rule in opened.pipeline.rules.rules:
+            records, seen = hits.get(rule.id, (0, None))
+            rules.append(Listed(rule, records, seen))
+    except WaybillError as error:
+        fault = str(error)
+    own = bench.rulebook.files()
+    return await page(
+        request,
+        "rules.html",
+        f"{numbers.count(len(rules))} rules",
+        rules=rules,
+        own=own,
+        folder=str(bench.rulebook.folder or ""),
+        fault=fault,
+    )
+
+
+async def edit(request: web.Request) -> web.Response:
+    """The editor: of an own file, or of a draft made from a pattern or a message."""
+    bench = bench_of(request)
+    own = bench.rulebook.files()
+    name = request.query.get("file", DEFAULT_FILE)
+    text = own.get(name, "")
+    drafted = await _drafted(bench, request.query)
+    if drafted:
+        text = _appended(text, drafted)
+    return await _editor(request, name, text or "rules:\n", None)
+
+
+async def attempt(request: web.Request) -> web.Response:
+    """*Try*: what the text would change over a day of records; *Apply* puts it there."""
+    form = await read_form(request, "review")
+    name = form.get("file", DEFAULT_FILE)
+    text = form.get("text", "").replace("\r\n", "\n")
+    bench = bench_of(request)
+    if form.get("do") == "apply":
+        return await _apply(request, form, name, text)
+    said = await bench.rulebook.check(name, text)
+    if said.faults:
+        return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
+    trial = await try_rules(bench.settings, bench.rulebook, bench.database, name, text)
+    return await _editor(request, name, text, trial, [], [str(one) for one in said.warnings])
+
+
+async def check(request: web.Request) -> web.Response:
+    """Faults and warnings of a text, for the editor while one types."""
+    form = await read_form(request, "read")
+    said = await bench_of(request).rulebook.check(form.get("file", ""), form.get("text", ""))
+    faults = [_told(one.line, one.detail, "error") for one in said.faults]
+    warnings = [_told(one.line, one.detail, "warning") for one in said.warnings]
+    words = "" if faults else f"{said.rules} rules, samples pass"
+    return web.json_response({"faults": faults, "warnings": warnings, "words": words})
+
+
+def _told(line: int | None, detail: str, severity: str) -> dict[str, object]:
+    """A fault or a warning for the editor."""
+    return {"line": line or 1, "detail": detail, "severity": severity}
+
+
+async def changes(request: web.Request) -> web.Response:
+    """What was changed, newest first."""
+    rows = await bench_of(request).database.read(list_changes)
+    return await page(request, "changes.html", f"{len(rows)} · Changes", rows=rows, said="")
+
+
+async def change(request: web.Request) -> web.Response:
+    """One change with its difference, and the way to take it back or bring it."""
+    row = await _change(request)
+    lines = difference(row["before"], row["after"], row["file"])
+    return await page(
+        request,
+        "change.html",
+        f"Change {row['number']}",
+        row=row,
+        lines=lines,
+        said=request.query.get("said", ""),
+        fault=request.query.get("fault", ""),
+    )
+
+
+async def download(request: web.Request) -> web.Response:
+    """The change as a unified diff, for the repository that owns the rules."""
+    row = await _change(request)
+    text = "".join(f"{line}\n" for line in difference(row["before"], row["after"], row["file"]))
+    name = f"change-{row['number']}.patch"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(text=text, content_type="text/x-diff", headers=headers)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """A change of its own that puts back what stood before."""
+    await read_form(request, "apply")
+    row = await _change(request)
+    bench = bench_of(request)
+    now = bench.rulebook.files().get(row["file"])
+    if bench.settings.workbench.apply == "folder" and now != row["after"]:
+        words = f"{row['file']} was changed since: edit it instead."
+        raise see(request, f"/changes/{row['number']}", urlencode({"fault": words}))
+    made = Change(
+        user_of(request).name,
+        f"undo {row['what']}",
+        row["file"],
+        row["after"],
+        row["before"],
+        "",
+        bench.settings.workbench.apply,
+        time.time(),
+        row["number"],
+    )
+    number = await _bring(bench, made)
+    raise see(request, f"/changes/{number}", urlencode({"said": "Undone."}))
+
+
+def difference(before: str | None, after: str | None, name: str) -> list[str]:
+    """A unified diff of two texts, without line ends."""
+    old = f"a/{name}" if before is not None else "/dev/null"
+    new = f"b/{name}" if after is not None else "/dev/null"
+    lines = difflib.unified_diff(
+        (before or "").splitlines(), (after or "").splitlines(), old, new, lineterm=""
+    )
+    return list(lines)
+
+
+async def _apply(
+    request: web.Request, form: Mapping[str, str], name: str, text: str
+) -> web.Response:
+    bench = bench_of(request)
+    if not user_of(request).may("apply"):
+        raise web.HTTPForbidden(text="This needs the scope apply.\n")
+    if form.get("base", "") != bench.rulebook.edition():
+        fault = "The rules were changed by somebody else since this page was opened: try again."
+        return await _editor(request, name, text, None, [fault])
+    said = await bench.rulebook.check(name, text)
+    if said.faults:
+        return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
+    before = bench.rulebook.files().get(name)
+    made = Change(
+        user_of(request).name,
+        f"edit {name}",
+        name,
+        before,
+        text,
+        form.get("note", "")[:300],
+        bench.settings.workbench.apply,
+        time.time(),
+    )
+    try:
+        number = await _bring(bench, made)
+    except OSError as error:
+        return await _editor(request, name, text, None, [f"Not written, nothing changed: {error}"])
+    raise see(request, f"/changes/{number}", urlencode({"said": "Recorded."}))
+
+
+async def _bring(bench: Bench, made: Change) -> int:
+    """Record a change and let it travel. Raises OSError: nothing was recorded or changed."""
+    if made.way == "folder":
+        bench.rulebook.write(made.file, made.after)
+    return await bench.database.write(lambda store: add_change(store, made))
+
+
+async def _change(request: web.Request) -> sqlite3.Row:
+    number = int(request.match_info["number"])
+    row = await bench_of(request).database.read(lambda store: find_change(store, number))
+    if row is None:
+        raise web.HTTPNotFound(text="There is no such change.\n")
+    return row
+
+
+async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
+    """A rule for a pattern or a message, as YAML; empty where none is asked for or can be made."""
+    message = query.get("message", "")
+    row = None
+    if query.get("from"):
+        row = await bench.database.read(lambda store: one_pattern(store, query["from"]))
+    if row is not None:
+        pattern = pattern_of(row)
+        message = pattern.examples[0] if pattern.examples else pattern.mask
+    if not message:
+        return ""
+    drafted = await draft_rule(message, bench.taxonomy.names)
+    if drafted is None:
+        return ""
+    label = row["guess_label"] or "" if row is not None else ""
+    number = row["id"][:6] if row is not None else "new"
+    return drafted.replace("my-rule", f"own-{number}").replace("YOUR LABEL", label or "YOUR LABEL")
+
+
+def _appended(text: str, drafted: str) -> str:
+    """The rule of ``drafted`` behind those of ``text``."""
+    rule = drafted.partition("rules:\n")[2]
+    if not text.strip() or text.strip() == "rules: []":
+        return drafted
+    return text.rstrip("\n") + "\n" + rule
+
+
+async def _editor(
+    request: web.Request,
+    name: str,
+    text: str,
+    trial: Trial | None,
+    faults: list[str] | None = None,
+    warnings: list[str] | None = None,
+) -> web.Response:
+    bench = bench_of(request)
+    own = bench.rulebook.files()
+    words = {
+        "keys": [{"name": key, "says": says} for key, says in KEYS],
+        "values": {"label": list(bench.taxonomy.names), "mode": ["enforce", "shadow"]},
+    }
+    return await page(
+        request,
+        "rule_edit.html",
+        f"{name} · Rules",
+        file=name,
+        files=sorted({*own, name}),
+        text=text,
+        words=words,
+        base=bench.rulebook.edition(),
+        trial=trial,
+        faults=faults or [],
+        warnings=warnings or [],
+        lines=difference(own.get(name), text, name) if trial is not None else [],
+    )

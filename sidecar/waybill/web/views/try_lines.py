@@ -1,0 +1,129 @@
+"""``/try`` and ``/find``: what would this line be, and which pattern is it?"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiohttp import web
+
+from waybill.core.errors import WaybillError
+from waybill.core.pattern import kind_of, pattern_id
+from waybill.core.records import Verdict
+from waybill.web.context import bench_of
+from waybill.web.rendering import page
+from waybill.web.store.filters import Filter
+from waybill.web.store.queries import list_patterns, one_pattern
+from waybill.web.views.forms import read_form, see
+
+#: Lines of one try: an answer stays below a second.
+MOST_LINES = 200
+#: Characters of a line that are looked at to find its pattern.
+_FOUND_CHARS = 20_000
+#: Words of a mask that are looked for, and patterns that are shown for them.
+_WORDS = 4
+_ALIKE = 3
+
+
+class Tried(NamedTuple):
+    """A line and its verdict."""
+
+    line: str
+    label: str
+    kind: str
+    tier: str
+    rule: str | None
+    confidence: float | None
+    reason: str | None
+
+
+async def show(request: web.Request) -> web.Response:
+    """The empty page; lines are sent, never put into an address."""
+    return await _page(request, request.query.get("line", ""), "", [], 0.0, "")
+
+
+async def label(request: web.Request) -> web.Response:
+    """The lines of the form with their labels."""
+    form = await read_form(request, "read")
+    text = form.get("lines", "")
+    source = form.get("source", "").strip()
+    lines = [line for line in text.splitlines() if line.strip()][:MOST_LINES]
+    begin = time.perf_counter()
+    try:
+        verdicts = await bench_of(request).engine.label(lines, source)
+    except WaybillError as error:
+        return await _page(request, text, source, [], 0.0, str(error))
+    results = [_tried(line, verdict) for line, verdict in zip(lines, verdicts, strict=True)]
+    return await _page(request, text, source, results, time.perf_counter() - begin, "")
+
+
+async def find(request: web.Request) -> web.Response:
+    """To the pattern of a message; where it is not known, to those that read alike."""
+    bench = bench_of(request)
+    asked = request.query.get("message", "").strip()[:_FOUND_CHARS]
+    if not asked:
+        raise see(request, "/patterns")
+    mask = bench.engine.mask_of(asked)
+    known = (asked.lower(), pattern_id(mask))
+    row = await bench.database.read(lambda store: _first(store, known))
+    if row is not None:
+        raise see(request, f"/patterns/{row['id']}")
+    near = await bench.database.read(lambda store: _alike(store, mask))
+    return await page(
+        request,
+        "message.html",
+        "Not known · Find",
+        heading="No sidecar has told of this line",
+        sentence=f"Its pattern would be: {mask[:300]}",
+        near=near,
+    )
+
+
+def _first(store: sqlite3.Connection, ids: Sequence[str]) -> sqlite3.Row | None:
+    """The first pattern of these ids that is known."""
+    for one in ids:
+        row = one_pattern(store, one)
+        if row is not None:
+            return row
+    return None
+
+
+def _alike(store: sqlite3.Connection, mask: str) -> list[sqlite3.Row]:
+    """Patterns that share one of the longest words of ``mask``, most frequent first."""
+    found: dict[str, sqlite3.Row] = {}
+    for word in sorted(mask.split(), key=len, reverse=True)[:_WORDS]:
+        for row in list_patterns(store, Filter(text=word), time.time(), 0, most=_ALIKE).rows:
+            found[row["id"]] = row
+    return list(found.values())[:_ALIKE]
+
+
+def _tried(line: str, verdict: Verdict) -> Tried:
+    return Tried(
+        line,
+        verdict.label,
+        kind_of(verdict.reason),
+        verdict.tier,
+        verdict.rule,
+        verdict.confidence,
+        verdict.reason,
+    )
+
+
+async def _page(
+    request: web.Request, lines: str, source: str, results: list[Tried], took: float, fault: str
+) -> web.Response:
+    engine = bench_of(request).engine
+    return await page(
+        request,
+        "try.html",
+        "Try",
+        lines=lines,
+        source=source,
+        results=results,
+        took=took,
+        most=MOST_LINES,
+        fault=fault,
+        edition=engine.edition,
+    )

@@ -1,0 +1,151 @@
+"""Every page on real data: what is told is shown, what is said is kept, and nothing is a dead end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.web.conftest import Client, opened, pattern, settings_for, share
+from waybill.core.correction import decode_correction, settle
+from waybill.core.pattern import pattern_id
+from waybill.web.store.corrections import export
+
+PAGES = ("/", "/patterns", "/review", "/sources", "/nodes", "/try", "/csv", "/corrections",
+         "/changes", "/keys", "/login")  # fmt: skip
+ORDER = "order <id> rejected by partner 0"
+LOGIN = "User <id> logged in"
+BAD = '"><script>alert(1)</script> \u202e \x1b[31m <id>'
+
+
+async def fill(browser: Client) -> None:
+    import time
+
+    now = time.time()
+    await browser.put(
+        pattern(ORDER, at=now),
+        pattern(LOGIN, share("User Action", 50), count=50, at=now),
+        pattern("half <id>", share("Error", 30), share("User Action", 10), count=40, at=now),
+        pattern(BAD, at=now, sources={"<b>shop</b>": 5}, count=5),
+    )
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_there_empty_and_full(browser: Client, path: str) -> None:
+    for _ in range(2):
+        status, text = await browser.get(path)
+        assert status == 200, text
+        assert "<h1" in text
+        assert "<script>alert" not in text
+        await fill(browser)
+
+
+async def test_undecided_patterns_stand_first_and_filters_agree_with_counts(
+    browser: Client,
+) -> None:
+    await fill(browser)
+    _, text = await browser.get("/patterns")
+    assert text.index(pattern_id(ORDER)) < text.index(pattern_id(LOGIN))
+    _, only = await browser.get("/patterns?label=User+Action")
+    assert pattern_id(LOGIN) in only
+    assert pattern_id(ORDER) not in only
+    assert "1 of 4" in only
+    _, none = await browser.get("/patterns?q=nowhere")
+    assert "Nothing fits" in none
+    _, told = await browser.get("/patterns.json?state=undecided")
+    assert {one["mask"] for one in json.loads(told)["patterns"]} == {ORDER, BAD}
+
+
+async def test_a_correction_is_recorded_withdrawn_and_exported(browser: Client) -> None:
+    await fill(browser)
+    status, text = await browser.send(
+        f"/patterns/{pattern_id(ORDER)}/correct", {"label": "Workflow Error", "note": "partner"}
+    )
+    assert status == 200
+    assert "Recorded" in text
+    _, lines = await browser.get("/corrections.ndjson")
+    (line,) = [decode_correction(one) for one in lines.encode().splitlines()]
+    assert (line.mask, line.label, line.by, line.note) == (
+        ORDER,
+        "Workflow Error",
+        "local",
+        "partner",
+    )
+    await browser.send(f"/corrections/{line.id}/withdraw", {})
+    body = await browser.running.bench.database.read(export)
+    assert settle([decode_correction(one) for one in body.splitlines()]) == []
+
+
+@pytest.mark.parametrize(
+    ("mask", "label", "says"),
+    [("half <id>", "Error", "make a rule"), (ORDER, "No Such Label", "No label")],
+)
+async def test_what_cannot_be_corrected_is_said(
+    browser: Client, mask: str, label: str, says: str
+) -> None:
+    await fill(browser)
+    _, text = await browser.send(f"/patterns/{pattern_id(mask)}/correct", {"label": label})
+    assert says in text
+    assert await browser.running.bench.database.read(export) == b""
+
+
+async def test_the_queue_takes_answers_and_takes_them_back(browser: Client) -> None:
+    await fill(browser)
+    _, text = await browser.get("/review")
+    assert f"item-{pattern_id(ORDER)}" in text
+    _, after = await browser.send(
+        "/review/answer",
+        {"pattern": pattern_id(ORDER), "queue": "undecided", "label": "Workflow Error"},
+    )
+    assert f"item-{pattern_id(ORDER)}" not in after
+    await browser.send("/review/undo", {})
+    body = await browser.running.bench.database.read(export)
+    assert len(body.splitlines()) == 2
+    _, skipped = await browser.send(
+        "/review/answer", {"pattern": pattern_id(BAD), "queue": "undecided", "skip": "1"}
+    )
+    assert f"item-{pattern_id(BAD)}" not in skipped
+
+
+async def test_a_line_leads_to_its_pattern_or_to_what_reads_alike(browser: Client) -> None:
+    mask = browser.running.bench.engine.mask_of("order 8812 rejected by partner 17")
+    await browser.put(pattern(mask))
+    _, text = await browser.get("/find?message=order+9+rejected+by+partner+1")
+    assert pattern_id(mask) in text
+    status, other = await browser.get("/find?message=invoice+rejected")
+    assert status == 200
+    assert "No sidecar has told" in other
+    status, gone = await browser.get("/patterns/0123456789abcdef")
+    assert status == 200
+    assert "not known" in gone
+
+
+async def test_lines_are_tried_with_the_rules_in_force(browser: Client) -> None:
+    status, text = await browser.send("/try", {"lines": "GET /a HTTP/1.1 status: 503\n\nzxqv"})
+    assert status == 200
+    assert "HTTP Status" in text
+
+
+async def test_counts_are_differences_and_a_restart_is_no_jump(browser: Client) -> None:
+    import time
+
+    now = time.time()
+    first = pattern(ORDER, count=100, at=now)
+    await browser.put(first)
+    await browser.put(pattern(ORDER, count=130, at=now, since=first.since))
+    restarted = pattern(ORDER, count=7, at=now, since=now - 10, first_seen=now - 10)
+    await browser.put(restarted)
+    _, told = await browser.get("/patterns.json")
+    (one,) = json.loads(told)["patterns"]
+    assert one["day_count"] == 137
+
+
+async def test_what_was_said_outlives_the_process(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    async with opened(settings) as browser:
+        await fill(browser)
+        await browser.send(f"/patterns/{pattern_id(LOGIN)}/correct", {"label": "Error"})
+    async with opened(settings) as browser:
+        _, text = await browser.get(f"/patterns/{pattern_id(LOGIN)}")
+        assert "Withdraw" in text

@@ -1,0 +1,116 @@
+"""Who may do what, and what a page of somebody else's cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.web.conftest import Client, opened, pattern, settings_for
+from waybill.core.errors import ConfigError
+from waybill.core.pattern import pattern_id
+from waybill.web.auth import User
+from waybill.web.store.corrections import export
+
+MASK = "order <id> rejected"
+CORRECT = f"/patterns/{pattern_id(MASK)}/correct"
+
+
+async def test_every_answer_forbids_scripts_of_others(browser: Client) -> None:
+    for path in ("/", "/nowhere", "/static/app.js", "/patterns/xyz"):
+        async with browser.session.get(browser.running.address + path) as reply:
+            policy = reply.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe-inline" not in policy
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+            text = await reply.text()
+            assert " style=" not in text
+            assert " onclick=" not in text
+
+
+async def test_a_name_of_somebody_elses_is_refused(browser: Client) -> None:
+    status, _ = await browser.get("/", Host="evil.example")
+    assert status == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+    ids=["origin", "fetch"],
+)
+async def test_a_form_of_another_site_is_refused(browser: Client, headers: dict[str, str]) -> None:
+    await browser.put(pattern(MASK))
+    status, _ = await browser.send(CORRECT, {"label": "Error"}, **headers)
+    assert status == 403
+    status, _ = await browser.send(CORRECT, {"label": "Error", "form_token": "0" * 64})
+    assert status == 403
+    assert await browser.running.bench.database.read(export) == b""
+
+
+async def test_a_token_lets_in_as_far_as_its_scope(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# who may what\nann review s3cret\nbob read other\n")
+    settings = settings_for(tmp_path, tokens_file=str(tokens))
+    async with opened(settings) as browser:
+        await browser.put(pattern(MASK))
+        status, text = await browser.get("/patterns", Accept="text/html")
+        assert "Log in" in text
+        status, _ = await browser.get("/patterns.json")
+        assert status == 401
+        status, _ = await browser.get("/patterns.json", Authorization="Bearer wrong")
+        assert status == 401
+        status, _ = await browser.get("/patterns.json", Authorization="Bearer other")
+        assert status == 200
+        bench = browser.running.address + CORRECT
+        for token, expected in (("other", 403), ("s3cret", 200)):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with browser.session.post(bench, data={"label": "Error"}, headers=headers) as one:
+                assert one.status == expected
+        assert b'"by":"ann"' in await browser.running.bench.database.read(export)
+
+
+async def test_a_code_logs_in_once(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann apply s3cret\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as browser:
+        link = browser.running.login_link()
+        async with browser.session.get(link) as reply:
+            assert reply.url.path == "/"
+        browser.session.cookie_jar.clear()
+        async with browser.session.get(link) as reply:
+            assert "This code was used" in await reply.text()
+
+
+def test_a_cookie_of_another_key_is_nobodys(tmp_path: Path) -> None:
+    from waybill.web.auth import Door
+
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann apply s3cret\n")
+    settings = settings_for(tmp_path, tokens_file=str(tokens)).workbench
+    cookie = Door(settings, b"a" * 32).cookie_for(User("ann", "apply"))
+    assert Door(settings, b"a" * 32)._user_in(cookie) == User("ann", "apply")
+    assert Door(settings, b"b" * 32)._user_in(cookie) is None
+    assert Door(settings, b"a" * 32)._user_in(cookie.replace("apply", "read")) is None
+    assert Door(settings, b"a" * 32)._user_in("nonsense") is None
+
+
+@pytest.mark.parametrize("line", ["ann s3cret", "ann admin s3cret", "", "# only this"])
+def test_a_file_of_tokens_that_says_nothing_clear_is_refused(tmp_path: Path, line: str) -> None:
+    from waybill.web.auth import Door
+
+    tokens = tmp_path / "tokens"
+    tokens.write_text(line + "\n")
+    with pytest.raises(ConfigError, match=r"workbench\.tokens_file"):
+        Door(settings_for(tmp_path, tokens_file=str(tokens)).workbench, b"a" * 32)
+
+
+async def test_other_machines_need_a_token(tmp_path: Path) -> None:
+    from waybill.web.app import running_workbench
+
+    settings = settings_for(tmp_path)
+    import msgspec
+
+    mine = msgspec.structs.replace(settings.workbench, listen="0.0.0.0:0")
+    with pytest.raises(ConfigError, match="reached by other machines"):
+        async with running_workbench(msgspec.structs.replace(settings, workbench=mine)):
+            pass
