@@ -104,6 +104,7 @@ def stored(message: str, label: str, count: int, tier: str = "model") -> Pattern
     return Pattern(id=pattern_id(masked), mask=masked, count=count, verdicts=(share,))
 
 
+@pytest.mark.timeout(300)  # two trainings, and a service that follows
 async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
     trained: Trained, tmp_path: Path, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,12 +207,10 @@ def test_the_bundle_in_force_is_the_newest_where_sidecars_follow(
     shutil.copytree(trained.bundle, pushed / "v1.1")
     assert base_of(plain, str(pushed), None, scratch / "a") == scratch / "a" / "v1.1"
     shutil.copytree(trained.bundle, followed / "v2.0")
-    shutil.copytree(trained.bundle, followed / "v2.1")
+    (followed / "v2.1").mkdir()
     follows = f"model.follow.source={followed}"
-    both = settings_of(f"model.path={trained.bundle}", follows)
-    assert base_of(both, str(pushed), None, scratch / "b") == scratch / "b" / "v2.1"
     pinned = settings_of(f"model.path={trained.bundle}", follows, "model.follow.version=v2.0")
-    assert base_of(pinned, None, None, scratch / "c") == scratch / "c" / "v2.0"
+    assert base_of(pinned, str(pushed), None, scratch / "c") == scratch / "c" / "v2.0"
     with pytest.raises(ConfigError, match="--base"):
         base_of(settings_of("model.path=null"), None, None, scratch)
 
@@ -405,6 +404,7 @@ def stub() -> ModuleType:
     return module
 
 
+@pytest.mark.filterwarnings("ignore:The retrain function is executing locally:UserWarning")
 def test_the_example_for_the_cloud_runs_here(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

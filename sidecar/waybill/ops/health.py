@@ -52,6 +52,13 @@ class LoadState:
         self._metrics.reloads.labels(self.what, "refused").inc()
         self._metrics.reload_ok.labels(self.what).set(0)
 
+    def forgotten(self) -> None:
+        """There is nothing to load any more, and nothing in force."""
+        self.version = None
+        self.loaded_at = None
+        self.problems = []
+        self._metrics.reload_ok.labels(self.what).set(1)
+
     def describe(self) -> dict[str, object]:
         """The state as plain data: ``version``, ``loaded_at`` (UTC), ``refused`` (one text a
         fault).

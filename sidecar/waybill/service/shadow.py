@@ -78,6 +78,15 @@ class ShadowPart(Reloadable[Bundle]):
             await asyncio.gather(self._starting, return_exceptions=True)
         await super().stop()
 
+    async def reload(self) -> None:
+        """Load it again now; where there is no folder, nobody is asked, and that is no fault."""
+        if await asyncio.to_thread(self._path.exists):
+            await super().reload()
+            return
+        self._shadow.swap(None)
+        self._in_force = None
+        self.state.forgotten()
+
     def describe(self) -> dict[str, object]:
         """The state as plain data, with how far the candidate agrees."""
         return {**super().describe(), **self._shadow.describe()}

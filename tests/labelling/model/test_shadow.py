@@ -183,7 +183,9 @@ async def test_a_service_asks_it_and_goes_on_when_it_breaks(
     settings = (f"model.shadow.path={versions}", "model.shadow.sample=1.0")
     async with running(*settings) as sidecar:
         assert await label(sidecar, "zork bought a lantern on account 5") != []
-        assert (await told(sidecar))["compared"] == 0  # there is none yet
+        assert await sidecar.service.reloader.reload()  # there is none yet, and that is no fault
+        found = await told(sidecar)
+        assert (found["compared"], found["version"], found["refused"]) == (0, None, [])
         other_labels(versions / "v1.0")
         assert await sidecar.service.reloader.reload()
         assert (await told(sidecar))["version"] == "default@swapped"
@@ -202,3 +204,11 @@ async def test_a_service_asks_it_and_goes_on_when_it_breaks(
         assert sidecar.metric("waybill_last_reload_successful", what="model") == 1
         await label(sidecar, "user eve changed her phone number and her postal address")
         assert (await told(sidecar))["compared"] == 2
+        # Taken away it is not asked, and back again it is.
+        versions.rename(tmp_path / "aside")
+        assert await sidecar.service.reloader.reload()
+        assert (await told(sidecar))["version"] is None
+        shutil.rmtree(tmp_path / "aside" / "v1.1")
+        (tmp_path / "aside").rename(versions)
+        assert await sidecar.service.reloader.reload()
+        assert (await told(sidecar))["version"] == "default@swapped"
