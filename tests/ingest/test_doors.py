@@ -122,6 +122,40 @@ async def test_what_is_no_form_is_refused_and_holds_nobody_up(running: Running, 
     assert found.worst < 0.05
 
 
+#: Tables of which little is much to read.
+TABLES = {
+    "line ends": b'log"\n' + b"\n" * 30_000,
+    "both line ends": b"log\n" + b"\r\n" * 20_000,
+    "one letter": b"log\n" + b"x\n" * 20_000,
+    "separators": b"log" + b"," * 160_000 + b"\n",
+    "quotes": b"log\n" + b'"' * 160_001,
+    "quoted line ends": b"log\n" + b'"\n"\n' * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+async def test_no_table_holds_others_up(running: Running, name: str) -> None:
+    async with running("model.path=null") as sidecar, gaps() as found:
+        kind = b"Content-Type: text/csv\r\n"
+        async with asyncio.timeout(60):
+            await raw_whole(
+                sidecar.service.address, request(b"/v1/classify/csv", kind, TABLES[name])
+            )
+    assert found.worst < 0.1
+
+
+async def raw_whole(address: str, data: bytes) -> bytes:
+    url = urlsplit(address)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(data)
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
 @pytest.mark.parametrize(
     ("headers", "is_refused"),
     [

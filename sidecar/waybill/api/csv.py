@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 #: Rows labelled at once: enough to fill the model's batches, few enough to stream.
 _ROWS = 500
 _CHUNK_BYTES = 1 << 16
+#: Rows read from the text between two turns of the event loop: about 5 ms.
+_PIECE_ROWS = 250
 #: Above this a row that is still open is read on a thread.
 _INLINE_CHARS = 256 << 10
 _OPTIONS = (
@@ -85,7 +87,9 @@ def routes(service: Service) -> list[web.RouteDef]:
             upload = _Upload(table, on_error, grow)
             chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)
             async for data in chunks:
-                await _feed(service, request, upload, data, is_last=False)
+                for piece in _pieces(data):
+                    await _feed(service, request, upload, piece, is_last=False)
+                    await asyncio.sleep(0)
             await _feed(service, request, upload, b"", is_last=True)
             await upload.response.write(table.rest())
             await upload.response.write_eof()
@@ -117,6 +121,14 @@ async def _feed(
         await _open(request, upload)
         await _label(service, upload, some)
     await _open(request, upload)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """``data`` in pieces of few rows: what is read at once is worked on in one go."""
+    ends = data.count(b"\n") + data.count(b"\r")
+    size = max(1, len(data) * _PIECE_ROWS // max(ends, _PIECE_ROWS))
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
 
 
 async def _open(request: web.Request, upload: _Upload) -> None:

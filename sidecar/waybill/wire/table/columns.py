@@ -61,6 +61,10 @@ def make_choice(
     return Choice(delimiter, encoding, message, source, label)
 
 
+#: A spreadsheet has 16,384 at most, an export of records a few hundred.
+_MAX_COLUMNS = 16_384
+
+
 class Columns:
     """The columns of one head. Raises MalformedError (``csv_columns``)."""
 
@@ -72,6 +76,8 @@ class Columns:
         *,
         needs_message: bool = True,
     ) -> None:
+        if len(head) > _MAX_COLUMNS:
+            raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
         self.head = [name.strip("\ufeff \t") for name in head]
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
