@@ -84,13 +84,6 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     """The endpoints for probes, people and scripts; none touches a record on its way."""
     pipeline = deps.opened.pipeline
     report = deps.reloader.report
-
-    def count(verdicts: Sequence[Verdict]) -> None:
-        given = Counter(verdicts)
-        if pipeline.observer is not None:
-            pipeline.observer.counted(given)
-        deps.metrics.count_verdicts(given, pipeline.taxonomy.fallback)
-
     return [
         *probes.routes(report, lambda: deps.flow.is_draining),
         *reload.routes(deps.reloader.reload, report),
@@ -116,17 +109,30 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         ),
         *corrections.routes(questions, correction_service(deps)),
         *edition.routes(functools.partial(describe_edition, deps)),
-        *csv.routes(
-            csv.Service(
-                fields=deps.settings.fields,
-                row_bytes=deps.intake.body_bytes,
-                read_secs=deps.settings.http.read_timeout_secs,
-                label=pipeline.label,
-                count=count,
-                hold=deps.intake.hold,
-            )
-        ),
+        *_csv_routes(deps),
     ]
+
+
+def _csv_routes(deps: Deps) -> list[web.RouteDef]:
+    """Tables that people send; their rows count like records."""
+    pipeline = deps.opened.pipeline
+
+    def count(verdicts: Sequence[Verdict]) -> None:
+        given = Counter(verdicts)
+        if pipeline.observer is not None:
+            pipeline.observer.counted(given)
+        deps.metrics.count_verdicts(given, pipeline.taxonomy.fallback)
+
+    return csv.routes(
+        csv.Service(
+            fields=deps.settings.fields,
+            row_bytes=deps.intake.body_bytes,
+            read_secs=deps.settings.http.read_timeout_secs,
+            label=pipeline.label,
+            count=count,
+            hold=deps.intake.hold,
+        )
+    )
 
 
 def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
