@@ -20,6 +20,8 @@ Clock = Callable[[], float]
 MONOTONIC: Clock = time.monotonic
 #: Seconds since 1970-01-01 UTC.
 EPOCH: Clock = time.time
+#: More than clocks are put right by in small steps.
+_JUMP_SECS = 60.0
 
 
 class ManualClock:
@@ -34,3 +36,27 @@ class ManualClock:
     def advance(self, secs: float) -> None:
         """Let ``secs`` seconds pass."""
         self._secs += secs
+
+
+class Steadiness:
+    """Whether the time of day has gone as it should for ``secs`` seconds.
+
+    Ask it before what cannot be undone is done because of a date: a clock that jumped ahead makes
+    everything old.
+    """
+
+    def __init__(self, secs: float, clock: Clock = EPOCH, monotonic: Clock = MONOTONIC) -> None:
+        self._secs = secs
+        self._clock = clock
+        self._monotonic = monotonic
+        self._since = monotonic()
+        self._offset = clock() - self._since
+
+    def __call__(self) -> bool:
+        """Whether it has; a jump of more than a minute begins the time anew."""
+        now = self._monotonic()
+        offset = self._clock() - now
+        if abs(offset - self._offset) > _JUMP_SECS:
+            self._since = now
+            self._offset = offset
+        return now - self._since >= self._secs

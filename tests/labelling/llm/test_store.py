@@ -18,6 +18,7 @@ import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
+from waybill.core.clock import ManualClock
 from waybill.labelling.llm.build import open_store
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.store import Judgement, Usage, VerdictStore, judgement_key
@@ -126,14 +127,38 @@ async def test_a_closed_store_says_so(store: VerdictStore) -> None:
 
 async def test_old_verdicts_are_forgotten(tmp_path: Path) -> None:
     now = [1_000_000.0]
-    store = SqliteStore(tmp_path / "s", max_secs=100, max_bytes=1 << 20, clock=lambda: now[0])
+    clock, monotonic = (lambda: now[0]), (lambda: now[0] - 1000)
+    store = SqliteStore(
+        tmp_path / "s", max_secs=4000, max_bytes=1 << 20, clock=clock, monotonic=monotonic
+    )
     await store.open()
     await store.put([judgement("a", at=now[0])])
-    now[0] += 101
+    now[0] += 4001
     assert dict(await store.get([judgement("a").key])) == {}
     await store.put([judgement("b", at=now[0])])
     assert [one.text for one in await store.judgements()] == ["b"]
     await store.close()
+
+
+async def test_a_clock_that_jumps_ahead_deletes_nothing(tmp_path: Path) -> None:
+    day, wall, ran = 86_400.0, ManualClock(1e9), ManualClock()
+    options = {"max_secs": day, "max_bytes": 1 << 20}
+    store = SqliteStore(tmp_path / "s", **options, clock=wall, monotonic=ran)  # type: ignore[arg-type]
+    await store.open()
+    await store.put([judgement("a", at=wall())])
+    await store.add_usage(int(wall() // day), 1000, 0)
+    for clock in (wall, ran):
+        clock.advance(7200)
+    wall.advance(365 * day)
+    await store.put([judgement("b", at=wall())])
+    await store.close()
+    again = SqliteStore(tmp_path / "s", **options, clock=wall, monotonic=ran)  # type: ignore[arg-type]
+    await again.open()
+    ran.advance(1800)
+    wall.advance(1800 - 365 * day)
+    assert set(await again.get([judgement("a").key])) == {judgement("a").key}
+    assert (await again.add_usage(int(wall() // day), 1, 0)).tokens == 1001
+    await again.close()
 
 
 async def test_the_file_stays_within_its_bound_and_keeps_the_newest(tmp_path: Path) -> None:

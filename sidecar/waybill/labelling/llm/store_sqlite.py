@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from waybill.core.clock import EPOCH, Clock
+from waybill.core.clock import EPOCH, MONOTONIC, Clock, Steadiness
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.store import Judgement, Usage
 from waybill.settings.environment import state_folder
@@ -45,13 +45,17 @@ _KEYS_AT_ONCE = 500
 #: Share of the verdicts that goes when the file has reached its bound.
 _PRUNED = 0.2
 _DAYS_OF_USAGE = 90
+#: How long the clock must have been steady before anything is deleted for its age.
+_STEADY_SECS = 3600.0
 
 
 class SqliteStore:
     """A store in one SQLite file, or in memory when ``path`` is None.
 
     ``max_secs`` is a verdict's age, ``max_bytes`` about the size of the file, ``clock`` gives epoch
-    seconds. A damaged file is put aside as ``<name>.damaged`` and begun anew.
+    seconds. By age verdicts are deleted only when ``clock`` has agreed with ``monotonic`` for an
+    hour: they cost money, and a clock that jumps ahead comes back. A damaged file is put aside as
+    ``<name>.damaged`` and begun anew.
     """
 
     def __init__(
@@ -61,11 +65,13 @@ class SqliteStore:
         max_secs: float,
         max_bytes: int,
         clock: Clock = EPOCH,
+        monotonic: Clock = MONOTONIC,
     ) -> None:
         self._path = path
         self._max_secs = max_secs
         self._max_bytes = max_bytes
         self._clock = clock
+        self._is_steady = Steadiness(_STEADY_SECS, clock, monotonic)
         #: Whether other processes of this node keep their verdicts in the same place.
         self.is_shared = path is not None
         # SQLite's connections belong to the thread that opened them.
@@ -198,12 +204,8 @@ class SqliteStore:
     def _prune(self) -> None:
         """Forget what is too old and, when the file is too large, the oldest of the rest."""
         with self._transaction() as db:
-            db.execute(
-                "DELETE FROM verdicts WHERE judged_at <= ?", (self._clock() - self._max_secs,)
-            )
-            db.execute(
-                "DELETE FROM usage WHERE day < ?", (int(self._clock() // 86_400) - _DAYS_OF_USAGE,)
-            )
+            if self._is_steady():
+                self._forget_old(db)
             ((pages,), (free,), (size,)) = (
                 db.execute(f"PRAGMA {name}").fetchone()
                 for name in ("page_count", "freelist_count", "page_size")
@@ -214,6 +216,11 @@ class SqliteStore:
                     _FORGET,
                     (max(1, int(count * _PRUNED)),),
                 )
+
+    def _forget_old(self, db: sqlite3.Connection) -> None:
+        now = self._clock()
+        db.execute("DELETE FROM verdicts WHERE judged_at <= ?", (now - self._max_secs,))
+        db.execute("DELETE FROM usage WHERE day < ?", (int(now // 86_400) - _DAYS_OF_USAGE,))
 
 
 def _lines(text: str) -> tuple[str, ...]:
