@@ -42,6 +42,12 @@ def test_model_pulls_are_explained() -> None:
     assert listed | of_bundles == set(words(reasons.PullReason))
 
 
+def test_pulls_of_corrections_are_explained() -> None:
+    of_files = set(words(reasons.CorrectionCode))
+    listed = rows("Corrections that were not fetched")
+    assert listed | of_files == set(words(reasons.CorrectionPullCode))
+
+
 def test_the_store_is_explained() -> None:
     section = PAGE.partition("## Verdict store\n")[2]
     assert set(words(reasons.StoreCode)) <= set(re.findall(r"`(\w+)`", section))

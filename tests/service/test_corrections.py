@@ -229,3 +229,57 @@ async def test_otlp_gets_the_same_label(
     (record,) = collector.records
     assert attributes(record)["target_label"] == "Security Alert"
     assert attributes(record)["label_rule"] == said.id
+
+
+async def test_rules_that_newly_contradict_are_refused_where_that_is_enforced(
+    running: Running, overrides: list[str], tmp_path: Path
+) -> None:
+    said = [new_correction("status 0", "User Action"), new_correction("disk 0", "User Action")]
+    (tmp_path / "c.ndjson").write_bytes(b"".join(map(encode_correction, said)))
+    rules = tmp_path / "rules" / "a.yaml"
+    async with running(*overrides, "corrections.guard=enforce") as sidecar:
+        while sidecar.metric("waybill_corrections_contradicted", what="rules") != 1:
+            await asyncio.sleep(0.02)
+        rules.write_text(RULES + "- {id: more, label: Error, pattern: 'something else'}\n")
+        await sidecar.service.reloader.reload()
+        assert sidecar.state("rules").problems == []
+        rules.write_text(RULES + "- {id: wrong, label: Error, pattern: 'disk'}\n")
+        await sidecar.service.reloader.reload()
+        (told,) = sidecar.state("rules").problems
+        assert "contradicted" in told
+        assert "wrong" in told
+        assert sidecar.state("rules").last_refusal is not None
+        rules.write_text(RULES + "- {id: right, label: User Action, pattern: 'disk'}\n")
+        await sidecar.service.reloader.reload()
+        assert sidecar.state("rules").problems == []
+
+
+async def test_a_server_is_followed_and_outlived(
+    running: Running, overrides: list[str], tmp_path: Path
+) -> None:
+    cache = tmp_path / "kept" / "followed.ndjson"
+    async with running(*overrides) as server:
+        follow = [
+            *overrides[:2],
+            f"corrections.follow={server.service.address}",
+            "corrections.interval_secs=0.05",
+            f"corrections.follow_cache={cache}",
+        ]
+        async with running(*follow) as sidecar:
+            await say(server, message=MESSAGE, label="Error")
+            while await label(sidecar) != ("Error", "correction"):
+                await asyncio.sleep(0.02)
+            status, answer = await say(sidecar, message="m", label="Error")
+            assert (status, answer["reason"]) == (409, "no_path")
+            assert server.service.address in str(answer["detail"])
+            (tmp_path / "c.ndjson").write_text("message,label\n")
+            await server.service.reloader.reload()
+            while not sidecar.metric("waybill_correction_pulls_total", outcome="unchanged"):
+                await asyncio.sleep(0.02)
+            assert await label(sidecar) == ("Error", "correction")
+    async with running(*follow) as sidecar:
+        assert await label(sidecar) == ("Error", "correction")
+        while not sidecar.metric("waybill_correction_pulls_total", outcome="unreachable"):
+            await asyncio.sleep(0.02)
+        told = json.loads((await sidecar.get("/readyz"))[1])["corrections"]["follow"]
+        assert "unreachable" in told["problem"]

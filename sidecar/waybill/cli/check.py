@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "check"]
 
+#: Of contradicted corrections so many are told.
+_TOLD_CONTRADICTIONS = 20
 #: Sections that say what is loaded.
 _LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits")
 
@@ -87,6 +89,7 @@ async def _load(settings: Settings) -> list[str]:
         prepare_folder(settings.dead_letter)
         return [
             *_parts(pipeline, model, llm),
+            *_corrections(settings, pipeline, model),
             *_shadow(settings, pipeline),
             *_paths(settings),
             *_secrets(settings),
@@ -114,6 +117,30 @@ def _replaced(rules: RuleSet) -> str:
     if not rules.replaced:
         return ""
     return f" ({len(rules.replaced)} disabled or overridden: waybill rules list)"
+
+
+def _corrections(settings: Settings, pipeline: Pipeline, model: Batcher | None) -> list[str]:
+    """What people said, and what rules and model say against it.
+
+    Raises:
+        ConfigError: something contradicts them, and ``corrections.guard`` is ``enforce``.
+    """
+    from waybill.labelling.corrections.guard import hold_rules
+    from waybill.service.guard import hold_bundle
+
+    table = pipeline.corrections
+    if settings.corrections.path is None and not len(table):
+        return []
+    told = [str(one) for one in hold_rules(pipeline.rules, table).contradictions]
+    if model is not None:
+        held = hold_bundle(model.bundle, pipeline, settings.model.threshold)
+        told += [str(one) for one in held.contradictions]
+    if told and settings.corrections.guard == "enforce":
+        raise ConfigError([f"corrections.guard: {one}" for one in told[:_TOLD_CONTRADICTIONS]])
+    for one in told[:_TOLD_CONTRADICTIONS]:
+        print(f"warning: {one}", file=sys.stderr)
+    disputed = f", {len(table.disputed)} disputed" if table.disputed else ""
+    return [f"corrections: {len(table)} in force{disputed}, {len(told)} contradicted"]
 
 
 def _warned(advice: Sequence[object]) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from waybill.labelling.rules.ruleset import RuleSet
     from waybill.settings.schema import Settings
 
+#: Of contradicted corrections so many are told.
+_TOLD_CONTRADICTIONS = 20
+
 __all__ = ["add", "read_rules_or_fail"]
 
 
@@ -104,8 +107,10 @@ def read_rules_or_fail(settings: Settings) -> RuleSet:
 def _test(given: argparse.Namespace) -> int:
     from waybill.cli.warnings import warn_of_rules
 
-    rules = read_rules_or_fail(load(given))
+    settings = load(given)
+    rules = read_rules_or_fail(settings)
     warn_of_rules(rules.advice)
+    _warn_of_corrections(settings, rules)
     samples = sum(rule.samples for rule in rules.rules)
     print(
         f"{len(rules.rules)} rules, {samples} samples: {_outcome(rules)} (version {rules.version})"
@@ -117,6 +122,24 @@ def _test(given: argparse.Namespace) -> int:
         found = f"{rule.label}  by {rule.id}" if rule else "no rule"
         print(f"{found}  <-  {message}")
     return 0
+
+
+def _warn_of_corrections(settings: Settings, rules: RuleSet) -> None:
+    """Say where rules would give another label than a correction. Raises ConfigError."""
+    from waybill.core.errors import ConfigError, CorrectionsError
+    from waybill.labelling.corrections.guard import hold_rules
+    from waybill.service.loading import correction_source
+    from waybill.settings.taxonomy import read_labels
+
+    if settings.corrections.path is None:
+        return
+    try:
+        table = correction_source(settings).load(read_labels(settings.labels.path))
+    except CorrectionsError as error:
+        problems = [f"corrections.path: {one}" for one in error.errors]
+        raise ConfigError(problems) from None
+    for contradiction in hold_rules(rules, table).contradictions[:_TOLD_CONTRADICTIONS]:
+        print(f"warning: {contradiction}", file=sys.stderr)
 
 
 def _note_file(message: str) -> None:

@@ -92,6 +92,7 @@ RuleCode = Literal[
     "memory",
     "crash",
     "empty",
+    "contradicted",
 ]
 #: What is doubtful about rules that are in force all the same.
 RuleAdviceCode = Literal[
@@ -120,7 +121,6 @@ CorrectionCode = Literal[
     "source",
     "time",
     "label",
-    "contradicted",
 ]
 #: Why a correction that somebody made was not taken.
 CorrectCode = Literal[
@@ -158,6 +158,7 @@ BundleCode = Literal[
     "golden",
     "pickle",
     "unavailable",
+    "contradicted",
 ]
 #: Why a source of model versions cannot be read or written.
 HubCode = Literal[

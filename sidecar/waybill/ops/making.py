@@ -32,6 +32,7 @@ _OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"
     "rules_loaded": "livemin",
     "corrections_loaded": "livemin",
     "corrections_disputed": "livemax",
+    "corrections_contradicted": "livemax",
     "rules_out_of_force": "livemax",
     "llm_breaker_state": "livemax",
     "label_drift": "livemax",

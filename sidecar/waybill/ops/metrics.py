@@ -134,6 +134,12 @@ class Metrics:
         )
         self.rules_loaded = make.gauge("rules_loaded", "Rules in force.")
         self.corrections_loaded = make.gauge("corrections_loaded", "Corrections in force.")
+        self.corrections_contradicted = make.gauge(
+            "corrections_contradicted", "Corrections that rules or model contradict.", "what"
+        )
+        self.correction_pulls = make.counter(
+            "correction_pulls_total", "Looks for newer corrections at a server.", "outcome"
+        )
         self.corrections_posted = make.counter(
             "corrections_posted_total",
             "Corrections sent by POST, by what became of them.",

@@ -33,6 +33,7 @@ from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.service.endpoints import Deps, http_routes
 from waybill.service.follow import ModelFollower
+from waybill.service.follow_corrections import follow_corrections
 from waybill.service.gauges import note_state
 from waybill.service.opening import Opened, open_pipeline
 from waybill.service.parts import reloadable_parts
@@ -137,6 +138,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     reloader = Reloader({**reloadable_parts(settings, opened, metrics), "tokens": tokens})
     stack.push_async_callback(reloader.stop)
     await reloader.start()
+    part = reloader.parts.get("corrections")
+    await follow_corrections(stack, settings, part, metrics, keeps=role.is_first)
     deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
     connections = Connections(settings.limits, metrics)
     http = HttpServer(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from waybill.labelling.corrections.files import is_folder
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
+from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
+from waybill.service.guard import Guard
 from waybill.service.loading import correction_source, take_cached
 from waybill.service.reload import Reloadable
 from waybill.settings.schema import Settings
@@ -23,11 +26,23 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
     """The corrections of ``corrections.path`` and ``corrections.follow``."""
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        lock: asyncio.Lock,
+        guard: Guard,
+        bundle: Callable[[], Bundle | None],
     ) -> None:
+        self._bundle = bundle
+        self.taxonomy = pipeline.taxonomy
+        self._follows = settings.corrections.follow
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
+        #: Why corrections could not be fetched; empty where they could, or nobody is followed.
+        self.follow_problem = ""
+        self.guard = guard
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
         self.source = correction_source(settings)
@@ -39,7 +54,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
             lock,
             load=self._read,
             mark=_mark,
-            apply=pipeline.swap_corrections,
+            apply=self._put_in_force,
             announce=self._say,
             in_force=_mark(pipeline.corrections),
         )
@@ -69,6 +84,20 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._warnings = await asyncio.to_thread(self.source.warnings)
         return await asyncio.to_thread(self.source.load, self._pipeline.taxonomy)
 
+    def _put_in_force(self, table: CorrectionTable) -> None:
+        self._pipeline.swap_corrections(table)
+        self.guard.look_again(self._bundle())
+
+    async def start(self) -> None:
+        """As of `Reloadable`; rules and model are held against what is in force."""
+        await super().start()
+        self.guard.look_again(self._bundle())
+
+    async def stop(self) -> None:
+        """As of `Reloadable`."""
+        await super().stop()
+        await self.guard.stop()
+
     def _say(self) -> str:
         table = self._pipeline.corrections
         self._metrics.corrections_loaded.set(len(table))
@@ -82,8 +111,13 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
     def describe(self) -> dict[str, object]:
         """The state as plain data, with how many there are and how many are disputed."""
         table = self._pipeline.corrections
+        described: dict[str, object] = {}
+        if self._follows is not None:
+            described["follow"] = {"source": self._follows, "problem": self.follow_problem}
         return {
             **super().describe(),
+            **described,
+            "guard": self.guard.describe(),
             "corrections": len(table),
             "disputed": len(table.disputed),
             "warnings": self._warnings,

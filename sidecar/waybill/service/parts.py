@@ -22,6 +22,7 @@ from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart, has_corrections
+from waybill.service.guard import Guard
 from waybill.service.loading import (
     bundle_folders,
     prompt_file,
@@ -46,8 +47,9 @@ def reloadable_parts(
 ) -> dict[str, Part | None]:
     """Corrections, rules, model and LLM prompt of a pipeline, by their names in the report."""
     lock = asyncio.Lock()
+    guard = Guard(settings, opened.pipeline, metrics)
     parts: dict[str, Part | None] = {
-        "rules": RulesPart(settings, opened.pipeline, metrics, lock),
+        "rules": RulesPart(settings, opened.pipeline, metrics, lock, guard),
         "model": None,
         "shadow": None,
         "llm": None,
@@ -56,9 +58,11 @@ def reloadable_parts(
     if has_corrections(settings):
         # A lock of its own: it takes no processor time worth waiting for, and people do wait.
         own_lock = asyncio.Lock()
-        parts["corrections"] = CorrectionsPart(settings, opened.pipeline, metrics, own_lock)
+        parts["corrections"] = CorrectionsPart(
+            settings, opened.pipeline, metrics, own_lock, guard, lambda: _bundle_of(opened)
+        )
     if opened.model is not None:
-        parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock)
+        parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock, guard)
     if opened.model is not None and settings.model.shadow.path is not None:
         taxonomy = opened.pipeline.taxonomy
         parts["shadow"] = ShadowPart(settings.model, taxonomy, opened.model, metrics, lock)
@@ -67,19 +71,32 @@ def reloadable_parts(
     return parts
 
 
+def _bundle_of(opened: Opened) -> Bundle | None:
+    return opened.model.bundle if opened.model is not None else None
+
+
 class RulesPart(Reloadable[RuleSet]):
     """The rules of ``rules.path`` and ``rules.extra_paths``."""
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, lock: asyncio.Lock
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        lock: asyncio.Lock,
+        guard: Guard,
     ) -> None:
         self._pipeline = pipeline
         self._metrics = metrics
+
+        async def load() -> RuleSet:
+            return await guard.check_rules(await read_rules(settings, pipeline.taxonomy))
+
         folders = rule_folders(settings)
         super().__init__(
             LoadState("rules", metrics),
             lock,
-            load=lambda: read_rules(settings, pipeline.taxonomy),
+            load=load,
             mark=_mark,
             apply=pipeline.swap_rules,
             announce=self._say,
@@ -180,10 +197,14 @@ def model_part(
     model: Batcher,
     metrics: Metrics,
     lock: asyncio.Lock,
+    guard: Guard,
 ) -> Reloadable[Bundle]:
     """The model bundle of ``model.path``, or the version that was pulled last."""
     files = _BundleFiles(settings, pipeline.taxonomy)
     deadlines = deadlines_of(settings)
+
+    async def load() -> Bundle:
+        return await guard.check_model(await files.load())
 
     def apply(bundle: Bundle) -> None:
         model.swap(bundle)
@@ -196,7 +217,7 @@ def model_part(
     part = Reloadable[Bundle](
         LoadState("model", metrics),
         lock,
-        load=files.load,
+        load=load,
         mark=lambda bundle: bundle.manifest,
         apply=apply,
         announce=announce,

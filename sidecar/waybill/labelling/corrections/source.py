@@ -37,6 +37,11 @@ class CorrectionSource:
         #: Those that held something when they were read last: one that vanishes is a fault.
         self._seen = set(filter(_has_bytes, self.paths))
 
+    @property
+    def fetched(self) -> bytes:
+        """What was fetched last; empty for nothing."""
+        return self._fetched
+
     def take_fetched(self, data: bytes) -> None:
         """What a server gave, in place of what it gave before; NDJSON, not checked yet."""
         self._fetched = data
