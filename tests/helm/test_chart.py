@@ -253,6 +253,28 @@ def test_rules_arrive_as_they_were_written(install: Install) -> None:
     assert rules["data"]["a.yaml"] == rule
 
 
+def test_corrections_arrive_as_they_were_written_in_a_folder_that_is_followed(
+    install: Install,
+) -> None:
+    line = '{"id": "1", "mask": "{{ x }} 0", "label": "Error", "at": "2026-11-26T10:00:00Z"}\n'
+    installed = install({"corrections": {"inline": line * 2}})
+    (found,) = (o for o in installed.of("ConfigMap") if "corrections.ndjson" in o["data"])
+    assert found["data"]["corrections.ndjson"] == line * 2
+    existing = install({"corrections": {"existingConfigMap": "ours"}})
+    for one in (installed, existing):
+        path = yaml.safe_load(one.settings())["corrections"]["path"]
+        (pod,) = one.pods()[:1]
+        (mount,) = (
+            mount
+            for mount in pod["containers"][0]["volumeMounts"]
+            if mount["name"] == "waybill-corrections"
+        )
+        assert (mount["mountPath"], mount.get("subPath")) == (path, None)
+    guarded = {"corrections": {"inline": line}, "config": {"corrections": {"guard": "enforce"}}}
+    settings = yaml.safe_load(install(guarded).settings())["corrections"]
+    assert settings == {"path": "/etc/waybill/corrections", "guard": "enforce"}
+
+
 @pytest.mark.parametrize(
     ("name", "variable", "secret"),
     [("llm", "GROQ_API_KEY", "groq"), ("llm-gemini-redis", "GEMINI_API_KEY", "gemini")],
@@ -347,6 +369,8 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
         ),
         ({"model": {"source": "hub"}}, "model.hub.repo is required"),
         ({"rules": {"useDefaults": False}}, "give inline rules or existingConfigMaps"),
+        ({"corrections": {"inline": "x" * 1_000_001}}, "a ConfigMap holds 1 MiB"),
+        ({"corrections": {"inline": "x", "existingConfigMap": "y"}}, "not both"),
         ({"image": {"digest": "latest"}}, "digest"),
         ({"config": {"llm": {"api_key": "gsk_x"}}}, "/config/llm"),
         ({"llm": {"redis": "redis://:secret@redis:6379/0"}}, "/llm/redis"),

@@ -142,7 +142,6 @@ CorrectionPullCode = Literal[
     "timeout",
     "refused",
     "unauthorised",
-    "not_permitted",
     "too_large",
     CorrectionCode,
 ]

@@ -80,6 +80,12 @@ labels:
 {{- if .Values.labels.inline }}
 {{- $_ := set $config "labels" (dict "path" "/etc/waybill/config/labels.yaml") }}
 {{- end }}
+{{- if and .Values.corrections.inline .Values.corrections.existingConfigMap }}
+{{- fail "corrections: give inline or existingConfigMap, not both" }}
+{{- end }}
+{{- if or .Values.corrections.inline .Values.corrections.existingConfigMap }}
+{{- $_ := set $config "corrections" (dict "path" "/etc/waybill/corrections") }}
+{{- end }}
 {{- $folders := list }}
 {{- if .Values.rules.inline }}{{ $folders = append $folders "/etc/waybill/rules/inline" }}{{ end }}
 {{- range .Values.rules.existingConfigMaps }}{{ $folders = append $folders (printf "/etc/waybill/rules/%s" .) }}{{ end }}
@@ -209,6 +215,9 @@ volumeMounts:
 {{- range $i, $name := .Values.rules.existingConfigMaps }}
 - {name: waybill-rules-{{ $i }}, mountPath: /etc/waybill/rules/{{ $name }}, readOnly: true}
 {{- end }}
+{{- if or .Values.corrections.inline .Values.corrections.existingConfigMap }}
+- {name: waybill-corrections, mountPath: /etc/waybill/corrections, readOnly: true}
+{{- end }}
 {{- if .Values.http.tokensSecret }}
 - {name: waybill-tokens, mountPath: /etc/waybill/tokens, readOnly: true}
 {{- end }}
@@ -243,6 +252,13 @@ volumeMounts:
 {{- range $i, $name := .Values.rules.existingConfigMaps }}
 - name: waybill-rules-{{ $i }}
   configMap: {name: {{ $name }}}
+{{- end }}
+{{- if .Values.corrections.inline }}
+- name: waybill-corrections
+  configMap: {name: {{ include "waybill.fullname" . }}-corrections}
+{{- else if .Values.corrections.existingConfigMap }}
+- name: waybill-corrections
+  configMap: {name: {{ .Values.corrections.existingConfigMap }}}
 {{- end }}
 {{- if .Values.http.tokensSecret }}
 - name: waybill-tokens
