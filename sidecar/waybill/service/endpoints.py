@@ -107,8 +107,7 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
             lambda: pipeline.rules,
             functools.partial(_compile_trial, pipeline, names_of_ours(deps.settings.fields)),
         ),
-        *corrections.routes(questions, correction_service(deps)),
-        *edition.routes(functools.partial(describe_edition, deps)),
+        *_correction_routes(deps, questions),
         *_csv_routes(deps),
     ]
 
@@ -139,6 +138,13 @@ def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
     if deps.patterns is None:
         return []
     return patterns.routes(deps.patterns.node, deps.settings.patterns.unsure_below)
+
+
+def _correction_routes(deps: Deps, questions: Questions) -> list[web.RouteDef]:
+    return [
+        *corrections.routes(questions, correction_service(deps)),
+        *edition.routes(functools.partial(describe_edition, deps)),
+    ]
 
 
 def correction_service(deps: Deps) -> corrections.Service:

@@ -93,15 +93,21 @@ def find_deciding(
             continue
         drawn = f"{text[:at]}{other}{text[at + len(value) :]}"
         by = first_rule(rules, drawn, allowed)
-        says = by.label if by is not None else None
-        if says == now or (says in (None, label) and now in (None, label)):
-            continue
-        if says is None and len(other) != len(value):
-            continue  # a rule that asks for three digits tells no HTTP status from another
-        if mask(drawn) == masked:
-            found.append(Deciding(value, at, other, says, by.id if by is not None else None))
+        one = Deciding(value, at, other, None, None)
+        if by is not None:
+            one = one._replace(label=by.label, rule=by.id)
+        if _tells_apart(one, now, label) and mask(drawn) == masked:
+            found.append(one)
             decided.add(at)
     return found
+
+
+def _tells_apart(one: Deciding, now: str | None, label: str) -> bool:
+    """Whether rules say something else of ``one`` than ``now``, which ``label`` would hide."""
+    if one.label == now or (one.label in (None, label) and now in (None, label)):
+        return False
+    # A rule that asks for three digits tells no HTTP status from another.
+    return one.label is not None or len(one.other) == len(one.value)
 
 
 def draw(rules: RuleSet, text: str) -> Iterator[tuple[int, str, str]]:
