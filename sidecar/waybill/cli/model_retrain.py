@@ -93,7 +93,7 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="patterns that sidecars keep (NDJSON), to count what would flip",
+        help="patterns (waybill patterns -o FILE) or a sidecar's address, to count flips",
     )
     for name, default, help_ in (
         ("--max-flips", bounds.flips, "of the records of stored patterns"),
