@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from waybill.core.labels import Taxonomy
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
 from waybill.ops.metrics import Metrics
@@ -84,6 +85,11 @@ class Labeller:
         """
         self._end()
         self._thread.join()
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The labels that records can get."""
+        return self._pipeline.taxonomy
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

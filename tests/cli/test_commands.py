@@ -372,7 +372,10 @@ def test_check_names_secrets_and_says_which_is_missing(
 ) -> None:
     monkeypatch.delenv("GROQ_API_KEY", raising=False)
     monkeypatch.delenv("WAYBILL_LLM_API_KEY", raising=False)
-    assert run("check", "--set", "llm.provider=groq") == 0
+    assert run("check", "--set", "llm.provider=groq") == 2
+    assert "llm.provider: groq has no key" in capsys.readouterr().err
+    own = ("--set", "llm.provider=groq", "--set", "llm.base_url=http://127.0.0.1:1")
+    assert run("check", *own) == 0  # a server of one's own may need none
     assert "warning: llm.provider: groq has no key" in capsys.readouterr().err
     monkeypatch.setenv("GROQ_API_KEY", "gsk_secret\n")
     pushed = ("--set", "return.type=http", "--set", "return.url=http://127.0.0.1:1/")

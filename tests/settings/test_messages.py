@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from waybill.core.errors import ConfigError
 from waybill.settings.catalogue import catalogue
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings, read_settings
@@ -226,3 +227,20 @@ def test_merge_keys_of_yaml_are_taken(tmp_path: Path) -> None:
     file.write_text("http:\n  <<: &tls {drain_secs: 7, keepalive_secs: 8}\n  keepalive_secs: 9\n")
     http = load_settings(file, environ={}).http
     assert (http.drain_secs, http.keepalive_secs) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rules:\n- {id: a, label: Error, pattern: x}\n", "put it into a folder of rules.path"),
+        ("labels:\n- {name: A, description: x}\n", "name it in labels.path"),
+    ],
+)
+def test_another_kind_of_file_given_as_settings_is_recognised(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="expected a mapping") as caught:
+        load_settings(file, environ={})
+    assert said in str(caught.value)

@@ -145,3 +145,21 @@ def test_settings_that_hold_a_secret_have_a_role_or_come_from_the_environment() 
         if path.endswith(("token_file", "tokens_file", "key_file", "ca_file", "cert_file")):
             assert path in ROLES, path
     assert isinstance(Secret("x"), str)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "'{}'", '"{}"', "GROQ_API_KEY={}", 'export GROQ_API_KEY="{}"\r\n', "GROQ_API_KEY = {}",
+        "Bearer {}", "Authorization: Bearer {}", "\u00a0{}\u00a0", "{}\u200b",
+    ],
+)  # fmt: skip
+def test_of_a_copied_line_only_the_secret_is_taken(tmp_path: Path, around: str) -> None:
+    for secret in ("gsk_abc", "QUJD_RA==", "a=b"):
+        text = around.format(secret)
+        assert clean_secret(text, "KEY") == secret
+        (tmp_path / "secret").write_text(text, "utf-8", newline="")
+        assert read_secret(tmp_path / "secret", "llm.api_key_file") == secret
+    assert clean_secret("AB_CD==", "KEY") == "AB_CD=="
+    assert clean_secret("AB_CD=", "KEY") == "AB_CD="
+    assert clean_secret("'it''s'", "KEY", is_header=False) == "'it''s'"

@@ -55,6 +55,8 @@ MOMENTS = st.integers(946_771_200 * 10**6, 4_102_272_000 * 10**6).map(
         ("2024-05-01 10:00:00 UTC", 0),
         ("2024-05-01 12:00:00.5 +0200 CEST m=+0.12", 500_000_000),
         ("2024-05-01T12:00:00+02:00[Europe/Berlin]", 0),
+        ({"seconds": MAY, "nanos": 7}, 7),
+        ({"seconds": str(MAY)}, 0),
         ("Wed, 01 May 2024 12:00:00 +0200", 0),
         ("1 May 2024 10:00:00 GMT", 0),
         ("Wednesday, 01-May-24 10:00:00 GMT", 0),
@@ -133,3 +135,18 @@ def test_the_first_plausible_time_counts(record: dict[str, object], moment: obje
     batch = codec.decode(json.dumps({"log": "a"} | record).encode())
     (event,) = codec.events(batch, [Verdict("Error", "rule")])
     assert event.moment == moment
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2024-05-01 10:00:00 CEST",
+        "2024-05-01T10:00:00[Europe/Berlin]",
+        {"seconds": 5},
+        {"seconds": MAY, "nanos": -1},
+        {"nanos": 5},
+        {},
+    ],
+)
+def test_a_zone_by_name_only_or_half_a_time_is_none(value: object) -> None:
+    assert moment_of(value) is None

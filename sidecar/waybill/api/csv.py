@@ -33,6 +33,9 @@ _CHUNK_BYTES = 1 << 16
 _PIECE_ROWS = 250
 #: Above this a row that is still open is read on a thread.
 _INLINE_CHARS = 256 << 10
+#: A table that is longer than limits.body_bytes may inflate to so many times what was sent: tables
+#: of logs reach 10 to 60.
+_MOST_TIMES = 250
 _OPTIONS = (
     "delimiter",
     "encoding",
@@ -206,8 +209,16 @@ async def _inflated(
             yield data[at : at + _CHUNK_BYTES]
         return
     inflater = Inflater(encodings[0])
+    sent = 0
+    size = 0
     async for chunk in chunks:
+        sent += len(chunk)
         for piece in inflater.feed(chunk):
+            size += len(piece)
+            if size > limit_bytes and size > _MOST_TIMES * sent:
+                raise MalformedError(
+                    "too_large", f"inflates to more than {_MOST_TIMES} times its size"
+                )
             for at in range(0, len(piece), _CHUNK_BYTES):
                 yield piece[at : at + _CHUNK_BYTES]
     inflater.finish()

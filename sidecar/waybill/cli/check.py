@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command
@@ -59,9 +61,11 @@ async def check(loaded: Loaded) -> None:
     Raises:
         ConfigError: with the problems of the settings and every fault found in rules and model.
     """
-    from waybill.settings.naming import doubtful_settings
+    from waybill.settings.naming import doubtful_settings, missing_secrets
 
     problems = [str(problem) for problem in loaded.problems]
+    if loaded.settings.llm.base_url is None:  # a server of one's own may need no key
+        problems += missing_secrets(loaded.settings)
     if any(loaded.findings.concern(section) for section in _LOADED_BY):
         # What would be loaded is not what was meant, and neither would its faults be.
         raise ConfigError(problems)
@@ -73,6 +77,8 @@ async def check(loaded: Loaded) -> None:
         raise ConfigError(problems)
     for doubt in doubtful_settings(loaded.settings):
         print(f"warning: {doubt}", file=sys.stderr)
+    for folder in _without_rules(loaded.settings):
+        print(f"warning: {folder}: no rule file (*.yaml, *.yml) in this folder", file=sys.stderr)
     for line in lines:
         print(line)
     print("ok")
@@ -106,11 +112,29 @@ def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> li
     in_force = f"{len(rules.rules)} in force{_replaced(rules)}"
     lines = [
         f"rules: {in_force}, {samples} samples pass{_warned(rules.advice)}",
+        *_by_folder(rules),
         f"model: {model.version if model else 'none'}",
     ]
     if llm is not None:
         lines.append(f"llm: {llm.version}")
     return lines
+
+
+def _without_rules(settings: Settings) -> list[Path]:
+    """The folders of rules in which there are none."""
+    from waybill.labelling.rules.files import rule_files
+    from waybill.settings.resources import resolve_path
+
+    folders = [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
+    return [folder for folder in folders if not rule_files([folder])]
+
+
+def _by_folder(rules: RuleSet) -> list[str]:
+    """How many rules each folder has, where there are several."""
+    counts = Counter(str(Path(rule.file).parent) for rule in rules.rules)
+    if len(counts) < 2:
+        return []
+    return [f"  {count} from {folder}" for folder, count in counts.items()]
 
 
 def _replaced(rules: RuleSet) -> str:

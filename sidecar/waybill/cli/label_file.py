@@ -14,15 +14,24 @@ from typing import BinaryIO, Literal, NoReturn, TypeAlias
 from tqdm import tqdm
 
 from waybill.cli.label_json import label_json, label_lines, label_text
+from waybill.cli.label_known import JsonPieces
 from waybill.cli.label_progress import JsonSummary
 from waybill.cli.label_summary import Summary
-from waybill.core.errors import ConfigError, MalformedError
+from waybill.core.errors import ConfigError, MalformedError, WaybillError
 from waybill.core.output import writing
 from waybill.library import Labeller
 from waybill.settings.schema import Settings
-from waybill.wire.inputs import Format, form_of_content, form_of_name, pieces, sheet_as_csv
+from waybill.wire.inputs import (
+    Format,
+    as_utf8,
+    form_of_content,
+    form_of_magic,
+    form_of_name,
+    pieces,
+)
 from waybill.wire.table.columns import DEFAULT, Choice
 from waybill.wire.table.table import Row, Table
+from waybill.wire.workbook import read_sheet
 
 __all__ = ["OnError", "Plan", "label_file"]
 
@@ -49,7 +58,7 @@ class Plan:
 
 
 def label_file(settings: Settings, plan: Plan) -> int:
-    """Label a file; gives the exit code: 1 when a row had a fault.
+    """Label a file; gives the exit code: 1 when a row had a fault, or none got a label.
 
     A bar on stderr shows progress on a terminal; a summary stands at the end.
 
@@ -60,9 +69,9 @@ def label_file(settings: Settings, plan: Plan) -> int:
     name = "stdin" if plan.source == "-" else plan.source
     summary = _summary(name, plan)
     with (
+        _reading(plan.source) as (reader, size),  # before rules and model: a wrong name is told now
+        _writing(plan.target) as writer,
         Labeller(settings) as labeller,
-        _reading(plan.source) as (reader, size),
-        writing(plan.target) as writer,
     ):
         has_bar = sys.stderr.isatty() and not plan.is_progress_json
         bar = tqdm(total=size, unit="B", unit_scale=True, disable=not has_bar, leave=False)
@@ -73,7 +82,7 @@ def label_file(settings: Settings, plan: Plan) -> int:
                 if plan.target == "-":
                     writer.flush()
     summary.show()
-    return int(summary.faults > 0)
+    return int(summary.faults > 0 or summary.is_all_passed)
 
 
 def _summary(name: str, plan: Plan) -> Summary:
@@ -93,24 +102,30 @@ def _labelled(
     chunks = pieces(chunks)
     start = next(chunks, b"")
     chunks = itertools.chain((start,), chunks)
-    form = plan.form or form_of_name(plan.source)
+    names = settings.fields.message
+    if plan.choice.message is not None:
+        names = (*names, plan.choice.message)
+    form = plan.form or form_of_magic(start) or form_of_name(plan.source)
     if form is None:
-        names = settings.fields.message
-        if plan.choice.message is not None:
-            names = (*names, plan.choice.message)
         form = form_of_content(start, names)
         summary.say(f"read as {form}; --format says otherwise")
     strict = plan.on_error == "fail"
     if form == "parquet":
         raise ConfigError([f"{plan.source}: Parquet is not labelled; write it as CSV or NDJSON"])
     if form == "xlsx":
-        chunks = sheet_as_csv(io.BytesIO(b"".join(chunks)))
-        summary.say("the first sheet is read; the output is CSV")
+        sheet = read_sheet(io.BytesIO(b"".join(chunks)), names)
+        summary.say(sheet.told)
+        chunks = sheet.pieces
+    if form in ("json", "ndjson"):
+        encoding, chunks = as_utf8(start, chunks)
+        if encoding is not None:
+            summary.say(f"read as {encoding}; the output is UTF-8")
+    reader = JsonPieces(settings.fields, summary, plan.choice.label)
     match form:
         case "json":
-            return label_json(settings, labeller, summary, chunks)
+            return label_json(reader, labeller, summary, chunks)
         case "ndjson":
-            return label_lines(settings, labeller, summary, chunks, is_strict=strict)
+            return label_lines(reader, labeller, summary, chunks, is_strict=strict)
         case "text":
             return label_text(settings, labeller, summary, chunks, plan.choice.encoding)
         case _:
@@ -202,5 +217,28 @@ def _reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
     if path == "-":
         yield sys.stdin.buffer, None
         return
-    with Path(path).open("rb") as file:
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise WaybillError(f"{path}: {_sentence(error)}") from None
+    with file:
         yield file, Path(path).stat().st_size
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> Iterator[BinaryIO]:
+    """As `writing`; a folder that is missing is named as the user named it."""
+    folder = Path(path).parent
+    if path != "-" and not folder.is_dir():
+        raise WaybillError(f"-o {path}: there is no folder {folder}")
+    if path != "-" and Path(path).is_dir():
+        raise WaybillError(f"-o {path}: this is a folder; name a file")
+    try:
+        with writing(path) as file:
+            yield file
+    except PermissionError as error:
+        raise WaybillError(f"-o {path}: {_sentence(error)}") from None
+
+
+def _sentence(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

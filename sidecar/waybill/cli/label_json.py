@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
+from waybill.cli.label_known import JsonPieces
 from waybill.cli.label_summary import Summary
-from waybill.core.batch import Batch
+from waybill.core.batch import Batch, explain_specials
 from waybill.core.errors import MalformedError
 from waybill.library import Labeller
 from waybill.settings.schema import Settings
@@ -29,15 +30,15 @@ _DECODER = json.JSONDecoder()
 
 
 def label_json(
-    settings: Settings, labeller: Labeller, summary: Summary, chunks: Iterator[bytes]
+    reader: JsonPieces, labeller: Labeller, summary: Summary, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
     """One JSON text, read whole. Raises MalformedError."""
-    codec, batch = Wire(FieldPlan(settings.fields)).decode(b"".join(chunks), "application/json")
-    yield _label(labeller, summary, codec, batch)
+    codec, batch = reader.decode(b"".join(chunks))
+    yield _label(labeller, summary, codec, batch, reader)
 
 
 def label_lines(
-    settings: Settings,
+    reader: JsonPieces,
     labeller: Labeller,
     summary: Summary,
     chunks: Iterator[bytes],
@@ -50,13 +51,12 @@ def label_lines(
         MalformedError: ``not_json`` when there is no JSON at all, or with ``is_strict`` at the
             first line that is none.
     """
-    wire = Wire(FieldPlan(settings.fields))
     has_record = False
     has_bytes = False
-    for piece in _whole_values(wire, chunks):
+    for piece, decoded in _whole_values(reader, chunks):
         has_bytes = has_bytes or bool(piece.strip())
         try:
-            codec, batch = wire.decode(piece, "application/json")
+            codec, batch = decoded or reader.decode(piece)
         except MalformedError as error:
             if error.code != "not_json" or is_strict:
                 raise
@@ -66,7 +66,7 @@ def label_lines(
         if is_strict:
             _check(batch)
         has_record = has_record or len(batch) > 0
-        yield _label(labeller, summary, codec, batch)
+        yield _label(labeller, summary, codec, batch, reader)
     if has_bytes and not has_record:
         raise MalformedError("not_json", "no JSON record can be found; see --format text")
 
@@ -105,9 +105,18 @@ def _label_text_lines(
         yield _label(labeller, summary, wire.json, batch)
 
 
-def _label(labeller: Labeller, summary: Summary, codec: Codec, batch: Batch) -> bytes:
+def _label(
+    labeller: Labeller,
+    summary: Summary,
+    codec: Codec,
+    batch: Batch,
+    reader: JsonPieces | None = None,
+) -> bytes:
     verdicts = labeller.label(batch.messages, batch.sources)
+    explain_specials(batch, verdicts, labeller.taxonomy)
     summary.count_batch(batch, verdicts)
+    if reader is not None:
+        reader.compare(batch, verdicts)
     return spliced_body(codec, batch, verdicts)
 
 
@@ -117,8 +126,13 @@ def _check(batch: Batch) -> None:
             raise MalformedError("not_json", f"record {i + 1} of a piece is no JSON object")
 
 
-def _whole_values(wire: Wire, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pieces that end with a line, and not within a value."""
+Decoded = tuple[Codec, Batch]
+
+
+def _whole_values(
+    reader: JsonPieces, chunks: Iterator[bytes]
+) -> Iterator[tuple[bytes, Decoded | None]]:
+    """Pieces that end with a line, and not within a value; decoded where that had to be done."""
     pending = bytearray()
     enough = 0
     for chunk in chunks:
@@ -129,27 +143,31 @@ def _whole_values(wire: Wire, chunks: Iterator[bytes]) -> Iterator[bytes]:
                 continue
             cut = pending.rfind(b"\n") + 1
             piece = bytes(pending[:cut])
-            is_open = _open_from(wire, piece)
+            is_open, decoded = _open_from(reader, piece)
             if is_open < len(piece) and len(piece) - is_open <= _OPEN_BYTES:
                 cut = is_open
+                decoded = None
             if cut:
-                yield piece[:cut]
+                yield piece[:cut], decoded
                 del pending[:cut]
             enough = 2 * len(pending) if cut == is_open else 0
     if pending:
-        yield bytes(pending)
+        yield bytes(pending), None
 
 
-def _open_from(wire: Wire, piece: bytes) -> int:
+def _open_from(reader: JsonPieces, piece: bytes) -> tuple[int, Decoded | None]:
     """Where a value begins that is not at its end within ``piece``; its length when there is none.
 
+    Beside it what was decoded.
     A line that is no JSON is not taken for one: what follows in it must go on as JSON does.
     """
     start = piece.lstrip()[:1]
     if start == b"[":
-        return piece.index(b"[")
+        return piece.index(b"["), None
+    decoded = None
     try:
-        _, batch = wire.decode(piece, "application/json")
+        decoded = reader.decode(piece)
+        batch = decoded[1]
         broken = [
             batch.starts[i]
             for i, special in batch.specials.items()
@@ -160,8 +178,8 @@ def _open_from(wire: Wire, piece: bytes) -> int:
     for at in broken:
         begin = _BEGIN.search(piece, at, at + 1) or re.compile(rb"[ \t]*[{\[]").match(piece, at)
         if begin is not None and _goes_on(piece, begin.start()):
-            return begin.start()
-    return len(piece)
+            return begin.start(), None
+    return len(piece), decoded
 
 
 def _goes_on(piece: bytes, at: int) -> bool:

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 
 from waybill.core.batch import Batch
 from waybill.core.records import Verdict
+from waybill.wire.json import scan
 
 __all__ = ["Summary"]
 
 #: Rows with a fault that are named one by one.
 _NAMED = 20
 _LABELS = 30
+#: So many names of a record without a message are told.
+_MEMBERS = 12
 
 
 class Summary:
@@ -30,6 +33,7 @@ class Summary:
         self._reasons: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._known: Counter[tuple[str, str]] = Counter()
+        self._members: str | None = None
 
     def say(self, text: str) -> None:
         """A line on stderr, unless it is to be quiet."""
@@ -65,7 +69,25 @@ class Summary:
             return
         self.rows += len(passed)
         self._passed.update(str(reason) for reason in passed)
-        self.count([verdict for i, verdict in enumerate(verdicts) if i not in batch.specials])
+        self._note_members(batch)
+        special = batch.specials
+        told = zip(verdicts, batch.messages, strict=True)
+        self.count([one for i, (one, message) in enumerate(told) if message or i not in special])
+
+    @property
+    def is_all_passed(self) -> bool:
+        """Whether there are rows and not one of them was labelled."""
+        return 0 < self.rows == self._passed.total()
+
+    def _note_members(self, batch: Batch) -> None:
+        """Keep what the first record without a message has instead."""
+        if self._members is not None:
+            return
+        for i, special in batch.specials.items():
+            if special.reason == "no_message":
+                names = [name for name, *_ in scan.members(batch.body, batch.starts[i])]
+                self._members = ", ".join(names[:_MEMBERS]) or "nothing"
+                return
 
     def passed(self, count: int, reason: str) -> None:
         """Count records that pass as they are."""
@@ -109,6 +131,10 @@ class Summary:
             yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
         yield from self._told("without a decision, by reason:", self._reasons)
         yield from self._told("passed as they are, by reason:", self._passed)
+        if self._members is not None:
+            yield f"no_message: see fields.message; the first such record has: {self._members}"
+        if self.is_all_passed:
+            yield "no row was labelled; exit code 1"
         if self.faults:
             yield f"{self.faults:,} rows have faults (see above); exit code 1"
         yield from self._agreement()

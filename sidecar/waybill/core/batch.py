@@ -12,7 +12,9 @@ import math
 import msgspec
 
 from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.labels import Taxonomy
 from waybill.core.reasons import RecordReason
+from waybill.core.records import Verdict
 
 #: Of one body. Full chunks of shippers hold tens of thousands; a body of nothing but `{}` would
 #: hold millions, at half a kilobyte each on their way through.
@@ -195,3 +197,10 @@ class Batch:
         """Append a record that needs more than a splice. Raises as `add`."""
         self.specials[len(self.starts)] = special
         self.add(start, special.stop, message, source)
+
+
+def explain_specials(batch: Batch, verdicts: list[Verdict], taxonomy: Taxonomy) -> None:
+    """Give records without a readable message the reason that decoding found."""
+    for i, special in batch.specials.items():
+        if special.reason is not None and batch.messages[i] is None:
+            verdicts[i] = taxonomy.passed[special.reason]

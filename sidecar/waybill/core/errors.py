@@ -39,8 +39,9 @@ class ConfigError(WaybillError):
     code = "config"
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = list(problems)
+        #: Each once, though several readers may have met it.
+        self.problems = list(dict.fromkeys(problems))
+        super().__init__("; ".join(self.problems))
 
 
 class RuleError(WaybillError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 
-__all__ = ["BOMS", "WESTERN", "decoded", "is_utf8_rather", "single_byte"]
+__all__ = ["BOMS", "WESTERN", "decoded", "is_utf8_rather", "single_byte", "text_of_bytes"]
 
 #: Byte order marks and their codecs, the longer ones first; the codecs keep the mark as U+FEFF.
 BOMS = (
@@ -30,6 +30,20 @@ def decoded(data: bytes) -> str:
     if is_utf8_rather(data):
         return data.decode("utf-8", "replace")
     return data.decode(single_byte(data), "replace")
+
+
+def text_of_bytes(values: object) -> str | None:
+    """The text of a list of byte values, as journald writes what is not plain text; else None.
+
+    >>> text_of_bytes([100, 105, 115, 107])
+    'disk'
+    """
+    if not isinstance(values, list) or not values:
+        return None
+    try:
+        return decoded(bytes(values))
+    except (TypeError, ValueError):
+        return None
 
 
 def is_utf8_rather(data: bytes) -> bool:

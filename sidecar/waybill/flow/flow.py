@@ -18,9 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from waybill.core.batch import Batch, ScanBudget
+from waybill.core.batch import Batch, ScanBudget, explain_specials
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
-from waybill.core.labels import Taxonomy
 from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
@@ -127,7 +126,7 @@ class Flow:
         grow(RECORD_BYTES * len(batch))
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
-        _explain_specials(batch, verdicts, self.pipeline.taxonomy)
+        explain_specials(batch, verdicts, self.pipeline.taxonomy)
         given = Counter(verdicts)
         if self.pipeline.observer is not None:
             self.pipeline.observer.counted(given)
@@ -219,10 +218,3 @@ class Flow:
         except TimeoutError:
             return False
         return True
-
-
-def _explain_specials(batch: Batch, verdicts: list[Verdict], taxonomy: Taxonomy) -> None:
-    """Give records without a readable message the reason that decoding found."""
-    for i, special in batch.specials.items():
-        if special.reason is not None and batch.messages[i] is None:
-            verdicts[i] = taxonomy.passed[special.reason]

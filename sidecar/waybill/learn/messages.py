@@ -21,11 +21,12 @@ from waybill.core.text import decoded
 from waybill.learn.chain import Line
 from waybill.learn.json_stream import values
 from waybill.settings.schema import FieldSettings
-from waybill.wire.inputs import form_of_content, form_of_name, pieces, sheet_as_csv
+from waybill.wire.inputs import form_of_content, form_of_magic, form_of_name, pieces
 from waybill.wire.members import Members, Places
 from waybill.wire.table.columns import DEFAULT
 from waybill.wire.table.dialect import normal
 from waybill.wire.table.table import Table
+from waybill.wire.workbook import read_sheet
 
 __all__ = ["FORMATS", "STDIN", "format_of", "line_of", "read_messages", "read_rows"]
 
@@ -119,10 +120,11 @@ def _rows(
     chunks = pieces(iter(lambda: file.read(_CHUNK_BYTES), b""))
     start = next(chunks, b"")
     chunks = itertools.chain((start,), chunks)
-    if form is None:
-        form = form_of_content(start, fields.message)
+    form = form_of_magic(start) or form or form_of_content(start, fields.message)
     if form == "xlsx":
-        chunks = sheet_as_csv(io.BytesIO(b"".join(chunks)))
+        sheet = read_sheet(io.BytesIO(b"".join(chunks)), fields.message)
+        print(f"{path}: {sheet.told}", file=sys.stderr)
+        chunks = sheet.pieces
     if form in ("csv", "xlsx"):
         yield from _table(path, chunks, fields, is_strict)
         return

@@ -1,8 +1,10 @@
 r"""Secrets from the environment and from files: one grammar, whoever uses them.
 
 Around a secret, a byte order mark, blanks and line ends are left out: ``echo KEY > FILE`` and
-editors put them there. A file may hold comments (``#``) and blank lines beside its one secret.
-What could never be sent is refused here, with the place of the character and not the secret.
+editors put them there. So are, round what is sent in a header, quotes, ``NAME=`` and ``Bearer`` in
+front: ``docker run --env-file`` keeps quotes, and people copy whole lines. A file may hold comments
+(``#``) and blank lines beside its one secret. What could never be sent is refused here, with the
+place of the character and not the secret.
 
     >>> clean_secret("gsk_abc\n", "GROQ_API_KEY") == "gsk_abc"
     True
@@ -11,6 +13,7 @@ What could never be sent is refused here, with the place of the character and no
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +22,14 @@ from waybill.settings.problems import Problem
 from waybill.settings.sections.base import Secret
 
 _BOM = "\ufeff"
-_AROUND = " \t\r\n\v\f"
+#: Blanks, the one that does not break and those without a width among them.
+_AROUND = " \t\r\n\v\f\u00a0\u200b\u2060"
+#: No key or token begins like this; base64 ends with its ``=``.
+_IN_FRONT = re.compile(
+    r"(?:export\s+|set\s+)?[A-Z][A-Z0-9]*_[A-Z0-9_]+\s*=\s*(?=[^=\s])"
+    r"|(?:Authorization:\s*)?Bearer\s+",
+    re.ASCII,
+)
 #: A secret is read whole; what is larger is some other file.
 _MAX_BYTES = 1_048_576
 
@@ -35,6 +45,8 @@ def clean_secret(text: str, origin: str, *, is_header: bool = True) -> Secret | 
         ConfigError: a character that such a secret cannot have, named by its place.
     """
     text = text.strip(_AROUND + _BOM)
+    if is_header:
+        text = _bare(text)
     for at, character in enumerate(text, 1):
         if is_header and not "!" <= character <= "~":
             what = "a control character" if not character.isprintable() else "no visible ASCII"
@@ -42,6 +54,14 @@ def clean_secret(text: str, origin: str, *, is_header: bool = True) -> Secret | 
         if not character.isprintable():
             raise _fault(origin, f"character {at} of the secret is a control character")
     return Secret(text, origin) if text else None
+
+
+def _bare(text: str) -> str:
+    """``text`` without what a line of a shell or of HTTP has around the value."""
+    text = _IN_FRONT.sub("", text, count=1) if _IN_FRONT.match(text) else text
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1].strip(_AROUND)
+    return text
 
 
 def secrets_in(content: bytes, origin: str, *, is_header: bool = True) -> list[Secret]:

@@ -32,7 +32,7 @@ def _parse_text(setting: Setting, text: str) -> str | None:
     is_null = text.strip().lower() in _NULL
     if is_null and (setting.is_nullable or not may_be_empty):
         return None
-    return _unquote(text)
+    return _unquote(text if may_be_empty else text.strip())
 
 
 def _unquote(text: str) -> str:

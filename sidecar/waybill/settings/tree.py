@@ -93,7 +93,7 @@ def _mapping(tree: Tree, value: object, path: str) -> Mapping[object, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        tree.refuse(path, f"expected a mapping, got {show(value)}")
+        tree.refuse(path, f"expected a mapping, got {show(value)}{_rule_file(path, value)}")
         return {}
     return value
 
@@ -134,3 +134,12 @@ def _read_elements(
     if len(found) < len(values):
         raise _RefusedElementError
     return found
+
+
+def _rule_file(path: str, value: object) -> str:
+    """What to do with a file of rules or labels that was given as settings."""
+    if path not in ("rules", "labels") or not isinstance(value, list):
+        return ""
+    if path == "labels":
+        return ". This is a file of labels: name it in labels.path"
+    return ". This is a file of rules: put it into a folder of rules.path or rules.extra_paths"

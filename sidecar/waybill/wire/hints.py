@@ -15,6 +15,8 @@ _KINDS = (
     (b"PK\x03\x04", "the body is a zip archive or a workbook; see `waybill label`"),
     (b"PAR1", "the body is Parquet: send its rows as NDJSON"),
     (b"<", "the body is XML or HTML"),
+    (b"\xff\xfe", "the body is UTF-16: send UTF-8"),
+    (b"\xfe\xff", "the body is UTF-16: send UTF-8"),
 )
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from waybill.core.errors import WaybillError
 from waybill.core.text import decoded
 from waybill.wire.inflate import compression_of, inflated
 from waybill.wire.table.dialect import cells_of, find_dialect, normal
+from waybill.wire.table.encoding import WIDE, TextDecoder, replaced
 
-__all__ = ["Format", "form_of_content", "form_of_name", "pieces", "sheet_as_csv"]
+__all__ = ["Format", "as_utf8", "form_of_content", "form_of_magic", "form_of_name", "pieces"]
 
 #: What a file holds.
 Format: TypeAlias = Literal["csv", "ndjson", "json", "text", "xlsx", "parquet"]
@@ -32,7 +31,12 @@ _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
 }
 _COMPRESSED = (".gz", ".zst", ".zstd")
-_ZIP = b"PK\x03\x04"
+#: What a file is whatever its name says; the first bytes of workbooks, old or protected, too.
+_MAGIC: tuple[tuple[bytes, Format], ...] = (
+    (b"PK\x03\x04", "xlsx"),
+    (b"\xd0\xcf\x11\xe0", "xlsx"),
+    (b"PAR1", "parquet"),
+)
 _SAMPLE_BYTES = 64 << 10
 
 
@@ -44,12 +48,18 @@ def form_of_name(path: str) -> Format | None:
     return _SUFFIXES.get(name.suffix.lower())
 
 
+def form_of_magic(start: bytes) -> Format | None:
+    """The format of a file that only one format begins like, whatever its name; else None."""
+    for magic, form in _MAGIC:
+        if start.startswith(magic):
+            return form
+    return None
+
+
 def form_of_content(start: bytes, names: Sequence[str]) -> Format:
     """The format of what begins with ``start``: JSON by its first character, a table by a head that
     has one of ``names``, else text.
     """
-    if start.startswith(_ZIP):
-        return "xlsx"
     text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1e\x00")
     if text.startswith("{"):
         return "ndjson"
@@ -79,24 +89,20 @@ def pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return inflated(whole, compression)
 
 
-def sheet_as_csv(file: BinaryIO) -> Iterator[bytes]:
-    """The first sheet of an ``.xlsx`` workbook as CSV in UTF-8. Raises WaybillError."""
-    try:
-        from openpyxl import load_workbook
-    except ModuleNotFoundError:
-        raise WaybillError(
-            "openpyxl is missing; install it with: pip install 'waybill-sidecar[files]', "
-            "or save the sheet as CSV"
-        ) from None
-    try:
-        book = load_workbook(file, read_only=True, data_only=True)
-        for row in book.worksheets[0].iter_rows(values_only=True):
-            out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerow(row)
-            yield out.getvalue().encode()
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise WaybillError(f"the workbook cannot be read: {error}") from error
-    except Exception as error:
-        if type(error).__module__.startswith(("openpyxl", "zipfile", "xml")):
-            raise WaybillError(f"the workbook cannot be read: {error}") from error
-        raise
+def as_utf8(start: bytes, chunks: Iterator[bytes]) -> tuple[str | None, Iterator[bytes]]:
+    """UTF-16 or UTF-32, which ``start`` shows, as UTF-8, and its name; else None and as they are.
+
+    ``chunks`` begin with ``start``.
+    """
+    decoder = TextDecoder()
+    decoder.feed(start[:_SAMPLE_BYTES])
+    if decoder.name is None or not decoder.name.startswith(WIDE):
+        return None, chunks
+    return decoder.name, _transcoded(chunks)
+
+
+def _transcoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    decoder = TextDecoder()
+    for chunk in itertools.chain(chunks, (None,)):
+        text = decoder.feed(chunk or b"", is_last=chunk is None)
+        yield replaced(text.lstrip("\ufeff")).encode()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from waybill.core.prepare import is_blank
+from waybill.core.text import text_of_bytes
 from waybill.settings.schema import FieldSettings
 from waybill.wire.fields import parse_path
 
@@ -37,8 +38,9 @@ class Places:
         """The first text at one of the places of ``fields.message``; None where there is none."""
         for place in self._message:
             value = _find(members, place)
-            if isinstance(value, str) and not is_blank(value):
-                return value
+            text = value if isinstance(value, str) else text_of_bytes(value)
+            if text is not None and not is_blank(text):
+                return text
         return None
 
     def source_of(self, members: Members) -> str:

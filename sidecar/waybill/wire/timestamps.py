@@ -3,9 +3,9 @@
 Read are RFC 3339, ISO 8601 (basic and extended, reduced to minutes or hours, week and ordinal
 dates), RFC 2822 and HTTP dates, the common log format, Go's and nginx's spelling, and epochs in
 seconds, milliseconds, microseconds or nanoseconds, as numbers or as text. A time without a zone is
-UTC; one without a year, as in syslog, would be a guess and is none. What lies outside the years
-2000 to 2099 is no time of a log record: a duration, a date as a number, a clock that was never set.
-The next field is asked then.
+UTC; one with a zone's name only (``CEST``) is none, and one without a year, as in syslog, would be
+a guess and is none. What lies outside the years 2000 to 2099 is no time of a log record: a
+duration, a date as a number, a clock that was never set. The next field is asked then.
 
 >>> moment_of("2024-05-01T12:00:00.5+02")
 (1714557600, 500000000)
@@ -36,11 +36,11 @@ _COMMON = re.compile(
 )
 _DAY = r"(\d{4}(?:([-/.]?)\d\d\2\d\d|-?W\d\d-?\d|-?\d{3}))"
 _CLOCK = r"(\d\d)(?:(:?)(\d\d)(?:\4(\d\d))?)?(?:[.,](\d{1,30}))?"
-_OFFSET = r"(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?"
+_OFFSET = r"(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
 _ISO = re.compile(
-    rf"{_DAY}(?:[T _]+|(?<=\d{{8}})){_CLOCK}\s*{_OFFSET}"
-    # what Go, RFC 9557 and others put behind: "UTC", "m=+0.1", "[Europe/Berlin]"
-    r"(?:\s+[A-Z]{3,5})?(?:\s+m=\S+)?(?:\[[^\]]*\])*",
+    rf"{_DAY}(?:[T _]+|(?<=\d{{8}})){_CLOCK}\s*(?:{_OFFSET}"
+    # what Go, RFC 9557 and others put behind: "CEST", "m=+0.1", "[Europe/Berlin]"
+    r"(?:\s+[A-Z]{3,5})?(?:\s+m=\S+)?(?:\[[^\]]*\])*)?",
     re.IGNORECASE | re.ASCII,
 )
 _ISO_DAY = re.compile(_DAY, re.IGNORECASE | re.ASCII)
@@ -55,9 +55,20 @@ def moment_of(value: object) -> Moment | None:
     """The moment that ``value`` names, with a time of day; None where that is not plausible."""
     if isinstance(value, str):
         return _text_moment(value)
+    if isinstance(value, dict):
+        return _split_moment(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return _number_moment(value)
+
+
+def _split_moment(value: dict[object, object]) -> Moment | None:
+    """``{"seconds": ..., "nanos": ...}``, as protobuf and its JSON have it."""
+    seconds, nanos = value.get("seconds"), value.get("nanos", 0)
+    moment = moment_of(seconds)
+    if moment is None or not isinstance(nanos, int) or not 0 <= nanos < _SCALES[-1]:
+        return None
+    return moment[0], nanos
 
 
 def midnight_of(value: object) -> Moment | None:

@@ -50,6 +50,17 @@ class FieldSettings(Section, frozen=True):
         "@mt",
         "MessageTemplate",
         "event",
+        "event.message",
+        "Body",
+        "body.stringValue",
+        "body.string_value",
+        "body.message",
+        "body.msg",
+        "log.message",
+        "log.msg",
+        "logMessage",
+        "LogMessage",
+        "text",
     )
     source: Annotated[
         tuple[Text, ...],
@@ -71,6 +82,10 @@ class FieldSettings(Section, frozen=True):
         "log.logger",
         "SourceContext",
         "Properties.SourceContext",
+        "service_name",
+        "serviceName",
+        "resource.service.name",
+        "kubernetes.container.name",
         "appname",
         "host",
     )
@@ -81,7 +96,20 @@ class FieldSettings(Section, frozen=True):
             "or an OTLP record: an epoch (s, ms, us or ns) or a date by ISO 8601, RFC 2822 or the "
             "common log format. The first that lies in 2000 to 2099 wins.",
         ),
-    ] = ("date", "timestamp", "@timestamp", "time")
+    ] = (
+        "date",
+        "timestamp",
+        "@timestamp",
+        "time",
+        "ts",
+        "@t",
+        "Timestamp",
+        "datetime",
+        "eventTime",
+        "timeUnixNano",
+        "_SOURCE_REALTIME_TIMESTAMP",
+        "__REALTIME_TIMESTAMP",
+    )
     records: Annotated[
         Text | None,
         Meta(

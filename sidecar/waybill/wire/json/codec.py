@@ -166,8 +166,8 @@ def _special_record(batch: Batch, i: int, suffix: bytes) -> bytes:
     if isinstance(batch.specials[i], Passed):
         return batch.data(i)
     data = batch.kept(i)
-    if scan.is_without_members(data):  # nothing to put a comma behind
-        suffix = suffix[1:]
+    if scan.is_without_members(data) or data[:-1].rstrip(scan.SPACE).endswith(b","):
+        suffix = suffix[1:]  # nothing to put a comma behind, or one is there
     return data[:-1] + suffix + b"}"
 
 

@@ -211,6 +211,8 @@ class JsonReader:
                 self._add(batch, start, at)
             join_bytes = max(_JOIN_BYTES, _JOIN_TIMES * (at - start))
             at = scan.skip_between(body, at)
+            if body[at : at + 1] == b",":  # lines of an array without its brackets
+                at = scan.skip_between(body, at + 1)
         return at, span_bytes
 
     def _value_end(self, batch: Batch, at: int, line_end: int, span_bytes: int) -> tuple[int, int]:

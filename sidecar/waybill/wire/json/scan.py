@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 
 from waybill.core.prepare import is_blank
+from waybill.core.text import text_of_bytes
 
 #: Where a value begins and ends.
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
-_QUOTE = 0x22
+_QUOTE, _OPEN_BRACKET = b'"['
 _SPACE = re.compile(rb"[ \t\n\r]*")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the mark of a file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1e]|\xef\xbb\xbf)*+")
@@ -128,7 +129,8 @@ def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
 def find_string(
     data: bytes, top: Mapping[str, Span], paths: Sequence[Sequence[str]]
 ) -> tuple[str | None, bool]:
-    """The first of ``paths`` that leads to a string that is not blank.
+    """The first of ``paths`` that leads to a string that is not blank; bytes are one, as journald
+    lists them.
 
     Beside it: whether any before it led to another kind of value.
 
@@ -141,13 +143,25 @@ def find_string(
             span = find(data, span[0], below)
         if span is None:
             continue
-        if data[span[0]] == _QUOTE:
-            text = string_at(data, *span)
-            if not is_blank(text):
-                return text, other
-            continue
-        other = other or data[span[0] : span[1]] != b"null"
+        text = _text_in(data, span)
+        if text is None:
+            other = other or data[span[0] : span[1]] != b"null"
+        elif not is_blank(text):
+            return text, other
     return None, other
+
+
+def _text_in(data: bytes, span: Span) -> str | None:
+    """The text of a string, or of a list of byte values; None for another kind of value."""
+    first = data[span[0]]
+    if first == _QUOTE:
+        return string_at(data, *span)
+    if first != _OPEN_BRACKET:
+        return None
+    try:
+        return text_of_bytes(orjson.loads(data[slice(*span)]))
+    except ValueError:
+        return None
 
 
 def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:

@@ -21,6 +21,8 @@ _DELIMITER_WORDS = {
     "pipe": "|",
     "space": " ",
 }
+#: So many of the names that were looked for are told.
+_NAMED = 8
 #: The name of our label where the table has one of its own.
 _PREDICTED = "predicted_label"
 
@@ -78,7 +80,7 @@ class Columns:
     ) -> None:
         if len(head) > _MAX_COLUMNS:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
-        self.head = [name.strip("\ufeff \t") for name in head]
+        self.head = [name.strip("\ufeff").strip() for name in head]
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
         if not self._messages:
@@ -86,8 +88,9 @@ class Columns:
         if not self._messages and needs_message:
             raise MalformedError(
                 "csv_columns",
-                f"no column is called {', '.join(fields.message)} (fields.message, or "
-                f"--message-column); the columns are: {_shown(self.head)}",
+                f"no column is called {_few(fields.message)} (fields.message, or "
+                f"--message-column); the columns are: {_shown(self.head)}; the first row "
+                "is the head, and --format text takes a file without one line by line",
             )
         self._sources = self._named(choice.source, "--source-column")
         if not self._sources:
@@ -175,17 +178,17 @@ class Columns:
 
     def _places(self, names: Sequence[str]) -> Iterator[int]:
         """Columns of these names, in the order of the names; exact spellings first."""
-        seen: set[int] = set()
-        for name in names:
-            if name in self.head:
-                seen.add(self.head.index(name))
-                yield self.head.index(name)
         spelled = [normal(name) for name in self.head]
+        places: dict[int, None] = {}
         for name in names:
-            key = normal(name)
-            if key in spelled and spelled.index(key) not in seen:
-                seen.add(spelled.index(key))
-                yield spelled.index(key)
+            places.update(_where(self.head, name))
+        for name in names:
+            places.update(_where(spelled, normal(name)))
+        yield from places
+
+
+def _where(names: Sequence[str], wanted: str) -> dict[int, None]:
+    return {at: None for at, name in enumerate(names) if name == wanted and name}
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -197,6 +200,11 @@ def _free(name: str, taken: set[str]) -> str:
         other = f"waybill_{name}_{number}"
         number += 1
     return other
+
+
+def _few(names: Sequence[str]) -> str:
+    text = ", ".join(names[:_NAMED])
+    return f"{text} and so on" if len(names) > _NAMED else text
 
 
 def _shown(head: Sequence[str]) -> str:

@@ -43,12 +43,12 @@ def cells_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
 
 
 def normal(name: str) -> str:
-    """The name of a column without what people vary: case, blanks around, blanks for underscores.
+    """The name of a column without what people vary: case, blanks and what joins its words.
 
-    >>> normal(" Log Message")
-    'log_message'
+    >>> normal(" Log Message") == normal("log_message") == normal("LogMessage")
+    True
     """
-    return re.sub(r"[\s-]+", "_", name.strip("\ufeff \t")).lower()
+    return re.sub(r"[\s_.\-\ufeff]+", "", name).lower()
 
 
 def find_dialect(text: str, names: Sequence[str], delimiter: str | None = None) -> Dialect:

@@ -7,7 +7,7 @@ import codecs
 from waybill.core.errors import MalformedError
 from waybill.core.text import BOMS, is_utf8_rather, single_byte
 
-__all__ = ["TextDecoder", "replaced"]
+__all__ = ["WIDE", "TextDecoder", "replaced"]
 
 #: Of UTF-16 without a mark every other byte of Western text is NUL; this share is enough.
 _NUL_SHARE = 0.3
@@ -19,7 +19,7 @@ _BEYOND_ASCII = bytes(range(128, 256))
 _WESTERN_SHARE = 0.15
 #: Fewer bytes say nothing about which.
 _LEAST_BEYOND = 64
-_WIDE = ("utf-16", "utf-32")
+WIDE = ("utf-16", "utf-32")
 _ALIASES = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le", "ascii": "utf-8"}
 
 
@@ -105,7 +105,7 @@ class TextDecoder:
             self._choose("utf-8" if is_utf8_rather(data) else _narrow(data))
 
     def _choose(self, name: str) -> None:
-        if name.startswith(_WIDE):
+        if name.startswith(WIDE):
             self._errors = "surrogatepass"
         self.name = name
         self._decoder = codecs.getincrementaldecoder(name)(self._errors)

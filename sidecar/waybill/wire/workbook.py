@@ -1,0 +1,97 @@
+"""A sheet of an ``.xlsx`` workbook as CSV: which sheet, where its head is, and its rows."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple, Protocol
+
+from waybill.core.errors import WaybillError
+from waybill.wire.table.dialect import normal
+
+__all__ = ["Sheet", "read_sheet"]
+
+#: The head is looked for in so many rows: a title may stand above it.
+_HEAD_ROWS = 20
+_LIBRARIES = ("openpyxl", "zipfile", "xml", "zlib")
+
+Row = Sequence[object]
+
+
+class Sheet(NamedTuple):
+    """``told`` says which sheet it is and what of it is left out; ``pieces`` are CSV in UTF-8."""
+
+    told: str
+    pieces: Iterator[bytes]
+
+
+class _Worksheet(Protocol):
+    @property
+    def title(self) -> str: ...
+    def iter_rows(self, *, values_only: bool) -> Iterator[Row]: ...
+
+
+def read_sheet(file: BinaryIO, names: Sequence[str]) -> Sheet:
+    """The first sheet that has one of ``names`` in a head, else the first; rows above the head are
+    left out. Raises WaybillError.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ModuleNotFoundError:
+        raise WaybillError(
+            "openpyxl is missing; install it with: pip install 'waybill-sidecar[files]', "
+            "or save the sheet as CSV"
+        ) from None
+    with _faults():
+        sheets: list[_Worksheet] = load_workbook(file, read_only=True, data_only=True).worksheets
+        if not sheets:
+            raise WaybillError("the workbook has no sheet with cells")
+        sheet, above = _place_of_head(sheets, {normal(name) for name in names})
+    told = f"sheet {sheet.title!r} of {len(sheets)} is read; the output is CSV"
+    if above:
+        told += f"; {above} rows above the head are left out"
+    return Sheet(told, _pieces(sheet, above))
+
+
+def _place_of_head(sheets: Sequence[_Worksheet], wanted: set[str]) -> tuple[_Worksheet, int]:
+    for sheet in sheets:
+        for at, row in enumerate(itertools.islice(sheet.iter_rows(values_only=True), _HEAD_ROWS)):
+            if any(isinstance(cell, str) and normal(cell) in wanted for cell in row):
+                return sheet, at
+    return sheets[0], 0
+
+
+def _pieces(sheet: _Worksheet, above: int) -> Iterator[bytes]:
+    with _faults():
+        for row in itertools.islice(sheet.iter_rows(values_only=True), above, None):
+            if all(cell is None for cell in row):
+                yield b"\n"
+                continue
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerow(row)
+            yield out.getvalue().encode()
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    """Every fault of the workbook, whichever library finds it, as a WaybillError."""
+    try:
+        yield
+    except WaybillError:
+        raise
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise WaybillError(_sentence(error)) from error
+    except Exception as error:
+        if type(error).__module__.startswith(_LIBRARIES):
+            raise WaybillError(_sentence(error)) from error
+        raise
+
+
+def _sentence(error: Exception) -> str:
+    return (
+        f"the workbook cannot be read: {error}. An .xls, a protected workbook or a zip of other "
+        "files: save the sheet as .xlsx or CSV"
+    )

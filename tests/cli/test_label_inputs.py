@@ -1,0 +1,281 @@
+"""What people give to ``waybill label``: other formats, names, encodings and labels of their own."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from waybill.cli import label_file
+from waybill.cli.main import main
+from waybill.library import Labeller
+from waybill.settings.schema import Settings
+from waybill.settings.sources import load_settings
+
+RULES = """rules:
+- {id: login, label: User Action, pattern: 'User User\\d+ logged in'}
+- {id: disk, label: Critical Error, pattern: 'disk [0-9]+ is full'}
+- {id: name, label: Error, pattern: 'Müller'}
+"""
+DISK, LOGIN = "disk 5 is full", "User User1 logged in."
+
+
+class Done(NamedTuple):
+    """What came of a run."""
+
+    code: int
+    said: str
+    out: bytes | None
+
+    def records(self) -> list[dict[str, object]]:
+        assert self.out is not None
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Label = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def labeller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labeller]:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "a.yaml").write_text(RULES)
+    overrides = [f"rules.path={folder}", "model.path=null"]
+    with Labeller(load_settings(overrides=overrides, environ={})) as labeller:
+        yield labeller
+
+
+@pytest.fixture(name="label")
+def _label(
+    labeller: Labeller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Label:
+    """Label bytes under a name; one labeller serves all tests."""
+
+    class Shared:
+        def __init__(self, _: Settings) -> None: ...
+
+        def __enter__(self) -> Labeller:
+            return labeller
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(label_file, "Labeller", Shared)
+
+    def label(name: str, data: bytes, *options: str) -> Done:
+        (tmp_path / name).write_bytes(data)
+        target = tmp_path / "out"
+        code = main(["label", str(tmp_path / name), "-o", str(target), *options])
+        return Done(code, capsys.readouterr().err, target.read_bytes() if target.exists() else None)
+
+    return label
+
+
+def workbook(*sheets: list[list[object]]) -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for rows in sheets:
+        sheet = book.create_sheet()
+        for row in rows:
+            sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["in.xlsx", "in.csv", "in"])
+def test_a_workbook_is_known_by_its_content(label: Label, name: str) -> None:
+    day = datetime.datetime(2024, 5, 1, 10, 0)  # noqa: DTZ001 - a spreadsheet knows no zones
+    rows: list[list[object]] = [
+        ["Source", "Log Message", "when", "n"],
+        ["A", LOGIN, day, 5],
+        [None],
+        ["B", DISK, None, 1.5],
+    ]
+    done = label(name, workbook(rows))
+    assert done.code == 0
+    assert done.out is not None
+    assert done.out.decode().splitlines() == [
+        "Source,Log Message,when,n,target_label,confidence,tier,reason,rule",
+        "A,User User1 logged in.,2024-05-01 10:00:00,5,User Action,1,rule,,login",
+        "",
+        "B,disk 5 is full,,1.5,Critical Error,1,rule,,disk",
+    ]
+
+
+def test_the_sheet_and_the_head_are_found_and_said(label: Label) -> None:
+    done = label("in.xlsx", workbook([["x"]], [["Report"], [], ["log"], [DISK]]))
+    assert "sheet 'Sheet1' of 2 is read" in done.said
+    assert "2 rows above the head are left out" in done.said
+    assert done.out is not None
+    assert done.out.startswith(b"log,target_label,")
+
+
+@pytest.mark.parametrize(
+    "data", [workbook([["log"]])[:300], b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1"]
+)
+def test_what_is_no_workbook_is_refused_in_a_sentence(label: Label, data: bytes) -> None:
+    done = label("in.xlsx", data)
+    assert done.code == 1
+    assert "the workbook cannot be read" in done.said
+    assert "save the sheet as .xlsx or CSV" in done.said
+
+
+def test_plain_text_is_labelled_line_by_line(label: Label) -> None:
+    text = (
+        f'{LOGIN}\r\n\nMüller\nlevel=info msg=\'x\' log="{DISK}" service=nas\n{{"log":"{DISK}"}}\n'
+    )
+    for encoding in ("utf-8", "cp1252", "utf-16"):
+        done = label("app.log", text.encode(encoding))
+        assert "read as text" in done.said
+        labels = [record["target_label"] for record in done.records()]
+        assert labels == ["User Action", "Error", "Critical Error", "Critical Error"]
+    assert label("app.log.gz", gzip.compress(text.encode())).records()[1]["log"] == "Müller"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["in.ndjson", "in.json"])
+def test_json_in_wide_encodings_becomes_utf_8(label: Label, encoding: str, name: str) -> None:
+    done = label(name, '{"log":"Müller"}\n'.encode(encoding))
+    assert done.out is not None
+    assert json.loads(done.out.decode("utf-8-sig"))["target_label"] == "Error"
+    assert ("the output is UTF-8" in done.said) == (encoding != "utf-8-sig")
+
+
+@pytest.mark.parametrize("name", ["in.ndjson", "in.json"])
+def test_labels_of_json_are_kept_and_compared(label: Label, name: str) -> None:
+    lines = [
+        {"log": LOGIN, "target_label": "Error", "label_tier": "rule"},
+        {"log": DISK, "target_label": "Critical Error"},
+        {"log": "other"},
+    ]
+    done = label(name, "\n".join(map(json.dumps, lines)).encode())
+    assert [
+        (record.get("target_label"), record["predicted_label"], record["predicted_tier"])
+        for record in done.records()
+    ] == [
+        ("Error", "User Action", "rule"),
+        ("Critical Error", "Critical Error", "rule"),
+        (None, "Unclassified", "none"),
+    ]
+    assert "2 rows had a label: 1 agree (50.0 %)" in done.said
+    assert "Error -> User Action" in done.said
+    assert done.code == 0
+
+
+def test_another_member_can_hold_the_known_labels(label: Label) -> None:
+    data = json.dumps({"log": DISK, "truth": "Error"}).encode()
+    done = label("in.ndjson", data, "--label-column", "truth")
+    assert (done.records()[0]["truth"], done.records()[0]["target_label"]) == (
+        "Error",
+        "Critical Error",
+    )
+    assert "Error -> Critical Error" in done.said
+    done = label("in.ndjson", data, "--label-column", "mine")
+    assert done.records()[0]["mine"] == "Critical Error"
+    done = label("in.ndjson", b'{"log":"x","target_label":"Error"}', "--set", "fields.relabel=true")
+    assert done.records()[0]["target_label"] == "Unclassified"
+
+
+def test_where_nothing_is_labelled_the_code_is_1_and_the_members_are_told(label: Label) -> None:
+    done = label("in.json", b'{"hits":{"hits":[]},"took":5}')
+    assert done.code == 1
+    assert "the first such record has: hits, took" in done.said
+    assert label("in.json", b'["a","b"]').code == 1
+    assert label("in.ndjson", b"").code == 0
+
+
+def test_a_record_has_one_reason_everywhere(label: Label) -> None:
+    done = label("in.ndjson", b'{"log":5}\n{"log":"%s"}\n' % DISK.encode())
+    assert done.records()[0]["label_reason"] == "message_not_a_string"
+    assert "message_not_a_string" in done.said
+
+
+def test_commas_that_are_too_many_do_no_harm(label: Label) -> None:
+    done = label("in.ndjson", b'{"log":"%s",}\n{"log":"%s" , }\n' % ((DISK.encode(),) * 2))
+    assert [record["label_rule"] for record in done.records()] == ["disk", "disk"]
+    done = label("in.ndjson", b'{"log":"%s"},\n{"log":"a"},\n' % DISK.encode())
+    assert "2 rows in" in done.said
+    assert done.out is not None
+    assert done.out.endswith(b"},\n")
+
+
+def test_bytes_of_journald_are_a_message(label: Label) -> None:
+    data = [{"MESSAGE": list(f"\x1b[1m{DISK} Müller".encode())}, {"MESSAGE": list(DISK.encode())}]
+    done = label("in.ndjson", "\n".join(map(json.dumps, data)).encode())
+    assert [record["label_rule"] for record in done.records()] == ["disk", "disk"]
+    assert "50.0 %" not in done.said
+    assert done.records()[0]["MESSAGE"] == data[0]["MESSAGE"]
+
+
+TWO = f"source,log\nA,x,y\nB,{DISK}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "rows"), [("pass", 1, 3), ("skip", 1, 2), ("fail", 1, None)]
+)
+def test_rows_with_faults_are_named(label: Label, how: str, code: int, rows: int | None) -> None:
+    done = label("in.csv", TWO, "--on-error", how)
+    assert done.code == code
+    assert "row 1: 3 cells where the head has 2" in done.said
+    assert (done.out and len(done.out.splitlines())) == rows
+
+
+def test_the_summary_says_what_came_of_it(label: Label) -> None:
+    said = label(
+        "in.csv", f"log,target_label\n{DISK},Critical Error\n{LOGIN},Error\nx,\n".encode()
+    ).said
+    for part in (
+        "known label 'target_label', our label 'predicted_label'", "3 rows in", "33.3 %  User Action",
+        "without a decision, by reason:", "model_disabled", "2 rows had a label: 1 agree (50.0 %)",
+        "differ   Error -> User Action",
+    ):  # fmt: skip
+        assert part in said
+    assert label("in.csv", f"log\n{DISK}\n".encode(), "--quiet").said == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("\u00a0Log Message\u00a0,n", f"{DISK},1"),
+        ("logMessage,n", f"{DISK},1"),
+        ("LOG-MESSAGE,n", f"{DISK},1"),
+        ("log_message,log_message", f",{DISK}"),
+        ("log,message", f" ,{DISK}"),
+        ("jsonPayload.message,n", f"{DISK},1"),
+    ],
+)
+def test_columns_are_found_under_other_spellings(label: Label, head: str, row: str) -> None:
+    done = label("in.csv", f"{head}\n{row}\n".encode())
+    assert done.out is not None
+    assert b",Critical Error,1,rule,,disk" in done.out
+
+
+def test_a_table_without_a_head_is_refused_with_the_way_out(label: Label) -> None:
+    done = label("in.csv", f"{DISK}\n{LOGIN}\n".encode())
+    assert (done.code, done.out) == (1, None)
+    assert f"the columns are: {DISK}; the first row is the head, and --format text" in done.said
+    assert len(label("in.csv", f"{DISK}\n{LOGIN}\n".encode(), "--format", "text").records()) == 2
+
+
+def test_names_that_lead_nowhere_are_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before rules and model are read, in the words of the user."""
+    source = tmp_path / "in.csv"
+    source.write_text(f"log\n{DISK}\n")
+    for words, said in (
+        (["nope.csv"], "waybill: nope.csv: no such file or directory\n"),
+        ([str(source), "-o", "/nonexist/x.csv"], "-o /nonexist/x.csv: there is no folder /nonexist\n"),
+        ([str(source), "-o", str(tmp_path)], f"-o {tmp_path}: this is a folder; name a file\n"),
+    ):  # fmt: skip
+        assert main(["label", *words, "--set", "rules.path=/nowhere"]) == 1
+        assert capsys.readouterr().err.endswith(said)
