@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from waybill.settings.sections.base import Secret, Section
 from waybill.settings.sections.corrections import CorrectionSettings
+from waybill.settings.sections.fields import FieldSettings
 from waybill.settings.sections.handback import (
     Compression,
     DeadLetterSettings,
@@ -25,7 +26,6 @@ from waybill.settings.sections.handback import (
 )
 from waybill.settings.sections.labelling import (
     DEFAULT_ROUTES,
-    FieldSettings,
     FollowSettings,
     LabelSettings,
     MemoSettings,
