@@ -48,7 +48,12 @@ CASES: list[tuple[Record, str | None, str]] = [
     ({"event": {"kind": "x"}, "message": "m"}, "m", ""),
     ({"log": "m", "kubernetes": "x", "resource": None, "Properties": 7}, "m", ""),
     ({"log": "m", "service": "s", "source": None}, "m", "s"),
-    ({"log": {"message": "x"}, "body": {"a": 1}}, None, ""),
+    ({"log": {"message": "m"}, "body": {"a": 1}}, "m", ""),
+    ({"body": {"stringValue": "m"}, "service_name": "s"}, "m", "s"),
+    ({"Body": "m", "resource": {"service.name": "s"}}, "m", ""),
+    ({"body": {"message": "m"}, "kubernetes": {"container": {"name": "s"}}}, "m", "s"),
+    ({"event": {"message": "m"}, "serviceName": "s"}, "m", "s"),
+    ({"log": {"level": "x"}, "body": {"a": 1}}, None, ""),
     ({"log": "\u200b"}, None, ""),
     ({"other": "x"}, None, ""),
 ]

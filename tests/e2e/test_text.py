@@ -72,7 +72,7 @@ async def test_a_table_that_inflates_without_end_is_cut(
         assert len(table) > 20 * len(packed)
         status, answer, _ = await sidecar.post(packed, "/v1/classify/csv", Content_Encoding="gzip")
         assert (status, json.loads(answer)["reason"]) == (413, "too_large")
-        assert "inflates more than 20 times" in json.loads(answer)["detail"]
+        assert "20 times" in json.loads(answer)["detail"]
 
 
 def test_the_description_names_what_the_table_endpoint_takes() -> None:
