@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from waybill.core.errors import MalformedError
+from waybill.core.errors import WaybillError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.web.engine import Engine
 from waybill.web.jobs import Options
-from waybill.wire.inputs import form_of_content, form_of_name, pieces, sheet_as_csv
+from waybill.wire.inputs import Format, form_of_content, form_of_magic, form_of_name, pieces
 from waybill.wire.table.columns import make_choice
 from waybill.wire.table.table import Row, Table
+from waybill.wire.workbook import read_sheet
 
 #: How much of a file is read for it, and how many rows are shown.
 SAMPLE_BYTES = 64 << 10
 ROWS = 20
 _ROW_CHARS = 1 << 20
+_MAGIC_BYTES = 8
 
 
 class Preview(NamedTuple):
@@ -42,22 +44,26 @@ async def preview(engine: Engine, file: Path, name: str, options: Options) -> Pr
     """
     fields = engine.settings.fields
     try:
-        form = options.form or form_of_name(name)
-        start = _beginning(file, name)
+        form, start = _beginning(file, name, fields.message)
+        form = options.form or form
         if not form:
             form = form_of_content(start, fields.message)
         if form not in ("csv", "xlsx"):
             return Preview(form)
         return await _table(engine, fields, start, form, options)
-    except (MalformedError, OSError, ValueError) as error:
+    except (WaybillError, OSError, ValueError) as error:
         return Preview(options.form or "csv", fault=str(error))
 
 
-def _beginning(file: Path, name: str) -> bytes:
-    """The first bytes, unpacked; of a workbook the first sheet as CSV."""
+def _beginning(file: Path, name: str, names: Sequence[str]) -> tuple[Format | None, bytes]:
+    """The format by content or ``name``, and the first bytes, unpacked; of a workbook the sheet
+    that has one of the columns ``names``, as CSV.
+    """
     with file.open("rb") as opened:
-        if form_of_name(name) == "xlsx":
-            chunks = sheet_as_csv(opened)
+        form = form_of_magic(opened.read(_MAGIC_BYTES)) or form_of_name(name)
+        opened.seek(0)
+        if form == "xlsx":
+            chunks = read_sheet(opened, names).pieces
         else:
             chunks = pieces(iter(lambda: opened.read(SAMPLE_BYTES), b""))
         found = b""
@@ -65,7 +71,7 @@ def _beginning(file: Path, name: str) -> bytes:
             found += chunk
             if len(found) >= SAMPLE_BYTES:
                 break
-    return found[:SAMPLE_BYTES]
+    return form, found[:SAMPLE_BYTES]
 
 
 async def _table(
