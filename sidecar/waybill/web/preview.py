@@ -44,8 +44,8 @@ async def preview(engine: Engine, file: Path, name: str, options: Options) -> Pr
     """
     fields = engine.settings.fields
     try:
-        form, start = _beginning(file, name, fields.message)
-        form = options.form or form
+        found, start = _beginning(file, name, fields.message)
+        form: str | None = options.form or found
         if not form:
             form = form_of_content(start, fields.message)
         if form not in ("csv", "xlsx"):
