@@ -24,7 +24,7 @@ INSTEAD = {
 READ = (
     *PAGES,
     *(ROOT / "config").rglob("*.yaml"),
-    *(ROOT / "examples").rglob("*.*"),
+    *filter(Path.is_file, (ROOT / "examples").rglob("*.*")),
     ROOT / "deploy/helm/waybill/values.yaml",
     ROOT / "deploy/helm/waybill/files/alerts.yaml",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from waybill.core.correction import ANY_SOURCE, Correction
 from waybill.learn.backtest.corrections import Corrections
@@ -11,10 +12,25 @@ from waybill.learn.backtest.result import Backtest, Contradiction, Said, Score
 from waybill.learn.backtest.sides import Side
 from waybill.learn.backtest.slow import Question, SlowVerdicts
 
-__all__ = ["check_corrections"]
+__all__ = ["Evidence", "check_corrections"]
 
 #: Corrections that the model is asked about, the latest first: 5,000 take a quarter of a minute.
 _MOST_ASKED = 5_000
+#: Lines kept of a corrected mask.
+_EXAMPLES = 3
+
+
+class Evidence(NamedTuple):
+    """What was seen of the masks that were corrected: lines, and sources."""
+
+    examples: dict[str, list[str]]
+    sources: dict[str, set[str]]
+
+    def note(self, mask: str, lines: Iterable[str], sources: Iterable[str]) -> None:
+        """Keep a few lines of a mask, and whose they are."""
+        kept = self.examples.setdefault(mask, [])
+        kept += list(lines)[: _EXAMPLES - len(kept)]
+        self.sources.setdefault(mask, set()).update(sources)
 
 
 async def check_corrections(
@@ -23,9 +39,9 @@ async def check_corrections(
     judge: Judge,
     found: Backtest,
     corrections: Corrections,
-    examples: Mapping[str, Sequence[str]],
+    evidence: Evidence,
 ) -> None:
-    """Ask both sides about every corrected mask, by its ``examples`` where there are any.
+    """Ask both sides about every corrected mask, by its lines where there are any.
 
     Scores and contradictions are written into ``found``.
     """
@@ -35,26 +51,36 @@ async def check_corrections(
         found.notes.append(f"{left} of {len(standing)} corrections were not checked: the oldest")
     asked = standing[:_MOST_ASKED]
     slow_old, slow_new = SlowVerdicts(old), SlowVerdicts(new)
-    questions = [Question(_scope(judge, one).path, one.mask) for one in asked]
+    scopes = [_scopes(judge, one, evidence) for one in asked]
+    questions: list[Question] = []
+    for one, found_scopes in zip(asked, scopes, strict=True):
+        questions += [Question(scope.path, one.mask) for scope in found_scopes]
     await slow_old.ask(questions)
     await slow_new.ask(questions)
     fallback = new.pipeline.taxonomy.fallback
-    for one, question in zip(asked, questions, strict=True):
-        lines = Lines(one.mask, examples.get(one.mask, ()))
-        pairs = judge.all_pairs(lines, _scope(judge, one))
-        mine = _settled((pair[0] for pair in pairs), slow_old[question])
-        theirs = _settled((pair[1] for pair in pairs), slow_new[question])
-        _score(old.report.corrections, one, mine, fallback)
-        _score(new.report.corrections, one, theirs, fallback)
-        _contradict(found, one, mine, theirs)
+    for one, found_scopes in zip(asked, scopes, strict=True):
+        lines = Lines(one.mask, evidence.examples.get(one.mask, ()))
+        mine: set[Said] = set()
+        theirs: set[Said] = set()
+        for scope in found_scopes:
+            question = Question(scope.path, one.mask)
+            for old_said, new_said in judge.all_pairs(lines, scope):
+                mine.add(old_said or slow_old[question])
+                theirs.add(new_said or slow_new[question])
+        before, after = sorted(mine - {ANOTHER}), sorted(theirs - {ANOTHER})
+        _score(old.report.corrections, one, before, fallback)
+        _score(new.report.corrections, one, after, fallback)
+        _contradict(found, one, before, after)
 
 
-def _scope(judge: Judge, one: Correction) -> Scope:
-    return judge.scope_of("" if one.source == ANY_SOURCE else one.source)
-
-
-def _settled(said: Iterable[Said | None], slow: Said) -> list[Said]:
-    return sorted({one or slow for one in said} - {ANOTHER})
+def _scopes(judge: Judge, one: Correction, evidence: Evidence) -> list[Scope]:
+    """The scopes of the sources that a correction is about, as far as they were seen."""
+    if one.source != ANY_SOURCE:
+        return [judge.scope_of(one.source)]
+    sources = evidence.sources.get(one.mask)
+    if not sources:
+        return judge.open_scopes()
+    return list(dict.fromkeys(map(judge.scope_of, sorted(sources))))
 
 
 def _score(score: Score, one: Correction, given: Sequence[Said], fallback: str) -> None:

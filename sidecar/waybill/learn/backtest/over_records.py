@@ -14,6 +14,7 @@ from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.masking import mask
 from waybill.learn.backtest.corrections import Corrections
+from waybill.learn.backtest.guard import Evidence
 from waybill.learn.backtest.result import Backtest, Score
 from waybill.learn.backtest.sides import Side
 from waybill.learn.backtest.slow import MOST_TRIES, said_of
@@ -24,12 +25,10 @@ __all__ = ["RecordBacktest", "score_labelled"]
 
 #: Records labelled at once: the model answers all of them within its time.
 _AT_ONCE = 500
-#: Examples of a corrected mask that are kept, to ask the rules about.
-_EXAMPLES = 3
 
 
 class RecordBacktest:
-    """Both sides over records; ``examples`` collects lines of the masks that were corrected."""
+    """Both sides over records; ``evidence`` is what was seen of the masks that were corrected."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class RecordBacktest:
         self._corrections = corrections
         self._privacy = privacy
         self._tally = Tally(found, corrections)
-        self.examples: dict[str, list[str]] = {}
+        self.evidence = Evidence({}, {})
 
     async def run(self, lines: Iterable[Line]) -> None:
         """Measure; the result is in `Backtest`. Raises WaybillError: the lines cannot be read."""
@@ -62,9 +61,7 @@ class RecordBacktest:
         is_flip = old.label != new.label
         masked = mask(text) if is_flip or self._corrections else ""
         if masked in self._corrections:
-            examples = self.examples.setdefault(masked, [])
-            if len(examples) < _EXAMPLES:
-                examples.append(text)
+            self.evidence.note(masked, [text], [line.source])
         self._tally.count(
             masked,
             line.source,

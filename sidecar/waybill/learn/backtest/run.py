@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from waybill.core.pattern import Pattern
 from waybill.labelling.llm.privacy import Privacy
 from waybill.learn.backtest.corrections import Corrections, read_corrections
-from waybill.learn.backtest.guard import check_corrections
+from waybill.learn.backtest.guard import Evidence, check_corrections
 from waybill.learn.backtest.judge import Judge
 from waybill.learn.backtest.over_patterns import PatternBacktest
 from waybill.learn.backtest.over_records import RecordBacktest, score_labelled
@@ -23,6 +23,7 @@ from waybill.learn.backtest.result import Backtest, Unit
 from waybill.learn.backtest.sides import SideSpec, open_sides
 from waybill.learn.messages import read_messages
 from waybill.learn.recorded import are_patterns, read_recorded
+from waybill.patterns.files import is_address
 from waybill.settings.schema import Settings
 
 __all__ = ["Plan", "backtest"]
@@ -50,27 +51,31 @@ def backtest(plan: Plan, settings: Settings) -> Backtest:
         WaybillError: a file cannot be read.
         OSError: as WaybillError.
     """
-    return asyncio.run(_backtest(plan, settings))
+    patterns: Iterable[Pattern] | None = None
+    if are_patterns(plan.on):
+        patterns = read_recorded(plan.on)
+        if is_address(plan.on):  # asking a sidecar needs an event loop of its own
+            patterns = list(patterns)
+    return asyncio.run(_backtest(plan, settings, patterns))
 
 
-async def _backtest(plan: Plan, settings: Settings) -> Backtest:
+async def _backtest(plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None) -> Backtest:
     corrections = read_corrections(plan.corrections)
     async with open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone) as (old, new):
         judge = Judge(old, new)
-        unit: Unit = "patterns" if are_patterns(plan.on) else "records"
+        unit: Unit = "records" if patterns is None else "patterns"
         found = Backtest(plan.on, unit, 0, 0, 0, old.report, new.report)
-        examples: Mapping[str, Sequence[str]]
-        if unit == "patterns":
-            seen = _Seen(read_recorded(plan.on), corrections)
+        if patterns is not None:
+            seen = _Seen(patterns, corrections)
             await PatternBacktest(old, new, judge, found, corrections).run(seen)
-            examples = seen.examples
+            evidence = seen.evidence
         else:
             privacy = Privacy(settings.llm.private_patterns)
             records = RecordBacktest(old, new, found, corrections, privacy)
             await records.run(read_messages(plan.on, settings.fields))
-            examples = records.examples
+            evidence = records.evidence
         if corrections:
-            await check_corrections(old, new, judge, found, corrections, examples)
+            await check_corrections(old, new, judge, found, corrections, evidence)
         if plan.labelled is not None:
             for side in (old, new):
                 lines = read_messages(plan.labelled, settings.fields)
@@ -80,17 +85,17 @@ async def _backtest(plan: Plan, settings: Settings) -> Backtest:
 
 
 class _Seen:
-    """Patterns on their way; keeps the examples of those that are corrected."""
+    """Patterns on their way; keeps what it saw of those that are corrected."""
 
     def __init__(self, patterns: Iterable[Pattern], corrections: Corrections) -> None:
         self._patterns = patterns
         self._corrections = corrections
-        self.examples: dict[str, Sequence[str]] = {}
+        self.evidence = Evidence({}, {})
 
     def __iter__(self) -> Iterator[Pattern]:
         for pattern in self._patterns:
             if pattern.mask in self._corrections:
-                self.examples[pattern.mask] = pattern.examples
+                self.evidence.note(pattern.mask, pattern.examples, pattern.sources)
             yield pattern
 
 

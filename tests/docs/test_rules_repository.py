@@ -1,0 +1,72 @@
+"""The example of a repository of rules: its commands run, and its workflow runs the same ones."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.blocks import ROOT, blocks
+from waybill.cli.main import main
+from waybill.core.pattern import pattern_id
+from waybill.labelling.masking import mask
+from waybill.learn.recorded import read_recorded
+
+FOLDER = ROOT / "examples" / "rules-repository"
+
+
+def commands() -> list[list[str]]:
+    """The commands of the page, without `waybill`."""
+    texts = [block.text.replace("\\\n", " ") for block in blocks(FOLDER / "README.md")]
+    return [shlex.split(text)[1:] for text in texts]
+
+
+@pytest.fixture(name="copy")
+def _copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = tmp_path / "repository"
+    shutil.copytree(FOLDER, copy)
+    shutil.copytree(FOLDER / "team-rules", copy / "base" / "team-rules")
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_its_commands_show_what_a_change_does(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test, diff, discover = commands()
+    assert main(test) == 0
+    assert "all pass" in capsys.readouterr().out
+    assert main(diff) == 0
+    assert "flip: 0 (0 %)" in capsys.readouterr().out
+
+    rules = copy / "team-rules" / "10-shop.yaml"
+    rules.write_text(rules.read_text().replace("mode: shadow", "mode: enforce"))
+    rules.write_text(rules.read_text().replace("label: Resource Usage", "label: Error"))
+    assert main(diff) == 1
+    told = capsys.readouterr()
+    assert "the new side contradicts 1 correction; --no-contradictions allows none" in told.err
+    assert "corrected to Resource Usage, given Error (shop-stock-low)" in told.out
+    assert "stock of article" in (copy / "diff.html").read_text()
+    assert discover[:2] == ["rules", "discover"]
+
+
+def test_its_workflow_runs_the_commands_of_the_page() -> None:
+    workflow = yaml.safe_load((FOLDER / ".github/workflows/rules.yaml").read_text())
+    steps = workflow["jobs"]["rules"]["steps"]
+    run = [shlex.split(step["run"])[1:] for step in steps if "run" in step]
+    test, diff, _ = commands()
+    assert run[1:] == [test, diff]
+    assert run[0] == ["install", "waybill-sidecar"]
+    uploaded = [step["with"]["path"] for step in steps if "upload" in step.get("uses", "")]
+    assert uploaded == ["diff.html"]
+
+
+def test_its_patterns_are_those_of_its_lines() -> None:
+    for pattern in read_recorded(str(FOLDER / "patterns.ndjson")):
+        assert pattern.id == pattern_id(pattern.mask)
+        assert {mask(line) for line in pattern.examples} == {pattern.mask}
+        assert re.fullmatch(r"shop-\w+", next(iter(pattern.sources)))
