@@ -44,13 +44,12 @@ def test_its_commands_show_what_a_change_does(
     assert "flip: 0 (0 %)" in capsys.readouterr().out
 
     rules = copy / "team-rules" / "10-shop.yaml"
-    rules.write_text(rules.read_text().replace("mode: shadow", "mode: enforce"))
-    rules.write_text(rules.read_text().replace("label: Resource Usage", "label: Error"))
+    rules.write_text(rules.read_text().replace("label: Workflow Error", "label: Error", 1))
     assert main(diff) == 1
     told = capsys.readouterr()
     assert "the new side contradicts 1 correction; --no-contradictions allows none" in told.err
-    assert "corrected to Resource Usage, given Error (shop-stock-low)" in told.out
-    assert "stock of article" in (copy / "diff.html").read_text()
+    assert "corrected to Workflow Error, given Error (shop-order-stuck)" in told.out
+    assert "is stuck in packing" in (copy / "diff.html").read_text()
     assert discover[:2] == ["rules", "discover"]
 
 

@@ -38,6 +38,8 @@ _STAND_INS = {
 }
 #: Rules that are refused by the compiler are left out, and the rest is tried again, so often.
 _TRIES = 5
+#: Rules compiled at once, and the processor time that they may take: no record waits for it.
+_TOGETHER, _COMPILE_SECS = 100, 120
 
 
 class Proposed(msgspec.Struct):
@@ -121,15 +123,14 @@ async def hold(
     ``labels`` are those of all masks, None where nobody knows. Gives why others were left out, too.
     """
     left_out: Counter[str] = Counter()
-    rules, kept = await _compile(made, taxonomy, left_out)
-    if rules is None:
-        return [], left_out
-    by_id = {one.proposal.id: one for one in kept}
+    distinct = list({one.proposal.id: one for one in made}.values())
+    kept: list[Proposed] = []
     missed: set[str] = set()
-    for index, text in lines_of(seen):
-        matching = {rule.id for rule in rules.matching(text) if _fits(rule.fits, seen[index])}
-        for name in matching:
-            by_id[name].taken.add(index)
+    for at in range(0, len(distinct), _TOGETHER):
+        rules, taken = await _compile(distinct[at : at + _TOGETHER], taxonomy, left_out)
+        if rules is not None:
+            _match(rules, taken, seen)
+            kept += taken
     for one in kept:
         if not one.taken.issuperset(one.group.members):
             missed.add(one.proposal.id)
@@ -145,23 +146,28 @@ async def hold(
     return held, left_out
 
 
-def _fits(fits: object, one: Seen) -> bool:
-    assert callable(fits)
-    return any(map(fits, one.sources))
+def _match(rules: RuleSet, proposed: Sequence[Proposed], seen: Sequence[Seen]) -> None:
+    """Note which masks each proposal takes, of the sources that it is meant for."""
+    by_id = {one.proposal.id: one for one in proposed}
+    for index, text in lines_of(seen):
+        for rule in rules.matching(text):
+            if any(map(rule.fits, seen[index].sources)):
+                by_id[rule.id].taken.add(index)
 
 
 async def _compile(
     made: Sequence[Proposed], taxonomy: Taxonomy, left_out: Counter[str]
 ) -> tuple[RuleSet | None, list[Proposed]]:
     """The proposals as rules; those that the compiler refuses are left out."""
-    kept = list({one.proposal.id: one for one in made}.values())
+    kept = list(made)
     for _ in range(_TRIES):
         if not kept:
             break
         text = to_yaml([one.proposal for one in kept])
         try:
             file = RuleFile("proposed.yaml", text.encode("utf-8", "replace"))
-            return await compile_rules([file], labels=taxonomy.names), kept
+            rules = await compile_rules([file], labels=taxonomy.names, cpu_secs=_COMPILE_SECS)
+            return rules, kept
         except RuleSetError as error:
             refused = {fault.rule_id for fault in error.errors}
             rest = [one for one in kept if one.proposal.id not in refused]
