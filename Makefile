@@ -11,8 +11,8 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest wheel-test bench chaos soak stalls fuzz mutate audit sbom \
-	pins generate docs lint clean
+.PHONY: help demo run test test-newest peers test-peers wheel-test bench chaos soak stalls fuzz \
+	mutate audit sbom pins generate docs lint clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -48,7 +48,7 @@ test: $(DEV) ## Lint, type-check and run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/pytest --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
 
 test-newest: ## Run the tests with the newest of everything, in an environment of its own (.venv-newest)
 	$(PYTHON) -m venv --clear .venv-newest
@@ -58,7 +58,14 @@ test-newest: ## Run the tests with the newest of everything, in an environment o
 		|| echo "The Helm engine cannot be installed here (see above): the tests of the chart will be skipped."
 	.venv-newest/bin/pip freeze --exclude-editable
 	.venv-newest/bin/mypy
-	.venv-newest/bin/pytest -n auto --maxprocesses 4 --dist worksteal
+	.venv-newest/bin/pytest --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal
+
+peers: $(DEV) ## Build the real peers that tests drive into .peers (go, mvn; minutes the first time)
+	@$(BIN)/python -m tests.peers.build $(PEERS) \
+		|| echo "The tests of what was skipped will be skipped, too."
+
+test-peers: $(DEV) ## Run the tests against the real peers that are there (make peers)
+	$(BIN)/pytest -rs tests/peers
 
 wheel-test: $(DEV) ## Build the wheel, install it outside the checkout, try its commands
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
@@ -118,6 +125,6 @@ lint: $(DEV) ## Fix what can be fixed, report the rest
 	$(BIN)/mypy
 
 clean: ## Remove the environments and everything generated
-	rm -rf $(VENV) .venv-newest dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-newest .peers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	rm -rf bench.json sbom.json mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ import yaml
 
 from tests.docs.blocks import ROOT
 from tests.docs.test_links import anchors
+from tests.peers.alerts import CASES
 
 RUNBOOK = ROOT / "docs/alerts.md"
 ALERTS = ROOT / "deploy/helm/waybill/files/alerts.yaml"
@@ -33,3 +34,7 @@ def test_each_section_says_what_to_do() -> None:
     for section in RUNBOOK.read_text().split("\n## ")[1:]:
         heading, _, text = section.partition("\n")
         assert len(text.split()) > 15, heading
+
+
+def test_each_alert_has_series_on_which_promtool_tries_it() -> None:
+    assert sorted(CASES) == sorted(names())

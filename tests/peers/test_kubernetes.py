@@ -1,0 +1,162 @@
+"""The chart on a real API server: every mode installs, its pods are admitted where pod security is
+enforced as ``restricted``, upgrades keep what stands, and uninstalling leaves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.helm.values import VALUES
+from tests.peers.catalogue import APISERVER, ETCD, HELM
+from tests.peers.cluster import Cluster, Object, running_cluster, written
+from tests.peers.conftest import Find
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "waybill"
+#: Kinds of the Prometheus operator, which the chart may use.
+OPERATOR = ("PodMonitor", "ServiceMonitor", "PrometheusRule")
+#: Where each kind of the chart's objects is listed.
+LISTED = {
+    "DaemonSet": "apis/apps/v1/namespaces/{}/daemonsets",
+    "Deployment": "apis/apps/v1/namespaces/{}/deployments",
+    "CronJob": "apis/batch/v1/namespaces/{}/cronjobs",
+    "ConfigMap": "api/v1/namespaces/{}/configmaps",
+    "Service": "api/v1/namespaces/{}/services",
+    "ServiceAccount": "api/v1/namespaces/{}/serviceaccounts",
+    "NetworkPolicy": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "HorizontalPodAutoscaler": "apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+    "PodDisruptionBudget": "apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+}
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("kubernetes"),
+]
+
+
+@pytest_asyncio.fixture(name="cluster", scope="module", loop_scope="module")
+async def _cluster(
+    program: Find, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    binaries = program(APISERVER), program(ETCD), program(HELM)
+    async with running_cluster(*binaries, folder) as cluster:
+        for kind in OPERATOR:
+            status, said = await cluster.call(
+                "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition(kind)
+            )
+            assert status == 201, said
+        yield cluster
+
+
+def definition(kind: str) -> Object:
+    """A custom resource definition that takes any object of ``kind``."""
+    plural = f"{kind.lower()}s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+async def make_namespace(cluster: Cluster, name: str, **labels: str) -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    }
+    status, said = await cluster.call("POST", "/api/v1/namespaces", body)
+    assert status in (201, 409), said
+
+
+async def objects(cluster: Cluster, namespace: str) -> dict[str, list[Object]]:
+    """What stands in a namespace, without what the API server makes for each."""
+    found = {}
+    for kind, path in LISTED.items():
+        status, said = await cluster.call("GET", "/" + path.format(namespace))
+        assert status == 200, said
+        found[kind] = [
+            one for one in said["items"] if one["metadata"]["name"] != "kube-root-ca.crt"
+        ]
+    return found
+
+
+def pods(found: dict[str, list[Object]]) -> list[Object]:
+    workloads = found["DaemonSet"] + found["Deployment"]
+    templates = [one["spec"]["template"] for one in workloads]
+    jobs = [one["spec"]["jobTemplate"]["spec"]["template"] for one in found["CronJob"]]
+    return templates + jobs
+
+
+def install(cluster: Cluster, namespace: str, values: Object, verb: str = "install") -> Any:
+    """Run Helm's ``verb``; a coroutine of the exit code and what was said."""
+    file = written(cluster.folder, values)
+    return cluster.helm(verb, "waybill", str(CHART), "--namespace", namespace, "-f", str(file))
+
+
+@pytest.mark.parametrize("name", list(VALUES))
+async def test_the_chart_installs_and_uninstalls(cluster: Cluster, name: str) -> None:
+    values = VALUES[name]
+    namespace = f"case-{name}"
+    await make_namespace(cluster, namespace)
+    for other in ("elsewhere", "grafana", "monitoring"):
+        await make_namespace(cluster, other)
+    code, said = await install(cluster, namespace, values)
+    assert code == 0, said
+    place = values.get("namespaceOverride", namespace)
+    assert pods(await objects(cluster, place)), said
+    code, said = await cluster.helm("uninstall", "waybill", "--namespace", namespace)
+    assert code == 0, said
+    left = await objects(cluster, place)
+    assert not any(one for found in left.values() for one in found), left
+
+
+@pytest.mark.parametrize("mode", ["daemonset", "deployment"])
+async def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, mode: str) -> None:
+    namespace = f"restricted-{mode}"
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await make_namespace(cluster, namespace, **enforced)
+    code, said = await install(cluster, namespace, {"mode": mode})
+    assert code == 0, said
+    for template in pods(await objects(cluster, namespace)):
+        metadata = {"generateName": "try-", "labels": template["metadata"]["labels"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        status, said = await cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", pod)
+        assert status == 201, said
+
+
+async def test_an_upgrade_changes_what_was_changed(cluster: Cluster) -> None:
+    namespace = "upgraded"
+    await make_namespace(cluster, namespace)
+    assert (await install(cluster, namespace, {}))[0] == 0
+    before = await objects(cluster, namespace)
+    # Helm asks the API server for what stands; a moment lies between two revisions.
+    await asyncio.sleep(0)
+    rules = {"10-mine.yaml": "rules:\n  - {id: a, label: Error, pattern: boom, match: [boom]}\n"}
+    code, said = await install(cluster, namespace, {"rules": {"inline": rules}}, "upgrade")
+    assert code == 0, said
+    after = await objects(cluster, namespace)
+    assert any("10-mine.yaml" in one["data"] for one in after["ConfigMap"])
+    names = {one["metadata"]["uid"] for one in before["DaemonSet"]}
+    assert {one["metadata"]["uid"] for one in after["DaemonSet"]} == names
