@@ -156,6 +156,15 @@ CASES: dict[str, Case] = {
         10,
         NODE,
     ),
+    "WaybillNewCriticalError": Case(
+        (counter("waybill_patterns_new_total", ',label="Critical Error"', 1, 3),),
+        (
+            counter("waybill_patterns_new_total", ',label="Error"', 1, 3),
+            counter("waybill_patterns_new_total", ',label="Critical Error"', 0),
+        ),
+        9,
+        {"label": "Critical Error"},
+    ),
     "WaybillCriticalBurst": Case(
         labelled("Critical Error", 10, 600), labelled("Critical Error", 600, 600), 135, {}
     ),
