@@ -35,13 +35,14 @@ class Told:
         self.faults.append(fault)
 
 
-def make(every: int = 32, clock: Callable[[], float] | None = None) -> Watch:
+def make(every: int = 32, clock: Callable[[], float] | None = None, spare: int = 0) -> Watch:
     return Watch(
         PatternTable(1000, "Unclassified"),
         SourceTable(named=0),
         Told(),
         sample_every=every,
         message_chars=16_384,
+        spare=spare,
         chance=random.Random(7),
         clock=clock or ManualClock(0.0),
     )
@@ -147,3 +148,13 @@ def test_a_failure_is_told_and_goes_no_further() -> None:
     watch.saw_at_once(["a", "b"], wrong, [COMMON, COMMON], [0, 1])
     asyncio.run(watch.saw_later({"m": [5]}, ["a"], ["s"], [COMMON]))
     assert watch_faults(watch) == ["count", "count"]
+
+
+def test_where_little_is_logged_every_record_is_counted() -> None:
+    clock = ManualClock(0.0)
+    watch = make(every=10_000, clock=clock, spare=100)
+    for second in range(5):
+        see(watch, ["disk full"] * 60, COMMON)
+        see(watch, ["disk empty"] * 30, RARE)
+        assert counts(watch) == {"disk full": 60 * (second + 1), "disk empty": 30 * (second + 1)}
+        clock.advance(1.0)

@@ -17,7 +17,7 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     estimated. ``rule`` is the rule's id, or ``<bundle>@<version>`` of the model. ``reason`` is a
     bounded code, set when the label is the fallback. ``fields`` are extra fields that the rule
     adds to the record. ``guess`` is the label that was nearest where nobody decided; ``confidence``
-    is then its own.
+    is then its own. ``pattern`` is the id of the record's pattern, where it is to be written.
     """
 
     label: str
@@ -27,3 +27,4 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     reason: Reason | None = None
     fields: Mapping[str, object] | None = None
     guess: str | None = None
+    pattern: str | None = None

@@ -128,8 +128,7 @@ class Flow:
         verdicts = await self.pipeline.label(batch.messages, batch.sources)
         explain_specials(batch, verdicts, self.pipeline.taxonomy)
         given = Counter(verdicts)
-        if self.pipeline.observer is not None:
-            self.pipeline.observer.counted(given)
+        self.pipeline.counted(given)
         answer = await self._hand_back(codec, batch, verdicts)
         if self._count_set_aside(batch, verdicts):
             given = Counter(verdicts)

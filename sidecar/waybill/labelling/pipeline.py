@@ -29,6 +29,7 @@ from waybill.core.records import Verdict
 from waybill.labelling.corrections.table import CorrectionTable, make_table
 from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
+from waybill.labelling.marking import Marker
 from waybill.labelling.masking import mask
 from waybill.labelling.memo import RouteMemo
 from waybill.labelling.observer import Observer
@@ -70,6 +71,9 @@ class Pipeline:
         self._telemetry = telemetry or Silent()
         #: Who counts patterns; None: nobody.
         self.observer = observer
+        self._marker: Marker | None = None
+        if settings.fields.pattern is not None:
+            self._marker = Marker(settings.limits.message_bytes)
         self._tiers = dict(tiers)
         #: What people said, empty where they said nothing.
         self.corrections = corrections or make_table(())
@@ -131,7 +135,15 @@ class Pipeline:
                 self._note_failure(error, verdicts.count(UNDECIDED))
                 failed = self.taxonomy.passed["record_failed"]
                 verdicts = [failed if one is UNDECIDED else one for one in verdicts]
+        if self._marker is not None:
+            return await self._marker.mark(messages, verdicts)
         return verdicts
+
+    def counted(self, given: Mapping[Verdict, int]) -> None:
+        """Tell who counts patterns how many records of a batch got each verdict."""
+        if self.observer is None:
+            return
+        self.observer.counted(given if self._marker is None else self._marker.unmarked(given))
 
     def _decide_apart(
         self,

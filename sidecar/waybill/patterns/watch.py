@@ -1,12 +1,13 @@
 """Counts what the pipeline labels, by pattern and by source, at a price that nobody notices.
 
-What took the slow way is counted record by record: its mask is at hand. Of what was decided at once
-one record in ``sample_every`` is looked at, from a random start in each slice, so that neither
-place in a batch nor the size of batches matters. How many records got each verdict is known, and
-the records of a verdict that were looked at stand for all of it: the sum over patterns is exact for
-each label, and so is a pattern that has its verdict for itself, as with a model. Verdicts that are
-rarely given are counted one by one all the same: the first record of a new kind is never left to
-chance as long as its rule decides less than some records a second.
+What took the slow way is counted record by record: its mask is at hand. So are the first records of
+each second, whatever they are. Of what else was decided at once one record in ``sample_every`` is
+looked at, from a random start in each slice, so that neither place in a batch nor the size of
+batches matters. How many records got each verdict is known, and the records of a verdict that were
+looked at stand for all of it: the sum over patterns is exact for each label, and so is a pattern
+that has its verdict for itself, as with a model. Verdicts that are rarely given are counted one by
+one all the same: the first record of a new kind is never left to chance as long as its rule decides
+less than some records a second.
 
 Where several patterns share a rule, the relative standard error of a count is at most
 ``sqrt(sample_every / count)``.
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 #: Records that a verdict may give, within so many seconds, before only a sample of it is counted.
 RARE_RECORDS = 16
 RARE_SECS = 10.0
+#: Records a second that are all counted one by one: where little is logged, every record.
+SPARE_RECORDS = 256
 #: Verdicts that are rare at a time, and rare records of one slice (20 µs each).
 _MOST_RARE = 4096
 _MOST_RARE_A_SLICE = 128
@@ -98,6 +101,7 @@ class Watch:
         *,
         sample_every: int,
         message_chars: int,
+        spare: int = SPARE_RECORDS,
         chance: random.Random | None = None,
         clock: Clock = MONOTONIC,
     ) -> None:
@@ -113,6 +117,7 @@ class Watch:
         self._given: dict[Verdict, int] = {}
         self._common: set[Verdict] = {UNDECIDED}
         self._span_end = 0.0
+        self._most_spare = self._spare = spare
         self._held = _Held()
         self._hold = _LEAST_HELD
         #: Records of each verdict that were given and not counted; below zero: counted too early.
@@ -134,11 +139,19 @@ class Watch:
     ) -> None:
         """Count a sample of one slice, and all that is rare among what is ``fresh``."""
         try:
+            if self._clock() >= self._held_until:
+                self.settle()
+            if len(messages) <= self._spare:
+                self._spare -= len(messages)
+                for message, source, verdict in zip(messages, sources, verdicts, strict=True):
+                    if verdict is not UNDECIDED:
+                        self._count(message, source, verdict)
+                return
             rare = self._find_rare(verdicts, fresh)
             for i in rare:
                 self._count(messages[i], sources[i], verdicts[i])
             self._take_sample(messages, sources, verdicts, rare)
-            if self._held.is_full(self._hold) or self._clock() >= self._held_until:
+            if self._held.is_full(self._hold):
                 self.settle()
         except Exception as error:  # noqa: BLE001 - counted and logged; records go on
             self._note_failure(error)
@@ -221,7 +234,10 @@ class Watch:
 
     def settle(self) -> None:
         """Count what is put aside. What is looked at must be settled before."""
-        self._held_until = self._clock() + _HELD_SECS
+        now = self._clock()
+        if now >= self._held_until:
+            self._held_until = now + _HELD_SECS
+            self._spare = self._most_spare
         held = self._held
         if not held.messages:
             return

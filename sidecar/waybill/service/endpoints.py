@@ -118,8 +118,7 @@ def _csv_routes(deps: Deps) -> list[web.RouteDef]:
 
     def count(verdicts: Sequence[Verdict]) -> None:
         given = Counter(verdicts)
-        if pipeline.observer is not None:
-            pipeline.observer.counted(given)
+        pipeline.counted(given)
         deps.metrics.count_verdicts(given, pipeline.taxonomy.fallback)
 
     return csv.routes(

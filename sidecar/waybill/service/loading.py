@@ -232,6 +232,7 @@ def names_of_ours(fields: FieldSettings) -> list[str]:
         fields.rule,
         fields.reason,
         fields.record_id,
+        fields.pattern,
     )
     return [name for name in names if name]
 

@@ -103,7 +103,7 @@ def _tls(path: str, tls: TlsSettings) -> Iterator[Problem]:
 def check_added_fields(settings: Settings) -> Iterator[Problem]:
     """No two of the added fields have one name."""
     names: dict[str, str] = {}
-    for key in ("label", "tier", "confidence", "rule", "reason", "record_id"):
+    for key in ("label", "tier", "confidence", "rule", "reason", "record_id", "pattern"):
         name = getattr(settings.fields, key)
         if name is None:
             continue

@@ -56,6 +56,7 @@ class LabelPolicy:
             settings.rule,
             settings.reason,
             settings.record_id,
+            settings.pattern,
         )
         #: The names that are added, the label's first.
         self.added = (settings.label, *filter(None, optional))
@@ -98,6 +99,7 @@ class LabelPolicy:
             (names.confidence, verdict.confidence),
             (names.rule, verdict.rule),
             (names.reason, verdict.reason),
+            (names.pattern, verdict.pattern),
         ]
         pairs = []
         for name, value in ours:

@@ -159,7 +159,8 @@ class Columns:
         if normal(label) in taken:
             label = _PREDICTED
         names: list[str] = []
-        for name in (label, *_ADDED):
+        more = () if fields.pattern is None else (fields.pattern,)
+        for name in (label, *_ADDED, *more):
             free = _free(name, taken)
             taken.add(normal(free))
             names.append(free)

@@ -245,9 +245,11 @@ class Table:
         confidence = ""
         if verdict.confidence is not None:
             confidence = f"{verdict.confidence:.4g}"
-        ours = (
+        ours = [
             verdict.label, confidence, verdict.tier, verdict.reason or "", verdict.rule or ""
-        )  # fmt: skip
+        ]  # fmt: skip
+        if len(self.columns.added) > len(ours):
+            ours.append(verdict.pattern or "")
         cells = self._written([self.decoder.fitting(cell) for cell in ours])
         text = self.dialect.delimiter + cells
         if len(self._kept) >= _KEPT:
