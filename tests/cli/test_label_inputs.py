@@ -120,9 +120,10 @@ def test_the_sheet_and_the_head_are_found_and_said(label: Label) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [workbook([["log"]])[:300], b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1"]
+    "data", [b"PK\x03\x04 and no more", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1"]
 )
 def test_what_is_no_workbook_is_refused_in_a_sentence(label: Label, data: bytes) -> None:
+    pytest.importorskip("openpyxl")
     done = label("in.xlsx", data)
     assert done.code == 1
     assert "the workbook cannot be read" in done.said
