@@ -159,8 +159,13 @@ def _digits(match: re.Match[str]) -> str:
     digits = re.sub(r"\D", "", match[0])
     if 12 <= len(digits) <= 19 and _luhn(digits):
         return "<card>"
-    is_grouped = not match[0].isdigit() and not _DATE.match(match[0])
+    is_grouped = not match[0].isdigit() and not _DATE.match(match[0]) and not _is_tally(match[0])
     return "<phone>" if is_grouped and 7 <= len(digits) <= 15 else match[0]
+
+
+def _is_tally(text: str) -> bool:
+    """Whether these are figures of a proxy's line, as in ``0/0/0/1/1 200 0 0``."""
+    return text.count("/") > 1 or not re.search(r"\d\d", text)
 
 
 def _luhn(digits: str) -> bool:
