@@ -1,4 +1,4 @@
-"""The templates that come with Waybill, and the folder of further ones that the next model takes."""
+"""The templates that come with Waybill, in two folders."""
 
 from __future__ import annotations
 

@@ -303,7 +303,13 @@ def test_every_slot_of_the_corpus_is_known() -> None:
 
 @pytest.mark.parametrize(
     ("template", "expected"),
-    [("{a|a} {{b}}", "a {b}"), ("{x}", "y"), ("{{{x}}}", "{y}"), ("f() {q w}", "f() {q w}")],
+    [
+        ("{a|a} {{b}}", "a {b}"),
+        ("{{y|y} z|{y|y} z}", "y z"),
+        ("{x}", "y"),
+        ("{{{x}}}", "{y}"),
+        ("f() {q w}", "f() {q w}"),
+    ],
 )
 def test_templates_expand(template: str, expected: str) -> None:
     assert expand(template, {"x": ["y"]}, random.Random(1)) == expected

@@ -49,12 +49,16 @@ class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CorpusEntry(NamedTuple):
-    """One template of the corpus; ``group`` (software, label and number) must not be torn apart."""
+    """One template of the corpus; ``group`` (software, label and number) must not be torn apart.
+
+    ``folder`` counts the folders that a corpus is of, from 0.
+    """
 
     label: str
     text: str
     group: str
     software: str
+    folder: int = 0
 
 
 class Corpus(NamedTuple):
@@ -86,9 +90,9 @@ def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS, extra: Sequence[Path]
     if (folder / _BALANCE).exists():
         balance = _balance(folder / _BALANCE, taxonomy)
     entries: list[CorpusEntry] = []
-    for place in (folder, *extra):
+    for number, place in enumerate((folder, *extra)):
         for file in _template_files(place):
-            entries += _entries_of(file, taxonomy)
+            entries += _entries_of(file, taxonomy, number)
     return Corpus(entries, slots, balance, taxonomy.fallback)
 
 
@@ -107,12 +111,12 @@ def _template_files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("*.yaml")) if file.name not in (_SLOTS, _BALANCE)]
 
 
-def _entries_of(file: Path, taxonomy: Taxonomy) -> Iterator[CorpusEntry]:
+def _entries_of(file: Path, taxonomy: Taxonomy, folder: int) -> Iterator[CorpusEntry]:
     for software, labels in cast("Software", _read(file)).items():
         _check_labels(file, labels, taxonomy)
         for label, texts in labels.items():
             for i, text in enumerate(texts):
-                yield CorpusEntry(label, text, f"{software}/{label}/{i}", software)
+                yield CorpusEntry(label, text, f"{software}/{label}/{i}", software, folder)
 
 
 def _read(file: Path) -> object:

@@ -15,8 +15,8 @@ from waybill.learn.corpus.slots import fill, is_slot
 
 __all__ = ["expand"]
 
-#: Two braces of which the second opens a slot: a choice that begins with one.
-_SLOT_FIRST = re.compile(r"\{\{[a-z_]+\}(?!\})")
+#: Two braces of which the second opens a slot or a choice: a choice that begins with one.
+_SLOT_FIRST = re.compile(r"\{\{[a-z_]+(?:\|[a-z_ ]*)*\}(?!\})")
 
 
 def expand(template: str, slots: Slots, rng: random.Random) -> str:

@@ -17,27 +17,34 @@ __all__ = ["generate"]
 
 #: Most examples of one template: beyond that only the prefix changes. Noise never repeats itself.
 PER_TEMPLATE, PER_TEMPLATE_NONE = 60, 200
+#: A folder beside the first is broader and has few alternatives in a template: it gets fewer lines.
+FURTHER = 0.5
 #: An expansion whose mask is there already is thrown away; so many are tried for each that is
 #: wanted.
 _ATTEMPTS = 3
 
 
 def generate(corpus: Corpus, *, seed: int = 42, per_label: int = PER_LABEL) -> list[Example]:
-    """Examples with distinct masks: about ``per_label`` times its share of each label, and more of
-    the templates that have more alternatives.
+    """Examples with distinct masks: about ``per_label`` times its share of each label from the
+    first folder, `FURTHER` of that from each other one, and more of the templates that have more
+    alternatives.
     """
-    by_label: dict[str, list[CorpusEntry]] = defaultdict(list)
+    parts: dict[tuple[int, str], list[CorpusEntry]] = defaultdict(list)
     for entry in corpus.entries:
-        by_label[entry.label].append(entry)
+        parts[entry.folder, entry.label].append(entry)
     seen: set[str] = set()
     examples: list[Example] = []
-    for label in sorted(by_label):
+    for folder, label in sorted(parts):
         most = PER_TEMPLATE
         if label == corpus.fallback:
             most = PER_TEMPLATE_NONE
-        weights = [1 + entry.text.count("|") for entry in by_label[label]]
-        unit = per_label * corpus.balance_of(label).share / sum(weights)
-        for entry, weight in zip(by_label[label], weights, strict=True):
+        wanted = per_label * corpus.balance_of(label).share
+        if folder:
+            wanted *= FURTHER
+        entries = parts[folder, label]
+        weights = [1 + entry.text.count("|") for entry in entries]
+        unit = wanted / sum(weights)
+        for entry, weight in zip(entries, weights, strict=True):
             count = min(most, max(2, round(unit * weight)))
             rng = random.Random(f"{seed} {entry.group} {entry.text}")
             examples += _variants(corpus, entry, count, seen, rng)

@@ -23,23 +23,17 @@ _HEAD = """\
 
 Written by `python -m waybill.learn.corpus.listing` (`make generate`); do not edit.
 
-The [default model](model-card.md) learns from templates of log lines, written for this project. In
-the first table are those that it is trained on. Those of the second are in
-`sidecar/waybill/learn/corpus/broad`; a training takes them with
-`--corpus-extra sidecar/waybill/learn/corpus/broad`, and the default model will with its next
-version. Group names that begin with "generic" hold forms that many products share, and `none` is
-what is no event at all.
+A training learns from templates of log lines, written for this project; the shipped
+[model](model-card.md) has not been trained on all of these yet. Group names that begin with
+"generic" hold forms that many products share, and those that begin with "none" are no event at all.
 """
 
 
 def listing(taxonomy: Taxonomy) -> str:
     """The page, in Markdown. Raises WaybillError for a corpus that cannot be read."""
-    known = load_corpus(taxonomy, CORPUS).entries
     total = load_corpus(taxonomy, CORPUS, [BROAD]).entries
-    broad = total[len(known) :]
     parts = [_HEAD, "## By label\n", _label_table(total, taxonomy)]
-    parts += ["## Of the default model\n", _software_table(known, taxonomy)]
-    parts += ["## For the next model\n", _software_table(broad, taxonomy)]
+    parts += ["## By software\n", _software_table(total, taxonomy)]
     return "\n".join(parts)
 
 
