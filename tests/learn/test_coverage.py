@@ -49,3 +49,20 @@ def test_a_file_without_messages_is_refused(
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     assert main(["rules", "coverage", str(tmp_path / "x.csv")]) == 1
     assert "no column" in capsys.readouterr().err
+
+
+def test_what_shadow_rules_would_flip_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "05-new.yaml").write_text(
+        "rules: [{id: new, label: Security Alert, pattern: 'refused|odd', mode: shadow}]\n"
+    )
+    (rules / "10-one.yaml").write_text(ONE)
+    (tmp_path / "lines.csv").write_text(CSV + "an odd thing,Error\n")
+    given = ("rules", "coverage", str(tmp_path / "lines.csv"), "--set", f"rules.path={rules}")
+    assert main(given) == 0
+    out = capsys.readouterr().out
+    assert "shadow: new would give 2 lines Security Alert, where rules give Error" in out
+    assert "shadow: new would give 1 lines Security Alert, where no rule decides" in out

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.learn.chain import Line
 from waybill.learn.messages import read_messages
 from waybill.settings.schema import FieldSettings
@@ -42,11 +42,15 @@ class Conflict(msgspec.Struct):
 class Coverage(msgspec.Struct):
     """Coverage of ``lines`` lines. ``conflicts`` are by the ids of the deciding and the
     other rule.
+
+    ``shadows`` counts what rules in shadow mode would take, by id, their label, and the label that
+    rules give now (None: no rule does, so that the model decides).
     """
 
     lines: int
     packs: dict[str, PackCoverage]
     conflicts: dict[tuple[str, str], Conflict]
+    shadows: Counter[tuple[str, str, str | None]] = msgspec.field(default_factory=Counter)
 
 
 def cover(rules: RuleSet, lines: Iterable[Line]) -> Coverage:
@@ -61,7 +65,9 @@ def cover(rules: RuleSet, lines: Iterable[Line]) -> Coverage:
 
 def _count(found: Coverage, rules: RuleSet, message: str, label: str | None) -> None:
     found.lines += 1
-    matching = [rule for rule in rules.matching(message) if rule.mode == "enforce"]
+    found_rules = rules.matching(message)
+    matching = [rule for rule in found_rules if rule.mode == "enforce"]
+    _count_shadows(found, found_rules)
     if not matching:
         return
     first = matching[0]
@@ -75,6 +81,20 @@ def _count(found: Coverage, rules: RuleSet, message: str, label: str | None) -> 
         if other.file != first.file and other.label != first.label:
             conflict = found.conflicts.setdefault((first.id, other.id), Conflict(0, message))
             conflict.count += 1
+
+
+def _count_shadows(found: Coverage, matching: Sequence[Rule]) -> None:
+    """Note what each shadow rule would take if it were in force at its place."""
+    now = None
+    for rule in matching:
+        if rule.mode == "enforce":
+            now = rule
+            break
+    for rule in matching:
+        if rule is now:
+            break
+        if rule.mode == "shadow":
+            found.shadows[rule.id, rule.label, now.label if now is not None else None] += 1
 
 
 def read_lines(paths: Sequence[Path | str], fields: FieldSettings) -> Iterator[Line]:
@@ -95,6 +115,9 @@ def show(found: Coverage) -> str:
     for (first, other), conflict in most_first:
         line = conflict.line[:_LINE_CHARS]
         rows.append(f"conflict: {first} decides, {other} says otherwise ({conflict.count}): {line}")
+    for (rule_id, label, now), count in found.shadows.most_common():
+        before = f"where rules give {now}" if now is not None else "where no rule decides"
+        rows.append(f"shadow: {rule_id} would give {count} lines {label}, {before}")
     return "\n".join(rows)
 
 
