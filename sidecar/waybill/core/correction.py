@@ -171,12 +171,16 @@ def settle(history: Iterable[Correction]) -> list[Settled]:
         first = only.setdefault(key, line)
         if first is not line:
             several[key].append(line)
-    return [_settled([line, *several.get(key, ())]) for key, line in only.items()]
+    settled: list[Settled] = []
+    for key, line in only.items():
+        if key in several:
+            settled.append(_settled([line, *several[key]]))
+        else:
+            settled.append(Settled(line, is_disputed=False))
+    return settled
 
 
 def _settled(said: Sequence[Correction]) -> Settled:
-    if len(said) == 1:
-        return Settled(said[0], is_disputed=False)
     in_order = sorted(said, key=lambda one: moment(one.at))
     last_words = {one.by: one.label for one in in_order}
     return Settled(in_order[-1], is_disputed=len(set(last_words.values())) > 1)

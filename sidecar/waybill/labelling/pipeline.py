@@ -76,7 +76,7 @@ class Pipeline:
             self._marker = Marker(settings.limits.message_bytes)
         self._tiers = dict(tiers)
         #: What people said, empty where they said nothing.
-        self.corrections = corrections or make_table(())
+        self.corrections = make_table(()) if corrections is None else corrections
         self.edition = self._make_edition(rules, self._make_paths())
 
     @property

@@ -160,6 +160,7 @@ def correction_service(deps: Deps) -> corrections.Service:
         Path(settings.path) if settings.path is not None else None,
         lambda: pipeline.rules,
         follows=settings.follow,
+        in_force=lambda: pipeline.corrections,
     )
 
     async def reload() -> None:

@@ -146,6 +146,20 @@ def test_the_memo_of_masks_gives_what_masking_gives(texts: Sequence[str]) -> Non
         assert memo.masks(prepared) == [mask(text) for text in prepared]
 
 
+def test_a_mask_is_made_once_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked: list[str] = []
+
+    def note(text: str) -> str:
+        masked.append(text)
+        return mask(text)
+
+    monkeypatch.setattr("waybill.labelling.memo.mask", note)
+    lookup = make_table([correct("User 1 left", "Error")]).for_source("*", MaskMemo(10_000))
+    lookup.verdicts(["User 1 left", "User 2 left"])
+    lookup.verdicts(["User 3 left"])
+    assert masked == ["User 1 left"]
+
+
 def test_a_verdict_is_one_object_for_all_its_records() -> None:
     table = make_table([correct("User 1 left", "Error"), correct("disk 1", "Error", "nas")])
     first, second = table.for_source("nas").verdicts(["User 1 left", "User 2 left"])

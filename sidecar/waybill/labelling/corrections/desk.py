@@ -22,6 +22,7 @@ from waybill.labelling.corrections.checks import mask_fault, source_fault
 from waybill.labelling.corrections.redraw import Deciding, find_deciding, first_rule
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.store import append
+from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.masking import mask
 from waybill.labelling.rules.draft import draft
 from waybill.labelling.rules.ruleset import RuleSet
@@ -75,7 +76,9 @@ class Desk:
         *,
         follows: str | None = None,
         known: Known | None = None,
+        in_force: Callable[[], CorrectionTable] | None = None,
     ) -> None:
+        self._in_force = in_force
         self._taxonomy = taxonomy
         self._source = source
         self._path = path
@@ -93,8 +96,7 @@ class Desk:
         if saying.withdraws is not None:
             return await self._withdraw(saying, path)
         correction, overrules = await self.check(saying)
-        history = await self._history()
-        before = _said_before(history, correction)
+        before = await self._said_before(correction)
         if before is not None:
             return Taken(before, is_new=False, overrules=overrules)
         await asyncio.to_thread(append, path, correction)
@@ -149,6 +151,14 @@ class Desk:
         except CorrectionsError as error:
             detail = f"the corrections there are cannot be read: {error.errors[0]}"
             raise CorrectError("damaged", detail) from None
+
+    async def _said_before(self, new: Correction) -> Correction | None:
+        """The one that stands and says the same by the same person: a retry adds nothing."""
+        if self._in_force is not None:
+            found = self._in_force().find(new.mask, new.source)
+            if found is None or found.label != new.label:
+                return None  # and the files, which may be large, need not be read
+        return _said_before(await self._history(), new)
 
     async def _withdraw(self, saying: Saying, path: Path) -> Taken:
         _check_words(saying)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from waybill.core.correction import ANY_SOURCE, Correction, Settled, new_correction, settle
@@ -50,10 +50,10 @@ class CorrectionTable:
         self.disputed = frozenset(one.correction.id for one in settled if one.is_disputed)
         self.everywhere: dict[str, Verdict] = {}
         self.by_source: dict[str, dict[str, Verdict]] = {}
-        labels: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
         for one in settled:
             said = one.correction
-            label = labels.setdefault(said.label, said.label)
+            label = self.labels.setdefault(said.label, said.label)
             # One object a correction, as one a rule, shared by all records that it decides.
             verdict = Verdict(label, "correction", 1.0, said.id)
             if said.source == ANY_SOURCE:
@@ -80,7 +80,9 @@ class CorrectionTable:
     def for_source(self, source: str, masks: MaskMemo | None = None) -> Lookup:
         """The table as records of ``source`` see it; ``masks`` is shared by several look-ups."""
         own = self.by_source.get(source, {})
-        return Lookup(own, self.everywhere, masks or MaskMemo(0))
+        if masks is None:  # an empty one is false
+            masks = MaskMemo(0)
+        return Lookup(own, self.everywhere, masks)
 
 
 class Lookup:
@@ -118,8 +120,8 @@ def read_table(history: History, taxonomy: Taxonomy, labelling: str = "") -> Cor
         CorrectionsError: a correction that stands has a label that is none.
     """
     table = make_table(history.corrections, labelling)
-    wrong = [one for one in table.standing() if one.verdict.label not in taxonomy]
-    if wrong:
+    if any(label not in taxonomy for label in table.labels):
+        wrong = [one for one in table.standing() if one.verdict.label not in taxonomy]
         raise CorrectionsError(_label_faults(wrong[:_MAX_FAULTS], history, taxonomy))
     return table
 
@@ -142,17 +144,20 @@ def _tell_nothing(_: str) -> Correction | None:
 
 def _version_of(settled: Sequence[Settled]) -> str:
     """12 hexadecimal digits of what stands, whatever the files and the order of their lines."""
-    digest = hashlib.blake2b(digest_size=6)
-    for said, is_disputed in sorted(settled, key=_id_of):
-        text = f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}\n"
-        digest.update(text.encode())
-    return digest.hexdigest()
-
-
-def _id_of(settled: Settled) -> str:
-    return settled.correction.id
+    return _sum_of(
+        f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
+        for said, is_disputed in settled
+    )
 
 
 def _history_version(history: Sequence[Correction]) -> str:
-    names = sorted(one.id for one in history)
-    return hashlib.blake2b("\0".join(names).encode(), digest_size=6).hexdigest()
+    return _sum_of(one.id for one in history)
+
+
+def _sum_of(lines: Iterable[str]) -> str:
+    """12 hexadecimal digits of lines in any order: sorting so many would hold up all threads."""
+    total = 0
+    for line in lines:
+        digest = hashlib.blake2b(line.encode(), digest_size=6).digest()
+        total += int.from_bytes(digest)
+    return f"{total % (1 << 48):012x}"
