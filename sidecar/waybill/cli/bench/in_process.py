@@ -22,13 +22,13 @@ from waybill.settings.sources import load_settings
 from waybill.settings.taxonomy import read_labels
 from waybill.wire import FieldPlan, Wire
 
-__all__ = ["best_secs", "measure_in_process", "measure_yardstick"]
+__all__ = ["Instant", "best_secs", "load_rules", "measure_in_process", "measure_yardstick"]
 
 #: Bodies that are labelled before the clock runs: the shapes of all messages are met once.
 _WARM_UP = 3
 
 
-class _Instant:
+class Instant:
     """A slow tier that is not slow: measures everything but the model."""
 
     name: SlowTierName = "model"
@@ -73,7 +73,7 @@ def measure_yardstick(bodies: Sequence[bytes]) -> float:
 
 def measure_in_process(yardstick: float, bodies: Sequence[bytes]) -> Iterator[Result]:
     """The measures; ``yardstick`` is in seconds per record."""
-    ten, hundred, thousand = _load_rules(10), _load_rules(100), _load_rules(1000)
+    ten, hundred, thousand = load_rules(10), load_rules(100), load_rules(1000)
     fresh = _new_messages(hundred, bodies)
     detail = f"{fresh * 1e6:.2f} µs a record, yardstick {yardstick * 1e6:.2f} µs"
     measure = "decode + 100 rules + memo + splice, every message new"
@@ -88,7 +88,8 @@ def measure_in_process(yardstick: float, bodies: Sequence[bytes]) -> Iterator[Re
     yield at_most(measure, statistics.median(ratios), "x", 1.3)
 
 
-def _load_rules(count: int) -> RuleSet:
+def load_rules(count: int) -> RuleSet:
+    """``count`` rules, of which one decides a third of the records."""
     file = RuleFile("bench.yaml", rule_text(count).encode())
     return asyncio.run(compile_rules([file], labels=read_labels().names))
 
@@ -107,7 +108,7 @@ async def _times(rules: RuleSet, bodies: Sequence[bytes]) -> list[float]:
     """Seconds of each body behind the first few."""
     settings = load_settings(environ={})
     wire = Wire(FieldPlan(settings.fields))
-    pipeline = Pipeline(settings, rules, {"model": _Instant()}, taxonomy=read_labels())
+    pipeline = Pipeline(settings, rules, {"model": Instant()}, taxonomy=read_labels())
     times: list[float] = []
     for body in bodies:
         begin = time.perf_counter()

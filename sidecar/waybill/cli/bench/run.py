@@ -10,6 +10,7 @@ import orjson
 
 from waybill.cli.bench.in_process import measure_in_process, measure_yardstick
 from waybill.cli.bench.model import measure_model
+from waybill.cli.bench.patterns import measure_patterns
 from waybill.cli.bench.reference import RECORDS, reference_batch
 from waybill.cli.bench.result import Result
 from waybill.cli.bench.service import measure_service
@@ -35,6 +36,7 @@ def run(settings: Settings, output: Path, *, is_quick: bool) -> int:
     results: list[Result] = []
     for result in itertools.chain(
         measure_in_process(yardstick, bodies),
+        measure_patterns(bodies),
         measure_service(yardstick, bodies, secs),
         measure_model(settings, messages),
     ):
