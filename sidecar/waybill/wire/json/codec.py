@@ -74,7 +74,7 @@ class JsonCodec:
         pieces = _special_pieces if batch.specials else _ordinary_pieces
         rest = body[batch.ends[-1] :] if batch.ends else body
         return joined_in_runs(
-            len(batch), lambda start, stop: pieces(batch, suffixes, start, stop), rest
+            len(batch), len(body), lambda start, stop: pieces(batch, suffixes, start, stop), rest
         )
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:

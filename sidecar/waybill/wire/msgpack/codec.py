@@ -55,7 +55,7 @@ class MsgpackCodec:
         """The stream with each verdict's fields added; every other byte as it was."""
         additions = self._additions.of(batch, verdicts)
         return joined_in_runs(
-            len(batch), lambda start, stop: _entries(batch, additions, start, stop)
+            len(batch), len(batch.body), lambda start, stop: _entries(batch, additions, start, stop)
         )
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
