@@ -10,10 +10,11 @@ import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from waybill.core.labels import Taxonomy
+from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
 from waybill.ops.metrics import Metrics
@@ -40,6 +41,8 @@ class Classified(NamedTuple):
     tier: str
     rule: str | None
     reason: str | None
+    #: The verdicts of further labellings (the setting ``labellings``), by name.
+    labellings: Mapping[str, Verdict] = MappingProxyType({})
 
 
 class Labeller:
@@ -58,11 +61,11 @@ class Labeller:
         self._thread.start()
         opened = open_pipeline(settings, Metrics(VERSION))
         try:
-            self._pipeline, *_ = self._wait(opened.__aenter__())
+            self._opened = self._wait(opened.__aenter__())
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
-        for advice in self._pipeline.rules.advice:
+        for advice in self._opened.pipeline.rules.advice:
             if advice.code == "packaged_rules_hidden":
                 log.warning("%s", advice)
         self._end = weakref.finalize(self, _end, self._loop, opened)
@@ -87,16 +90,21 @@ class Labeller:
         self._thread.join()
 
     @property
+    def passed(self) -> Mapping[RecordReason, Verdict]:
+        """The verdict of a record that is not labelled, for each reason."""
+        return self._opened.labeller.passed
+
+    @property
     def taxonomy(self) -> Taxonomy:
         """The labels that records can get."""
-        return self._pipeline.taxonomy
+        return self._opened.pipeline.taxonomy
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order."""
-        return self._wait(self._pipeline.label(messages, sources))
+        return self._wait(self._opened.labeller.label(messages, sources))
 
     def classify(self, records: Iterable[Record]) -> list[Classified]:
         """As `waybill.classify_records`."""
@@ -110,7 +118,8 @@ class Labeller:
         found: list[Classified] = []
         for (source, message), verdict in zip(pairs, verdicts, strict=True):
             decided = (verdict.confidence, verdict.tier, verdict.rule, verdict.reason)
-            found.append(Classified(source, message, verdict.label, *decided))
+            labellings = dict(zip(self._opened.labeller.names, verdict.beside, strict=True))
+            found.append(Classified(source, message, verdict.label, *decided, labellings))
         return found
 
     def _pair(self, number: int, record: object) -> tuple[str, str]:

@@ -347,7 +347,7 @@ async def test_whatever_breaks_inside_the_shipper_keeps_its_batch(
         flow = sidecar.service.flow
         monkeypatch.setattr("waybill.flow.flow.decompress", fail)
         if stage != "decompress":
-            places = {"decode": (flow.wire, fail), "label": (flow.pipeline, fail_later),
+            places = {"decode": (flow.wire, fail), "label": (flow.labeller, fail_later),
                       "hand_back": (flow.handback, fail_later)}  # fmt: skip
             place, broken = places[stage]
             monkeypatch.setattr(place, stage, broken)

@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import PAGES, ROOT, blocks
 from waybill.cli.main import main
 
-GROUPS = {"rules", "model"}
+GROUPS = {"rules", "model", "labels", "pack"}
 _COMMAND = re.compile(r"(?:^|[|;&(] *)waybill ([a-z]+)((?: [a-z]+)?)\b([^`\n]*)")
 
 

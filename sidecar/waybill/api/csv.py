@@ -54,11 +54,12 @@ Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]
 class Service:
     """What the endpoint needs of the service.
 
-    A row has at most ``row_bytes`` bytes. The client has ``read_secs`` seconds for each
-    ``row_bytes`` bytes; ``hold`` accounts for what is in memory; ``count`` counts verdicts.
+    ``fields`` are those of each labelling. A row has at most ``row_bytes`` bytes. The client has
+    ``read_secs`` seconds for each ``row_bytes`` bytes; ``hold`` accounts for what is in memory;
+    ``count`` counts verdicts.
     """
 
-    fields: FieldSettings
+    fields: Sequence[FieldSettings]
     row_bytes: int
     read_secs: float
     label: Label
@@ -85,7 +86,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         """A CSV with message and source columns; answers it with label, confidence, tier."""
         choice, on_error = _options(request)
         encodings = encodings_of(request.headers.get("Content-Encoding"))
-        table = Table(service.fields, choice, service.row_bytes)
+        table = Table(service.fields[0], choice, service.row_bytes, further=service.fields[1:])
         with service.hold() as grow:
             upload = _Upload(table, on_error, grow)
             chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)

@@ -15,10 +15,10 @@ from waybill.cli.parsing import Commands, add_command
 from waybill.core.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
-    from waybill.labelling.llm.tier import LlmTier
     from waybill.labelling.model.batcher import Batcher
     from waybill.labelling.pipeline import Pipeline
     from waybill.labelling.rules.ruleset import RuleSet
+    from waybill.service.opening import Labelling
     from waybill.settings.schema import Settings
     from waybill.settings.sources import Loaded
 
@@ -27,7 +27,7 @@ __all__ = ["add", "check"]
 #: Of contradicted corrections so many are told.
 _TOLD_CONTRADICTIONS = 20
 #: Sections that say what is loaded.
-_LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits")
+_LOADED_BY = ("labels", "rules", "model", "llm", "routes", "limits", "labellings")
 
 
 def add(commands: Commands) -> None:
@@ -91,32 +91,34 @@ async def _load(settings: Settings) -> list[str]:
     from waybill.ops.metrics import Metrics
     from waybill.service.opening import open_pipeline
 
-    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, llm):
+    async with open_pipeline(settings, Metrics(VERSION)) as opened:
         prepare_folder(settings.dead_letter)
-        return [
-            *_parts(pipeline, model, llm),
-            *_corrections(settings, pipeline, model),
-            *_shadow(settings, pipeline),
-            *_paths(settings),
-            *_secrets(settings),
-            _loki(settings, pipeline, model, llm),
-        ]
+        lines: list[str] = []
+        for labelling in opened.labellings:
+            lines += _parts(labelling)
+        lines += _corrections(settings, opened.pipeline, opened.model)
+        lines += _shadow(settings, opened.pipeline)
+        lines += [*_paths(settings), *_secrets(settings)]
+        lines += [_loki(labelling) for labelling in opened.labellings]
+        return lines
 
 
-def _parts(pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None) -> list[str]:
+def _parts(labelling: Labelling) -> list[str]:
     from waybill.cli.warnings import warn_of_rules
 
-    rules = pipeline.rules
+    rules = labelling.pipeline.rules
     warn_of_rules(rules.advice)
     samples = sum(rule.samples for rule in rules.rules)
     in_force = f"{len(rules.rules)} in force{_replaced(rules)}"
+    name = f"{labelling.name} " if labelling.name else ""
+    version = labelling.model.version if labelling.model else "none"
     lines = [
-        f"rules: {in_force}, {samples} samples pass{_warned(rules.advice)}",
+        f"{name}rules: {in_force}, {samples} samples pass{_warned(rules.advice)}",
         *_by_folder(rules),
-        f"model: {model.version if model else 'none'}",
+        f"{name}model: {version}",
     ]
-    if llm is not None:
-        lines.append(f"llm: {llm.version}")
+    if labelling.llm is not None:
+        lines.append(f"llm: {labelling.llm.version}")
     return lines
 
 
@@ -217,17 +219,18 @@ def _secrets(settings: Settings) -> list[str]:
     return [f"secrets: {', '.join(named)}"]
 
 
-def _loki(
-    settings: Settings, pipeline: Pipeline, model: Batcher | None, llm: LlmTier | None
-) -> str:
+def _loki(labelling: Labelling) -> str:
+    pipeline = labelling.pipeline
     labels = {rule.label for rule in pipeline.rules.rules} | {pipeline.taxonomy.fallback}
-    if llm is not None:
-        for route in settings.routes:
+    if labelling.llm is not None:
+        for route in labelling.settings.routes:
             if "llm" in route.tiers:
                 labels |= set(route.labels or pipeline.taxonomy.names)
-    if model is not None:
-        labels |= set(model.bundle.manifest.labels)
+    if labelling.model is not None:
+        labels |= set(labelling.model.bundle.manifest.labels)
+    field = labelling.settings.fields.label
+    name = f"{labelling.name} " if labelling.name else ""
     return (
-        f"labels: {len(labels)} may be given; if target_label becomes an index label in Loki, "
+        f"{name}labels: {len(labels)} may be given; if {field} becomes an index label in Loki, "
         f"one stream becomes up to {len(labels)}"
     )

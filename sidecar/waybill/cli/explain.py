@@ -98,10 +98,10 @@ async def explain_one(settings: Settings, source: str, message: str) -> dict[str
     """`explain` with a pipeline of its own. Raises ConfigError."""
     from waybill.cli.warnings import warn_of_hidden
     from waybill.core.version import VERSION
-    from waybill.labelling.explain import explain
     from waybill.ops.metrics import Metrics
+    from waybill.service.explaining import explain_all
     from waybill.service.opening import open_pipeline
 
-    async with open_pipeline(settings, Metrics(VERSION)) as (pipeline, model, _):
-        warn_of_hidden(pipeline.rules.advice)
-        return await explain(pipeline, model, source, message, threshold=settings.model.threshold)
+    async with open_pipeline(settings, Metrics(VERSION)) as opened:
+        warn_of_hidden(opened.pipeline.rules.advice)
+        return await explain_all(opened.labellings, source, message)

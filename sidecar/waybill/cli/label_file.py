@@ -20,6 +20,7 @@ from waybill.cli.label_summary import Summary
 from waybill.core.errors import ConfigError, MalformedError, WaybillError
 from waybill.core.output import writing
 from waybill.library import Labeller
+from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
 from waybill.wire.inputs import (
     Format,
@@ -120,7 +121,7 @@ def _labelled(
         encoding, chunks = as_utf8(start, chunks)
         if encoding is not None:
             summary.say(f"read as {encoding}; the output is UTF-8")
-    reader = JsonPieces(settings.fields, summary, plan.choice.label)
+    reader = JsonPieces(settings.fields, summary, plan.choice.label, added_fields(settings)[1:])
     match form:
         case "json":
             return label_json(reader, labeller, summary, chunks)
@@ -139,7 +140,8 @@ def _label_table(
     summary: Summary,
     chunks: Iterator[bytes],
 ) -> Iterator[bytes]:
-    table = Table(settings.fields, plan.choice, _ROW_CHARS)
+    further = added_fields(settings)[1:]
+    table = Table(settings.fields, plan.choice, _ROW_CHARS, further=further)
     is_begun = False
     for chunk in itertools.chain(_cut(chunks), (None,)):
         rows = table.feed(chunk or b"", is_last=chunk is None)

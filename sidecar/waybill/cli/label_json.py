@@ -11,6 +11,7 @@ from waybill.cli.label_summary import Summary
 from waybill.core.batch import Batch, explain_specials
 from waybill.core.errors import MalformedError
 from waybill.library import Labeller
+from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
 from waybill.wire import Codec, FieldPlan, Wire
 from waybill.wire.rescue import spliced_body
@@ -82,7 +83,7 @@ def label_text(
 
     A line that is a JSON object stays one.
     """
-    wire = Wire(FieldPlan(settings.fields))
+    wire = Wire(FieldPlan(*added_fields(settings)))
     decoder = TextDecoder(encoding)
     pending = ""
     for chunk in chunks:
@@ -113,7 +114,7 @@ def _label(
     reader: JsonPieces | None = None,
 ) -> bytes:
     verdicts = labeller.label(batch.messages, batch.sources)
-    explain_specials(batch, verdicts, labeller.taxonomy)
+    explain_specials(batch, verdicts, labeller.passed)
     summary.count_batch(batch, verdicts)
     if reader is not None:
         reader.compare(batch, verdicts)

@@ -24,12 +24,19 @@ _PREDICTED = "predicted_"
 class JsonPieces:
     """Decodes the pieces of one input; the first with records tells whether there are labels."""
 
-    def __init__(self, fields: FieldSettings, summary: Summary, label: str | None = None) -> None:
-        """``label`` is what ``--label-column`` names."""
+    def __init__(
+        self,
+        fields: FieldSettings,
+        summary: Summary,
+        label: str | None = None,
+        others: Sequence[FieldSettings] = (),
+    ) -> None:
+        """``label`` is what ``--label-column`` names; ``others`` are of further labellings."""
         self._fields = fields
+        self._others = others
         self._summary = summary
         self._label = label
-        self._wire = Wire(FieldPlan(fields))
+        self._wire = Wire(FieldPlan(fields, *others))
         self._is_settled = False
         self._known: msgspec.json.Decoder[object] | None = None
 
@@ -42,7 +49,7 @@ class JsonPieces:
         ours = self._settle(batch)
         if ours is self._fields:
             return codec, batch
-        self._wire = Wire(FieldPlan(ours))
+        self._wire = Wire(FieldPlan(ours, *self._others))
         return self._wire.decode(piece, "application/json")
 
     def compare(self, batch: Batch, verdicts: Sequence[Verdict]) -> None:

@@ -18,7 +18,9 @@ from waybill.cli import (
     correct,
     explain,
     label,
+    labels,
     model,
+    pack,
     patterns,
     rules,
     serve,
@@ -48,6 +50,8 @@ _COMMANDS = (
     rules,
     backtest,
     model,
+    labels,
+    pack,
     canary,
     bench,
 )

@@ -11,6 +11,7 @@ from waybill.cli.parsing import (
     Commands,
     add_command,
     add_group,
+    add_labelling_option,
     add_labels_option,
     load,
     load_labels,
@@ -76,6 +77,7 @@ def _add_evaluate(actions: Commands) -> None:
         "files", type=Path, nargs="+", metavar="FILE", help="labelled CSV, NDJSON or Parquet"
     )
     model_train.add_selection_options(parser, default_share=1.0)
+    add_labelling_option(parser)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument(
         "--ablation",

@@ -141,6 +141,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--encoder-model",
         help="model of the other kinds (default: gemini-embedding-001 for gemini)",
     )
+    model.add_argument(
+        "--share-encoder",
+        action="store_true",
+        help="leave the default encoder where it is; the bundle names its hash",
+    )
     model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
     model.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
     model.add_argument("--no-cache", action="store_true", help="embed everything anew")
@@ -206,6 +211,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         tuning=_tuning(given),
         hosted=hosted_encoder(given.encoder_kind, given.encoder_model, given.dimensions),
         cache=None if given.no_cache else given.cache,
+        is_shared=given.share_encoder,
     )
     return TrainingPlan(
         name=given.name or given.output.name,

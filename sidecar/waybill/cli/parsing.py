@@ -17,6 +17,7 @@ __all__ = [
     "Commands",
     "add_command",
     "add_group",
+    "add_labelling_option",
     "add_labels_option",
     "load",
     "load_labels",
@@ -48,10 +49,26 @@ def settings_options() -> argparse.ArgumentParser:
 
 
 def load(given: argparse.Namespace) -> Settings:
-    """The settings that ``--config`` and ``--set`` name. Raises ConfigError."""
+    """The settings that ``--config`` and ``--set`` name, or those of ``--labelling`` alone.
+
+    Raises ConfigError.
+    """
+    from waybill.settings.labellings import one_labelling
     from waybill.settings.sources import load_settings
 
-    return load_settings(given.config, given.overrides)
+    settings = load_settings(given.config, given.overrides)
+    name = getattr(given, "labelling", "")
+    return one_labelling(settings, name) if name else settings
+
+
+def add_labelling_option(parser: argparse._ActionsContainer) -> None:
+    """``--labelling``, for tools that look at one of several."""
+    parser.add_argument(
+        "--labelling",
+        default="",
+        metavar="NAME",
+        help="one of the setting `labellings` (default: the first labelling)",
+    )
 
 
 def add_labels_option(parser: argparse._ActionsContainer) -> None:

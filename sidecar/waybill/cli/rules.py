@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from waybill.cli import discover
 from waybill.cli.backtest import add_diff
-from waybill.cli.parsing import Commands, add_command, add_group, load
+from waybill.cli.parsing import Commands, add_command, add_group, add_labelling_option, load
 from waybill.cli.terminal import cleaned
 
 if TYPE_CHECKING:
@@ -28,13 +28,14 @@ def add(commands: Commands) -> None:
     """Declare the group."""
     actions = add_group(commands, "rules", "Work with rule files.")
     _add_test(actions)
-    add_command(
+    listed = add_command(
         actions,
         "list",
         _list,
         "List the rules in the order in which they decide: file, line, id, label.",
         "waybill rules list --set rules.path=./rules",
     )
+    add_labelling_option(listed)
     coverage = add_command(
         actions,
         "coverage",
@@ -45,6 +46,7 @@ def add(commands: Commands) -> None:
     coverage.add_argument(
         "files", nargs="+", metavar="FILE", help="text, NDJSON, JSON or CSV; - for stdin"
     )
+    add_labelling_option(coverage)
     _add_suggest(actions)
     discover.add(actions)
     add_diff(actions)
@@ -69,6 +71,7 @@ def _add_test(actions: Commands) -> None:
         "messages", nargs="*", metavar="MESSAGE", help="show which rule takes each message"
     )
     test.add_argument("--source", default="", help="the messages' source")
+    add_labelling_option(test)
 
 
 def _add_suggest(actions: Commands) -> None:

@@ -8,11 +8,11 @@ that are not have an entry in ``specials`` that says how they come out.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
 from waybill.core.errors import LaboriousError, MalformedError
-from waybill.core.labels import Taxonomy
 from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
 
@@ -44,11 +44,15 @@ class Spliced(msgspec.Struct, gc=False):
 
 
 class Rewritten(msgspec.Struct, gc=False):
-    """A record out of which earlier labels were cut; ``data`` stands in for its own bytes."""
+    """A record out of which earlier labels were cut; ``data`` stands in for its own bytes.
+
+    ``taken`` are names of ours that stayed in it: those of a labelling that replaces none.
+    """
 
     stop: int
     data: bytes
     reason: RecordReason | None = None
+    taken: frozenset[str] = frozenset()
 
 
 Special = Passed | Spliced | Rewritten
@@ -199,8 +203,13 @@ class Batch:
         self.add(start, special.stop, message, source)
 
 
-def explain_specials(batch: Batch, verdicts: list[Verdict], taxonomy: Taxonomy) -> None:
-    """Give records without a readable message the reason that decoding found."""
+def explain_specials(
+    batch: Batch, verdicts: list[Verdict], passed: Mapping[RecordReason, Verdict]
+) -> None:
+    """Give records without a readable message the reason that decoding found.
+
+    ``passed`` are the verdicts of records that are not labelled, by reason.
+    """
     for i, special in batch.specials.items():
         if special.reason is not None and batch.messages[i] is None:
-            verdicts[i] = taxonomy.passed[special.reason]
+            verdicts[i] = passed[special.reason]

@@ -18,6 +18,7 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     bounded code, set when the label is the fallback. ``fields`` are extra fields that the rule
     adds to the record. ``guess`` is the label that was nearest where nobody decided; ``confidence``
     is then its own. ``pattern`` is the id of the record's pattern, where it is to be written.
+    ``beside`` are the verdicts of further labellings, in their order.
     """
 
     label: str
@@ -28,3 +29,14 @@ class Verdict(msgspec.Struct, eq=False, gc=False, dict=False):
     fields: Mapping[str, object] | None = None
     guess: str | None = None
     pattern: str | None = None
+    beside: tuple[Verdict, ...] = ()
+
+    def extra_fields(self) -> Mapping[str, object]:
+        """The extra fields of all rules that decided, those of the first labelling first."""
+        if not self.beside:
+            return self.fields or {}
+        found: dict[str, object] = {}
+        for verdict in (self, *self.beside):
+            for name, value in (verdict.fields or {}).items():
+                found.setdefault(name, value)
+        return found

@@ -25,12 +25,13 @@ from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
 from waybill.handback.handback import Handback
-from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.several import Labeller
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LimitSettings
 from waybill.wire import Codec, Wire
 from waybill.wire.compression import decompress
+from waybill.wire.policy import LabelPolicy
 
 log = logging.getLogger(__name__)
 #: Above this, work on a body goes to a thread: about 5 ms of decoding, a stall that no one notices.
@@ -49,7 +50,7 @@ class Flow:
     def __init__(
         self,
         wire: Wire,
-        pipeline: Pipeline,
+        labeller: Labeller,
         handback: Handback,
         limits: LimitSettings,
         metrics: Metrics,
@@ -61,7 +62,7 @@ class Flow:
     ) -> None:
         """``slot_secs`` is how long a batch waits for its turn among ``pushes`` at once."""
         self.wire = wire
-        self.pipeline = pipeline
+        self.labeller = labeller
         self.handback = handback
         self.is_draining = False
         self._limits = limits
@@ -125,14 +126,15 @@ class Flow:
         codec, batch = await self._decode(body, delivery)
         grow(RECORD_BYTES * len(batch))
         self._count_received(delivery.ingest, body, batch)
-        verdicts = await self.pipeline.label(batch.messages, batch.sources)
-        explain_specials(batch, verdicts, self.pipeline.taxonomy)
+        verdicts = await self.labeller.label(batch.messages, batch.sources)
+        explain_specials(batch, verdicts, self.labeller.passed)
+        _note_kept(batch, verdicts, self.labeller, self.wire.plan.policy)
         given = Counter(verdicts)
-        self.pipeline.counted(given)
+        self.labeller.counted(given)
         answer = await self._hand_back(codec, batch, verdicts)
         if self._count_set_aside(batch, verdicts):
             given = Counter(verdicts)
-        self._metrics.count_verdicts(given, self.pipeline.taxonomy.fallback)
+        self._metrics.count_verdicts(given, self.labeller.taxonomy.fallback, self.labeller.names)
         return answer
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
@@ -200,7 +202,7 @@ class Flow:
             return False
         failed = list(filter(batch.is_set_aside, batch.specials))
         for i in failed:
-            verdicts[i] = self.pipeline.taxonomy.passed["record_failed"]
+            verdicts[i] = self.labeller.passed["record_failed"]
         self._metrics.records_passed.labels("record_failed").inc(len(failed))
         log.error(
             "records passed on as they came: handling them failed in an unforeseen way",
@@ -217,3 +219,13 @@ class Flow:
         except TimeoutError:
             return False
         return True
+
+
+def _note_kept(
+    batch: Batch, verdicts: list[Verdict], labeller: Labeller, policy: LabelPolicy
+) -> None:
+    """Give records that keep a label which they came with the verdict that says so."""
+    for i, special in batch.specials.items():
+        kept = policy.kept(special)
+        if kept:
+            verdicts[i] = labeller.keep(verdicts[i], kept)

@@ -57,6 +57,21 @@ def _lines(found: Found, drafted: str | None) -> Iterator[str]:
         yield ""
         yield _ADVICE.get(reason, f"Reason: {reason}; docs/labels.md#reasons says what it means.")
         yield from _advice_on_rules(found, drafted)
+    labellings = found.get("labellings")
+    if isinstance(labellings, Mapping):
+        for name, other in labellings.items():
+            yield from _further(name, other, found)
+
+
+def _further(name: str, other: Found, found: Found) -> Iterator[str]:
+    """A further labelling: its verdict and why, without drafts."""
+    yield ""
+    yield f"labelling {name}, field {other['field']}: {_verdict(other)}"
+    yield _route({**other, "source": found["source"]})
+    yield _rules(other)
+    model = other.get("model")
+    if isinstance(model, Mapping):
+        yield from _model(model)
 
 
 def _advice_on_rules(found: Found, drafted: str | None) -> Iterator[str]:

@@ -19,12 +19,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.labels import Taxonomy
 from waybill.core.prepare import prepare_all
+from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.table import CorrectionTable, make_table
 from waybill.labelling.edition import Edition
@@ -64,9 +65,13 @@ class Pipeline:
         taxonomy: Taxonomy,
         corrections: CorrectionTable | None = None,
         observer: Observer | None = None,
+        masked: Callable[[str], str] = mask,
     ) -> None:
         #: The labels that records can get.
         self.taxonomy = taxonomy
+        #: As of several labellings; see `waybill.labelling.several.Labeller`.
+        self.names: Sequence[str] = ()
+        self._mask = masked
         self._settings = settings
         self._telemetry = telemetry or Silent()
         #: Who counts patterns; None: nobody.
@@ -83,6 +88,15 @@ class Pipeline:
     def rules(self) -> RuleSet:
         """The rule set in force."""
         return self.edition.rules
+
+    @property
+    def passed(self) -> Mapping[RecordReason, Verdict]:
+        """The verdict of a record that is not labelled, for each reason."""
+        return self.taxonomy.passed
+
+    def keep(self, verdict: Verdict, kept: Sequence[bool]) -> Verdict:
+        """``verdict``, or that of a record that keeps the label it came with."""
+        return self.passed["already_labelled"] if all(kept) else verdict
 
     def swap_rules(self, rules: RuleSet) -> None:
         """Put ``rules`` in force for every batch that begins from now on."""
@@ -267,7 +281,7 @@ class Pipeline:
             for i, text in zip(indexes, prepared, strict=True):
                 texts[i] = text
                 of_path = records.setdefault(edition.groups[sources[i]].path, {})
-                of_path.setdefault(mask(text), []).append(i)
+                of_path.setdefault(self._mask(text), []).append(i)
         await asyncio.gather(
             *(path.decide(masks, texts, verdicts) for path, masks in records.items())
         )

@@ -39,6 +39,7 @@ __all__ = [
     "Draft",
     "add_metrics",
     "dense",
+    "leave_encoder",
     "pick_golden",
     "place_encoder",
     "put_in_place",
@@ -82,6 +83,13 @@ def place_encoder(build: Path, source: Path) -> None:
     """Copy ``encoder.onnx`` and ``tokenizer.json`` of the folder ``source`` into ``build``."""
     for file in ("encoder.onnx", "tokenizer.json"):
         shutil.copyfile(source / file, build / file)
+
+
+def leave_encoder(build: Path, encoder: Encoder) -> None:
+    """Take the files of a shared encoder out of ``build``; the manifest names their hashes."""
+    for name in (encoder.file, encoder.tokenizer):
+        if name is not None:
+            (build / name).unlink()
 
 
 def dense(features: Features) -> Floats:

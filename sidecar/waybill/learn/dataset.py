@@ -84,7 +84,8 @@ def _example(path: Path, line: Line, fields: FieldSettings, taxonomy: Taxonomy) 
         raise WaybillError(f"{path}: row {line.row}: no message in any of {wanted}")
     if line.label is None or line.label not in taxonomy:
         fault = unknown_labels([str(line.label)], taxonomy, "--labels or labels.path")
-        raise WaybillError(f"{path}: row {line.row}: {fault}")
+        hint = f"; 'waybill labels init labels.yaml --from {path}' writes one of the labels in it"
+        raise WaybillError(f"{path}: row {line.row}: {fault}{hint}")
     return Example(line.message, line.label, mask(line.message), line.source or path.stem)
 
 

@@ -65,7 +65,7 @@ def run_evaluation(plan: EvaluationPlan, settings: Settings) -> str:
     Raises WaybillError when no row is left, ConfigError, BundleError.
     """
     taxonomy = read_labels(settings.labels.path)
-    examples = read_examples(plan.files, taxonomy, where=plan.where)
+    examples = read_examples(plan.files, taxonomy, where=plan.where, fields=settings.fields)
     if plan.test_share < 1 and examples:
         _, examples = split(examples, plan.test_share, plan.seed, plan.split)
     if not examples:

@@ -96,7 +96,8 @@ class EncoderPlan(msgspec.Struct, frozen=True):
 
     ``folder`` holds ``encoder.onnx`` and ``tokenizer.json`` (None: those of the default bundle);
     ``source`` names a sentence-transformers model to export instead, after ``tuning`` where that is
-    given; ``hosted`` stands in for both. ``cache`` is a file of embeddings, or None.
+    given; ``hosted`` stands in for both. With ``is_shared`` the bundle does not hold the default
+    bundle's files, but says where they are. ``cache`` is a file of embeddings, or None.
     """
 
     folder: Path | None = None
@@ -104,6 +105,7 @@ class EncoderPlan(msgspec.Struct, frozen=True):
     tuning: TuningPlan | None = None
     hosted: HostedEncoder | None = None
     cache: Path | None = None
+    is_shared: bool = False
 
 
 class TrainingPlan(msgspec.Struct, frozen=True):

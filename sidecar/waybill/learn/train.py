@@ -30,7 +30,7 @@ from waybill.learn.corpus.entries import load_corpus
 from waybill.learn.encoder_export import DEFAULT_SOURCE, export_encoder
 from waybill.learn.fragments import KINDS, fragments
 from waybill.learn.measure import measure
-from waybill.learn.plan import TrainingPlan, TuningPlan
+from waybill.learn.plan import EncoderPlan, TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
 from waybill.learn.tuning import tune
 from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
@@ -46,6 +46,7 @@ FRAGMENTS = 300
 #: Rows on which the exported classifier must agree with the estimator.
 _AGREEMENT_ROWS = 64
 _ENCODER_FILES = ("encoder.onnx", "tokenizer.json")
+_DEFAULT = "models/default"
 
 
 class OpenEncoder(NamedTuple):
@@ -79,6 +80,8 @@ def train(output: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> Manifest:
         prepared = prepare(data.examples, opened.encoder, plan, taxonomy.fallback, seen)
         candidate = fit(prepared, plan, taxonomy)
         manifest = _gate(build, data, prepared, candidate, opened, plan, taxonomy)
+        if opened.named.shared is not None:
+            bundling.leave_encoder(build, opened.named)
         bundling.put_in_place(build, output, taxonomy)
     return manifest
 
@@ -137,10 +140,26 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> OpenEncoder:
         )
         return OpenEncoder(named, open_encoder(named, {}, {}, 1), {})
     tuning = _place_encoder(build, plan, taxonomy)
-    named = Encoder("onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean")
+    shared = _shared(plan.encoder)
+    named = Encoder("onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean", shared=shared)
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return OpenEncoder(named, open_encoder(named, files, hashes, 1), tuning)
+
+
+def _shared(wanted: EncoderPlan) -> str | None:
+    """The bundle whose encoder stays where it is; None when the new one holds its own.
+
+    Raises WaybillError for another encoder than the default one.
+    """
+    if not wanted.is_shared:
+        return None
+    if (wanted.source, wanted.folder, wanted.tuning) != (None, None, None):
+        raise WaybillError(
+            f"--share-encoder shares the encoder of {_DEFAULT}; leave out --encoder, --source and "
+            "--tune"
+        )
+    return _DEFAULT
 
 
 def _place_encoder(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> dict[str, object]:
@@ -151,7 +170,7 @@ def _place_encoder(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> dict[
     if wanted.source is not None:
         export_encoder(wanted.source, build)
         return {}
-    source = wanted.folder or resolve_path("models/default")[0]
+    source = wanted.folder or resolve_path(_DEFAULT)[0]
     bundling.place_encoder(build, source)
     return _tuning_of(source)
 

@@ -33,6 +33,7 @@ _OF_WORKERS: dict[str, Literal["livesum", "livemin", "livemax", "livemostrecent"
     "corrections_loaded": "livemin",
     "corrections_disputed": "livemax",
     "corrections_contradicted": "livemax",
+    "labelling_rules_loaded": "livemin",
     "rules_out_of_force": "livemax",
     "llm_breaker_state": "livemax",
     "label_drift": "livemax",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import platform
 from collections import Counter as Tally
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import (
@@ -27,6 +27,7 @@ from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome,
 from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
+from waybill.ops.labelling_metrics import LabellingMetrics
 from waybill.ops.making import Maker
 from waybill.ops.pattern_metrics import PatternMetrics
 from waybill.ops.processes import SiblingCollector
@@ -57,6 +58,8 @@ class Metrics:
         self._declare_llm(make)
         self.of_patterns = PatternMetrics(make)
         self._declare_shares(make)
+        #: Of further labellings.
+        self.further = LabellingMetrics(make)
         if shared is None:
             ProcessCollector(registry=self.registry)
         self.build = make.gauge("build_info", "Always 1.", "version", "python")
@@ -235,11 +238,17 @@ class Metrics:
         ):
             unknown.set(math.nan)
 
-    def count_verdicts(self, given: Mapping[Verdict, int], fallback: str) -> None:
+    def count_verdicts(
+        self, given: Mapping[Verdict, int], fallback: str, further: Sequence[str] = ()
+    ) -> None:
         """Count one batch's verdicts, but for records that another has labelled; each series is
         moved once. ``given`` says how many records got each.
+
+        ``further`` are the names of further labellings.
         """
         by_series: Tally[tuple[str, str, str | None]] = Tally()
+        if further:
+            self.further.count(given, further, _NOT_OURS)
         for verdict, count in given.items():
             by_series[verdict.tier, verdict.label, verdict.reason] += count
         by_label: Tally[str] = Tally()

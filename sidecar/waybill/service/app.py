@@ -43,6 +43,7 @@ from waybill.service.roles import SINGLE, Member, Role
 from waybill.service.tokens import TokensPart
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.dump import dump_settings
+from waybill.settings.labellings import added_fields
 from waybill.settings.naming import doubtful_settings, name_secrets
 from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
@@ -92,7 +93,7 @@ class Service:
 
     def note_state(self) -> None:
         """Bring the metrics that nothing counts by itself up to date."""
-        note_state(self.opened.pipeline, self.metrics, self.patterns)
+        note_state(self.opened.labellings, self.metrics, self.patterns)
 
     async def drain(self) -> None:
         """Refuse what is new, let what is under way end within ``http.drain_secs``."""
@@ -135,7 +136,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     flow = _make_flow(settings, opened, handback, metrics, dead_letters, inflight)
     intake = _make_intake(settings, metrics, flow, inflight, dead_letters)
     tokens = _make_tokens(stack, settings, metrics)
-    reloader = Reloader({**reloadable_parts(settings, opened, metrics), "tokens": tokens})
+    reloader = Reloader({**reloadable_parts(opened, metrics), "tokens": tokens})
     stack.push_async_callback(reloader.stop)
     await reloader.start()
     part = reloader.parts.get("corrections")
@@ -189,8 +190,8 @@ def _make_flow(
     inflight: Inflight,
 ) -> Flow:
     return Flow(
-        Wire(FieldPlan(settings.fields)),
-        opened.pipeline,
+        Wire(FieldPlan(*added_fields(settings))),
+        opened.labeller,
         handback,
         settings.limits,
         metrics,

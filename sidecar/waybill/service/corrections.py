@@ -33,10 +33,14 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         lock: asyncio.Lock,
         guard: Guard,
         bundle: Callable[[], Bundle | None],
+        labelling: str = "",
     ) -> None:
+        """``labelling`` is the name of a further labelling."""
         self._bundle = bundle
         self.taxonomy = pipeline.taxonomy
         self._follows = settings.corrections.follow
+        self._labelling = labelling
+        what = f"{labelling}.corrections" if labelling else "corrections"
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
@@ -45,12 +49,12 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self.guard = guard
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
-        self.source = correction_source(settings)
+        self.source = correction_source(settings, labelling)
         cache = settings.corrections.follow_cache
         if cache is not None:
             take_cached(self.source, Path(cache))
         super().__init__(
-            LoadState("corrections", metrics),
+            LoadState(what, metrics),
             lock,
             load=self._read,
             mark=_mark,
@@ -100,8 +104,9 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
 
     def _say(self) -> str:
         table = self._pipeline.corrections
-        self._metrics.corrections_loaded.set(len(table))
-        self._metrics.corrections_disputed.set(len(table.disputed))
+        if not self._labelling:
+            self._metrics.corrections_loaded.set(len(table))
+            self._metrics.corrections_disputed.set(len(table.disputed))
         fields = {"version": table.version, "corrections": len(table)}
         log.info("corrections are in force", extra=fields)
         for warning in self._warnings:

@@ -30,18 +30,19 @@ from waybill.ingest.http import label, otlp
 from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.listener import Intake
 from waybill.labelling.corrections.desk import Desk
-from waybill.labelling.explain import explain as explain_message
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart
+from waybill.service.explaining import explain_all
 from waybill.service.gauges import note_state
-from waybill.service.loading import correction_source, names_of_ours
+from waybill.service.loading import correction_source
 from waybill.service.opening import Opened
 from waybill.service.patterns import Patterns
 from waybill.service.reload import Reloader
+from waybill.settings.labellings import added_fields, names_added
 from waybill.settings.schema import Settings
 from waybill.wire.members import Places
 
@@ -83,29 +84,26 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
 def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     """The endpoints for probes, people and scripts; none touches a record on its way."""
     pipeline = deps.opened.pipeline
+    labellings = deps.opened.labellings
     report = deps.reloader.report
+    fields = added_fields(deps.settings)
     return [
         *probes.routes(report, lambda: deps.flow.is_draining),
         *reload.routes(deps.reloader.reload, report),
         *metrics.routes(
-            deps.metrics, functools.partial(note_state, pipeline, deps.metrics, deps.patterns)
+            deps.metrics, functools.partial(note_state, labellings, deps.metrics, deps.patterns)
         ),
         *openapi.routes(),
         *_pattern_routes(deps),
         *explain.routes(
             questions,
             Places(deps.settings.fields),
-            functools.partial(
-                explain_message,
-                pipeline,
-                deps.opened.model,
-                threshold=deps.settings.model.threshold,
-            ),
+            functools.partial(explain_all, labellings),
         ),
         *rules.routes(
             questions,
             lambda: pipeline.rules,
-            functools.partial(_compile_trial, pipeline, names_of_ours(deps.settings.fields)),
+            functools.partial(_compile_trial, pipeline, names_added(fields)),
         ),
         *_correction_routes(deps, questions),
         *_csv_routes(deps),
@@ -114,19 +112,19 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
 
 def _csv_routes(deps: Deps) -> list[web.RouteDef]:
     """Tables that people send; their rows count like records."""
-    pipeline = deps.opened.pipeline
+    labeller = deps.opened.labeller
 
     def count(verdicts: Sequence[Verdict]) -> None:
         given = Counter(verdicts)
-        pipeline.counted(given)
-        deps.metrics.count_verdicts(given, pipeline.taxonomy.fallback)
+        labeller.counted(given)
+        deps.metrics.count_verdicts(given, labeller.taxonomy.fallback, labeller.names)
 
     return csv.routes(
         csv.Service(
-            fields=deps.settings.fields,
+            fields=added_fields(deps.settings),
             row_bytes=deps.intake.body_bytes,
             read_secs=deps.settings.http.read_timeout_secs,
-            label=pipeline.label,
+            label=labeller.label,
             count=count,
             hold=deps.intake.hold,
         )

@@ -21,12 +21,20 @@ from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.llm.prompt import Prompt, load_prompt
 from waybill.labelling.model.bundle import Bundle, load_bundle
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.addresses import is_address
+from waybill.settings.labellings import (
+    NO_RULES,
+    added_fields,
+    each_labelling,
+    labelling_names,
+    names_added,
+)
 from waybill.settings.resources import hidden_copy, looked_for, resolve_path
-from waybill.settings.schema import FieldSettings, Settings
+from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 
 log = logging.getLogger(__name__)
@@ -35,9 +43,13 @@ log = logging.getLogger(__name__)
 def rule_folders(settings: Settings) -> list[Path]:
     """The folders that rules are read from, in order.
 
-    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own.
+    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
+    empty where a further labelling has no rules.
     """
-    return [resolve_path(settings.rules.path)[0], *map(Path, settings.rules.extra_paths)]
+    extra = map(Path, settings.rules.extra_paths)
+    if settings.rules.path == NO_RULES:
+        return list(extra)
+    return [resolve_path(settings.rules.path)[0], *extra]
 
 
 def bundle_folders(settings: Settings) -> list[Path]:
@@ -69,20 +81,42 @@ class Parts(msgspec.Struct, frozen=True):
     bundle: Bundle | None
     prompt: Prompt | None
     corrections: CorrectionTable
+    #: The encoders of all bundles: those that are alike are one.
+    encoders: Encoders = msgspec.field(default_factory=Encoders)
+    #: The parts of further labellings, in order.
+    further: tuple[Parts, ...] = ()
 
 
 async def read_parts(settings: Settings) -> Parts:
-    """Labels, then rules, model, prompt and corrections.
+    """Labels, then rules, model, prompt and corrections, of every labelling.
 
     Raises:
-        ConfigError: a fault of the labels, or every fault of all others together.
+        ConfigError: every fault of all of them together; where the labels of one cannot be read,
+            that is the only fault of it.
     """
+    encoders = Encoders()
+    found: list[Parts] = []
+    problems: list[str] = []
+    names = labelling_names(settings)
+    for name, one in zip(names, each_labelling(settings), strict=True):
+        try:
+            found.append(await _read_labelling(name, one, encoders))
+        except ConfigError as error:
+            of_labelling = f"labelling {name}: " if name else ""
+            problems += [f"{of_labelling}{problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return msgspec.structs.replace(found[0], further=tuple(found[1:]))
+
+
+async def _read_labelling(name: str, settings: Settings, encoders: Encoders) -> Parts:
+    """The parts of the labelling ``name``. Raises ConfigError."""
     taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     rules, bundle, prompt, corrections = await asyncio.gather(
         read_rules(settings, taxonomy),
-        read_bundle(settings, taxonomy),
+        read_bundle(settings, taxonomy, encoders),
         read_prompt(settings, taxonomy),
-        read_corrections(settings, taxonomy),
+        read_corrections(settings, taxonomy, name),
         return_exceptions=True,
     )
     problems = [
@@ -97,7 +131,7 @@ async def read_parts(settings: Settings) -> Parts:
     assert not isinstance(bundle, BaseException)
     assert not isinstance(prompt, BaseException)
     assert not isinstance(corrections, BaseException)
-    return Parts(taxonomy, rules, bundle, prompt, corrections)
+    return Parts(taxonomy, rules, bundle, prompt, corrections, encoders)
 
 
 def _problems(outcome: object) -> list[str]:
@@ -148,22 +182,24 @@ def _load_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt:
     return load_prompt(prompt_file(settings), taxonomy, asked)
 
 
-def correction_source(settings: Settings) -> CorrectionSource:
-    """Where corrections come from; nothing where none are configured."""
+def correction_source(settings: Settings, labelling: str = "") -> CorrectionSource:
+    """Where corrections of the labelling come from; nothing where none are configured."""
     corrections = settings.corrections
     paths: list[Path] = []
     if corrections.path is not None:
         paths.append(Path(corrections.path))
     if corrections.follow is not None and not is_address(corrections.follow):
         paths.append(Path(corrections.follow))
-    return CorrectionSource(paths)
+    return CorrectionSource(paths, labelling)
 
 
-async def read_corrections(settings: Settings, taxonomy: Taxonomy) -> CorrectionTable:
+async def read_corrections(
+    settings: Settings, taxonomy: Taxonomy, labelling: str = ""
+) -> CorrectionTable:
     """What people said, from the files and from what was fetched before, on a thread. Raises
     CorrectionsError.
     """
-    source = correction_source(settings)
+    source = correction_source(settings, labelling)
     if settings.corrections.follow_cache is not None:
         await asyncio.to_thread(take_cached, source, Path(settings.corrections.follow_cache))
     return await asyncio.to_thread(source.load, taxonomy)
@@ -195,7 +231,7 @@ async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
             cpu_secs=settings.rules.compile_secs,
             memory_bytes=settings.rules.compile_bytes,
             max_message_bytes=settings.limits.message_bytes,
-            reserved=names_of_ours(settings.fields),
+            reserved=names_added(added_fields(settings)),
             disable=settings.rules.disable,
         )
     except RuleSetError as error:
@@ -223,21 +259,9 @@ def hidden_rules(settings: Settings) -> Advice | None:
     return Advice("packaged_rules_hidden", detail, str(Path(path).absolute()))
 
 
-def names_of_ours(fields: FieldSettings) -> list[str]:
-    """The fields that records get from us, which no rule can add."""
-    names = (
-        fields.label,
-        fields.tier,
-        fields.confidence,
-        fields.rule,
-        fields.reason,
-        fields.record_id,
-        fields.pattern,
-    )
-    return [name for name in names if name]
-
-
-async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:
+async def read_bundle(
+    settings: Settings, taxonomy: Taxonomy, encoders: Encoders | None = None
+) -> Bundle | None:
     """Load and verify the bundle to start with on a thread; None when there is to be none.
 
     A pulled version that is refused leaves its place to ``model.path``, and an encoder that is a
@@ -247,7 +271,11 @@ async def read_bundle(settings: Settings, taxonomy: Taxonomy) -> Bundle | None:
     for i, folder in enumerate(folders, 1):
         try:
             return await asyncio.to_thread(
-                load_bundle, folder, taxonomy=taxonomy, needs_encoder=False
+                load_bundle,
+                folder,
+                taxonomy=taxonomy,
+                needs_encoder=False,
+                encoders=encoders,
             )
         except BundleError as error:
             if i == len(folders):

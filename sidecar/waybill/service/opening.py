@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
+from waybill.core.names import TierName
+from waybill.core.reasons import TierCode
 from waybill.labelling.llm.build import open_llm
 from waybill.labelling.llm.tier import LlmTier
+from waybill.labelling.masking import mask
 from waybill.labelling.model.batcher import Batcher
+from waybill.labelling.model.embeddings import Embeddings
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.several import Labeller, Several
+from waybill.labelling.shared_masks import SharedMasks
+from waybill.labelling.telemetry import Silent, Telemetry
 from waybill.labelling.tier import Tier
 from waybill.ops.metrics import Metrics
 from waybill.ops.secret_file import LateSecret
 from waybill.service.loading import Parts, read_parts
 from waybill.settings.deadlines import deadlines_of
-from waybill.settings.schema import Settings
+from waybill.settings.labellings import each_labelling, labelling_names
+from waybill.settings.schema import MemoSettings, Settings
+
+#: The part of the memo's size that several labellings share for masks.
+_MASKS_SHARE = 8
+
+
+class Labelling(NamedTuple):
+    """One labelling: its own settings, its pipeline, and those of its tiers that hold something
+    that can be exchanged; None without one. The first one's name is ``""``.
+    """
+
+    name: str
+    settings: Settings
+    pipeline: Pipeline
+    model: Batcher | None
+    llm: LlmTier | None
 
 
 class Opened(NamedTuple):
-    """A pipeline and those of its tiers that hold something that can be exchanged; None without
-    one.
+    """What labels records: the labellings, the first one's parts by name, and all of them as one
+    ``labeller``.
     """
 
     pipeline: Pipeline
     model: Batcher | None
     llm: LlmTier | None
+    labeller: Labeller
+    labellings: tuple[Labelling, ...]
+    encoders: Encoders
 
 
 @contextlib.asynccontextmanager
 async def open_pipeline(
     settings: Settings, metrics: Metrics, parts: Parts | None = None, workers: int = 1
 ) -> AsyncIterator[Opened]:
-    """Rules, model and LLM prompt, loaded unless given as ``parts``, ready to label; closed at the
-    end.
+    """Rules, model and LLM prompt of every labelling, loaded unless given as ``parts``, ready to
+    label; closed at the end.
 
     ``workers`` is the number of processes that share the LLM's budgets.
 
@@ -56,32 +85,93 @@ async def _build(
 ) -> Opened:
     if parts is None:
         parts = await read_parts(settings)
-    tiers: dict[str, Tier] = {}
-    model = None
-    llm = None
-    if parts.bundle is not None:
+    opener = _Opener(stack, settings, metrics, workers)
+    labellings: list[Labelling] = []
+    for (name, own), of_labelling in zip(_named(settings), (parts, *parts.further), strict=True):
+        labellings.append(await opener.open(name, own, of_labelling))
+    first = labellings[0]
+    labeller: Labeller = first.pipeline
+    if len(labellings) > 1:
+        names = [one.name for one in labellings[1:]]
+        labeller = Several([one.pipeline for one in labellings], names)
+    return Opened(
+        first.pipeline, first.model, first.llm, labeller, tuple(labellings), parts.encoders
+    )
+
+
+def _named(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """The name and the settings of each labelling."""
+    return zip(labelling_names(settings), each_labelling(settings), strict=True)
+
+
+class _OfFurther(Silent):
+    """What a further labelling has to tell: which of its tiers failed.
+
+    The rest would be counted twice: its texts are those of the first one.
+    """
+
+    def __init__(self, name: str, metrics: Metrics) -> None:
+        self._name = name
+        self._metrics = metrics
+
+    def tier_failed(self, tier: TierName, reason: TierCode) -> None:
+        """Count it by the labelling's name."""
+        self._metrics.further.tier_failed(self._name, tier, reason)
+
+
+class _Opener:
+    """Opens one labelling after another; what they share is here."""
+
+    def __init__(
+        self,
+        stack: contextlib.AsyncExitStack,
+        settings: Settings,
+        metrics: Metrics,
+        workers: int,
+    ) -> None:
+        self._stack = stack
+        self._metrics = metrics
+        self._workers = workers
+        self._embeddings = Embeddings(settings.model.embedding_cache_bytes)
+        self._mask: Callable[[str], str] = mask
+        self._has_several = bool(settings.labellings)
+        if self._has_several:
+            self._mask = SharedMasks(settings.memo.bytes // _MASKS_SHARE)
+
+    async def open(self, name: str, settings: Settings, parts: Parts) -> Labelling:
+        """A labelling ready to label. Raises ConfigError."""
+        telemetry: Telemetry = self._metrics
+        if name:
+            telemetry = _OfFurther(name, self._metrics)
+        tiers: dict[str, Tier] = {}
+        model = self._open_model(settings, parts, telemetry)
+        if model is not None:
+            tiers["model"] = ModelTier(model, settings.model, deadlines_of(settings))
+        llm = None
+        if parts.prompt is not None:
+            key = LateSecret(settings.llm.api_key_file, "llm.api_key_file", settings.llm.api_key)
+            llm = await self._stack.enter_async_context(
+                open_llm(settings.llm, parts.prompt, key, self._metrics, self._workers)
+            )
+            tiers["llm"] = llm
+        if self._has_several:
+            memo = MemoSettings(settings.memo.bytes - settings.memo.bytes // _MASKS_SHARE)
+            settings = msgspec.structs.replace(settings, memo=memo)
+        pipeline = Pipeline(
+            settings, parts.rules, tiers, telemetry, taxonomy=parts.taxonomy, masked=self._mask
+        )
+        return Labelling(name, settings, pipeline, model, llm)
+
+    def _open_model(self, settings: Settings, parts: Parts, telemetry: Telemetry) -> Batcher | None:
+        if parts.bundle is None:
+            return None
         model = Batcher(
             parts.bundle,
             batch_size=settings.model.batch_size,
             threads=settings.model.threads,
             queue_messages=settings.model.queue_messages,
-            embedding_cache_bytes=settings.model.embedding_cache_bytes,
-            telemetry=metrics,
+            embeddings=self._embeddings,
+            telemetry=telemetry,
         )
-        stack.push_async_callback(model.close)
-        tiers["model"] = ModelTier(model, settings.model, deadlines_of(settings))
-    if parts.prompt is not None:
-        key = LateSecret(settings.llm.api_key_file, "llm.api_key_file", settings.llm.api_key)
-        llm = await stack.enter_async_context(
-            open_llm(settings.llm, parts.prompt, key, metrics, workers)
-        )
-        tiers["llm"] = llm
-    pipeline = Pipeline(
-        settings,
-        parts.rules,
-        tiers,
-        metrics,
-        taxonomy=parts.taxonomy,
-        corrections=parts.corrections,
-    )
-    return Opened(pipeline, model, llm)
+        self._stack.push_async_callback(model.close)
+        return model

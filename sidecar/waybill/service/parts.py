@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from waybill.labelling.llm.prompt import Prompt, hash_file
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Advice
@@ -30,7 +32,7 @@ from waybill.service.loading import (
     read_rules,
     rule_folders,
 )
-from waybill.service.opening import Opened
+from waybill.service.opening import Labelling, Opened
 from waybill.service.reload import Part, Reloadable
 from waybill.service.shadow import ShadowPart
 from waybill.settings.deadlines import deadlines_of
@@ -42,37 +44,48 @@ _TOLD_WARNINGS = 100
 _LOGGED_WARNINGS = 10
 
 
-def reloadable_parts(
-    settings: Settings, opened: Opened, metrics: Metrics
-) -> dict[str, Part | None]:
-    """Corrections, rules, model and LLM prompt of a pipeline, by their names in the report."""
+def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]:
+    """Rules, model, LLM prompt and corrections of each labelling, by their names in the report.
+
+    Those of a further labelling have its name in front: ``severity.rules``.
+    """
     lock = asyncio.Lock()
-    guard = Guard(settings, opened.pipeline, metrics)
-    parts: dict[str, Part | None] = {
-        "rules": RulesPart(settings, opened.pipeline, metrics, lock, guard),
-        "model": None,
-        "shadow": None,
-        "llm": None,
-        "corrections": None,
-    }
-    if has_corrections(settings):
-        # A lock of its own: it takes no processor time worth waiting for, and people do wait.
-        own_lock = asyncio.Lock()
-        parts["corrections"] = CorrectionsPart(
-            settings, opened.pipeline, metrics, own_lock, guard, lambda: _bundle_of(opened)
+    names = ("rules", "model", "shadow", "llm", "corrections")
+    parts: dict[str, Part | None] = dict.fromkeys(names)
+    for labelling in opened.labellings:
+        prefix = f"{labelling.name}." if labelling.name else ""
+        settings = labelling.settings
+        pipeline = labelling.pipeline
+        guard = Guard(settings, pipeline, metrics)
+        parts[f"{prefix}rules"] = RulesPart(
+            settings, pipeline, metrics, lock, guard, labelling.name
         )
-    if opened.model is not None:
-        parts["model"] = model_part(settings, opened.pipeline, opened.model, metrics, lock, guard)
-    if opened.model is not None and settings.model.shadow.path is not None:
-        taxonomy = opened.pipeline.taxonomy
-        parts["shadow"] = ShadowPart(settings.model, taxonomy, opened.model, metrics, lock)
-    if opened.llm is not None:
-        parts["llm"] = PromptPart(settings, opened.pipeline, opened.llm, metrics, lock)
+        if labelling.model is not None:
+            parts[f"{prefix}model"] = model_part(
+                settings, pipeline, labelling.model, metrics, lock, guard, prefix, opened.encoders
+            )
+        if labelling.model is not None and settings.model.shadow.path is not None:
+            parts["shadow"] = ShadowPart(
+                settings.model, pipeline.taxonomy, labelling.model, metrics, lock
+            )
+        if labelling.llm is not None:
+            parts["llm"] = PromptPart(settings, pipeline, labelling.llm, metrics, lock)
+        if has_corrections(settings):
+            # A lock of its own: it takes no processor time worth waiting for, and people do wait.
+            parts[f"{prefix}corrections"] = CorrectionsPart(
+                settings,
+                pipeline,
+                metrics,
+                asyncio.Lock(),
+                guard,
+                functools.partial(_bundle_of, labelling),
+                labelling.name,
+            )
     return parts
 
 
-def _bundle_of(opened: Opened) -> Bundle | None:
-    return opened.model.bundle if opened.model is not None else None
+def _bundle_of(labelling: Labelling) -> Bundle | None:
+    return labelling.model.bundle if labelling.model is not None else None
 
 
 class RulesPart(Reloadable[RuleSet]):
@@ -85,16 +98,19 @@ class RulesPart(Reloadable[RuleSet]):
         metrics: Metrics,
         lock: asyncio.Lock,
         guard: Guard,
+        labelling: str = "",
     ) -> None:
         self._pipeline = pipeline
         self._metrics = metrics
+        self._labelling = labelling
 
         async def load() -> RuleSet:
             return await guard.check_rules(await read_rules(settings, pipeline.taxonomy))
 
         folders = rule_folders(settings)
+        what = f"{labelling}.rules" if labelling else "rules"
         super().__init__(
-            LoadState("rules", metrics),
+            LoadState(what, metrics),
             lock,
             load=load,
             mark=_mark,
@@ -111,8 +127,12 @@ class RulesPart(Reloadable[RuleSet]):
 
     def _say(self) -> str:
         rules = self._pipeline.rules
-        self._metrics.rules_loaded.set(len(rules.rules))
-        fields = {"version": rules.version, "rules": len(rules.rules)}
+        fields: dict[str, object] = {"version": rules.version, "rules": len(rules.rules)}
+        if self._labelling:
+            self._metrics.further.rules_loaded.labels(self._labelling).set(len(rules.rules))
+            fields["labelling"] = self._labelling
+        else:
+            self._metrics.rules_loaded.set(len(rules.rules))
         log.info("rules are in force", extra=fields)
         _log_advice(rules)
         return rules.version
@@ -166,9 +186,12 @@ def _log_advice(rules: RuleSet) -> None:
 class _BundleFiles:
     """The bundle that should be in force: following a source moves its folder."""
 
-    def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
+    def __init__(
+        self, settings: Settings, taxonomy: Taxonomy, encoders: Encoders | None = None
+    ) -> None:
         self._settings = settings
         self._taxonomy = taxonomy
+        self._encoders = encoders
         #: Raised when a bundle must be tried again though its files stay: its encoder was away.
         self._tries = 0
 
@@ -176,7 +199,9 @@ class _BundleFiles:
         """Load and verify it on a thread. Raises BundleError."""
         folder = bundle_folders(self._settings)[0]
         try:
-            return await asyncio.to_thread(load_bundle, folder, taxonomy=self._taxonomy)
+            return await asyncio.to_thread(
+                load_bundle, folder, taxonomy=self._taxonomy, encoders=self._encoders
+            )
         except BundleError as error:
             if error.code == "unavailable":
                 self._tries += 1
@@ -198,9 +223,14 @@ def model_part(
     metrics: Metrics,
     lock: asyncio.Lock,
     guard: Guard,
+    prefix: str = "",
+    encoders: Encoders | None = None,
 ) -> Reloadable[Bundle]:
-    """The model bundle of ``model.path``, or the version that was pulled last."""
-    files = _BundleFiles(settings, pipeline.taxonomy)
+    """The model bundle of ``model.path``, or the version that was pulled last.
+
+    ``prefix`` is the labelling's name and a dot; ``encoders`` are those that may be shared.
+    """
+    files = _BundleFiles(settings, pipeline.taxonomy, encoders)
     deadlines = deadlines_of(settings)
 
     async def load() -> Bundle:
@@ -215,7 +245,7 @@ def model_part(
         return model.version
 
     part = Reloadable[Bundle](
-        LoadState("model", metrics),
+        LoadState(f"{prefix}model", metrics),
         lock,
         load=load,
         mark=lambda bundle: bundle.manifest,

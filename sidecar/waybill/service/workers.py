@@ -36,6 +36,7 @@ from waybill.service.loading import Parts, bundle_folders, read_parts
 from waybill.service.patterns import make_known
 from waybill.service.roles import Member
 from waybill.settings.addresses import split_address
+from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
@@ -251,14 +252,17 @@ class Supervisor:
 
 
 def _survives_fork(settings: Settings) -> bool:
-    """Whether the model's runtime does: onnxruntime without threads, but not the thread pools of
-    torch.
+    """Whether the runtime of every model does: onnxruntime without threads, but not the thread
+    pools of torch.
     """
-    folders = bundle_folders(settings)
-    try:
-        return not folders or read_manifest(folders[0]).encoder.kind == "onnx"
-    except BundleError:
-        return True  # reading the parts says why
+    for one in each_labelling(settings):
+        folders = bundle_folders(one)
+        try:
+            if folders and read_manifest(folders[0]).encoder.kind != "onnx":
+                return False
+        except BundleError:
+            return True  # reading the parts says why
+    return True
 
 
 def _listen_unix(path: str) -> socket.socket:

@@ -15,6 +15,7 @@ from waybill.core.errors import ConfigError
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.check import Check
 from waybill.settings.deadlines import check_deadlines
+from waybill.settings.labelling_checks import LABELLING_CHECKS
 from waybill.settings.path_checks import check_labels_path, path_checks
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import (
@@ -306,6 +307,7 @@ CHECKS = (
     Check(("llm.budget_per_day", "llm.price_in", "llm.price_out"), check_budget),
     Check(("llm.private_patterns",), check_private_patterns),
     Check(("fields",), check_added_fields),
+    *LABELLING_CHECKS,
     Check(("http.tls",), check_http_tls),
     Check(("forward.tls",), check_forward_tls),
 )

@@ -12,7 +12,8 @@ from pathlib import Path
 
 #: What comes with Waybill, as relative paths: itself, or all that is below.
 _PACKAGED = (Path("rules"), Path("models/default"))
-_PACKAGED_BELOW = Path("config")
+_PACKS = Path("packs")
+_PACKAGED_BELOW = (Path("config"), _PACKS)
 
 
 def resolve_path(path: str) -> tuple[Path, bool]:
@@ -28,6 +29,19 @@ def resolve_path(path: str) -> tuple[Path, bool]:
     if packaged is None:
         return given, False
     return packaged, True
+
+
+def packs() -> list[tuple[str, Path]]:
+    """The packs of the working directory and those that come with Waybill: the path that a setting
+    would name, and the folder.
+    """
+    found: dict[str, Path] = {}
+    root = _defaults()
+    roots = [Path()] if root is None else [Path(), root]
+    for top in roots:
+        for labels in sorted((top / _PACKS).glob("*/labels.yaml")):
+            found.setdefault(f"{_PACKS}/{labels.parent.name}", labels.parent)
+    return sorted(found.items())
 
 
 def hidden_copy(path: str) -> Path | None:
@@ -58,7 +72,7 @@ def _packaged(path: Path) -> Path | None:
 def _is_packaged(path: Path) -> bool:
     if ".." in path.parts:
         return False
-    return path in _PACKAGED or _PACKAGED_BELOW in path.parents
+    return path in _PACKAGED or any(top in path.parents for top in _PACKAGED_BELOW)
 
 
 @functools.cache

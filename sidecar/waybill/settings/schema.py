@@ -35,6 +35,7 @@ from waybill.settings.sections.labelling import (
     ShadowSettings,
     TierName,
 )
+from waybill.settings.sections.labellings import LabellingSettings
 from waybill.settings.sections.listeners import (
     ForwardSettings,
     HttpSettings,
@@ -55,6 +56,7 @@ __all__ = [
     "ForwardSettings",
     "HttpSettings",
     "LabelSettings",
+    "LabellingSettings",
     "LimitSettings",
     "LlmSettings",
     "LogSettings",
@@ -97,6 +99,14 @@ class Settings(Section, frozen=True):
             examples=[[{"source": ["*"], "tiers": ["rules", "model"]}]],
         ),
     ] = DEFAULT_ROUTES
+    labellings: Annotated[
+        tuple[LabellingSettings, ...],
+        Meta(
+            description="Further labellings in the same pass: each gives every record one more "
+            "field, of labels of its own. The settings above and below are those of the first one.",
+            examples=[[{"name": "severity", "pack": "packs/banking"}]],
+        ),
+    ] = ()
     return_: ReturnSettings = ReturnSettings()
     limits: LimitSettings = LimitSettings()
     dead_letter: DeadLetterSettings = DeadLetterSettings()

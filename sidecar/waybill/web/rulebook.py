@@ -20,7 +20,8 @@ from waybill.core.output import writing
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_rules
-from waybill.service.loading import names_of_ours, rule_folders
+from waybill.service.loading import rule_folders
+from waybill.settings.labellings import added_fields, names_added
 from waybill.settings.schema import Settings
 
 #: A name that a rule file may get from a page: no folder, nothing hidden.
@@ -81,7 +82,7 @@ class Rulebook:
                 cpu_secs=self._settings.rules.compile_secs,
                 memory_bytes=self._settings.rules.compile_bytes,
                 max_message_bytes=self._settings.limits.message_bytes,
-                reserved=names_of_ours(self._settings.fields),
+                reserved=names_added(added_fields(self._settings)),
             )
         except RuleSetError as error:
             return Said(list(error.errors), [], 0)

@@ -73,11 +73,14 @@ _AT_ONCE = 5
 
 
 class FieldPlan:
-    """The paths and names of one `FieldSettings`, prepared for decoders and renderers."""
+    """The paths and names of some `FieldSettings`, prepared for decoders and renderers.
 
-    def __init__(self, settings: FieldSettings) -> None:
+    ``others`` are those of further labellings: of them only the names that are added count.
+    """
+
+    def __init__(self, settings: FieldSettings, *others: FieldSettings) -> None:
         self.settings = settings
-        self.policy = LabelPolicy(settings)
+        self.policy = LabelPolicy(settings, *others)
         self.message = parse_paths(settings.message)
         self.source = parse_paths(settings.source)
         self.time = parse_paths(settings.time)

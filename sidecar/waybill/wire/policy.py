@@ -44,12 +44,13 @@ def reading(message: str | None, source: str | None, *, is_other: bool) -> Readi
     return Reading(None, source, "message_not_a_string" if is_other else "no_message")
 
 
-class LabelPolicy:
-    """What one `FieldSettings` says about names of ours in records."""
+class _Dress:
+    """The fields of one labelling: what it adds, and whether it replaces what is there."""
 
     def __init__(self, settings: FieldSettings) -> None:
+        self.label = settings.label
+        self.replaces = settings.relabel
         self._settings = settings
-        self.record_id = settings.record_id
         optional = (
             settings.tier,
             settings.confidence,
@@ -60,7 +61,39 @@ class LabelPolicy:
         )
         #: The names that are added, the label's first.
         self.added = (settings.label, *filter(None, optional))
+
+    def keeps(self, taken: Names) -> bool:
+        """Whether a record with ``taken`` of our names keeps the label that it came with."""
+        return self.label in taken and not self.replaces
+
+    def ours(self, verdict: Verdict) -> list[tuple[str | None, object]]:
+        """Names, None for those that are off, and values."""
+        names = self._settings
+        return [
+            (names.label, verdict.label),
+            (names.tier, verdict.tier),
+            (names.confidence, verdict.confidence),
+            (names.rule, verdict.rule),
+            (names.reason, verdict.reason),
+            (names.pattern, verdict.pattern),
+        ]
+
+
+class LabelPolicy:
+    """What the fields of each labelling say about names of ours in records.
+
+    The first of ``settings`` belongs to the verdict itself, the others to those beside it.
+    """
+
+    def __init__(self, *settings: FieldSettings) -> None:
+        self._dresses = [_Dress(one) for one in settings]
+        self.record_id = settings[0].record_id
+        #: The names that are added, each label's in front of what stands beside it.
+        self.added = tuple(name for dress in self._dresses for name in dress.added)
         self._own = frozenset(self.added)
+        self._replaced = self._own.intersection(
+            name for dress in self._dresses if dress.replaces for name in dress.added
+        )
 
     def taken(self, names: Iterable[str]) -> Names:
         """Our own names among ``names``."""
@@ -79,33 +112,38 @@ class LabelPolicy:
 
         ``read()`` gives its message and source, ``cut(names)`` its bytes without members ``names``.
         """
-        if self._settings.label in taken and not self._settings.relabel:
+        if taken and all(dress.keeps(taken) for dress in self._dresses):
             batch.add_special(start, Passed(stop, "already_labelled"))
             return
         found = read()
         special: Special
-        if taken and self._settings.relabel:
-            special = Rewritten(stop, cut(taken), found.reason)
+        replaced = taken & self._replaced
+        if replaced:
+            special = Rewritten(stop, cut(replaced), found.reason, taken - replaced)
         else:
             special = Spliced(stop, found.reason, taken)
         batch.add_special(start, special, found.message, found.source)
 
+    def kept(self, special: Special) -> list[bool]:
+        """For each labelling whether the record keeps the label that it came with; empty when it
+        is so for none.
+        """
+        taken = _NONE if isinstance(special, Passed) else special.taken
+        if not taken:
+            return []
+        kept = [dress.keeps(taken) for dress in self._dresses]
+        return kept if any(kept) else []
+
     def pairs(self, verdict: Verdict, taken: Names = _NONE) -> Pairs:
         """What ``verdict`` adds to a record, in order, without the names in ``taken``."""
-        names = self._settings
-        ours: list[tuple[str | None, object]] = [
-            (names.label, verdict.label),
-            (names.tier, verdict.tier),
-            (names.confidence, verdict.confidence),
-            (names.rule, verdict.rule),
-            (names.reason, verdict.reason),
-            (names.pattern, verdict.pattern),
-        ]
-        pairs = []
-        for name, value in ours:
-            if name and value is not None and name not in taken:
-                pairs.append((name, value))
-        for name, value in (verdict.fields or {}).items():
+        pairs: list[tuple[str, object]] = []
+        for dress, one in zip(self._dresses, (verdict, *verdict.beside), strict=False):
+            if dress.keeps(taken):
+                continue
+            for name, value in dress.ours(one):
+                if name and value is not None and name not in taken:
+                    pairs.append((name, value))
+        for name, value in verdict.extra_fields().items():
             if value is not None and name not in taken and name not in self._own:
                 pairs.append((_text(name), _sayable(value)))
         return pairs
@@ -164,7 +202,7 @@ class Additions(Generic[S]):
         else:
             additions = found  # type: ignore[assignment]  # no None is in it
         for i, special in batch.specials.items():
-            if isinstance(special, Spliced) and special.taken:
+            if not isinstance(special, Passed) and special.taken:
                 additions[i] = self._beside(batch, i, verdicts[i])
         if self._policy.record_id:
             self._add_ids(batch, additions, self._policy.record_id)
@@ -176,8 +214,9 @@ class Additions(Generic[S]):
         if isinstance(special, Passed):
             return self._render(())
         data = batch.kept(i)
-        taken = special.taken if isinstance(special, Spliced) else _NONE
-        if verdict.fields and _may_name(data, verdict.fields):
+        taken = special.taken if special is not None else _NONE
+        extra = verdict.extra_fields()
+        if extra and _may_name(data, extra):
             taken = taken.union(self._names_in(data))
         return self._render(self._policy.pairs(verdict, taken))
 
@@ -187,7 +226,7 @@ class Additions(Generic[S]):
             special = batch.specials.get(i)
             if isinstance(special, Passed):
                 continue
-            if isinstance(special, Spliced) and name in special.taken:
+            if special is not None and name in special.taken:
                 continue
             member = self._render([(name, ids.next(self._identity(batch, i)))])
             additions[i] = self._join(additions[i], member)
@@ -214,6 +253,6 @@ class _Rendered(dict[Verdict, S | None]):
     def __missing__(self, verdict: Verdict) -> S | None:
         if len(self) >= self._LIMIT:
             self.clear()
-        addition = None if verdict.fields else self._render(verdict)
+        addition = None if verdict.extra_fields() else self._render(verdict)
         self[verdict] = addition
         return addition

@@ -14,6 +14,7 @@ from waybill.core.errors import TierUnavailable
 from waybill.labelling.model.answer import Prediction
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
+from waybill.labelling.model.embeddings import Embeddings
 from waybill.labelling.model.encoders.base import Floats
 from waybill.labelling.telemetry import Recording
 
@@ -223,11 +224,12 @@ async def test_a_new_classifier_needs_no_new_embeddings_but_a_new_encoder_does(
 
 @pytest.mark.parametrize("cache_bytes", [0, 1200])
 async def test_the_embedding_cache_is_bounded(bundle: FakeBundle, cache_bytes: int) -> None:
-    batcher = make_batcher(bundle, embedding_cache_bytes=cache_bytes)
+    embeddings = Embeddings(cache_bytes)
+    batcher = make_batcher(bundle, embeddings=embeddings)
     for _ in range(2):
         predictions = await asyncio.gather(*batcher.submit([str(n) for n in range(9)]))
         assert len(predictions) == 9
-    assert batcher._cache.currsize <= cache_bytes
+    assert embeddings._cache.currsize <= cache_bytes
     await batcher.close()
 
 

@@ -14,6 +14,7 @@ from waybill.cli.bench.result import Result, at_least
 from waybill.labelling.masking import mask
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import load_bundle
+from waybill.labelling.model.embeddings import Embeddings
 from waybill.service.loading import bundle_folders
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
@@ -62,7 +63,7 @@ async def _ours(folder: Path, settings: Settings, texts: Sequence[str]) -> float
         batch_size=_BATCH,
         threads=settings.model.threads,
         queue_messages=len(texts) + 1,
-        embedding_cache_bytes=1 << 20,
+        embeddings=Embeddings(1 << 20),
     )
     begin = time.perf_counter()
     await asyncio.gather(*tier.submit(texts))

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from waybill.cli.bench.in_process import measure_in_process, measure_yardstick
+from waybill.cli.bench.labellings import measure_labellings
 from waybill.cli.bench.model import measure_model
 from waybill.cli.bench.patterns import measure_patterns
 from waybill.cli.bench.reference import RECORDS, reference_batch
@@ -37,6 +38,7 @@ def run(settings: Settings, output: Path, *, is_quick: bool) -> int:
     for result in itertools.chain(
         measure_in_process(yardstick, bodies),
         measure_patterns(bodies),
+        measure_labellings(settings, bodies, messages // 4),
         measure_service(yardstick, bodies, secs),
         measure_model(settings, messages),
     ):

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from cachetools import LRUCache
 
 from waybill.core.clock import MONOTONIC, Clock
 from waybill.core.errors import TierUnavailable
@@ -28,6 +27,7 @@ from waybill.core.reasons import TierCode
 from waybill.core.records import Verdict
 from waybill.labelling.model.answer import Prediction
 from waybill.labelling.model.bundle import Bundle
+from waybill.labelling.model.embeddings import Embeddings, Key
 from waybill.labelling.model.encoders.base import Floats
 from waybill.labelling.model.shadow import Shadow
 from waybill.labelling.telemetry import Silent, Telemetry
@@ -37,10 +37,9 @@ __all__ = ["Batcher"]
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a cached embedding beside its vector and text: key, array header, node (sys.getsizeof).
-_ENTRY_BYTES = 400
-
 _NAME: SlowTierName = "model"
+#: As the setting ``model.embedding_cache_bytes``, for a batcher that is not given a cache.
+_CACHE_BYTES = 16_777_216
 
 
 class _Entry:
@@ -57,8 +56,8 @@ class Batcher:
     """Micro-batches texts for a `Bundle`. Use from one event loop; ``close`` before the loop ends.
 
     ``threads`` batches run side by side, each on its own thread; ``queue_messages`` bounds the
-    texts that wait; ``embedding_cache_bytes`` bounds the cache of embeddings, which outlives a new
-    classifier; ``clock`` gives seconds and times the batches.
+    texts that wait; ``embeddings`` are kept, outlive a new classifier and may be shared with other
+    batchers; ``clock`` gives seconds and times the batches.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Batcher:
         batch_size: int = 32,
         threads: int = 1,
         queue_messages: int = 20_000,
-        embedding_cache_bytes: int = 16_777_216,
+        embeddings: Embeddings | None = None,
         telemetry: Telemetry | None = None,
         clock: Clock = MONOTONIC,
     ) -> None:
@@ -80,9 +79,7 @@ class Batcher:
         self._clock = clock
         self._queue: deque[_Entry] = deque()
         self._entries: dict[str, _Entry] = {}
-        self._cache: LRUCache[tuple[str, str], Floats] = LRUCache(
-            embedding_cache_bytes, _cached_bytes
-        )
+        self._embeddings = embeddings or Embeddings(_CACHE_BYTES)
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="waybill-model")
         self._running: set[asyncio.Future[None]] = set()
         self._is_closed = False
@@ -129,7 +126,8 @@ class Batcher:
             return
         vector = None
         if shadow.bundle.encoder_hash == self.bundle.encoder_hash:
-            vector = self._cache.get((self.bundle.encoder_hash, text))
+            key = (self.bundle.encoder_hash, text)
+            vector = self._embeddings.known([key]).get(key)
         shadow.offer(text, verdict.label, scope, vector)
 
     async def close(self) -> None:
@@ -197,24 +195,46 @@ class Batcher:
                 self._settle(entry, prediction)
 
     async def _predict(self, batch: Sequence[_Entry]) -> list[Prediction]:
-        """What the bundle says of a batch, on a worker; embeds only what the cache lacks."""
+        """What the bundle says of a batch, on a worker; embeds only what nobody else does."""
         bundle = self.bundle
         began = self._clock()
         keys = [(bundle.encoder_hash, entry.text) for entry in batch]
-        known: dict[tuple[str, str], Floats] = {}
-        for key in keys:
-            vector = self._cache.get(key)
-            if vector is not None:
-                known[key] = vector
+        known = self._embeddings.known(keys)
+        theirs = [key for key in keys if self._embeddings.is_under_way(key)]
+        embedded = 0
+        if theirs:
+            # First what is our own to do: whoever waits for us must not wait for whom we wait for.
+            ours = [key for key in keys if key not in known and key not in theirs]
+            if ours:
+                made, _ = await self._embed(bundle, ours, [], {})
+                known.update(zip(ours, made, strict=True))
+            embedded = len(ours)
+            known |= await self._embeddings.wait_for(theirs)
         missing = [key for key in keys if key not in known]
-        loop = asyncio.get_running_loop()
-        fresh, predictions = await loop.run_in_executor(
-            self._workers, _predict, bundle, keys, known, [text for _, text in missing]
-        )
-        for key, vector in zip(missing, fresh, strict=True):
-            self._remember(key, vector)
-        self._count(len(batch), len(missing), began)
+        _, predictions = await self._embed(bundle, missing, keys, known)
+        self._count(len(batch), embedded + len(missing), began)
         return predictions
+
+    async def _embed(
+        self,
+        bundle: Bundle,
+        missing: Sequence[Key],
+        keys: Sequence[Key],
+        known: dict[Key, Floats],
+    ) -> tuple[Floats, list[Prediction]]:
+        """The vectors of ``missing``, kept and shared, and the predictions for ``keys``."""
+        loop = asyncio.get_running_loop()
+        texts = [text for _, text in missing]
+        self._embeddings.begin(missing)
+        try:
+            vectors, predictions = await loop.run_in_executor(
+                self._workers, _predict, bundle, keys, known, texts
+            )
+        except BaseException:
+            self._embeddings.finish(missing, None)
+            raise
+        self._embeddings.finish(missing, vectors)
+        return vectors, predictions
 
     def _settle(self, entry: _Entry, prediction: Prediction) -> None:
         self._forget(entry)
@@ -226,12 +246,6 @@ class Batcher:
         self._telemetry.model_answered("failed", len(batch))
         for entry in batch:
             self._reject(entry, code)
-
-    def _remember(self, key: tuple[str, str], vector: Floats) -> None:
-        # A row of the batch's array would keep the whole array alive.
-        own = vector.copy()
-        if _cached_bytes(own) <= self._cache.maxsize:
-            self._cache[key] = own
 
     def _count(self, texts: int, embedded: int, began: float) -> None:
         self._telemetry.model_answered("embedded", embedded)
@@ -249,19 +263,16 @@ class Batcher:
             del self._entries[entry.text]
 
 
-def _cached_bytes(vector: Floats) -> int:
-    """Bytes that a cache entry holds; texts are at most 512 characters, counted as 100."""
-    return vector.nbytes + _ENTRY_BYTES + 100
-
-
 def _predict(
     bundle: Bundle,
-    keys: list[tuple[str, str]],
-    known: dict[tuple[str, str], Floats],
-    missing: list[str],
+    keys: Sequence[Key],
+    known: dict[Key, Floats],
+    missing: Sequence[str],
 ) -> tuple[Floats, list[Prediction]]:
     """On the worker thread: embed what the cache lacks; the new vectors and all predictions."""
     fresh = bundle.embed(missing)
+    if not keys:
+        return fresh, []
     rest = iter(fresh)
     rows = [known[key] if key in known else next(rest) for key in keys]
     return fresh, bundle.classify(np.stack(rows), [text for _, text in keys])

@@ -29,7 +29,7 @@ from waybill.labelling.masking import mask
 from waybill.labelling.model.answer import AnswerPolicy, Prediction
 from waybill.labelling.model.encoders.base import Floats
 from waybill.labelling.model.encoders.onnx import open_session
-from waybill.labelling.model.encoders.opening import open_encoder
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
 from waybill.labelling.model.ngrams import Ngrams, ngram_features
 from waybill.labelling.tier import Scope
@@ -67,8 +67,9 @@ class Bundle:
         threads: int = 1,
         folder: Path | None = None,
         mark: str = "",
+        encoders: Encoders | None = None,
     ) -> None:
-        """Build sessions from bytes.
+        """Build sessions from bytes; an encoder that ``encoders`` has is shared.
 
         Raises `BundleError` (``encoder``, ``classifier``, ``manifest``).
         """
@@ -77,7 +78,8 @@ class Bundle:
         self.manifest = manifest
         self._fallback = fallback
         self.version = f"{manifest.name}@{manifest.version}"
-        self.encoder = open_encoder(manifest.encoder, files, manifest.sha256, threads)
+        opened = encoders or Encoders()
+        self.encoder = opened.open(manifest.encoder, files, manifest.sha256, threads)
         #: Identity of what turns a text into a vector: embeddings outlive a new classifier.
         self.encoder_hash = self.encoder.identity
         self._classifier = open_session("classifier", files[manifest.classifier.file], 1)
@@ -172,7 +174,12 @@ def _less_likely(ranked: tuple[str, float]) -> float:
 
 
 def load_bundle(
-    path: Path, *, taxonomy: Taxonomy, threads: int = 1, needs_encoder: bool = True
+    path: Path,
+    *,
+    taxonomy: Taxonomy,
+    threads: int = 1,
+    needs_encoder: bool = True,
+    encoders: Encoders | None = None,
 ) -> Bundle:
     """Load and check the bundle in folder ``path``.
 
@@ -180,14 +187,20 @@ def load_bundle(
 
     ``threads`` is what onnxruntime may use for one text; the tier runs several texts side by side
     instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now
-    does not refuse the bundle; its golden messages are then not checked. Raises `BundleError` with
-    any of its codes.
+    does not refuse the bundle; its golden messages are then not checked. An encoder that
+    ``encoders`` has open is shared. Raises `BundleError` with any of its codes.
     """
     mark = fingerprint(path)
     manifest, files = read_bundle_files(path)
     check_labels(manifest, taxonomy)
     bundle = Bundle(
-        manifest, files, threads=threads, folder=path, mark=mark, fallback=taxonomy.fallback
+        manifest,
+        files,
+        threads=threads,
+        folder=path,
+        mark=mark,
+        fallback=taxonomy.fallback,
+        encoders=encoders,
     )
     try:
         _check_golden(bundle)

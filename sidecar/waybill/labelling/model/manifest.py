@@ -23,6 +23,7 @@ import msgspec
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.ngrams import Ngrams
+from waybill.settings.resources import resolve_path
 
 __all__ = [
     "MANIFEST",
@@ -50,6 +51,9 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a masked text becomes a vector. ``pooling`` happens inside the graph.
 
     ``file`` and ``tokenizer`` are of kind ``onnx``; ``model`` names the model of the other kinds.
+    ``shared`` names the bundle folder where these two files are, if the bundle does not hold them
+    itself: a small bundle beside the default one need not repeat 23 MB. Their hashes stand in the
+    manifest as those of all files do.
     """
 
     kind: str
@@ -59,6 +63,7 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dimensions: Annotated[int, msgspec.Meta(ge=1)]
     pooling: str
     model: str | None = None
+    shared: str | None = None
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +126,10 @@ def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     manifest = read_manifest(path)
     used = _used_files(manifest)
     present = {entry.name for entry in _entries(path)} - {MANIFEST}
-    if missing := sorted((manifest.sha256.keys() | used) - present):
+    places = {name: path / name for name in present}
+    for name, place in _shared_files(manifest).items():
+        places.setdefault(name, place)
+    if missing := sorted((manifest.sha256.keys() | used) - places.keys()):
         raise BundleError("missing_file", f"{path}: {', '.join(missing)}")
     if extra := sorted(present - manifest.sha256.keys()):
         raise BundleError("extra_file", f"{path}: {', '.join(extra)}")
@@ -129,15 +137,36 @@ def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     for name, expected in manifest.sha256.items():
         content = b""
         if name in used:
-            content = _read(path / name)
+            content = _read(places[name])
             found = hashlib.sha256(content).hexdigest()
         else:
-            found = _hash(path / name)
+            found = _hash(places[name])
         if found != expected:
-            raise BundleError("hash", f"{path / name} is not the file that the manifest names")
+            raise _other_file(manifest, path, places[name])
         if name in used:
             files[name] = content
     return manifest, files
+
+
+def _shared_files(manifest: Manifest) -> dict[str, Path]:
+    """Where the files of an encoder are that the bundle shares with another one."""
+    encoder = manifest.encoder
+    if encoder.shared is None:
+        return {}
+    folder, _ = resolve_path(encoder.shared)
+    names = (encoder.file, encoder.tokenizer)
+    return {name: folder / name for name in names if name is not None}
+
+
+def _other_file(manifest: Manifest, path: Path, place: Path) -> BundleError:
+    """The fault of a file that has another hash than the manifest says."""
+    if place.parent == path:
+        return BundleError("hash", f"{place} is not the file that the manifest names")
+    return BundleError(
+        "hash",
+        f"{manifest.name} shares the encoder of {manifest.encoder.shared}, but {place} is not the "
+        f"one that it was trained with; train it again, or put that file into {path}",
+    )
 
 
 def fingerprint(path: Path) -> str:
@@ -188,6 +217,9 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError("manifest", f"not plain file names: {', '.join(odd)}")
     if pickles := sorted(name for name in _used_files(manifest) if name.endswith(_PICKLES)):
         raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
+    shared = manifest.encoder.shared
+    if shared is not None and (Path(shared).is_absolute() or ".." in Path(shared).parts):
+        raise BundleError("manifest", f"encoder.shared is no plain relative path: {shared}")
     if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
         raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
     return manifest

@@ -185,7 +185,8 @@ async def _open(
     except BundleError as error:
         raise ConfigError([f"{settings.model.path}: {error}"]) from None
     parts = Parts(taxonomy, rules, bundle, None, make_table(()))
-    opened = await stack.enter_async_context(open_pipeline(settings, Metrics(VERSION), parts))
+    alone = msgspec.structs.replace(settings, labellings=())
+    opened = await stack.enter_async_context(open_pipeline(alone, Metrics(VERSION), parts))
     return Side(opened.pipeline, bundle, opened.model, _report(spec, rules, bundle))
 
 

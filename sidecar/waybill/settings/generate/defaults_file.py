@@ -51,7 +51,7 @@ def _section(section: type[Section], prefix: str, depth: int) -> Iterator[str]:
 
 def _setting(setting: Setting, key: str, indent: str) -> Iterator[str]:
     yield from _comment(setting.description, indent, note(setting))
-    if setting.element is None:
+    if setting.element is None or not setting.default:
         yield f"{indent}{key}: {flow(setting.default)}"
         return
     yield f"{indent}{key}:"

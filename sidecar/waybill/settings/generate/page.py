@@ -9,8 +9,8 @@ import msgspec
 
 from waybill.settings.catalogue import Setting, catalogue, nested, settings_of
 from waybill.settings.environment import VARIABLES
-from waybill.settings.generate.words import default_text, type_words
-from waybill.settings.schema import RouteSettings, Settings
+from waybill.settings.generate.words import default_text, flow, type_words
+from waybill.settings.schema import Settings
 from waybill.settings.sources import ALIASES
 
 _HEAD = """\
@@ -47,7 +47,16 @@ def _sections() -> Iterator[str]:
             yield from _table(settings_of(section, f"{key}."))
             continue
         yield from _title(key, catalogue()[key].description)
-        yield from _table([catalogue()[key], *settings_of(RouteSettings, f"{key}[].")])
+        yield from _table([catalogue()[key], *_elements(catalogue()[key])])
+
+
+def _elements(setting: Setting) -> Iterator[Setting]:
+    """The settings of each element of a list, those of lists in it included."""
+    if setting.element is None:
+        return
+    for one in settings_of(setting.element, f"{setting.path}[]."):
+        yield one
+        yield from _elements(one)
 
 
 def _title(key: str, text: str) -> Iterator[str]:
@@ -79,7 +88,9 @@ def _row(setting: Setting) -> str:
 
 
 def _default(setting: Setting) -> str:
-    if setting.element is not None:
+    if setting.element is not None and setting.default:
+        if "[" in setting.path:  # it stands in no file of defaults
+            return flow(msgspec.to_builtins(setting.default))
         return "see config/waybill.yaml"
     return default_text(setting)
 

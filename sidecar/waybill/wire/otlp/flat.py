@@ -71,7 +71,7 @@ def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict])
 
 def _fill(event: Event, codec: Describes, data: bytes, above: Record) -> None:
     """Give ``event`` the record in ``data``, if that can be read."""
-    own = {*codec.plan.policy.added, *(event.verdict.fields or ())}
+    own = {*codec.plan.policy.added, *event.verdict.extra_fields()}
     try:
         found = codec.record(data)
         event.moment = _moment(found)

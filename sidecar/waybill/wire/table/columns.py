@@ -9,10 +9,10 @@ from waybill.core.errors import MalformedError
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.dialect import normal
 
-__all__ = ["DEFAULT", "Choice", "Columns", "make_choice"]
+__all__ = ["DEFAULT", "DETAILS", "Choice", "Columns", "make_choice"]
 
 #: What is added beside the label.
-_ADDED = ("confidence", "tier", "reason", "rule")
+DETAILS = ("confidence", "tier", "reason", "rule")
 _DELIMITER_WORDS = {
     "tab": "\t",
     "\\t": "\t",
@@ -77,6 +77,7 @@ class Columns:
         choice: Choice,
         *,
         needs_message: bool = True,
+        further: Sequence[FieldSettings] = (),
     ) -> None:
         if len(head) > _MAX_COLUMNS:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
@@ -100,7 +101,7 @@ class Columns:
             known = list(self._places([fields.label]))
         #: Where the table's own labels are.
         self.label: int | None = known[0] if known else None
-        self.added = self._added(choice, fields)
+        self.added = self._added(choice, fields, further)
 
     @property
     def message(self) -> int:
@@ -151,7 +152,9 @@ class Columns:
             return None
         return cells[self.label].strip() or None
 
-    def _added(self, choice: Choice, fields: FieldSettings) -> list[str]:
+    def _added(
+        self, choice: Choice, fields: FieldSettings, further: Sequence[FieldSettings]
+    ) -> list[str]:
         taken = {normal(name) for name in self.head}
         label = choice.label or fields.label
         if normal(label) in taken:
@@ -160,7 +163,7 @@ class Columns:
             label = _PREDICTED
         names: list[str] = []
         more = () if fields.pattern is None else (fields.pattern,)
-        for name in (label, *_ADDED, *more):
+        for name in (label, *DETAILS, *more, *_further_names(further)):
             free = _free(name, taken)
             taken.add(normal(free))
             names.append(free)
@@ -190,6 +193,16 @@ class Columns:
 
 def _where(names: Sequence[str], wanted: str) -> dict[int, None]:
     return {at: None for at, name in enumerate(names) if name == wanted and name}
+
+
+def _further_names(further: Sequence[FieldSettings]) -> Iterator[str]:
+    """The columns of further labellings, as their fields are called."""
+    for fields in further:
+        yield fields.label
+        for detail in DETAILS:
+            name = getattr(fields, detail)
+            if name is not None:
+                yield name
 
 
 def _free(name: str, taken: set[str]) -> str:

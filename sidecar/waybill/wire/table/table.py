@@ -15,7 +15,7 @@ from typing import NamedTuple
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
-from waybill.wire.table.columns import Choice, Columns
+from waybill.wire.table.columns import DETAILS, Choice, Columns
 from waybill.wire.table.dialect import Dialect, find_dialect
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.rows import RawRow, RowReader
@@ -41,10 +41,19 @@ class Row(NamedTuple):
 
 
 class Table:
-    """Reads one table and writes it back; ``limit_chars`` bounds a row."""
+    """Reads one table and writes it back; ``limit_chars`` bounds a row.
+
+    ``further`` are the fields of further labellings: each has columns of its own.
+    """
 
     def __init__(
-        self, fields: FieldSettings, choice: Choice, limit_chars: int, *, needs_message: bool = True
+        self,
+        fields: FieldSettings,
+        choice: Choice,
+        limit_chars: int,
+        *,
+        needs_message: bool = True,
+        further: Sequence[FieldSettings] = (),
     ) -> None:
         """Without ``needs_message`` a head may have no column for messages.
 
@@ -52,6 +61,7 @@ class Table:
             MalformedError: ``csv_encoding`` for an encoding that is not known.
         """
         self._fields = fields
+        self._further = further
         self._choice = choice
         self._limit = limit_chars
         self._needs_message = needs_message
@@ -163,7 +173,11 @@ class Table:
             self._before += text  # blank lines in front of the head
             return
         self._columns = Columns(
-            cells, self._fields, self._choice, needs_message=self._needs_message
+            cells,
+            self._fields,
+            self._choice,
+            needs_message=self._needs_message,
+            further=self._further,
         )
         self._width = len(cells)
         body, end = _split_end(text)
@@ -242,14 +256,11 @@ class Table:
         return list(written), written
 
     def _keep(self, verdict: Verdict) -> str:
-        confidence = ""
-        if verdict.confidence is not None:
-            confidence = f"{verdict.confidence:.4g}"
-        ours = [
-            verdict.label, confidence, verdict.tier, verdict.reason or "", verdict.rule or ""
-        ]  # fmt: skip
-        if len(self.columns.added) > len(ours):
+        ours = _cells(verdict, None)
+        if self._fields.pattern is not None:
             ours.append(verdict.pattern or "")
+        for fields, beside in zip(self._further, verdict.beside, strict=True):
+            ours += _cells(beside, fields)
         cells = self._written([self.decoder.fitting(cell) for cell in ours])
         text = self.dialect.delimiter + cells
         if len(self._kept) >= _KEPT:
@@ -265,6 +276,21 @@ class Table:
         )
         writer.writerow(cells)
         return out.getvalue()
+
+
+def _cells(verdict: Verdict, fields: FieldSettings | None) -> list[str]:
+    """Label and details of one verdict; of a further labelling the details that it has."""
+    confidence = ""
+    if verdict.confidence is not None:
+        confidence = f"{verdict.confidence:.4g}"
+    details = {
+        "confidence": confidence,
+        "tier": verdict.tier,
+        "reason": verdict.reason or "",
+        "rule": verdict.rule or "",
+    }
+    wanted = [name for name in DETAILS if fields is None or getattr(fields, name) is not None]
+    return [verdict.label, *(details[name] for name in wanted)]
 
 
 def _split_end(text: str) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Mapping
 
 from waybill.core.errors import BundleError
@@ -10,6 +12,38 @@ from waybill.labelling.model.encoders.gemini import GeminiEncoder
 from waybill.labelling.model.encoders.onnx import TextEncoder
 from waybill.labelling.model.encoders.sentence import SentenceEncoder
 from waybill.labelling.model.manifest import Encoder
+
+
+class Encoders:
+    """The encoders that are in use, so that bundles with the same one share it.
+
+    Those that nobody uses any more are forgotten. May be asked from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._open: weakref.WeakValueDictionary[str, VectorEncoder] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def open(
+        self, encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str], threads: int
+    ) -> VectorEncoder:
+        """As `open_encoder`, but the one that is open already."""
+        identity = identity_of(encoder, sha256)
+        if identity is None:
+            return open_encoder(encoder, files, sha256, threads)
+        with self._lock:
+            found = self._open.get(f"{identity} {threads}")
+            if found is None:
+                found = open_encoder(encoder, files, sha256, threads)
+                self._open[f"{identity} {threads}"] = found
+            return found
+
+
+def identity_of(encoder: Encoder, sha256: Mapping[str, str]) -> str | None:
+    """Names an encoder whose files are listed; None for one that is a service or a library."""
+    if encoder.kind != "onnx" or not encoder.file or not encoder.tokenizer:
+        return None
+    return f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}"
 
 
 def open_encoder(
@@ -23,9 +57,7 @@ def open_encoder(
             text_encoder = TextEncoder(
                 files[encoder.file], files[encoder.tokenizer], encoder.max_tokens, threads=threads
             )
-            text_encoder.identity = (
-                f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}"
-            )
+            text_encoder.identity = identity_of(encoder, sha256) or ""
             return text_encoder
         case "sentence-transformers" if encoder.model:
             return SentenceEncoder(encoder.model, encoder.max_tokens)

@@ -1,0 +1,114 @@
+"""Two labellings in one running sidecar: each way in, each report, each reload."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from tests.conftest import Running
+
+LABELS = """\
+fallback: Unclassified
+labels:
+  - {name: High, description: bad}
+  - {name: Low, description: not so bad}
+  - {name: Unclassified, description: nothing}
+"""
+RULES = """\
+rules:
+  - {id: down, label: High, pattern: 'is down', fields: {team: ops}, match: ['disk is down']}
+"""
+
+
+@pytest.fixture(name="labelling")
+def _labelling(tmp_path: Path) -> str:
+    (tmp_path / "labels.yaml").write_text(LABELS)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(RULES)
+    return f"labellings=[{{name: severity, pack: '{tmp_path}'}}]"
+
+
+async def test_both_labels_come_by_every_way(running: Running, labelling: str) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        _, body, _ = await sidecar.post(b'[{"log":"User User1 logged in."},{"log":"a is down"}]')
+        first, second = json.loads(body)
+        assert (first["target_label"], first["severity"]) == ("User Action", "Unclassified")
+        assert first["severity_reason"] == "model_disabled"
+        assert (second["severity"], second["severity_rule"], second["team"]) == (
+            "High",
+            "down",
+            "ops",
+        )
+        entry = msgpack.packb([1, {"log": "b is down"}])
+        _, body, _ = await sidecar.post(entry, **{"Content-Type": "application/msgpack"})
+        assert msgpack.unpackb(body)[1]["severity"] == "High"
+        _, body, _ = await sidecar.post(b'{"log":"c is down","severity":"mine"}')
+        assert json.loads(body)["severity"] == "mine"
+        async with sidecar.client.post(
+            f"{sidecar.service.address}/v1/classify/csv",
+            data="source,log_message\na,it is down\n",
+            headers={"Content-Type": "text/csv"},
+        ) as answer:
+            head, row = (await answer.text()).splitlines()
+        cells = dict(zip(head.split(","), row.split(","), strict=True))
+        assert (cells["severity"], cells["severity_rule"]) == ("High", "down")
+        assert (
+            sidecar.metric(
+                "waybill_labelling_records_labelled_total",
+                labelling="severity",
+                tier="rule",
+                label="High",
+            )
+            == 3
+        )
+        assert sidecar.metric("waybill_labelling_records_kept_total", labelling="severity") == 1
+        assert sidecar.metric("waybill_labelling_rules_loaded", labelling="severity") == 1
+
+
+async def test_explain_tells_of_each(running: Running, labelling: str) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        async with sidecar.client.post(
+            f"{sidecar.service.address}/v1/explain", json={"message": "a is down"}
+        ) as answer:
+            found = await answer.json()
+        assert found["label"] == "Unclassified"
+        severity = found["labellings"]["severity"]
+        assert (severity["field"], severity["label"], severity["rule"]) == (
+            "severity",
+            "High",
+            "down",
+        )
+
+
+async def test_rules_of_each_are_loaded_anew_by_themselves(
+    running: Running, labelling: str, tmp_path: Path
+) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        before = sidecar.service.opened.pipeline.rules
+        file = tmp_path / "rules" / "a.yaml"
+        file.write_text(RULES.replace("High", "Low"))
+        await sidecar.service.reloader.reload()
+        _, body, _ = await sidecar.post(b'{"log":"a is down"}')
+        assert json.loads(body)["severity"] == "Low"
+        assert sidecar.service.opened.pipeline.rules is before
+        file.write_text(RULES.replace("High", "Hihg"))
+        await sidecar.service.reloader.reload()
+        _, body = await sidecar.get("/readyz")
+        report = json.loads(body)
+        assert "Hihg" in report["severity.rules"]["refused"][0]
+        assert report["rules"]["refused"] == []
+        await asyncio.sleep(0)
+
+
+async def test_every_fault_is_told_with_its_labelling(
+    running: Running, labelling: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rules" / "a.yaml").write_text(RULES.replace("is down'", "(down'"))
+    with pytest.raises(Exception, match=r"labelling severity: .*a.yaml") as raised:
+        async with running("model.path=null", labelling):
+            pass
+    assert "rule 'down'" in str(raised.value)
