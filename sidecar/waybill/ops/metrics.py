@@ -58,7 +58,6 @@ class Metrics:
         self._declare_llm(make)
         self.of_patterns = PatternMetrics(make)
         self._declare_shares(make)
-        #: Of further labellings.
         self.further = LabellingMetrics(make)
         if shared is None:
             ProcessCollector(registry=self.registry)
@@ -242,9 +241,7 @@ class Metrics:
         self, given: Mapping[Verdict, int], fallback: str, further: Sequence[str] = ()
     ) -> None:
         """Count one batch's verdicts, but for records that another has labelled; each series is
-        moved once. ``given`` says how many records got each.
-
-        ``further`` are the names of further labellings.
+        moved once. ``given`` says how many records got each; ``further`` names labellings.
         """
         by_series: Tally[tuple[str, str, str | None]] = Tally()
         if further:

@@ -22,6 +22,15 @@ from waybill.settings.schema import Settings
 log = logging.getLogger(__name__)
 
 
+def _source(settings: Settings, labelling: str) -> CorrectionSource:
+    """Where they come from, with what was fetched before."""
+    source = correction_source(settings, labelling)
+    cache = settings.corrections.follow_cache
+    if cache is not None:
+        take_cached(source, Path(cache))
+    return source
+
+
 class CorrectionsPart(Reloadable[CorrectionTable]):
     """The corrections of ``corrections.path`` and ``corrections.follow``."""
 
@@ -49,10 +58,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self.guard = guard
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
-        self.source = correction_source(settings, labelling)
-        cache = settings.corrections.follow_cache
-        if cache is not None:
-            take_cached(self.source, Path(cache))
+        self.source = _source(settings, labelling)
         super().__init__(
             LoadState(what, metrics),
             lock,
