@@ -24,7 +24,7 @@ def _pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(["pack", "new", "urgency", "--labels", "Now,Later", "--into", str(into)]) == 0
     folder = into / "urgency"
     options = ["--labels", str(folder / "labels.yaml"), "--corpus", str(folder / "corpus")]
-    trained = [*options, "--per-label", "6", "--no-ngrams", "--share-encoder", "--no-cache"]
+    trained = [*options, "--per-label", "40", "--share-encoder", "--no-cache"]
     assert run(["model", "train", "--output", str(folder / "model"), *trained]) == 0
     return folder
 
