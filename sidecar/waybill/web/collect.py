@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 
 from waybill.api.patterns import CURSOR
+from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern, decode
 from waybill.patterns.query import MOST_PATTERNS
 from waybill.settings.sections.workbench import WorkbenchSettings
@@ -40,8 +41,10 @@ _AT_ONCE = 8
 _DAY = 86_400.0
 
 
-class BadAnswer(Exception):
+class BadAnswer(WaybillError):
     """What a sidecar answered cannot be used: why, and how it begins."""
+
+    code = "bad_answer"
 
     def __init__(self, why: str, head: bytes = b"") -> None:
         super().__init__(why)

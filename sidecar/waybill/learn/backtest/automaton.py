@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from waybill.core.errors import WaybillError
 from waybill.labelling.rules.pattern import parse
 
 __all__ = ["HIT", "Automaton", "Edge", "Jump", "Nodes", "TooComplex", "automaton_of"]
@@ -33,8 +34,10 @@ _DIGIT = frozenset("0123456789")
 _SPACE = frozenset(" \t\n\r\f\v")
 
 
-class TooComplex(Exception):
+class TooComplex(WaybillError):
     """A pattern that would need too many states."""
+
+    code = "too_complex"
 
 
 class Edge(NamedTuple):
