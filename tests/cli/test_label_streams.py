@@ -24,6 +24,7 @@ class Always:
     """Labels everything alike and counts what it is asked."""
 
     taxonomy: Taxonomy = TEN
+    passed = TEN.passed
     asked = 0
 
     def label(self, messages: Sequence[str | None], _: Sequence[str]) -> list[Verdict]:

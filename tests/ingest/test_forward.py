@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +50,13 @@ KEY = b"secret"
 
 class StubPipeline:
     taxonomy = TEN
+    passed = TEN.passed
+    names: Sequence[str] = ()
+
+    def keep(self, verdict: Verdict, kept: Sequence[bool]) -> Verdict:
+        return verdict
+
+    def counted(self, given: Mapping[Verdict, int]) -> None: ...
 
     async def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         return [VERDICT] * len(messages)

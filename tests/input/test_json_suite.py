@@ -20,6 +20,7 @@ FIRST, LAST = (
 )
 CASES = all_cases()
 #: What we add to a record; what an empty object gets begins without a comma.
+STRAY = re.compile(rb",(\s*\}\s*)\Z")
 ADDED = re.compile(
     rb',?"target_label":"[^"]*","label_tier":"[^"]*"(,"label_confidence":[^,}]*)?(,"label_rule":"[^"]*")?'
     rb'(,"label_reason":"[^"]*")?(?=})'
@@ -83,7 +84,9 @@ def fault_of(case: Case, place: str, body: bytes, status: int, answer: bytes) ->
         )
     if status != 200:
         return f"answer {status}"
-    if ADDED.sub(b"", answer) != body:
+    # What stands behind a comma that should not be there uses it.
+    without = body.replace(case.text, STRAY.sub(rb"\1", case.text))
+    if ADDED.sub(b"", answer) not in (body, without):
         return f"bytes changed: {answer[-300:]!r}"
     if place == "body":
         return ""

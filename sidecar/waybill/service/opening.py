@@ -158,7 +158,13 @@ class _Opener:
             memo = MemoSettings(settings.memo.bytes - settings.memo.bytes // _MASKS_SHARE)
             settings = msgspec.structs.replace(settings, memo=memo)
         pipeline = Pipeline(
-            settings, parts.rules, tiers, telemetry, taxonomy=parts.taxonomy, masked=self._mask
+            settings,
+            parts.rules,
+            tiers,
+            telemetry,
+            taxonomy=parts.taxonomy,
+            masked=self._mask,
+            corrections=parts.corrections,
         )
         return Labelling(name, settings, pipeline, model, llm)
 

@@ -116,7 +116,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         database,
         door,
         taxonomy,
-        Templates(mine.base_path),
+        Templates(mine.base_path or ""),
         Collector(mine, database, token),
         engine,
         jobs,

@@ -36,7 +36,7 @@ class Bench(NamedTuple):
     @property
     def base_path(self) -> str:
         """The prefix of all addresses."""
-        return self.settings.workbench.base_path
+        return self.settings.workbench.base_path or ""
 
 
 BENCH: web.AppKey[Bench] = web.AppKey("bench")

@@ -21,6 +21,14 @@ from waybill.settings.sections.base import (
 
 #: How a change reaches the sidecars.
 Way = Literal["patch", "folder"]
+#: The beginning of a path.
+Prefix = Annotated[
+    str,
+    Meta(
+        pattern=r"^(/[\w.~-]+)+$",
+        extra={"form": "path that begins with / and does not end with it"},
+    ),
+]
 
 
 class WorkbenchSettings(Section, frozen=True):
@@ -101,14 +109,12 @@ class WorkbenchSettings(Section, frozen=True):
         ),
     ] = ()
     base_path: Annotated[
-        str,
+        Prefix | None,
         Meta(
-            pattern=r"^(/[\w.~-]+)*$",
-            description="Prefix of all addresses behind a proxy.",
+            description="Prefix of all addresses behind a proxy. Null: none.",
             examples=["/waybill"],
-            extra={"form": "empty, or a path that begins with / and does not end with it"},
         ),
-    ] = ""
+    ] = None
     collect_secs: Annotated[Seconds, Meta(description="Between two looks at the sidecars.")] = 15
     keep_days: Annotated[
         Count, Meta(description="How long patterns and counts are kept.", extra={"unit": "days"})
