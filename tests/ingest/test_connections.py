@@ -207,3 +207,22 @@ async def test_few_descriptors_and_many_connections(tmp_path: Path) -> None:
             await waybill.metric(series % "total") + await waybill.metric(series % "client")
             >= 600 - 256
         )
+
+
+async def test_a_client_that_leaves_while_it_is_answered_is_no_fault(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"log":"%s"}\n' % (b"x" * 1000) * 8000
+    head = b"POST /v1/label HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    caplog.set_level("INFO")
+    async with running("model.path=null") as sidecar:
+        reader, writer = await connect(sidecar)
+        writer.write(head + body)
+        await writer.drain()
+        assert await reader.read(100)
+        writer.transport.abort()
+        async with asyncio.timeout(10):
+            while "a client left" not in caplog.text:
+                await asyncio.sleep(0.01)
+        assert (await sidecar.post(b'{"log":"x"}'))[0] == 200
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]

@@ -58,6 +58,9 @@ class Writing:
                 log.warning("an answer was not read in time", extra=about(request))
                 if request.transport is not None:
                     request.transport.abort()
+            except ConnectionError:
+                # A shipper that was stopped, or lost patience: it sends the batch again.
+                log.info("a client left before its answer was written", extra=about(request))
         return written
 
 
