@@ -90,10 +90,12 @@ def settings_for(place: Path, **workbench: object) -> Settings:
     settings = Settings()
     mine = replace(
         settings.workbench,
-        store=str(place / "store.db"),
-        listen="127.0.0.1:0",
-        sidecars=(),
-        **workbench,
+        **{
+            "store": str(place / "store.db"),
+            "listen": "127.0.0.1:0",
+            "sidecars": (),
+            **workbench,
+        },
     )
     return replace(settings, workbench=mine, model=replace(settings.model, path=None))
 

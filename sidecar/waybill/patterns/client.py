@@ -11,10 +11,25 @@ from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern, decode
 from waybill.patterns.query import MOST_PATTERNS
 
-__all__ = ["Answer", "PatternClient", "address_of"]
+__all__ = ["Answer", "NoAnswerError", "PatternClient", "address_of"]
 
 #: A sidecar under load may take some seconds to look through 500,000 patterns.
-_PATIENCE = aiohttp.ClientTimeout(total=30)
+_PATIENCE = aiohttp.ClientTimeout(total=30, sock_connect=5)
+#: One page has 1,000 patterns with examples; all pages together are those of 500,000 patterns.
+_MOST_BYTES = 64 << 20
+_MOST_PAGES = 1000
+#: What is kept of an answer that cannot be used.
+_HEAD_BYTES = 2048
+
+
+class NoAnswerError(WaybillError):
+    """A sidecar gives no answer that can be used: a sentence, and how its answer begins."""
+
+    code = "no_answer"
+
+    def __init__(self, why: str, head: bytes = b"") -> None:
+        super().__init__(why)
+        self.head = head[:_HEAD_BYTES].decode("utf-8", "replace")
 
 
 class Answer(msgspec.Struct):
@@ -40,7 +55,8 @@ def address_of(text: str) -> str:
 class PatternClient:
     """Asks the sidecar at ``address``; an async context manager.
 
-    Every method raises WaybillError with a sentence when there is no answer.
+    Every method raises NoAnswerError when there is no answer, or one that is none: too long, or no
+    NDJSON, or without an end.
     """
 
     def __init__(self, address: str, token: str = "") -> None:
@@ -60,7 +76,8 @@ class PatternClient:
         try:
             found = [decode(line) for line in body.splitlines() if line.strip()]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise WaybillError(f"{self.url} answers what are no patterns: {error}") from None
+            why = f"{self.url} answers what are no patterns: {error}"
+            raise NoAnswerError(why, body) from None
         cursor = headers.get("Waybill-Cursor", "")
         return Answer(found, cursor, headers.get("Waybill-Workers", ""))
 
@@ -68,22 +85,32 @@ class PatternClient:
         """All pages, each pattern once."""
         seen: set[str] = set()
         wanted = {"order": "id", "limit": str(MOST_PATTERNS), **(asked or {})}
-        while True:
+        for _ in range(_MOST_PAGES):
             answer = await self.page(wanted)
             yield answer
             if not answer.cursor:
                 return
             if answer.cursor in seen:
-                raise WaybillError(f"{self.url} gives the same page again and again")
+                raise NoAnswerError(f"{self.url} gives the same page again and again")
             seen.add(answer.cursor)
             wanted["after"] = answer.cursor
+        raise NoAnswerError(f"{self.url} gives more than {_MOST_PAGES} pages")
+
+    async def edition(self) -> dict[str, object]:
+        """What is in force there, as ``GET /v1/edition`` tells it."""
+        body, _ = await self._get("/v1/edition", {})
+        try:
+            return msgspec.json.decode(body, type=dict[str, object])
+        except msgspec.MsgspecError as error:
+            why = f"{self.url} answers what is no edition: {error}"
+            raise NoAnswerError(why, body) from None
 
     async def explain(self, message: str, source: str) -> dict[str, object]:
         """The way of one message, as ``POST /v1/explain`` tells it."""
         question = msgspec.json.encode({"message": message, "source": source})
         try:
             async with self._client.post(f"{self.url}/v1/explain", data=question) as reply:
-                body = await reply.read()
+                body = await self._read(reply)
                 self._check(reply.status, body)
                 return msgspec.json.decode(body, type=dict[str, object])
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
@@ -92,15 +119,24 @@ class PatternClient:
     async def _get(self, path: str, asked: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
         try:
             async with self._client.get(f"{self.url}{path}", params=asked) as reply:
-                body = await reply.read()
+                body = await self._read(reply)
                 self._check(reply.status, body)
                 return body, reply.headers
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise self._silent(error) from None
 
-    def _silent(self, error: Exception) -> WaybillError:
+    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for piece in reply.content.iter_any():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                why = f"{self.url} answers more than {_MOST_BYTES >> 20} MB"
+                raise NoAnswerError(why, bytes(body[:_HEAD_BYTES]))
+        return bytes(body)
+
+    def _silent(self, error: Exception) -> NoAnswerError:
         why = str(error) or type(error).__name__
-        return WaybillError(f"no sidecar answers at {self.url}: {why}")
+        return NoAnswerError(f"no sidecar answers at {self.url}: {why}")
 
     def _check(self, status: int, body: bytes) -> None:
         match status:
@@ -112,4 +148,4 @@ class PatternClient:
                 why = "it counts no patterns: patterns.enabled is false there, or it is older"
             case _:
                 why = body[:200].decode("utf-8", "replace")
-        raise WaybillError(f"{self.url} answers {status}: {why}")
+        raise NoAnswerError(f"{self.url} answers {status}: {why}", body)

@@ -104,9 +104,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
             "workbench.tokens_file or workbench.user_header, or listen on 127.0.0.1"
         )
         raise ConfigError([why])
-    token = None
-    if mine.sidecar_token_file:
-        token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")()
+    token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")() or ""
     engine = Engine(settings)
     stack.push_async_callback(engine.close)
     jobs = Jobs(Path(f"{mine.store}-files"), database, [])
