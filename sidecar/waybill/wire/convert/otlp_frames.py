@@ -8,6 +8,7 @@ record and stays empty.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -34,6 +35,20 @@ _UNREADABLE = frozenset(("malformed_record", "not_an_object", "record_failed"))
 Convert = Callable[[bytes, Message], bytes]
 
 
+class Place(NamedTuple):
+    """Where children stand in their parent: the name of JSON, the number of protobuf."""
+
+    name: bytes
+    number: int
+
+
+_RESOURCES = Place(b"resourceLogs", 1)
+_SCOPES = Place(b"scopeLogs", 2)
+_RECORDS = Place(b"logRecords", 2)
+#: A parent with its children at a place; ``own``, what it says of itself, may be empty.
+Gather = Callable[[bytes, Place, Sequence[bytes]], bytes]
+
+
 def json_to_protobuf(
     batch: OtlpBatch,
     records: Sequence[bytes],
@@ -49,18 +64,7 @@ def json_to_protobuf(
         except ValueError:
             return _text(batch, i, plan, verdicts[i], seen_at)
 
-    resources: list[bytes] = []
-    for resource in batch.resources:
-        scopes: list[bytes] = []
-        for scope in resource.scopes:
-            packed = [pack_field(2, record(i)) for i in range(scope.first, scope.stop)]
-            if packed:
-                own = _frame(batch, scope, SCOPE_LOGS, _as_protobuf)
-                scopes.append(pack_field(2, own + b"".join(packed)))
-        if scopes:
-            own = _frame(batch, resource, RESOURCE_LOGS, _as_protobuf)
-            resources.append(pack_field(1, own + b"".join(scopes)))
-    return b"".join(resources)
+    return _nested(batch, record, _as_protobuf, _with_fields)
 
 
 def protobuf_to_json(
@@ -78,18 +82,25 @@ def protobuf_to_json(
         except ValueError:
             return _as_json(_text(batch, i, plan, verdicts[i], seen_at), LOG_RECORD)
 
+    return _nested(batch, record, _as_json, _with_member)
+
+
+def _nested(
+    batch: OtlpBatch, record: Callable[[int], bytes], convert: Convert, gather: Gather
+) -> bytes:
+    """A request of the records in the frames that they came in, but for frames without any."""
     resources: list[bytes] = []
     for resource in batch.resources:
         scopes: list[bytes] = []
         for scope in resource.scopes:
-            texts = [record(i) for i in range(scope.first, scope.stop)]
-            if texts:
-                own = _frame(batch, scope, SCOPE_LOGS, _as_json) or b"{}"
-                scopes.append(_with_children(own, b"logRecords", texts))
+            records = [record(i) for i in range(scope.first, scope.stop)]
+            if records:
+                own = _frame(batch, scope, SCOPE_LOGS, convert)
+                scopes.append(gather(own, _RECORDS, records))
         if scopes:
-            own = _frame(batch, resource, RESOURCE_LOGS, _as_json) or b"{}"
-            resources.append(_with_children(own, b"scopeLogs", scopes))
-    return _with_children(b"{}", b"resourceLogs", resources)
+            own = _frame(batch, resource, RESOURCE_LOGS, convert)
+            resources.append(gather(own, _SCOPES, scopes))
+    return gather(b"", _RESOURCES, resources)
 
 
 def _readable(batch: OtlpBatch, records: Sequence[bytes], i: int) -> bytes:
@@ -124,7 +135,13 @@ def _as_json(data: bytes, message: Message) -> bytes:
     return orjson.dumps(to_members(data, message))
 
 
-def _with_children(own: bytes, name: bytes, children: Sequence[bytes]) -> bytes:
-    """The object ``own`` with one more member: the list of ``children``."""
+def _with_fields(own: bytes, place: Place, children: Sequence[bytes]) -> bytes:
+    """The message ``own`` in protobuf, and each of ``children`` as one more field."""
+    return own + b"".join([pack_field(place.number, child) for child in children])
+
+
+def _with_member(own: bytes, place: Place, children: Sequence[bytes]) -> bytes:
+    """The object ``own`` in JSON with one more member: the list of ``children``."""
+    own = own or b"{}"
     comma = b"," if own != b"{}" else b""
-    return b'%b%b"%b":[%b]}' % (own[:-1], comma, name, b",".join(children))
+    return b'%b%b"%b":[%b]}' % (own[:-1], comma, place.name, b",".join(children))
