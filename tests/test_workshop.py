@@ -120,3 +120,13 @@ def test_every_target_of_the_makefile_is_listed_by_make_help() -> None:
 def test_the_lists_are_what_the_makefile_renews_and_installs() -> None:
     text = (ROOT / "Makefile").read_text()
     assert {file.stem for file in LISTS} == set(re.findall(r"-o \$\(LISTS\)/(\w+)\.txt", text))
+
+
+def test_nothing_that_was_installed_or_built_is_kept() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    places = {part for name in listed for part in Path(name).parts[:-1]}
+    assert not places & {"node_modules", ".venv", ".peers", "dist"}
