@@ -114,3 +114,18 @@ async def test_other_machines_need_a_token(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="reached by other machines"):
         async with running_workbench(msgspec.structs.replace(settings, workbench=mine)):
             pass
+
+
+async def test_a_chosen_theme_stays_on_every_page(browser: Client) -> None:
+    _, text = await browser.get("/keys", Cookie="waybill_theme=dark")
+    assert 'data-theme="dark"' in text
+    _, text = await browser.get("/keys", Cookie='waybill_theme="><script>')
+    assert "data-theme=" not in text.partition("<body>")[0]
+
+
+async def test_tokens_are_read_as_editors_write_them(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_bytes(b"\xef\xbb\xbfann apply s3cret\r\n\r\n# bob is gone\r\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as browser:
+        status, _ = await browser.get("/patterns.json", Authorization="Bearer s3cret")
+        assert status == 200

@@ -19,12 +19,14 @@ from typing import Literal, NamedTuple
 from aiohttp import web
 
 from waybill.core.errors import ConfigError
+from waybill.settings.secrets import secrets_in
 from waybill.settings.sections.workbench import WorkbenchSettings
 
 Scope = Literal["read", "review", "apply"]
 #: Each scope holds those before it.
 SCOPES: tuple[Scope, ...] = ("read", "review", "apply")
 COOKIE = "waybill_session"
+_ORIGIN = "workbench.tokens_file"
 #: How long a browser stays logged in, in seconds.
 SESSION_SECS = 12 * 3600
 #: How long a one-time code is good for.
@@ -143,21 +145,19 @@ class Door:
 
 def _read_tokens(path: Path) -> list[_Known]:
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"workbench.tokens_file: {path} cannot be read: {error}"]) from None
+        lines = secrets_in(path.read_bytes(), f"{_ORIGIN}: {path}", is_header=False)
+    except OSError as error:
+        raise ConfigError([f"{_ORIGIN}: {path} cannot be read: {error}"]) from None
     found: list[_Known] = []
     for number, line in enumerate(lines, 1):
         words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
         scopes = [scope for scope in SCOPES if len(words) == 3 and scope == words[1]]
         if not scopes:
             why = f"expected a name, a scope ({_one_of(SCOPES)}) and a token, with blanks between"
-            raise ConfigError([f"workbench.tokens_file: {path}:{number}: {why}"])
+            raise ConfigError([f"{_ORIGIN}: {path}: token {number}: {why}"])
         found.append(_Known(User(words[0][:64], scopes[0]), _digest(words[2])))
     if not found:
-        raise ConfigError([f"workbench.tokens_file: {path} holds no token"])
+        raise ConfigError([f"{_ORIGIN}: {path} holds no token"])
     return found
 
 

@@ -24,6 +24,7 @@ async def page(
         "is_open": bench.door.is_open,
         "form_token": bench.door.form_token(request),
         "nonce": request[NONCE],
+        "theme": _theme(request),
         "faces": faces(bench.taxonomy),
         "fallback": bench.taxonomy.fallback,
         "health": await bench.database.read(health),
@@ -33,3 +34,9 @@ async def page(
     }
     body = bench.templates.render(template, {**common, **values})
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+def _theme(request: web.Request) -> str:
+    """The theme that somebody chose on an earlier page; empty: as the system has it."""
+    chosen = request.cookies.get("waybill_theme", "")
+    return chosen if chosen in ("light", "dark") else ""

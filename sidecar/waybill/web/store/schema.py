@@ -78,15 +78,6 @@ _SCRIPTS = (
         body TEXT NOT NULL
     );
     CREATE INDEX corrections_by_pattern ON corrections (pattern, number);
-    CREATE TABLE drafts (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        file TEXT NOT NULL,
-        text TEXT NOT NULL,
-        base TEXT NOT NULL,
-        author TEXT NOT NULL,
-        at REAL NOT NULL,
-        trial TEXT NOT NULL DEFAULT ''
-    );
     CREATE TABLE changes (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         at REAL NOT NULL,
@@ -97,8 +88,6 @@ _SCRIPTS = (
         after TEXT,
         note TEXT NOT NULL DEFAULT '',
         way TEXT NOT NULL,
-        version TEXT NOT NULL DEFAULT '',
-        trial TEXT NOT NULL DEFAULT '',
         undoes INTEGER
     );
     CREATE TABLE jobs (
