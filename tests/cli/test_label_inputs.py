@@ -226,7 +226,7 @@ TWO = f"source,log\nA,x,y\nB,{DISK}\n".encode()
 def test_rows_with_faults_are_named(label: Label, how: str, code: int, rows: int | None) -> None:
     done = label("in.csv", TWO, "--on-error", how)
     assert done.code == code
-    assert "row 1: 3 cells where the head has 2" in done.said
+    assert "row 1 (line 2): 3 cells where the head has 2" in done.said
     assert (done.out and len(done.out.splitlines())) == rows
 
 
@@ -263,7 +263,7 @@ def test_columns_are_found_under_other_spellings(label: Label, head: str, row: s
 def test_a_table_without_a_head_is_refused_with_the_way_out(label: Label) -> None:
     done = label("in.csv", f"{DISK}\n{LOGIN}\n".encode())
     assert (done.code, done.out) == (1, None)
-    assert f"the columns are: {DISK}; the first row is the head, and --format text" in done.said
+    assert f"the columns are: {DISK}; the first row is the head (--head none" in done.said
     assert len(label("in.csv", f"{DISK}\n{LOGIN}\n".encode(), "--format", "text").records()) == 2
 
 
@@ -280,3 +280,49 @@ def test_names_that_lead_nowhere_are_told_at_once(
     ):  # fmt: skip
         assert main(["label", *words]) == 1
         assert capsys.readouterr().err.endswith(said)
+
+
+CHECKED = {
+    "in.csv": (b'log,n\n"a\nb",1\n,2\nc\n"d,3\n', {"cells": 2, "message": 1, "quote": 1}, 4),
+    "in.csv.gz": (gzip.compress(b"log,n\na,1\n", mtime=0), {}, 1),
+    "in.ndjson": (b'{"log":"a"}\n\nno\n{"n":1}\n', {"json": 1, "message": 1}, 3),
+    "in.json": (b'[{"log":"a"},{"n":1}]', {"message": 1}, 2),
+    "in.log": (b"a\n\nM\xc3\xbcller\n\xff\n", {"bytes": 1}, 3),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_file_is_only_read_and_what_is_wrong_with_it_is_named(label: Label, name: str) -> None:
+    data, kinds, rows = CHECKED[name]
+    encoding = ("--encoding", "utf-8") if name == "in.log" else ()
+    done = label(name, data, "--check", "--progress", "json", *encoding)
+    told = [json.loads(line) for line in done.said.splitlines()]
+    assert done.out is None
+    assert done.code == (1 if kinds else 0)
+    assert (told[-1]["kinds"], told[-1]["rows"]) == (kinds, rows)
+    lines = {(one["kind"], one["row"]) for one in told if "fault" in one}
+    if name == "in.csv":
+        assert ("message", "row 2 (line 4)") in lines
+        assert ("cells", "row 3 (line 5)") in lines
+        assert ("quote", "row 4 (line 6)") in lines
+    if name == "in.ndjson":
+        assert lines == {("json", "line 3"), ("message", "line 4")}
+
+
+def test_a_sheet_of_a_workbook_may_be_named(label: Label) -> None:
+    book = workbook([["log"], [DISK]], [["log"], [LOGIN]])
+    done = label("in.xlsx", book, "--sheet", "Sheet1")
+    assert done.out is not None
+    assert LOGIN.encode() in done.out
+    done = label("in.xlsx", book, "--sheet", "None")
+    assert "no sheet is called 'None'; there are: Sheet, Sheet1" in done.said
+
+
+def test_faults_are_told_apart_by_kind(label: Label) -> None:
+    data = f"log,n\n{DISK},1\n,2\nc\n".encode()
+    done = label("in.csv", data, "--on-error", "message=skip")
+    assert done.out is not None
+    assert [line.split(b",")[0] for line in done.out.splitlines()] == [b"log", DISK.encode(), b"c"]
+    done = label("in.csv", data, "--on-error", "skip,cells=fail")
+    assert "row 3 (line 4): 1 cells" in done.said
+    assert done.code == 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from importlib import resources
 
 import pytest
 
 from tests.conftest import Running
 from waybill.api import csv as csv_api
+from waybill.core.errors import MalformedError
+from waybill.wire.table.faults import parse_policy
 
 OFF = "model.path=null"
 LOGIN = "User User1 logged in."
@@ -79,5 +82,11 @@ def test_the_description_names_what_the_table_endpoint_takes() -> None:
     text = resources.files("waybill.api").joinpath("openapi.json").read_text()
     parameters = json.loads(text)["paths"]["/v1/classify/csv"]["post"]["parameters"]
     assert tuple(one["name"] for one in parameters) == csv_api._OPTIONS
-    (on_error,) = [one["schema"]["enum"] for one in parameters if one["name"] == "on_error"]
-    assert set(on_error) == set(csv_api._ON_ERROR)
+    (on_error,) = [one["schema"]["pattern"] for one in parameters if one["name"] == "on_error"]
+    for text in ("pass", "fail,quote=skip", "message=fail , skip", "never", "lines=skip"):
+        is_taken = True
+        try:
+            parse_policy(text)
+        except MalformedError:
+            is_taken = False
+        assert bool(re.fullmatch(on_error, text)) is is_taken, text

@@ -18,7 +18,8 @@ from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
 from waybill.wire.table.columns import DEFAULT
-from waybill.wire.table.table import Row, Table
+from waybill.wire.table.row import Row
+from waybill.wire.table.table import Table
 
 _LIMIT = 1 << 20
 _FIELDS = FieldSettings(relabel=False, parse_nested=True)

@@ -17,8 +17,9 @@ from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.dialect import Dialect
+from waybill.wire.table.row import Row
 from waybill.wire.table.rows import RowReader
-from waybill.wire.table.table import Row, Table
+from waybill.wire.table.table import Table
 
 FIELDS = FieldSettings()
 VERDICT = Verdict("Error", "rule", 1.0, "r1")

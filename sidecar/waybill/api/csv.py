@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from aiohttp import web
 
@@ -21,7 +20,9 @@ from waybill.settings.schema import FieldSettings
 from waybill.wire.compression import decompress, encodings_of
 from waybill.wire.inflate import Inflater
 from waybill.wire.table.columns import Choice, make_choice
-from waybill.wire.table.table import Row, Table
+from waybill.wire.table.faults import Policy, parse_policy
+from waybill.wire.table.row import Row
+from waybill.wire.table.table import Table
 
 __all__ = ["Service", "routes"]
 
@@ -42,10 +43,13 @@ _OPTIONS = (
     "message_column",
     "source_column",
     "label_column",
+    "quote",
+    "head",
+    "known_labels",
+    "source",
+    "details",
     "on_error",
 )
-OnError: TypeAlias = Literal["fail", "pass", "skip"]
-_ON_ERROR: dict[str, OnError] = {"fail": "fail", "pass": "pass", "skip": "skip"}
 #: Labels messages and their sources, in order.
 Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]]
 
@@ -72,7 +76,7 @@ class _Upload:
     """One table on its way; ``held`` is what is accounted for."""
 
     table: Table
-    on_error: OnError
+    policy: Policy
     grow: Grow
     held: int = 0
     faults: int = 0
@@ -84,11 +88,11 @@ def routes(service: Service) -> list[web.RouteDef]:
 
     async def classify(request: web.Request) -> web.StreamResponse:
         """A CSV with message and source columns; answers it with label, confidence, tier."""
-        choice, on_error = _options(request)
+        choice, policy = _options(request)
         encodings = encodings_of(request.headers.get("Content-Encoding"))
         table = Table(service.fields[0], choice, service.row_bytes, further=service.fields[1:])
         with service.hold() as grow:
-            upload = _Upload(table, on_error, grow)
+            upload = _Upload(table, policy, grow)
             chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)
             async for data in chunks:
                 for piece in _pieces(data):
@@ -156,25 +160,24 @@ def _taken(rows: Sequence[Row], upload: _Upload) -> list[Row]:
     """The rows that go on. Raises MalformedError (``csv_row``) with ``on_error`` fail."""
     taken: list[Row] = []
     for row in rows:
-        if row.fault is not None:
+        done = "pass"
+        words, kinds = row.faults(upload.table.columns, upload.policy)
+        if kinds:
             upload.faults += 1
-            if upload.on_error == "fail":
-                raise MalformedError("csv_row", f"row {row.number}: {row.fault}")
-            if upload.on_error == "skip":
-                continue
-        taken.append(row)
+            done = upload.policy.of(kinds)
+        if done == "fail":
+            raise MalformedError("csv_row", f"{row.where}: {words}")
+        if done == "pass":
+            taken.append(row)
     return taken
 
 
-def _options(request: web.Request) -> tuple[Choice, OnError]:
+def _options(request: web.Request) -> tuple[Choice, Policy]:
     """What the query says. Raises MalformedError (``fields``)."""
     query = request.query
     unknown = [name for name in query if name not in _OPTIONS]
     if unknown:
         raise MalformedError("fields", f"{unknown[0][:60]!r} is none of {', '.join(_OPTIONS)}")
-    on_error = _ON_ERROR.get(query.get("on_error", "pass"))
-    if on_error is None:
-        raise MalformedError("fields", "on_error is one of fail, pass, skip")
     encoding = query.get("encoding")
     if encoding is None and request.content_type == "text/csv":
         encoding = request.charset
@@ -186,8 +189,13 @@ def _options(request: web.Request) -> tuple[Choice, OnError]:
         message=query.get("message_column"),
         source=query.get("source_column"),
         label=query.get("label_column"),
+        quote=query.get("quote"),
+        head=query.get("head"),
+        known=query.get("known_labels"),
+        source_text=query.get("source"),
+        details=query.get("details"),
     )
-    return choice, on_error
+    return choice, parse_policy(query.get("on_error", "pass"))
 
 
 async def _inflated(

@@ -32,10 +32,14 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--on-error",
-        choices=("fail", "pass", "skip"),
+        metavar="WHAT",
         default="pass",
-        help="rows with a fault: stop, pass them on labelled as far as can be, or leave them out; "
-        "each is named (default: pass)",
+        help="rows with a fault: fail (stop), pass (on, labelled as far as can be) or skip (leave "
+        "out); also by kind, as in pass,quote=fail,cells=skip,bytes=skip,message=skip (default: "
+        "pass)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only read it, and name what is wrong; exit 1 if so"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary on stderr")
     parser.add_argument(
@@ -59,11 +63,30 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         help="column of known labels to compare with; a name that the head does not have is "
         "given to the column of ours",
     )
+    group.add_argument("--quote", metavar="WHICH", help="round cells: double, single or none")
+    group.add_argument(
+        "--head", metavar="WHICH", help="first (default): the first row; none: columns are 1, 2, .."
+    )
+    group.add_argument("--sheet", metavar="NAME", help="of a workbook")
+    group.add_argument(
+        "--known-labels",
+        metavar="WHAT",
+        help="beside (default): ours stand beside the table's own; keep: only blank ones are "
+        "filled; replace: all are",
+    )
+    group.add_argument("--source", metavar="TEXT", help="the source of all rows")
+    group.add_argument(
+        "--details",
+        metavar="LIST",
+        help="columns beside the label: of confidence,tier,reason,rule, or none (default: all)",
+    )
 
 
 def _run(given: argparse.Namespace) -> int:
-    from waybill.cli.label_file import Plan, label_file
+    from waybill.cli.label_file import label_file
+    from waybill.cli.label_plan import Plan
     from waybill.wire.table.columns import make_choice
+    from waybill.wire.table.faults import parse_policy
 
     choice = make_choice(
         delimiter=given.delimiter,
@@ -71,14 +94,21 @@ def _run(given: argparse.Namespace) -> int:
         message=given.message_column,
         source=given.source_column,
         label=given.label_column,
+        quote=given.quote,
+        head=given.head,
+        known=given.known_labels,
+        source_text=given.source,
+        details=given.details,
     )
     plan = Plan(
         given.input,
         given.output,
         given.format,
         choice,
-        given.on_error,
+        parse_policy(given.on_error),
         given.quiet,
         given.progress == "json",
+        given.sheet,
+        given.check,
     )
     return label_file(load(given), plan)

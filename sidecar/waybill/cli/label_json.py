@@ -17,7 +17,7 @@ from waybill.wire import Codec, FieldPlan, Wire
 from waybill.wire.rescue import spliced_body
 from waybill.wire.table.encoding import TextDecoder, replaced
 
-__all__ = ["label_json", "label_lines", "label_text"]
+__all__ = ["label_json", "label_lines", "label_text", "whole_values"]
 
 _LINES = 1000
 #: So much of NDJSON is decoded at once: never more records than one body may have.
@@ -54,7 +54,7 @@ def label_lines(
     """
     has_record = False
     has_bytes = False
-    for piece, decoded in _whole_values(reader, chunks):
+    for piece, decoded in whole_values(reader, chunks):
         has_bytes = has_bytes or bool(piece.strip())
         try:
             codec, batch = decoded or reader.decode(piece)
@@ -130,7 +130,7 @@ def _check(batch: Batch) -> None:
 Decoded = tuple[Codec, Batch]
 
 
-def _whole_values(
+def whole_values(
     reader: JsonPieces, chunks: Iterator[bytes]
 ) -> Iterator[tuple[bytes, Decoded | None]]:
     """Pieces that end with a line, and not within a value; decoded where that had to be done."""

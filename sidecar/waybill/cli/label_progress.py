@@ -1,7 +1,8 @@
 """Progress and summary of a labelled file as lines of JSON on stderr, for programs.
 
-Each second ``{"bytes": .., "rows": .., "secs": ..}``; for each fault ``{"row": .., "fault": ..}``;
-at the end the counts of everything, with the masks that nobody decided most often.
+Each second ``{"bytes": .., "rows": .., "secs": .., "open": .., "kinds": {..}}``; for the first
+faults of each kind ``{"row": .., "fault": .., "kind": ..}``; at the end the counts of everything,
+with the masks that nobody decided most often.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from waybill.core.records import Verdict
 from waybill.labelling.masking import mask
 
 _EVERY_SECS = 1.0
-#: Faults that are told one by one.
-_TOLD_FAULTS = 1000
+#: Faults of a kind that are told one by one.
+_TOLD_FAULTS = 5
 #: Masks that are counted; beyond it those seen once are dropped.
 _MASKS = 20_000
 _TOP = 10
@@ -36,16 +37,23 @@ class JsonSummary(Summary):
         self._bytes = 0
         self._told_at = time.monotonic()
         self._masks: Counter[str] = Counter()
+        self._undecided = 0
 
     def say(self, text: str) -> None:
         """A sentence about how the file is read."""
         _tell(said=text)
 
-    def fault(self, where: str, what: str) -> None:
+    def expect(self, rows: int) -> None:
+        """How many rows there may be."""
+        _tell(expected=rows)
+
+    def fault(self, where: str, what: str, kinds: Sequence[str] = ()) -> None:
         """What is wrong with one row."""
         self.faults += 1
-        if self.faults <= _TOLD_FAULTS:
-            _tell(row=where, fault=what)
+        for kind in kinds or ("other",):
+            self._kinds[kind] += 1
+            if self._kinds[kind] <= _TOLD_FAULTS:
+                _tell(row=where, fault=what, kind=kind)
 
     def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks`` as they are, with a line about them each second."""
@@ -55,14 +63,15 @@ class JsonSummary(Summary):
             now = time.monotonic()
             if now - self._told_at >= _EVERY_SECS:
                 self._told_at = now
-                _tell(bytes=self._bytes, rows=self.rows, secs=round(self.secs, 3))
+                self._tell_progress()
 
     def note_undecided(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
         """Count the masks of what nobody decided."""
-        open_ones = []
+        open_ones: list[str] = []
         for message, verdict in zip(messages, verdicts, strict=True):
             if message and kind_of(verdict.reason) in ("undecided", "not_asked"):
                 open_ones.append(message)
+        self._undecided += len(open_ones)
         self._masks.update([mask(text) for text in prepare_all(open_ones, _MESSAGE_BYTES)])
         if len(self._masks) > _MASKS:
             self._masks = Counter({key: count for key, count in self._masks.items() if count > 1})
@@ -70,7 +79,20 @@ class JsonSummary(Summary):
     def show(self) -> None:
         """The last line."""
         _tell(
-            done=True, bytes=self._bytes, **self.counts(), undecided=self._masks.most_common(_TOP)
+            done=True,
+            bytes=self._bytes,
+            **self.counts(),
+            open=self._undecided,
+            undecided=self._masks.most_common(_TOP),
+        )
+
+    def _tell_progress(self) -> None:
+        _tell(
+            bytes=self._bytes,
+            rows=self.rows,
+            secs=round(self.secs, 3),
+            open=self._undecided,
+            kinds=dict(self._kinds),
         )
 
 

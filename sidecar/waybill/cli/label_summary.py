@@ -32,6 +32,7 @@ class Summary:
         self._labels: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
         self._known: Counter[tuple[str, str]] = Counter()
         self._members: str | None = None
 
@@ -40,9 +41,13 @@ class Summary:
         if not self._is_quiet:
             print(f"waybill: {self._name}: {text}", file=sys.stderr)
 
-    def fault(self, where: str, what: str) -> None:
-        """Name and count what is wrong with one row; also when quiet."""
+    def expect(self, rows: int) -> None:
+        """Who shows progress is told how many rows there may be, where bytes do not say it."""
+
+    def fault(self, where: str, what: str, kinds: Sequence[str] = ()) -> None:
+        """Name and count what is wrong with one row, and its kinds; also when quiet."""
         self.faults += 1
+        self._kinds.update(kinds)
         if self.faults <= _NAMED:
             print(f"waybill: {self._name}: {where}: {what}", file=sys.stderr)
         elif self.faults == _NAMED + 1:
@@ -117,6 +122,7 @@ class Summary:
             "rows": self.rows,
             "secs": round(self.secs, 3),
             "faults": self.faults,
+            "kinds": dict(self._kinds.most_common()),
             "labels": dict(self._labels.most_common()),
             "reasons": dict(self._reasons.most_common()),
             "passed": dict(self._passed.most_common()),
@@ -135,6 +141,9 @@ class Summary:
             yield f"no_message: see fields.message; the first such record has: {self._members}"
         if self.is_all_passed:
             yield "no row was labelled; exit code 1"
+        if len(self._kinds) > 1:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in self._kinds.most_common())
+            yield f"faults by kind: {kinds}"
         if self.faults:
             yield f"{self.faults:,} rows have faults (see above); exit code 1"
         yield from self._agreement()

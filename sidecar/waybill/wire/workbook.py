@@ -22,21 +22,28 @@ Row = Sequence[object]
 
 
 class Sheet(NamedTuple):
-    """``told`` says which sheet it is and what of it is left out; ``pieces`` are CSV in UTF-8."""
+    """``told`` says which sheet it is and what of it is left out; ``pieces`` are CSV in UTF-8;
+    ``rows`` is how many of them the workbook says there are, ``names`` are its sheets.
+    """
 
     told: str
     pieces: Iterator[bytes]
+    rows: int
+    name: str
+    names: tuple[str, ...]
 
 
 class _Worksheet(Protocol):
     @property
     def title(self) -> str: ...
+    @property
+    def max_row(self) -> int | None: ...
     def iter_rows(self, *, values_only: bool) -> Iterator[Row]: ...
 
 
-def read_sheet(file: BinaryIO, names: Sequence[str]) -> Sheet:
-    """The first sheet that has one of ``names`` in a head, else the first; rows above the head are
-    left out. Raises WaybillError.
+def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) -> Sheet:
+    """The sheet ``wanted``, or the first that has one of ``names`` in a head, else the first; rows
+    above the head are left out. Raises WaybillError.
     """
     try:
         from openpyxl import load_workbook
@@ -49,11 +56,16 @@ def read_sheet(file: BinaryIO, names: Sequence[str]) -> Sheet:
         sheets: list[_Worksheet] = load_workbook(file, read_only=True, data_only=True).worksheets
         if not sheets:
             raise WaybillError("the workbook has no sheet with cells")
-        sheet, above = _place_of_head(sheets, {normal(name) for name in names})
+        titles = tuple(sheet.title for sheet in sheets)
+        if wanted is not None and wanted not in titles:
+            raise WaybillError(f"no sheet is called {wanted!r}; there are: {', '.join(titles)}")
+        offered = [sheet for sheet in sheets if wanted in (None, sheet.title)]
+        sheet, above = _place_of_head(offered, {normal(name) for name in names})
     told = f"sheet {sheet.title!r} of {len(sheets)} is read; the output is CSV"
     if above:
         told += f"; {above} rows above the head are left out"
-    return Sheet(told, _pieces(sheet, above))
+    rows = max(0, (sheet.max_row or 0) - above - 1)
+    return Sheet(told, _pieces(sheet, above), rows, sheet.title, titles)
 
 
 def _place_of_head(sheets: Sequence[_Worksheet], wanted: set[str]) -> tuple[_Worksheet, int]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 from waybill.core.errors import MalformedError
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.dialect import normal
 
-__all__ = ["DEFAULT", "DETAILS", "Choice", "Columns", "make_choice"]
+__all__ = ["DEFAULT", "DETAILS", "Choice", "Columns", "Known", "make_choice"]
+
+#: What becomes of labels that a table brings: ours stand beside them, in the place of none of them
+#: but the blank ones, or in the place of all.
+Known: TypeAlias = Literal["beside", "keep", "replace"]
 
 #: What is added beside the label.
 DETAILS = ("confidence", "tier", "reason", "rule")
@@ -21,6 +26,8 @@ _DELIMITER_WORDS = {
     "pipe": "|",
     "space": " ",
 }
+_QUOTE_WORDS = {"double": '"', "single": "'", "none": "", '"': '"', "'": "'"}
+_KNOWN: dict[str, Known] = {name: name for name in get_args(Known)}
 #: So many of the names that were looked for are told.
 _NAMED = 8
 #: The name of our label where the table has one of its own.
@@ -32,7 +39,9 @@ class Choice:
     """What a person has said about a table; None: find it out.
 
     ``label`` is the column of the known labels, or, where the head has no such column, the name of
-    ours.
+    ours. ``quote`` ``""``: quotes are text. Without ``has_head`` the first row is one as the others
+    are, and columns are called by their numbers. ``source_text`` is the source of all rows;
+    ``details`` are those that are added beside the label.
     """
 
     delimiter: str | None = None
@@ -40,6 +49,11 @@ class Choice:
     message: str | None = None
     source: str | None = None
     label: str | None = None
+    quote: str | None = None
+    has_head: bool = True
+    known: Known = "beside"
+    source_text: str | None = None
+    details: tuple[str, ...] = DETAILS
 
 
 #: Nothing is said.
@@ -53,6 +67,11 @@ def make_choice(
     message: str | None = None,
     source: str | None = None,
     label: str | None = None,
+    quote: str | None = None,
+    head: str | None = None,
+    known: str | None = None,
+    source_text: str | None = None,
+    details: str | None = None,
 ) -> Choice:
     """A `Choice` out of words; ``tab`` is a tab. Raises MalformedError (``fields``)."""
     delimiter = _DELIMITER_WORDS.get(delimiter or "", delimiter)
@@ -60,7 +79,31 @@ def make_choice(
         raise MalformedError(
             "fields", f"delimiter: {delimiter!r}; it is one character such as , ; | or tab"
         )
-    return Choice(delimiter, encoding, message, source, label)
+    if quote is not None:
+        quote = _QUOTE_WORDS[_one_of("quote", quote, tuple(_QUOTE_WORDS))]
+    wanted = tuple(filter(None, (name.strip() for name in (details or "").split(","))))
+    for name in wanted:
+        _one_of("details", name, (*DETAILS, "none"))
+    if details is None:
+        wanted = DETAILS
+    return Choice(
+        delimiter,
+        encoding,
+        message,
+        source,
+        label,
+        quote,
+        _one_of("head", head or "first", ("first", "none")) == "first",
+        _KNOWN[_one_of("known_labels", known or "beside", tuple(_KNOWN))],
+        source_text,
+        tuple(name for name in DETAILS if name in wanted),
+    )
+
+
+def _one_of(what: str, said: str, allowed: Sequence[str]) -> str:
+    if said not in allowed:
+        raise MalformedError("fields", f"{what}: {said[:60]!r}; it is one of {', '.join(allowed)}")
+    return said
 
 
 #: A spreadsheet has 16,384 at most, an export of records a few hundred.
@@ -82,25 +125,28 @@ class Columns:
         if len(head) > _MAX_COLUMNS:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
         self.head = [name.strip("\ufeff").strip() for name in head]
+        if not choice.has_head:
+            self.head = [str(number + 1) for number in range(len(head))]
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
         if not self._messages:
             self._messages = list(self._places(fields.message))
         if not self._messages and needs_message:
-            raise MalformedError(
-                "csv_columns",
-                f"no column is called {_few(fields.message)} (fields.message, or "
-                f"--message-column); the columns are: {_shown(self.head)}; the first row "
-                "is the head, and --format text takes a file without one line by line",
-            )
+            raise MalformedError("csv_columns", _no_message(fields, choice, self.head))
+        self._source_text = choice.source_text or ""
         self._sources = self._named(choice.source, "--source-column")
-        if not self._sources:
+        if not self._sources and choice.source_text is None:
             self._sources = list(self._places(fields.source))
         known = list(self._places([choice.label or fields.label]))
         if choice.label is not None and not known:
             known = list(self._places([fields.label]))
         #: Where the table's own labels are.
         self.label: int | None = known[0] if known else None
+        #: Where our label stands, if in the place of the table's own.
+        self.place: int | None = self.label if choice.known != "beside" else None
+        self._keeps_labels = choice.known == "keep"
+        #: What is added beside our label.
+        self.details = choice.details
         self.added = self._added(choice, fields, further)
 
     @property
@@ -115,8 +161,12 @@ class Columns:
             found["source"] = self.head[self._sources[0]]
         if self.label is not None:
             found["known label"] = self.head[self.label]
-        found["our label"] = self.added[0]
+        found["our label"] = self.added[0] if self.place is None else self.head[self.place]
         return found
+
+    def keeps(self, cells: Sequence[str]) -> bool:
+        """Whether a row keeps the label that it has."""
+        return self._keeps_labels and self.label_of(cells) is not None
 
     def message_of(self, cells: Sequence[str]) -> str | None:
         """The first message that is not blank, or None."""
@@ -144,7 +194,7 @@ class Columns:
                 source = cells[at].strip()
                 if source:
                     return source
-        return ""
+        return self._source_text
 
     def label_of(self, cells: Sequence[str]) -> str | None:
         """The table's own label, None where it has none."""
@@ -163,7 +213,8 @@ class Columns:
             label = _PREDICTED
         names: list[str] = []
         more = () if fields.pattern is None else (fields.pattern,)
-        for name in (label, *DETAILS, *more, *_further_names(further)):
+        first = (label,) if self.place is None else ()
+        for name in (*first, *self.details, *more, *_further_names(further)):
             free = _free(name, taken)
             taken.add(normal(free))
             names.append(free)
@@ -214,6 +265,19 @@ def _free(name: str, taken: set[str]) -> str:
         other = f"waybill_{name}_{number}"
         number += 1
     return other
+
+
+def _no_message(fields: FieldSettings, choice: Choice, head: Sequence[str]) -> str:
+    if not choice.has_head:
+        return (
+            "a table without a head has no names: say which column holds the messages by its "
+            f"number, 1 to {len(head)} (--message-column)"
+        )
+    return (
+        f"no column is called {_few(fields.message)} (fields.message, or "
+        f"--message-column); the columns are: {_shown(head)}; the first row "
+        "is the head (--head none: there is none), and --format text takes a file line by line"
+    )
 
 
 def _few(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ the quote that opens a later cell, the row ends with its line: what follows are 
 
 >>> reader = RowReader(Dialect(), 1000)
 >>> reader.feed('a,"b\nc,"d"\n', is_last=True)[0]
-(['a', 'b'], 'a,"b\n', 'its quote is never closed')
+(['a', 'b'], 'a,"b\n', 'its quote is never closed', 1)
 """
 
 from __future__ import annotations
@@ -14,35 +14,30 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from waybill.core.errors import MalformedError
-from waybill.wire.table.dialect import Dialect
+from waybill.wire.table.dialect import CsvReader, Dialect, reader_of
 
 __all__ = ["UNCLOSED", "RawRow", "RowReader"]
 
-#: Cells, the text that they stand in with its line end, and what is wrong with it.
-RawRow: TypeAlias = tuple[list[str], str, str | None]
+#: Cells, the text that they stand in with its line end, what is wrong with it, and its first line,
+#: counted from 1: quotes span lines, so that lines and rows are not the same.
+RawRow: TypeAlias = tuple[list[str], str, str | None, int]
 
 UNCLOSED = "its quote is never closed"
 
 
-class _Reader(Protocol):
-    """What ``csv.reader`` gives."""
-
-    line_num: int
-
-    def __iter__(self) -> Iterator[list[str]]: ...
-
-    def __next__(self) -> list[str]: ...
-
-
 class RowReader:
-    """Reads rows of one dialect; a row has at most ``limit_chars`` characters."""
+    """Reads rows of one dialect; a row has at most ``limit_chars`` characters.
 
-    def __init__(self, dialect: Dialect, limit_chars: int) -> None:
+    ``first_line`` is the line of the file that what is fed begins with.
+    """
+
+    def __init__(self, dialect: Dialect, limit_chars: int, first_line: int = 1) -> None:
         self._dialect = dialect
         self._limit = limit_chars
+        self._line = first_line
         self._parts: list[str] = []
         self._size = 0
         #: A row that is open is read again only when there is twice as much of it, so that the
@@ -71,14 +66,15 @@ class RowReader:
             # A \r at the very end may be the half of \r\n.
             cut = max(text.rfind("\n"), text.rfind("\r", 0, -1)) + 1
         lines = list(io.StringIO(text[:cut], newline=""))
-        rows, used = self._read(lines, is_last)
+        rows, used = self._read(lines, self._line, is_last)
         rest = "".join(lines[used:]) + text[cut:]
         while len(rest) > self._limit and used < len(lines):
-            rows.append(self._alone(lines[used]))
-            more, count = self._read(lines[used + 1 :], is_last)
+            rows.append(self._alone(lines[used], self._line + used))
+            more, count = self._read(lines[used + 1 :], self._line + used + 1, is_last)
             rows += more
             used += 1 + count
             rest = "".join(lines[used:]) + text[cut:]
+        self._line += used
         self._keep(rest, is_open=used < len(lines))
         return rows
 
@@ -96,8 +92,10 @@ class RowReader:
         self._size = len(rest)
         self._enough = 2 * len(rest) if is_open else 0
 
-    def _read(self, lines: Sequence[str], is_last: bool) -> tuple[list[RawRow], int]:
-        """The whole rows of ``lines``, and how many lines they are."""
+    def _read(self, lines: Sequence[str], first: int, is_last: bool) -> tuple[list[RawRow], int]:
+        """The whole rows of ``lines``, the first of which is line ``first`` of the file, and how
+        many lines they are.
+        """
         rows: list[RawRow] = []
         at = 0
         while at < len(lines):
@@ -107,24 +105,24 @@ class RowReader:
                 for cells in reader:
                     end = base + reader.line_num
                     raw = lines[at] if end == at + 1 else "".join(lines[at:end])
-                    rows.append((cells, raw, None))
+                    rows.append((cells, raw, None, first + at))
                     at = end
                 break
             except csv.Error:
                 if self._has_ended and not is_last:
                     break
                 is_one_line = not self._has_ended and base + reader.line_num == at + 1
-                rows.append(self._alone(lines[at], is_one_line=is_one_line))
+                rows.append(self._alone(lines[at], first + at, is_one_line=is_one_line))
                 at += 1
         return rows, at
 
-    def _alone(self, line: str, *, is_one_line: bool = False) -> RawRow:
+    def _alone(self, line: str, number: int, *, is_one_line: bool = False) -> RawRow:
         """A line as a row of its own. With ``is_one_line`` it is one if its quotes are closed."""
         cells = next(self._csv(self._from([line], 0), is_strict=False))
         if is_one_line and not self._has_ended:
-            return cells, line, None
+            return cells, line, None, number
         cells[-1] = cells[-1].rstrip("\r\n")
-        return cells, line, UNCLOSED
+        return cells, line, UNCLOSED, number
 
     def _from(self, lines: Sequence[str], at: int) -> Iterator[str]:
         """Lines from ``at``; notes when more are asked for than there are."""
@@ -133,15 +131,7 @@ class RowReader:
             yield lines[i]
         self._has_ended = True
 
-    def _csv(self, lines: Iterator[str], *, is_strict: bool) -> _Reader:
+    def _csv(self, lines: Iterator[str], *, is_strict: bool) -> CsvReader:
         # The limit of the module is for all its users; rows are bounded here.
         csv.field_size_limit(sys.maxsize)
-        dialect = self._dialect
-        return csv.reader(
-            lines,
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quote,
-            escapechar=dialect.escape,
-            skipinitialspace=dialect.skips_blanks,
-            strict=is_strict,
-        )
+        return reader_of(lines, self._dialect, is_strict=is_strict)

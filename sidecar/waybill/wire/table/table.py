@@ -7,37 +7,20 @@ otherwise: those with more cells than the head, and those with a quote that is n
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
-from waybill.wire.table.columns import DETAILS, Choice, Columns
-from waybill.wire.table.dialect import Dialect, find_dialect
+from waybill.wire.table.columns import Choice, Columns
+from waybill.wire.table.dialect import Dialect, find_dialect, row_text
 from waybill.wire.table.encoding import TextDecoder, replaced
+from waybill.wire.table.faults import FaultKind
+from waybill.wire.table.row import Row
 from waybill.wire.table.rows import RawRow, RowReader
+from waybill.wire.table.written import Written
 
 __all__ = ["Row", "Table"]
-
-#: Verdicts whose cells are kept as text; most rows share theirs.
-_KEPT = 10_000
-
-
-class Row(NamedTuple):
-    """One row. ``text`` has no line end; ``end`` is it.
-
-    ``number`` counts the rows behind the head from 1; ``fault`` says what is wrong with the row.
-    A blank line has no cells and no number of its own.
-    """
-
-    cells: Sequence[str]
-    text: str
-    end: str
-    number: int
-    fault: str | None
 
 
 class Table:
@@ -76,7 +59,7 @@ class Table:
         self._head = ("", "\n")
         self._count = 0
         self._was_whole = True
-        self._kept: dict[Verdict, str] = {}
+        self._written: Written | None = None
 
     @property
     def columns(self) -> Columns:
@@ -120,24 +103,23 @@ class Table:
         return found
 
     def head(self) -> bytes:
-        """The head with our columns."""
+        """The head with our columns; of a table without one what stands in front of its rows."""
+        if not self._choice.has_head:
+            return self.decoder.encode(self._before)
         text, end = self._head
-        added = self._written(self.columns.added)
-        return self.decoder.encode(f"{self._before}{text}{self.dialect.delimiter}{added}{end}")
+        return self.decoder.encode(f"{self._before}{self._writer.head(text)}{end}")
 
     def labelled(self, rows: Iterable[Row], verdicts: Iterable[Verdict]) -> bytes:
         """The rows with our cells."""
-        kept = self._kept
-        pieces: list[str] = []
-        for (cells, text, end, _, _), verdict in zip(rows, verdicts, strict=True):
-            if not cells:
-                pieces += (text, end)
-                continue
-            added = kept.get(verdict)
-            if added is None:
-                added = self._keep(verdict)
-            pieces += (text, added, end)
-        return self.decoder.encode("".join(pieces))
+        return self.decoder.encode(self._writer.rows(rows, verdicts))
+
+    @property
+    def _writer(self) -> Written:
+        if self._written is None:
+            self._written = Written(
+                self.columns, self.dialect, self.decoder, self._fields, self._further
+            )
+        return self._written
 
     def rest(self) -> bytes:
         """What stood behind the last whole character at the end of the input."""
@@ -162,13 +144,14 @@ class Table:
         text = self._start
         self._start = ""
         mark = text[: text.startswith("\ufeff")]
-        self.dialect = find_dialect(text, names, self._choice.delimiter)
+        self.dialect = find_dialect(text, names, self._choice.delimiter, self._choice.quote)
         self._before = self.dialect.preamble or mark
-        self._reader = RowReader(self.dialect, self._limit)
+        first_line = 2 if self.dialect.preamble else 1
+        self._reader = RowReader(self.dialect, self._limit, first_line)
         return text[len(self._before) :]
 
     def _open(self, raw: RawRow) -> None:
-        cells, text, fault = raw
+        cells, text, fault, _ = raw
         if not "".join(cells).strip():
             self._before += text  # blank lines in front of the head
             return
@@ -182,15 +165,15 @@ class Table:
         self._width = len(cells)
         body, end = _split_end(text)
         if fault is not None:
-            body = self._written(cells)
+            body = row_text(cells, self.dialect)
         self._head = (body, end or "\n")
 
     def _without_head(self, rows: list[RawRow]) -> list[RawRow]:
-        """Take the head off."""
+        """Take the head off, if there is one."""
         for at, raw in enumerate(rows):
             self._open(raw)
             if self._columns is not None:
-                return rows[at + 1 :]
+                return rows[at + self._choice.has_head :]
         return []
 
     def _rows(self, rows: list[RawRow], is_whole: bool) -> list[Row]:
@@ -200,43 +183,45 @@ class Table:
         make = Row._make
         width = self._width
         count = self._count
-        for cells, text, fault in rows:
+        for cells, text, fault, line in rows:
             if text[-1:] == "\n" and text[-2:-1] != "\r":
                 body = text[:-1]
                 end = "\n"
             else:
                 body, end = _split_end(text)
             if not cells:
-                add(Row(cells, body, end, count, None))
+                add(Row(cells, body, end, count, None, line))
                 continue
             count += 1
             if fault is None and is_whole and len(cells) == width:
-                add(make((cells, body, end, count, None)))
+                add(make((cells, body, end, count, None, line, ())))
             else:
-                add(self._odd(cells, body, end, count, fault))
+                add(self._odd((cells, body, fault, line), end, count))
         self._count = count
         return found
 
-    def _odd(self, cells: list[str], body: str, end: str, number: int, fault: str | None) -> Row:
+    def _odd(self, raw: RawRow, end: str, number: int) -> Row:
         """A row that may have faults, as it is read and as it is written."""
-        faults: list[str] = []
+        cells, body, fault, line = raw
+        faults: dict[FaultKind, str] = {}
         read = cells
         if fault is not None:
-            faults.append(fault)
+            faults["quote"] = fault
         if len(cells) != self._width:
-            faults.append(f"{len(cells)} cells where the head has {self._width}")
+            faults["cells"] = f"{len(cells)} cells where the head has {self._width}"
         if len(cells) > self._width:
             read, cells = self._gathered(cells)
         missing = self._width - len(cells)
         if faults and (fault is not None or read is not cells):
-            body = self._written([*cells, *[""] * missing])
+            body = row_text([*cells, *[""] * missing], self.dialect)
         else:
             body += self.dialect.delimiter * missing
         read = [*read, *[""] * missing]
         if not _is_whole(body):
-            faults.append(f"bytes that are no {self.decoder.name}")
+            faults["bytes"] = f"bytes that are no {self.decoder.name}"
             read = [replaced(cell) for cell in read]
-        return Row(read, body, end, number, "; ".join(faults) or None)
+        words = "; ".join(faults.values()) or None
+        return Row(read, body, end, number, words, line, tuple(faults))
 
     def _gathered(self, cells: list[str]) -> tuple[list[str], list[str]]:
         """The cells of a row that has too many, as they are read and as they are written.
@@ -254,43 +239,6 @@ class Table:
         if is_padding:
             return cells[: self._width], written
         return list(written), written
-
-    def _keep(self, verdict: Verdict) -> str:
-        ours = _cells(verdict, None)
-        if self._fields.pattern is not None:
-            ours.append(verdict.pattern or "")
-        for fields, beside in zip(self._further, verdict.beside, strict=True):
-            ours += _cells(beside, fields)
-        cells = self._written([self.decoder.fitting(cell) for cell in ours])
-        text = self.dialect.delimiter + cells
-        if len(self._kept) >= _KEPT:
-            self._kept.clear()
-        self._kept[verdict] = text
-        return text
-
-    def _written(self, cells: Sequence[str]) -> str:
-        out = io.StringIO()
-        dialect = self.dialect
-        writer = csv.writer(
-            out, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator=""
-        )
-        writer.writerow(cells)
-        return out.getvalue()
-
-
-def _cells(verdict: Verdict, fields: FieldSettings | None) -> list[str]:
-    """Label and details of one verdict; of a further labelling the details that it has."""
-    confidence = ""
-    if verdict.confidence is not None:
-        confidence = f"{verdict.confidence:.4g}"
-    details = {
-        "confidence": confidence,
-        "tier": verdict.tier,
-        "reason": verdict.reason or "",
-        "rule": verdict.rule or "",
-    }
-    wanted = [name for name in DETAILS if fields is None or getattr(fields, name) is not None]
-    return [verdict.label, *(details[name] for name in wanted)]
 
 
 def _split_end(text: str) -> tuple[str, str]:
