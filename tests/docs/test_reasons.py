@@ -48,6 +48,12 @@ def test_pulls_of_corrections_are_explained() -> None:
     assert listed | of_files == set(words(reasons.CorrectionPullCode))
 
 
+def test_pulls_of_rules_are_explained() -> None:
+    of_files = set(words(reasons.RuleCode))
+    listed = rows("Rules that were not fetched")
+    assert listed | of_files == set(words(reasons.RulePullCode))
+
+
 def test_the_store_is_explained() -> None:
     section = PAGE.partition("## Verdict store\n")[2]
     assert set(words(reasons.StoreCode)) <= set(re.findall(r"`(\w+)`", section))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["STDOUT", "writing"]
+__all__ = ["STDOUT", "point_link", "writing"]
 
 STDOUT = "-"
 #: Names of descriptors that this process has open already.
@@ -49,6 +49,16 @@ def writing(path: str) -> Iterator[BinaryIO]:
         return
     with _replacing(os.path.realpath(path)) as file:
         yield file
+
+
+def point_link(link: Path, name: str) -> None:
+    """Let ``link`` point to ``name``, in one step. Raises OSError."""
+    if link.is_symlink() and link.readlink() == Path(name):
+        return
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(name)
+    fresh.replace(link)
 
 
 def _descriptor(path: str) -> int | None:

@@ -136,15 +136,13 @@ CorrectCode = Literal[
     "damaged",
     "busy",
 ]
+#: Why nothing can be fetched from a server that is followed.
+FetchCode = Literal["unreachable", "timeout", "refused", "unauthorised", "too_large"]
 #: Why corrections cannot be fetched from where they are followed.
-CorrectionPullCode = Literal[
-    "unreachable",
-    "timeout",
-    "refused",
-    "unauthorised",
-    "too_large",
-    CorrectionCode,
-]
+CorrectionPullCode = Literal[FetchCode, CorrectionCode]
+#: Why rules that were fetched are not in force: ``malformed`` is no answer of rule files,
+#: ``emptied`` a server that has none any more, ``disk`` a folder that they cannot be put into.
+RulePullCode = Literal[FetchCode, RuleCode, "malformed", "emptied", "disk"]
 #: Why a model bundle was refused; ``unavailable``: its encoder is a service that is away now.
 BundleCode = Literal[
     "manifest",

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
+from waybill.core.output import point_link
 from waybill.hub.folder import sole_use
 from waybill.hub.outcome import CURRENT, HubError, Pulled, Refusal
 from waybill.hub.source import open_source
@@ -70,7 +71,7 @@ def pull(
                 refused[name] = Refusal(error.code, error.detail)
                 first_error = first_error or error
                 continue
-            _point(into / CURRENT, name)
+            point_link(into / CURRENT, name)
             _prune(into, name, names, keep)
             return Pulled(name, str(into / name), is_new, refused)
     assert first_error is not None
@@ -96,16 +97,6 @@ def _take(source: Source, version: str, place: str, into: Path, taxonomy: Taxono
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return True
-
-
-def _point(link: Path, name: str) -> None:
-    """Let ``link`` point to ``name``, in one step."""
-    if link.is_symlink() and link.readlink() == Path(name):
-        return
-    fresh = link.with_name(f".{link.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(name)
-    fresh.replace(link)
 
 
 def _prune(into: Path, current: str, tried: Sequence[str], keep: int | None) -> None:

@@ -142,6 +142,9 @@ class Metrics:
         self.correction_pulls = make.counter(
             "correction_pulls_total", "Looks for newer corrections at a server.", "outcome"
         )
+        self.rule_pulls = make.counter(
+            "rule_pulls_total", "Looks for newer rules at a workbench.", "outcome"
+        )
         self.corrections_posted = make.counter(
             "corrections_posted_total",
             "Corrections sent by POST, by what became of them.",

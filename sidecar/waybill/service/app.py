@@ -34,6 +34,7 @@ from waybill.ops.tls import ServerTls, server_tls
 from waybill.service.endpoints import Deps, http_routes
 from waybill.service.follow import ModelFollower
 from waybill.service.follow_corrections import follow_corrections
+from waybill.service.follow_rules import follow_rules
 from waybill.service.gauges import note_state
 from waybill.service.opening import Opened, open_pipeline
 from waybill.service.parts import reloadable_parts
@@ -141,6 +142,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     await reloader.start()
     part = reloader.parts.get("corrections")
     await follow_corrections(stack, settings, part, metrics, keeps=role.is_first)
+    if role.is_first:  # the others see the folder change
+        await follow_rules(stack, settings, reloader.parts.get("rules"), metrics)
     deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
     connections = Connections(settings.limits, metrics)
     http = HttpServer(

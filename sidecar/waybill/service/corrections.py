@@ -55,6 +55,8 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._warnings: list[str] = []
         #: Why corrections could not be fetched; empty where they could, or nobody is followed.
         self.follow_problem = ""
+        #: What the followed server calls what it gave last.
+        self.follow_tag: str | None = None
         self.guard = guard
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
@@ -122,17 +124,25 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
     def describe(self) -> dict[str, object]:
         """The state as plain data, with how many there are and how many are disputed."""
         table = self._pipeline.corrections
-        described: dict[str, object] = {}
-        if self._follows is not None:
-            described["follow"] = {"source": self._follows, "problem": self.follow_problem}
         return {
             **super().describe(),
-            **described,
+            **self._followed(),
             "guard": self.guard.describe(),
             "corrections": len(table),
             "disputed": len(table.disputed),
             "warnings": self._warnings,
         }
+
+    def edition(self) -> dict[str, object]:
+        """The state, with the version of the history: of all that was said, standing or not."""
+        history = self._pipeline.corrections.history_version
+        return {**super().edition(), "history": history, **self._followed()}
+
+    def _followed(self) -> dict[str, object]:
+        if self._follows is None:
+            return {}
+        told = {"source": self._follows, "problem": self.follow_problem, "tag": self.follow_tag}
+        return {"follow": told}
 
 
 def has_corrections(settings: Settings) -> bool:

@@ -184,7 +184,7 @@ def describe_edition(deps: Deps) -> dict[str, object]:
     }
     for name in ("corrections", "rules", "model", "llm"):
         part = deps.reloader.parts.get(name)
-        described[name] = part.state.edition() if part is not None else None
+        described[name] = part.edition() if part is not None else None
     return described
 
 

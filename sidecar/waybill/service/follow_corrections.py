@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from pathlib import Path
 
-import aiohttp
-
-from waybill.core.errors import CorrectionError, CorrectionsError, WaybillError
+from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.output import writing
-from waybill.core.reasons import CorrectionPullCode
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
 from waybill.labelling.corrections.table import read_table
 from waybill.ops.metrics import Metrics
-from waybill.ops.secret_file import SecretFile
 from waybill.service.corrections import CorrectionsPart
+from waybill.service.fetching import Fetcher, FetchError, every
 from waybill.settings.addresses import is_address
 from waybill.settings.schema import CorrectionSettings, Settings
 
@@ -29,21 +25,8 @@ __all__ = ["CorrectionFollower", "follow_corrections"]
 
 log = logging.getLogger(__name__)
 _PATH = "/v1/corrections"
-_TIMEOUT_SECS = 30.0
 #: Where nothing was fetched before, the start waits for it, but not longer.
 _START_SECS = 5.0
-_JITTER = 0.1
-_PIECE_BYTES = 1 << 16
-_STATUS: dict[int, CorrectionPullCode] = {401: "unauthorised", 403: "unauthorised"}
-
-
-class _PullError(WaybillError):
-    code: CorrectionPullCode
-
-    def __init__(self, code: CorrectionPullCode, detail: str) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.code = code
-        self.detail = detail
 
 
 class CorrectionFollower:
@@ -61,10 +44,12 @@ class CorrectionFollower:
         self._part = part
         self._metrics = metrics
         self._cache = settings.follow_cache if keeps else None
-        self._token: SecretFile | None = None
-        if settings.follow_token_file is not None:
-            self._token = SecretFile(settings.follow_token_file, "corrections.follow_token_file")
-        self._tag: str | None = None
+        self._fetcher = Fetcher(
+            f"{(settings.follow or '').rstrip('/')}{_PATH}",
+            settings.follow_token_file,
+            "corrections.follow_token_file",
+            MAX_TOTAL_BYTES,
+        )
         self._told = ""
         self._has_pulled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -72,7 +57,8 @@ class CorrectionFollower:
     async def start(self) -> None:
         """Begin; wait a little for the first answer where there is nothing from before."""
         has_some = bool(self._part.source.fetched)
-        self._task = asyncio.create_task(self._run())
+        running = every(self._settings.interval_secs, self.pull, self._has_pulled)
+        self._task = asyncio.create_task(running)
         if has_some:
             return
         try:
@@ -90,7 +76,7 @@ class CorrectionFollower:
         """Ask once; what goes wrong is counted, told and logged once."""
         try:
             outcome = "accepted" if await self._pull() else "unchanged"
-        except _PullError as error:
+        except FetchError as error:
             outcome = error.code
             self._tell(str(error))
         except CorrectionsError as error:
@@ -101,8 +87,8 @@ class CorrectionFollower:
         self._metrics.correction_pulls.labels(outcome).inc()
 
     async def _pull(self) -> bool:
-        """Whether there is something new. Raises _PullError, CorrectionsError."""
-        tag, data = await self._fetch()
+        """Whether there is something new. Raises FetchError, CorrectionsError."""
+        data, tag = await self._fetcher.fetch()
         if data is None:
             return False
         source = self._part.source
@@ -112,7 +98,8 @@ class CorrectionFollower:
         await asyncio.to_thread(self._check, data)
         is_new = data != source.fetched
         source.take_fetched(data)
-        self._tag = tag
+        self._fetcher.tag = tag
+        self._part.follow_tag = tag
         await self._part.catch_up()
         if is_new and self._cache is not None:
             await asyncio.to_thread(_keep, self._cache, data)
@@ -122,46 +109,11 @@ class CorrectionFollower:
         """Refuse what could not come into force. Raises CorrectionsError."""
         read_table(parse_history(data, self._settings.follow or ""), self._part.taxonomy)
 
-    async def _fetch(self) -> tuple[str | None, bytes | None]:
-        """The tag and the content; None for a copy that we have. Raises _PullError."""
-        headers = {}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
-        if self._tag is not None:
-            headers["If-None-Match"] = self._tag
-        url = f"{(self._settings.follow or '').rstrip('/')}{_PATH}"
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-                session.get(url, allow_redirects=False) as answer,
-            ):
-                if answer.status == 304:
-                    return self._tag, None
-                if answer.status != 200:
-                    code = _STATUS.get(answer.status, "refused")
-                    raise _PullError(code, f"{url} answered {answer.status}")
-                return answer.headers.get("ETag"), await _read(answer)
-        except TimeoutError:
-            raise _PullError("timeout", f"{url}: no answer within {_TIMEOUT_SECS:g} s") from None
-        except aiohttp.ClientError as error:
-            raise _PullError("unreachable", f"{url}: {error or type(error).__name__}") from None
-
     def _tell(self, problem: str) -> None:
         self._part.follow_problem = problem
         if problem and problem != self._told:
             log.warning("corrections could not be fetched", extra={"detail": problem})
         self._told = problem
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.pull()
-            except Exception:  # the task's edge: it asks again
-                log.exception("following corrections failed")
-            self._has_pulled.set()
-            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-            await asyncio.sleep(self._settings.interval_secs * jitter)
 
 
 async def follow_corrections(
@@ -182,16 +134,6 @@ async def follow_corrections(
     follower = CorrectionFollower(settings.corrections, part, metrics, keeps=keeps)
     stack.push_async_callback(follower.stop)
     await follower.start()
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises _PullError (``too_large``)."""
-    whole = bytearray()
-    async for piece in answer.content.iter_chunked(_PIECE_BYTES):
-        whole += piece
-        if len(whole) > MAX_TOTAL_BYTES:
-            raise _PullError("too_large", f"more than {MAX_TOTAL_BYTES} bytes")
-    return bytes(whole)
 
 
 def _keep(cache: str, data: bytes) -> None:

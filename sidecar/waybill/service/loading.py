@@ -25,6 +25,7 @@ from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.service.followed_rules import followed_folder
 from waybill.settings.addresses import is_address
 from waybill.settings.labellings import (
     NO_RULES,
@@ -34,21 +35,25 @@ from waybill.settings.labellings import (
     names_added,
 )
 from waybill.settings.resources import hidden_copy, looked_for, resolve_path
-from waybill.settings.schema import Settings
+from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.settings.taxonomy import read_labels
 
 log = logging.getLogger(__name__)
 
 
-def rule_folders(settings: Settings) -> list[Path]:
-    """The folders that rules are read from, in order.
+def rule_folders(settings: Settings, followed: Path | None = None) -> list[Path]:
+    """The folders that rules are read from, in order; ``followed`` in place of that of
+    ``rules.follow``.
 
     Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
     empty where a further labelling has no rules.
     """
-    extra = map(Path, settings.rules.extra_paths)
+    extra = [Path(path) for path in settings.rules.extra_paths]
+    followed = followed or followed_folder(settings)
+    if followed is not None:
+        extra.append(followed)
     if settings.rules.path == NO_RULES:
-        return list(extra)
+        return extra
     return [resolve_path(settings.rules.path)[0], *extra]
 
 
@@ -113,7 +118,7 @@ async def _read_labelling(name: str, settings: Settings, encoders: Encoders) -> 
     """The parts of the labelling ``name``. Raises ConfigError."""
     taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     rules, bundle, prompt, corrections = await asyncio.gather(
-        read_rules(settings, taxonomy),
+        _first_rules(settings, taxonomy),
         read_bundle(settings, taxonomy, encoders),
         read_prompt(settings, taxonomy),
         read_corrections(settings, taxonomy, name),
@@ -218,15 +223,35 @@ def take_cached(source: CorrectionSource, cache: Path) -> None:
     source.take_fetched(data)
 
 
-async def read_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
-    """Parse, compile and check the configured rules in a child process.
+async def _first_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
+    """`read_rules` to start with: files of a workbench that no longer fit beside the own ones are
+    left out, for they must not keep records from coming through. Raises RuleSetError.
+    """
+    try:
+        return await read_rules(settings, taxonomy)
+    except RuleSetError as error:
+        if followed_folder(settings) is None:
+            raise
+        refused = error
+    alone = msgspec.structs.replace(settings.rules, follow=RulesFollowSettings())
+    rules = await read_rules(msgspec.structs.replace(settings, rules=alone), taxonomy)
+    detail = str(refused.errors[0])
+    log.error("followed rules were refused; the own rules serve", extra={"detail": detail})
+    return rules
+
+
+async def read_rules(
+    settings: Settings, taxonomy: Taxonomy, followed: Path | None = None
+) -> RuleSet:
+    """Parse, compile and check the configured rules in a child process; ``followed`` as of
+    `rule_folders`.
 
     What is doubtful about them is in ``advice``. Raises RuleSetError.
     """
     hidden = await asyncio.to_thread(hidden_rules, settings)
     try:
         rules = await load_ruleset(
-            rule_folders(settings),
+            rule_folders(settings, followed),
             labels=taxonomy.names,
             cpu_secs=settings.rules.compile_secs,
             memory_bytes=settings.rules.compile_bytes,

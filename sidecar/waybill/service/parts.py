@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
@@ -17,31 +15,19 @@ from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.artefact import Advice
-from waybill.labelling.rules.files import content_hash
-from waybill.labelling.rules.ruleset import RuleSet
-from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart, has_corrections
 from waybill.service.guard import Guard
-from waybill.service.loading import (
-    bundle_folders,
-    prompt_file,
-    read_prompt,
-    read_rules,
-    rule_folders,
-)
+from waybill.service.loading import bundle_folders, prompt_file, read_prompt
 from waybill.service.opening import Labelling, Opened
 from waybill.service.reload import Part, Reloadable
+from waybill.service.rules import RulesPart
 from waybill.service.shadow import ShadowPart
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
-#: Warnings about one set of rules that `/readyz` and the log tell.
-_TOLD_WARNINGS = 100
-_LOGGED_WARNINGS = 10
 
 
 def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]:
@@ -86,101 +72,6 @@ def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]
 
 def _bundle_of(labelling: Labelling) -> Bundle | None:
     return labelling.model.bundle if labelling.model is not None else None
-
-
-class RulesPart(Reloadable[RuleSet]):
-    """The rules of ``rules.path`` and ``rules.extra_paths``."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        pipeline: Pipeline,
-        metrics: Metrics,
-        lock: asyncio.Lock,
-        guard: Guard,
-        labelling: str = "",
-    ) -> None:
-        self._pipeline = pipeline
-        self._metrics = metrics
-        self._labelling = labelling
-
-        async def load() -> RuleSet:
-            return await guard.check_rules(await read_rules(settings, pipeline.taxonomy))
-
-        folders = rule_folders(settings)
-        what = f"{labelling}.rules" if labelling else "rules"
-        super().__init__(
-            LoadState(what, metrics),
-            lock,
-            load=load,
-            mark=_mark,
-            apply=pipeline.swap_rules,
-            announce=self._say,
-            in_force=_mark(pipeline.rules),
-        )
-        seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
-
-        def look() -> str:
-            return _look(folders, settings.rules.disable)
-
-        self.follow(folders, look, settings.rules.poll_secs, seen)
-
-    def _say(self) -> str:
-        rules = self._pipeline.rules
-        fields: dict[str, object] = {"version": rules.version, "rules": len(rules.rules)}
-        if self._labelling:
-            self._metrics.further.rules_loaded.labels(self._labelling).set(len(rules.rules))
-            fields["labelling"] = self._labelling
-        else:
-            self._metrics.rules_loaded.set(len(rules.rules))
-        log.info("rules are in force", extra=fields)
-        _log_advice(rules)
-        return rules.version
-
-    def describe(self) -> dict[str, object]:
-        """The state as plain data, with what is doubtful about the rules.
-
-        ``slow``: the rules that were slow within the last hour.
-        """
-        rules = self._pipeline.rules
-        warnings = [str(advice) for advice in rules.advice[:_TOLD_WARNINGS]]
-        slow = rules.slow_rules()
-        return {
-            **super().describe(),
-            "warnings": warnings,
-            "warning_count": len(rules.advice),
-            "slow": slow,
-        }
-
-
-def _mark(rules: RuleSet) -> object:
-    """What tells one load from another: the rules, and what is doubtful about them."""
-    return rules.version, rules.advice
-
-
-def _look(folders: Sequence[Path], disable: Sequence[str]) -> str:
-    """The fingerprint of what is in the folders now. Raises OSError while it is exchanged."""
-    return _fingerprint(content_hash(folders, disable), unread_files(folders))
-
-
-def _fingerprint(mark: str, advice: Iterable[Advice]) -> str:
-    """Changes with the rules, and with the files that look like rules and are not read."""
-    unread = [f"{one.file}: {one.detail}" for one in advice if one.code == "not_read"]
-    return "\n".join([mark, *unread])
-
-
-def _log_advice(rules: RuleSet) -> None:
-    """Log each doubt by itself: the log's rate limit knows them apart."""
-    for advice in rules.advice[:_LOGGED_WARNINGS]:
-        fields = {
-            "file": advice.file,
-            "line": advice.line,
-            "rule": advice.rule_id,
-            "reason": advice.code,
-            "detail": advice.detail,
-            "warnings": len(rules.advice),
-        }
-        log.warning("something about the rules is doubtful", extra=fields)
 
 
 class _BundleFiles:

@@ -53,6 +53,10 @@ class Part(Protocol):
         """Its state as plain data, with ``refused``."""
         ...
 
+    def edition(self) -> dict[str, object]:
+        """What is in force as plain data, for ``GET /v1/edition``."""
+        ...
+
 
 class Reloadable(Generic[T]):
     """A thing of type ``T`` that is loaded, compared, and put in force when it has changed.
@@ -137,6 +141,10 @@ class Reloadable(Generic[T]):
     def describe(self) -> dict[str, object]:
         """The state as plain data."""
         return self.state.describe()
+
+    def edition(self) -> dict[str, object]:
+        """What is in force as plain data."""
+        return self.state.edition()
 
 
 class Reloader:

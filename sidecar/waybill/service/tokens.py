@@ -46,3 +46,7 @@ class TokensPart:
     def describe(self) -> dict[str, object]:
         """The state as plain data."""
         return self.state.describe()
+
+    def edition(self) -> dict[str, object]:
+        """What is valid as plain data."""
+        return self.state.edition()

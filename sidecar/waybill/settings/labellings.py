@@ -25,6 +25,7 @@ from waybill.settings.schema import (
     LabelSettings,
     LlmSettings,
     MemoSettings,
+    RulesFollowSettings,
     RulesSettings,
     Settings,
     ShadowSettings,
@@ -125,4 +126,6 @@ def _of_further(first: Settings, labelling: LabellingSettings) -> Settings:
 
 
 def _rules(first: RulesSettings, path: str, extra: tuple[str, ...]) -> RulesSettings:
-    return msgspec.structs.replace(first, path=path, extra_paths=extra, disable=())
+    return msgspec.structs.replace(
+        first, path=path, extra_paths=extra, disable=(), follow=RulesFollowSettings()
+    )

@@ -31,6 +31,7 @@ from waybill.labelling.rules.artefact import (
 )
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.texts import text_mark
 from waybill.labelling.rules.unread import unread_files
 
 #: Seconds by the clock for each second of processor time: the compiler gives way to everything
@@ -75,6 +76,7 @@ async def load_ruleset(
         disable=disable,
     )
     rules.advice = (*unread, *rules.advice)
+    rules.file_marks = {Path(file.name).name: text_mark(file.data) for file in files}
     return rules
 
 

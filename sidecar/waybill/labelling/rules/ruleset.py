@@ -87,6 +87,8 @@ class RuleSet:
         self.content_hash = artefact.version
         #: What is doubtful about the rules and their files.
         self.advice = artefact.advice
+        #: Base name of each file and a mark of its text, where it was read from files.
+        self.file_marks: dict[str, str] = {}
         #: Size of the compiled patterns.
         self.database_bytes = len(artefact.database)
         #: ``match`` samples that another rule decides, in another way.

@@ -14,6 +14,8 @@ from waybill.settings.sections.base import (
     Section,
     Share,
     Text,
+    TokenFile,
+    Url,
 )
 
 TierName = Literal["rules", "model", "llm"]
@@ -31,6 +33,36 @@ class LabelSettings(Section, frozen=True):
             examples=["/etc/waybill/labels.yaml"],
         ),
     ] = "config/labels.yaml"
+
+
+class RulesFollowSettings(Section, frozen=True):
+    """Take rule files also from a workbench; off while source is null."""
+
+    source: Annotated[
+        Url | None,
+        Meta(
+            description="Address of the workbench. Its files stand beside those of path and "
+            "extra_paths.",
+            examples=["http://waybill-workbench:9890"],
+        ),
+    ] = None
+    token_file: Annotated[
+        TokenFile | None,
+        Meta(
+            description="File with the bearer token for it. Read again when it changes.",
+            examples=["/etc/waybill/follow-token"],
+        ),
+    ] = None
+    into: Annotated[
+        Text,
+        Meta(
+            description="Folder that keeps what came, so that it holds after a restart even while "
+            "the workbench is away.",
+        ),
+    ] = "followed-rules"
+    interval_secs: Annotated[
+        Seconds, Meta(description="How often to ask, a tenth more or less.")
+    ] = 30
 
 
 class RulesSettings(Section, frozen=True):
@@ -73,6 +105,7 @@ class RulesSettings(Section, frozen=True):
     compile_bytes: Annotated[Bytes, Meta(description="Memory that this process may use.")] = (
         536_870_912
     )
+    follow: RulesFollowSettings = RulesFollowSettings()
 
 
 class FollowSettings(Section, frozen=True):

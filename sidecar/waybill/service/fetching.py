@@ -1,0 +1,110 @@
+"""Asking a server again and again for one thing, which is sent only when it is new."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import aiohttp
+
+from waybill.core.errors import WaybillError
+from waybill.core.reasons import FetchCode
+from waybill.ops.secret_file import SecretFile
+
+__all__ = ["FetchError", "Fetched", "Fetcher", "every"]
+
+log = logging.getLogger(__name__)
+_TIMEOUT_SECS = 30.0
+_JITTER = 0.1
+_PIECE_BYTES = 1 << 16
+_STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
+
+
+class FetchError(WaybillError):
+    """Nothing was fetched: why, in a word and in a sentence."""
+
+    code: FetchCode
+
+    def __init__(self, code: FetchCode, detail: str) -> None:
+        super().__init__(f"{detail} [{code}]")
+        self.code = code
+        self.detail = detail
+
+
+class Fetched(NamedTuple):
+    """What the server has now; ``data`` is None for what `Fetcher.tag` names, and empty where it
+    has nothing yet (204).
+    """
+
+    data: bytes | None
+    tag: str | None
+
+
+class Fetcher:
+    """Asks ``url``, with the bearer token of ``token_file`` (named by ``setting``) if there is one.
+
+    Raises:
+        ConfigError: the file with the token cannot be used.
+    """
+
+    def __init__(self, url: str, token_file: str | None, setting: str, most_bytes: int) -> None:
+        self.url = url
+        self._most_bytes = most_bytes
+        self._token: SecretFile | None = None
+        if token_file is not None:
+            self._token = SecretFile(token_file, setting)
+        #: What the server called the copy that we have.
+        self.tag: str | None = None
+
+    async def fetch(self) -> Fetched:
+        """What is there now. Raises FetchError."""
+        headers = {}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token()}"
+        if self.tag is not None:
+            headers["If-None-Match"] = self.tag
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+                session.get(self.url, allow_redirects=False) as answer,
+            ):
+                return await self._read(answer)
+        except TimeoutError:
+            detail = f"{self.url}: no answer within {_TIMEOUT_SECS:g} s"
+            raise FetchError("timeout", detail) from None
+        except (aiohttp.ClientError, ValueError) as error:
+            detail = f"{self.url}: {error or type(error).__name__}"
+            raise FetchError("unreachable", detail) from None
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> Fetched:
+        if answer.status == 304:
+            return Fetched(None, self.tag)
+        if answer.status == 204:
+            return Fetched(b"", None)
+        if answer.status != 200:
+            code = _STATUS.get(answer.status, "refused")
+            raise FetchError(code, f"{self.url} answered {answer.status}")
+        whole = bytearray()
+        async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+            whole += piece
+            if len(whole) > self._most_bytes:
+                raise FetchError("too_large", f"more than {self._most_bytes} bytes")
+        return Fetched(bytes(whole), answer.headers.get("ETag"))
+
+
+async def every(secs: float, ask: Callable[[], Awaitable[None]], done: asyncio.Event) -> None:
+    """Call ``ask`` for ever, with ``secs`` between, a tenth more or less: nodes that start together
+    do not ask together. ``done`` is set after the first.
+    """
+    while True:
+        try:
+            await ask()
+        except Exception:  # the task's edge: it asks again
+            log.exception("following a server failed")
+        done.set()
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        await asyncio.sleep(secs * jitter)
