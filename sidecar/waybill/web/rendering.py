@@ -25,6 +25,7 @@ async def page(
         "form_token": bench.door.form_token(request),
         "nonce": request[NONCE],
         "theme": _theme(request),
+        "keys_switch": "off" if request.cookies.get("waybill_keys") == "off" else "on",
         "faces": faces(bench.taxonomy),
         "fallback": bench.taxonomy.fallback,
         "health": await bench.database.read(health),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from waybill.web.views import (
+    bulk,
     corrections,
     entry,
     models,
@@ -35,6 +36,9 @@ def _reading(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/patterns", patterns.show),
         web.get(f"{base}/patterns.json", patterns.as_json),
         web.get(f"{base}/patterns.csv", patterns.as_csv),
+        web.get(f"{base}/-/patterns/live", patterns.live),
+        web.post(f"{base}/patterns/bulk", bulk.correct),
+        web.post(f"{base}/patterns/undo", bulk.undo),
         web.get(f"{base}/patterns/{_ID}", pattern.show),
         web.post(f"{base}/patterns/{_ID}/correct", pattern.correct),
         web.get(f"{base}/-/patterns/{_ID}/why", pattern.why_part),

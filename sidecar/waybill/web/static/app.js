@@ -30,9 +30,11 @@
     else if (key === "g") { waiting = "g"; done = true; }
     else if (key === "j") done = press("j") || move(1);
     else if (key === "k") done = press("k") || move(-1);
+    else if (key === "Enter" && event.target.closest("a, button, summary")) return;
+    else if (key === "f") { const field = document.querySelector("#q"); field?.focus(); done = Boolean(field); }
     else if (key === "/") { const field = document.querySelector("#search"); field?.focus(); done = Boolean(field); }
     else if (key === "Escape") { document.querySelector("details[open][data-menu]")?.removeAttribute("open"); }
-    else done = press(key);
+    else done = press(key) || Boolean(window.waybillRow?.(event));
     if (done) event.preventDefault();
   });
   // A menu of labels: the key opens it, the label's key chooses, Enter sends.
@@ -55,12 +57,21 @@
     const copy = event.target.closest("[data-copy]");
     if (copy) navigator.clipboard?.writeText(copy.dataset.copy);
   });
+  const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict"; };
+  for (const button of document.querySelectorAll("[data-keys-switch]")) {
+    button.addEventListener("click", () => {
+      const on = document.documentElement.dataset.keys === "off";
+      document.documentElement.dataset.keys = on ? "on" : "off";
+      button.setAttribute("aria-pressed", String(on));
+      keep("waybill_keys", on ? "on" : "off");
+    });
+  }
   for (const link of document.querySelectorAll("[data-theme-switch]")) {
     link.addEventListener("click", () => {
       const root = document.documentElement;
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";
-      document.cookie = "waybill_theme=" + root.dataset.theme + ";path=/;max-age=31536000;samesite=strict";
+      keep("waybill_theme", root.dataset.theme);
     });
   }
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };

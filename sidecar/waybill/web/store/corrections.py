@@ -42,21 +42,30 @@ def export(connection: sqlite3.Connection) -> bytes:
 
 
 def add_answer(
-    connection: sqlite3.Connection, author: str, pattern: str, correction: str, at: float
+    connection: sqlite3.Connection,
+    author: str,
+    pattern: str,
+    correction: str,
+    at: float,
+    batch: str,
 ) -> None:
-    """Note an answer of the review queue, so that it can be taken back in its turn."""
+    """Note an answer, so that it can be taken back in its turn with all of its ``batch``."""
     connection.execute(
-        "INSERT INTO answers (author, pattern, correction, at) VALUES (?, ?, ?, ?)",
-        (author, pattern, correction, at),
+        "INSERT INTO answers (author, pattern, correction, at, batch) VALUES (?, ?, ?, ?, ?)",
+        (author, pattern, correction, at, batch),
     )
 
 
-def last_answer(connection: sqlite3.Connection, author: str) -> sqlite3.Row | None:
-    """The newest answer of ``author`` that was not taken back."""
-    found: sqlite3.Row | None = connection.execute(
+def last_batch(connection: sqlite3.Connection, author: str) -> list[sqlite3.Row]:
+    """The newest answers of ``author`` that were given in one go and not taken back."""
+    row = connection.execute(
         "SELECT * FROM answers WHERE author = ? ORDER BY number DESC LIMIT 1", (author,)
     ).fetchone()
-    return found
+    if row is None:
+        return []
+    if not row["batch"]:
+        return [row]
+    return connection.execute("SELECT * FROM answers WHERE batch = ?", (row["batch"],)).fetchall()
 
 
 def drop_answer(connection: sqlite3.Connection, number: int) -> None:

@@ -15,9 +15,12 @@ State = Literal["undecided", "unsure", "new", "corrected", "mixed", "quiet"]
 STATES: tuple[State, ...] = ("undecided", "unsure", "new", "corrected", "mixed", "quiet")
 #: Members of a pattern that a filter compares; each may be given several times, and with a leading
 #: minus sign it means "is not".
-MEMBERS = ("label", "tier", "rule", "source")
-SORTS = {"-rate": "hour_rate DESC, id", "-day": "day_count DESC, id", "-seen": "last_seen DESC, id",
-         "-first": "first_seen DESC, id", "sure": "confidence, id"}  # fmt: skip
+MEMBERS = ("label", "tier", "rule", "source", "node", "alike")
+#: What a list may be sorted by, and the column; a leading minus sign is the greatest first.
+SORT_COLUMNS = {"rate": "hour_rate", "day": "day_count", "seen": "last_seen", "first": "first_seen",
+                "sure": "confidence", "label": "label", "by": "tier"}  # fmt: skip
+SORTS = {name: f"{column}, id" for name, column in SORT_COLUMNS.items()}
+SORTS |= {f"-{name}": f"{column} DESC, id" for name, column in SORT_COLUMNS.items()}
 _DAY = 86_400.0
 #: A condition in SQL and its values.
 _Part: TypeAlias = tuple[str, tuple[object, ...]]
@@ -48,13 +51,15 @@ class Filter(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     states: tuple[State, ...] = ()
     sort: str = "-rate"
+    until: float | None = None
     unknown: tuple[str, ...] = ()
 
     def query(self, **changes: str) -> str:
         """The query string of this filter, with ``changes``; an empty value removes a member."""
         values = [("q", self.text), *(one.pair for one in self.conditions)]
         values.append(("state", ",".join(self.states)))
-        values.append(("sort", self.sort.replace("-rate", "")))
+        values.append(("sort", "" if self.sort == "-rate" else self.sort))
+        values.append(("until", "" if self.until is None else f"{self.until:.0f}"))
         pairs = [*changes.items()]
         for name, value in values:
             if name not in changes:
@@ -65,6 +70,17 @@ class Filter(NamedTuple):
         """The query string without one of its conditions."""
         rest = tuple(one for one in self.conditions if one != condition)
         return self._replace(conditions=rest).query()
+
+    def having(self, member: str, value: str, is_not: bool = False) -> str:
+        """The query string with one condition more."""
+        added = Condition(member, value, is_not)
+        if added in self.conditions:
+            return self.query()
+        return self._replace(conditions=(*self.conditions, added)).query()
+
+    def sorted_by(self, name: str) -> str:
+        """The query string sorted by ``name``: greatest first, or the other way round."""
+        return self.query(sort=name if self.sort == f"-{name}" else f"-{name}")
 
     def with_state(self, state: State) -> str:
         """The query string with ``state`` added, or without it where it is set."""
@@ -94,8 +110,18 @@ def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> F
         unknown.append(f"sort {sort}")
         sort = "-rate"
     return Filter(
-        query.get("q", "").strip(), tuple(conditions), tuple(states), sort, tuple(unknown)
+        query.get("q", "").strip(),
+        tuple(conditions),
+        tuple(states),
+        sort,
+        _moment(query.get("until", "")),
+        tuple(unknown),
     )
+
+
+def _moment(word: str) -> float | None:
+    """A time in seconds since 1970; None where there is none."""
+    return float(word) if word.isascii() and word.isdigit() and len(word) < 12 else None
 
 
 def _state_of(word: str) -> State | None:
@@ -121,6 +147,8 @@ def predicate(wanted: Filter, now: float, unsure_below: float) -> Predicate:
         parts += _of_member(member, wanted.conditions)
     for state in wanted.states:
         parts.append(_of_state(state, now, unsure_below))
+    if wanted.until is not None:
+        parts.append(("added_at <= ?", (wanted.until,)))
     values: list[object] = []
     for _, bound in parts:
         values += bound
@@ -140,12 +168,19 @@ def _of_member(member: str, conditions: Sequence[Condition]) -> Iterator[_Part]:
 def _comparison(member: str) -> str:
     if member == "source":
         return "id IN (SELECT pattern FROM sources WHERE source GLOB ?)"
+    if member == "node":
+        return "id IN (SELECT pattern FROM node_counts WHERE node GLOB ?)"
     return f"coalesce({member}, '') GLOB ?"
 
 
 def _spelt(value: str) -> str:
     """A value for GLOB in which only ``*`` stands for something else."""
     return value.replace("[", "[[]").replace("?", "[?]")
+
+
+def state_parts(now: float, unsure_below: float) -> dict[State, Predicate]:
+    """The condition of every state."""
+    return {state: Predicate(*_of_state(state, now, unsure_below)) for state in STATES}
 
 
 def _of_state(state: State, now: float, unsure_below: float) -> _Part:

@@ -75,6 +75,22 @@ def one_pattern(connection: sqlite3.Connection, pattern_id: str) -> sqlite3.Row 
     return found
 
 
+def patterns_with(connection: sqlite3.Connection, ids: Sequence[str]) -> list[sqlite3.Row]:
+    """The rows of these patterns."""
+    marks = ",".join("?" * len(ids))
+    return connection.execute(f"SELECT * FROM patterns WHERE id IN ({marks})", ids).fetchall()
+
+
+def patterns_where(
+    connection: sqlite3.Connection, where: Predicate, most: int
+) -> list[sqlite3.Row]:
+    """The rows that a predicate lets through, most frequent first."""
+    return connection.execute(
+        f"SELECT * FROM patterns WHERE {where.sql} ORDER BY hour_rate DESC, id LIMIT ?",
+        (*where.values, most),
+    ).fetchall()
+
+
 def hours_of(
     connection: sqlite3.Connection, ids: Sequence[str], now: float, hours: int = 24
 ) -> dict[str, list[int]]:
@@ -103,6 +119,12 @@ class LabelRow(NamedTuple):
     day: int
     day_before: int
     hours: list[int]
+
+
+def first_hour(connection: sqlite3.Connection) -> float | None:
+    """Since when there are counts; None: there are none."""
+    (found,) = connection.execute("SELECT min(hour) FROM label_hours").fetchone()
+    return None if found is None else float(found) * HOUR
 
 
 def records_of_day(connection: sqlite3.Connection, now: float) -> int:
@@ -169,20 +191,24 @@ def node_rows(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def history(connection: sqlite3.Connection, pattern_id: str | None = None) -> list[Correction]:
-    """Every line ever said, oldest first; of one pattern, or of all."""
-    if pattern_id is None:
-        rows = connection.execute("SELECT body FROM corrections ORDER BY number")
-    else:
-        rows = connection.execute(
-            "SELECT body FROM corrections WHERE pattern = ? ORDER BY number", (pattern_id,)
-        )
+def history(connection: sqlite3.Connection) -> list[Correction]:
+    """Every line ever said, oldest first."""
+    rows = connection.execute("SELECT body FROM corrections ORDER BY number")
     return [_decode_correction(row["body"]) for row in rows]
 
 
-def standing(connection: sqlite3.Connection, pattern_id: str) -> list[Settled]:
-    """What stands for a pattern."""
-    return settle(history(connection, pattern_id))
+def history_of(connection: sqlite3.Connection, *pattern_ids: str) -> list[Correction]:
+    """Every line ever said about these patterns, oldest first."""
+    marks = ",".join("?" * len(pattern_ids))
+    rows = connection.execute(
+        f"SELECT body FROM corrections WHERE pattern IN ({marks}) ORDER BY number", pattern_ids
+    )
+    return [_decode_correction(row["body"]) for row in rows]
+
+
+def standing(connection: sqlite3.Connection, *pattern_ids: str) -> list[Settled]:
+    """What stands for these patterns."""
+    return settle(history_of(connection, *pattern_ids))
 
 
 def review_queue(connection: sqlite3.Connection, where: Predicate, most: int) -> list[sqlite3.Row]:

@@ -19,6 +19,8 @@ HOUR = 3600
 DAY = 24 * HOUR
 #: Hours over which a first count is spread at most.
 _SPREAD_HOURS = 24
+#: Columns that say what is decided of a pattern, and by whom.
+_DECIDES = ("label", "kind", "tier", "rule")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Pattern).decode
 
@@ -40,7 +42,7 @@ def record_answer(connection: sqlite3.Connection, answer: NodeAnswer) -> int:
         before = known.get(pattern.id)
         hours = _new_in_hours(pattern, before, answer.at)
         total += sum(hours.values())
-        _put_pattern(connection, pattern)
+        _put_pattern(connection, pattern, answer)
         _put_hours(connection, pattern, hours)
         for hour, count in hours.items():
             for share, part in _parted(pattern.verdicts, count):
@@ -99,7 +101,7 @@ def forget(connection: sqlite3.Connection, keep_secs: float, most: int, now: flo
             (count - most,),
         ).rowcount
     if gone:
-        for table in ("sources", "node_counts", "hours"):
+        for table in ("sources", "node_counts", "hours", "label_changes"):
             connection.execute(
                 f"DELETE FROM {table} WHERE pattern NOT IN (SELECT id FROM patterns)"
             )
@@ -165,31 +167,38 @@ def _put_hours(connection: sqlite3.Connection, pattern: Pattern, hours: dict[int
         )
 
 
-def _put_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
+def _put_pattern(connection: sqlite3.Connection, pattern: Pattern, answer: NodeAnswer) -> None:
     """Keep the newest story; the first time that any node saw it stays."""
-    row = connection.execute(
-        "SELECT first_seen, last_seen, body FROM patterns WHERE id = ?", (pattern.id,)
-    ).fetchone()
-    first_seen = pattern.first_seen
+    row = connection.execute("SELECT * FROM patterns WHERE id = ?", (pattern.id,)).fetchone()
+    values = _row_of(pattern)
+    values |= {"added_at": answer.at, "changed_at": answer.at}
     if row is not None:
-        first_seen = min(first_seen, row["first_seen"])
+        values["first_seen"] = min(pattern.first_seen, row["first_seen"])
         if row["last_seen"] > pattern.last_seen:
             connection.execute(
-                "UPDATE patterns SET first_seen = ? WHERE id = ?", (first_seen, pattern.id)
+                "UPDATE patterns SET first_seen = :first_seen WHERE id = :id", values
             )
             return
-    row_values = _row_of(pattern, first_seen)
-    names = ", ".join(row_values)
-    marks = ", ".join(f":{name}" for name in row_values)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in row_values if name != "id")
+        values["added_at"] = row["added_at"]
+        if all(row[name] == values[name] for name in _DECIDES):
+            values["changed_at"] = row["changed_at"]
+    if values["changed_at"] == answer.at:
+        connection.execute(
+            "INSERT INTO label_changes VALUES (:id, :changed_at, :node, :label, :kind, :tier,"
+            " :rule)",
+            {**values, "node": answer.node},
+        )
+    names = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in values if name != "id")
     connection.execute(
         f"INSERT INTO patterns ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}",
-        row_values,
+        values,
     )
     _put_sources(connection, pattern)
 
 
-def _row_of(pattern: Pattern, first_seen: float) -> dict[str, object]:
+def _row_of(pattern: Pattern) -> dict[str, object]:
     """The columns of a pattern, by name."""
     row: dict[str, object] = {
         "id": pattern.id,
@@ -204,7 +213,7 @@ def _row_of(pattern: Pattern, first_seen: float) -> dict[str, object]:
         "guess_score": None,
         "is_mixed": pattern.is_mixed,
         "is_sampled": pattern.sampled,
-        "first_seen": first_seen,
+        "first_seen": pattern.first_seen,
         "last_seen": pattern.last_seen,
         "body": _encode(pattern).decode(),
     }

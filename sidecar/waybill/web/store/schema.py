@@ -107,6 +107,34 @@ _SCRIPTS = (
     );
     CREATE TABLE keys (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     """,
+    """
+    ALTER TABLE patterns ADD COLUMN added_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE patterns ADD COLUMN changed_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE patterns ADD COLUMN alike TEXT NOT NULL DEFAULT '';
+    CREATE INDEX patterns_by_alike ON patterns (alike);
+    ALTER TABLE answers ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+    CREATE TABLE label_changes (
+        pattern TEXT NOT NULL,
+        at REAL NOT NULL,
+        node TEXT NOT NULL,
+        label TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        rule TEXT
+    );
+    CREATE INDEX label_changes_by_pattern ON label_changes (pattern, at);
+    CREATE TABLE drafts (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        author TEXT NOT NULL,
+        at REAL NOT NULL,
+        file TEXT NOT NULL,
+        text TEXT NOT NULL,
+        base TEXT NOT NULL,
+        pattern TEXT NOT NULL DEFAULT '',
+        viewed TEXT NOT NULL DEFAULT '{}',
+        tried TEXT NOT NULL DEFAULT ''
+    );
+    """,
 )
 VERSION = len(_SCRIPTS)
 

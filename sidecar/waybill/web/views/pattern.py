@@ -9,16 +9,18 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.core.correction import Settled, new_correction, withdrawal
+from waybill.core.correction import Settled, withdrawal
 from waybill.core.pattern import Pattern
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.rendering import page
+from waybill.web.saying import GONE, say
 from waybill.web.store.corrections import add_correction, find_correction
 from waybill.web.store.filters import Filter
 from waybill.web.store.queries import (
     hours_of,
     list_patterns,
     one_pattern,
+    patterns_with,
     records_of_day,
     standing,
 )
@@ -82,11 +84,15 @@ async def short(request: web.Request) -> web.Response:
 async def correct(request: web.Request) -> web.Response:
     """Record what somebody says about a pattern; all of its records get that label."""
     form = await read_form(request, "review")
+    bench = bench_of(request)
     pattern_id = request.match_info["id"]
-    fault = await say(request, pattern_id, form.get("label", ""), form.get("note", ""))
-    query = {"fault": fault}
-    if not fault:
-        query = {"said": "Recorded. It is in force where the sidecars have read it."}
+    rows = await bench.database.read(lambda store: patterns_with(store, [pattern_id]))
+    label, note = form.get("label", ""), form.get("note", "")
+    outcome = await say(bench, user_of(request).name, rows, label, note)
+    query = {"said": "Recorded. It is in force where the sidecars have read it."}
+    if not outcome.done:
+        query = {"fault": next(iter(outcome.skipped), GONE)}
+    query["in"] = form.get("in", "")
     raise see(request, f"/patterns/{pattern_id}", urlencode(query))
 
 
@@ -102,24 +108,6 @@ async def withdraw(request: web.Request) -> web.Response:
     line = withdrawal(found, by=user_of(request).name)
     await bench.database.write(lambda store: add_correction(store, line))
     raise see(request, "/corrections", "said=Withdrawn.")
-
-
-async def say(request: web.Request, pattern_id: str, label: str, note: str) -> str:
-    """Record a correction; a sentence about why not, or nothing."""
-    bench = bench_of(request)
-    row = await bench.database.read(lambda store: one_pattern(store, pattern_id))
-    if row is None:
-        return "There is no such pattern."
-    if label not in bench.taxonomy:
-        return "No label was chosen."
-    pattern = pattern_of(row)
-    if pattern.is_mixed:
-        return "Values decide in this pattern: make a rule."
-    if pattern.is_cleaned:
-        return "A secret was taken out of what is shown of this pattern: make a rule."
-    line = new_correction(pattern.mask, label, by=user_of(request).name, note=note[:300])
-    await bench.database.write(lambda store: add_correction(store, line))
-    return ""
 
 
 async def unknown(request: web.Request, what: str) -> web.Response:

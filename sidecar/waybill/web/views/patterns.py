@@ -6,50 +6,70 @@ import csv
 import io
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 
+from waybill.core.correction import Settled
+from waybill.core.labels import Taxonomy
+from waybill.core.pattern import pattern_id
 from waybill.web import numbers
-from waybill.web.context import Bench, bench_of
+from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
-from waybill.web.store.filters import STATES, Filter, State, predicate, read_filter
+from waybill.web.store.corrections import last_batch
+from waybill.web.store.facets import Facets, Moved, facets, moved_since
+from waybill.web.store.filters import MEMBERS, STATES, Filter, predicate, read_filter
 from waybill.web.store.queries import (
     Page,
-    count_patterns,
+    first_hour,
     hours_of,
     list_patterns,
     records_of_day,
+    standing,
     sum_of_rates,
 )
 from waybill.web.store.recording import pattern_of
+from waybill.web.views.forms import see
 
-SORTS = (
-    ("-rate", "rate, undecided first"),
-    ("-day", "records a day"),
-    ("-seen", "last seen"),
-    ("-first", "newest"),
-    ("sure", "least sure"),
+#: Headers that sort, by the name of their order.
+HEADERS = (
+    ("label", "Label", "label"),
+    ("", "Pattern", "pattern"),
+    ("rate", "Rate", "num rate"),
+    ("", "24 h", "spark-cell wide"),
+    ("day", "Share", "num share-cell wide"),
+    ("sure", "Sure", "num sure"),
+    ("by", "Decided by", "by wide"),
+    ("", "Sources", "sources wide"),
+    ("seen", "Seen", "seen"),
 )
 _COUNTS = ("hour_rate", "day_count")
 #: Rows of a download.
 _MOST_ROWS = 50_000
 
 
-class _List(NamedTuple):
+class Listing(NamedTuple):
+    """A page of the list with all that its rows show."""
+
     page: Page
     rate: float
-    facets: list[tuple[State, int]]
+    facets: Facets
     hours: dict[str, list[int]]
     records: int
+    said: dict[str, Settled]
+    undoable: int
+    since: float | None
 
 
 async def show(request: web.Request) -> web.Response:
     """The list as a page."""
     bench = bench_of(request)
-    wanted = read_filter(request.query, list(request.query.items()))
-    found = await _read(bench, wanted, request.query.get("after", ""))
+    if request.query.get("add") in MEMBERS:
+        raise see(request, "/patterns", _added(request))
+    wanted = filter_of(request)
+    found = await _read(request, wanted)
     states = "+".join(wanted.states)
     number = numbers.count(found.page.matching)
     return await page(
@@ -57,14 +77,64 @@ async def show(request: web.Request) -> web.Response:
         "patterns.html",
         f"{number} {states} · Patterns" if states else f"{number} patterns",
         filter=wanted,
+        found=found,
         page=found.page,
-        matching_rate=found.rate,
-        facets=found.facets,
-        hours=found.hours,
-        records=found.records,
-        sorts=SORTS,
+        states=STATES[:5],
+        headers=HEADERS,
+        members=MEMBERS[:5],
+        after=request.query.get("after", ""),
         sources={row["id"]: sources_of(row) for row in found.page.rows},
+        first_sources={row["id"]: first_source(row) for row in found.page.rows},
+        label_counts=_in_order(found.facets.labels, bench.taxonomy),
+        said=request.query.get("said", ""),
+        fault=request.query.get("fault", ""),
     )
+
+
+async def live(request: web.Request) -> web.Response:
+    """What moved in a list since a moment, and the numbers of its rows now."""
+    bench = bench_of(request)
+    wanted = filter_of(request)
+    since = wanted.until or 0.0
+    now = time.time()
+    unsure = bench.settings.workbench.unsure_below
+    after = request.query.get("after", "")
+
+    def read(store: sqlite3.Connection) -> tuple[Moved, Page]:
+        moved = moved_since(store, wanted, now, unsure, since)
+        return moved, list_patterns(store, wanted, now, unsure, after)
+
+    moved, rows = await bench.database.read(read)
+    cells = {}
+    for row in rows.rows:
+        cells[row["id"]] = {
+            "rate": numbers.rate(row["hour_rate"]),
+            "seen": numbers.ago(row["last_seen"], now),
+        }
+    words = ""
+    if moved.new or moved.changed:
+        words = f"{moved.new:,} new, {moved.changed:,} changed since {numbers.utc(since)} - show"
+    headers = {"Cache-Control": "no-store"}
+    return web.json_response({"words": words, "rows": cells}, headers=headers)
+
+
+def filter_of(request: web.Request) -> Filter:
+    """The filter of a request's query string."""
+    return read_filter(request.query, list(request.query.items()))
+
+
+def _added(request: web.Request) -> str:
+    """The query string with the condition that the form below the chips adds."""
+    value = request.query.get("value", "").strip()
+    wanted = filter_of(request)
+    if not value:
+        return wanted.query()
+    return wanted.having(request.query["add"], value, request.query.get("op") == "not")
+
+
+def _in_order(found: Sequence[tuple[str, int]], taxonomy: Taxonomy) -> list[tuple[str, int]]:
+    order = {name: i for i, name in enumerate(taxonomy.names)}
+    return sorted(found, key=lambda one: (order.get(one[0], len(order)), one[0]))
 
 
 async def as_json(request: web.Request) -> web.Response:
@@ -99,13 +169,18 @@ def sources_of(row: sqlite3.Row) -> str:
     return f"{names[0]} +{more}" if more else names[0]
 
 
+def first_source(row: sqlite3.Row) -> str:
+    """The source that says a pattern most often; empty: none is known."""
+    return next(iter(pattern_of(row).sources), "")
+
+
 def _unformula(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 async def _all(request: web.Request) -> list[sqlite3.Row]:
     bench = bench_of(request)
-    wanted = read_filter(request.query, list(request.query.items()))
+    wanted = filter_of(request)
     unsure = bench.settings.workbench.unsure_below
     now = time.time()
     found = await bench.database.read(
@@ -114,19 +189,24 @@ async def _all(request: web.Request) -> list[sqlite3.Row]:
     return found.rows
 
 
-async def _read(bench: Bench, wanted: Filter, after: str) -> _List:
+async def _read(request: web.Request, wanted: Filter) -> Listing:
+    bench = bench_of(request)
     now = time.time()
     unsure = bench.settings.workbench.unsure_below
+    author = user_of(request).name
 
-    def read(connection: sqlite3.Connection) -> _List:
-        found = list_patterns(connection, wanted, now, unsure, after)
-        rate = sum_of_rates(connection, predicate(wanted, now, unsure))
-        facets = []
-        for state in STATES[:5]:
-            where = predicate(Filter(states=(state,)), now, unsure)
-            facets.append((state, count_patterns(connection, where)))
-        hours = hours_of(connection, [row["id"] for row in found.rows], now)
-        records = records_of_day(connection, now)
-        return _List(found, rate, facets, hours, records)
+    def read(store: sqlite3.Connection) -> Listing:
+        found = list_patterns(store, wanted, now, unsure, request.query.get("after", ""))
+        ids = [row["id"] for row in found.rows]
+        return Listing(
+            found,
+            sum_of_rates(store, predicate(wanted, now, unsure)),
+            facets(store, wanted, now, unsure),
+            hours_of(store, ids, now),
+            records_of_day(store, now),
+            {pattern_id(one.correction.mask): one for one in standing(store, *ids)},
+            len(last_batch(store, author)),
+            first_hour(store),
+        )
 
     return await bench.database.read(read)

@@ -10,17 +10,11 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.core.correction import new_correction, withdrawal
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.rendering import page
-from waybill.web.store.corrections import (
-    add_answer,
-    add_correction,
-    drop_answer,
-    find_correction,
-    last_answer,
-)
+from waybill.web.saying import say, take_back
+from waybill.web.store.corrections import last_batch
 from waybill.web.store.filters import Filter, Predicate, State, predicate
 from waybill.web.store.queries import one_pattern, review_queue
 from waybill.web.store.recording import pattern_of
@@ -94,21 +88,12 @@ async def answer(request: web.Request) -> web.Response:
 
 async def undo(request: web.Request) -> web.Response:
     """Take the last answer back, and show its item again."""
-    await read_form(request, "review")
-    bench = bench_of(request)
-    name = user_of(request).name
-    row = await bench.database.read(lambda store: last_answer(store, name))
-    if row is None:
-        raise see(request, "/review", urlencode({"fault": "There is nothing to take back."}))
-
-    def take_back(store: sqlite3.Connection) -> None:
-        given = find_correction(store, row["correction"])
-        if given is not None:
-            add_correction(store, withdrawal(given, by=name, note="undone"))
-        drop_answer(store, row["number"])
-
-    await bench.database.write(take_back)
-    raise see(request, f"/patterns/{row['pattern']}", urlencode({"said": "Taken back."}))
+    form = await read_form(request, "review")
+    ids = await take_back(bench_of(request), user_of(request).name)
+    query = {"queue": _queue(form.get("queue", ""))}
+    if not ids:
+        raise see(request, "/review", urlencode({**query, "fault": "There is nothing to undo."}))
+    raise see(request, "/review", urlencode({**query, "at": ids[0], "said": "Taken back."}))
 
 
 async def _record(bench: Bench, author: str, form: Mapping[str, str]) -> str:
@@ -118,20 +103,8 @@ async def _record(bench: Bench, author: str, form: Mapping[str, str]) -> str:
     if row is None:
         return "This pattern has aged out."
     label = row["label"] if form.get("right") else form.get("label", "")
-    if label not in bench.taxonomy:
-        return "No label was chosen."
-    pattern = pattern_of(row)
-    if pattern.is_mixed or pattern.is_cleaned:
-        return "This pattern takes a rule, not a correction."
-    line = new_correction(pattern.mask, label, by=author, note=form.get("note", "")[:300])
-    at = time.time()
-
-    def write(store: sqlite3.Connection) -> None:
-        add_correction(store, line)
-        add_answer(store, author, pattern_id, line.id, at)
-
-    await bench.database.write(write)
-    return ""
+    outcome = await say(bench, author, [row], label, form.get("note", ""))
+    return "" if outcome.done else next(iter(outcome.skipped), "")
 
 
 async def _read(bench: Bench, name: State, author: str) -> _Queue:
@@ -143,7 +116,7 @@ async def _read(bench: Bench, name: State, author: str) -> _Queue:
         (answered,) = store.execute(
             "SELECT count(*) FROM answers WHERE author = ? AND at > ?", (author, now - 43_200)
         ).fetchone()
-        can_undo = last_answer(store, author) is not None
+        can_undo = bool(last_batch(store, author))
         return _Queue(review_queue(store, where, _MOST), answered, can_undo)
 
     return await bench.database.read(read)
