@@ -142,14 +142,10 @@ class Metrics:
         self.correction_pulls = make.counter(
             "correction_pulls_total", "Looks for newer corrections at a server.", "outcome"
         )
-        self.rule_pulls = make.counter(
-            "rule_pulls_total", "Looks for newer rules at a workbench.", "outcome"
-        )
-        self.corrections_posted = make.counter(
-            "corrections_posted_total",
-            "Corrections sent by POST, by what became of them.",
-            "outcome",
-        )
+        looks = "Looks for newer rules at a workbench."
+        self.rule_pulls = make.counter("rule_pulls_total", looks, "outcome")
+        ends = "Corrections sent by POST, by what became of them."
+        self.corrections_posted = make.counter("corrections_posted_total", ends, "outcome")
         self.corrections_disputed = make.gauge(
             "corrections_disputed", "Corrections in force that two people say differently."
         )

@@ -142,8 +142,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     await reloader.start()
     part = reloader.parts.get("corrections")
     await follow_corrections(stack, settings, part, metrics, keeps=role.is_first)
-    if role.is_first:  # the others see the folder change
-        await follow_rules(stack, settings, reloader.parts.get("rules"), metrics)
+    await follow_rules(stack, settings, reloader.parts.get("rules"), metrics, keeps=role.is_first)
     deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
     connections = Connections(settings.limits, metrics)
     http = HttpServer(

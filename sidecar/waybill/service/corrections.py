@@ -34,6 +34,11 @@ def _source(settings: Settings, labelling: str) -> CorrectionSource:
 class CorrectionsPart(Reloadable[CorrectionTable]):
     """The corrections of ``corrections.path`` and ``corrections.follow``."""
 
+    #: Why corrections could not be fetched; empty where they could, or nobody is followed.
+    follow_problem = ""
+    #: What the followed server calls what it gave last.
+    follow_tag: str | None = None
+
     def __init__(
         self,
         settings: Settings,
@@ -53,10 +58,6 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
-        #: Why corrections could not be fetched; empty where they could, or nobody is followed.
-        self.follow_problem = ""
-        #: What the followed server calls what it gave last.
-        self.follow_tag: str | None = None
         self.guard = guard
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None

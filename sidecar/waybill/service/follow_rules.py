@@ -150,13 +150,20 @@ class RuleFollower:
 
 
 async def follow_rules(
-    stack: contextlib.AsyncExitStack, settings: Settings, part: object, metrics: Metrics
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    part: object,
+    metrics: Metrics,
+    *,
+    keeps: bool,
 ) -> None:
     """Follow the workbench of ``rules.follow``, if there is one, until ``stack`` ends.
 
-    Raises ConfigError: the file with the token cannot be used.
+    One process of several ``keeps`` what comes; the others see its folder change. Raises
+    ConfigError: the file with the token cannot be used.
     """
-    if settings.rules.follow.source is None or not isinstance(part, RulesPart):
+    follow = settings.rules.follow.source
+    if follow is None or not keeps or not isinstance(part, RulesPart):
         return
     follower = RuleFollower(settings, part, metrics)
     stack.push_async_callback(follower.stop)
