@@ -29,6 +29,8 @@ class Engine:
         self._stack = contextlib.AsyncExitStack()
         self._lock = asyncio.Lock()
         self._opened: Opened | None = None
+        #: Corrections that rules and model agree with, of how many; None: not measured yet.
+        self.agreement: tuple[int, int] | None = None
 
     async def opened(self) -> Opened:
         """The pipeline and its model, opened by the first who asks. Raises ConfigError."""

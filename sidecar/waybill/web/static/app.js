@@ -55,7 +55,13 @@
       if (target) { target.hidden = !target.hidden; opener.setAttribute("aria-expanded", String(!target.hidden)); }
     }
     const copy = event.target.closest("[data-copy]");
-    if (copy) navigator.clipboard?.writeText(copy.dataset.copy);
+    if (copy) {
+      const text = copy.hasAttribute("data-link") ? new URL(copy.dataset.copy, location.href).href : copy.dataset.copy;
+      navigator.clipboard?.writeText(text);
+      const words = copy.textContent;
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = words; }, 1500);
+    }
   });
   const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict"; };
   for (const button of document.querySelectorAll("[data-keys-switch]")) {

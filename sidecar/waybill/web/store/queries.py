@@ -140,8 +140,8 @@ def label_rows(connection: sqlite3.Connection, now: float) -> list[LabelRow]:
     last = int(now // HOUR)
     rows = connection.execute(
         "SELECT label, kind IN ('undecided', 'not_asked') AS is_open, hour, sum(count) AS count"
-        " FROM label_hours WHERE hour > ? GROUP BY label, is_open, hour",
-        (last - 48,),
+        " FROM label_hours WHERE hour > ? AND hour <= ? GROUP BY label, is_open, hour",
+        (last - 48, last),
     )
     found: dict[tuple[str, str], list[int]] = {}
     for row in rows:

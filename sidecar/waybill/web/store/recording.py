@@ -62,19 +62,27 @@ def refresh_rates(connection: sqlite3.Connection, ids: Iterable[str] | None, now
     """Bring rates up to date: of ``ids``, or of all patterns.
 
     ``hour_rate`` is of the last full hour, or of the running one while there is none before it;
-    ``day_count`` of the last 24 hours.
+    ``day_count`` of the last 24 hours, ``before_count`` of the 24 before.
     """
     hour = int(now // HOUR)
     statement = (
         "UPDATE patterns SET"
         " day_count = coalesce((SELECT sum(count) FROM hours"
         "  WHERE pattern = patterns.id AND hour > :day), 0),"
+        " before_count = coalesce((SELECT sum(count) FROM hours"
+        "  WHERE pattern = patterns.id AND hour > :before AND hour <= :day), 0),"
         " hour_rate = coalesce("
         "  (SELECT count FROM hours WHERE pattern = patterns.id AND hour = :last),"
         "  (SELECT count FROM hours WHERE pattern = patterns.id AND hour = :now"
         "    AND patterns.first_seen >= :began), 0)"
     )
-    values = {"day": hour - 24, "last": hour - 1, "now": hour, "began": (hour - 1) * HOUR}
+    values = {
+        "before": hour - 48,
+        "day": hour - 24,
+        "last": hour - 1,
+        "now": hour,
+        "began": (hour - 1) * HOUR,
+    }
     if ids is None:
         connection.execute(statement, values)
         return

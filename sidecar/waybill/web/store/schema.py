@@ -135,6 +135,9 @@ _SCRIPTS = (
         tried TEXT NOT NULL DEFAULT ''
     );
     """,
+    """
+    ALTER TABLE patterns ADD COLUMN before_count INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 VERSION = len(_SCRIPTS)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -14,14 +16,21 @@ from waybill.core.labels import Taxonomy
 from waybill.web import numbers
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
+from waybill.web.series import undecided_chart
 from waybill.web.store.filters import Filter, State, predicate
 from waybill.web.store.queries import (
     LabelRow,
     count_patterns,
+    first_hour,
     history,
     label_rows,
     list_patterns,
 )
+from waybill.web.store.trends import Hour, Moves, moves, undecided_hours
+
+_SPANS = {"24h": 24, "7d": 24 * 7}
+#: Lines of each kind of change.
+_MOST_MOVES = 5
 
 
 class Row(NamedTuple):
@@ -40,6 +49,9 @@ class _Facts(NamedTuple):
     counts: dict[State, int]
     first: list[sqlite3.Row]
     standing: int
+    hours: list[Hour]
+    moves: Moves
+    since: float | None
 
 
 class Total(NamedTuple):
@@ -52,26 +64,57 @@ class Total(NamedTuple):
 
 
 async def show(request: web.Request) -> web.Response:
-    """The overview."""
+    """The overview of the hours up to now, or up to the time that the address names."""
     bench = bench_of(request)
-    now = time.time()
+    until = _until(request.query.get("to", ""))
+    now = until or time.time()
+    span = "7d" if request.query.get("t") == "7d" else "24h"
     unsure = bench.settings.workbench.unsure_below
-    facts = await bench.database.read(lambda connection: _read(connection, now, unsure))
+    facts = await bench.database.read(lambda store: _read(store, now, unsure, _SPANS[span]))
     total = _total(facts.rows)
+    basis = "The grey band is what the same hour had in the seven days before."
     return await page(
         request,
         "overview.html",
         f"{numbers.share(total.undecided, total.records)} undecided · Overview",
         rows=_rows(facts.rows, bench.taxonomy),
         total=total,
+        sentence=_sentence(total),
         counts=facts.counts,
         first_undecided=facts.first,
         standing=facts.standing,
+        agreement=bench.engine.agreement,
+        moves=facts.moves,
+        since=facts.since,
+        chart=undecided_chart(facts.hours, basis),
+        span=span,
+        until=until,
+        link=urlencode({"t": span, "to": numbers.iso(now)}),
         collect_secs=round(bench.settings.workbench.collect_secs),
     )
 
 
-def _read(connection: sqlite3.Connection, now: float, unsure: float) -> _Facts:
+def _sentence(total: Total) -> str:
+    """How the undecided share moved, in words."""
+    if not total.records_before or not total.records:
+        return "nothing to compare with yet"
+    now = 100 * total.undecided / total.records
+    points = now - 100 * total.undecided_before / total.records_before
+    if abs(points) < 0.05:
+        return "as much as the day before"
+    return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than the day before"
+
+
+def _until(word: str) -> float | None:
+    """The end of what is shown, from RFC 3339; None: now."""
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None
+
+
+def _read(connection: sqlite3.Connection, now: float, unsure: float, hours: int) -> _Facts:
     counts: dict[State, int] = {}
     states: tuple[State, ...] = ("undecided", "unsure", "new", "mixed")
     for state in states:
@@ -79,7 +122,15 @@ def _read(connection: sqlite3.Connection, now: float, unsure: float) -> _Facts:
         counts[state] = count_patterns(connection, where)
     first = list_patterns(connection, Filter(states=("undecided",)), now, unsure, most=5)
     standing = len(settle(history(connection)))
-    return _Facts(label_rows(connection, now), counts, first.rows, standing)
+    return _Facts(
+        label_rows(connection, now),
+        counts,
+        first.rows,
+        standing,
+        undecided_hours(connection, now, hours),
+        moves(connection, now, _MOST_MOVES),
+        first_hour(connection),
+    )
 
 
 def _total(rows: Sequence[LabelRow]) -> Total:
