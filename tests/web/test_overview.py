@@ -48,7 +48,7 @@ async def test_the_chart_and_its_table_tell_the_same(browser: Client) -> None:
     hours = await browser.running.bench.database.read(lambda store: undecided_hours(store, now, 24))
     assert len(hours) == 24
     assert sum(hour.records for hour in hours) == 868
-    assert [hour.percent for hour in hours if hour.records][0] == round(100 * 860 / 861, 3)
+    assert next(hour.percent for hour in hours if hour.records) == round(100 * 860 / 861, 3)
     _, text = await browser.get("/?t=7d")
     assert text.count("<tr><td>") >= 24 * 7
     assert '"form": "line"' in text
