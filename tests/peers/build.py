@@ -120,14 +120,15 @@ def _build_maven(peer: Peer, work: Path, target: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """What ``command`` prints. Raises NotBuilt with the end of what it said."""
+    """What ``command`` prints. Raises NotBuilt with what it said: the first faults, and the end."""
     environment = {**os.environ, "GOFLAGS": "-buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-        raise NotBuilt(f"{' '.join(command[:3])} failed:\n{last}")
+        said = (done.stdout + done.stderr).strip().splitlines()
+        shown = [line for line in said[:-8] if "error" in line.lower()][:8] + said[-8:]
+        raise NotBuilt(f"{' '.join(command[:3])} failed:\n" + "\n".join(shown))
     return done.stdout
 
 

@@ -7,14 +7,14 @@ import java.util.concurrent.CountDownLatch;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.plugins.Plugin;
-import org.opensearch.transport.Netty4ModulePlugin;
+import org.opensearch.transport.Netty4Plugin;
 
 /** One OpenSearch node in this process: {@code Node HOME PORT}; it ends with its standard input. */
 public final class Node extends org.opensearch.node.Node {
   private Node(Settings settings) {
     super(
         InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), null, () -> "peer"),
-        List.<Class<? extends Plugin>>of(Netty4ModulePlugin.class),
+        List.<Class<? extends Plugin>>of(Netty4Plugin.class),
         false);
   }
 
