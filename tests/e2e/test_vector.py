@@ -23,6 +23,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from tests.chaos.process import Waybill
 from tests.conftest import Running
 from tests.e2e.test_fluent_bit import free_port
 
@@ -31,10 +32,11 @@ FILES = sorted((ROOT / "config" / "vector").glob("vector*.yaml"))
 EACH = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 VECTOR = os.environ.get("VECTOR_BIN") or shutil.which("vector")
 RECORDS = int(os.environ.get("E2E_RECORDS", "2000"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "2"))
 STARTED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC).timestamp()
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(180 + RECORDS // 200 + 30 * KILLS),
     pytest.mark.skipif(VECTOR is None, reason="no vector: set VECTOR_BIN or put it on the PATH"),
 ]
 Tree = dict[str, Any]  # a configuration, changed in place
@@ -207,3 +209,53 @@ async def test_every_record_comes_back_as_it_was_with_its_label(
     assert set(seen) == set(expected)
     assert "ERROR" not in said
     assert "Failed to render" not in said
+
+
+async def until_all_came(kept: Stores, rounds: int) -> bool:
+    """Wait until both stores have every record; False after ``rounds`` of half a second."""
+    for _ in range(rounds):
+        if len(kept.documents) >= RECORDS:
+            lines = [value[1] for _, values in kept.streams for value in values]
+            if len({json.loads(line)["n"] for line in lines}) >= RECORDS:
+                return True
+        await asyncio.sleep(0.5)
+    return False
+
+
+@EACH
+async def test_kills_of_waybill_and_of_vector_lose_no_record(
+    stores: tuple[Stores, str], tmp_path: Path, file: Path
+) -> None:
+    kept, url = stores
+    back = free_port()
+    source = tmp_path / "in.ndjson"
+    source.touch()
+    waybill = Waybill(
+        tmp_path,
+        "fields.record_id=waybill_id",
+        "return.type=http",
+        f"return.url=http://127.0.0.1:{back}/",
+    )
+    config = adapted(file, tmp_path, url, waybill.address, back)
+    parts = 2 * KILLS + 1
+    async with waybill:
+        for part in range(parts):  # each part ends with a kill in the middle of its records
+            first, last = part * RECORDS // parts, (part + 1) * RECORDS // parts
+            with source.open("a") as lines:
+                lines.writelines(json.dumps(record(i)) + "\n" for i in range(first, last))
+            async with vector(config) as log:
+                await asyncio.sleep(3)
+                if part % 2 == 0:
+                    await waybill.kill()
+                    await asyncio.sleep(2)
+        async with vector(config) as log:
+            whole = await until_all_came(kept, 200 + RECORDS // 250)
+            said = log.read_text("utf-8", "replace")
+    assert whole, said[-4000:]
+    assert waybill.kills == KILLS + 1
+    ours = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
+    for document in kept.documents.values():
+        own = record(document["n"] - (1 << 60))
+        mine = {name for name in document if name in own and name != "timestamp"}
+        assert {name: document[name] for name in mine} == {name: own[name] for name in mine}
+        assert set(document) <= {*own, *ours, "source", "@timestamp"}
