@@ -20,6 +20,9 @@ ROOT = HERE.parent.parent
 FOLDER = ROOT / ".peers"
 #: What a peer is built in, once; kept for the next look when it failed.
 WORK = FOLDER / "build"
+FLAGS = ["-mod=mod", "-trimpath", "-ldflags=-s -w"]
+#: Where Kubernetes' programs keep their version.
+VERSION = "k8s.io/component-base/version"
 
 
 class NotBuilt(Exception):
@@ -81,7 +84,9 @@ def _build_go(peer: Peer, work: Path, target: Path) -> None:
     if peer is APISERVER:
         edits += _staging(peer)
     _run(["go", "mod", "edit", *edits], work)
-    flags = ["-mod=mod", "-trimpath", "-ldflags=-s -w"]
+    flags = FLAGS
+    if peer is APISERVER:  # its own build writes the version so; charts ask for it
+        flags = [*FLAGS[:-1], f"{FLAGS[-1]} -X {VERSION}.gitVersion={peer.version}"]
     _run(["go", "build", *flags, "-o", str(target), peer.package], work)
 
 
@@ -104,8 +109,13 @@ def _build_collector(peer: Peer, work: Path, target: Path) -> None:
     _build_go(peer, work, builder)
     configuration = (HERE / "collector.yaml").read_text()
     (work / "manifest.yaml").write_text(configuration)
-    _run([str(builder), "--config", "manifest.yaml"], work)
-    shutil.copy2(work / "dist" / peer.name, target)
+    # Without `go mod tidy`, which the builder runs by itself: that asks for what only the tests of
+    # the components need, too.
+    _run(
+        [str(builder), "--config", "manifest.yaml", "--skip-get-modules", "--skip-compilation"],
+        work,
+    )
+    _run(["go", "build", *FLAGS, "-o", str(target), "."], work / "dist")
 
 
 def _build_maven(peer: Peer, work: Path, target: Path) -> None:
