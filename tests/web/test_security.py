@@ -92,6 +92,9 @@ def test_a_cookie_of_another_key_is_nobodys(tmp_path: Path) -> None:
     assert Door(settings, b"b" * 32)._user_in(cookie) is None
     assert Door(settings, b"a" * 32)._user_in(cookie.replace("apply", "read")) is None
     assert Door(settings, b"a" * 32)._user_in("nonsense") is None
+    # Whoever loses their token loses what it opened.
+    tokens.write_text("ann apply another\n")
+    assert Door(settings, b"a" * 32)._user_in(cookie) is None
 
 
 @pytest.mark.parametrize("line", ["ann s3cret", "ann admin s3cret", "", "# only this"])

@@ -21,6 +21,8 @@ _MOST_LINES = 1000
 #: Between two turns of the event loop: about 2 ms.
 _SLICE_LINES = 10
 
+__all__ = ["Read", "bounded_form", "file_reader", "form_faults"]
+
 Read = Callable[[], Awaitable[bytes]]
 
 
@@ -37,28 +39,32 @@ async def file_reader(request: web.Request, secs: float, chunk_bytes: int) -> Re
         return lambda: request.content.read(chunk_bytes)
     try:
         async with asyncio.timeout(secs):
-            with _faults():
+            with form_faults():
                 part = await _first_file(request)
     except TimeoutError:
         raise OverloadedError("slow_body") from None
 
     async def read() -> bytes:
-        with _faults():
+        with form_faults():
             return bytes(await part.read_chunk(chunk_bytes))
 
     return read
 
 
 async def _first_file(request: web.Request) -> BodyPartReader:
-    lines = cast("StreamReader", _Lines(request.content))
-    async for part in MultipartReader(request.headers, lines):
+    async for part in bounded_form(request):
         if isinstance(part, BodyPartReader) and (part.filename or part.name == "file"):
             return part
     raise MalformedError("multipart", "the form holds no file; send one as the field 'file'")
 
 
+def bounded_form(request: web.Request) -> MultipartReader:
+    """Reads the parts of a form; past `_MOST_LINES` lines beside its files it is none."""
+    return MultipartReader(request.headers, cast("StreamReader", _Lines(request.content)))
+
+
 @contextlib.contextmanager
-def _faults() -> Iterator[None]:
+def form_faults() -> Iterator[None]:
     """Raise as MalformedError what aiohttp raises of forms that are none."""
     try:
         yield

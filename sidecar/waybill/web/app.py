@@ -15,13 +15,14 @@ from typing import NamedTuple
 from aiohttp import web
 
 from waybill.core.errors import ConfigError
+from waybill.ops.expectations import refuse_odd_expectations
 from waybill.ops.secret_file import LateSecret
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
 from waybill.web.collect import Collector
-from waybill.web.context import BENCH, Bench
+from waybill.web.context import BENCH, OPEN_TO_ALL, Bench
 from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.routes import routes
@@ -29,6 +30,8 @@ from waybill.web.rulebook import Rulebook
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates
+from waybill.web.views.entry import OPEN
+from waybill.web.views.forms import MAX_FORM_BYTES
 
 log = logging.getLogger(__name__)
 #: Longest request line: `/find` carries a whole message.
@@ -60,10 +63,12 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # no browser compresses what it sends
             max_line_size=_MAX_LINE_BYTES,
             shutdown_timeout=_DRAIN_SECS,
         )
         await runner.setup()
+        refuse_odd_expectations(runner)
         stack.push_async_callback(runner.cleanup)
         address = await _listen(runner, settings.workbench.listen)
         await bench.collector.start()
@@ -73,9 +78,10 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
 
 def make_app(bench: Bench) -> web.Application:
     """The application with all pages."""
-    most = bench.settings.workbench.upload_bytes
-    app = web.Application(middlewares=[guard], client_max_size=most)
+    # Forms and files are bounded where they are read.
+    app = web.Application(middlewares=[guard], client_max_size=MAX_FORM_BYTES)
     app[BENCH] = bench
+    app[OPEN_TO_ALL] = OPEN
     app.add_routes(routes(bench.base_path))
     return app
 

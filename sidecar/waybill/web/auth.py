@@ -21,6 +21,7 @@ from aiohttp import web
 from waybill.core.errors import ConfigError
 from waybill.settings.secrets import secrets_in
 from waybill.settings.sections.workbench import WorkbenchSettings
+from waybill.web.guesses import Guesses
 
 Scope = Literal["read", "review", "apply"]
 #: Each scope holds those before it.
@@ -68,6 +69,7 @@ class Door:
         for network in settings.trusted_proxies:
             self._proxies.append(ipaddress.ip_network(network, strict=False))
         self._codes: dict[str, float] = {}
+        self._guesses = Guesses()
 
     @property
     def is_open(self) -> bool:
@@ -79,28 +81,34 @@ class Door:
         if self.is_open:
             return User("local", "apply")
         if self._header and self._is_proxy(request.remote):
-            name = request.headers.get(self._header, "").strip()
-            if name:
-                return User(name[:64], "apply")
+            names = request.headers.getall(self._header, [])
+            # Two: one of them may be what a stranger wrote and the proxy did not take away.
+            if len(names) == 1 and names[0].strip():
+                return User(names[0].strip()[:64], "apply")
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.user_with(token.strip())
+            return self.user_with(token.strip(), request.remote)
         return self._user_in(request.cookies.get(COOKIE, ""))
 
-    def user_with(self, token: str) -> User | None:
-        """The user whose token this is; the time that it takes tells nothing."""
+    def user_with(self, token: str, remote: str | None) -> User | None:
+        """The user whose token this is; the time that it takes tells nothing.
+
+        After many wrong tokens from the address ``remote`` only those count for a while that came
+        from there before.
+        """
         given = _digest(token)
         found = None
         for known in self._known:
             if hmac.compare_digest(given, known.digest):
                 found = known.user
-        return found
+        return self._guesses.passed(remote or "", found)
 
     def cookie_for(self, user: User) -> str:
         """What the browser of ``user`` brings along from now on."""
         end = int(time.time()) + SESSION_SECS
-        text = f"{user.scope}.{end}.{user.name.encode().hex()}"
-        return f"{text}.{self._sign(text)}"
+        name = user.name.encode("utf-8", "replace").hex()
+        text = f"{user.scope}.{end}.{name}.{self._mark_of(user)}"
+        return f"{text}.{self._sign('session', text)}"
 
     def new_code(self) -> str:
         """A code that logs in once, with every right."""
@@ -115,23 +123,28 @@ class Door:
 
     def form_token(self, request: web.Request) -> str:
         """What a form brings along, so that no other site can send it in a browser's name."""
-        return self._sign("form." + request.cookies.get(COOKIE, "anonymous"))
+        return self._sign("form", request.cookies.get(COOKIE, "anonymous"))
 
     def is_form_token(self, request: web.Request, token: str) -> bool:
         """Whether ``token`` is that of `form_token`."""
-        return hmac.compare_digest(self.form_token(request), token)
+        return _are_alike(self.form_token(request), token)
 
     def _user_in(self, cookie: str) -> User | None:
         text, _, signature = cookie.rpartition(".")
-        if not text or not hmac.compare_digest(self._sign(text), signature):
+        if not _are_alike(self._sign("session", text), signature):
             return None
-        scope, end, name = text.split(".")
-        if int(end) < time.time():
-            return None
+        # Nobody else has signed it, so it has these parts.
+        scope, end, name, mark = text.split(".")
         for known in SCOPES:
-            if known == scope:
-                return User(bytes.fromhex(name).decode(), known)
+            user = User(bytes.fromhex(name).decode(), known)
+            if known == scope and int(end) >= time.time() and mark == self._mark_of(user):
+                return user
         return None
+
+    def _mark_of(self, user: User) -> str:
+        """Changes with the tokens of ``user``: one that is taken away ends what it opened."""
+        digests = sorted(known.digest for known in self._known if known.user == user)
+        return self._sign("tokens", b"".join(digests).hex())[:16]
 
     def _is_proxy(self, remote: str | None) -> bool:
         if remote is None:
@@ -139,8 +152,10 @@ class Door:
         address = ipaddress.ip_address(remote)
         return any(address in network for network in self._proxies)
 
-    def _sign(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+    def _sign(self, what: str, text: str) -> str:
+        """A signature that is good for ``what`` alone."""
+        data = f"{what}\0{text}".encode("utf-8", "surrogateescape")
+        return hmac.new(self._key, data, hashlib.sha256).hexdigest()
 
 
 def _read_tokens(path: Path) -> list[_Known]:
@@ -163,6 +178,12 @@ def _read_tokens(path: Path) -> list[_Known]:
 
 def _one_of(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Whether they are the same text; the time that it takes tells nothing."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in (one, other)]
+    return hmac.compare_digest(*encoded)
 
 
 def _digest(token: str) -> bytes:

@@ -40,6 +40,9 @@ class Bench(NamedTuple):
 
 
 BENCH: web.AppKey[Bench] = web.AppKey("bench")
+#: Handlers that need nobody to be logged in. They count, not the address: that can be written in
+#: many ways.
+OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
 #: Keys of a request: who asks, and the nonce of its page.
 USER: web.RequestKey[User | None] = web.RequestKey("user")
 NONCE: web.RequestKey[str] = web.RequestKey("nonce")

@@ -30,6 +30,8 @@ from waybill.web.store.jobs import JobRow, drop_jobs, load_job, save_job
 
 log = logging.getLogger(__name__)
 State = Literal["ready", "waiting", "running", "finished", "failed", "cancelled"]
+#: Longest name of a file that is kept.
+_NAME_CHARS = 200
 #: Faults of rows that a page names, by kind.
 _NAMED = 5
 #: A job with its files is kept so long, in seconds.
@@ -63,7 +65,8 @@ class Options(msgspec.Struct, frozen=True):
         flags: list[str] = []
         for name, value in given.items():
             if value:
-                flags += [name, value]
+                # In one word: a value that begins with a dash is no flag.
+                flags.append(f"{name}={value}")
         return flags
 
 
@@ -101,7 +104,7 @@ class Jobs:
 
     def new(self, name: str, author: str) -> Job:
         """A job for a file that is about to come."""
-        job = Job(secrets.token_hex(8), Path(name).name[:200] or "file", author, time.time())
+        job = Job(secrets.token_hex(8), _plain_name(name), author, time.time())
         self._known[job.id] = job
         self.folder(job).mkdir(parents=True, exist_ok=True)
         return job
@@ -119,12 +122,20 @@ class Jobs:
         return self.folder(job) / "out"
 
     async def receive(self, job: Job, chunks: AsyncIterator[bytes]) -> None:
-        """Write the file to disk as it comes. Raises OSError."""
-        with self.source(job).open("wb") as file:
-            async for chunk in chunks:
-                job.size += len(chunk)
-                await asyncio.to_thread(file.write, chunk)
-        await self._save(job)
+        """Write the file to disk as it comes; of one that does not come whole nothing is left.
+
+        Raises OSError.
+        """
+        try:
+            with self.source(job).open("wb") as file:
+                async for chunk in chunks:
+                    job.size += len(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+            await self._save(job)
+        except BaseException:
+            self._known.pop(job.id, None)
+            shutil.rmtree(self.folder(job), ignore_errors=True)
+            raise
 
     async def find(self, job_id: str) -> Job | None:
         """The job of this id, of this process or of one before it."""
@@ -222,6 +233,12 @@ class Jobs:
     async def _save(self, job: Job) -> None:
         row = JobRow(job.id, job.at, job.author, job.name, job.state, msgspec.json.encode(job))
         await self._database.write(lambda store: save_job(store, row))
+
+
+def _plain_name(name: str) -> str:
+    """The name of a file as it may stand in a path and on a page."""
+    shown = "".join(sign for sign in Path(name).name if sign.isprintable())
+    return shown[:_NAME_CHARS] or "file"
 
 
 def _note(job: Job, line: bytes) -> None:

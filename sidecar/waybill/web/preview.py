@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -44,7 +45,7 @@ async def preview(engine: Engine, file: Path, name: str, options: Options) -> Pr
     """
     fields = engine.settings.fields
     try:
-        found, start = _beginning(file, name, fields.message)
+        found, start = await asyncio.to_thread(_beginning, file, name, fields.message)
         form: str | None = options.form or found
         if not form:
             form = form_of_content(start, fields.message)

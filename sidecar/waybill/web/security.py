@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
 from waybill.web.auth import Door
-from waybill.web.context import BENCH, NONCE, USER
+from waybill.web.context import BENCH, NONCE, OPEN_TO_ALL, USER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _POLICY = (
@@ -26,8 +26,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
-#: What may be asked for without logging in.
-_OPEN = ("/login", "/static/", "/healthz")
 #: A page of this name holds the editor, which writes styles of its own.
 _EDITOR = "/rules/edit"
 #: The field of a form, or the header of a script, that holds the form token.
@@ -54,9 +52,10 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:
+    if _is_of_another_page(request):
+        raise web.HTTPForbidden(text="A page of another site may lead here and no more.\n")
     user = door.user_of(request)
-    path = request.path.removeprefix(request.app[BENCH].base_path)
-    if user is None and not path.startswith(_OPEN):
+    if user is None and request.match_info.handler not in request.app[OPEN_TO_ALL]:
         if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
             raise web.HTTPSeeOther(f"{request.app[BENCH].base_path}/login")
         raise web.HTTPUnauthorized(text="Log in, or send Authorization: Bearer with a token.\n")
@@ -73,12 +72,22 @@ def _is_own(request: web.Request) -> bool:
         # Origin is "null" then: our pages send no referrer.
         return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or _parts_of(origin).netloc == request.host
+
+
+def _is_of_another_page(request: web.Request) -> bool:
+    """Whether a page of another site uses an answer as its picture, script or data.
+
+    A link of another site is followed all the same: Kibana leads to patterns.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    is_link = request.headers.get("Sec-Fetch-Mode") == "navigate"
+    return site not in ("same-origin", "none") and not is_link
 
 
 def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
     """A name that somebody else's DNS points at us is refused; addresses are what they are."""
-    name = urlsplit(f"//{request.host}").hostname or ""
+    name = _parts_of(f"//{request.host}").hostname or ""
     if name in hosts or name == "localhost":
         return True
     try:
@@ -86,6 +95,14 @@ def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _parts_of(address: str) -> SplitResult:
+    """The parts of an address that somebody sent; empty ones where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _dress(request: web.Request, answer: web.StreamResponse) -> None:

@@ -25,6 +25,7 @@ class Templates:
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
+            finalize=text.harmless,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -42,6 +43,7 @@ class Templates:
             utc=numbers.utc,
             iso=numbers.iso,
             plain=text.plain,
+            exact=text.exact,
             log=text.log_text,
             mask=text.mask_text,
             as_json=as_json,
@@ -56,6 +58,10 @@ class Templates:
     def asset(self, name: str) -> str:
         """The address of a file of ``static``; it changes with the file."""
         return f"{self._base}/static/{name}?v={self._marks[name]}"
+
+    def has_asset(self, name: str) -> bool:
+        """Whether there is such a file of ``static``."""
+        return name in self._marks
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """The text of a template."""

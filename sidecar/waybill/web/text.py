@@ -22,6 +22,8 @@ _HIDDEN = re.compile(
     "\U000e0000-\U000e007f]"
 )
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+#: The same without blanks and line ends, which HTML takes for blanks.
+_UNWRITTEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: What a mask has in place of a value: see `waybill.labelling.masking`.
 _MASKED = re.compile(r"&lt;i[dp]&gt;|\b0+\b")
@@ -33,6 +35,23 @@ def plain(text: str) -> str:
     text = _SURROGATE.sub("\ufffd", text)
     text = _HIDDEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
     return _CONTROL.sub(_sign, text)
+
+
+def harmless(value: object) -> object:
+    """What a template writes: texts without signs that turn or hide what is around them.
+
+    HTML that was rendered by us, and texts marked with the filter ``exact``, stay as they are.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = _SURROGATE.sub("\ufffd", value)
+    text = _HIDDEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
+    return _UNWRITTEN.sub(_sign, text)
+
+
+def exact(text: str) -> Markup:
+    """``text`` as it is, escaped: for fields whose content comes back."""
+    return escape(text)
 
 
 def shortened(text: str, most: int = LIST_CHARS) -> str:

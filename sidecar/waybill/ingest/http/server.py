@@ -9,7 +9,7 @@ import asyncio
 import errno
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from aiohttp import http_parser, web
@@ -26,6 +26,7 @@ from waybill.ingest.http.otlp import speak_otlp
 from waybill.ingest.http.sentences import sentence
 from waybill.ingest.http.writing import Writing
 from waybill.ingest.listener import CountRefusal, Intake
+from waybill.ops.expectations import refuse_odd_expectations
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import split_address
@@ -34,7 +35,6 @@ from waybill.settings.schema import HttpSettings
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
 #: Answers a request, or raises what aiohttp makes an answer of.
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpServer:
@@ -98,7 +98,7 @@ class HttpServer:
         await self._runner.setup()
         make = self._runner.server
         assert make is not None
-        make.request_handler = _refuse_expectations(make.request_handler)
+        refuse_odd_expectations(self._runner)
         settings = self._settings
         self._guards = Guards(make, settings.header_timeout_secs, settings.keepalive_secs)
         self._entrance = Entrance(
@@ -150,17 +150,6 @@ class HttpServer:
             return await handler(request)
         finally:
             guard.end()
-
-
-def _refuse_expectations(handle: Answer) -> Answer:
-    """Answer an ``Expect`` that is no ASCII with 417: aiohttp itself would answer 500."""
-
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        if not request.headers.get("Expect", "").isascii():
-            return web.Response(status=HTTPStatus.EXPECTATION_FAILED, text="Unknown Expect")
-        return await handle(request)
-
-    return answer
 
 
 def canonical(path: str) -> str:

@@ -22,6 +22,8 @@ SORT_COLUMNS = {"rate": "hour_rate", "day": "day_count", "seen": "last_seen", "f
 SORTS = {name: f"{column}, id" for name, column in SORT_COLUMNS.items()}
 SORTS |= {f"-{name}": f"{column} DESC, id" for name, column in SORT_COLUMNS.items()}
 _DAY = 86_400.0
+#: SQLite takes so deep a condition; nobody reads more of them.
+_MOST_CONDITIONS = 50
 #: A condition in SQL and its values.
 _Part: TypeAlias = tuple[str, tuple[object, ...]]
 
@@ -98,6 +100,9 @@ def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> F
     for member, value in pairs:
         if member in MEMBERS and value.lstrip("-"):
             conditions.append(Condition(member, value.removeprefix("-"), value.startswith("-")))
+    if len(conditions) > _MOST_CONDITIONS:
+        unknown.append(f"conditions beyond the first {_MOST_CONDITIONS}")
+        del conditions[_MOST_CONDITIONS:]
     states: list[State] = []
     for word in query.get("state", "").split(","):
         state = _state_of(word)

@@ -15,6 +15,8 @@ from waybill.web.store.filters import SORTS, Filter, Predicate, predicate
 from waybill.web.store.recording import DAY, HOUR
 
 PAGE = 100
+#: No list is longer; SQLite's numbers end at 2**63.
+_MOST_OFFSET = 1 << 32
 _decode_correction = msgspec.json.Decoder(Correction).decode
 #: A facet is counted up to here; beyond it the page says "more than".
 MOST_COUNTED = 10_000
@@ -230,7 +232,8 @@ def review_queue(connection: sqlite3.Connection, where: Predicate, most: int) ->
 def _offset(after: str) -> int:
     """What a cursor stands for; one that nobody gave out is the beginning."""
     try:
-        return max(0, int(base64.urlsafe_b64decode(after.encode()).decode() or "0"))
+        found = int(base64.urlsafe_b64decode(after.encode()).decode() or "0")
+        return min(max(0, found), _MOST_OFFSET)
     except (ValueError, binascii.Error):
         return 0
 

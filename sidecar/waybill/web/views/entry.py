@@ -11,7 +11,7 @@ from waybill.web.auth import COOKIE, SESSION_SECS, User
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
 from waybill.web.templating import STATIC
-from waybill.web.views.forms import see
+from waybill.web.views.forms import read_texts, see
 
 KEYS = (
     ("/", "find a log line, a pattern"),
@@ -41,9 +41,8 @@ async def login(request: web.Request) -> web.Response:
 
 async def enter(request: web.Request) -> web.Response:
     """Swap a token for a cookie."""
-    form = await request.post()
-    token = form.get("token", "")
-    user = bench_of(request).door.user_with(token.strip()) if isinstance(token, str) else None
+    token = (await read_texts(request)).get("token", "")
+    user = bench_of(request).door.user_with(token.strip(), request.remote)
     if user is None:
         return await page(request, "login.html", "Log in", 403, fault="This token is not known.")
     return _welcome(request, user)
@@ -61,9 +60,10 @@ async def healthz(_: web.Request) -> web.Response:
 
 async def static(request: web.Request) -> web.StreamResponse:
     """A file of the pages; its address changes with it, so a browser may keep it for ever."""
-    file = (STATIC / request.match_info["name"]).resolve()
-    if not file.is_relative_to(STATIC) or not file.is_file():
+    name = request.match_info["name"]
+    if not bench_of(request).templates.has_asset(name):
         raise web.HTTPNotFound(text="There is no such file.\n")
+    file = STATIC / name
     headers = {"Cache-Control": f"public, max-age={_YEAR}, immutable", "Content-Type": _type(file)}
     return web.FileResponse(file, headers=headers)
 
@@ -86,3 +86,7 @@ def _welcome(request: web.Request, user: User) -> web.Response:
         path=f"{bench.base_path}/",
     )
     raise answer
+
+
+#: What needs nobody to be logged in.
+OPEN: frozenset[object] = frozenset({login, enter, healthz, static})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -12,21 +14,57 @@ from waybill.web.security import FORM_HEADER, FORM_TOKEN
 
 #: What a form may hold; files have an endpoint of their own.
 MAX_FORM_BYTES = 2 << 20
+#: How a form without files comes; one without any field may come without a type.
+_KINDS = ("application/x-www-form-urlencoded", "application/octet-stream")
+_MOST_FIELDS = 100
+#: How long a form may take to come.
+_READ_SECS = 15.0
+
+
+async def read_texts(request: web.Request) -> dict[str, str]:
+    """The texts of a form, as browsers send one that holds no file; of two with one name the first.
+
+    Raises:
+        web.HTTPUnsupportedMediaType: it is sent in another way.
+        web.HTTPRequestEntityTooLarge: more than `MAX_FORM_BYTES`.
+        web.HTTPBadRequest: it does not come in time, or has more than `_MOST_FIELDS` texts.
+    """
+    if request.content_type not in _KINDS:
+        raise web.HTTPUnsupportedMediaType(text=f"Send the form as {_KINDS[0]}.\n")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_READ_SECS):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > MAX_FORM_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
+        pairs = parse_qsl(
+            body.decode("utf-8", "replace"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except (TimeoutError, ValueError):
+        raise web.HTTPBadRequest(text="The form did not come in time, or is none.\n") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
 
 
 async def read_form(request: web.Request, scope: Scope) -> Mapping[str, str]:
-    """The texts of a form.
+    """The texts of a form of ours.
 
     Raises:
         web.HTTPForbidden: it is no form of ours, or whoever sends it lacks ``scope``.
+        web.HTTPException: as `read_texts`.
     """
     user = user_of(request)
     if not user.may(scope):
         raise web.HTTPForbidden(
             text=f"This needs the scope {scope}; you have {user.scope or 'none'}.\n"
         )
-    fields = await request.post()
-    found = {name: value for name, value in fields.items() if isinstance(value, str)}
+    found = await read_texts(request)
     token = request.headers.get(FORM_HEADER) or found.get(FORM_TOKEN, "")
     with_bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
     if not with_bearer and not bench_of(request).door.is_form_token(request, token):

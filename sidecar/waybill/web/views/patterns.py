@@ -154,7 +154,7 @@ async def as_csv(request: web.Request) -> web.Response:
     names = ("id", "label", "kind", "tier", "rule", "confidence", "reason", *_COUNTS)
     writer.writerow((*names, "mask"))
     for row in await _all(request):
-        writer.writerow([*(row[name] for name in names), _unformula(row["mask"])])
+        writer.writerow([_unformula(row[name]) for name in (*names, "mask")])
     headers = {"Content-Disposition": 'attachment; filename="patterns.csv"'}
     return web.Response(text=text.getvalue(), content_type="text/csv", headers=headers)
 
@@ -174,8 +174,11 @@ def first_source(row: sqlite3.Row) -> str:
     return next(iter(pattern_of(row).sources), "")
 
 
-def _unformula(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+def _unformula(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: names of rules are text of others, too."""
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{cell}"
+    return cell
 
 
 async def _all(request: web.Request) -> list[sqlite3.Row]:

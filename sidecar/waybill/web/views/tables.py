@@ -9,6 +9,8 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import BodyPartReader, web
 
+from waybill.api.upload import bounded_form, form_faults
+from waybill.core.errors import MalformedError
 from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.jobs import Job, Jobs, Options
@@ -31,6 +33,8 @@ ENCODINGS = (
 )
 DELIMITERS = ((",", "comma"), (";", "semicolon"), ("tab", "tab"), ("|", "pipe"), ("space", "blank"))
 _CHUNK_BYTES = 1 << 18
+#: A form token has 64 characters.
+_TOKEN_BYTES = 100
 
 
 async def show(request: web.Request) -> web.Response:
@@ -52,24 +56,33 @@ async def show(request: web.Request) -> web.Response:
 
 async def upload(request: web.Request) -> web.Response:
     """Take a file; it is written to disk as it comes."""
-    bench = bench_of(request)
     if not user_of(request).may("review"):
         raise web.HTTPForbidden(text="This needs the scope review.\n")
     if not request.content_type.startswith("multipart/"):
         raise web.HTTPUnsupportedMediaType(text="Send the file as a form does.\n")
-    reader = await request.multipart()
+    try:
+        with form_faults():
+            job = await _received(request)
+    except MalformedError as error:
+        raise web.HTTPBadRequest(text=f"The form cannot be read: {error}\n") from None
+    raise see(request, f"/csv/{job.id}")
+
+
+async def _received(request: web.Request) -> Job:
+    """The job of the file in a form; the token stands before the file."""
+    bench = bench_of(request)
     token = ""
-    while (part := await reader.next()) is not None:
+    async for part in bounded_form(request):
         if not isinstance(part, BodyPartReader):
             continue
         if part.name == FORM_TOKEN:
-            token = (await part.read()).decode("utf-8", "replace")
+            token = (await part.read_chunk(_TOKEN_BYTES)).decode("utf-8", "replace").strip()
         elif part.name == "file" and part.filename:
             if not bench.door.is_form_token(request, token):
                 break
             job = bench.jobs.new(part.filename, user_of(request).name)
             await bench.jobs.receive(job, _chunks(part, bench.settings.workbench.upload_bytes))
-            raise see(request, f"/csv/{job.id}")
+            return job
     raise web.HTTPForbidden(text="The form is too old or not ours, or holds no file.\n")
 
 
