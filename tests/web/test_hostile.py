@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
+import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -118,7 +120,7 @@ async def test_a_form_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) 
         body = b"token=" + b"x" * (MAX_FORM_BYTES + 1)
         async with browser.session.post(address, data=io.BytesIO(body), headers=kind) as reply:
             assert reply.status == 413
-        async with browser.session.post(address, data=b"a=b&" * 1000, headers=kind) as reply:
+        async with browser.session.post(address, data=b"a=b&" * 5000, headers=kind) as reply:
             assert reply.status == 400
         kind = {"Content-Type": "multipart/form-data; boundary=b"}
         async with browser.session.post(address, data=b"--b--", headers=kind) as reply:
@@ -157,6 +159,10 @@ class Planted(HTMLParser):
                 self.found.append(f"{name}={value}")
 
 
+def _noted(state: NodeState, store: sqlite3.Connection) -> None:
+    note_node(store, state)
+
+
 EVIL = "\"'><xss onload=1 xss=2>`</script><!--{{7*7}}\u202e\x00\x1b[2J<id>"
 
 
@@ -177,7 +183,7 @@ async def test_no_text_of_others_becomes_a_part_of_a_page(browser: Client) -> No
         NodeState("<xss>", EVIL, 1.0, edition=edition),
     ]
     for state in states:
-        await database.write(lambda store, state=state: note_node(store, state))
+        await database.write(functools.partial(_noted, state))
     await browser.send(f"/patterns/{ID}/correct", {"label": "Error", "note": EVIL})
     form = aiohttp.FormData()
     form.add_field("form_token", await browser.token())

@@ -31,7 +31,7 @@ async def correct(request: web.Request) -> web.Response:
         if fault:
             raise see(request, "/patterns", _with(query, "fault", fault))
     else:
-        ids = [one for one in (await request.post()).getall("id", []) if isinstance(one, str)]
+        ids = form.getall("id", [])
         rows = await bench_of(request).database.read(lambda store: patterns_with(store, ids[:1000]))
     label = form.get("label", "")
     if form.get("right"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from multidict import MultiDict
 
 from waybill.web.auth import Scope
 from waybill.web.context import bench_of, user_of
@@ -16,13 +16,14 @@ from waybill.web.security import FORM_HEADER, FORM_TOKEN
 MAX_FORM_BYTES = 2 << 20
 #: How a form without files comes; one without any field may come without a type.
 _KINDS = ("application/x-www-form-urlencoded", "application/octet-stream")
-_MOST_FIELDS = 100
+#: A page of patterns that are all ticked has a hundred.
+_MOST_FIELDS = 2000
 #: How long a form may take to come.
 _READ_SECS = 15.0
 
 
-async def read_texts(request: web.Request) -> dict[str, str]:
-    """The texts of a form, as browsers send one that holds no file; of two with one name the first.
+async def read_texts(request: web.Request) -> MultiDict[str]:
+    """The texts of a form, as browsers send one that holds no file.
 
     Raises:
         web.HTTPUnsupportedMediaType: it is sent in another way.
@@ -46,14 +47,11 @@ async def read_texts(request: web.Request) -> dict[str, str]:
         )
     except (TimeoutError, ValueError):
         raise web.HTTPBadRequest(text="The form did not come in time, or is none.\n") from None
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
+    return MultiDict(pairs)
 
 
-async def read_form(request: web.Request, scope: Scope) -> Mapping[str, str]:
-    """The texts of a form of ours.
+async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
+    """The texts of a form of ours; it can be read once.
 
     Raises:
         web.HTTPForbidden: it is no form of ours, or whoever sends it lacks ``scope``.
@@ -65,7 +63,7 @@ async def read_form(request: web.Request, scope: Scope) -> Mapping[str, str]:
             text=f"This needs the scope {scope}; you have {user.scope or 'none'}.\n"
         )
     found = await read_texts(request)
-    token = request.headers.get(FORM_HEADER) or found.get(FORM_TOKEN, "")
+    token = request.headers.get(FORM_HEADER) or found.get(FORM_TOKEN) or ""
     with_bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
     if not with_bearer and not bench_of(request).door.is_form_token(request, token):
         raise web.HTTPForbidden(text="The form is too old or not ours: open the page again.\n")
