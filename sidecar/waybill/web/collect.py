@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
+from waybill.web.store.alike import Groups
 from waybill.web.store.database import Database
 from waybill.web.store.nodes import NodeState, note_node
 from waybill.web.store.recording import NodeAnswer, forget, record_answer, refresh_rates
@@ -38,6 +39,7 @@ class Collector:
         self._token = token
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Event()
+        self.groups = Groups()
 
     async def start(self) -> None:
         """Begin to ask."""
@@ -64,6 +66,7 @@ class Collector:
 
         places = await addresses(self._settings.sidecars)
         await asyncio.gather(*(ask(name, address) for name, address in places.items()))
+        await self._database.write(self.groups.renew)
         now = time.time()
         keep = self._settings.keep_days * _DAY
         most = self._settings.max_patterns

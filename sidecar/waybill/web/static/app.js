@@ -32,11 +32,30 @@
     else if (key === "k") done = press("k") || move(-1);
     else if (key === "Enter" && event.target.closest("a, button, summary")) return;
     else if (key === "f") { const field = document.querySelector("#q"); field?.focus(); done = Boolean(field); }
+    else if (document.querySelector('[data-focus-key="' + CSS.escape(key) + '"]')) { document.querySelector('[data-focus-key="' + CSS.escape(key) + '"]').focus(); done = true; }
     else if (key === "/") { const field = document.querySelector("#search"); field?.focus(); done = Boolean(field); }
     else if (key === "Escape") { document.querySelector("details[open][data-menu]")?.removeAttribute("open"); }
     else done = press(key) || Boolean(window.waybillRow?.(event));
     if (done) event.preventDefault();
   });
+  // What an answer would do, said for the label under the pointer or in focus.
+  const say = (event) => {
+    const one = event.target.closest?.("button[data-says]:not([data-choose])");
+    const place = one?.closest("form").querySelector("[data-effect]");
+    if (place) place.textContent = one.dataset.says;
+  };
+  document.addEventListener("pointerover", say);
+  document.addEventListener("focusin", say);
+  // Where an answer changes very much, its key is pressed twice.
+  document.addEventListener("click", (event) => {
+    const one = event.target.closest("form[data-confirm] button[name=label]");
+    if (!one || one.dataset.sure) return;
+    one.form.querySelectorAll("[data-sure]").forEach((other) => { delete other.dataset.sure; });
+    one.dataset.sure = "yes";
+    const place = one.form.querySelector(".said");
+    if (place) place.textContent = one.dataset.says + ": " + one.form.dataset.confirm;
+    event.preventDefault();
+  }, true);
   // A menu of labels: the key opens it, the label's key chooses, Enter sends.
   document.addEventListener("click", (event) => {
     const choice = event.target.closest("[data-choose]");

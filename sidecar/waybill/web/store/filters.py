@@ -24,6 +24,12 @@ SORTS |= {f"-{name}": f"{column} DESC, id" for name, column in SORT_COLUMNS.item
 _DAY = 86_400.0
 #: SQLite takes so deep a condition; nobody reads more of them.
 _MOST_CONDITIONS = 50
+#: Patterns with a correction that was not taken back.
+STANDING = (
+    "SELECT pattern FROM corrections WHERE json_extract(body, '$.withdraws') IS NULL AND id NOT IN"
+    " (SELECT json_extract(body, '$.withdraws') FROM corrections"
+    "  WHERE json_extract(body, '$.withdraws') IS NOT NULL)"
+)
 #: A condition in SQL and its values.
 _Part: TypeAlias = tuple[str, tuple[object, ...]]
 
@@ -54,6 +60,7 @@ class Filter(NamedTuple):
     states: tuple[State, ...] = ()
     sort: str = "-rate"
     until: float | None = None
+    is_grouped: bool = True
     unknown: tuple[str, ...] = ()
 
     def query(self, **changes: str) -> str:
@@ -61,6 +68,7 @@ class Filter(NamedTuple):
         values = [("q", self.text), *(one.pair for one in self.conditions)]
         values.append(("state", ",".join(self.states)))
         values.append(("sort", "" if self.sort == "-rate" else self.sort))
+        values.append(("group", "" if self.is_grouped else "0"))
         values.append(("until", "" if self.until is None else f"{self.until:.0f}"))
         pairs = [*changes.items()]
         for name, value in values:
@@ -120,6 +128,7 @@ def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> F
         tuple(states),
         sort,
         _moment(query.get("until", "")),
+        query.get("group") != "0",
         tuple(unknown),
     )
 
@@ -197,7 +206,7 @@ def _of_state(state: State, now: float, unsure_below: float) -> _Part:
         case "new":
             return "first_seen > ?", (now - _DAY,)
         case "corrected":
-            return "id IN (SELECT pattern FROM corrections)", ()
+            return f"id IN ({STANDING})", ()
         case "mixed":
             return "is_mixed", ()
         case "quiet":

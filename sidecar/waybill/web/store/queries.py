@@ -20,6 +20,12 @@ _MOST_OFFSET = 1 << 32
 _decode_correction = msgspec.json.Decoder(Correction).decode
 #: A facet is counted up to here; beyond it the page says "more than".
 MOST_COUNTED = 10_000
+#: The first pattern of each group that reads alike, among those that a predicate lets through.
+_HEADS = (
+    "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY CASE alike WHEN '' THEN id"
+    " ELSE alike END ORDER BY kind IN ('undecided', 'not_asked') DESC, hour_rate DESC, id) AS place"
+    " FROM patterns WHERE {}) WHERE place = 1"
+)
 
 
 class Page(NamedTuple):
@@ -44,13 +50,35 @@ def list_patterns(
     order = SORTS[wanted.sort]
     first = "kind IN ('undecided', 'not_asked') DESC, " if wanted.sort == "-rate" else ""
     offset = _offset(after)
+    shown = where.sql
+    if is_one_of_each(wanted):
+        shown = f"id IN ({_HEADS.format(where.sql)})"
     rows = connection.execute(
-        f"SELECT * FROM patterns WHERE {where.sql} ORDER BY {first}{order} LIMIT ? OFFSET ?",
+        f"SELECT * FROM patterns WHERE {shown} ORDER BY {first}{order} LIMIT ? OFFSET ?",
         (*where.values, most + 1, offset),
     ).fetchall()
     following = _cursor(offset + most) if len(rows) > most else ""
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
     return Page(rows[:most], following, count_patterns(connection, where), total)
+
+
+def is_one_of_each(wanted: Filter) -> bool:
+    """Whether of patterns that read alike only the first is listed."""
+    return wanted.is_grouped and all(one.member != "alike" for one in wanted.conditions)
+
+
+def alike_counts(
+    connection: sqlite3.Connection, where: Predicate, rows: Sequence[sqlite3.Row]
+) -> dict[str, int]:
+    """Pattern -> how many others of the list read like it."""
+    groups = {row["alike"]: row["id"] for row in rows if row["alike"]}
+    marks = ",".join("?" * len(groups))
+    found = connection.execute(
+        f"SELECT alike, count(*) AS number FROM patterns WHERE alike IN ({marks})"
+        f" AND {where.sql} GROUP BY alike HAVING count(*) > 1",
+        (*groups, *where.values),
+    )
+    return {groups[row["alike"]]: row["number"] - 1 for row in found}
 
 
 def count_patterns(connection: sqlite3.Connection, where: Predicate) -> int:
@@ -67,6 +95,14 @@ def sum_of_rates(connection: sqlite3.Connection, where: Predicate) -> float:
         f"SELECT coalesce(sum(hour_rate), 0) FROM patterns WHERE {where.sql}", where.values
     ).fetchone()
     return float(found)
+
+
+def sum_of_days(connection: sqlite3.Connection, where: Predicate) -> int:
+    """Records of a day of the patterns that a predicate lets through."""
+    (found,) = connection.execute(
+        f"SELECT coalesce(sum(day_count), 0) FROM patterns WHERE {where.sql}", where.values
+    ).fetchone()
+    return int(found)
 
 
 def one_pattern(connection: sqlite3.Connection, pattern_id: str) -> sqlite3.Row | None:
@@ -196,7 +232,7 @@ def node_rows(connection: sqlite3.Connection) -> list[sqlite3.Row]:
 def history(connection: sqlite3.Connection) -> list[Correction]:
     """Every line ever said, oldest first."""
     rows = connection.execute("SELECT body FROM corrections ORDER BY number")
-    return [_decode_correction(row["body"]) for row in rows]
+    return list(map(_correction, rows))
 
 
 def history_of(connection: sqlite3.Connection, *pattern_ids: str) -> list[Correction]:
@@ -205,28 +241,16 @@ def history_of(connection: sqlite3.Connection, *pattern_ids: str) -> list[Correc
     rows = connection.execute(
         f"SELECT body FROM corrections WHERE pattern IN ({marks}) ORDER BY number", pattern_ids
     )
-    return [_decode_correction(row["body"]) for row in rows]
+    return list(map(_correction, rows))
+
+
+def _correction(row: sqlite3.Row) -> Correction:
+    return _decode_correction(row["body"])
 
 
 def standing(connection: sqlite3.Connection, *pattern_ids: str) -> list[Settled]:
     """What stands for these patterns."""
     return settle(history_of(connection, *pattern_ids))
-
-
-def review_queue(connection: sqlite3.Connection, where: Predicate, most: int) -> list[sqlite3.Row]:
-    """What to look at first: rate times uncertainty, new ones twice, the least of all once.
-
-    Uncertainty is 1 where nobody decided, else 1 minus the confidence. What has a correction is
-    not asked again.
-    """
-    return connection.execute(
-        "SELECT *, hour_rate * CASE WHEN kind = 'decided' THEN 1 - coalesce(confidence, 1)"
-        "  WHEN kind = 'not_asked' THEN 0.01 ELSE 1 END AS weight FROM patterns"
-        f" WHERE {where.sql} AND kind != 'unreadable'"
-        " AND id NOT IN (SELECT pattern FROM corrections)"
-        " ORDER BY weight DESC, day_count DESC, id LIMIT ?",
-        (*where.values, most),
-    ).fetchall()
 
 
 def _offset(after: str) -> int:

@@ -114,7 +114,7 @@ def _movers(
         f" WHERE {condition} ORDER BY abs(day_count - before_count) DESC, id LIMIT :most",
         values,
     )
-    return [Mover(*row) for row in rows]
+    return list(map(Mover._make, rows))
 
 
 def _moved_sources(connection: sqlite3.Connection, values: dict[str, float]) -> list[Mover]:
@@ -132,7 +132,7 @@ def _moved_sources(connection: sqlite3.Connection, values: dict[str, float]) -> 
         " ORDER BY abs(day_count - before_count) DESC, source LIMIT :most",
         values,
     )
-    return [Mover(*row) for row in rows]
+    return list(map(Mover._make, rows))
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -50,12 +50,11 @@ async def undo(request: web.Request) -> web.Response:
 
 async def _as_they_are(request: web.Request, rows: list[sqlite3.Row], query: str) -> web.Response:
     """Confirm the label that one pattern has."""
-    decided = [row for row in rows if row["kind"] == "decided"]
-    if len(decided) != 1:
+    if len(rows) != 1 or rows[0]["kind"] != "decided":
         words = "Right: choose one pattern that has a label."
         raise see(request, "/patterns", _with(query, "fault", words))
-    label = decided[0]["label"]
-    outcome = await say(bench_of(request), user_of(request).name, decided, label)
+    label = rows[0]["label"]
+    outcome = await say(bench_of(request), user_of(request).name, rows, label)
     raise see(request, "/patterns", _with(query, "said", outcome.sentence))
 
 

@@ -15,12 +15,15 @@ from waybill.web.views.forms import read_texts, see
 
 KEYS = (
     ("/", "find a log line, a pattern"),
-    ("j k", "next, previous row"),
+    ("j k", "next, previous row, or pattern of the list that one came from"),
     ("Enter", "open; in a form: send"),
+    ("x, Shift+x, *", "tick a row, all up to it, all of the page"),
+    ("f", "text of the filter"),
+    (". p", "show what is new; freeze the list"),
     ("w", "this label is wrong: choose another by its key, then Enter"),
     ("y", "this label is right"),
     ("r", "make a rule"),
-    ("s", "skip"),
+    ("s o n a", "in the queue: skip, open, note, answer those that read alike too"),
     ("u", "undo"),
     ("1 to 9, 0", "the labels in their order; 0 is no event"),
     ("g then o p r u s m c t", "go to a page"),

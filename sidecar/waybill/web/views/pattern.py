@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
@@ -14,10 +14,12 @@ from waybill.core.pattern import Pattern
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.rendering import page
 from waybill.web.saying import GONE, say
+from waybill.web.series import Chart, rate_chart
+from waybill.web.store.alike import Group, others_of
 from waybill.web.store.corrections import add_correction, find_correction
-from waybill.web.store.filters import Filter
+from waybill.web.store.events import Event, events_of
+from waybill.web.store.filters import Filter, read_filter
 from waybill.web.store.queries import (
-    hours_of,
     list_patterns,
     one_pattern,
     patterns_with,
@@ -25,8 +27,14 @@ from waybill.web.store.queries import (
     standing,
 )
 from waybill.web.store.recording import pattern_of
+from waybill.web.store.trends import rate_hours
 from waybill.web.views.forms import read_form, see
-from waybill.web.views.why import why
+from waybill.web.views.why import Way, why
+
+TABS = (("way", "Why"), ("history", "History"), ("alike", "Read alike"))
+_SPANS = {"24h": 24, "7d": 24 * 7, "90d": 24 * 90}
+#: Patterns of the list that somebody came from, within which the next one is found.
+_MOST_AROUND = 1000
 
 
 class Found(NamedTuple):
@@ -34,32 +42,55 @@ class Found(NamedTuple):
 
     row: sqlite3.Row
     pattern: Pattern
-    hours: list[int]
+    counts: list[int]
     standings: list[Settled]
     records: int
+    events: list[Event]
+    alike: Group
+    around: Around | None
+
+
+class Around(NamedTuple):
+    """Where a pattern stands in a list, and its neighbours (empty: there is none)."""
+
+    place: int
+    all: int
+    before: str
+    after: str
 
 
 async def show(request: web.Request) -> web.Response:
     """The page of a pattern; one that is not known is said so, with those that read alike."""
     bench = bench_of(request)
     pattern_id = request.match_info["id"]
-    found = await _read(bench, pattern_id)
+    span = request.query.get("t", "24h")
+    span = span if span in _SPANS else "24h"
+    found = await _read(bench, pattern_id, request.query.get("in"), _SPANS[span])
     if found is None:
         return await unknown(request, pattern_id)
     row = found.row
+    tab = request.query.get("tab", "way")
     return await page(
         request,
         "pattern.html",
         f"{_state(row)}: {row['mask'][:60]} · Pattern",
         row=row,
         pattern=found.pattern,
-        hours=found.hours,
         standings=found.standings,
         records=found.records,
         verdict_total=sum(one.count for one in found.pattern.verdicts),
         verdict_sentence=_sentence(row),
         spread=await _spread(bench),
+        chart=_chart(found),
+        span=span,
+        spans=tuple(_SPANS),
+        tabs=TABS,
+        tab=tab if tab in dict(TABS) else "way",
+        events=found.events,
+        alike=found.alike,
+        around=found.around,
         came_from=request.query.get("in", ""),
+        trail=_trail(request.query.get("in", "")),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
     )
@@ -68,12 +99,34 @@ async def show(request: web.Request) -> web.Response:
 async def why_part(request: web.Request) -> web.Response:
     """Why a pattern has its label: asked for by itself, for the first answer loads the model."""
     bench = bench_of(request)
-    found = await _read(bench, request.match_info["id"])
-    lines: list[str] = []
-    if found is not None:
-        known = (*found.pattern.examples, found.pattern.mask)
-        lines = await why(bench.engine, known[0], next(iter(found.pattern.sources), ""))
-    return await page(request, "why.html", "Why · Pattern", way=lines)
+    pattern_id = request.match_info["id"]
+    row = await bench.database.read(lambda store: one_pattern(store, pattern_id))
+    way = Way((), fault="This pattern has aged out.")
+    if row is not None:
+        pattern = pattern_of(row)
+        known = (*pattern.examples, pattern.mask)
+        way = await why(bench.engine, known[0], next(iter(pattern.sources), ""))
+    return await page(request, "why.html", "Why · Pattern", way=way)
+
+
+def _chart(found: Found) -> Chart:
+    marks = [(event.at, event.words) for event in found.events]
+    basis = "Dashed lines: first seen, another label, somebody said something."
+    return rate_chart(found.counts, time.time(), marks, basis)
+
+
+def _trail(query: str) -> str:
+    """The list that somebody came from, in a few words."""
+    wanted = _filter(query)
+    words = [*wanted.states, *(one.text for one in wanted.conditions)]
+    if wanted.text:
+        words.append(wanted.text)
+    return ", ".join(words)
+
+
+def _filter(query: str) -> Filter:
+    pairs = parse_qsl(query)
+    return read_filter(dict(pairs), pairs)
 
 
 async def short(request: web.Request) -> web.Response:
@@ -125,18 +178,40 @@ async def unknown(request: web.Request, what: str) -> web.Response:
     )
 
 
-async def _read(bench: Bench, pattern_id: str) -> Found | None:
+async def _read(bench: Bench, pattern_id: str, query: str | None, hours: int) -> Found | None:
     now = time.time()
+    unsure = bench.settings.workbench.unsure_below
 
     def read(connection: sqlite3.Connection) -> Found | None:
         row = one_pattern(connection, pattern_id)
         if row is None:
             return None
-        hours = hours_of(connection, [pattern_id], now)[pattern_id]
-        records = records_of_day(connection, now)
-        return Found(row, pattern_of(row), hours, standing(connection, pattern_id), records)
+        around = None
+        if query is not None:
+            wanted = _filter(query)
+            rows = list_patterns(connection, wanted, now, unsure, most=_MOST_AROUND).rows
+            around = _around([one["id"] for one in rows], pattern_id)
+        return Found(
+            row,
+            pattern_of(row),
+            rate_hours(connection, pattern_id, now, hours),
+            standing(connection, pattern_id),
+            records_of_day(connection, now),
+            events_of(connection, row),
+            others_of(connection, row),
+            around,
+        )
 
     return await bench.database.read(read)
+
+
+def _around(ids: list[str], pattern_id: str) -> Around | None:
+    if pattern_id not in ids:
+        return None
+    place = ids.index(pattern_id)
+    before = ids[place - 1] if place else ""
+    after = ids[place + 1] if place + 1 < len(ids) else ""
+    return Around(place + 1, len(ids), before, after)
 
 
 async def _spread(bench: Bench) -> str:

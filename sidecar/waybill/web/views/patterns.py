@@ -23,8 +23,10 @@ from waybill.web.store.facets import Facets, Moved, facets, moved_since
 from waybill.web.store.filters import MEMBERS, STATES, Filter, predicate, read_filter
 from waybill.web.store.queries import (
     Page,
+    alike_counts,
     first_hour,
     hours_of,
+    is_one_of_each,
     list_patterns,
     records_of_day,
     standing,
@@ -61,6 +63,7 @@ class Listing(NamedTuple):
     said: dict[str, Settled]
     undoable: int
     since: float | None
+    alike: dict[str, int]
 
 
 async def show(request: web.Request) -> web.Response:
@@ -83,8 +86,8 @@ async def show(request: web.Request) -> web.Response:
         headers=HEADERS,
         members=MEMBERS[:5],
         after=request.query.get("after", ""),
-        sources={row["id"]: sources_of(row) for row in found.page.rows},
-        first_sources={row["id"]: first_source(row) for row in found.page.rows},
+        sources_of=sources_of,
+        first_source=first_source,
         label_counts=_in_order(found.facets.labels, bench.taxonomy),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
@@ -183,7 +186,7 @@ def _unformula(cell: object) -> object:
 
 async def _all(request: web.Request) -> list[sqlite3.Row]:
     bench = bench_of(request)
-    wanted = filter_of(request)
+    wanted = filter_of(request)._replace(is_grouped=False)
     unsure = bench.settings.workbench.unsure_below
     now = time.time()
     found = await bench.database.read(
@@ -200,7 +203,9 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
 
     def read(store: sqlite3.Connection) -> Listing:
         found = list_patterns(store, wanted, now, unsure, request.query.get("after", ""))
-        ids = [row["id"] for row in found.rows]
+        rows = found.rows
+        ids = [row["id"] for row in rows]
+        one_of_each = is_one_of_each(wanted)
         return Listing(
             found,
             sum_of_rates(store, predicate(wanted, now, unsure)),
@@ -210,6 +215,7 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
             {pattern_id(one.correction.mask): one for one in standing(store, *ids)},
             len(last_batch(store, author)),
             first_hour(store),
+            alike_counts(store, predicate(wanted, now, unsure), rows) if one_of_each else {},
         )
 
     return await bench.database.read(read)

@@ -10,130 +10,174 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from waybill.core.correction import Settled
+from waybill.core.pattern import Pattern
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.rendering import page
 from waybill.web.saying import say, take_back
+from waybill.web.store.alike import Group, others_of
 from waybill.web.store.corrections import last_batch
-from waybill.web.store.filters import Filter, Predicate, State, predicate
-from waybill.web.store.queries import one_pattern, review_queue
+from waybill.web.store.filters import Filter, predicate
+from waybill.web.store.queries import one_pattern, records_of_day, standing, sum_of_days
+from waybill.web.store.queue import QUEUES, Asked, Found, Queue, Sitting, read_queue, sitting
 from waybill.web.store.recording import pattern_of
 from waybill.web.views.forms import read_form, see
 from waybill.web.views.patterns import sources_of
 
-QUEUES: tuple[tuple[State, str], ...] = (
-    ("undecided", "Undecided"),
-    ("unsure", "Unsure"),
-    ("new", "New"),
-)
-#: Looked at for one page: what is answered next, and what the counts are of.
-_MOST = 1000
 #: Ids of items that were skipped stand in the form; so many at most.
 _MOST_SKIPPED = 50
+#: Records a day from which an answer wants its key twice, unless the address says another number.
+_CONFIRM = 100_000
+_CARRIED = ("queue", "skipped", "started", "blind", "confirm")
 
 
-class _Queue(NamedTuple):
-    rows: list[sqlite3.Row]
-    answered: int
+class Item(NamedTuple):
+    """What is asked, with all that helps to answer it."""
+
+    row: sqlite3.Row
+    pattern: Pattern
+    alike: Group
+    said: list[Settled]
+
+
+class _Review(NamedTuple):
+    found: Found
+    item: Item | None
+    sitting: Sitting
     can_undo: bool
+    undecided: int
+    records: int
 
 
 async def show(request: web.Request) -> web.Response:
-    """The first item of the queue."""
-    bench = bench_of(request)
-    name = _queue(request.query.get("queue", ""))
-    skipped = request.query.get("skipped", "")
-    found = await _read(bench, name, user_of(request).name)
-    passed = set(skipped.split(","))
-    rows = [row for row in found.rows if row["id"] not in passed]
-    row = rows[0] if rows else None
-    pattern = pattern_of(row) if row is not None else None
-    weights = [one["day_count"] for one in rows]
+    """The first item of the queue, or the one that the address names."""
+    query = request.query
+    now = time.time()
+    name = _queue(query.get("queue", ""))
+    started = query.get("started", "")
+    if not started.isdigit():
+        started = f"{now + 1:.0f}"
+    found = await _read(request, name, float(started[:12]))
+    row = found.item.row if found.item is not None else None
+    left = found.found.rows
+    state = {word: query.get(word, "") for word in _CARRIED} | {"queue": name, "started": started}
     return await page(
         request,
         "review.html",
-        f"{numbers.count(len(rows))} to answer · Review",
+        f"{numbers.count(len(left))} to answer · Review",
         queues=QUEUES,
         queue=name,
+        state=state,
+        item=found.item,
         row=row,
-        example=pattern.examples[0] if pattern and pattern.examples else "",
         sources=sources_of(row) if row is not None else "",
-        why=_why(row) if row is not None else "",
-        answered=found.answered,
-        can_undo=found.can_undo,
-        left=len(rows),
-        weight_total=sum(weights),
-        weight_ten=sum(weights[:10]),
-        skipped=skipped,
-        said=request.query.get("said", ""),
-        fault=request.query.get("fault", ""),
+        why=_why(row, name) if row is not None else "",
+        found=found,
+        left=left,
+        weight_ten=sum(one["day_count"] for one in left[:10]),
+        confirm=_confirm(query.get("confirm", "")),
+        said=query.get("said", ""),
+        fault=query.get("fault", ""),
     )
 
 
 async def answer(request: web.Request) -> web.Response:
     """Take an answer; the next item follows."""
     form = await read_form(request, "review")
-    bench = bench_of(request)
-    name = _queue(form.get("queue", ""))
+    state = {word: form.get(word, "") for word in _CARRIED}
     pattern_id = form.get("pattern", "")
     if form.get("skip"):
-        skipped = [one for one in form.get("skipped", "").split(",") if one]
-        following = ",".join([*skipped, pattern_id][-_MOST_SKIPPED:])
-        raise see(request, "/review", urlencode({"queue": name, "skipped": following}))
-    fault = await _record(bench, user_of(request).name, form)
-    query = {"queue": name, "skipped": form.get("skipped", "")}
-    query |= {"fault": fault} if fault else {"said": "Saved."}
-    raise see(request, "/review", urlencode(query))
+        skipped = f"{form.get('skipped', '')},{pattern_id}".strip(",").split(",")
+        state["skipped"] = ",".join(skipped[-_MOST_SKIPPED:])
+        raise see(request, "/review", urlencode(state))
+    fault, words = await _record(bench_of(request), user_of(request).name, form)
+    state |= {"fault": fault, "at": pattern_id} if fault else {"said": words}
+    raise see(request, "/review", urlencode(state))
 
 
 async def undo(request: web.Request) -> web.Response:
     """Take the last answer back, and show its item again."""
     form = await read_form(request, "review")
+    state = {word: form.get(word, "") for word in _CARRIED}
     ids = await take_back(bench_of(request), user_of(request).name)
-    query = {"queue": _queue(form.get("queue", ""))}
-    if not ids:
-        raise see(request, "/review", urlencode({**query, "fault": "There is nothing to undo."}))
-    raise see(request, "/review", urlencode({**query, "at": ids[0], "said": "Taken back."}))
+    state |= {"at": ids[0], "said": "Taken back."} if ids else {"fault": "Nothing to undo."}
+    raise see(request, "/review", urlencode(state))
 
 
-async def _record(bench: Bench, author: str, form: Mapping[str, str]) -> str:
-    """A sentence about why the answer is not taken, or nothing."""
+async def _record(bench: Bench, author: str, form: Mapping[str, str]) -> tuple[str, str]:
+    """A sentence about why the answer is not taken, or nothing; and what was done."""
     pattern_id = form.get("pattern", "")
-    row = await bench.database.read(lambda store: one_pattern(store, pattern_id))
-    if row is None:
-        return "This pattern has aged out."
-    label = row["label"] if form.get("right") else form.get("label", "")
-    outcome = await say(bench, author, [row], label, form.get("note", ""))
-    return "" if outcome.done else next(iter(outcome.skipped), "")
+
+    def read(store: sqlite3.Connection) -> list[sqlite3.Row]:
+        row = one_pattern(store, pattern_id)
+        if row is None:
+            return []
+        return [row, *others_of(store, row).rows] if form.get("also") else [row]
+
+    rows = await bench.database.read(read)
+    if not rows:
+        return "This pattern has aged out.", ""
+    label = rows[0]["label"] if form.get("right") else form.get("label", "")
+    outcome = await say(bench, author, rows, label, form.get("note", ""))
+    if not outcome.done:
+        return next(iter(outcome.skipped), ""), ""
+    return "", f"Saved. {outcome.sentence}"
 
 
-async def _read(bench: Bench, name: State, author: str) -> _Queue:
+async def _read(request: web.Request, name: Queue, started: float) -> _Review:
+    bench = bench_of(request)
     now = time.time()
     unsure = bench.settings.workbench.unsure_below
-    where: Predicate = predicate(Filter(states=(name,)), now, unsure)
+    author = user_of(request).name
+    asked = Asked(author, started, now, unsure)
+    passed = set(request.query.get("skipped", "").split(","))
+    wanted = request.query.get("at", "")
+    open_ones = predicate(Filter(states=("undecided",)), now, unsure)
 
-    def read(store: sqlite3.Connection) -> _Queue:
-        (answered,) = store.execute(
-            "SELECT count(*) FROM answers WHERE author = ? AND at > ?", (author, now - 43_200)
-        ).fetchone()
-        can_undo = bool(last_batch(store, author))
-        return _Queue(review_queue(store, where, _MOST), answered, can_undo)
+    def read(store: sqlite3.Connection) -> _Review:
+        found = read_queue(store, name, asked)
+        rows = [row for row in found.rows if row["id"] not in passed]
+        first = one_pattern(store, wanted) if wanted else None
+        if first is None and rows:
+            first = rows[0]
+        item = None
+        if first is not None:
+            said = standing(store, first["id"])
+            item = Item(first, pattern_of(first), others_of(store, first), said)
+        return _Review(
+            found._replace(rows=rows),
+            item,
+            sitting(store, author, now),
+            bool(last_batch(store, author)),
+            sum_of_days(store, open_ones),
+            records_of_day(store, now),
+        )
 
     return await bench.database.read(read)
 
 
-def _queue(word: str) -> State:
+def _confirm(word: str) -> int:
+    return int(word) if word.isdigit() and len(word) < 12 else _CONFIRM
+
+
+def _queue(word: str) -> Queue:
     for name, _ in QUEUES:
         if name == word:
             return name
     return "undecided"
 
 
-def _why(row: sqlite3.Row) -> str:
-    if row["kind"] == "decided":
-        return (
-            f"It has {numbers.rate(row['hour_rate'])} and the model is only "
-            f"{row['confidence'] or 0:.2f} sure; rate times uncertainty orders the queue."
-        )
+def _why(row: sqlite3.Row, name: Queue) -> str:
+    """Why this one is asked now, in words."""
     rate = numbers.rate(row["hour_rate"])
-    return f"Nobody decides it, and it has {rate}: the most of what is left."
+    if name == "second":
+        return f"Two people said different labels of it, and it has {rate}."
+    if name == "disagree":
+        return f"A rule or the model says another label than somebody did; it has {rate}."
+    if row["kind"] == "not_asked":
+        return f"Nobody was asked ({row['reason']}): a tier is off or failed, so it comes last."
+    if row["kind"] == "decided":
+        sure = row["confidence"] or 0
+        return f"It has {rate} and is only {sure:.2f} sure; rate times uncertainty is the order."
+    return f"Nobody decides it, and it has {rate}: the most of what is left, new ones twice."
