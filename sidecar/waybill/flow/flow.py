@@ -16,7 +16,7 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from waybill.core.batch import Batch, ScanBudget, explain_specials
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
@@ -139,24 +139,23 @@ class Flow:
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
         decode = functools.partial(self.wire.decode, body, delivery.content_type, delivery.tag)
-        if len(body) <= _INLINE_BYTES:
-            with contextlib.suppress(LaboriousError):
-                return decode(budget=ScanBudget(_INLINE_SCAN_BYTES))
+        if len(body) > _INLINE_BYTES:
+            async with self._large:
+                return await asyncio.to_thread(self._decode_and_cut, decode)
+        with contextlib.suppress(LaboriousError):
+            return decode(budget=ScanBudget(_INLINE_SCAN_BYTES))
+        return await asyncio.to_thread(self._decode_and_cut, decode)
 
-        def decode_and_cut() -> tuple[Codec, Batch]:
-            codec, batch = decode()
-            # Rules look no further, the model not nearly as far. Smaller bodies hold no message
-            # that matters here.
-            cut = max(self._limits.message_bytes, _LEAST_CUT_CHARS)
-            batch.messages = [
-                message if message is None else message[:cut] for message in batch.messages
-            ]
-            return codec, batch
-
-        if len(body) <= _INLINE_BYTES:
-            return await asyncio.to_thread(decode_and_cut)
-        async with self._large:
-            return await asyncio.to_thread(decode_and_cut)
+    def _decode_and_cut(self, decode: Callable[[], tuple[Codec, Batch]]) -> tuple[Codec, Batch]:
+        """Rules look no further than the cut, the model not nearly as far. Bodies that are decoded
+        at once hold no message that matters here.
+        """
+        codec, batch = decode()
+        cut = max(self._limits.message_bytes, _LEAST_CUT_CHARS)
+        batch.messages = [
+            message if message is None else message[:cut] for message in batch.messages
+        ]
+        return codec, batch
 
     async def _hand_back(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict]
