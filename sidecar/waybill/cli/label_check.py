@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from waybill.cli.label_json import whole_values
@@ -13,6 +14,9 @@ from waybill.wire.inputs import Format, as_utf8
 from waybill.wire.table.encoding import TextDecoder
 
 __all__ = ["check_records", "check_text"]
+
+#: What `TextDecoder` makes of bytes that are none of the encoding.
+_BROKEN = re.compile("[\ud800-\udfff]")
 
 
 def check_records(
@@ -64,7 +68,7 @@ def _check_lines(summary: Summary, decoder: TextDecoder, lines: list[str], numbe
         if not line.strip():
             continue
         summary.rows += 1
-        if not line.isascii() and any("\ud800" <= one <= "\udfff" for one in line):
+        if _BROKEN.search(line):
             words = f"bytes that are no {decoder.name}"
             summary.fault(f"line {number}", words, ("bytes",))
     return number

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from waybill.cli.label_plan import Plan
 from waybill.cli.label_summary import Summary
 from waybill.core.errors import MalformedError
+from waybill.core.records import Verdict
 from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
@@ -54,7 +55,8 @@ def check_table(settings: Settings, plan: Plan, summary: Summary, chunks: Iterat
     table = _table(settings, plan)
     for rows in _rows_of(table, summary, chunks):
         _taken(rows, table.columns, every, summary)
-        summary.rows += sum(1 for row in rows if row.cells)
+        for row in rows:
+            summary.rows += bool(row.cells)
 
 
 def _table(settings: Settings, plan: Plan) -> Table:
@@ -119,13 +121,15 @@ def _label_rows(labeller: Labeller, table: Table, rows: list[Row], summary: Summ
     messages, sources = columns.read([row.cells for row in rows])
     verdicts = labeller.label(messages, sources)
     summary.note_undecided(messages, verdicts)
-    counted = verdicts
-    if columns.place is not None or not all(row.cells for row in rows):
-        pairs = zip(rows, verdicts, strict=True)
-        counted = [one for row, one in pairs if row.cells and not columns.keeps(row.cells)]
-        kept = sum(1 for row in rows if row.cells) - len(counted)
-        if kept:
-            summary.passed(kept, "has a label")
+    counted: list[Verdict] = []
+    kept = 0
+    for row, verdict in zip(rows, verdicts, strict=True):
+        if columns.keeps(row.cells):
+            kept += 1
+        elif row.cells:
+            counted.append(verdict)
+    if kept:
+        summary.passed(kept, "has a label")
     summary.count(counted)
     if columns.label is not None:
         for row, verdict in zip(rows, verdicts, strict=True):

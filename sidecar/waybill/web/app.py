@@ -71,6 +71,7 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         refuse_odd_expectations(runner)
         stack.push_async_callback(runner.cleanup)
         address = await _listen(runner, settings.workbench.listen)
+        await bench.jobs.start_sweeping()
         await bench.collector.start()
         stack.push_async_callback(bench.collector.stop)
         yield Workbench(address, bench)
@@ -113,7 +114,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
     token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")() or ""
     engine = Engine(settings)
     stack.push_async_callback(engine.close)
-    jobs = Jobs(Path(f"{mine.store}-files"), database, [])
+    jobs = Jobs(Path(f"{mine.store}-files"), database, engine.settings)
     stack.push_async_callback(jobs.close)
     return Bench(
         settings,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from waybill.core.errors import WaybillError
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
@@ -31,6 +32,7 @@ class Engine:
         self._opened: Opened | None = None
         #: Corrections that rules and model agree with, of how many; None: not measured yet.
         self.agreement: tuple[int, int] | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     async def opened(self) -> Opened:
         """The pipeline and its model, opened by the first who asks. Raises ConfigError."""
@@ -39,6 +41,15 @@ class Engine:
                 opening = open_pipeline(self.settings, Metrics(VERSION))
                 self._opened = await self._stack.enter_async_context(opening)
             return self._opened
+
+    def warm(self) -> None:
+        """Begin to open the pipeline, so that whoever asks soon need not wait."""
+        if self._opened is None and self._warming is None:
+            self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        with contextlib.suppress(WaybillError):  # said to whoever asks
+            await self.opened()
 
     async def label(self, messages: Sequence[str], source: str) -> list[Verdict]:
         """One verdict a message. Raises ConfigError: rules or model cannot be used."""
@@ -56,6 +67,10 @@ class Engine:
 
     async def close(self) -> None:
         """Let go of the model."""
+        if self._warming is not None:
+            self._warming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warming
         await self._stack.aclose()
 
     def mask_of(self, message: str) -> str:

@@ -9,98 +9,65 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import secrets
 import shutil
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
 
 import msgspec
 
-from waybill.core.child import ROOT
+from waybill.settings.schema import Settings
+from waybill.web.job import Faults, Job, note, note_check
+from waybill.web.run_settings import SETTINGS_FILE, environment, write_settings
+from waybill.web.sample import settled_options
+from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
-from waybill.web.store.jobs import JobRow, drop_jobs, load_job, save_job
+from waybill.web.store.jobs import JobRow, drop_jobs, list_jobs, load_job, save_job
+from waybill.wire.inputs import form_of_magic, form_of_name
 
 log = logging.getLogger(__name__)
-State = Literal["ready", "waiting", "running", "finished", "failed", "cancelled"]
-#: Longest name of a file that is kept.
-_NAME_CHARS = 200
-#: Faults of rows that a page names, by kind.
-_NAMED = 5
 #: A job with its files is kept so long, in seconds.
 KEEP_SECS = 86_400.0
+_SWEEP_SECS = 600.0
 #: Longest line that the command may tell.
 _LINE_BYTES = 1 << 24
+#: What stays free of the disk, in bytes.
+_SPARE_BYTES = 256 << 20
+_STOPPED = "The workbench was stopped while the file was labelled. Start it again."
+_MAGIC_BYTES = 8
+#: Longest name of a file that is kept.
+_NAME_CHARS = 200
+Note = Callable[[Job, bytes], None]
 
 
-class Options(msgspec.Struct, frozen=True):
-    """How the file is read; empty: found out. The same words as ``waybill label`` has."""
-
-    form: str = ""
-    delimiter: str = ""
-    encoding: str = ""
-    message: str = ""
-    source: str = ""
-    label: str = ""
-    on_error: Literal["pass", "skip", "fail"] = "pass"
-
-    def arguments(self) -> list[str]:
-        """As flags of the command."""
-        given = {
-            "--format": self.form,
-            "--delimiter": self.delimiter,
-            "--encoding": self.encoding,
-            "--message-column": self.message,
-            "--source-column": self.source,
-            "--label-column": self.label,
-            "--on-error": self.on_error,
-        }
-        flags: list[str] = []
-        for name, value in given.items():
-            if value:
-                # In one word: a value that begins with a dash is no flag.
-                flags.append(f"{name}={value}")
-        return flags
-
-
-class Job(msgspec.Struct):
-    """One file and what became of it."""
-
-    id: str
-    name: str
-    author: str
-    at: float
-    size: int = 0
-    state: State = "ready"
-    options: Options = Options()
-    rows: int = 0
-    bytes: int = 0
-    secs: float = 0.0
-    said: str = ""
-    failure: str = ""
-    faults: dict[str, list[str]] = {}
-    fault_counts: dict[str, int] = {}
-    result: dict[str, object] = {}
+class FullDiskError(OSError):
+    """There is no room for a file of that size, and for the labelled one."""
 
 
 class Jobs:
-    """Keeps jobs, and lets one of them run at a time."""
+    """Keeps jobs, and lets one of them run at a time; the settings are those of the preview."""
 
-    def __init__(self, folder: Path, database: Database, flags: list[str]) -> None:
+    def __init__(self, folder: Path, database: Database, settings: Settings) -> None:
         self._folder = folder
         self._database = database
-        self._flags = flags
+        self._settings = settings
         self._slot = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._known: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._checks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._order: list[str] = []
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start_sweeping(self) -> None:
+        """Remove what is older than a day, now and from time to time."""
+        self._sweeper = asyncio.create_task(self._sweep())
 
     def new(self, name: str, author: str) -> Job:
         """A job for a file that is about to come."""
@@ -118,11 +85,21 @@ class Jobs:
         return self.folder(job) / f"in{''.join(Path(job.name).suffixes[-2:])[:16]}"
 
     def target(self, job: Job) -> Path:
-        """The labelled file."""
-        return self.folder(job) / "out"
+        """The labelled file of the newest run."""
+        return self.folder(job) / f"out{job.run}"
+
+    def check_room(self, size: int) -> None:
+        """Raises FullDiskError where a file of ``size`` bytes and its labels have no room."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._folder).free
+        if free < 2 * size + _SPARE_BYTES:
+            raise FullDiskError(
+                f"The disk of workbench.store has {free >> 20} MB left; this file needs "
+                f"{(2 * size + _SPARE_BYTES) >> 20} MB with its labels."
+            )
 
     async def receive(self, job: Job, chunks: AsyncIterator[bytes]) -> None:
-        """Write the file to disk as it comes; of one that does not come whole nothing is left.
+        """Write the file to disk as it comes; one that does not come whole is forgotten.
 
         Raises OSError.
         """
@@ -131,11 +108,12 @@ class Jobs:
                 async for chunk in chunks:
                     job.size += len(chunk)
                     await asyncio.to_thread(file.write, chunk)
-            await self._save(job)
+            await self.save(job)
         except BaseException:
             self._known.pop(job.id, None)
             shutil.rmtree(self.folder(job), ignore_errors=True)
             raise
+        await self.check(job)
 
     async def find(self, job_id: str) -> Job | None:
         """The job of this id, of this process or of one before it."""
@@ -144,63 +122,99 @@ class Jobs:
         row = await self._database.read(lambda store: load_job(store, job_id))
         if row is None:
             return None
-        job = msgspec.json.decode(row.body, type=Job)
+        try:
+            job = msgspec.json.decode(row.body, type=Job)
+        except msgspec.ValidationError:
+            return None  # of an older version; it is gone within a day
         if job.state in ("running", "waiting"):
             job.state = "failed"
-            job.failure = "The workbench was stopped while the file was labelled. Start it again."
+            job.failure = _STOPPED
+        if job.check == "running":
+            job.check = "none"
         self._known[job_id] = job
         return job
+
+    async def check(self, job: Job) -> None:
+        """Read the whole file for faults, as it is to be read now."""
+        await self._end_check(job)
+        job.check = "running"
+        job.checked = Faults()
+        job.checked_rows = 0
+        job.check_words = ""
+        self._checks[job.id] = asyncio.create_task(self._check(job))
 
     async def start(self, job: Job) -> None:
         """Label it, now or when the jobs before it have ended."""
         if job.id in self._tasks and not self._tasks[job.id].done():
             return
+        await self._end_check(job)
+        await asyncio.to_thread(self.target(job).unlink, missing_ok=True)
+        job.begin()
         job.state = "waiting"
-        job.rows = job.bytes = 0
-        job.failure = ""
-        job.faults = {}
-        job.fault_counts = {}
-        job.result = {}
-        await self._save(job)
+        self._order.append(job.id)
+        await self.save(job)
         self._tasks[job.id] = asyncio.create_task(self._run(job))
+
+    def place(self, job: Job) -> int:
+        """How many jobs are before it."""
+        return self._order.index(job.id) if job.id in self._order else 0
 
     async def cancel(self, job: Job) -> None:
         """Stop it; what was labelled so far stays to be taken."""
+        if job.state not in ("waiting", "running"):
+            return
+        was_waiting = job.state == "waiting"
+        job.state = "cancelled"
         process = self._processes.get(job.id)
         if process is not None and process.returncode is None:
             process.send_signal(signal.SIGTERM)
         task = self._tasks.get(job.id)
-        if task is not None and job.state == "waiting":
+        if task is not None and was_waiting:
             task.cancel()
-        job.state = "cancelled"
-        await self._save(job)
+            self._leave(job)
+        await self.save(job)
 
     async def forget_old(self) -> None:
         """Remove jobs, and files of jobs, that are older than a day."""
-        gone = await self._database.write(lambda store: drop_jobs(store, time.time() - KEEP_SECS))
+        before = time.time() - KEEP_SECS
+        gone = await self._database.write(lambda store: drop_jobs(store, before))
         for job_id in gone:
             self._known.pop(job_id, None)
-            await asyncio.to_thread(shutil.rmtree, self._folder / job_id, True)
+        await asyncio.to_thread(self._remove, gone, before)
 
     async def close(self) -> None:
         """Stop what runs."""
-        for process in self._processes.values():
-            if process.returncode is None:
-                process.kill()
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._checks.values()]
+        if self._sweeper is not None:
+            tasks.append(self._sweeper)
+        for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    async def save(self, job: Job) -> None:
+        """Keep what is known of it."""
+        row = JobRow(job.id, job.at, job.author, job.name, job.state, msgspec.json.encode(job))
+        await self._database.write(lambda store: save_job(store, row))
+
     async def _run(self, job: Job) -> None:
-        async with self._slot:
-            if job.state != "waiting":
-                return
-            job.state = "running"
-            begin = time.monotonic()
-            code = await self._label(job)
-            job.secs = time.monotonic() - begin
-        await self._end(job, code)
+        try:
+            async with self._slot:
+                job.state = "running"
+                await self.save(job)
+                begin = time.monotonic()
+                await self._prepare(job)
+                with self.target(job).open("wb") as target:
+                    code = await self._command(job, job.id, [], target, note)
+                job.secs = time.monotonic() - begin
+            await self._end(job, code)
+        except OSError as error:
+            log.exception("a file of the CSV page cannot be labelled")
+            job.state = "failed"
+            job.failure = f"The file cannot be labelled: {error.strerror}"
+            await self.save(job)
+        finally:
+            self._leave(job)
 
     async def _end(self, job: Job, code: int) -> None:
         """What became of it, unless somebody has cancelled it."""
@@ -209,66 +223,104 @@ class Jobs:
         job.state = "finished" if job.result else "failed"
         if not job.result and not job.failure:
             job.failure = f"waybill label ended with code {code}"
-        await self._save(job)
+        await self.save(job)
 
-    async def _label(self, job: Job) -> int:
+    async def _check(self, job: Job) -> None:
+        async with self._reading:
+            await self._prepare(job)
+            name = f"check of {job.id}"
+            await self._command(job, name, ["--check"], asyncio.subprocess.DEVNULL, note_check)
+        if job.check == "running":
+            job.check = "failed"
+        await self.save(job)
+
+    async def _end_check(self, job: Job) -> None:
+        task = self._checks.pop(job.id, None)
+        if task is None or task.done():
+            return
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        job.check = "none"
+
+    async def _prepare(self, job: Job) -> None:
+        """Write down the settings, and what people have said up to now."""
+        said = await self._database.read(export)
+        job.corrections = said.count(b"\n")
+        await asyncio.to_thread(write_settings, self.folder(job), self._settings, said)
+
+    async def _command(
+        self, job: Job, name: str, flags: Sequence[str], target: BinaryIO | int, told: Note
+    ) -> int:
         """Run the command and follow what it tells; its exit code."""
-        command = [sys.executable, "-m", "waybill", "label", str(self.source(job))]
-        command += ["--progress", "json", *job.options.arguments(), *self._flags]
-        with self.target(job).open("wb") as target:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=target,
-                stderr=asyncio.subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                limit=_LINE_BYTES,
-            )
-        self._processes[job.id] = process
+        fields = self._settings.fields
+        options = await asyncio.to_thread(
+            settled_options, fields, self.source(job), job.name, job.options
+        )
+        settings = str(self.folder(job) / SETTINGS_FILE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "waybill", "label", str(self.source(job)), "--config", settings),
+            *("--progress", "json", *options.arguments(), *flags),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=target,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(),
+            limit=_LINE_BYTES,
+        )
+        self._processes[name] = process
         assert process.stderr is not None
-        async for line in process.stderr:
-            _note(job, line)
-        return await process.wait()
+        try:
+            async for line in process.stderr:
+                told(job, line)
+            return await process.wait()
+        finally:
+            del self._processes[name]
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
-    async def _save(self, job: Job) -> None:
-        row = JobRow(job.id, job.at, job.author, job.name, job.state, msgspec.json.encode(job))
-        await self._database.write(lambda store: save_job(store, row))
+    def _leave(self, job: Job) -> None:
+        if job.id in self._order:
+            self._order.remove(job.id)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self.forget_old()
+            except OSError:
+                log.exception("old files of the CSV page cannot be removed")
+            await asyncio.sleep(_SWEEP_SECS)
+
+    def _remove(self, gone: Sequence[str], before: float) -> None:
+        """Folders of these jobs, and those that nobody knows any more."""
+        for job_id in gone:
+            shutil.rmtree(self._folder / job_id, ignore_errors=True)
+        if not self._folder.is_dir():
+            return
+        for folder in self._folder.iterdir():
+            if folder.name not in self._known and folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def is_table(self, job: Job) -> bool:
+        """Whether the file is a table, by what it was said to be, its beginning and its name."""
+        form = job.options.form or form_of_name(job.name)
+        with contextlib.suppress(OSError), self.source(job).open("rb") as file:
+            form = job.options.form or form_of_magic(file.read(_MAGIC_BYTES)) or form
+        return form in ("csv", "xlsx", None)
+
+    async def newest(self) -> list[Job]:
+        """The jobs of the last day, newest first."""
+        rows = await self._database.read(list_jobs)
+        found: list[Job] = []
+        for row in rows:
+            job = await self.find(row.id)
+            if job is not None:
+                found.append(job)
+        return found
 
 
 def _plain_name(name: str) -> str:
     """The name of a file as it may stand in a path and on a page."""
-    shown = "".join(sign for sign in Path(name).name if sign.isprintable())
+    shown = "".join(filter(str.isprintable, Path(name).name))
     return shown[:_NAME_CHARS] or "file"
-
-
-def _note(job: Job, line: bytes) -> None:
-    """What the command told: progress, a fault of a row, the end, or why it cannot go on."""
-    try:
-        told = json.loads(line)
-    except ValueError:
-        words = line.decode("utf-8", "replace").strip()
-        if words:
-            job.failure = words.removeprefix("waybill: ").removeprefix("error: ")
-        return
-    if "done" in told:
-        job.result = told
-        job.rows = told["rows"]
-        job.bytes = told["bytes"]
-    elif "rows" in told:
-        job.rows = told["rows"]
-        job.bytes = told["bytes"]
-        job.secs = told["secs"]
-    elif "fault" in told:
-        _count_fault(job, told)
-    elif "said" in told:
-        job.said = told["said"]
-
-
-def _count_fault(job: Job, told: Mapping[str, str]) -> None:
-    kind = told["fault"].split(";")[0].split(":")[0][:80]
-    counts = Counter(job.fault_counts)
-    counts[kind] += 1
-    job.fault_counts = dict(counts)
-    named = job.faults.setdefault(kind, [])
-    if len(named) < _NAMED:
-        named.append(told["row"])

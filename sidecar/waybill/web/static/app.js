@@ -102,39 +102,3 @@
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };
   document.addEventListener("change", submitOnChange);
 })();
-// Sending a file: only XMLHttpRequest tells how much of it has gone.
-(() => {
-  const form = document.querySelector("[data-upload]");
-  if (!form) return;
-  const field = form.querySelector("input[type=file]");
-  const words = form.querySelector("#sent-words");
-  const bar = form.querySelector("#sent");
-  const drop = form.querySelector(".drop");
-  const send = () => {
-    const file = field.files[0];
-    if (!file) return;
-    if (file.size > Number(form.dataset.most)) { words.textContent = "This file is larger than the limit (workbench.upload_bytes)."; return; }
-    const request = new XMLHttpRequest();
-    request.upload.onprogress = (event) => {
-      bar.hidden = false; bar.value = event.loaded / event.total;
-      words.textContent = Math.round(event.loaded / 1048576) + " of " + Math.round(event.total / 1048576) + " MB";
-    };
-    request.onload = () => {
-      if (request.status === 200) { location.href = request.responseURL; return; }
-      words.textContent = request.status === 413
-        ? "Something between browser and workbench limits uploads (for an nginx ingress set proxy-body-size), or the file is too large."
-        : "Not sent: " + request.status + " " + request.responseText.slice(0, 200);
-    };
-    request.onerror = () => { words.textContent = "The connection broke; nothing was kept."; };
-    request.open("POST", form.action);
-    const body = new FormData();
-    body.append("form_token", form.elements.form_token.value);
-    body.append("file", file);
-    request.send(body);
-  };
-  form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
-  field.addEventListener("change", send);
-  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); field.files = event.dataTransfer.files; send(); });
-})();

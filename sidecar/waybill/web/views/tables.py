@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from typing import get_args
-from urllib.parse import quote
 
-import msgspec
 from aiohttp import BodyPartReader, web
 
 from waybill.api.upload import bounded_form, form_faults
+from waybill.core.correction import ANY_SOURCE, decode_correction, settle
 from waybill.core.errors import MalformedError
+from waybill.core.pattern import pattern_id
 from waybill.web import numbers
-from waybill.web.context import bench_of, user_of
-from waybill.web.jobs import Job, Jobs, Options
+from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.job import Job
+from waybill.web.jobs import FullDiskError
 from waybill.web.preview import preview
 from waybill.web.rendering import page
 from waybill.web.security import FORM_TOKEN
-from waybill.web.store.jobs import list_jobs
-from waybill.web.views.forms import read_form, see
+from waybill.web.store.corrections import export
+from waybill.web.views.forms import see
+from waybill.wire.table.columns import DETAILS
+from waybill.wire.table.faults import parse_policy
 
-#: Encodings that the page offers; others can be written.
+#: Encodings that the page offers.
 ENCODINGS = (
     "utf-8",
     "utf-8-sig",
@@ -40,16 +44,13 @@ _TOKEN_BYTES = 100
 async def show(request: web.Request) -> web.Response:
     """The place to drop a file, and the jobs of the last day."""
     bench = bench_of(request)
-    await bench.jobs.forget_old()
-    rows = await bench.database.read(list_jobs)
-    jobs = [job for row in rows if (job := await bench.jobs.find(row.id)) is not None]
-    most = bench.settings.workbench.upload_bytes
+    bench.engine.warm()  # rules and model take seconds; a file takes longer to be found
     return await page(
         request,
         "csv.html",
         "CSV",
-        jobs=jobs,
-        most=most,
+        jobs=await bench.jobs.newest(),
+        most=bench.settings.workbench.upload_bytes,
         fault=request.query.get("fault", ""),
     )
 
@@ -60,6 +61,8 @@ async def upload(request: web.Request) -> web.Response:
         raise web.HTTPForbidden(text="This needs the scope review.\n")
     if not request.content_type.startswith("multipart/"):
         raise web.HTTPUnsupportedMediaType(text="Send the file as a form does.\n")
+    bench = bench_of(request)
+    _check_size(bench, request.content_length or 0, bench.settings.workbench.upload_bytes)
     try:
         with form_faults():
             job = await _received(request)
@@ -89,93 +92,136 @@ async def _received(request: web.Request) -> Job:
 async def job(request: web.Request) -> web.Response:
     """A file: how it is read and what comes of it, or how far it is."""
     bench = bench_of(request)
-    found = await _job(request)
+    found = await find_job(request)
+    said = await said_labels(bench)
     looked = None
-    if found.state in ("ready", "failed", "cancelled"):
-        looked = await preview(bench.engine, bench.jobs.source(found), found.name, found.options)
+    if found.state in ("ready", "failed", "cancelled") or request.query.get("change"):
+        source = bench.jobs.source(found)
+        looked = await preview(bench.engine, source, found.name, found.options, said)
     labels = found.result.get("labels", {})
+    words = "Label the file" if found.state == "ready" else "Start again"
+    if found.checked_rows and found.check == "done" and found.state == "ready":
+        words = f"Label {found.checked_rows:,} rows"
     return await page(
         request,
         "csv_job.html",
         f"{found.state} · {found.name} · CSV",
         job=found,
+        place=bench.jobs.place(found),
         looked=looked,
+        policy=policy_of(found),
         labels=labels if isinstance(labels, dict) else {},
-        encodings=ENCODINGS,
+        undecided=undecided(found, said),
+        newer=max(0, await _count_said(bench) - found.corrections),
+        start_words=words,
+        encodings=list(zip(ENCODINGS, ENCODINGS, strict=True)),
         delimiters=DELIMITERS,
-        done=min(1.0, found.bytes / found.size) if found.size else 0.0,
+        details=DETAILS,
+        said=request.query.get("said", ""),
+        fault=request.query.get("fault", ""),
+        zip=zip,
     )
 
 
-async def choose(request: web.Request) -> web.Response:
-    """Keep how the file is to be read; the preview follows."""
-    form = await read_form(request, "review")
-    found = await _job(request)
-    allowed = get_args(msgspec.structs.fields(Options)[-1].type)
-    on_error = form.get("on_error", "pass")
-    found.options = Options(
-        form=form.get("form", ""),
-        delimiter=form.get("delimiter", ""),
-        encoding=form.get("encoding", ""),
-        message=form.get("message", ""),
-        source=form.get("source", ""),
-        label=form.get("label", ""),
-        on_error=on_error if on_error in allowed else "pass",  # type: ignore[arg-type]
+async def checked(request: web.Request) -> web.Response:
+    """What is wrong with the file, as far as it was read."""
+    bench = bench_of(request)
+    found = await find_job(request)
+    is_table = bench.jobs.is_table(found)
+    return await page(
+        request,
+        "csv_check.html",
+        f"{found.name} · CSV",
+        job=found,
+        looked={"is_table": is_table},
+        policy=policy_of(found),
+        zip=zip,
     )
-    raise see(request, f"/csv/{found.id}")
-
-
-async def run(request: web.Request) -> web.Response:
-    """Label the file."""
-    await read_form(request, "review")
-    found = await _job(request)
-    await bench_of(request).jobs.start(found)
-    raise see(request, f"/csv/{found.id}")
-
-
-async def cancel(request: web.Request) -> web.Response:
-    """Stop labelling it."""
-    await read_form(request, "review")
-    found = await _job(request)
-    await bench_of(request).jobs.cancel(found)
-    raise see(request, f"/csv/{found.id}")
-
-
-async def result(request: web.Request) -> web.StreamResponse:
-    """The labelled file; of a job that was cancelled what there is, under a name that says so."""
-    found = await _job(request)
-    jobs: Jobs = bench_of(request).jobs
-    target = jobs.target(found)
-    if not target.exists():
-        raise web.HTTPNotFound(text="There is no labelled file (any more).\n")
-    name = _labelled_name(found)
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
-        "Content-Type": "application/octet-stream",
-    }
-    return web.FileResponse(target, headers=headers, chunk_size=_CHUNK_BYTES)
 
 
 async def state(request: web.Request) -> web.Response:
     """How far a job is, as JSON: for scripts, and for the page itself."""
-    found = await _job(request)
+    bench = bench_of(request)
+    found = await find_job(request)
     return web.json_response(
         {
             "state": found.state,
+            "before": bench.jobs.place(found),
             "rows": found.rows,
             "bytes": found.bytes,
             "size": found.size,
             "secs": round(found.secs, 1),
+            "done": round(found.done, 4),
+            "undecided": found.open,
             "rate": numbers.count(found.rows / found.secs) if found.secs else "",
+            "faults": found.faults.counts,
+            "failure": found.failure,
         }
     )
 
 
-async def _job(request: web.Request) -> Job:
+async def find_job(request: web.Request) -> Job:
+    """The job of the address. Raises web.HTTPNotFound."""
     found = await bench_of(request).jobs.find(request.match_info["job"])
     if found is None:
         raise web.HTTPNotFound(text="There is no such file (any more); files are kept for a day.\n")
     return found
+
+
+def policy_of(found: Job) -> dict[str, str]:
+    """What is done about rows with faults, by kind."""
+    try:
+        policy = parse_policy(found.options.on_error)
+    except MalformedError:
+        return {}
+    return dict[str, str](policy.kinds.items())
+
+
+async def said_labels(bench: Bench) -> dict[str, str]:
+    """What people have said about every source, by mask."""
+
+    def read(connection: sqlite3.Connection) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for one, _ in settle(map(decode_correction, export(connection).splitlines())):
+            if one.source == ANY_SOURCE and not one.labelling:
+                found[one.mask] = one.label
+        return found
+
+    return await bench.database.read(read)
+
+
+def undecided(found: Job, said: dict[str, str]) -> list[dict[str, object]]:
+    """The patterns that were left undecided most often, and what was said about them since."""
+    told = found.result.get("undecided")
+    if not isinstance(told, list):
+        return []
+    return [
+        {"id": pattern_id(mask), "mask": mask, "count": count, "label": said.get(mask, "")}
+        for mask, count in told
+    ]
+
+
+async def _count_said(bench: Bench) -> int:
+    return await bench.database.read(lambda store: export(store).count(b"\n"))
+
+
+def _check_size(bench: Bench, size: int, most: int) -> None:
+    """Refuse before it is sent what cannot be kept. Raises web.HTTPException."""
+    slack = 1 << 16  # of the form round it
+    if size > most + slack:
+        text = _too_large(size, most)
+        raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=size, text=text)
+    try:
+        bench.jobs.check_room(size)
+    except FullDiskError as error:
+        raise web.HTTPInsufficientStorage(text=f"{error}\n") from None
+
+
+def _too_large(size: int, most: int) -> str:
+    return (
+        f"The file has {size >> 20} MB; workbench.upload_bytes allows {most >> 20} MB. "
+        "Compressed (.gz, .zst) it may fit.\n"
+    )
 
 
 async def _chunks(part: BodyPartReader, most: int) -> AsyncIterator[bytes]:
@@ -183,13 +229,7 @@ async def _chunks(part: BodyPartReader, most: int) -> AsyncIterator[bytes]:
     while chunk := await part.read_chunk(_CHUNK_BYTES):
         taken += len(chunk)
         if taken > most:
-            text = f"The file is larger than workbench.upload_bytes ({most >> 20} MB).\n"
+            text = _too_large(taken, most)
             raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=taken, text=text)
         yield chunk
-
-
-def _labelled_name(found: Job) -> str:
-    stem, dot, suffix = found.name.partition(".")
-    suffix = suffix.removesuffix(".gz").removesuffix(".zst").replace("xlsx", "csv")
-    part = ".part" if found.state == "cancelled" else ""
-    return f"{stem}.labelled{dot}{suffix}{part}"
+        await asyncio.sleep(0)

@@ -27,7 +27,7 @@ _DELIMITER_WORDS = {
     "space": " ",
 }
 _QUOTE_WORDS = {"double": '"', "single": "'", "none": "", '"': '"', "'": "'"}
-_KNOWN: dict[str, Known] = {name: name for name in get_args(Known)}
+_KNOWN: dict[str, Known] = dict(zip(get_args(Known), get_args(Known), strict=True))
 #: So many of the names that were looked for are told.
 _NAMED = 8
 #: The name of our label where the table has one of its own.
@@ -81,7 +81,7 @@ def make_choice(
         )
     if quote is not None:
         quote = _QUOTE_WORDS[_one_of("quote", quote, tuple(_QUOTE_WORDS))]
-    wanted = tuple(filter(None, (name.strip() for name in (details or "").split(","))))
+    wanted = tuple(filter(None, map(str.strip, (details or "").split(","))))
     for name in wanted:
         _one_of("details", name, (*DETAILS, "none"))
     if details is None:
@@ -126,7 +126,7 @@ class Columns:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
         self.head = [name.strip("\ufeff").strip() for name in head]
         if not choice.has_head:
-            self.head = [str(number + 1) for number in range(len(head))]
+            self.head = list(map(str, range(1, len(head) + 1)))
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
         if not self._messages:
@@ -150,13 +150,18 @@ class Columns:
         self.added = self._added(choice, fields, further)
 
     @property
+    def has_messages(self) -> bool:
+        """Whether a column holds messages."""
+        return bool(self._messages)
+
+    @property
     def message(self) -> int:
         """The first column of messages; the last one where there is none of them."""
         return self._messages[0] if self._messages else self.width - 1
 
     def told(self) -> dict[str, str]:
         """What was found, by what it is."""
-        found = {"message": self.head[self._messages[0]]}
+        found = {"message": self.head[self.message]}
         if self._sources:
             found["source"] = self.head[self._sources[0]]
         if self.label is not None:

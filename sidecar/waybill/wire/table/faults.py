@@ -52,7 +52,7 @@ def parse_policy(text: str) -> Policy:
     """
     general: OnError = "pass"
     kinds: dict[FaultKind, OnError] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, map(str.strip, text.split(","))):
         name, equals, done = part.rpartition("=")
         found = _DONE.get(done.strip())
         kind = next((kind for kind in KINDS if kind == name.strip()), None)

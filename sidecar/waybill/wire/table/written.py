@@ -98,12 +98,15 @@ def with_cell(row: Row, place: int, cell: str, dialect: Dialect) -> str:
     """
     spans = _spans(row.text, dialect)
     if len(spans) != len(row.cells):
-        cells = list(row.cells)
-        written = [row_text([one], dialect) for one in cells]
-        written[place] = cell
-        return dialect.delimiter.join(written)
+        before = map(functools.partial(_alone, dialect), row.cells[:place])
+        behind = map(functools.partial(_alone, dialect), row.cells[place + 1 :])
+        return dialect.delimiter.join((*before, cell, *behind))
     begin, end = spans[place]
     return row.text[:begin] + cell + row.text[end:]
+
+
+def _alone(dialect: Dialect, cell: str) -> str:
+    return row_text([cell], dialect)
 
 
 def _spans(text: str, dialect: Dialect) -> list[tuple[int, int]]:
@@ -134,7 +137,7 @@ def _cell_of(dialect: Dialect) -> re.Pattern[str]:
     escaped = ""
     if dialect.escape is not None:
         escape = re.escape(dialect.escape)
-        escaped = f"|{escape}."
+        escaped = f"|{escape}.?"
     blanks = " *+" if dialect.skips_blanks else ""
     quoted = f"{quote}(?:[^{quote}{escape}]++|{quote}{quote}{escaped})*+{quote}[^{between}]*+"
     plain = f"(?:[^{between}{escape}]++{escaped})*+"

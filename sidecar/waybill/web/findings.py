@@ -1,0 +1,93 @@
+"""How a table is read, with what speaks for it, so that a person can see and overrule it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from waybill.core.text import BOMS
+from waybill.web.job import Options
+from waybill.wire.table.encoding import TextDecoder, replaced
+from waybill.wire.table.row import Row
+from waybill.wire.table.table import Table
+
+#: What was found, and what speaks for it, by what it is.
+Findings: TypeAlias = dict[str, tuple[str, str]]
+_NAMES = {"\t": "tab", " ": "blank"}
+_BEYOND = re.compile(r"\w*[^\x00-\x7f]\w*")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+def table_findings(
+    table: Table, rows: Sequence[Row], start: bytes, options: Options, by_content: str
+) -> Findings:
+    """What was found about a table by its first rows and its first bytes."""
+    text = replaced("".join(row.text + row.end for row in rows))
+    columns = table.columns
+    head = ("first row", f"the names of {columns.width} columns")
+    if options.head == "none":
+        head = ("none", "the first row reads like those behind it")
+    message = columns.told()["message"]
+    why = "has the longest texts" if by_content else "by its name"
+    found = {
+        "delimiter": (
+            _NAMES.get(table.dialect.delimiter, table.dialect.delimiter),
+            _even(table, rows),
+        ),
+        "quote": (table.dialect.quote or "none", _quoted(table, rows)),
+        "encoding": encoding_finding(table.decoder, text, start),
+        "head": head,
+        "message": (message, why),
+    }
+    source = columns.told().get("source")
+    if source is not None:
+        found["source"] = (source, "by its name")
+    return found
+
+
+def encoding_finding(decoder: TextDecoder, text: str, start: bytes = b"") -> tuple[str, str]:
+    """The encoding, and a word of the text that it decides."""
+    for mark, name in BOMS:
+        if start.startswith(mark):
+            return decoder.name or name, "the file begins with its byte order mark"
+    if decoder.name is None:
+        return "ASCII", "nothing beyond ASCII so far"
+    word = _BEYOND.search(text)
+    if word is None:
+        return decoder.name, "by the first bytes beyond ASCII"
+    return decoder.name, f"reads {word[0][:40]}"
+
+
+def column_of_messages(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int, bool]:
+    """The column with the most words, and whether ``head`` has as many there as the rows have."""
+    totals = [0] * len(head)
+    for cells in rows:
+        for at, cell in enumerate(cells[: len(head)]):
+            totals[at] += len(_WORDS.findall(cell))
+    place = totals.index(max(totals, default=0)) if head else 0
+    if not rows or not head:
+        return place, False
+    of_rows = totals[place] / len(rows)
+    is_data = len(_WORDS.findall(head[place])) > max(2.0, of_rows / 2)
+    return place, is_data
+
+
+def _even(table: Table, rows: Sequence[Row]) -> str:
+    width = table.columns.width
+    even = len(rows) - sum("cells" in row.kinds for row in rows)
+    words = f"in {even} of {len(rows)} rows, {width} columns each"
+    if table.dialect.preamble:
+        return f"named by the first line; {words}"
+    return words
+
+
+def _quoted(table: Table, rows: Sequence[Row]) -> str:
+    quote = table.dialect.quote
+    if quote is None:
+        return "quotes are text"
+    inside = sum(1 for row in rows if quote in row.text)
+    if not inside:
+        return "none in the first rows"
+    escaped = ", with a backslash before those within" if table.dialect.escape else ""
+    return f"in {inside} of {len(rows)} rows{escaped}"

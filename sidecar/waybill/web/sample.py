@@ -1,0 +1,237 @@
+"""The first rows of a file, as ``waybill label`` reads them, and some further ones."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from waybill.core.errors import WaybillError
+from waybill.settings.schema import FieldSettings
+from waybill.web.findings import Findings, column_of_messages, encoding_finding, table_findings
+from waybill.web.job import Options
+from waybill.wire import FieldPlan, Wire
+from waybill.wire.inputs import as_utf8, form_of_content, form_of_magic, form_of_name, pieces
+from waybill.wire.table.columns import Choice, make_choice
+from waybill.wire.table.encoding import TextDecoder, replaced
+from waybill.wire.table.row import Row
+from waybill.wire.table.table import Table
+from waybill.wire.workbook import read_sheet
+
+#: How much of a file is read for how it is read, and how many rows are shown.
+SAMPLE_BYTES = 64 << 10
+ROWS = 20
+#: Behind the first rows each row of these is shown, as far as is read in this time.
+EVERY = 1000
+_FURTHER_SECS = 0.1
+_FURTHER_BYTES = 8 << 20
+_ROW_CHARS = 1 << 20
+_MAGIC_BYTES = 8
+
+
+class Line(NamedTuple):
+    """One record: its number, its cells, what is labelled, and the label that the file has."""
+
+    number: int
+    cells: tuple[str, ...]
+    message: str | None
+    source: str
+    known: str = ""
+
+
+class Sample(NamedTuple):
+    """What was found; ``options`` are those given, with what was found by content written in.
+
+    ``known`` is the column of labels that the file brings, ``ours`` that of ours.
+    """
+
+    form: str
+    options: Options
+    guesses: Findings
+    head: tuple[str, ...]
+    lines: tuple[Line, ...]
+    sheets: tuple[str, ...] = ()
+    known: str = ""
+    ours: str = ""
+    faults: tuple[str, ...] = ()
+
+    def columns(self) -> tuple[list[str | None], list[str]]:
+        """The messages and the sources of the lines."""
+        messages: list[str | None] = []
+        sources: list[str] = []
+        for line in self.lines:
+            messages.append(line.message)
+            sources.append(line.source)
+        return messages, sources
+
+
+class _Opened(NamedTuple):
+    form: str
+    start: bytes
+    rest: Iterator[bytes]
+    told: str = ""
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+
+
+def read_sample(
+    fields: FieldSettings, file: Path, name: str, options: Options, *, has_further: bool = True
+) -> Sample:
+    """Read the beginning of ``file``, called ``name``. Raises WaybillError, OSError."""
+    with file.open("rb") as reader:
+        magic = form_of_magic(reader.read(_MAGIC_BYTES)) or form_of_name(name)
+        reader.seek(0)
+        chunks = iter(lambda: reader.read(SAMPLE_BYTES), b"")
+        names = (*fields.message, *filter(None, (options.message,)))
+        form = options.form or magic
+        if form == "xlsx":
+            sheet = read_sheet(reader, names, options.sheet or None)
+            start, rest = _beginning(sheet.pieces)
+            opened = _Opened(form, start, rest, sheet.told, sheet.name, sheet.names)
+        else:
+            start, rest = _beginning(pieces(chunks))
+            opened = _Opened(form or form_of_content(start, names), start, rest)
+        if opened.form in ("csv", "xlsx"):
+            return _table(fields, opened, options, has_further=has_further)
+        return _records(fields, opened, options)
+
+
+def settled_options(fields: FieldSettings, file: Path, name: str, options: Options) -> Options:
+    """The options with what a preview finds by content, so that a run reads the file as it does."""
+    try:
+        return read_sample(fields, file, name, options, has_further=False).options
+    except (WaybillError, OSError, ValueError):
+        return options  # the command says why
+
+
+def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    found = b""
+    for chunk in chunks:
+        found += chunk
+        if len(found) >= SAMPLE_BYTES:
+            break
+    return found[:SAMPLE_BYTES], itertools.chain((found[SAMPLE_BYTES:],), chunks)
+
+
+def _records(fields: FieldSettings, opened: _Opened, options: Options) -> Sample:
+    """NDJSON, JSON and text: no columns to choose."""
+    is_cut = len(opened.start) >= SAMPLE_BYTES
+    whole = opened.start[: opened.start.rfind(b"\n") + 1] if is_cut else opened.start
+    wire = Wire(FieldPlan(fields))
+    if opened.form == "text":
+        decoder = TextDecoder(options.encoding or None)
+        text = replaced(decoder.feed(whole, is_last=not is_cut).lstrip("\ufeff"))
+        batch = wire.decode_lines(text.encode())
+        guesses = {"encoding": encoding_finding(decoder, text)}
+    else:
+        if opened.form == "json" and is_cut:
+            return Sample(opened.form, options, {}, (), ())
+        _, chunks = as_utf8(whole, iter((whole,)))
+        _, batch = wire.decode(b"".join(chunks), "application/json")
+        guesses = {}
+    lines: list[Line] = []
+    for i, message in enumerate(batch.messages[:ROWS]):
+        lines.append(Line(i + 1, (message or "",), message, batch.sources[i]))
+    return Sample(opened.form, options, guesses, ("message",), tuple(lines))
+
+
+def choice_of(options: Options) -> Choice:
+    """The words of the options as the reader of tables takes them. Raises MalformedError."""
+    return make_choice(
+        delimiter=options.delimiter or None,
+        encoding=options.encoding or None,
+        message=options.message or None,
+        source=options.source or None,
+        label=options.label or None,
+        quote=options.quote or None,
+        head=options.head or None,
+        known=options.known or None,
+        source_text=options.source_text or None,
+        details=options.details or None,
+    )
+
+
+def _table(
+    fields: FieldSettings, opened: _Opened, options: Options, *, has_further: bool
+) -> Sample:
+    is_whole = len(opened.start) < SAMPLE_BYTES
+    given = options
+    options, by_content = _with_message(fields, opened.start, given)
+    table = Table(fields, choice_of(options), _ROW_CHARS)
+    rows = table.feed(opened.start, is_last=is_whole)
+    columns = table.columns  # an empty file is said here
+    first = list(filter(_cells_of, rows))[:ROWS]
+    guesses = table_findings(table, first, opened.start, options, by_content)
+    if opened.sheet:
+        guesses["sheet"] = (opened.sheet, opened.told)
+    is_all = opened.sheet or is_whole or not has_further
+    further = [] if is_all else _further(table, rows, opened.rest)
+    lines = map(functools.partial(_line, table), (*first, *further))
+    told = columns.told()
+    return Sample(
+        opened.form,
+        options,
+        guesses,
+        tuple(columns.head),
+        tuple(lines),
+        opened.sheets,
+        told.get("known label", ""),
+        told["our label"],
+        tuple(f"{row.where}: {row.fault}" for row in first if row.fault),
+    )
+
+
+def _with_message(fields: FieldSettings, start: bytes, options: Options) -> tuple[Options, str]:
+    """The options with a column of messages, and by what it was found where its name did not tell.
+
+    A file whose first row looks like the others has no head.
+    """
+    if options.message:
+        return options, ""
+    table = Table(fields, choice_of(options), _ROW_CHARS, needs_message=False)
+    rows = table.feed(start, is_last=len(start) < SAMPLE_BYTES)
+    if table.columns.has_messages:
+        return options, ""
+    cells = list(filter(None, map(_cells_of, rows[:ROWS])))
+    place, is_data = column_of_messages(table.columns.head, cells)
+    if is_data and not options.head:
+        return replace(options, head="none", message=str(place + 1)), "content"
+    return replace(options, message=table.columns.head[place] or str(place + 1)), "content"
+
+
+def _cells_of(row: Row) -> Sequence[str]:
+    return row.cells
+
+
+def _line(table: Table, row: Row) -> Line:
+    columns = table.columns
+    message = columns.message_of(row.cells)
+    cells = tuple(row.cells)
+    known = columns.label_of(row.cells) or ""
+    return Line(row.number, cells, message, columns.source_of(row.cells), known)
+
+
+def _further(table: Table, read: Sequence[Row], rest: Iterator[bytes]) -> list[Row]:
+    """Every so-manieth row behind the first ones, as far as the time goes."""
+    end = time.monotonic() + _FURTHER_SECS
+    found: list[Row] = []
+    size = 0
+    for rows in itertools.chain((read,), _fed(table, rest)):
+        for row in rows:
+            size += len(row.text)
+            if row.cells and row.number % EVERY == 0:
+                found.append(row)
+        if len(found) >= ROWS or size > _FURTHER_BYTES or time.monotonic() > end:
+            break
+    return found[:ROWS]
+
+
+def _fed(table: Table, rest: Iterator[bytes]) -> Iterator[list[Row]]:
+    for chunk in rest:
+        for at in range(0, len(chunk), SAMPLE_BYTES):
+            yield table.feed(chunk[at : at + SAMPLE_BYTES])
