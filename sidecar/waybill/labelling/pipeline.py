@@ -129,7 +129,8 @@ class Pipeline:
         edition = self.edition
         verdicts: list[Verdict] = []
         turn = edition.rules.turn_messages
-        for start, stop in slices(messages, lambda: turn(_SLICE), _SLICE_CHARS):
+        chars = edition.rules.turn_chars(_SLICE_CHARS)
+        for start, stop in slices(messages, lambda: turn(_SLICE), chars):
             if start:
                 await asyncio.sleep(0)
             known = list(map(edition.groups.get, sources[start:stop]))

@@ -26,6 +26,8 @@ from waybill.labelling.rules.scopes import RuleScopes
 #: Messages in one turn of the event loop where rules must be confirmed: at first, at least.
 _FIRST_TURN = 64
 _LEAST_TURN = 8
+#: Into so many turns characters are cut that would otherwise be one.
+_CONFIRMING_PARTS = 4
 #: What confirming should take in one turn, in seconds.
 _TURN_SECS = 0.004
 
@@ -240,6 +242,10 @@ class RuleSet:
         elif spent < _TURN_SECS / 2:
             self._turn = min(most, self._turn * 2)
         return min(most, self._turn)
+
+    def turn_chars(self, most: int) -> int:
+        """How many characters to take in one turn: ``most``, or less where rules must confirm."""
+        return most // _CONFIRMING_PARTS if self._confirmer.is_needed() else most
 
     def allowed_for(self, source: str, labels: Collection[str] | None) -> frozenset[int] | None:
         """The indexes of the rules that ``source`` and a route's ``labels`` leave in question.
