@@ -27,6 +27,7 @@ from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook
+from waybill.web.rulestats import RuleStatsReader
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates
@@ -127,6 +128,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         jobs,
         Rulebook(settings, taxonomy),
         frozenset({host, *mine.hosts}),
+        RuleStatsReader(engine, database),
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from waybill.web.engine import Engine
     from waybill.web.jobs import Jobs
     from waybill.web.rulebook import Rulebook
+    from waybill.web.rulestats import RuleStatsReader
     from waybill.web.templating import Templates
 
 
@@ -32,6 +33,7 @@ class Bench(NamedTuple):
     jobs: Jobs
     rulebook: Rulebook
     hosts: frozenset[str]
+    rule_stats: RuleStatsReader
 
     @property
     def base_path(self) -> str:

@@ -7,6 +7,7 @@ from aiohttp import web
 from waybill.web.views import (
     bulk,
     corrections,
+    drafts,
     entry,
     models,
     overview,
@@ -14,6 +15,7 @@ from waybill.web.views import (
     patterns,
     places,
     review,
+    rule_list,
     rules,
     table_forms,
     tables,
@@ -60,7 +62,11 @@ def _reading(base: str) -> list[web.RouteDef]:
 def _rules(base: str) -> list[web.RouteDef]:
     """Rules and models."""
     return [
-        web.get(f"{base}/rules", rules.show),
+        web.get(f"{base}/rules", rule_list.show),
+        web.post(f"{base}/drafts", drafts.save),
+        web.get(f"{base}/drafts/{_NUMBER}", drafts.show),
+        web.post(f"{base}/drafts/{_NUMBER}/viewed", drafts.viewed),
+        web.post(f"{base}/drafts/{_NUMBER}/discard", drafts.discard),
         web.get(f"{base}/rules/edit", rules.edit),
         web.post(f"{base}/rules/edit", rules.attempt),
         web.post(f"{base}/rules/check", rules.check),

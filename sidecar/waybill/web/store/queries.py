@@ -149,6 +149,21 @@ def hours_of(
     return found
 
 
+def hours_of_label(
+    connection: sqlite3.Connection, label: str, now: float, hours: int = 24
+) -> list[int]:
+    """Records that got a label by hour, the running hour last."""
+    last = int(now // HOUR)
+    found = [0] * hours
+    for row in connection.execute(
+        "SELECT hour, sum(count) AS records FROM label_hours WHERE label = ? AND hour > ?"
+        " AND hour <= ? GROUP BY hour",
+        (label, last - hours, last),
+    ):
+        found[row["hour"] - (last - hours + 1)] = row["records"]
+    return found
+
+
 class LabelRow(NamedTuple):
     """A label's records in the last 24 hours and in the 24 before, and by hour."""
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sqlite3
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.core.errors import WaybillError
 from waybill.labelling.rules.draft import draft as draft_rule
-from waybill.labelling.rules.ruleset import Rule
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
-from waybill.web.store.changes import Change, add_change, find_change, hits_by_rule, list_changes
-from waybill.web.store.queries import one_pattern
+from waybill.web.ruletext import new_rules, with_mode
+from waybill.web.series import Chart, effect_chart
+from waybill.web.store.changes import Change, add_change, find_change, list_changes
+from waybill.web.store.drafts import Draft, find_draft, save_draft
+from waybill.web.store.queries import hours_of, hours_of_label, one_pattern
 from waybill.web.store.recording import pattern_of
 from waybill.web.trial import Trial, try_rules
 from waybill.web.views.forms import read_form, see
@@ -38,39 +40,6 @@ KEYS = (
 )
 
 
-class Listed(NamedTuple):
-    """A row of the table of rules."""
-
-    rule: Rule
-    records: int
-    seen: float | None
-
-
-async def show(request: web.Request) -> web.Response:
-    """The rules in force here, in the order in which they are tried."""
-    bench = bench_of(request)
-    fault = ""
-    rules: list[Listed] = []
-    try:
-        opened = await bench.engine.opened()
-        hits = await bench.database.read(hits_by_rule)
-        for rule in opened.pipeline.rules.rules:
-            records, seen = hits.get(rule.id, (0, None))
-            rules.append(Listed(rule, records, seen))
-    except WaybillError as error:
-        fault = str(error)
-    own = bench.rulebook.files()
-    return await page(
-        request,
-        "rules.html",
-        f"{numbers.count(len(rules))} rules",
-        rules=rules,
-        own=own,
-        folder=str(bench.rulebook.folder or ""),
-        fault=fault,
-    )
-
-
 async def edit(request: web.Request) -> web.Response:
     """The editor: of an own file, or of a draft made from a pattern or a message."""
     bench = bench_of(request)
@@ -80,7 +49,11 @@ async def edit(request: web.Request) -> web.Response:
     drafted = await _drafted(bench, request.query)
     if drafted:
         text = _appended(text, drafted)
-    return await _editor(request, name, text or "rules:\n", None)
+    if request.query.get("enforce"):
+        text = with_mode(text, request.query["enforce"], "")
+    return await editor(
+        request, name, text or "rules:\n", with_try=bool(request.query.get("enforce"))
+    )
 
 
 async def attempt(request: web.Request) -> web.Response:
@@ -89,13 +62,22 @@ async def attempt(request: web.Request) -> web.Response:
     name = form.get("file", DEFAULT_FILE)
     text = form.get("text", "").replace("\r\n", "\n")
     bench = bench_of(request)
-    if form.get("do") == "apply":
+    if form.get("do") == "shadow":
+        before = bench.rulebook.files().get(name, "")
+        for rule in new_rules(before, text):
+            text = with_mode(text, rule, "shadow")
+    if form.get("do") in ("apply", "shadow"):
         return await _apply(request, form, name, text)
-    said = await bench.rulebook.check(name, text)
-    if said.faults:
-        return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
-    trial = await try_rules(bench.settings, bench.rulebook, bench.database, name, text)
-    return await _editor(request, name, text, trial, [], [str(one) for one in said.warnings])
+    base = bench.rulebook.edition() if form.get("do") == "rebase" else form.get("base", "")
+    draft = await _kept(request, form, Draft(user_of(request).name, time.time(), name, text, base))
+    return await editor(request, name, text, draft=draft, base=base, with_try=True)
+
+
+async def _kept(request: web.Request, form: Mapping[str, str], draft: Draft) -> int:
+    """Save what is tried; gives the number of the draft."""
+    word = form.get("draft", "")
+    known = int(word) if word.isdigit() and len(word) < 10 else 0
+    return await bench_of(request).database.write(lambda store: save_draft(store, known, draft))
 
 
 async def check(request: web.Request) -> web.Response:
@@ -184,8 +166,8 @@ async def _apply(
     if not user_of(request).may("apply"):
         raise web.HTTPForbidden(text="This needs the scope apply.\n")
     if form.get("base", "") != bench.rulebook.edition():
-        fault = "The rules were changed by somebody else since this page was opened: try again."
-        return await _editor(request, name, text, None, [fault])
+        fault = await _who_changed(bench)
+        return await _editor(request, name, text, None, [fault], base=form.get("base", ""))
     said = await bench.rulebook.check(name, text)
     if said.faults:
         return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
@@ -249,6 +231,38 @@ def _appended(text: str, drafted: str) -> str:
     return text.rstrip("\n") + "\n" + rule
 
 
+async def _who_changed(bench: Bench) -> str:
+    """Why a text that began with another edition is not applied."""
+    rows = await bench.database.read(lambda store: list_changes(store, 1))
+    who = "the files were changed on disk"
+    if rows:
+        ago = numbers.ago(rows[0]["at"], time.time())
+        who = f"{rows[0]['author'] or 'somebody'} made change {rows[0]['number']} {ago}"
+    return f"Not applied: {who}, since this text was begun. Rebase, look, and try again."
+
+
+async def editor(
+    request: web.Request,
+    name: str,
+    text: str,
+    *,
+    draft: int = 0,
+    base: str = "",
+    with_try: bool = False,
+) -> web.Response:
+    """The page of the editor; ``with_try`` shows what the text would do."""
+    bench = bench_of(request)
+    if not with_try:
+        return await _editor(request, name, text, None, draft=draft, base=base)
+    said = await bench.rulebook.check(name, text)
+    faults = list(map(str, said.faults))
+    trial = None
+    if not faults:
+        trial = await try_rules(bench.settings, bench.rulebook, bench.database, name, text)
+    warnings = list(map(str, said.warnings))
+    return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
+
+
 async def _editor(
     request: web.Request,
     name: str,
@@ -256,24 +270,70 @@ async def _editor(
     trial: Trial | None,
     faults: list[str] | None = None,
     warnings: list[str] | None = None,
+    *,
+    draft: int = 0,
+    base: str = "",
 ) -> web.Response:
     bench = bench_of(request)
     own = bench.rulebook.files()
+    now = bench.rulebook.edition()
+    row = await bench.database.read(lambda store: find_draft(store, draft))
     words = {
         "keys": [{"name": key, "says": says} for key, says in KEYS],
         "values": {"label": list(bench.taxonomy.names), "mode": ["enforce", "shadow"]},
     }
+    is_stale = bool(base) and base != now
     return await page(
         request,
         "rule_edit.html",
-        f"{name} · Rules",
+        f"Error: {name} · Rules" if faults else f"{name} · Rules",
+        409 if is_stale and faults else 200,
         file=name,
         files=sorted({*own, name}),
         text=text,
         words=words,
-        base=bench.rulebook.edition(),
+        base=base or now,
+        now_edition=now,
+        is_stale=is_stale,
+        draft=draft,
         trial=trial,
+        told=await _told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
         faults=faults or [],
         warnings=warnings or [],
         lines=difference(own.get(name), text, name) if trial is not None else [],
     )
+
+
+async def _told_of(
+    bench: Bench, trial: Trial | None, viewed: Mapping[str, str]
+) -> dict[str, object]:
+    """What a trial found, as its page shows it; empty without one."""
+    if trial is None or trial.found is None:
+        return {}
+    groups = groups_of(trial.found, viewed)
+    return {
+        "groups": groups,
+        "matrix": matrix_of(trial.found, bench.taxonomy.names),
+        "warnings": warnings_of(trial.found),
+        "viewed": sum(group.is_viewed for group in groups),
+        "chart": await bench.database.read(lambda store: _effect(store, groups)),
+    }
+
+
+def _effect(store: sqlite3.Connection, groups: Sequence[Group]) -> Chart | None:
+    """Records by hour of the label that gets most, before and after; None where nothing changes."""
+    if not groups:
+        return None
+    label, now = groups[0].new, time.time()
+    before = hours_of_label(store, label, now)
+    after = list(before)
+    for group in groups:
+        step = (group.new == label) - (group.old == label)
+        if not step:
+            continue
+        ids = [row.id for row in group.rows]
+        for counts in hours_of(store, ids, now).values():
+            for i, count in enumerate(counts):
+                after[i] = max(0, after[i] + step * count)
+    basis = "Where values decide, all records of a pattern are counted."
+    return effect_chart(before, after, now, label, basis)

@@ -1,0 +1,105 @@
+"""What a trial found, for people: a matrix, groups of patterns, what to look out for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from waybill.learn.backtest.result import Backtest, Change
+from waybill.web import numbers
+
+#: More than this share of a day's records is very broad.
+_BROAD = 0.2
+#: Patterns of a group that are shown.
+_MOST_ROWS = 50
+
+
+class Group(NamedTuple):
+    """Patterns that go from one label to another; ``mark`` is another one when they change."""
+
+    key: str
+    old: str
+    new: str
+    low: int
+    high: int
+    patterns: int
+    sources: list[str]
+    rows: list[Change]
+    mark: str
+    is_viewed: bool
+
+
+class Matrix(NamedTuple):
+    """Records of a day by label before (rows) and after (columns)."""
+
+    rows: list[str]
+    columns: list[str]
+    cells: Mapping[tuple[str, str], str]
+
+
+def groups_of(found: Backtest, viewed: Mapping[str, str]) -> list[Group]:
+    """The groups, those with most records first."""
+    by_pair: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
+    for change in found.changes:
+        old = change.old[0].label if change.old else ""
+        new = change.new[0].label if change.new else ""
+        by_pair[old, new].append(change)
+    groups = []
+    for (old, new), rows in by_pair.items():
+        key = f"{old} → {new}"
+        mark = _mark(rows)
+        sources: Counter[str] = Counter()
+        for row in rows:
+            sources.update(row.sources)
+        low, high = sum(row.low for row in rows), sum(row.high for row in rows)
+        names = [name for name, _ in sources.most_common(5)]
+        is_viewed = viewed.get(key) == mark
+        shown = rows[:_MOST_ROWS]
+        groups.append(Group(key, old, new, low, high, len(rows), names, shown, mark, is_viewed))
+    groups.sort(key=lambda group: (-group.high, group.key))
+    return groups
+
+
+def matrix_of(found: Backtest, order: Sequence[str]) -> Matrix:
+    """The matrix without its diagonal, labels in the order of the taxonomy."""
+    cells = {}
+    for flip in found.matrix:
+        if flip.old != flip.new and flip.high:
+            words = numbers.count(flip.high)
+            if flip.low != flip.high:
+                words = f"{numbers.count(flip.low)} to {words}"
+            cells[flip.old, flip.new] = words
+    old = {pair[0] for pair in cells}
+    new = {pair[1] for pair in cells}
+    rows = list(filter(old.__contains__, order))
+    return Matrix(rows, list(filter(new.__contains__, order)), cells)
+
+
+def warnings_of(found: Backtest) -> list[str]:
+    """What to look at before it is applied."""
+    told = []
+    if not found.high:
+        told.append(
+            "Nothing stored changes: it matches no stored pattern, decides what is decided so "
+            "already, or is in shadow mode."
+        )
+    if found.records and found.high > _BROAD * found.records:
+        told.append(f"Very broad: {numbers.share(found.high, found.records)} of a day changes.")
+    beaten: Counter[str] = Counter()
+    for change in found.changes:
+        for said in change.old:
+            if said.by.startswith("rule"):
+                beaten[said.by] += change.high
+    for by, records in beaten.most_common(5):
+        told.append(f"It takes up to {numbers.count(records)} records a day from {by}.")
+    return told
+
+
+def _mark(rows: Sequence[Change]) -> str:
+    """Another one when another pattern belongs to the group."""
+    digest = hashlib.sha256()
+    for row in sorted(rows, key=lambda one: one.id):
+        digest.update(row.id.encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,35 @@
+// The editor's drafts: saved two seconds after a change, under a number that stands in the address.
+"use strict";
+(() => {
+  const form = document.getElementById("edit");
+  if (!form) return;
+  let last = form.elements.text.value;
+  const send = (address, fields) => {
+    const body = new URLSearchParams({ form_token: form.elements.form_token.value, ...fields });
+    return fetch(address, { method: "POST", body }).catch(() => null);
+  };
+  setInterval(async () => {
+    const text = form.elements.text.value;
+    if (text === last) return;
+    const words = document.querySelector("[data-draft-words]");
+    const fields = { text, file: form.elements.file.value, base: form.elements.base.value, draft: form.elements.draft.value };
+    const reply = await send(form.dataset.drafts, fields);
+    if (!reply || !reply.ok) { words.textContent = " · not saved, trying again"; return; }
+    last = text;
+    const told = await reply.json();
+    form.elements.draft.value = told.draft;
+    words.textContent = " · draft " + told.draft + " saved";
+    history.replaceState(null, "", form.dataset.drafts + "/" + told.draft);
+  }, 2000);
+  document.addEventListener("change", (event) => {
+    const box = event.target.closest("[data-view]");
+    if (!box) return;
+    send(box.dataset.view, { group: box.dataset.group, mark: box.dataset.mark, on: box.checked ? "1" : "" });
+    if (box.checked) box.closest("details").open = false;
+    const all = [...document.querySelectorAll("[data-view]")];
+    document.querySelector("[data-viewed]").textContent = all.filter((one) => one.checked).length + " of " + all.length + " groups viewed";
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-open-all]")) document.querySelectorAll("details.group").forEach((one) => { one.open = true; });
+  });
+})();

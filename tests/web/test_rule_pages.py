@@ -1,0 +1,133 @@
+"""The rule pages: what each rule does, drafts that outlive a restart, an edition that moved on."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.web.conftest import Client, opened, pattern, settings_for, share
+from waybill.core.pattern import pattern_id
+from waybill.web.ruletext import new_rules, rule_ids, with_mode
+
+ORDER = "order <id> rejected by partner 0"
+OWN = """rules:
+  # ours
+  - id: order-shadow
+    mode: shadow
+    label: Workflow Error
+    pattern: 'order \\w+ rejected'
+  - id: order-first
+    label: Error
+    pattern: 'zzz never'
+"""
+NEW = OWN + "  - id: partner\n    label: Error\n    pattern: 'rejected by partner'\n"
+
+
+@pytest.fixture(name="own")
+async def _own(tmp_path: Path) -> AsyncIterator[tuple[Client, Path]]:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "10-own.yaml").write_text(OWN)
+    settings = settings_for(tmp_path, folder=str(folder), apply="folder")
+    rules = msgspec.structs.replace(settings.rules, extra_paths=(str(folder),))
+    async with opened(msgspec.structs.replace(settings, rules=rules)) as client:
+        now = time.time()
+        await client.put(
+            pattern(ORDER, at=now, count=700),
+            pattern("zzz <id>", share("Error", 9), count=9, at=now),
+        )
+        yield client, folder / "10-own.yaml"
+
+
+def hidden(text: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', text)
+    assert found is not None
+    return found[1]
+
+
+async def test_rules_say_what_they_match_and_would_change(own: tuple[Client, Path]) -> None:
+    client, _ = own
+    _, text = await client.get("/rules?file=10-own.yaml")
+    assert "2 of " in text
+    assert "would change 700/day" in text
+    assert "enforce=order-shadow" in text
+    _, text = await client.get("/rules?state=early&file=10-own.yaml")
+    assert "order-first" in text
+    assert "order-shadow" not in text
+
+
+async def test_a_trial_is_a_matrix_with_groups_and_what_to_look_out_for(
+    own: tuple[Client, Path],
+) -> None:
+    client, _ = own
+    form = {"file": "10-own.yaml", "text": NEW, "do": "try"}
+    _, text = await client.send("/rules/edit", form)
+    assert "Very broad" in text
+    assert "0 of 1 groups viewed" in text
+    assert pattern_id(ORDER) in text
+    draft = hidden(text, "draft")
+    mark = re.search(r'data-group="([^"]*)" data-mark="([^"]*)"', text)
+    assert mark is not None
+    fields = {"group": mark[1], "mark": mark[2], "on": "1"}
+    await client.send(f"/drafts/{draft}/viewed", fields)
+    _, text = await client.send("/rules/edit", {**form, "draft": draft})
+    assert "1 of 1 groups viewed" in text
+    await client.put(pattern("half rejected by partner <id>", at=time.time()))
+    _, text = await client.send("/rules/edit", {**form, "draft": draft})
+    assert "0 of 1 groups viewed" in text
+
+
+async def test_an_edition_that_moved_on_is_refused_and_rebased(own: tuple[Client, Path]) -> None:
+    client, file = own
+    _, text = await client.get("/rules/edit?file=10-own.yaml")
+    base = hidden(text, "base")
+    file.write_text(OWN + "# bob was here\n")
+    form = {"file": "10-own.yaml", "text": NEW, "base": base}
+    status, text = await client.send("/rules/edit", {**form, "do": "apply"})
+    assert status == 409
+    assert "Rebase and try again" in text
+    assert "bob was here" in file.read_text()
+    _, text = await client.send("/rules/edit", {**form, "do": "rebase"})
+    assert "bob was here" in text
+    form = {**form, "base": hidden(text, "base"), "do": "apply"}
+    await client.send("/rules/edit", form)
+    assert file.read_text() == NEW
+
+
+async def test_shadow_is_one_click_and_enforce_is_tried_first(own: tuple[Client, Path]) -> None:
+    client, file = own
+    _, text = await client.get("/rules/edit?file=10-own.yaml")
+    form = {"file": "10-own.yaml", "text": NEW, "base": hidden(text, "base"), "do": "shadow"}
+    await client.send("/rules/edit", form)
+    assert "- id: partner\n    mode: shadow\n" in file.read_text()
+    _, text = await client.get("/rules/edit?file=10-own.yaml&enforce=order-shadow")
+    assert "700 of" in text
+
+
+async def test_a_draft_outlives_the_process_and_can_be_thrown_away(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    async with opened(settings) as client:
+        _, told = await client.send("/drafts", {"file": "a.yaml", "text": "rules: []", "base": "x"})
+        assert told == '{"draft": 1}'
+    async with opened(settings) as client:
+        _, text = await client.get("/drafts/1")
+        assert "rules: []" in text
+        assert "were changed since" in text
+        await client.send("/drafts/1/discard", {})
+        _, text = await client.get("/drafts/1")
+        assert "This draft is gone" in text
+
+
+def test_a_mode_is_put_into_one_rule_and_nothing_else_moves() -> None:
+    assert rule_ids(OWN) == ["order-shadow", "order-first"]
+    assert new_rules(OWN, NEW) == ["partner"]
+    enforced = with_mode(OWN, "order-shadow", "")
+    assert enforced == OWN.replace("    mode: shadow\n", "")
+    assert with_mode(enforced, "order-shadow", "shadow") == OWN
+    assert with_mode(OWN, "nobody", "shadow") == OWN
+    assert rule_ids("a: [") == []
