@@ -75,6 +75,9 @@ def _rules(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/changes/{_NUMBER}.patch", rules.download),
         web.post(f"{base}/changes/{_NUMBER}/undo", rules.undo),
         web.get(f"{base}/models", models.show),
+        web.get(f"{base}/models/compare", models.compare),
+        web.post(f"{base}/models/promote", models.bring),
+        web.get(f"{base}/models/setting.yaml", models.patch),
     ]
 
 

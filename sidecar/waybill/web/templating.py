@@ -48,6 +48,7 @@ class Templates:
             mask=text.mask_text,
             as_json=as_json,
         )
+        self._environment.globals["zip"] = zip
         self._environment.globals["share"] = numbers.share
         self._environment.globals["ago"] = numbers.ago
 

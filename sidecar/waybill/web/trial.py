@@ -48,20 +48,36 @@ async def try_rules(
     return Trial(found, time.perf_counter() - begin)
 
 
+async def try_models(settings: Settings, database: Database, old: str, new: str) -> Trial:
+    """The records of a day that change their label with the bundle ``new`` instead of ``old``."""
+    begin = time.perf_counter()
+    lines = await database.read(lambda store: b"".join(_patterns(store)))
+    corrections = await database.read(export)
+    sides = (SideSpec(model=old), SideSpec(model=new))
+    try:
+        found = await asyncio.to_thread(_measure, settings, sides, (lines, corrections))
+    except (WaybillError, OSError) as error:
+        return Trial(None, time.perf_counter() - begin, str(error))
+    return Trial(found, time.perf_counter() - begin)
+
+
 def _try(
     settings: Settings, rulebook: Rulebook, draft: tuple[str, str], data: tuple[bytes, bytes]
 ) -> Backtest:
-    with (
-        rulebook.folder_with(*draft) as folder,
-        tempfile.TemporaryDirectory(prefix="waybill-trial-") as scratch,
-    ):
+    with rulebook.folder_with(*draft) as folder:
+        return _measure(settings, (SideSpec(), SideSpec(str(folder))), data)
+
+
+def _measure(
+    settings: Settings, sides: tuple[SideSpec, SideSpec], data: tuple[bytes, bytes]
+) -> Backtest:
+    with tempfile.TemporaryDirectory(prefix="waybill-trial-") as scratch:
         patterns = Path(scratch) / "patterns.ndjson"
         corrections = Path(scratch) / "corrections.ndjson"
         patterns.write_bytes(data[0])
         corrections.write_bytes(data[1])
         known = (corrections,) if data[1] else ()
-        plan = Plan(str(patterns), SideSpec(), SideSpec(str(folder)), corrections=known)
-        return backtest(plan, settings)
+        return backtest(Plan(str(patterns), *sides, corrections=known), settings)
 
 
 def _patterns(store: sqlite3.Connection) -> Iterator[bytes]:
