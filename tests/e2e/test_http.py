@@ -200,7 +200,7 @@ async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
     [("HEAD", "/v1/label", 200), ("GET", "/v1/label", 200), ("GET", "/v1/label/kube.a", 200),
      ("DELETE", "/v1/label", 405),
      ("GET", "/nothing", 404), ("GET", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200),
-     ("GET", "/openapi.json", 200), ("GET", "/v1/rules", 200), ("PUT", "/v1/label", 200)],
+     ("GET", "/openapi.json", 200), ("GET", "/", 200), ("GET", "/docs", 200), ("GET", "/v1/rules", 200), ("PUT", "/v1/label", 200)],
 )  # fmt: skip
 async def test_paths_and_methods(sidecar: Sidecar, method: str, path: str, status: int) -> None:
     async with sidecar.client.request(method, sidecar.service.address + path) as reply:
@@ -378,7 +378,8 @@ async def test_tokens_guard_everything_but_the_probes(running: Running, tmp_path
         assert (await sidecar.post(b"{}", Authorization="Bearer old-token"))[0] == 200
         assert (await sidecar.post(b"{}", Authorization="bearer new-token"))[0] == 200
         assert (await sidecar.get("/healthz"))[0] == (await sidecar.get("/metrics"))[0] == 200
-        assert (await sidecar.get("/v1/rules"))[0] == 401
+        for closed in ("/v1/rules", "/openapi.json", "/docs", "/"):
+            assert (await sidecar.get(closed))[0] == 401
 
 
 async def test_shadow_rules_and_rules_out_of_time_are_counted(

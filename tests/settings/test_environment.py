@@ -55,7 +55,7 @@ def test_nobody_else_reads_the_environment() -> None:
     known = {
         "core/child.py": "the environment of a child",
         "cli/main.py": "OPENBLAS_NUM_THREADS, which numpy reads",
-        "web/jobs.py": "the environment of a child",
+        "web/run_settings.py": "the environment of a child",
         "service/workers.py": "PROMETHEUS_MULTIPROC_DIR, which the metrics library reads",
     }
     readers = set()

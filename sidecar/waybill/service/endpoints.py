@@ -93,7 +93,7 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
         *metrics.routes(
             deps.metrics, functools.partial(note_state, labellings, deps.metrics, deps.patterns)
         ),
-        *openapi.routes(),
+        *openapi.routes(deps.settings.workbench.url),
         *_pattern_routes(deps),
         *explain.routes(
             questions,

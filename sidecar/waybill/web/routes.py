@@ -104,6 +104,8 @@ def _entry(base: str) -> list[web.RouteDef]:
     """What needs nobody to be logged in, and the list of keys."""
     return [
         web.get(f"{base}/keys", entry.keys),
+        web.get(f"{base}/docs", entry.docs),
+        web.get(f"{base}/openapi.json", entry.openapi),
         web.get(f"{base}/login", entry.login),
         web.post(f"{base}/login", entry.enter),
         web.get(f"{base}/healthz", entry.healthz),

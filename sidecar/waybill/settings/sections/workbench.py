@@ -115,6 +115,14 @@ class WorkbenchSettings(Section, frozen=True):
             examples=["/waybill"],
         ),
     ] = None
+    url: Annotated[
+        Url | None,
+        Meta(
+            description="Address of the workbench for people: the page `/` of a sidecar links to "
+            "it. Null: no link.",
+            examples=["https://waybill.example.com"],
+        ),
+    ] = None
     collect_secs: Annotated[Seconds, Meta(description="Between two looks at the sidecars.")] = 15
     keep_days: Annotated[
         Count, Meta(description="How long patterns and counts are kept.", extra={"unit": "days"})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import mimetypes
+from importlib import resources
 from pathlib import Path
 
 from aiohttp import web
+from markupsafe import Markup
 
+from waybill.api.description import operations
 from waybill.web.auth import COOKIE, SESSION_SECS, User
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
@@ -54,6 +58,22 @@ async def enter(request: web.Request) -> web.Response:
 async def keys(request: web.Request) -> web.Response:
     """Every key and what it does."""
     return await page(request, "keys.html", "Keys", keys=KEYS)
+
+
+async def docs(request: web.Request) -> web.Response:
+    """What the calls of a sidecar take and answer."""
+    return await page(request, "docs.html", "Calls", operations=_operations())
+
+
+async def openapi(_: web.Request) -> web.Response:
+    """The same for tools."""
+    text = resources.files("waybill.api").joinpath("openapi.json").read_bytes()
+    return web.Response(body=text, content_type="application/json")
+
+
+@functools.cache
+def _operations() -> Markup:
+    return Markup(operations())  # noqa: S704 - our own description, escaped
 
 
 async def healthz(_: web.Request) -> web.Response:
