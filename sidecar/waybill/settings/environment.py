@@ -36,6 +36,10 @@ VARIABLES = (
         "Folder that systemd gives a service; the LLM's verdicts are kept there (`llm.store`).",
     ),
     Variable("XDG_STATE_HOME", "The user's folder for state, without `STATE_DIRECTORY`."),
+    Variable(
+        "KUBERNETES_SERVICE_HOST",
+        "Host of the Kubernetes API, and `KUBERNETES_SERVICE_PORT`, in every pod.",
+    ),
     Variable("XDG_CACHE_HOME", "The user's folder for caches; training keeps embeddings there."),
 )
 
@@ -48,6 +52,15 @@ def gemini_base_url(environ: Mapping[str, str] | None = None) -> str | None:
 def hub_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
     """``HF_ENDPOINT``; None when it is not set, or set to nothing."""
     return _get("HF_ENDPOINT", environ)
+
+
+def kubernetes_server(environ: Mapping[str, str] | None = None) -> str | None:
+    """The API of the cluster of this pod, as a URL; None outside a cluster."""
+    host = _get("KUBERNETES_SERVICE_HOST", environ)
+    port = _get("KUBERNETES_SERVICE_PORT", environ) or "443"
+    if host is None:
+        return None
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path | None:

@@ -28,11 +28,13 @@ from waybill.web.jobs import Jobs
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook
 from waybill.web.rulestats import RuleStatsReader
+from waybill.web.rulebook import Rulebook, with_own_rules
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates
 from waybill.web.views.entry import OPEN
 from waybill.web.views.forms import MAX_FORM_BYTES
+from waybill.web.ways import Travel, place_of
 
 log = logging.getLogger(__name__)
 #: Longest request line: `/find` carries a whole message.
@@ -100,6 +102,7 @@ async def serve_workbench(settings: Settings) -> None:
 
 
 async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
+    settings = with_own_rules(settings)
     mine = settings.workbench
     taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     database = Database(Path(mine.store))
@@ -113,7 +116,10 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         )
         raise ConfigError([why])
     token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")() or ""
-    engine = Engine(settings)
+    travel = Travel(settings, database, place_of(settings))
+    await travel.start()
+    rulebook = Rulebook(settings, taxonomy)
+    engine = Engine(settings, rulebook.edition, database)
     stack.push_async_callback(engine.close)
     jobs = Jobs(Path(f"{mine.store}-files"), database, engine.settings)
     stack.push_async_callback(jobs.close)
@@ -123,10 +129,11 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         door,
         taxonomy,
         Templates(mine.base_path or ""),
-        Collector(mine, database, token),
+        Collector(mine, database, token, travel.refresh),
         engine,
         jobs,
-        Rulebook(settings, taxonomy),
+        rulebook,
+        travel,
         frozenset({host, *mine.hosts}),
         RuleStatsReader(engine, database),
     )

@@ -13,13 +13,14 @@ import logging
 import socket
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
 from waybill.web.store.alike import Groups
+from waybill.web.spread import note_spread
 from waybill.web.store.database import Database
 from waybill.web.store.nodes import NodeState, note_node
 from waybill.web.store.recording import NodeAnswer, forget, record_answer, refresh_rates
@@ -33,7 +34,15 @@ _DAY = 86_400.0
 class Collector:
     """Asks every ``workbench.collect_secs``, until it is stopped."""
 
-    def __init__(self, settings: WorkbenchSettings, database: Database, token: str) -> None:
+    def __init__(
+        self,
+        settings: WorkbenchSettings,
+        database: Database,
+        token: str,
+        refresh: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``refresh`` is called each time as well: it reads what stands outside."""
+        self._refresh = refresh
         self._settings = settings
         self._database = database
         self._token = token
@@ -71,6 +80,8 @@ class Collector:
         keep = self._settings.keep_days * _DAY
         most = self._settings.max_patterns
         await self._database.write(lambda connection: forget(connection, keep, most, now))
+        await self._database.write(note_spread)
+        await self._refresh()
 
     async def _run(self) -> None:
         hour = 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from waybill.web.rulebook import Rulebook
     from waybill.web.rulestats import RuleStatsReader
     from waybill.web.templating import Templates
+    from waybill.web.ways import Travel
 
 
 class Bench(NamedTuple):
@@ -32,6 +33,7 @@ class Bench(NamedTuple):
     engine: Engine
     jobs: Jobs
     rulebook: Rulebook
+    travel: Travel
     hosts: frozenset[str]
     rule_stats: RuleStatsReader
 

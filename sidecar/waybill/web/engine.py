@@ -8,24 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from waybill.core.errors import WaybillError
+from waybill.core.errors import RuleSetError
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
+from waybill.labelling.corrections.files import parse_history
+from waybill.labelling.corrections.table import read_table
 from waybill.labelling.masking import mask
 from waybill.ops.metrics import Metrics
+from waybill.service.loading import read_rules
 from waybill.service.opening import Opened, open_pipeline
 from waybill.settings.schema import Settings
+from waybill.web.store.corrections import applied_version, export_applied
+from waybill.web.store.database import Database
 
 
 class Engine:
     """Labels as a sidecar with these settings would."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mark: Callable[[], str], database: Database) -> None:
+        """``mark`` changes with the own rule files; corrections are those of ``database``."""
+        self._mark = mark
+        self._database = database
+        self._seen: tuple[str, str] = ("", "")
         self.settings = replace(settings, llm=replace(settings.llm, provider=None))
         self._stack = contextlib.AsyncExitStack()
         self._lock = asyncio.Lock()
@@ -40,6 +50,7 @@ class Engine:
             if self._opened is None:
                 opening = open_pipeline(self.settings, Metrics(VERSION))
                 self._opened = await self._stack.enter_async_context(opening)
+            await self._catch_up(self._opened)
             return self._opened
 
     def warm(self) -> None:
@@ -50,6 +61,19 @@ class Engine:
     async def _warm(self) -> None:
         with contextlib.suppress(WaybillError):  # said to whoever asks
             await self.opened()
+    async def _catch_up(self, opened: Opened) -> None:
+        """Have in force what was changed since; rules that do not compile are left out."""
+        seen = (await asyncio.to_thread(self._mark), await self._database.read(applied_version))
+        if seen == self._seen:
+            return
+        pipeline = opened.pipeline
+        with contextlib.suppress(RuleSetError):
+            pipeline.swap_rules(await read_rules(self.settings, pipeline.taxonomy))
+        lines = await self._database.read(export_applied)
+        if lines:
+            history = parse_history(lines, str(self._database.path))
+            pipeline.swap_corrections(read_table(history, pipeline.taxonomy))
+        self._seen = seen
 
     async def label(self, messages: Sequence[str], source: str) -> list[Verdict]:
         """One verdict a message. Raises ConfigError: rules or model cannot be used."""

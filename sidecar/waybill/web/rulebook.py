@@ -1,33 +1,46 @@
 """The rule files that people change here: read, checked with another text in place of one, written.
 
-They are those of ``workbench.folder``, else of ``rules.extra_paths``: what stands beside the
-packaged rules. The packaged ones are never changed.
+They are those of ``workbench.folder``, else of the first of ``rules.extra_paths``, or a copy of
+what the sidecars fetch: what stands beside the packaged rules. The packaged ones are never changed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from waybill.core.errors import RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
-from waybill.core.output import writing
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.texts import is_file_name
 from waybill.service.loading import rule_folders
 from waybill.settings.labellings import added_fields, names_added
-from waybill.settings.schema import Settings
+from waybill.settings.schema import RulesFollowSettings, Settings
+from waybill.web.ways import own_folder
 
-#: A name that a rule file may get from a page: no folder, nothing hidden.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.ya?ml")
 #: The file of rules that are made here first.
 DEFAULT_FILE = "50-workbench.yaml"
+
+
+def with_own_rules(settings: Settings) -> Settings:
+    """The settings with the own folder among the rules, and nobody followed: what is made here is
+    what sidecars get.
+    """
+    folder = own_folder(settings)
+    extra = list(settings.rules.extra_paths)
+    if folder is not None and str(folder) not in extra:
+        extra.append(str(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+    rules = replace(settings.rules, extra_paths=tuple(extra), follow=RulesFollowSettings())
+    return replace(settings, rules=rules)
 
 
 class Said(NamedTuple):
@@ -48,10 +61,7 @@ class Rulebook:
     @property
     def folder(self) -> Path | None:
         """Where own files stand and are written; None: nowhere."""
-        if self._settings.workbench.folder:
-            return Path(self._settings.workbench.folder)
-        extra = self._settings.rules.extra_paths
-        return Path(extra[0]) if extra else None
+        return own_folder(self._settings)
 
     def files(self) -> dict[str, str]:
         """Name -> text of the own files. Raises OSError."""
@@ -72,7 +82,7 @@ class Rulebook:
 
     async def check(self, name: str, text: str) -> Said:
         """All rules that would be in force with ``text`` as the own file ``name``."""
-        if not _NAME.fullmatch(name):
+        if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
             return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
         try:
@@ -95,25 +105,19 @@ class Rulebook:
     def folder_with(self, name: str, text: str) -> Iterator[Path]:
         """A folder that holds the own files with ``text`` as ``name``, for as long as it takes."""
         with tempfile.TemporaryDirectory(prefix="waybill-draft-") as scratch:
-            for own, written in {**self.files(), name: text}.items():
+            for own, written in {**self._others(), **self.files(), name: text}.items():
                 (Path(scratch) / own).write_text(written, "utf-8")
             yield Path(scratch)
 
-    def write(self, name: str, text: str | None) -> None:
-        """Put ``text`` in the place of the file ``name`` in one step; None removes it.
-
-        Raises:
-            OSError: it cannot be written; what stood there stays.
-        """
-        folder = self.folder
-        if folder is None:
-            raise FileNotFoundError("no folder of own rules is set (workbench.folder)")
-        if text is None:
-            (folder / name).unlink(missing_ok=True)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with writing(str(folder / name)) as file:
-            file.write(text.encode("utf-8", "replace"))
+    def _others(self) -> dict[str, str]:
+        """The files of further folders than the own one, which stand beside it."""
+        found = {}
+        for path in self._settings.rules.extra_paths:
+            if Path(path) == self.folder or not Path(path).is_dir():
+                continue
+            for file in read_rule_files([Path(path)]):
+                found[Path(file.name).name] = file.data.decode("utf-8-sig", "replace")
+        return found
 
     def _files_with(self, name: str, text: str) -> list[RuleFile]:
         own: Mapping[str, str] = {**self.files(), name: text}

@@ -144,17 +144,17 @@ def _tell_nothing(_: str) -> Correction | None:
 
 def _version_of(settled: Sequence[Settled]) -> str:
     """12 hexadecimal digits of what stands, whatever the files and the order of their lines."""
-    return _sum_of(
+    return sum_of(
         f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
         for said, is_disputed in settled
     )
 
 
 def _history_version(history: Sequence[Correction]) -> str:
-    return _sum_of(one.id for one in history)
+    return sum_of(one.id for one in history)
 
 
-def _sum_of(lines: Iterable[str]) -> str:
+def sum_of(lines: Iterable[str]) -> str:
     """12 hexadecimal digits of lines in any order: sorting so many would hold up all threads."""
     total = 0
     for line in lines:

@@ -20,7 +20,7 @@ from waybill.settings.sections.base import (
 )
 
 #: How a change reaches the sidecars.
-Way = Literal["patch", "folder"]
+Way = Literal["patch", "follow", "folder", "configmap"]
 #: The beginning of a path.
 Prefix = Annotated[
     str,
@@ -66,8 +66,10 @@ class WorkbenchSettings(Section, frozen=True):
     apply: Annotated[
         Way,
         Meta(
-            description="How a change of rules reaches the sidecars. patch: the page shows it and "
-            "people bring it. folder: written into `folder`.",
+            description="How a change of rules or corrections reaches the sidecars. patch: the "
+            "page shows it and people bring it. follow: the sidecars fetch it (their rules.follow "
+            "and corrections.follow). folder: written into `folder`. configmap: `configmap` is "
+            "patched.",
         ),
     ] = "patch"
     folder: Annotated[
@@ -78,6 +80,33 @@ class WorkbenchSettings(Section, frozen=True):
             examples=["/etc/waybill/rules"],
         ),
     ] = None
+    corrections_file: Annotated[
+        Text | None,
+        Meta(
+            description="The file that apply: folder writes corrections into, and that the "
+            "sidecars have as corrections.path. Null: corrections.path.",
+            examples=["/etc/waybill/corrections/corrections.ndjson"],
+        ),
+    ] = None
+    configmap: Annotated[
+        Text | None,
+        Meta(
+            description="The ConfigMap that apply: configmap patches, NAME or NAMESPACE/NAME. The "
+            "sidecars mount it; its keys are rule files and corrections.ndjson.",
+            examples=["logging/waybill-workbench"],
+        ),
+    ] = None
+    kubernetes_api: Annotated[
+        Url | None,
+        Meta(
+            description="Address of the Kubernetes API. Null: that of the cluster of this pod.",
+            examples=["https://10.0.0.1:6443"],
+        ),
+    ] = None
+    service_account: Annotated[
+        Text,
+        Meta(description="Folder with token, ca.crt and namespace of the account to patch with."),
+    ] = "/var/run/secrets/kubernetes.io/serviceaccount"
     tokens_file: Annotated[
         TokensFile | None,
         Meta(

@@ -8,6 +8,7 @@ import msgspec
 
 from waybill.core.correction import Correction, encode_correction
 from waybill.core.pattern import pattern_id
+from waybill.labelling.corrections.table import sum_of
 
 _decode = msgspec.json.Decoder(Correction).decode
 
@@ -15,7 +16,7 @@ _decode = msgspec.json.Decoder(Correction).decode
 def add_correction(connection: sqlite3.Connection, correction: Correction) -> bool:
     """Append it; False when it is there already."""
     done = connection.execute(
-        "INSERT OR IGNORE INTO corrections VALUES (?, ?, ?,"
+        "INSERT OR IGNORE INTO corrections (id, pattern, at, number, body) VALUES (?, ?, ?,"
         " (SELECT coalesce(max(number), 0) + 1 FROM corrections), ?)",
         (
             correction.id,
@@ -36,9 +37,50 @@ def find_correction(connection: sqlite3.Connection, correction_id: str) -> Corre
 
 
 def export(connection: sqlite3.Connection) -> bytes:
-    """The whole history as NDJSON, oldest first: what sidecars read."""
+    """The whole history as NDJSON, oldest first."""
     rows = connection.execute("SELECT body FROM corrections ORDER BY number")
     return "".join(row["body"] for row in rows).encode()
+
+
+def export_applied(connection: sqlite3.Connection) -> bytes:
+    """The lines that a change has brought on their way, as NDJSON: what sidecars read."""
+    rows = connection.execute(
+        "SELECT body FROM corrections WHERE change IS NOT NULL ORDER BY number"
+    )
+    return "".join(row["body"] for row in rows).encode()
+
+
+def count_waiting(connection: sqlite3.Connection) -> int:
+    """Lines that were said and are in no change yet."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM corrections WHERE change IS NULL"
+    ).fetchone()
+    return int(found)
+
+
+def apply_waiting(connection: sqlite3.Connection, change: int) -> None:
+    """Make every line that waits a part of ``change``."""
+    connection.execute("UPDATE corrections SET change = ? WHERE change IS NULL", (change,))
+
+
+def applied_version(connection: sqlite3.Connection) -> str:
+    """The version of the history that sidecars read; see `history_version`."""
+    rows = connection.execute("SELECT id FROM corrections WHERE change IS NOT NULL")
+    return sum_of(row["id"] for row in rows)
+
+
+def lines_of_change(connection: sqlite3.Connection, change: int) -> list[Correction]:
+    """What a change brought, oldest first."""
+    rows = connection.execute(
+        "SELECT body FROM corrections WHERE change = ? ORDER BY number", (change,)
+    )
+    return [_decode(row["body"]) for row in rows]
+
+
+def waiting_text(connection: sqlite3.Connection) -> str:
+    """The lines that wait, as NDJSON."""
+    rows = connection.execute("SELECT body FROM corrections WHERE change IS NULL ORDER BY number")
+    return "".join(row["body"] for row in rows)
 
 
 def add_answer(

@@ -138,6 +138,15 @@ _SCRIPTS = (
     """
     ALTER TABLE patterns ADD COLUMN before_count INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE rule_files (name TEXT PRIMARY KEY, text TEXT NOT NULL);
+    ALTER TABLE corrections ADD COLUMN change INTEGER;
+    CREATE INDEX corrections_by_change ON corrections (change, number);
+    ALTER TABLE changes ADD COLUMN version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE changes ADD COLUMN state TEXT NOT NULL DEFAULT 'written';
+    ALTER TABLE changes ADD COLUMN fault TEXT NOT NULL DEFAULT '';
+    ALTER TABLE changes ADD COLUMN complete_at REAL;
+    """,
 )
 VERSION = len(_SCRIPTS)
 

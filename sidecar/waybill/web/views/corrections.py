@@ -11,7 +11,7 @@ from waybill.core.pattern import pattern_id
 from waybill.web import numbers
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
-from waybill.web.store.corrections import export
+from waybill.web.store.corrections import count_waiting, export
 from waybill.web.store.queries import history
 
 #: Lines of the page; the download has all.
@@ -41,12 +41,14 @@ async def show(request: web.Request) -> web.Response:
         "corrections.html",
         f"{numbers.count(len(standing))} stand · Corrections",
         lines=shown,
+        waiting=await bench.database.read(count_waiting),
+        fault=request.query.get("fault", ""),
         said=request.query.get("said", ""),
     )
 
 
 async def download(request: web.Request) -> web.Response:
-    """The whole history as NDJSON: for ``corrections.path``, and for ``corrections.follow``."""
+    """The whole history as NDJSON: for ``corrections.path``."""
     body = await bench_of(request).database.read(export)
     headers = {"Content-Disposition": 'attachment; filename="corrections.ndjson"'}
     return web.Response(body=body, content_type="application/x-ndjson", headers=headers)

@@ -13,6 +13,7 @@ from aiohttp import web
 from waybill.web import numbers
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
+from waybill.web.spread import refusals
 from waybill.web.store.queries import labels_of_source, node_rows, source_rows
 from waybill.web.views.forms import read_form, see
 
@@ -108,15 +109,11 @@ def _node(row: sqlite3.Row) -> Node:
     versions = {}
     for name in ("rules", "model", "corrections"):
         versions[name] = _version(edition.get(name))
-    refused = []
-    for name, part in edition.items():
-        if words := _refusal(name, part):
-            refused.append(words)
     return Node(
         row["name"],
         row["fault"],
         row["answer_head"],
-        "; ".join(refused),
+        refusals(edition),
         versions,
         row["patterns"],
         row["answered_at"],
@@ -127,13 +124,3 @@ def _version(part: object) -> str:
     if isinstance(part, dict):
         part = part.get("version")
     return str(part)[:40] if part else "-"
-
-
-def _refusal(name: str, part: object) -> str:
-    """What a node refuses of one part, in a sentence; empty when it refuses nothing."""
-    refused = part.get("refused") if isinstance(part, dict) else None
-    if not refused:
-        return ""
-    if isinstance(refused, dict):
-        refused = refused.get("detail") or refused.get("reason") or refused
-    return f"{name}: {str(refused)[:300]}"

@@ -1,4 +1,4 @@
-"""``/rules``, ``/rules/edit``, ``/changes``: rules in force, their editor, and what was changed."""
+"""``/rules``, ``/rules/edit``: rules in force, and the editor of the own ones."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from waybill.web.series import Chart, effect_chart
 from waybill.web.store.changes import Change, add_change, find_change, list_changes
 from waybill.web.store.drafts import Draft, find_draft, save_draft
 from waybill.web.store.queries import hours_of, hours_of_label, one_pattern
+from waybill.web.difference import difference
+from waybill.web.store.changes import Change, hits_by_rule
+from waybill.web.store.queries import one_pattern
 from waybill.web.store.recording import pattern_of
 from waybill.web.trial import Trial, try_rules
 from waybill.web.views.forms import read_form, see
@@ -95,70 +98,6 @@ def _told(line: int | None, detail: str, severity: str) -> dict[str, object]:
     return {"line": line or 1, "detail": detail, "severity": severity}
 
 
-async def changes(request: web.Request) -> web.Response:
-    """What was changed, newest first."""
-    rows = await bench_of(request).database.read(list_changes)
-    return await page(request, "changes.html", f"{len(rows)} · Changes", rows=rows, said="")
-
-
-async def change(request: web.Request) -> web.Response:
-    """One change with its difference, and the way to take it back or bring it."""
-    row = await _change(request)
-    lines = difference(row["before"], row["after"], row["file"])
-    return await page(
-        request,
-        "change.html",
-        f"Change {row['number']}",
-        row=row,
-        lines=lines,
-        said=request.query.get("said", ""),
-        fault=request.query.get("fault", ""),
-    )
-
-
-async def download(request: web.Request) -> web.Response:
-    """The change as a unified diff, for the repository that owns the rules."""
-    row = await _change(request)
-    text = "".join(f"{line}\n" for line in difference(row["before"], row["after"], row["file"]))
-    name = f"change-{row['number']}.patch"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(text=text, content_type="text/x-diff", headers=headers)
-
-
-async def undo(request: web.Request) -> web.Response:
-    """A change of its own that puts back what stood before."""
-    await read_form(request, "apply")
-    row = await _change(request)
-    bench = bench_of(request)
-    now = bench.rulebook.files().get(row["file"])
-    if bench.settings.workbench.apply == "folder" and now != row["after"]:
-        words = f"{row['file']} was changed since: edit it instead."
-        raise see(request, f"/changes/{row['number']}", urlencode({"fault": words}))
-    made = Change(
-        user_of(request).name,
-        f"undo {row['what']}",
-        row["file"],
-        row["after"],
-        row["before"],
-        "",
-        bench.settings.workbench.apply,
-        time.time(),
-        row["number"],
-    )
-    number = await _bring(bench, made)
-    raise see(request, f"/changes/{number}", urlencode({"said": "Undone."}))
-
-
-def difference(before: str | None, after: str | None, name: str) -> list[str]:
-    """A unified diff of two texts, without line ends."""
-    old = f"a/{name}" if before is not None else "/dev/null"
-    new = f"b/{name}" if after is not None else "/dev/null"
-    lines = difflib.unified_diff(
-        (before or "").splitlines(), (after or "").splitlines(), old, new, lineterm=""
-    )
-    return list(lines)
-
-
 async def _apply(
     request: web.Request, form: Mapping[str, str], name: str, text: str
 ) -> web.Response:
@@ -183,25 +122,10 @@ async def _apply(
         time.time(),
     )
     try:
-        number = await _bring(bench, made)
-    except OSError as error:
-        return await _editor(request, name, text, None, [f"Not written, nothing changed: {error}"])
+        number = await bench.travel.bring_rules(made)
+    except WaybillError as error:
+        return await _editor(request, name, text, None, [str(error)])
     raise see(request, f"/changes/{number}", urlencode({"said": "Recorded."}))
-
-
-async def _bring(bench: Bench, made: Change) -> int:
-    """Record a change and let it travel. Raises OSError: nothing was recorded or changed."""
-    if made.way == "folder":
-        bench.rulebook.write(made.file, made.after)
-    return await bench.database.write(lambda store: add_change(store, made))
-
-
-async def _change(request: web.Request) -> sqlite3.Row:
-    number = int(request.match_info["number"])
-    row = await bench_of(request).database.read(lambda store: find_change(store, number))
-    if row is None:
-        raise web.HTTPNotFound(text="There is no such change.\n")
-    return row
 
 
 async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
