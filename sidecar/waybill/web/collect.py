@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
-from waybill.web.store.alike import Groups
 from waybill.web.spread import note_spread
+from waybill.web.store.alike import Groups
 from waybill.web.store.database import Database
 from waybill.web.store.nodes import NodeState, note_node
 from waybill.web.store.recording import NodeAnswer, forget, record_answer, refresh_rates
