@@ -210,7 +210,7 @@ async def test_a_change_says_where_it_is(tmp_path: Path) -> None:
         assert (await told(client, number, now)).state == "partly"
         await node("n-3", files={NAME: text_mark(RULES)})
         await client.running.bench.collector.collect()
-        assert (await told(client, number, now)).sentence.startswith("in force on 3 of 3, 0 s")
+        assert (await told(client, number, now)).sentence.startswith("in force on 3 of 3, ")
         later = await client.running.bench.travel.bring_rules(change(RULES, None))
         assert (await told(client, number, now)).sentence == f"change {later} decides now"
         status, body = await client.get("/v1/rule-files")
