@@ -26,9 +26,8 @@ from waybill.web.context import BENCH, OPEN_TO_ALL, Bench
 from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.routes import routes
-from waybill.web.rulebook import Rulebook
-from waybill.web.rulestats import RuleStatsReader
 from waybill.web.rulebook import Rulebook, with_own_rules
+from waybill.web.rulestats import RuleStatsReader
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from waybill.core.errors import WaybillError
-from waybill.core.errors import RuleSetError
+from waybill.core.errors import RuleSetError, WaybillError
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.core.version import VERSION
@@ -61,6 +60,7 @@ class Engine:
     async def _warm(self) -> None:
         with contextlib.suppress(WaybillError):  # said to whoever asks
             await self.opened()
+
     async def _catch_up(self, opened: Opened) -> None:
         """Have in force what was changed since; rules that do not compile are left out."""
         seen = (await asyncio.to_thread(self._mark), await self._database.read(applied_version))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sqlite3
 import time
@@ -14,17 +13,15 @@ from aiohttp import web
 from waybill.labelling.rules.draft import draft as draft_rule
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.difference import difference
 from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
 from waybill.web.ruletext import new_rules, with_mode
 from waybill.web.series import Chart, effect_chart
-from waybill.web.store.changes import Change, add_change, find_change, list_changes
+from waybill.web.store.changes import Change, list_changes
 from waybill.web.store.drafts import Draft, find_draft, save_draft
 from waybill.web.store.queries import hours_of, hours_of_label, one_pattern
-from waybill.web.difference import difference
-from waybill.web.store.changes import Change, hits_by_rule
-from waybill.web.store.queries import one_pattern
 from waybill.web.store.recording import pattern_of
 from waybill.web.trial import Trial, try_rules
 from waybill.web.views.forms import read_form, see
