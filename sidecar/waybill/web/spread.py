@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from waybill.labelling.rules.texts import text_mark
+from waybill.labelling.rules.texts import is_file_name, text_mark
 from waybill.web.store.changes import CORRECTIONS_FILE, newest_by_file, note_complete
 from waybill.web.store.queries import node_rows
 
@@ -66,6 +66,8 @@ def spread(fleet: Fleet, row: sqlite3.Row, now: float) -> Spread:
         return Spread("failed", f"not written, nothing changed: {row['fault']}")
     if row["state"] == "writing":
         return Spread("writing", "being written")
+    if row["file"] != CORRECTIONS_FILE and not is_file_name(row["file"]):
+        return Spread("recorded", "recorded")
     newest = fleet.newest.get(row["file"], row["number"])
     if newest != row["number"]:
         return Spread("later", f"change {newest} decides now")

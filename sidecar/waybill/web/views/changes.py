@@ -11,6 +11,7 @@ from aiohttp import web
 
 from waybill.core.correction import withdrawal
 from waybill.core.errors import WaybillError
+from waybill.labelling.rules.texts import is_file_name
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.difference import difference
 from waybill.web.rendering import page
@@ -19,6 +20,7 @@ from waybill.web.store.changes import CORRECTIONS_FILE, Change, find_change, lis
 from waybill.web.store.corrections import add_correction, lines_of_change
 from waybill.web.store.queries import history
 from waybill.web.views.forms import read_form, see
+from waybill.web.ways import NotWrittenError
 
 _PAGE = 100
 #: Lines of a difference that the page shows; the download has all.
@@ -114,6 +116,8 @@ async def _undo(request: web.Request, bench: Bench, row: sqlite3.Row) -> int | N
     Raises WaybillError: it cannot be taken back, with the reason.
     """
     author = user_of(request).name
+    if row["file"] != CORRECTIONS_FILE and not is_file_name(row["file"]):
+        raise NotWrittenError("this is no change of rules or corrections: go back on its own page")
     if row["file"] != CORRECTIONS_FILE:
         made = Change(
             author,

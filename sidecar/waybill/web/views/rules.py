@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from waybill.core.errors import WaybillError
 from waybill.labelling.rules.draft import draft as draft_rule
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
@@ -154,7 +155,7 @@ def _appended(text: str, drafted: str) -> str:
 
 async def _who_changed(bench: Bench) -> str:
     """Why a text that began with another edition is not applied."""
-    rows = await bench.database.read(lambda store: list_changes(store, 1))
+    rows = await bench.database.read(lambda store: list_changes(store, most=1))
     who = "the files were changed on disk"
     if rows:
         ago = numbers.ago(rows[0]["at"], time.time())
