@@ -56,7 +56,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=5_000,
         metavar="N",
-        help="masks to look at, the most frequent ones (default: 5000)",
+        help="masks that the model reads, each with all that read like it (default: 5000)",
     )
     parser.add_argument(
         "--mode", choices=("shadow", "enforce"), default="shadow", help="default: shadow"

@@ -96,12 +96,12 @@ class Alike:
 def group_ids(masks: Iterable[str]) -> list[str]:
     """The id of the group of each mask, 16 hex digits; at best in an order that does not change."""
     alike = Alike()
-    return [alike.add(mask) for mask in masks]
+    return list(map(alike.add, masks))
 
 
 def tells_outcome(word: str) -> bool:
     """Whether a word tells how something went: a level, ``failed``, ``up``, ``not``."""
-    return any(_OUTCOME.match(part) for part in _LETTERS.findall(word))
+    return any(map(_OUTCOME.match, _LETTERS.findall(word)))
 
 
 def _words(mask: str) -> _Words:

@@ -9,6 +9,7 @@ from waybill.core.errors import WaybillError
 from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.privacy import MAX_CHARS, Privacy
 from waybill.learn.arrays import Floats
+from waybill.learn.discover.families import Families
 from waybill.learn.discover.forms import Form, form_of, merged
 from waybill.learn.discover.seen import Seen
 
@@ -44,29 +45,29 @@ class Group:
         return True
 
 
-def groups_of(
-    seen: Sequence[Seen], vectors: Floats, at_least: int, privacy: Privacy
-) -> list[Group]:
-    """Clusters of masks with ``at_least`` records, cut where their lines have different forms.
+def groups_of(families: Families, vectors: Floats, at_least: int, privacy: Privacy) -> list[Group]:
+    """Clusters of families with ``at_least`` records, cut where their lines have different forms.
 
-    ``vectors`` are unit vectors float32[n, dimensions], one for each mask. Lines are cleaned by
+    ``vectors`` are unit vectors float32[n, dimensions], one for each family. Lines are cleaned by
     ``privacy`` before anything is made of them: a pattern spells no secret.
 
     Raises:
         WaybillError: scikit-learn is not there.
     """
     by_cluster: dict[int, list[int]] = {}
-    for index, cluster in enumerate(_clusters(seen, vectors, at_least)):
+    clusters = list(_clusters(families.records, vectors, at_least))
+    for index, family in enumerate(families.family):
+        cluster = clusters[family]
         if cluster >= 0:
             by_cluster.setdefault(cluster, []).append(index)
     groups: list[Group] = []
     for cluster, members in by_cluster.items():
-        groups += _cut(cluster, members, seen, privacy)
+        groups += _cut(cluster, members, families.seen, privacy)
     return groups
 
 
-def _clusters(seen: Sequence[Seen], vectors: Floats, at_least: int) -> Iterable[int]:
-    """The cluster of each mask, -1 for none: a mask counts as often as it was seen."""
+def _clusters(records: Sequence[int], vectors: Floats, at_least: int) -> Iterable[int]:
+    """The cluster of each family, -1 for none: a family counts as often as it was seen."""
     try:
         from sklearn.cluster import DBSCAN
     except ModuleNotFoundError:
@@ -74,10 +75,9 @@ def _clusters(seen: Sequence[Seen], vectors: Floats, at_least: int) -> Iterable[
             "scikit-learn is missing, which finds the clusters; install it with: "
             "pip install 'waybill-sidecar[train]', or use --by llm"
         ) from None
-    weights = [one.count for one in seen]
     # On unit vectors the euclidean distance follows from the cosine distance.
     found = DBSCAN(eps=(2 * _NEAR) ** 0.5, min_samples=at_least, algorithm="brute")
-    labels: list[int] = found.fit(vectors, sample_weight=weights).labels_.tolist()
+    labels: list[int] = found.fit(vectors, sample_weight=list(records)).labels_.tolist()
     return labels
 
 

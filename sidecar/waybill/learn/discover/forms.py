@@ -27,6 +27,7 @@ from waybill.learn.backtest.values import (
     TEXT,
     Value,
 )
+from waybill.patterns.alike import tells_outcome
 
 __all__ = ["Form", "form_of", "letters_of", "merged", "pattern_of"]
 
@@ -84,13 +85,17 @@ def form_of(text: str, *, is_cut: bool = False) -> Form:
 
 
 def merged(mine: Form, theirs: Form) -> Form | None:
-    """What two lines have in common, ``""`` where they differ; None where that is too little."""
+    """What two lines have in common, ``""`` where they differ; None where that is too little, or
+    where what differs tells how something went.
+    """
     if len(mine) != len(theirs):
         return None
     found: list[str] = []
     same = 0
     for one, other in zip(mine, theirs, strict=True):
         is_same = _loose(one) == _loose(other)
+        if not is_same and (tells_outcome(one) or tells_outcome(other)):
+            return None
         found.append(one * is_same)
         same += is_same and one != ""
     return tuple(found) if same >= _ALIKE * len(mine) else None

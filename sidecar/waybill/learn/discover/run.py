@@ -22,7 +22,8 @@ from waybill.labelling.rules.ruleset import Rule
 from waybill.learn.arrays import Floats
 from waybill.learn.backtest.corrections import read_corrections
 from waybill.learn.discover.clusters import Group, groups_of
-from waybill.learn.discover.labels import name_of
+from waybill.learn.discover.families import Families, families_of
+from waybill.learn.discover.labels import Named, name_of, trusted_from
 from waybill.learn.discover.propose import Proposed, hold, make_proposal
 from waybill.learn.discover.seen import Seen, gather, known_labels, of_patterns
 from waybill.learn.discover.show import describe, show
@@ -80,21 +81,23 @@ def discover(plan: DiscoverPlan, settings: Settings) -> Discovered:
     taxonomy = read_labels(settings.labels.path)
     seen, rest = _read(plan, settings)
     records = sum(one.count for one in seen) + rest
-    looked_at = seen[: plan.most_masks]
+    families = families_of(seen, plan.most_masks)
+    looked_at = families.seen
+    if not looked_at:
+        raise WaybillError(f"{plan.source}: no message was found")
     corrections = read_corrections(plan.corrections)
     lines = read_messages(plan.labelled, settings.fields) if plan.labelled is not None else ()
     known_labels(looked_at, corrections, lines)
     _note_rules(settings, taxonomy, looked_at)
-    if not looked_at:
-        raise WaybillError(f"{plan.source}: no message was found")
     bundle = _bundle(settings, taxonomy)
-    masks = [one.mask for one in looked_at]
+    masks = families.first_masks()
     vectors = embed_cached(bundle.encoder, masks, None, settings.model.threads)
-    predictions = bundle.classify(vectors, masks)
+    of_family = bundle.classify(vectors, masks)
+    predictions = [of_family[number] for number in families.family]
     privacy = Privacy(settings.llm.private_patterns)
-    groups = groups_of(looked_at, vectors, plan.at_least, privacy)
-    made, left_out = _make(plan, privacy, taxonomy, looked_at, groups, vectors, predictions)
-    labels = _labels(looked_at, predictions, bundle)
+    groups = groups_of(families, vectors, plan.at_least, privacy)
+    made, left_out = _make(plan, privacy, taxonomy, families, groups, vectors, predictions)
+    labels = _labels(families, predictions, bundle)
     held, refused = asyncio.run(hold(made, looked_at, labels, taxonomy))
     kept = list(_without_twins(held, plan))
     for one in kept:
@@ -150,28 +153,24 @@ def _make(
     plan: DiscoverPlan,
     privacy: Privacy,
     taxonomy: Taxonomy,
-    seen: Sequence[Seen],
+    families: Families,
     groups: Sequence[Group],
     vectors: Floats,
     predictions: Sequence[Prediction],
 ) -> tuple[list[Proposed], Counter[str]]:
     """A proposal for each group of enough records whose label somebody knows."""
+    seen = families.seen
     left_out: Counter[str] = Counter()
-    by_cluster: dict[int, set[int]] = {}
-    for group in groups:
-        by_cluster.setdefault(group.cluster, set()).update(group.members)
     made: list[Proposed] = []
-    for group in groups:
+    for group, named in _named(groups, families, predictions, taxonomy.fallback):
         if sum(seen[index].count for index in group.members) < plan.at_least:
             left_out[f"with fewer than {plan.at_least} records"] += 1
             continue
-        near = by_cluster[group.cluster]
-        named = name_of(group.members, near, seen, predictions, taxonomy.fallback)
         found: Proposed | str
         if isinstance(named, str):
             found = named
         else:
-            others = _nearest(group, seen, vectors)
+            others = _nearest(group, families, vectors)
             found = make_proposal(group, named, seen, privacy, others)
         if isinstance(found, str):
             left_out[found] += 1
@@ -180,24 +179,52 @@ def _make(
     return made, left_out
 
 
-def _nearest(group: Group, seen: Sequence[Seen], vectors: Floats) -> Iterator[str]:
+def _named(
+    groups: Sequence[Group],
+    families: Families,
+    predictions: Sequence[Prediction],
+    fallback: str,
+) -> Iterator[tuple[Group, Named | str]]:
+    """Each group with its label, or with why it has none."""
+    judged: list[tuple[str, Prediction]] = []
+    for label, start in zip(families.said(), families.starts, strict=True):
+        if label is not None:
+            judged.append((label, predictions[start]))
+    trusted = trusted_from(judged)
+    by_cluster: dict[int, set[int]] = {}
+    for group in groups:
+        by_cluster.setdefault(group.cluster, set()).update(group.members)
+    for group in groups:
+        kin, near = families.kin(group.members), by_cluster[group.cluster]
+        named = name_of(group.members, kin, near, families.seen, predictions, fallback, trusted)
+        yield group, named
+
+
+def _nearest(group: Group, families: Families, vectors: Floats) -> Iterator[str]:
     """Lines of the masks nearest to a group, not its own: the best proof of what must not match."""
-    own = set(group.members)
-    order = (vectors @ vectors[group.members[0]]).argsort()[::-1].tolist()
-    for index in order[: len(own) + _NEAREST]:
-        if index not in own:
-            yield seen[index].texts[0]
+    own = {families.family[index] for index in group.members}
+    likeness = vectors @ vectors[families.family[group.members[0]]]
+    count = min(len(own) + _NEAREST, len(likeness))
+    nearest = likeness.argpartition(-count)[-count:]
+    for number in nearest[likeness[nearest].argsort()[::-1]].tolist():
+        if number not in own:
+            yield families.seen[families.starts[number]].texts[0]
 
 
 def _labels(
-    seen: Sequence[Seen], predictions: Sequence[Prediction], bundle: Bundle
+    families: Families, predictions: Sequence[Prediction], bundle: Bundle
 ) -> list[str | None]:
-    """What is known, or thought, of each mask: by people, by rules, by a sure model."""
+    """What is known, or thought, of each mask: by people, of it or of those that read like it; by
+    rules, by a sure model.
+    """
     labels: list[str | None] = []
     fallback = bundle.policy().fallback
-    for one, prediction in zip(seen, predictions, strict=True):
-        said = bundle.answer(prediction)
-        label = None if said == fallback else said
+    said = families.said()
+    for one, family, prediction in zip(families.seen, families.family, predictions, strict=True):
+        label: str | None = bundle.answer(prediction)
+        if label == fallback:
+            label = None
+        label = said[family] or label
         if one.ruled is not None:
             label = one.ruled[0]
         if one.labels:
