@@ -62,6 +62,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._one_runs = asyncio.Lock()
         self._waiting: asyncio.Task[None] | None = None
         self.source = _source(settings, labelling)
+        self.source.adopt(pipeline.corrections)
         super().__init__(
             LoadState(what, metrics),
             lock,

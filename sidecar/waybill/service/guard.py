@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 What = Literal["rules", "model"]
 _LOGGED = 10
 _TOLD = 20
+#: Pause between two looks, as a multiple of what the last one took: a sixth of a core at most.
+_PAUSES = 5
 
 
 def hold_bundle(bundle: Bundle, pipeline: Pipeline, threshold: float | None) -> Held:
@@ -49,7 +52,9 @@ class Guard:
         self._pipeline = pipeline
         self._metrics = metrics
         self._held: dict[What, Held] = {"rules": Held(), "model": Held()}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        #: The model to look at next, where corrections have changed since the last look.
+        self._wanted: tuple[Bundle | None] | None = None
 
     async def check_rules(self, rules: RuleSet) -> RuleSet:
         """``rules``, held against the corrections. Raises RuleSetError (``contradicted``)."""
@@ -86,16 +91,19 @@ class Guard:
         return bundle
 
     def look_again(self, bundle: Bundle | None) -> None:
-        """Corrections have changed: hold what is in force against them, in the background."""
-        task = asyncio.create_task(self._look(bundle))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Corrections have changed: hold what is in force against them, in the background.
+
+        One look runs and one waits, with pauses: of 100,000 corrections it takes seconds.
+        """
+        self._wanted = (bundle,)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look_on())
 
     async def stop(self) -> None:
         """End what runs in the background."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def describe(self) -> dict[str, object]:
         """What is contradicted, as plain data."""
@@ -108,6 +116,15 @@ class Guard:
                 "detail": told,
             }
         return described
+
+    async def _look_on(self) -> None:
+        while self._wanted is not None:
+            (bundle,) = self._wanted
+            self._wanted = None
+            begun = time.monotonic()
+            await self._look(bundle)
+            if self._wanted is not None:
+                await asyncio.sleep(_PAUSES * (time.monotonic() - begun))
 
     async def _look(self, bundle: Bundle | None) -> None:
         held = await asyncio.to_thread(hold_rules, self._pipeline.rules, self._pipeline.corrections)

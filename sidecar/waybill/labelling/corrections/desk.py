@@ -147,7 +147,7 @@ class Desk:
     async def _history(self) -> list[Correction]:
         """Everything that was said. Raises CorrectError (``damaged``): a file has a fault."""
         try:
-            return (await asyncio.to_thread(self._source.history)).corrections
+            return list(await asyncio.to_thread(self._source.said))
         except CorrectionsError as error:
             detail = f"the corrections there are cannot be read: {error.errors[0]}"
             raise CorrectError("damaged", detail) from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from waybill.core.correction import Correction
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.labels import Taxonomy
+from waybill.labelling.corrections.appended import Appended, look, settle_again, take
 from waybill.labelling.corrections.files import (
     History,
     fingerprint,
@@ -36,6 +38,9 @@ class CorrectionSource:
         self._fetched_mark = ""
         #: Those that held something when they were read last: one that vanishes is a fault.
         self._seen = set(filter(_has_bytes, self.paths))
+        self._lock = threading.Lock()
+        #: What was made of the bytes that were read last, if more can be read behind them.
+        self._last: CorrectionTable | None = None
 
     @property
     def fetched(self) -> bytes:
@@ -58,20 +63,76 @@ class CorrectionSource:
         return history
 
     def load(self, taxonomy: Taxonomy) -> CorrectionTable:
-        """What stands. Raises CorrectionsError."""
-        try:
-            mark = self.fingerprint()  # before reading: what changes meanwhile is read again
-        except OSError:
-            mark = ""
+        """What stands; only what was appended since the last load is read, if nothing else
+        happened. Raises CorrectionsError.
+        """
+        with self._lock:
+            try:
+                mark = self.fingerprint()  # before reading: what changes meanwhile is read again
+            except OSError:
+                mark = ""
+            table = self._load_appended(taxonomy) or self._load_all(taxonomy)
+            table.files_mark = mark
+            table.tell = self.tell
+            return table
+
+    def adopt(self, table: CorrectionTable) -> None:
+        """Go on from ``table``, which another source of the same files has loaded."""
+        self._last = table
+
+    def _load_all(self, taxonomy: Taxonomy) -> CorrectionTable:
+        self._last = None
+        fetched = self._fetched_mark
+        taken = take(self.paths)
         table = read_table(self.history(), taxonomy, self._labelling)
-        table.files_mark = mark
-        table.tell = self.tell
+        if taken is not None and taken == take(self.paths):
+            table.taken = taken, fetched
+            self._last = table
         return table
+
+    def _load_appended(self, taxonomy: Taxonomy) -> CorrectionTable | None:
+        """The last table with what was appended; None where all must be read."""
+        found = self._look()
+        if found is None or self._last is None:
+            return None
+        table = self._last
+        new: list[Correction] = []
+        is_standing = False
+        for one in found.lines:
+            if found.is_known(one.id):
+                return None  # there twice, or taken back
+            if one.labelling != self._labelling:
+                continue
+            if one.label not in taxonomy:
+                return None
+            new.append(one)
+            is_standing |= table.stands(one.mask, one.source)
+        if new:
+            again = settle_again(found, self._labelling, is_standing)
+            table = table.changed(again, new)
+        table.taken = found.taken, self._fetched_mark
+        self._last = table
+        return table
+
+    def _look(self) -> Appended | None:
+        """What was appended since all was read; None where something else happened."""
+        if self._last is None or self._last.taken is None or self._fetched:
+            return None
+        taken, fetched = self._last.taken
+        return look(self.paths, taken) if fetched == self._fetched_mark else None
+
+    def said(self) -> Iterable[Correction]:
+        """Every correction there is, as `history` has them, and sooner. Raises CorrectionsError."""
+        with self._lock:
+            found = self._look()
+            if found is None:
+                return self.history().corrections
+            return list(found.everything())
 
     def tell(self, name: str) -> Correction | None:
         """The correction with that id, with all that was said; None where it cannot be read."""
         try:
-            corrections = self.history().corrections
+            corrections = self.said()
         except CorrectionsError:
             return None
         for one in corrections:

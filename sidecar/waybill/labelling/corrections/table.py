@@ -16,6 +16,7 @@ from waybill.core.correction import ANY_SOURCE, Correction, Settled, new_correct
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.labels import Taxonomy
 from waybill.core.records import Verdict
+from waybill.labelling.corrections.appended import Taken
 from waybill.labelling.corrections.files import History
 from waybill.labelling.memo import MaskMemo
 
@@ -44,6 +45,9 @@ class CorrectionTable:
         self.history_version = history_version
         #: The fingerprint of the files that it was read from.
         self.files_mark = ""
+        #: The bytes that it was read from, and a mark of what was fetched; None where that is not
+        #: known. What is appended to them can be read alone.
+        self.taken: tuple[Taken, str] | None = None
         #: Reads all that was said in the correction of that id; it blocks.
         self.tell: Callable[[str], Correction | None] = _tell_nothing
         self.version = _version_of(settled)
@@ -52,14 +56,61 @@ class CorrectionTable:
         self.by_source: dict[str, dict[str, Verdict]] = {}
         self.labels: dict[str, str] = {}
         for one in settled:
-            said = one.correction
-            label = self.labels.setdefault(said.label, said.label)
-            # One object a correction, as one a rule, shared by all records that it decides.
-            verdict = Verdict(label, "correction", 1.0, said.id)
-            if said.source == ANY_SOURCE:
-                self.everywhere[said.mask] = verdict
-            else:
-                self.by_source.setdefault(said.source, {})[said.mask] = verdict
+            self._put(one.correction)
+
+    def _put(self, said: Correction) -> None:
+        label = self.labels.setdefault(said.label, said.label)
+        # One object a correction, as one a rule, shared by all records that it decides.
+        verdict = Verdict(label, "correction", 1.0, said.id)
+        if said.source == ANY_SOURCE:
+            self.everywhere[said.mask] = verdict
+        else:
+            self.by_source.setdefault(said.source, {})[said.mask] = verdict
+
+    def changed(
+        self, again: Mapping[tuple[str, str], Settled | None], new: Iterable[Correction]
+    ) -> CorrectionTable:
+        """The table with ``new`` lines in its history, where ``again`` stands for mask and source.
+
+        It is what `make_table` makes of the whole history, and leaves this one as it is.
+        """
+        table = CorrectionTable((), _plus(self.history_version, (one.id for one in new)))
+        table.tell = self.tell
+        table.labels = dict(self.labels)
+        table.everywhere = dict(self.everywhere)
+        table.by_source = dict(self.by_source)
+        disputed = set(self.disputed)
+        version = self.version
+        for (mask, source), settled in again.items():
+            before = table._drop(mask, source)
+            if before is not None:
+                said = _said(before, mask, source, before.rule in self.disputed)
+                version = _plus(version, [said], -1)
+                disputed.discard(before.rule or "")
+            if settled is not None:
+                table._put(settled.correction)
+                version = _plus(version, [_said_of(settled)])
+                if settled.is_disputed:
+                    disputed.add(settled.correction.id)
+        table.version = version
+        table.disputed = frozenset(disputed)
+        return table
+
+    def stands(self, mask: str, source: str) -> bool:
+        """Whether something stands for just this mask and source."""
+        if source == ANY_SOURCE:
+            return mask in self.everywhere
+        return mask in self.by_source.get(source, {})
+
+    def _drop(self, mask: str, source: str) -> Verdict | None:
+        if source == ANY_SOURCE:
+            return self.everywhere.pop(mask, None)
+        own = dict(self.by_source.get(source, {}))
+        before = own.pop(mask, None)
+        self.by_source[source] = own
+        if not own:
+            del self.by_source[source]
+        return before
 
     def __len__(self) -> int:
         return len(self.everywhere) + sum(map(len, self.by_source.values()))
@@ -144,10 +195,17 @@ def _tell_nothing(_: str) -> Correction | None:
 
 def _version_of(settled: Sequence[Settled]) -> str:
     """12 hexadecimal digits of what stands, whatever the files and the order of their lines."""
-    return sum_of(
-        f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
-        for said, is_disputed in settled
-    )
+    return sum_of(map(_said_of, settled))
+
+
+def _said_of(settled: Settled) -> str:
+    said, is_disputed = settled
+    return f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
+
+
+def _said(verdict: Verdict, mask: str, source: str, is_disputed: bool) -> str:
+    """`_said_of` of what a verdict was made of."""
+    return f"{verdict.rule}\0{mask}\0{source}\0{verdict.label}\0{is_disputed}"
 
 
 def _history_version(history: Sequence[Correction]) -> str:
@@ -156,8 +214,13 @@ def _history_version(history: Sequence[Correction]) -> str:
 
 def sum_of(lines: Iterable[str]) -> str:
     """12 hexadecimal digits of lines in any order: sorting so many would hold up all threads."""
-    total = 0
+    return _plus("0", lines)
+
+
+def _plus(version: str, lines: Iterable[str], times: int = 1) -> str:
+    """`sum_of` with more ``lines``, or with -1 ``times`` without them."""
+    total = int(version, 16)
     for line in lines:
         digest = hashlib.blake2b(line.encode(), digest_size=6).digest()
-        total += int.from_bytes(digest)
+        total += times * int.from_bytes(digest)
     return f"{total % (1 << 48):012x}"
