@@ -125,6 +125,7 @@ async def test_what_is_no_form_is_refused_and_holds_nobody_up(running: Running, 
 #: Tables of which little is much to read.
 TABLES = {
     "line ends": b'log"\n' + b"\n" * 30_000,
+    "an open quote": b'log\n"' + b"\n" * 60_000,
     "both line ends": b"log\n" + b"\r\n" * 20_000,
     "one letter": b"log\n" + b"x\n" * 20_000,
     "separators": b"log" + b"," * 160_000 + b"\n",

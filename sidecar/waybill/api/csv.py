@@ -32,8 +32,8 @@ _ROWS = 500
 _CHUNK_BYTES = 1 << 16
 #: Rows read from the text between two turns of the event loop: about 5 ms.
 _PIECE_ROWS = 250
-#: Above this a row that is still open is read on a thread.
-_INLINE_CHARS = 256 << 10
+#: Above this a row that is still open is read on a thread: it may turn out to be as many rows.
+_INLINE_CHARS = 4 << 10
 #: A table that is longer than limits.body_bytes may inflate to so many times what was sent: tables
 #: of logs reach 10 to 60.
 _MOST_TIMES = 250
@@ -125,6 +125,8 @@ async def _feed(
         return
     for at in range(0, len(rows), _ROWS):
         # Before the head: a fault of the first rows is still a refusal.
+        if at:
+            await asyncio.sleep(0)
         some = _taken(rows[at : at + _ROWS], upload)
         await _open(request, upload)
         await _label(service, upload, some)

@@ -19,12 +19,15 @@ from typing import TypeAlias
 from waybill.core.errors import MalformedError
 from waybill.wire.table.dialect import CsvReader, Dialect, reader_of
 
-__all__ = ["UNCLOSED", "RawRow", "RowReader"]
+__all__ = ["MOST_LINES", "UNCLOSED", "RawRow", "RowReader"]
 
 #: Cells, the text that they stand in with its line end, what is wrong with it, and its first line,
 #: counted from 1: quotes span lines, so that lines and rows are not the same.
 RawRow: TypeAlias = tuple[list[str], str, str | None, int]
 
+#: Lines of one row: dumps of threads have some thousands. Where a quote is never closed, so many rows
+#: come at once when that is found, and each takes hundreds of bytes.
+MOST_LINES = 20_000
 UNCLOSED = "its quote is never closed"
 
 
@@ -68,7 +71,7 @@ class RowReader:
         lines = list(io.StringIO(text[:cut], newline=""))
         rows, used = self._read(lines, self._line, is_last)
         rest = "".join(lines[used:]) + text[cut:]
-        while len(rest) > self._limit and used < len(lines):
+        while used < len(lines) and self._is_too_much(rest, len(lines) - used):
             rows.append(self._alone(lines[used], self._line + used))
             more, count = self._read(lines[used + 1 :], self._line + used + 1, is_last)
             rows += more
@@ -77,6 +80,10 @@ class RowReader:
         self._line += used
         self._keep(rest, is_open=used < len(lines))
         return rows
+
+    def _is_too_much(self, rest: str, lines: int) -> bool:
+        """Whether a row that is open has more than a row may have."""
+        return len(rest) > self._limit or lines > MOST_LINES
 
     def _may_complete(self, text: str) -> bool:
         if self._size > self._limit:
