@@ -20,6 +20,8 @@ _MOST_BYTES = 64 << 20
 _MOST_PAGES = 1000
 #: What is kept of an answer that cannot be used.
 _HEAD_BYTES = 2048
+#: `/nodes` shows all of it; that of a service has a few kilobytes.
+_MOST_EDITION_BYTES = 256 << 10
 
 
 class NoAnswerError(WaybillError):
@@ -62,6 +64,7 @@ class PatternClient:
     def __init__(self, address: str, token: str = "") -> None:
         self.url = address_of(address)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Never redirected: who answers must not choose whom a workbench asks, and what it shows.
         self._client = aiohttp.ClientSession(timeout=_PATIENCE, headers=headers)
 
     async def __aenter__(self) -> PatternClient:
@@ -99,6 +102,8 @@ class PatternClient:
     async def edition(self) -> dict[str, object]:
         """What is in force there, as ``GET /v1/edition`` tells it."""
         body, _ = await self._get("/v1/edition", {})
+        if len(body) > _MOST_EDITION_BYTES:
+            raise NoAnswerError(f"{self.url} answers an edition of {len(body):,} bytes", body)
         try:
             return msgspec.json.decode(body, type=dict[str, object])
         except msgspec.MsgspecError as error:
@@ -109,7 +114,9 @@ class PatternClient:
         """The way of one message, as ``POST /v1/explain`` tells it."""
         question = msgspec.json.encode({"message": message, "source": source})
         try:
-            async with self._client.post(f"{self.url}/v1/explain", data=question) as reply:
+            async with self._client.post(
+                f"{self.url}/v1/explain", data=question, allow_redirects=False
+            ) as reply:
                 body = await self._read(reply)
                 self._check(reply.status, body)
                 return msgspec.json.decode(body, type=dict[str, object])
@@ -118,7 +125,9 @@ class PatternClient:
 
     async def _get(self, path: str, asked: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
         try:
-            async with self._client.get(f"{self.url}{path}", params=asked) as reply:
+            async with self._client.get(
+                f"{self.url}{path}", params=asked, allow_redirects=False
+            ) as reply:
                 body = await self._read(reply)
                 self._check(reply.status, body)
                 return body, reply.headers

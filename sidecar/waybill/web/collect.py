@@ -16,9 +16,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
+import msgspec
+
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
+from waybill.web.credible import credible
 from waybill.web.spread import note_spread
 from waybill.web.store.alike import Groups
 from waybill.web.store.database import Database
@@ -104,7 +107,7 @@ class Collector:
             async with PatternClient(address, self._token) as client:
                 async for page in client.all():
                     for pattern in page.patterns:
-                        patterns[pattern.id] = pattern
+                        patterns[pattern.id] = _until(_believed(pattern, address), now)
                 edition = await client.edition()
         except NoAnswerError as error:
             state = NodeState(name, address, now, fault=str(error), head=error.head)
@@ -113,6 +116,22 @@ class Collector:
         answer = NodeAnswer(name, now, list(patterns.values()))
         state = NodeState(name, address, now, edition=json.dumps(edition))
         await self._database.write(lambda connection: _merge(connection, answer, state))
+
+
+def _believed(pattern: Pattern, address: str) -> Pattern:
+    """``pattern``. Raises NoAnswerError where no Waybill would have told it."""
+    try:
+        return credible(pattern)
+    except ValueError as error:
+        raise NoAnswerError(f"{address} answers what are no patterns: {error}") from None
+
+
+def _until(pattern: Pattern, now: float) -> Pattern:
+    """``pattern`` as of ``now``: a clock that is ahead must not make it the newest for ever."""
+    if pattern.last_seen <= now:
+        return pattern
+    first_seen = min(pattern.first_seen, now)
+    return msgspec.structs.replace(pattern, first_seen=first_seen, last_seen=now)
 
 
 def _refresh_all(connection: sqlite3.Connection) -> None:

@@ -25,8 +25,8 @@ __all__ = ["MOST_LINES", "UNCLOSED", "RawRow", "RowReader"]
 #: counted from 1: quotes span lines, so that lines and rows are not the same.
 RawRow: TypeAlias = tuple[list[str], str, str | None, int]
 
-#: Lines of one row: dumps of threads have some thousands. Where a quote is never closed, so many rows
-#: come at once when that is found, and each takes hundreds of bytes.
+#: Lines of one row: dumps of threads have some thousands. Where a quote is never closed, so many
+#: rows come at once when that is found, and each takes hundreds of bytes.
 MOST_LINES = 20_000
 UNCLOSED = "its quote is never closed"
 
