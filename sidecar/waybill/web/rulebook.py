@@ -57,6 +57,7 @@ class Rulebook:
     def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
         self._settings = settings
         self._taxonomy = taxonomy
+        self._said: tuple[tuple[str, str, str], Said] | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -81,7 +82,16 @@ class Rulebook:
         return digest.hexdigest()[:12]
 
     async def check(self, name: str, text: str) -> Said:
-        """All rules that would be in force with ``text`` as the own file ``name``."""
+        """All rules that would be in force with ``text`` as the own file ``name``.
+
+        What was said last is kept: a text is checked while one types, then tried, then applied.
+        """
+        asked = (name, text, self.edition())
+        if self._said is None or self._said[0] != asked:
+            self._said = (asked, await self._check(name, text))
+        return self._said[1]
+
+    async def _check(self, name: str, text: str) -> Said:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
             return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)

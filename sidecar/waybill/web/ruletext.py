@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import yaml
 
+#: Characters of a mask that a drafted pattern is made of.
+_MASK_CHARS = 160
+#: What stands for a value in a mask, with what may stand there in a message.
+_VALUES = {"<ip>": r"[0-9A-Fa-f.:]+", "<id>": r"\S+?"}
+_VALUE = re.compile(r"<i[dp]>|0+")
+_PATTERN = re.compile(r"^(\s*pattern:).*$", re.MULTILINE)
 _ITEM = re.compile(r"^(\s*)-\s")
 _MODE = re.compile(r"^(\s*(?:-\s+)?)mode:.*$")
 
@@ -30,6 +37,32 @@ def new_rules(before: str, after: str) -> list[str]:
     """Ids that only the second text has."""
     known = set(rule_ids(before))
     return [one for one in rule_ids(after) if one not in known]
+
+
+def pattern_of_mask(mask: str, examples: Sequence[str]) -> str:
+    r"""A pattern with the words of a mask and a class for each value; empty: it misses an example.
+
+    >>> pattern_of_mask("order 0 for <id> held", ["order 12 for 9f2c held"])
+    'order\\s+\\d+\\s+for\\s+\\S+?\\s+held'
+    """
+    words = []
+    for word in mask[:_MASK_CHARS].split():
+        parts, last = [], 0
+        for found in _VALUE.finditer(word):
+            parts.append(re.escape(word[last : found.start()]))
+            parts.append(_VALUES.get(found[0], r"\d+"))
+            last = found.end()
+        words.append("".join([*parts, re.escape(word[last:])]))
+    pattern = r"\s+".join(words)
+    if not examples or not all(re.search(pattern, one) for one in examples):
+        return ""
+    return pattern
+
+
+def with_pattern(text: str, pattern: str) -> str:
+    """The text of one rule with another pattern."""
+    quoted = "'" + pattern.replace("'", "''") + "'"
+    return _PATTERN.sub(lambda found: f"{found[1]} {quoted}", text, count=1)
 
 
 def with_mode(text: str, rule: str, mode: str) -> str:

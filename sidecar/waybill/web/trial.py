@@ -14,10 +14,12 @@ import msgspec
 
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import encode
+from waybill.labelling.model.bundle import Bundle
 from waybill.learn.backtest.result import Backtest
 from waybill.learn.backtest.run import Plan, backtest
 from waybill.learn.backtest.sides import SideSpec
 from waybill.settings.schema import Settings
+from waybill.web.engine import Engine
 from waybill.web.rulebook import Rulebook
 from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
@@ -33,15 +35,17 @@ class Trial(NamedTuple):
 
 
 async def try_rules(
-    settings: Settings, rulebook: Rulebook, database: Database, name: str, text: str
+    engine: Engine, rulebook: Rulebook, database: Database, name: str, text: str
 ) -> Trial:
     """The records of a day that change their label with ``text`` as the own file ``name``."""
     begin = time.perf_counter()
     lines = await database.read(lambda store: b"".join(_patterns(store)))
     corrections = await database.read(export)
     try:
+        model = (await engine.opened()).model
+        lent = model.bundle if model is not None else None
         found = await asyncio.to_thread(
-            _try, settings, rulebook, (name, text), (lines, corrections)
+            _try, (engine.settings, lent), rulebook, (name, text), (lines, corrections)
         )
     except (WaybillError, OSError) as error:
         return Trial(None, time.perf_counter() - begin, str(error))
@@ -55,21 +59,26 @@ async def try_models(settings: Settings, database: Database, old: str, new: str)
     corrections = await database.read(export)
     sides = (SideSpec(model=old), SideSpec(model=new))
     try:
-        found = await asyncio.to_thread(_measure, settings, sides, (lines, corrections))
+        found = await asyncio.to_thread(_measure, (settings, None), sides, (lines, corrections))
     except (WaybillError, OSError) as error:
         return Trial(None, time.perf_counter() - begin, str(error))
     return Trial(found, time.perf_counter() - begin)
 
 
 def _try(
-    settings: Settings, rulebook: Rulebook, draft: tuple[str, str], data: tuple[bytes, bytes]
+    by: tuple[Settings, Bundle | None],
+    rulebook: Rulebook,
+    draft: tuple[str, str],
+    data: tuple[bytes, bytes],
 ) -> Backtest:
     with rulebook.folder_with(*draft) as folder:
-        return _measure(settings, (SideSpec(), SideSpec(str(folder))), data)
+        return _measure(by, (SideSpec(), SideSpec(str(folder))), data)
 
 
 def _measure(
-    settings: Settings, sides: tuple[SideSpec, SideSpec], data: tuple[bytes, bytes]
+    by: tuple[Settings, Bundle | None],
+    sides: tuple[SideSpec, SideSpec],
+    data: tuple[bytes, bytes],
 ) -> Backtest:
     with tempfile.TemporaryDirectory(prefix="waybill-trial-") as scratch:
         patterns = Path(scratch) / "patterns.ndjson"
@@ -77,7 +86,7 @@ def _measure(
         patterns.write_bytes(data[0])
         corrections.write_bytes(data[1])
         known = (corrections,) if data[1] else ()
-        return backtest(Plan(str(patterns), *sides, corrections=known), settings)
+        return backtest(Plan(str(patterns), *sides, corrections=known), *by)
 
 
 def _patterns(store: sqlite3.Connection) -> Iterator[bytes]:

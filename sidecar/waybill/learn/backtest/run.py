@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from waybill.core.pattern import Pattern
 from waybill.labelling.llm.privacy import Privacy
+from waybill.labelling.model.bundle import Bundle
 from waybill.learn.backtest.corrections import Corrections, read_corrections
 from waybill.learn.backtest.guard import Evidence, check_corrections
 from waybill.learn.backtest.judge import Judge
@@ -43,8 +44,8 @@ class Plan(NamedTuple):
     labelled: Path | None = None
 
 
-def backtest(plan: Plan, settings: Settings) -> Backtest:
-    """Measure by the plan.
+def backtest(plan: Plan, settings: Settings, lent: Bundle | None = None) -> Backtest:
+    """Measure by the plan; ``lent`` is the model of the settings if it is loaded already.
 
     Raises:
         ConfigError: rules or a model cannot be used.
@@ -56,12 +57,15 @@ def backtest(plan: Plan, settings: Settings) -> Backtest:
         patterns = read_recorded(plan.on)
         if is_address(plan.on):  # asking a sidecar needs an event loop of its own
             patterns = list(patterns)
-    return asyncio.run(_backtest(plan, settings, patterns))
+    return asyncio.run(_backtest(plan, settings, patterns, lent))
 
 
-async def _backtest(plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None) -> Backtest:
+async def _backtest(
+    plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None, lent: Bundle | None
+) -> Backtest:
     corrections = read_corrections(plan.corrections)
-    async with open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone) as (old, new):
+    sides = open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone, lent=lent)
+    async with sides as (old, new):
         judge = Judge(old, new)
         unit: Unit = "records" if patterns is None else "patterns"
         found = Backtest(plan.on, unit, 0, 0, 0, old.report, new.report)

@@ -78,11 +78,17 @@ def parse_side(text: str) -> SideSpec:
 
 @contextlib.asynccontextmanager
 async def open_sides(
-    settings: Settings, old: SideSpec, new: SideSpec, *, is_alone: bool
+    settings: Settings,
+    old: SideSpec,
+    new: SideSpec,
+    *,
+    is_alone: bool,
+    lent: Bundle | None = None,
 ) -> AsyncIterator[tuple[Side, Side]]:
     """Both sides, loaded and checked; a model that both have is loaded once.
 
     ``is_alone``: the rules of a side are all there are, else the packaged ones stand beside them.
+    ``lent``: the model of the settings where the caller has it loaded already.
 
     Raises:
         ConfigError: with every fault of rules and models.
@@ -95,7 +101,7 @@ async def open_sides(
         mine = _settings_of(settings, old, folder / "old", name, is_alone=is_alone)
         theirs = _settings_of(settings, new, folder / "new", name, is_alone=is_alone)
         rules = await _read_both(mine, theirs, taxonomy, (old, new))
-        first = await _open(stack, mine, rules[0], taxonomy, old)
+        first = await _open(stack, mine, rules[0], taxonomy, old, lent)
         if mine.model == theirs.model:
             yield first, _beside(first, theirs, rules[1], new)
         else:
@@ -178,10 +184,12 @@ async def _open(
     rules: RuleSet,
     taxonomy: Taxonomy,
     spec: SideSpec,
+    lent: Bundle | None = None,
 ) -> Side:
-    """A side with a model of its own. Raises ConfigError."""
+    """A side with a model of its own, or the one that is lent. Raises ConfigError."""
     try:
-        bundle = await read_bundle(settings, taxonomy)
+        is_lent = lent is not None and spec.model == CURRENT
+        bundle = lent if is_lent else await read_bundle(settings, taxonomy)
     except BundleError as error:
         raise ConfigError([f"{settings.model.path}: {error}"]) from None
     parts = Parts(taxonomy, rules, bundle, None, make_table(()))

@@ -1,7 +1,7 @@
 // Keys and small helps. Pages work without this file: every key has a button or a link.
 "use strict";
 (() => {
-  const inField = (element) => element && (element.matches("input, textarea, select") || element.isContentEditable);
+  const inField = (element) => element && (element.matches("input:not([type=checkbox], [type=radio]), textarea, select") || element.isContentEditable);
   const visible = (element) => element && element.offsetParent !== null;
   const press = (key) => {
     for (const element of document.querySelectorAll("[data-key]")) {

@@ -18,7 +18,7 @@ from waybill.web.difference import difference
 from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
-from waybill.web.ruletext import new_rules, with_mode
+from waybill.web.ruletext import new_rules, pattern_of_mask, with_mode, with_pattern
 from waybill.web.series import Chart, effect_chart
 from waybill.web.store.changes import Change, list_changes
 from waybill.web.store.drafts import Draft, find_draft, save_draft
@@ -142,6 +142,11 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
         return ""
     label = row["guess_label"] or "" if row is not None else ""
     number = row["id"][:6] if row is not None else "new"
+    if row is not None:
+        pattern = pattern_of(row)
+        found = pattern_of_mask(pattern.mask, pattern.examples)
+        if found:
+            drafted = with_pattern(drafted, found)
     return drafted.replace("my-rule", f"own-{number}").replace("YOUR LABEL", label or "YOUR LABEL")
 
 
@@ -180,7 +185,7 @@ async def editor(
     faults = list(map(str, said.faults))
     trial = None
     if not faults:
-        trial = await try_rules(bench.settings, bench.rulebook, bench.database, name, text)
+        trial = await try_rules(bench.engine, bench.rulebook, bench.database, name, text)
     warnings = list(map(str, said.warnings))
     return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
 
