@@ -12,12 +12,13 @@ atomic groups are written as something that matches at least as often; such an a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Final, cast
 
 from waybill.core.errors import WaybillError
 from waybill.labelling.rules.pattern import parse
+from waybill.learn.backtest.edges import Edge, Item, Jump, is_met, kind_of, known_of
 
 __all__ = ["HIT", "Automaton", "Edge", "Jump", "Nodes", "TooComplex", "automaton_of"]
 
@@ -27,44 +28,11 @@ HIT: Final = -1
 _MOST_NODES = 6_000
 _MOST_STATES = 4_000
 
-#: One step of a parse tree of `re`: its kind, and what belongs to it.
-Item: TypeAlias = "tuple[object, object]"
-_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-_DIGIT = frozenset("0123456789")
-_SPACE = frozenset(" \t\n\r\f\v")
-
 
 class TooComplex(WaybillError):
     """A pattern that would need too many states."""
 
     code = "too_complex"
-
-
-class Edge(NamedTuple):
-    """From a node to another on one character; ``items`` are those of a character class."""
-
-    items: Sequence[Item]
-    flags: int
-    target: int
-
-    def holds(self, character: str) -> bool:
-        """Whether ``character`` leads along it; ``""``, the end of the text, never does."""
-        if not character:
-            return False
-        codes = [ord(character)]
-        if self.flags & re.IGNORECASE and character.isascii():
-            codes += [ord(character.lower()), ord(character.upper())]
-        if self.items[0][0] is op.NEGATE:
-            return not any(_is_one_of(self.items[1:], one, self.flags) for one in codes)
-        return any(_is_one_of(self.items, one, self.flags) for one in codes)
-
-
-class Jump(NamedTuple):
-    """From a node to another without a character, where ``condition`` holds (None: always)."""
-
-    condition: object
-    flags: int
-    target: int
 
 
 class Automaton:
@@ -76,6 +44,8 @@ class Automaton:
         self._first, self._last = first, last
         #: Edges that no character tells apart, as one; by node: where its edges lead, by that one.
         self._looks: list[Edge] = []
+        #: For each look, which characters lead along it, as far as anybody asked.
+        self._known: list[dict[str, bool]] = []
         self._edges = self._number_edges(nodes.edges)
         #: By number: the nodes that were reached, and the character before.
         self._states: list[tuple[frozenset[int], str]] = []
@@ -99,6 +69,7 @@ class Automaton:
                 number = numbers.setdefault(repr(edge[:2]), len(numbers))
                 if number == len(self._looks):
                     self._looks.append(edge)
+                    self._known.append(known_of(repr(edge[:2])))
                 ways.append((number, edge.target))
             numbered.append(ways)
         return numbered
@@ -134,13 +105,20 @@ class Automaton:
         """The first character that is to the pattern what ``character`` is."""
         like = self._like.get(character)
         if like is None:
-            numbers = range(len(self._looks))
-            held = frozenset(filter(lambda i: self._looks[i].holds(character), numbers))
-            kind = _kind_of(character)
+            held = frozenset(self._held_by(character))
+            kind = kind_of(character)
             like = self._alike.setdefault((kind, held), character)
             self._like[character] = like
             self._held[like] = held
         return like
+
+    def _held_by(self, character: str) -> Iterator[int]:
+        for number, known in enumerate(self._known):
+            holds = known.get(character)
+            if holds is None:
+                holds = known[character] = self._looks[number].holds(character)
+            if holds:
+                yield number
 
     def ends(self, state: int) -> bool:
         """Whether the pattern has matched when the text ends here."""
@@ -157,7 +135,7 @@ class Automaton:
             for look, target in self._edges[node]:
                 if look in held:
                     after.add(target)
-        return self._number(frozenset(after), _kind_of(character))
+        return self._number(frozenset(after), kind_of(character))
 
     def _closure(self, reached: frozenset[int], before: str, behind: str) -> set[int]:
         """The nodes that can be reached without a character, between two characters."""
@@ -165,7 +143,7 @@ class Automaton:
         seen = set(waiting)
         while waiting:
             for jump in self._jumps[waiting.pop()]:
-                if jump.target not in seen and _is_met(jump, before, behind):
+                if jump.target not in seen and is_met(jump, before, behind):
                     seen.add(jump.target)
                     waiting.append(jump.target)
         return seen
@@ -280,56 +258,3 @@ class Nodes:
         loop = self._jump(at, self.add())
         self.edges[loop].append(Edge([(op.ANY, None)], re.DOTALL, loop))
         return loop
-
-
-def _is_one_of(items: Iterable[Item], code: int, flags: int) -> bool:
-    for kind, value in items:
-        if kind is op.ANY:
-            is_met = code != ord("\n") or bool(flags & re.DOTALL)
-        elif kind is op.RANGE:
-            low, high = cast("tuple[int, int]", value)
-            is_met = low <= code <= high
-        elif kind is op.CATEGORY:
-            is_met = _is_of(value, chr(code))
-        else:
-            is_met = code == value
-        if is_met:
-            return True
-    return False
-
-
-def _is_of(category: object, character: str) -> bool:
-    for positive, negative, members in (
-        (op.CATEGORY_DIGIT, op.CATEGORY_NOT_DIGIT, _DIGIT),
-        (op.CATEGORY_SPACE, op.CATEGORY_NOT_SPACE, _SPACE),
-        (op.CATEGORY_WORD, op.CATEGORY_NOT_WORD, _WORD),
-    ):
-        if category in (positive, negative):
-            return (character in members) == (category is positive)
-    raise ValueError(f"no such category: {category}")
-
-
-def _kind_of(character: str) -> str:
-    """What a position remembers of the character before it: ``a`` word, LF, ``-`` other."""
-    if character in _WORD:
-        return "a"
-    return character if character in ("", "\n") else "-"
-
-
-def _is_met(jump: Jump, before: str, behind: str) -> bool:
-    """Whether the condition of a jump holds between two characters (``""``: there is none)."""
-    condition = jump.condition
-    if condition is None:
-        return True
-    is_multiline = bool(jump.flags & re.MULTILINE)
-    if condition is op.AT_BEGINNING:
-        return before == "" or (is_multiline and before == "\n")
-    if condition is op.AT_BEGINNING_STRING:
-        return before == ""
-    if condition is op.AT_END:
-        # No prepared text ends in a line end, so that `$` says no more than `\Z` there.
-        return behind == "" or (is_multiline and behind == "\n")
-    if condition is op.AT_END_STRING:
-        return behind == ""
-    is_boundary = (before == "a") != (behind != "" and behind in _WORD)
-    return is_boundary == (condition is op.AT_BOUNDARY)

@@ -14,7 +14,7 @@ from re import _constants as op  # type: ignore[attr-defined]
 from typing import TypeAlias, cast
 
 from waybill.labelling.rules.pattern import parse
-from waybill.learn.backtest.automaton import Item
+from waybill.learn.backtest.edges import Item
 
 __all__ = ["Words", "words_of"]
 
