@@ -303,8 +303,13 @@ async def test_rules_can_be_tried_without_coming_into_force(sidecar: Sidecar) ->
     assert json.loads(answer) == {
         "accepted": True,
         "matches": [{"rule": "t", "label": "Error"}, None],
+        "in_force": [None, None],
+        "changed": [{"message": 0, "from": None, "to": "Error"}],
         "warnings": [],
     }
+    two = json.dumps({"rules": "rules:\n- {id: t, label: Eggs, pattern: '('}"}).encode()
+    _, answer, _ = await sidecar.post(two, "/v1/rules/test")
+    assert [fault["reason"] for fault in json.loads(answer)["faults"]] == ["label", "pattern"]
     broken = json.dumps({"rules": text + "\n- {id: t, label: Error, pattern: '('}"}).encode()
     _, answer, _ = await sidecar.post(broken, "/v1/rules/test")
     assert {fault["reason"] for fault in json.loads(answer)["faults"]} == {

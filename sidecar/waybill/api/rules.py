@@ -33,7 +33,9 @@ def routes(
         return as_json({"version": rules.version, "rules": described})
 
     async def test_rules(request: web.Request) -> web.Response:
-        """Compile the YAML in ``rules`` and try it on ``messages``; nothing comes into force."""
+        """Compile the YAML in ``rules`` and try it on ``messages``, in front of the rules in force;
+        nothing comes into force.
+        """
         asked = await questions.read(request)
         text = _text(asked)
         messages = _messages(asked)
@@ -44,11 +46,19 @@ def routes(
             return as_json({"accepted": False, "faults": _faults(error)})
         # Rules that must be confirmed may take milliseconds for each message.
         matches = await asyncio.to_thread(_try, rules, messages)
+        now = await asyncio.to_thread(_try, in_force().twin(), messages)
         warnings = [
             {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
             for one in rules.advice
         ]
-        return as_json({"accepted": True, "matches": matches, "warnings": warnings})
+        answer = {
+            "accepted": True,
+            "matches": matches,
+            "in_force": now,
+            "changed": _changed(matches, now),
+            "warnings": warnings,
+        }
+        return as_json(answer)
 
     return [web.get("/v1/rules", list_rules), web.post("/v1/rules/test", test_rules)]
 
@@ -85,3 +95,15 @@ def _try(rules: RuleSet, messages: list[str]) -> list[dict[str, str] | None]:
         rule = rules.first_match(message, None)
         found.append({"rule": rule.id, "label": rule.label} if rule else None)
     return found
+
+
+def _changed(
+    tried: list[dict[str, str] | None], now: list[dict[str, str] | None]
+) -> list[dict[str, object]]:
+    """The messages whose label would be another one if the tried rules stood in front."""
+    changed: list[dict[str, object]] = []
+    for index, (new, old) in enumerate(zip(tried, now, strict=True)):
+        if new is not None and (old is None or old["label"] != new["label"]):
+            label = old["label"] if old is not None else None
+            changed.append({"message": index, "from": label, "to": new["label"]})
+    return changed

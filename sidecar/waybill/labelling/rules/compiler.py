@@ -74,8 +74,7 @@ def build(request: CompileRequest) -> Artefact:
     """
     faults: list[RuleError] = []
     selection = _read(request, faults)
-    sources = selection.sources
-    translations = _translate_all(sources, faults)
+    sources, translations = _translate_all(selection.sources, faults)
     database, held = _compile_together(sources, translations, faults, request.is_search)
     rules: list[CompiledRule] = []
     for index, (source, translation) in enumerate(zip(sources, translations, strict=True)):
@@ -129,13 +128,16 @@ def _read(request: CompileRequest, faults: list[RuleError]) -> Selection:
     for file in request.files:
         _say(Place("while reading it", file.name))
         parsed = parse_file(file, request.labels, faults, request.reserved)
-        sources += parsed.rules
+        sources += [*parsed.rules, *parsed.faulty]
         disabled += parsed.disable
     return select(sources, disabled, faults)
 
 
-def _translate_all(sources: Sequence[RuleSource], faults: list[RuleError]) -> list[Translation]:
-    """What Hyperscan is to compile. Raises RuleSetError."""
+def _translate_all(
+    sources: Sequence[RuleSource], faults: list[RuleError]
+) -> tuple[list[RuleSource], list[Translation]]:
+    """The rules whose pattern can be compiled, and what Hyperscan is to compile of them."""
+    kept: list[RuleSource] = []
     translations: list[Translation] = []
     for source in sources:
         _say_rule("while reading its pattern", source)
@@ -146,9 +148,10 @@ def _translate_all(sources: Sequence[RuleSource], faults: list[RuleError]) -> li
             continue
         if translation.is_exact and not translation.expression.replace("(?:)", ""):
             faults.append(_fault("pattern", "would take every message", source))
+            continue
+        kept.append(source)
         translations.append(translation)
-    _stop_at(faults)
-    return translations
+    return kept, translations
 
 
 def _compile_together(
@@ -158,10 +161,12 @@ def _compile_together(
     is_search: bool,
 ) -> tuple[hyperscan.Database | None, Sequence[int]]:
     """One database, and the indexes of the rules that are in it. Raises RuleSetError."""
+    before = len(faults)
     for source, translation in zip(sources, translations, strict=True):
         if is_search or translation.states > SUSPICIOUS_STATES:
             _fits_database(source, translation, faults)
-    _stop_at(faults)
+    if len(faults) > before:
+        _stop_at(faults)
     expressions = [translation.expression for translation in translations]
     held: Sequence[int] = range(len(expressions))
     _say(Place(TOGETHER))
@@ -169,7 +174,8 @@ def _compile_together(
         return _compile(expressions, held), held
     except hyperscan.error:  # it does not say which one it cannot do: find out
         held = [i for i in held if _fits_database(sources[i], translations[i], faults)]
-    _stop_at(faults)
+    if len(faults) > before:
+        _stop_at(faults)
     return _compile([expressions[i] for i in held], held), held
 
 

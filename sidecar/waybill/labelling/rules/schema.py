@@ -66,10 +66,11 @@ class RuleSource(msgspec.Struct, frozen=True):
 
 
 class ParsedFile(NamedTuple):
-    """What one file says."""
+    """What one file says; of ``faulty`` rules patterns and samples are tried all the same."""
 
     rules: Sequence[RuleSource] = ()
     disable: Sequence[Disabling] = ()
+    faulty: Sequence[RuleSource] = ()
 
 
 def parse_file(
@@ -131,13 +132,14 @@ class _FileReader(NodeReader):
         if not {"rules", "disable"} & top.keys():
             self._fault(root, "expected `rules:` with a list of rules")
         rules: list[RuleSource] = []
+        faulty: list[RuleSource] = []
         disable: list[Disabling] = []
         if "rules" in top:
-            rules = list(self._rules(top["rules"]))
+            rules = list(self._rules(top["rules"], faulty))
         if "disable" in top:
             self._rule_id = None
             disable = list(self._disabled(top["disable"]))
-        return ParsedFile(rules, disable)
+        return ParsedFile(rules, disable, faulty)
 
     def _disabled(self, nodes: yaml.Node) -> Iterator[Disabling]:
         for node in self._list(nodes, "disable"):
@@ -147,13 +149,17 @@ class _FileReader(NodeReader):
             elif isinstance(node, yaml.ScalarNode):
                 self._fault(node, "an empty id in disable")
 
-    def _rules(self, nodes: yaml.Node) -> Iterator[RuleSource]:
+    def _rules(self, nodes: yaml.Node, faulty: list[RuleSource]) -> Iterator[RuleSource]:
         for node in self._list(nodes, "rules"):
             self._rule_id = None
             before = len(self._faults)
             rule = self._rule(node)
-            if rule is not None and len(self._faults) == before:
+            if rule is None:
+                continue
+            if len(self._faults) == before:
                 yield rule
+            elif rule.id and rule.pattern.strip("\r\n"):
+                faulty.append(rule)
 
     def _rule(self, node: yaml.Node) -> RuleSource | None:
         self._rule_id = _id_of(node)
