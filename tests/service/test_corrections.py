@@ -59,7 +59,7 @@ async def test_what_is_sent_is_in_force_with_the_answer_and_after_a_restart(
         assert (await say(sidecar, message=MESSAGE, label="Error", by="ann"))[0] == 200
         assert sidecar.metric("waybill_corrections_posted_total", outcome="accepted") == 1
         assert sidecar.metric("waybill_corrections_posted_total", outcome="known") == 1
-        assert sidecar.metric("waybill_corrections_loaded") == 1
+        assert sidecar.metric("waybill_corrections_loaded", labelling="") == 1
     async with running(*overrides) as sidecar:
         assert await label(sidecar) == ("Error", "correction")
         status, answer = await say(sidecar, withdraws=answer["id"])
@@ -73,7 +73,7 @@ async def test_two_who_differ_are_marked(running: Running, overrides: list[str])
         _, answer = await say(sidecar, message=MESSAGE, label="User Action", by="bob")
         assert answer["is_disputed"] is True
         assert await label(sidecar) == ("User Action", "correction")
-        assert sidecar.metric("waybill_corrections_disputed") == 1
+        assert sidecar.metric("waybill_corrections_disputed", labelling="") == 1
 
 
 async def test_many_at_once_are_all_kept(running: Running, overrides: list[str]) -> None:
@@ -238,7 +238,7 @@ async def test_rules_that_newly_contradict_are_refused_where_that_is_enforced(
     (tmp_path / "c.ndjson").write_bytes(b"".join(map(encode_correction, said)))
     rules = tmp_path / "rules" / "a.yaml"
     async with running(*overrides, "corrections.guard=enforce") as sidecar:
-        while sidecar.metric("waybill_corrections_contradicted", what="rules") != 1:
+        while sidecar.metric("waybill_corrections_contradicted", what="rules", labelling="") != 1:
             await asyncio.sleep(0.02)
         rules.write_text(RULES + "- {id: more, label: Error, pattern: 'something else'}\n")
         await sidecar.service.reloader.reload()

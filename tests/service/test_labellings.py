@@ -112,3 +112,36 @@ async def test_every_fault_is_told_with_its_labelling(
         async with running("model.path=null", labelling):
             pass
     assert "rule 'down'" in str(raised.value)
+
+
+async def test_corrections_belong_to_one_labelling(
+    running: Running, labelling: str, tmp_path: Path
+) -> None:
+    async with running(
+        "model.path=null", labelling, f"corrections.path={tmp_path / 'c.ndjson'}"
+    ) as sidecar:
+
+        async def say(**said: str) -> tuple[int, dict[str, object]]:
+            status, answer, _ = await sidecar.post(json.dumps(said).encode(), "/v1/corrections")
+            return status, json.loads(answer)
+
+        async def labels() -> tuple[str, str]:
+            _, body, _ = await sidecar.post(b'{"log":"zonk 7 is zinked"}')
+            record = json.loads(body)
+            return record["target_label"], record["severity"]
+
+        tag = (await sidecar.client.get(f"{sidecar.service.address}/v1/corrections")).headers
+        before = await labels()
+        status, answer = await say(message="zonk 3 is zinked", label="High", labelling="severity")
+        assert (status, answer["in_force"], answer["labelling"]) == (201, True, "severity")
+        assert await labels() == (before[0], "High")
+        await say(message="zonk 3 is zinked", label="Error")
+        assert await labels() == ("Error", "High")
+        assert sidecar.metric("waybill_corrections_loaded", labelling="severity") == 1
+        now = (await sidecar.client.get(f"{sidecar.service.address}/v1/corrections")).headers
+        assert now["ETag"] != tag["ETag"]
+        assert (await say(withdraws=str(answer["id"])))[1]["in_force"] is True
+        assert await labels() == ("Error", before[1])
+        status, answer = await say(message="m", label="High", labelling="team")
+        assert (status, answer["reason"]) == (400, "fields")
+        assert "severity" in str(answer["detail"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -34,8 +34,9 @@ _STATUS: dict[CorrectCode, int] = {
 
 
 class Service(msgspec.Struct, frozen=True):
-    """What the endpoints need: ``reload`` brings what was written in force at once, ``in_force``
-    gives what is, ``count`` counts how each try ended, ``refused`` says why files are not taken.
+    """What the endpoints need of one labelling: ``reload`` brings what was written in force at
+    once, ``in_force`` gives what is, ``count`` counts how each try ended, ``refused`` says why
+    files are not taken.
     """
 
     desk: Desk
@@ -46,17 +47,19 @@ class Service(msgspec.Struct, frozen=True):
     count: Callable[[str], None]
 
 
-def routes(questions: Questions, service: Service) -> list[web.RouteDef]:
-    """Both endpoints."""
+def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.RouteDef]:
+    """Both endpoints; ``services`` by the name of the labelling, the first one's is ``""``."""
 
     async def correct(request: web.Request) -> web.Response:
         """Say what the label of a message is, or take back what was said."""
         saying = _saying(await questions.read(request))
+        service = _service_of(saying.labelling, services)
         try:
             taken = await service.desk.take(saying)
         except CorrectError as error:
             service.count(error.code)
             return _refusal(error)
+        service = services.get(taken.correction.labelling, service)  # of what is taken back
         service.count("accepted" if taken.is_new else "known")
         await service.reload()
         return as_json(_describe(taken, service), 201 if taken.is_new else 200)
@@ -64,17 +67,36 @@ def routes(questions: Questions, service: Service) -> list[web.RouteDef]:
     async def export(request: web.Request) -> web.Response:
         """Everything that was said, as NDJSON, or what was said after ``since``."""
         since = _since(request)
-        tag = f'"{service.in_force().history_version}"'
+        tag = _tag(services)
         if since is None and request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         try:
-            body = await asyncio.to_thread(_export, service.source, since)
+            body = await asyncio.to_thread(_export, services[""].source, since)
         except CorrectionsError as error:
             return _refusal(CorrectError("damaged", str(error.errors[0])))
         headers = {"ETag": tag} if since is None else {}
         return web.Response(body=body, content_type=NDJSON, headers=headers)
 
     return [web.post("/v1/corrections", correct), web.get("/v1/corrections", export)]
+
+
+def _service_of(labelling: str, services: Mapping[str, Service]) -> Service:
+    """Raises MalformedError (``fields``)."""
+    found = services.get(labelling)
+    if found is None:
+        names = ", ".join(filter(None, services)) or "none but the first, which needs no name"
+        detail = f"labelling: {labelling[:60]!r} is none of the labellings here: {names}"
+        raise MalformedError("fields", detail)
+    return found
+
+
+def _tag(services: Mapping[str, Service]) -> str:
+    """An ETag of everything that was said, for whatever labelling."""
+    return f'"{"-".join(map(_version_of, services.values()))}"'
+
+
+def _version_of(service: Service) -> str:
+    return service.in_force().history_version
 
 
 def _saying(asked: dict[str, object]) -> Saying:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill.cli.parsing import Commands, add_command, load
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
 from waybill.cli.terminal import cleaned, read_stdin
 from waybill.core.errors import CorrectError, WaybillError
 
@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--source", default="*", help="for this source only (default: for all)")
     parser.add_argument("--by", help="who says so (default: you, by your login)")
     parser.add_argument("--note", default="", help="why")
+    add_labelling_option(parser)
     parser.add_argument("--withdraw", metavar="ID", help="take the correction with this id back")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -90,6 +91,7 @@ def _saying(given: argparse.Namespace, settings: Settings) -> Saying:
         source=cleaned(given.source),
         by=by,
         note=cleaned(given.note),
+        labelling=given.labelling,
     )
 
 
@@ -104,7 +106,7 @@ async def _keep(settings: Settings, saying: Saying, *, only_print: bool) -> str:
     """Write it to ``corrections.path``, or give its line. Raises CorrectError, ConfigError."""
     from waybill.core.correction import encode_correction
 
-    desk = await _open_desk(settings)
+    desk = await _open_desk(settings, saying.labelling)
     if only_print and saying.withdraws is None:
         correction, _ = await desk.check(saying)
         return encode_correction(correction).decode().rstrip("\n")
@@ -112,7 +114,7 @@ async def _keep(settings: Settings, saying: Saying, *, only_print: bool) -> str:
     return _show(taken, str(settings.corrections.path))
 
 
-async def _open_desk(settings: Settings) -> Desk:
+async def _open_desk(settings: Settings, labelling: str) -> Desk:
     """The desk that a service would have. Raises ConfigError."""
     from waybill.core.errors import ConfigError, RuleSetError
     from waybill.labelling.corrections.desk import Desk
@@ -127,9 +129,10 @@ async def _open_desk(settings: Settings) -> Desk:
     path = settings.corrections.path
     return Desk(
         taxonomy,
-        correction_source(settings),
+        correction_source(settings, labelling),
         Path(path) if path is not None else None,
         lambda: rules,
+        labelling=labelling,
         follows=settings.corrections.follow,
     )
 

@@ -135,9 +135,12 @@ class Metrics:
             "last_reload_success_timestamp_seconds", "When it came in force.", "what"
         )
         self.rules_loaded = make.gauge("rules_loaded", "Rules in force.")
-        self.corrections_loaded = make.gauge("corrections_loaded", "Corrections in force.")
+        self.corrections_loaded = make.gauge(
+            "corrections_loaded", "Corrections in force.", "labelling"
+        )
+        says = "Corrections that rules or model contradict."
         self.corrections_contradicted = make.gauge(
-            "corrections_contradicted", "Corrections that rules or model contradict.", "what"
+            "corrections_contradicted", says, "what", "labelling"
         )
         self.correction_pulls = make.counter(
             "correction_pulls_total", "Looks for newer corrections at a server.", "outcome"
@@ -146,9 +149,8 @@ class Metrics:
         self.rule_pulls = make.counter("rule_pulls_total", looks, "outcome")
         ends = "Corrections sent by POST, by what became of them."
         self.corrections_posted = make.counter("corrections_posted_total", ends, "outcome")
-        self.corrections_disputed = make.gauge(
-            "corrections_disputed", "Corrections in force that two people say differently."
-        )
+        two = "Corrections in force that two people say differently."
+        self.corrections_disputed = make.gauge("corrections_disputed", two, "labelling")
 
     def _declare_labelling(self, make: Maker) -> None:
         """Rules, memo and model."""

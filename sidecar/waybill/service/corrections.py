@@ -114,9 +114,8 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
 
     def _say(self) -> str:
         table = self._pipeline.corrections
-        if not self._labelling:
-            self._metrics.corrections_loaded.set(len(table))
-            self._metrics.corrections_disputed.set(len(table.disputed))
+        self._metrics.corrections_loaded.labels(self._labelling).set(len(table))
+        self._metrics.corrections_disputed.labels(self._labelling).set(len(table.disputed))
         fields = {"version": table.version, "corrections": len(table)}
         log.info("corrections are in force", extra=fields)
         for warning in self._warnings:

@@ -139,24 +139,32 @@ def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
 
 def _correction_routes(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     return [
-        *corrections.routes(questions, correction_service(deps)),
+        *corrections.routes(questions, _correction_services(deps)),
         *edition.routes(functools.partial(describe_edition, deps)),
     ]
 
 
-def correction_service(deps: Deps) -> corrections.Service:
-    """What the endpoint of corrections needs; without a path it says what to set."""
-    pipeline = deps.opened.pipeline
+def _correction_services(deps: Deps) -> dict[str, corrections.Service]:
+    """What the endpoint of corrections needs of each labelling, by name."""
+    services: dict[str, corrections.Service] = {}
+    for labelling in deps.opened.labellings:
+        services[labelling.name] = correction_service(deps, labelling.name, labelling.pipeline)
+    return services
+
+
+def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Service:
+    """That of the labelling ``name``; without a path it says what to set."""
     settings = deps.settings.corrections
-    part = deps.reloader.parts.get("corrections")
+    part = deps.reloader.parts.get(f"{name}.corrections" if name else "corrections")
     if not isinstance(part, CorrectionsPart):
         part = None
-    source = part.source if part is not None else correction_source(deps.settings)
+    source = part.source if part is not None else correction_source(deps.settings, name)
     desk = Desk(
         pipeline.taxonomy,
         source,
         Path(settings.path) if settings.path is not None else None,
         lambda: pipeline.rules,
+        labelling=name,
         follows=settings.follow,
         in_force=lambda: pipeline.corrections,
     )

@@ -47,7 +47,10 @@ class Guard:
     every other change of the rules out.
     """
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, labelling: str = ""
+    ) -> None:
+        self._labelling = labelling
         self._settings = settings
         self._pipeline = pipeline
         self._metrics = metrics
@@ -151,7 +154,9 @@ class Guard:
     def _note(self, what: What, held: Held) -> None:
         before = self._held[what].ids()
         self._held[what] = held
-        self._metrics.corrections_contradicted.labels(what).set(len(held.contradictions))
+        self._metrics.corrections_contradicted.labels(what, self._labelling).set(
+            len(held.contradictions)
+        )
         new = [one for one in held.contradictions if one.correction not in before]
         for one in new[:_LOGGED]:
             log.warning(

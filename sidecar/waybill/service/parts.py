@@ -42,7 +42,7 @@ def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]
         prefix = f"{labelling.name}." if labelling.name else ""
         settings = labelling.settings
         pipeline = labelling.pipeline
-        guard = Guard(settings, pipeline, metrics)
+        guard = Guard(settings, pipeline, metrics, labelling.name)
         parts[f"{prefix}rules"] = RulesPart(
             settings, pipeline, metrics, lock, guard, labelling.name
         )

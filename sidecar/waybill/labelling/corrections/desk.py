@@ -43,7 +43,8 @@ Known = Callable[[str], Sequence[str]]
 
 class Saying(msgspec.Struct, frozen=True, kw_only=True):
     """What a person says: of a ``message`` (or its ``mask``) that its label is ``label``; or with
-    ``withdraws``, the id of a correction, that it is taken back.
+    ``withdraws``, the id of a correction, that it is taken back. ``labelling`` is the name of a
+    further labelling that the label belongs to, empty for the first.
     """
 
     message: str | None = None
@@ -53,6 +54,7 @@ class Saying(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     note: str = ""
     withdraws: str | None = None
+    labelling: str = ""
 
 
 class Taken(NamedTuple):
@@ -74,6 +76,7 @@ class Desk:
         path: Path | None,
         rules: Callable[[], RuleSet],
         *,
+        labelling: str = "",
         follows: str | None = None,
         known: Known | None = None,
         in_force: Callable[[], CorrectionTable] | None = None,
@@ -83,6 +86,7 @@ class Desk:
         self._source = source
         self._path = path
         self._rules = rules
+        self._labelling = labelling
         self._follows = follows
         self._known = known
 
@@ -133,6 +137,7 @@ class Desk:
             by=saying.by,
             note=saying.note,
             taxonomy=self._taxonomy.version,
+            labelling=self._labelling,
         )
         return correction, overrules
 
@@ -243,7 +248,8 @@ def _check_words(saying: Saying) -> None:
 
 def _said_before(history: Sequence[Correction], new: Correction) -> Correction | None:
     """The one that stands already and says the same by the same person: a retry adds nothing."""
-    alike = [one for one in history if (one.mask, one.source) == (new.mask, new.source)]
+    spot = (new.labelling, new.mask, new.source)
+    alike = [one for one in history if (one.labelling, one.mask, one.source) == spot]
     takers = [one for one in history if one.withdraws is not None]
     for settled in settle([*alike, *takers]):
         one = settled.correction
