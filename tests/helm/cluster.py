@@ -2,7 +2,7 @@
 rendered.
 
 It speaks discovery and stores objects; it runs nothing. Custom resources of the Prometheus operator
-exist.
+and of the Gateway API exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ RESOURCES: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "apps/v1": [("DaemonSet", "daemonsets", True), ("Deployment", "deployments", True)],
     "batch/v1": [("CronJob", "cronjobs", True), ("Job", "jobs", True)],
-    "networking.k8s.io/v1": [("NetworkPolicy", "networkpolicies", True)],
+    "networking.k8s.io/v1": [
+        ("NetworkPolicy", "networkpolicies", True), ("Ingress", "ingresses", True),
+    ],
+    "gateway.networking.k8s.io/v1": [("HTTPRoute", "httproutes", True)],
+    "rbac.authorization.k8s.io/v1": [
+        ("Role", "roles", True), ("RoleBinding", "rolebindings", True),
+    ],
     "policy/v1": [("PodDisruptionBudget", "poddisruptionbudgets", True)],
     "autoscaling/v2": [("HorizontalPodAutoscaler", "horizontalpodautoscalers", True)],
     "monitoring.coreos.com/v1": [

@@ -37,6 +37,11 @@ class Installed(NamedTuple):
         """The objects of some kinds."""
         return [one for one in self.objects if one["kind"] in kinds]
 
+    def workloads(self) -> list[dict[str, Any]]:
+        """What runs sidecars: all but the workbench."""
+        found = self.of("DaemonSet", "Deployment")
+        return [one for one in found if not one["metadata"]["name"].endswith("-workbench")]
+
     def pods(self) -> list[dict[str, Any]]:
         """Every pod specification, that of `helm test` too."""
         workloads = [one["spec"]["template"]["spec"] for one in self.of("DaemonSet", "Deployment")]
@@ -50,7 +55,7 @@ class Installed(NamedTuple):
         texts: list[str] = [
             one["data"]["waybill.yaml"]
             for one in self.of("ConfigMap")
-            if "waybill.yaml" in one["data"]
+            if "waybill.yaml" in one.get("data", {})
         ]
         return texts[0]
 

@@ -32,6 +32,8 @@ def validate(one: dict[str, Any], version: str) -> None:
     """
     if one["apiVersion"].startswith("monitoring.coreos.com/"):
         check_monitoring(one)
+    elif one["kind"] == "HTTPRoute":
+        assert set(one["spec"]) == {"parentRefs", "hostnames", "rules"}
     else:
         kubernetes_validate.validate(one, version, strict=True)
 
@@ -117,7 +119,7 @@ def test_the_settings_file_is_one_that_waybill_reads(
         "does not exist|not found|No such file|cannot read /etc/waybill|no such (?:file|folder): /etc/waybill"
     )
     assert [problem for problem in problems if not missing_here.search(problem)] == []
-    for workload in installed.of("DaemonSet", "Deployment"):
+    for workload in installed.workloads():
         spec = workload["spec"]["template"]["spec"]
         assert spec["terminationGracePeriodSeconds"] > settings.http.drain_secs
         (container,) = (c for c in spec["containers"] if c["name"] == "waybill")
@@ -137,7 +139,7 @@ def test_the_settings_file_is_one_that_waybill_reads(
 @pytest.mark.parametrize("name", VALUES)
 def test_probes_and_limits_are_on_every_container_of_ours(install: Install, name: str) -> None:
     scheme = "HTTPS" if "tlsSecret" in VALUES[name].get("http", {}) else "HTTP"
-    for workload in install(VALUES[name]).of("DaemonSet", "Deployment"):
+    for workload in install(VALUES[name]).workloads():
         (container,) = (
             c for c in workload["spec"]["template"]["spec"]["containers"] if c["name"] == "waybill"
         )
@@ -193,6 +195,53 @@ def test_the_canary_has_what_its_command_needs(install: Install) -> None:
     assert not install({}).of("CronJob")
     with pytest.raises(EngineError, match="mode sidecar has no Service"):
         install({"mode": "sidecar", "canary": {"enabled": True}})
+
+
+@pytest.mark.parametrize("apply", ["follow", "configmap", "patch"])
+def test_the_workbench_and_its_sidecars_find_each_other(install: Install, apply: str) -> None:
+    from waybill.cli.main import make_parser
+
+    values = VALUES["workbench"]
+    installed = install({**values, "workbench": {**values["workbench"], "apply": apply}})
+    (bench,) = (one for one in installed.of("Deployment") if "workbench" in one["metadata"]["name"])
+    assert (bench["spec"]["replicas"], bench["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    template = bench["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert make_parser().parse_args(container["args"])
+    given = [one.removeprefix("--set=") for one in container["args"] if one.startswith("--set=")]
+    overrides = dict(one.split("=", 1) for one in given)
+    assert overrides["workbench.apply"] == apply
+    services = {one["metadata"]["name"]: one for one in installed.of("Service")}
+    headless = services["waybill-headless"]["spec"]
+    assert headless["clusterIP"] == "None"
+    assert json.loads(overrides["workbench.sidecars"]) == ["http://waybill-headless:9880"]
+    hosts = json.loads(overrides["workbench.hosts"])
+    assert {"waybill-workbench.logging", "waybill.example.com"} <= set(hosts)
+    for one in services.values():
+        is_of_bench = one["metadata"]["name"].endswith("-workbench")
+        selected = one["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+        assert selected == is_of_bench
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts <= {volume["name"] for volume in template["spec"]["volumes"]}
+    settings = yaml.safe_load(installed.settings())
+    roles = installed.of("Role", "RoleBinding")
+    assert len(roles) == (2 if apply == "configmap" else 0)
+    assert template["spec"]["automountServiceAccountToken"] == (apply == "configmap")
+    if apply == "follow":
+        address = "http://waybill-workbench.logging:9890/waybill"
+        assert settings["rules"]["follow"]["source"] == settings["corrections"]["follow"] == address
+    if apply == "configmap":
+        (rule,) = next(one for one in roles if one["kind"] == "Role")["rules"]
+        assert (rule["verbs"], rule["resourceNames"]) == (["get", "patch"], ["waybill-own"])
+        assert settings["rules"]["extra_paths"][-1] == "/etc/waybill/own"
+        (own,) = (
+            one for one in installed.of("ConfigMap") if one["metadata"]["name"].endswith("-own")
+        )
+        assert "data" not in own
+    with pytest.raises(EngineError, match=r"workbench\.tokensSecret is required"):
+        install({"workbench": {"enabled": True}})
+    with pytest.raises(EngineError, match=r"workbench\.sidecars is required"):
+        install({"mode": "sidecar", "workbench": {"enabled": True, "tokensSecret": "t"}})
 
 
 def test_the_retraining_has_what_its_command_needs(install: Install) -> None:
@@ -417,7 +466,7 @@ def test_the_schema_knows_exactly_the_values() -> None:
     # Objects that Kubernetes or Waybill defines are open here.
     assert {name.partition(".")[0] for name in missing} <= {
         "resources", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe", "startupProbe",
-        "llm", "deadLetter", "canary", "retrain",
+        "llm", "deadLetter", "canary", "retrain", "workbench",
     }  # fmt: skip
 
 

@@ -143,6 +143,20 @@ VALUES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "pull"}],
         "priorityClassName": "system-node-critical",
     },
+    "workbench": {
+        "workbench": {
+            "enabled": True,
+            "tokensSecret": "workbench-tokens",
+            "basePath": "/waybill",
+            "ingress": {"enabled": True, "host": "waybill.example.com", "tlsSecret": "tls"},
+            "httpRoute": {
+                "enabled": True,
+                "parentRefs": [{"name": "gateway"}],
+                "hostnames": ["waybill.example.com"],
+            },
+        },
+        "networkPolicy": {"enabled": True},
+    },
     "retrain": {
         "retrain": {
             "enabled": True,

@@ -99,6 +99,21 @@ labels:
 {{- else }}
 {{- fail "rules: with useDefaults false, give inline rules or existingConfigMaps" }}
 {{- end }}
+{{- if .Values.workbench.enabled }}
+{{- $url := printf "http://%s-workbench.%s:9890%s" (include "waybill.fullname" .) (include "waybill.namespace" .) .Values.workbench.basePath }}
+{{- if eq .Values.workbench.apply "follow" }}
+{{- $_ := set $rules "follow" (dict "source" $url "token_file" "/etc/waybill/follow/follow" "into" "/var/lib/waybill/followed/rules") }}
+{{- $corrections := default dict $config.corrections }}
+{{- $corrections = mergeOverwrite (deepCopy $corrections) (dict "follow" $url "follow_token_file" "/etc/waybill/follow/follow" "follow_cache" "/var/lib/waybill/followed/corrections.ndjson") }}
+{{- $_ := set $config "corrections" $corrections }}
+{{- else if eq .Values.workbench.apply "configmap" }}
+{{- if $config.corrections }}
+{{- fail "workbench.apply configmap brings corrections itself: leave corrections.inline and corrections.existingConfigMap empty" }}
+{{- end }}
+{{- $_ := set $rules "extra_paths" (append $rules.extra_paths "/etc/waybill/own") }}
+{{- $_ := set $config "corrections" (dict "path" "/etc/waybill/own/corrections.ndjson") }}
+{{- end }}
+{{- end }}
 {{- $_ := set $config "rules" $rules }}
 {{- $model := dict }}
 {{- if eq .Values.model.source "none" }}
@@ -235,6 +250,14 @@ volumeMounts:
 {{- if .Values.deadLetter.enabled }}
 - {name: waybill-dead-letter, mountPath: /var/lib/waybill/dead-letter}
 {{- end }}
+{{- if .Values.workbench.enabled }}
+{{- if eq .Values.workbench.apply "follow" }}
+- {name: waybill-follow, mountPath: /etc/waybill/follow, readOnly: true}
+- {name: waybill-followed, mountPath: /var/lib/waybill/followed}
+{{- else if eq .Values.workbench.apply "configmap" }}
+- {name: waybill-own, mountPath: /etc/waybill/own, readOnly: true}
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -285,6 +308,17 @@ volumeMounts:
 {{- if .Values.deadLetter.enabled }}
 - name: waybill-dead-letter
   {{- toYaml .Values.deadLetter.volume | nindent 2 }}
+{{- end }}
+{{- if .Values.workbench.enabled }}
+{{- if eq .Values.workbench.apply "follow" }}
+- name: waybill-follow
+  secret: {secretName: {{ required "workbench.tokensSecret is required with workbench.enabled" .Values.workbench.tokensSecret }}, items: [{key: follow, path: follow}]}
+- name: waybill-followed
+  {{- toYaml .Values.workbench.followVolume | nindent 2 }}
+{{- else if eq .Values.workbench.apply "configmap" }}
+- name: waybill-own
+  configMap: {name: {{ include "waybill.fullname" . }}-own}
+{{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,12 +9,11 @@ from typing import NamedTuple
 import msgspec
 
 from waybill.core.correction import Correction, Settled, settle
-from waybill.web.store.filters import SORTS, Filter, Predicate, predicate
+from waybill.web.store.cursor import Key, cursor_after, order_by, rows_behind
+from waybill.web.store.filters import SORT_COLUMNS, Filter, Predicate, predicate
 from waybill.web.store.recording import DAY, HOUR
 
 PAGE = 100
-#: No list is longer; SQLite's numbers end at 2**63.
-_MOST_OFFSET = 1 << 32
 _decode_correction = msgspec.json.Decoder(Correction).decode
 #: A facet is counted up to here; beyond it the page says "more than".
 MOST_COUNTED = 10_000
@@ -47,19 +44,30 @@ def list_patterns(
 ) -> Page:
     """A page of the patterns that ``wanted`` lets through, undecided ones first."""
     where = predicate(wanted, now, unsure_below)
-    order = SORTS[wanted.sort]
-    first = "kind IN ('undecided', 'not_asked') DESC, " if wanted.sort == "-rate" else ""
-    offset = _offset(after)
+    keys = _keys(wanted.sort)
     shown = where.sql
     if is_one_of_each(wanted):
         shown = f"id IN ({_HEADS.format(where.sql)})"
+    behind, bound = rows_behind(keys, after) if after else ("1", ())
     rows = connection.execute(
-        f"SELECT * FROM patterns WHERE {shown} ORDER BY {first}{order} LIMIT ? OFFSET ?",
-        (*where.values, most + 1, offset),
+        f"SELECT *, {', '.join(f'{key.expression} AS {key.name}' for key in keys[:-1])}"
+        f" FROM patterns WHERE {shown} AND {behind} ORDER BY {order_by(keys)} LIMIT ?",
+        (*where.values, *bound, most + 1),
     ).fetchall()
-    following = _cursor(offset + most) if len(rows) > most else ""
+    following = cursor_after(keys, rows[most - 1]) if len(rows) > most else ""
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
     return Page(rows[:most], following, count_patterns(connection, where), total)
+
+
+def _keys(sort: str) -> list[Key]:
+    """The order that ``sort`` names; undecided ones first where it is by rate."""
+    column = SORT_COLUMNS[sort.removeprefix("-")]
+    if column == "confidence":
+        column = "coalesce(confidence, -1)"
+    keys = [Key(column, "sort_value", sort.startswith("-")), Key("id", "id", is_descending=False)]
+    if sort == "-rate":
+        keys.insert(0, Key("kind IN ('undecided', 'not_asked')", "is_open", is_descending=True))
+    return keys
 
 
 def is_one_of_each(wanted: Filter) -> bool:
@@ -266,16 +274,3 @@ def _correction(row: sqlite3.Row) -> Correction:
 def standing(connection: sqlite3.Connection, *pattern_ids: str) -> list[Settled]:
     """What stands for these patterns."""
     return settle(history_of(connection, *pattern_ids))
-
-
-def _offset(after: str) -> int:
-    """What a cursor stands for; one that nobody gave out is the beginning."""
-    try:
-        found = int(base64.urlsafe_b64decode(after.encode()).decode() or "0")
-        return min(max(0, found), _MOST_OFFSET)
-    except (ValueError, binascii.Error):
-        return 0
-
-
-def _cursor(offset: int) -> str:
-    return base64.urlsafe_b64encode(str(offset).encode()).decode()
