@@ -6,10 +6,8 @@ what the sidecars fetch: what stands beside the packaged rules. The packaged one
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +18,7 @@ from waybill.core.labels import Taxonomy
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import is_file_name
 from waybill.service.loading import rule_folders
 from waybill.settings.labellings import added_fields, names_added
@@ -49,6 +48,7 @@ class Said(NamedTuple):
     faults: list[RuleError]
     warnings: list[Advice]
     rules: int
+    compiled: RuleSet | None = None
 
 
 class Rulebook:
@@ -57,7 +57,10 @@ class Rulebook:
     def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
         self._settings = settings
         self._taxonomy = taxonomy
-        self._said: tuple[tuple[str, str, str], Said] | None = None
+        self._said: tuple[tuple[str, list[RuleFile]], Said] | None = None
+        self._now: tuple[list[RuleFile], RuleSet] | None = None
+        #: Held by whoever uses the compiled rules: one at a time may.
+        self.in_use = asyncio.Lock()
 
     @property
     def folder(self) -> Path | None:
@@ -86,51 +89,46 @@ class Rulebook:
 
         What was said last is kept: a text is checked while one types, then tried, then applied.
         """
-        asked = (name, text, self.edition())
-        if self._said is None or self._said[0] != asked:
-            self._said = (asked, await self._check(name, text))
+        files = await asyncio.to_thread(self._files_with, name, text)
+        if self._said is None or self._said[0] != (name, files):
+            self._said = ((name, files), await self._check(name, files))
         return self._said[1]
 
-    async def _check(self, name: str, text: str) -> Said:
+    async def in_force(self) -> RuleSet:
+        """The rules of the files as they are. Raises RuleSetError."""
+        files = await asyncio.to_thread(self._files_with, None, "")
+        if self._now is None or self._now[0] != files:
+            self._now = (files, await self._compile(files))
+        return self._now[1]
+
+    async def _check(self, name: str, files: list[RuleFile]) -> Said:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
             return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
         try:
-            rules = await compile_rules(
-                self._files_with(name, text),
-                labels=self._taxonomy.names,
-                cpu_secs=self._settings.rules.compile_secs,
-                memory_bytes=self._settings.rules.compile_bytes,
-                max_message_bytes=self._settings.limits.message_bytes,
-                reserved=names_added(added_fields(self._settings)),
-            )
+            rules = await self._compile(files)
         except RuleSetError as error:
             return Said(list(error.errors), [], 0)
         except OSError as error:
             return Said([RuleError("unreadable", str(error))], [], 0)
         mine = [advice for advice in rules.advice if Path(advice.file or "").name == name]
-        return Said([], mine, len(rules.rules))
+        return Said([], mine, len(rules.rules), rules)
 
-    @contextlib.contextmanager
-    def folder_with(self, name: str, text: str) -> Iterator[Path]:
-        """A folder that holds the own files with ``text`` as ``name``, for as long as it takes."""
-        with tempfile.TemporaryDirectory(prefix="waybill-draft-") as scratch:
-            for own, written in {**self._others(), **self.files(), name: text}.items():
-                (Path(scratch) / own).write_text(written, "utf-8")
-            yield Path(scratch)
+    async def _compile(self, files: list[RuleFile]) -> RuleSet:
+        return await compile_rules(
+            files,
+            labels=self._taxonomy.names,
+            cpu_secs=self._settings.rules.compile_secs,
+            memory_bytes=self._settings.rules.compile_bytes,
+            max_message_bytes=self._settings.limits.message_bytes,
+            reserved=names_added(added_fields(self._settings)),
+        )
 
-    def _others(self) -> dict[str, str]:
-        """The files of further folders than the own one, which stand beside it."""
-        found = {}
-        for path in self._settings.rules.extra_paths:
-            if Path(path) == self.folder or not Path(path).is_dir():
-                continue
-            for file in read_rule_files([Path(path)]):
-                found[Path(file.name).name] = file.data.decode("utf-8-sig", "replace")
-        return found
-
-    def _files_with(self, name: str, text: str) -> list[RuleFile]:
-        own: Mapping[str, str] = {**self.files(), name: text}
+    def _files_with(self, name: str | None, text: str) -> list[RuleFile]:
+        """All files, with ``text`` as the own file ``name``; None: as they are."""
+        own = self.files()
+        if name is not None:
+            own[name] = text
         folders = [folder for folder in rule_folders(self._settings) if folder != self.folder]
         found = read_rule_files(folders)
         for file, written in sorted(own.items()):

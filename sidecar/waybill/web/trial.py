@@ -14,10 +14,9 @@ import msgspec
 
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import encode
-from waybill.labelling.model.bundle import Bundle
 from waybill.learn.backtest.result import Backtest
 from waybill.learn.backtest.run import Plan, backtest
-from waybill.learn.backtest.sides import SideSpec
+from waybill.learn.backtest.sides import Lent, SideSpec
 from waybill.settings.schema import Settings
 from waybill.web.engine import Engine
 from waybill.web.rulebook import Rulebook
@@ -43,10 +42,15 @@ async def try_rules(
     corrections = await database.read(export)
     try:
         model = (await engine.opened()).model
-        lent = model.bundle if model is not None else None
-        found = await asyncio.to_thread(
-            _try, (engine.settings, lent), rulebook, (name, text), (lines, corrections)
-        )
+        bundle = model.bundle if model is not None else None
+        async with rulebook.in_use:
+            said = await rulebook.check(name, text)
+            if said.compiled is None:
+                return Trial(None, time.perf_counter() - begin, "; ".join(map(str, said.faults)))
+            lent = Lent(bundle, [await rulebook.in_force(), said.compiled])
+            sides = (SideSpec(), SideSpec())
+            data = (lines, corrections)
+            found = await asyncio.to_thread(_measure, (engine.settings, lent), sides, data)
     except (WaybillError, OSError) as error:
         return Trial(None, time.perf_counter() - begin, str(error))
     return Trial(found, time.perf_counter() - begin)
@@ -65,18 +69,8 @@ async def try_models(settings: Settings, database: Database, old: str, new: str)
     return Trial(found, time.perf_counter() - begin)
 
 
-def _try(
-    by: tuple[Settings, Bundle | None],
-    rulebook: Rulebook,
-    draft: tuple[str, str],
-    data: tuple[bytes, bytes],
-) -> Backtest:
-    with rulebook.folder_with(*draft) as folder:
-        return _measure(by, (SideSpec(), SideSpec(str(folder))), data)
-
-
 def _measure(
-    by: tuple[Settings, Bundle | None],
+    by: tuple[Settings, Lent | None],
     sides: tuple[SideSpec, SideSpec],
     data: tuple[bytes, bytes],
 ) -> Backtest:

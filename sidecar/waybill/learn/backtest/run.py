@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 from waybill.core.pattern import Pattern
 from waybill.labelling.llm.privacy import Privacy
-from waybill.labelling.model.bundle import Bundle
 from waybill.learn.backtest.corrections import Corrections, read_corrections
 from waybill.learn.backtest.guard import Evidence, check_corrections
 from waybill.learn.backtest.judge import Judge
 from waybill.learn.backtest.over_patterns import PatternBacktest
 from waybill.learn.backtest.over_records import RecordBacktest, score_labelled
 from waybill.learn.backtest.result import Backtest, Unit
-from waybill.learn.backtest.sides import SideSpec, open_sides
+from waybill.learn.backtest.sides import Lent, SideSpec, open_sides
 from waybill.learn.messages import read_messages
 from waybill.learn.recorded import are_patterns, read_recorded
 from waybill.patterns.files import is_address
@@ -44,8 +43,8 @@ class Plan(NamedTuple):
     labelled: Path | None = None
 
 
-def backtest(plan: Plan, settings: Settings, lent: Bundle | None = None) -> Backtest:
-    """Measure by the plan; ``lent`` is the model of the settings if it is loaded already.
+def backtest(plan: Plan, settings: Settings, lent: Lent | None = None) -> Backtest:
+    """Measure by the plan; ``lent`` is what is loaded already.
 
     Raises:
         ConfigError: rules or a model cannot be used.
@@ -61,7 +60,7 @@ def backtest(plan: Plan, settings: Settings, lent: Bundle | None = None) -> Back
 
 
 async def _backtest(
-    plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None, lent: Bundle | None
+    plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None, lent: Lent | None
 ) -> Backtest:
     corrections = read_corrections(plan.corrections)
     sides = open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone, lent=lent)

@@ -34,7 +34,7 @@ from waybill.settings.resources import resolve_path
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 
-__all__ = ["CURRENT", "NONE", "Side", "SideSpec", "open_sides", "parse_side"]
+__all__ = ["CURRENT", "NONE", "Lent", "Side", "SideSpec", "open_sides", "parse_side"]
 
 #: As the settings say; and no rules, or no model, at all.
 CURRENT, NONE = "current", "none"
@@ -50,6 +50,15 @@ class SideSpec(NamedTuple):
         if self.model == CURRENT:
             return self.rules
         return f"{self.rules},{self.model}"
+
+
+class Lent(NamedTuple):
+    """What a caller has loaded: the model of the settings, and the rules of both sides, which
+    nobody else may use meanwhile.
+    """
+
+    bundle: Bundle | None
+    rules: list[RuleSet]
 
 
 class Side(NamedTuple):
@@ -83,12 +92,12 @@ async def open_sides(
     new: SideSpec,
     *,
     is_alone: bool,
-    lent: Bundle | None = None,
+    lent: Lent | None = None,
 ) -> AsyncIterator[tuple[Side, Side]]:
     """Both sides, loaded and checked; a model that both have is loaded once.
 
     ``is_alone``: the rules of a side are all there are, else the packaged ones stand beside them.
-    ``lent``: the model of the settings where the caller has it loaded already.
+    ``lent``: what the caller has loaded already.
 
     Raises:
         ConfigError: with every fault of rules and models.
@@ -100,7 +109,10 @@ async def open_sides(
         name = Path(new.rules).name  # one file against another: both stand at the same place
         mine = _settings_of(settings, old, folder / "old", name, is_alone=is_alone)
         theirs = _settings_of(settings, new, folder / "new", name, is_alone=is_alone)
-        rules = await _read_both(mine, theirs, taxonomy, (old, new))
+        if lent is not None:
+            rules = lent.rules
+        else:
+            rules = await _read_both(mine, theirs, taxonomy, (old, new))
         first = await _open(stack, mine, rules[0], taxonomy, old, lent)
         if mine.model == theirs.model:
             yield first, _beside(first, theirs, rules[1], new)
@@ -184,12 +196,14 @@ async def _open(
     rules: RuleSet,
     taxonomy: Taxonomy,
     spec: SideSpec,
-    lent: Bundle | None = None,
+    lent: Lent | None = None,
 ) -> Side:
     """A side with a model of its own, or the one that is lent. Raises ConfigError."""
     try:
-        is_lent = lent is not None and spec.model == CURRENT
-        bundle = lent if is_lent else await read_bundle(settings, taxonomy)
+        if lent is not None and spec.model == CURRENT:
+            bundle = lent.bundle
+        else:
+            bundle = await read_bundle(settings, taxonomy)
     except BundleError as error:
         raise ConfigError([f"{settings.model.path}: {error}"]) from None
     parts = Parts(taxonomy, rules, bundle, None, make_table(()))
