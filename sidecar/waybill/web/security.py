@@ -11,6 +11,7 @@ from aiohttp import web
 
 from waybill.web.auth import Door
 from waybill.web.context import BENCH, NONCE, OPEN_TO_ALL, USER
+from waybill.web.store.faults import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _POLICY = (
@@ -44,6 +45,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
                 text="This name is not one of workbench.hosts; browsers must use one that is.\n"
             )
         answer = await _let_in(request, handler, bench.door)
+    except StoreError as error:
+        answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
     except web.HTTPException as refusal:
         _dress(request, refusal)
         raise

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from waybill.core.errors import ConfigError
+from waybill.web.store.faults import network_mount, told
 from waybill.web.store.schema import migrate
 
 T = TypeVar("T")
@@ -29,7 +30,8 @@ class Database:
     """The file ``path``. Everything that is written is on disk when its call returns.
 
     Raises:
-        ConfigError: the file cannot be opened, is no store, or is of a newer version.
+        ConfigError: the file cannot be opened, is no store, is of a newer version, or lies on a
+            network file system.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,24 +39,30 @@ class Database:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        _refuse_network(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
             migrate(self._writer)
-        except (OSError, sqlite3.Error, ValueError) as error:
+        except sqlite3.Error as error:
+            raise ConfigError([f"workbench.store: {path}: {told(error) or error}"]) from None
+        except (OSError, ValueError) as error:
             raise ConfigError([f"workbench.store: {path} cannot be used: {error}"]) from None
         self._write_thread = ThreadPoolExecutor(1, "waybill-store-writer")
         self._read_threads = ThreadPoolExecutor(_READERS, "waybill-store-reader")
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` gives; all that it changed is committed, or nothing when it raises."""
+        """What ``work`` gives; all that it changed is committed, or nothing when it raises.
+
+        Raises StoreError: locked for too long, full, or damaged; nothing is changed.
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._write_thread, self._in_transaction, work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` gives on a connection that changes nothing."""
+        """What ``work`` gives on a connection that changes nothing. Raises StoreError."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._read_threads, lambda: work(self._reader()))
+        return await loop.run_in_executor(self._read_threads, self._look, work)
 
     def close(self) -> None:
         """Wait for what is under way and close the file."""
@@ -64,8 +72,12 @@ class Database:
             connection.close()
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _transaction(self._writer):
+        with _in_words(), _transaction(self._writer):
             return work(self._writer)
+
+    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _in_words():
+            return work(self._reader())
 
     def _reader(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -94,6 +106,32 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A disk that is full has taken it back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Tell what is wrong with the file, not what SQLite calls it. Raises StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        fault = told(error)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def _refuse_network(path: Path) -> None:
+    """Raises ConfigError: ``path`` lies on a network file system."""
+    try:
+        with Path("/proc/self/mountinfo").open(errors="replace") as mounts:
+            kind = network_mount(path.absolute(), mounts)
+    except OSError:
+        return  # no Linux: nobody can tell
+    if kind is not None:
+        why = f"{path} lies on a network file system ({kind}), where SQLite loses data"
+        raise ConfigError([f"workbench.store: {why}; use a local disk"])
