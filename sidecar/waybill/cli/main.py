@@ -68,11 +68,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     given = make_parser().parse_args(words)
     given.command_line = " ".join(("waybill", *map(cleaned, words)))
-    if not given.is_training:
-        # One text is too little to share: a second thread of numpy's would do nothing but spin, and
-        # at a steady trickle of new messages it spins without end on a core of its own. Read when
-        # numpy is imported.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # One text is too little to share: a second thread of numpy's would do nothing but spin, and at
+    # a steady trickle of new messages it spins without end on a core of its own. Matrices of a
+    # training are small as well: one of the tests takes 28 s of processor time with two threads
+    # and 8 s with one. Read when numpy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     return int(given.run(given))
 
 
@@ -84,7 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="'waybill COMMAND --help' explains a command and shows an example.",
     )
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
-    parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
+    parser.set_defaults(run=lambda _: print_help(parser))
     commands = parser.add_subparsers(metavar="COMMAND")
     for module in _COMMANDS:
         module.add(commands)

@@ -71,7 +71,6 @@ def _add_evaluate(actions: Commands) -> None:
         needs_extra("train", _evaluate),
         "Measure labels on labelled files, as the service would give them.",
         "waybill model evaluate gold.csv --ablation --report report/",
-        is_training=True,
     )
     parser.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="labelled CSV, NDJSON or Parquet"
@@ -131,7 +130,6 @@ def _add_export(actions: Commands) -> None:
         "Turn a sentence-transformers model into the encoder of a bundle (int8 ONNX).",
         "waybill model export --source ./all-MiniLM-L6-v2 --output build/encoder",
         has_settings=False,
-        is_training=True,
     )
     parser.add_argument(
         "--source",
@@ -155,7 +153,6 @@ def _add_import(actions: Commands) -> None:
         needs_extra("train", _import),
         "Make a bundle of a scikit-learn classifier (joblib) trained on the same encoder.",
         "waybill model import mine.joblib --base models/default --output models/mine",
-        is_training=True,
     )
     parser.add_argument("file", type=Path, help="joblib file of a fitted classifier")
     parser.add_argument(

@@ -31,7 +31,6 @@ def add(actions: Commands) -> None:
         needs_extra("retrain", _retrain),
         "Train a candidate from corrections, ask the gate about it, and push it.",
         "waybill model retrain --corrections corrections.ndjson --push ./versions",
-        is_training=True,
     )
     _add_data(parser)
     _add_gate(parser)

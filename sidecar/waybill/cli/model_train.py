@@ -42,7 +42,6 @@ def add(actions: Commands) -> None:
         needs_extra("train", _train),
         "Train a model bundle from the corpus and from labelled files.",
         "waybill model train --output models/mine --data labelled.csv --keep-apart gold.csv",
-        is_training=True,
     )
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")

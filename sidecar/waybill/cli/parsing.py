@@ -93,9 +93,8 @@ def add_command(
     example: str,
     *,
     has_settings: bool = True,
-    is_training: bool = False,
 ) -> argparse.ArgumentParser:
-    """Declare a command. ``is_training``: its arithmetic may use all processors."""
+    """Declare a command."""
     parents = [settings_options()] if has_settings else []
     parser = commands.add_parser(
         name,
@@ -105,14 +104,14 @@ def add_command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, is_training=is_training)
+    parser.set_defaults(run=run)
     return parser
 
 
 def add_group(commands: Commands, name: str, summary: str) -> Commands:
     """Declare a group of commands; alone it prints its help."""
     parser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(run=lambda _: print_help(parser), is_training=False)
+    parser.set_defaults(run=lambda _: print_help(parser))
     return parser.add_subparsers(metavar="ACTION")
 
 

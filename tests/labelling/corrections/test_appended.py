@@ -74,7 +74,11 @@ def test_it_ends_as_if_all_had_been_read(
         with path.open("ab") as file:
             file.write(lines(new))
         assert told(source.load(TAXONOMY)) == loaded_anew(path)
-        assert list(source.said()) == source.history().corrections
+        said = source.history().corrections
+        assert list(source.said()) == said
+        for one in said:
+            assert source.tell(one.id) == one
+        assert source.tell("eggs") is None
 
 
 def test_nothing_else_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

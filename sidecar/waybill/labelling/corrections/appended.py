@@ -48,6 +48,20 @@ class Appended(NamedTuple):
             found += data.count(sought)
         return found > 1
 
+    def find(self, name: str) -> Correction | None:
+        """The correction with that id: only lines that hold it are decoded."""
+        sought = name.encode()
+        for data in self.data:
+            at = data.find(sought)
+            while at >= 0:
+                begin, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+                line = data[begin:end] if end >= 0 else data[begin:]
+                one = decode_correction(line)
+                if one.id == name:
+                    return one
+                at = data.find(sought, begin + len(line))
+        return None
+
     def everything(self) -> Iterator[Correction]:
         """Every line there is, in order, not checked again, each id once."""
         met: set[str] = set()

@@ -167,11 +167,13 @@ class Desk:
 
     async def _withdraw(self, saying: Saying, path: Path) -> Taken:
         _check_words(saying)
-        for one in await self._history():
-            if one.id == saying.withdraws:
-                line = withdrawal(one, by=saying.by, note=saying.note)
-                await asyncio.to_thread(append, path, line)
-                return Taken(line, is_new=True, overrules=None)
+        assert saying.withdraws is not None
+        one = await asyncio.to_thread(self._source.tell, saying.withdraws)
+        if one is not None:
+            line = withdrawal(one, by=saying.by, note=saying.note)
+            await asyncio.to_thread(append, path, line)
+            return Taken(line, is_new=True, overrules=None)
+        await self._history()  # a file that cannot be read is another fault
         text = f"there is no correction {saying.withdraws!r}; GET /v1/corrections lists all"
         raise CorrectError("unknown_id", text)
 

@@ -131,8 +131,12 @@ class CorrectionSource:
 
     def tell(self, name: str) -> Correction | None:
         """The correction with that id, with all that was said; None where it cannot be read."""
+        with self._lock:
+            found = self._look()
+        if found is not None:
+            return found.find(name)
         try:
-            corrections = self.said()
+            corrections = self.history().corrections
         except CorrectionsError:
             return None
         for one in corrections:
