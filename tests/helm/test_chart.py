@@ -466,7 +466,7 @@ def test_the_schema_knows_exactly_the_values() -> None:
     # Objects that Kubernetes or Waybill defines are open here.
     assert {name.partition(".")[0] for name in missing} <= {
         "resources", "podSecurityContext", "securityContext", "livenessProbe", "readinessProbe", "startupProbe",
-        "llm", "deadLetter", "canary", "retrain", "workbench",
+        "llm", "deadLetter", "patterns", "canary", "retrain", "workbench",
     }  # fmt: skip
 
 

@@ -77,6 +77,7 @@ labels:
 {{- if .Values.deadLetter.enabled }}
 {{- $_ := set $config "dead_letter" (dict "path" "/var/lib/waybill/dead-letter") }}
 {{- end }}
+{{- $_ := set $config "patterns" (dict "path" "/var/lib/waybill/patterns/known") }}
 {{- if .Values.labels.inline }}
 {{- $_ := set $config "labels" (dict "path" "/etc/waybill/config/labels.yaml") }}
 {{- end }}
@@ -258,6 +259,7 @@ volumeMounts:
 - {name: waybill-own, mountPath: /etc/waybill/own, readOnly: true}
 {{- end }}
 {{- end }}
+- {name: waybill-patterns, mountPath: /var/lib/waybill/patterns}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -268,6 +270,8 @@ volumeMounts:
   configMap: {name: {{ include "waybill.fullname" . }}}
 - name: waybill-tmp
   emptyDir: {sizeLimit: 256Mi}
+- name: waybill-patterns
+  {{- toYaml .Values.patterns.volume | nindent 2 }}
 {{- if .Values.rules.inline }}
 - name: waybill-rules
   configMap: {name: {{ include "waybill.fullname" . }}-rules}
