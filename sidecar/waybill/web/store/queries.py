@@ -17,11 +17,12 @@ PAGE = 100
 _decode_correction = msgspec.json.Decoder(Correction).decode
 #: A facet is counted up to here; beyond it the page says "more than".
 MOST_COUNTED = 10_000
-#: The first pattern of each group that reads alike, among those that a predicate lets through.
+#: The first pattern of each group that reads alike, among those that a predicate lets through, and
+#: all that read like no other.
 _HEADS = (
-    "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY CASE alike WHEN '' THEN id"
-    " ELSE alike END ORDER BY kind IN ('undecided', 'not_asked') DESC, hour_rate DESC, id) AS place"
-    " FROM patterns WHERE {}) WHERE place = 1"
+    "(alike = '' OR id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY alike"
+    " ORDER BY kind IN ('undecided', 'not_asked') DESC, hour_rate DESC, id) AS place"
+    " FROM patterns WHERE alike != '' AND {}) WHERE place = 1))"
 )
 
 
@@ -45,14 +46,18 @@ def list_patterns(
     """A page of the patterns that ``wanted`` lets through, undecided ones first."""
     where = predicate(wanted, now, unsure_below)
     keys = _keys(wanted.sort)
-    shown = where.sql
+    shown, values = where.sql, where.values
     if is_one_of_each(wanted):
-        shown = f"id IN ({_HEADS.format(where.sql)})"
+        shown = f"{where.sql} AND {_HEADS.format(where.sql)}"
+        values = (*where.values, *where.values)
     behind, bound = rows_behind(keys, after) if after else ("1", ())
+    order = order_by(keys)
+    # Sorted by ids alone: rows are wide, and an index holds all that the inner one asks for.
     rows = connection.execute(
         f"SELECT *, {', '.join(f'{key.expression} AS {key.name}' for key in keys[:-1])}"
-        f" FROM patterns WHERE {shown} AND {behind} ORDER BY {order_by(keys)} LIMIT ?",
-        (*where.values, *bound, most + 1),
+        f" FROM patterns WHERE id IN (SELECT id FROM patterns WHERE {shown} AND {behind}"
+        f" ORDER BY {order} LIMIT ?) ORDER BY {order}",
+        (*values, *bound, most + 1),
     ).fetchall()
     following = cursor_after(keys, rows[most - 1]) if len(rows) > most else ""
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
@@ -222,11 +227,11 @@ def source_rows(connection: sqlite3.Connection, now: float, most: int) -> list[s
     A pattern of several sources is shared out as its records were.
     """
     return connection.execute(
-        "WITH shares AS ("
-        " SELECT s.source, p.label, p.kind, p.first_seen,"
-        "  1.0 * p.day_count * s.count / (SELECT sum(count) FROM sources"
-        "   WHERE pattern = p.id) AS part"
-        " FROM sources s JOIN patterns p ON p.id = s.pattern)"
+        "WITH totals AS (SELECT pattern, sum(count) AS total FROM sources GROUP BY pattern),"
+        " shares AS (SELECT s.source, p.label, p.kind, p.first_seen,"
+        "  1.0 * p.day_count * s.count / max(t.total, 1) AS part"
+        " FROM totals t CROSS JOIN patterns p INDEXED BY patterns_of_sources ON p.id = t.pattern"
+        " CROSS JOIN sources s ON s.pattern = t.pattern)"
         " SELECT source, sum(part) AS records,"
         "  sum(part * (kind IN ('undecided', 'not_asked'))) AS undecided,"
         "  sum(first_seen > ?) AS new, count(*) AS patterns"

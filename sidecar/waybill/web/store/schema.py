@@ -147,6 +147,15 @@ _SCRIPTS = (
     ALTER TABLE changes ADD COLUMN fault TEXT NOT NULL DEFAULT '';
     ALTER TABLE changes ADD COLUMN complete_at REAL;
     """,
+    """
+    CREATE INDEX patterns_narrow ON patterns (alike, kind, hour_rate, id, label, tier, rule,
+        confidence, reason, is_mixed, is_sampled, day_count, first_seen, last_seen, added_at,
+        changed_at, before_count);
+    CREATE INDEX patterns_of_sources ON patterns (id, day_count, before_count, label, kind,
+        first_seen);
+    DROP INDEX sources_by_pattern;
+    CREATE INDEX sources_by_pattern ON sources (pattern, count);
+    """,
 )
 VERSION = len(_SCRIPTS)
 

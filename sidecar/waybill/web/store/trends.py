@@ -122,8 +122,9 @@ def _moved_sources(connection: sqlite3.Connection, values: dict[str, float]) -> 
     rows = connection.execute(
         "WITH totals AS (SELECT pattern, sum(count) AS total FROM sources GROUP BY pattern),"
         " parts AS (SELECT s.source, 1.0 * s.count / max(t.total, 1) AS part, p.day_count,"
-        "  p.before_count FROM sources s JOIN totals t USING (pattern)"
-        "  JOIN patterns p ON p.id = s.pattern),"
+        "  p.before_count FROM totals t"
+        "  CROSS JOIN patterns p INDEXED BY patterns_of_sources ON p.id = t.pattern"
+        "  CROSS JOIN sources s ON s.pattern = t.pattern),"
         " found AS (SELECT source, cast(sum(part * day_count) AS INTEGER) AS day_count,"
         "  cast(sum(part * before_count) AS INTEGER) AS before_count FROM parts GROUP BY source)"
         " SELECT '' AS id, source, '' AS label, 'decided' AS kind, day_count, before_count"
