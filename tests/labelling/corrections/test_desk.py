@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.taxonomies import LABELS, TEN
+from tests.taxonomies import TEN
 from waybill.core.correction import decode_correction
 from waybill.core.errors import CorrectError
 from waybill.labelling.corrections.desk import Desk, Saying, Taken
 from waybill.labelling.corrections.redraw import find_deciding
 from waybill.labelling.corrections.source import CorrectionSource
-from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 
 RULES = r"""
@@ -27,13 +25,6 @@ rules:
 - {id: any, label: Error, pattern: 'disk \d+ is bad'}
 - {id: quiet, label: Error, pattern: 'took 7 ms', mode: shadow}
 """
-
-
-@pytest.fixture(name="rules", scope="module")
-def _rules(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "a.yaml").write_text(RULES)
-    return asyncio.run(load_ruleset([folder], labels=LABELS))
 
 
 @pytest.fixture(name="desk")

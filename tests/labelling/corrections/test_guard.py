@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from tests.taxonomies import LABELS, UNCLASSIFIED
+from tests.support.corrections import said
+from tests.taxonomies import UNCLASSIFIED
 from waybill.core.clock import ManualClock
-from waybill.core.correction import Correction, new_correction
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.guard import hold_model, hold_rules
 from waybill.labelling.corrections.table import make_table
-from waybill.labelling.masking import mask
-from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 
 RULES = r"""
@@ -24,17 +21,6 @@ rules:
 - {id: fault, label: Error, pattern: 'status 5\d\d'}
 - {id: quiet, label: Error, pattern: 'quiet', mode: shadow}
 """
-
-
-@pytest.fixture(name="rules", scope="module")
-def _rules(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "a.yaml").write_text(RULES)
-    return asyncio.run(load_ruleset([folder], labels=LABELS))
-
-
-def said(message: str, label: str, source: str = "*") -> Correction:
-    return new_correction(mask(message), label, source=source)
 
 
 @pytest.mark.parametrize(

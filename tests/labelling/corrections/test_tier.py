@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.taxonomies import LABELS, TEN
+from tests.support.corrections import said
+from tests.taxonomies import TEN
 from waybill.core.correction import Correction, new_correction
 from waybill.core.prepare import prepare
 from waybill.core.records import Verdict
@@ -18,23 +18,11 @@ from waybill.labelling.explain import explain
 from waybill.labelling.masking import mask
 from waybill.labelling.memo import MaskMemo
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.telemetry import Recording
 from waybill.settings.schema import RouteSettings, Settings
 
 RULES = "rules:\n- {id: left, label: User Action, pattern: 'left'}\n"
-
-
-@pytest.fixture(name="rules", scope="module")
-def _rules(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "a.yaml").write_text(RULES)
-    return asyncio.run(load_ruleset([folder], labels=LABELS))
-
-
-def correct(message: str, label: str, source: str = "*") -> Correction:
-    return new_correction(mask(message), label, source=source)
 
 
 def pipeline(rules: RuleSet, *said: Correction, telemetry: Recording | None = None) -> Pipeline:
@@ -48,14 +36,14 @@ async def labels(labelling: Pipeline, *pairs: tuple[str, str]) -> list[tuple[str
 
 
 async def test_a_correction_beats_rules_and_holds_for_what_is_masked_alike(rules: RuleSet) -> None:
-    labelling = pipeline(rules, correct("User 17 left", "Security Alert"))
+    labelling = pipeline(rules, said("User 17 left", "Security Alert"))
     found = await labels(labelling, ("User 99 left", "crm"), ("Ann left", "crm"))
     assert found == [("Security Alert", "correction"), ("User Action", "rule")]
 
 
 async def test_a_correction_of_the_source_goes_before_one_of_all(rules: RuleSet) -> None:
     labelling = pipeline(
-        rules, correct("User 1 left", "Error", "crm"), correct("User 1 left", "Security Alert")
+        rules, said("User 1 left", "Error", "crm"), said("User 1 left", "Security Alert")
     )
     asked = [("User 2 left", "crm"), ("User 2 left", "nas"), ("User 2 left", "")] * 3
     for _ in range(3):  # the memo answers the second time
@@ -72,20 +60,20 @@ async def test_a_correction_of_the_source_goes_before_one_of_all(rules: RuleSet)
 
 async def test_a_reload_beats_what_the_memo_holds(rules: RuleSet) -> None:
     labelling = pipeline(rules)
-    for said, expected in [
+    for standing, expected in [
         ((), ("User Action", "rule")),
-        ((correct("User 1 left", "Error"),), ("Error", "correction")),
-        ((correct("User 1 left", "Error", "crm"),), ("Error", "correction")),
+        ((said("User 1 left", "Error"),), ("Error", "correction")),
+        ((said("User 1 left", "Error", "crm"),), ("Error", "correction")),
         ((), ("User Action", "rule")),
     ]:
-        labelling.swap_corrections(make_table(said))
+        labelling.swap_corrections(make_table(standing))
         for _ in range(2):
             assert await labels(labelling, ("User 1 left", "crm")) == [expected]
 
 
 async def test_a_route_without_tiers_and_with_other_labels_obeys_as_well(rules: RuleSet) -> None:
     route = RouteSettings(source=("*",), tiers=(), labels=("Error",))
-    table = make_table([correct("User 1 left", "Security Alert")])
+    table = make_table([said("User 1 left", "Security Alert")])
     labelling = Pipeline(Settings(routes=(route,)), rules, {}, taxonomy=TEN, corrections=table)
     found = await labels(labelling, ("User 1 left", ""), ("other", ""))
     assert found == [("Security Alert", "correction"), ("Unclassified", "none")]
@@ -93,7 +81,7 @@ async def test_a_route_without_tiers_and_with_other_labels_obeys_as_well(rules: 
 
 async def test_records_are_counted_by_what_answered(rules: RuleSet) -> None:
     telemetry = Recording()
-    labelling = pipeline(rules, correct("User 1 left", "Error"), telemetry=telemetry)
+    labelling = pipeline(rules, said("User 1 left", "Error"), telemetry=telemetry)
     messages = ["User 1 left", "Ann left", "nothing", "", None]
     await labelling.label(messages, ["x"] * 5)
     counted = {
@@ -105,13 +93,13 @@ async def test_records_are_counted_by_what_answered(rules: RuleSet) -> None:
 
 
 async def test_blank_messages_have_no_correction(rules: RuleSet) -> None:
-    labelling = pipeline(rules, correct("User 1 left", "Error"))
+    labelling = pipeline(rules, said("User 1 left", "Error"))
     assert await labels(labelling, (" \x1b[0m", "")) == [("Unclassified", "none")]
 
 
 async def test_many_corrected_sources_share_the_memo(rules: RuleSet) -> None:
     names = [f"service-{i}" for i in range(600)]
-    labelling = pipeline(rules, *(correct("User 1 left", "Error", name) for name in names))
+    labelling = pipeline(rules, *(said("User 1 left", "Error", name) for name in names))
     asked = [("User 1 left", name) for name in names]
     for _ in range(2):
         assert set(await labels(labelling, *asked)) == {("Error", "correction")}
@@ -154,14 +142,14 @@ def test_a_mask_is_made_once_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> 
         return mask(text)
 
     monkeypatch.setattr("waybill.labelling.memo.mask", note)
-    lookup = make_table([correct("User 1 left", "Error")]).for_source("*", MaskMemo(10_000))
+    lookup = make_table([said("User 1 left", "Error")]).for_source("*", MaskMemo(10_000))
     lookup.verdicts(["User 1 left", "User 2 left"])
     lookup.verdicts(["User 3 left"])
     assert masked == ["User 1 left"]
 
 
 def test_a_verdict_is_one_object_for_all_its_records() -> None:
-    table = make_table([correct("User 1 left", "Error"), correct("disk 1", "Error", "nas")])
+    table = make_table([said("User 1 left", "Error"), said("disk 1", "Error", "nas")])
     first, second = table.for_source("nas").verdicts(["User 1 left", "User 2 left"])
     assert first is second
     assert isinstance(first, Verdict)
