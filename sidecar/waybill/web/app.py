@@ -25,6 +25,7 @@ from waybill.web.collect import Collector
 from waybill.web.context import BENCH, OPEN_TO_ALL, Bench
 from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
+from waybill.web.kept import Kept
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook, with_own_rules
 from waybill.web.rulestats import RuleStatsReader
@@ -135,6 +136,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         travel,
         frozenset({host, *mine.hosts}),
         RuleStatsReader(engine, database),
+        Kept(),
     )
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from waybill.web.collect import Collector
     from waybill.web.engine import Engine
     from waybill.web.jobs import Jobs
+    from waybill.web.kept import Kept
     from waybill.web.rulebook import Rulebook
     from waybill.web.rulestats import RuleStatsReader
+    from waybill.web.store.trends import Moves
     from waybill.web.templating import Templates
     from waybill.web.ways import Travel
 
@@ -36,6 +38,7 @@ class Bench(NamedTuple):
     travel: Travel
     hosts: frozenset[str]
     rule_stats: RuleStatsReader
+    moves: Kept[Moves]
 
     @property
     def base_path(self) -> str:

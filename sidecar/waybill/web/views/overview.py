@@ -14,7 +14,7 @@ from aiohttp import web
 from waybill.core.correction import settle
 from waybill.core.labels import Taxonomy
 from waybill.web import numbers
-from waybill.web.context import bench_of
+from waybill.web.context import Bench, bench_of
 from waybill.web.rendering import page
 from waybill.web.series import undecided_chart
 from waybill.web.store.filters import Filter, State, predicate
@@ -50,7 +50,6 @@ class _Facts(NamedTuple):
     first: list[sqlite3.Row]
     standing: int
     hours: list[Hour]
-    moves: Moves
     since: float | None
 
 
@@ -71,6 +70,7 @@ async def show(request: web.Request) -> web.Response:
     span = "7d" if request.query.get("t") == "7d" else "24h"
     unsure = bench.settings.workbench.unsure_below
     facts = await bench.database.read(lambda store: _read(store, now, unsure, _SPANS[span]))
+    moved = await _moves(bench, until)
     total = _total(facts.rows)
     basis = "The grey band is what the same hour had in the seven days before."
     return await page(
@@ -84,13 +84,23 @@ async def show(request: web.Request) -> web.Response:
         first_undecided=facts.first,
         standing=facts.standing,
         agreement=bench.engine.agreement,
-        moves=facts.moves,
+        moves=moved,
         since=facts.since,
         chart=undecided_chart(facts.hours, basis),
         span=span,
         until=until,
         link=urlencode({"t": span, "to": numbers.iso(now)}),
         collect_secs=round(bench.settings.workbench.collect_secs),
+    )
+
+
+async def _moves(bench: Bench, until: float | None) -> Moves:
+    """What differs from the day before; of now it is counted once a minute."""
+    if until is not None:
+        return await bench.database.read(lambda store: moves(store, until, _MOST_MOVES))
+    now = time.time()
+    return await bench.moves.get(
+        lambda: bench.database.read(lambda store: moves(store, now, _MOST_MOVES))
     )
 
 
@@ -128,7 +138,6 @@ def _read(connection: sqlite3.Connection, now: float, unsure: float, hours: int)
         first.rows,
         standing,
         undecided_hours(connection, now, hours),
-        moves(connection, now, _MOST_MOVES),
         first_hour(connection),
     )
 
