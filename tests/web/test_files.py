@@ -31,15 +31,19 @@ RULES = """rules:
 TABLE = "source,message,n\nshop,User 1 logged in,1\nshop,zxqv 17 blorp,2\nshop,zxqv 18 blorp,3\n"
 
 
+def few_rules_in(folder: Path) -> Settings:
+    """Settings whose rules are compiled at once."""
+    rules_folder = folder / "rules"
+    rules_folder.mkdir()
+    (rules_folder / "a.yaml").write_text(RULES)
+    settings = settings_for(folder)
+    rules = msgspec.structs.replace(settings.rules, path=str(rules_folder))
+    return msgspec.structs.replace(settings, rules=rules)
+
+
 @pytest.fixture(name="few_rules")
 def _few_rules(tmp_path: Path) -> Settings:
-    """Settings whose rules are compiled at once."""
-    folder = tmp_path / "rules"
-    folder.mkdir()
-    (folder / "a.yaml").write_text(RULES)
-    settings = settings_for(tmp_path)
-    rules = msgspec.structs.replace(settings.rules, path=str(folder))
-    return msgspec.structs.replace(settings, rules=rules)
+    return few_rules_in(tmp_path)
 
 
 @pytest.fixture(name="pages")
