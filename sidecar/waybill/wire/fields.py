@@ -60,6 +60,9 @@ class Extract(Protocol):
     s: str | None
 
 
+_ONLY_STR = frozenset((str,))
+
+
 def begins_visibly(text: str) -> bool:
     """Whether ``text`` begins with a visible character of ASCII, and so is surely not blank."""
     return "!" <= text < "\x7f"
@@ -283,6 +286,14 @@ def _at(record: object, chain: Path) -> object:
     for name in chain:
         record = getattr(record, name, None)
     return record
+
+
+def are_visible(texts: Sequence[object]) -> bool:
+    """Whether all are texts and surely not blank: two C calls tell, by the first characters."""
+    if not texts or not _ONLY_STR.issuperset(map(type, texts)):
+        return not texts
+    known = cast("Sequence[str]", texts)
+    return begins_visibly(min(known)) and begins_visibly(max(known))
 
 
 def first_text(values_of: Values, empty: object) -> Callable[[object], str | None]:

@@ -13,11 +13,11 @@ from typing import cast
 
 import msgspec
 
-from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
+from waybill.core.batch import MAX_RECORDS, Batch, Passed, ScanBudget, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
-from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
-from waybill.wire.fields import Extract, FieldPlan, Finder, begins_visibly
+from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
+from waybill.wire.fields import Extract, FieldPlan, Finder, are_visible
 from waybill.wire.json import scan
 from waybill.wire.json.envelope import records_within
 from waybill.wire.policy import Reading, reading
@@ -35,7 +35,6 @@ _BROKEN_SPANS = 2
 _MOST_COMMAS = 16 * MAX_RECORDS
 #: Records of an array that are read at once.
 _RUN = 4096
-_ONLY_STR = frozenset((str,))
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
 
 
@@ -93,11 +92,11 @@ class JsonReader:
             except DECODE_ERRORS:
                 return False
             messages_of_run = [record.m for record in records]
-            if not _are_visible(messages_of_run):
+            if not are_visible(messages_of_run):
                 return False
             messages += messages_of_run
             try:
-                sources += self._sources(records, run)
+                sources += self._sources(records, run, batch.budget)
             except DECODE_ERRORS:
                 return False
         # Nothing but one comma stands between two records, so their sizes tell where each ends.
@@ -108,10 +107,12 @@ class JsonReader:
         batch.sources = cast("list[str]", sources)
         return True
 
-    def _sources(self, records: Sequence[Extract], raws: Sequence[msgspec.Raw]) -> list[str | None]:
-        """The source of each record. Raises `DECODE_ERRORS`."""
+    def _sources(
+        self, records: Sequence[Extract], raws: Sequence[msgspec.Raw], budget: ScanBudget
+    ) -> list[str | None]:
+        """The source of each record. Raises `DECODE_ERRORS`, LaboriousError."""
         plain = [record.s for record in records]
-        if _are_visible(plain):
+        if are_visible(plain):
             return plain
         of_first = self._plan.first.source_of
         find = self._find
@@ -120,6 +121,8 @@ class JsonReader:
             source = of_first(record)
             if source is None:
                 source = find(record, raw).source
+                if source is not None:
+                    budget.take(FURTHER_BYTES)
             sources.append(source or "")
         return sources
 
@@ -175,6 +178,8 @@ class JsonReader:
                     source = source_of(record)
                 if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
                     found = find(record, line)
+                    if found.source is not None or message is not found.message:
+                        batch.budget.take(FURTHER_BYTES)
                     message = found.message
                     source = found.source
             except DECODE_ERRORS:
@@ -294,9 +299,12 @@ class JsonReader:
         """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""
         line = batch.body[start:end]
         try:
-            found = self._find(self._extract.decode(line), line)
+            record = self._extract.decode(line)
+            found = self._find(record, line)
         except DECODE_ERRORS:
             return False
+        if found.message is not record.m:
+            batch.budget.take(FURTHER_BYTES)
         if found.message is None:
             self._add_without_message(batch, start, end, found)
         else:
@@ -334,14 +342,6 @@ class JsonReader:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
         return reading(message, source, is_other=is_other)
-
-
-def _are_visible(texts: Sequence[object]) -> bool:
-    """Whether all are texts and surely not blank: two C calls tell, by the first characters."""
-    if not texts or not _ONLY_STR.issuperset(map(type, texts)):
-        return not texts
-    known = cast("Sequence[str]", texts)
-    return begins_visibly(min(known)) and begins_visibly(max(known))
 
 
 def _what_is_no_object(text: bytes) -> RecordReason:

@@ -11,7 +11,12 @@ import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
-from waybill.wire.codec import DECODE_ERRORS, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
+from waybill.wire.codec import (
+    DECODE_ERRORS,
+    FURTHER_BYTES,
+    SPECIAL_BYTES,
+    WITHOUT_MESSAGE_BYTES,
+)
 from waybill.wire.fields import Extract, FieldPlan, Finder
 from waybill.wire.msgpack import scan
 from waybill.wire.policy import Reading, reading
@@ -58,6 +63,8 @@ class MsgpackReader:
                     source = source_of(record)
                 if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
                     found = find(record, body[map_at:end])
+                    if found.source is not None or message is not found.message:
+                        batch.budget.take(FURTHER_BYTES)
                     message = found.message
                     source = found.source
             except DECODE_ERRORS:

@@ -1,0 +1,149 @@
+"""No kind of request holds the event loop up: every endpoint, with what is hard on it.
+
+By processor time of the loop's thread, so a busy machine changes nothing. `make stalls` does the
+same by the clock, with bodies up to the limits.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from tests.conftest import Running, Sidecar
+from tests.gaps import gaps
+
+#: Work in one piece, in seconds: a probe waits no longer.
+MOST_SECS = 0.05
+_CHARS = 200_000
+#: Texts that something in the way might read again and again.
+TEXTS = {
+    "words": "w " * (_CHARS // 2),
+    "one word": "x" * _CHARS,
+    "digits": "9" * _CHARS,
+    "addresses": "10.0.0.1 " * (_CHARS // 9),
+    "pairs": "a=b " * (_CHARS // 4),
+    "colours": "\\u001b[31m" * (_CHARS // 10),
+    "quotes": '\\"' * (_CHARS // 2),
+    "no ASCII": "é" * (_CHARS // 2),
+}
+JSON = "application/json"
+#: Endpoint and what is sent to it, with the text in place of ``@``.
+ASKED = {
+    "explain": ("/v1/explain", '{"message":"@"}'),
+    "explain a source": ("/v1/explain", '{"message":"m","source":"@"}'),
+    "try rules": ("/v1/rules/test", '{"rules":"@"}'),
+    "try messages": ("/v1/rules/test", '{"rules":"rules: []","messages":["@"]}'),
+    "correct": ("/v1/corrections", '{"message":"@","label":"Error"}'),
+    "correct a mask": ("/v1/corrections", '{"mask":"@","label":"Error"}'),
+    "correct to": ("/v1/corrections", '{"message":"m","label":"@"}'),
+    "withdraw": ("/v1/corrections", '{"withdraws":"@"}'),
+    "label": ("/v1/label", '[{"log":"@"}]'),
+    "logs": ("/v1/logs", '{"resourceLogs":["@"]}'),
+}
+RECORD = {"log": "component failed", "source": "shop", "kubernetes": {"pod_name": "p"}}
+
+
+def batches() -> dict[str, tuple[str, str, bytes, str]]:
+    """Path, content type, body and encoding of what shippers send, a few megabytes of each."""
+    lines = [json.dumps(dict(RECORD, log=f"order x{i} failed y{i}")) for i in range(20_000)]
+    array = f"[{','.join(lines)}]".encode()
+    event = msgpack.packb([[0, {}], RECORD])
+    gelf = b'{"version":"1.1","host":"a","short_message":"it failed","_k":1}\n'
+    record = {"body": {"stringValue": "it failed"}, "attributes": [{"key": "k", "value": {}}]}
+    otlp = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * 10_000}]}]}
+    return {
+        "array": ("/v1/label", JSON, array, ""),
+        "lines": ("/v1/label", JSON, "\n".join(lines).encode(), ""),
+        "gzip": ("/v1/label", JSON, gzip.compress(array, 1), "gzip"),
+        "msgpack": ("/v1/label", "application/msgpack", event * 20_000, ""),
+        "hosts": ("/v1/label", JSON, b'{"log":"it failed","host":"a"}\n' * 20_000, ""),
+        "gelf": ("/v1/label", JSON, gelf * 20_000, ""),
+        "text": ("/v1/label", "text/plain", b"it failed again\n" * 20_000, ""),
+        "logfmt": ("/v1/label", "application/logfmt", b'level=error msg="x"\n' * 20_000, ""),
+        "otlp": ("/v1/label", "application/otlp+json", json.dumps(otlp).encode(), ""),
+        "otlp protobuf": ("/v1/label", "application/x-protobuf", b"\x0a\x00" * 100_000, ""),
+        "table": ("/v1/classify/csv", "text/csv", b"log,source\n" + b"it failed,a\n" * 10_000, ""),
+        "broken table": ("/v1/classify/csv", "text/csv", b'log\n"' + b"\n" * 20_000, ""),
+    }
+
+
+#: What is asked without a body, with more patterns and corrections than fit one page.
+GOT = (
+    "/v1/patterns?limit=1000",
+    "/v1/patterns?order=new&limit=1000&after=0_0_0000000000000000",
+    "/v1/patterns?order=id&source=shop&label=Error",
+    "/v1/sources?limit=1000",
+    "/v1/rules",
+    "/v1/corrections",
+    "/v1/edition",
+    "/v1/label",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+    "/healthz",
+    "/",
+    "/docs",
+)
+
+
+async def _ask_all(sidecar: Sidecar) -> dict[str, float]:
+    """The longest piece of work of each request, in seconds."""
+    worst: dict[str, float] = {}
+    for name, (path, kind, body, encoding) in batches().items():
+        headers = {"Content_Type": kind} | ({"Content_Encoding": encoding} if encoding else {})
+        async with gaps() as found:
+            status, answer, _ = await sidecar.post(body, path, **headers)
+        assert status == 200, (name, status, answer[:200])
+        worst[name] = found.worst
+    for name, (path, form) in ASKED.items():
+        for what, text in TEXTS.items():
+            async with gaps() as found:
+                status, _, _ = await sidecar.post(form.replace("@", text).encode(), path)
+            assert status < 500 or path == "/v1/logs", (name, what, status)
+            worst[f"{name}: {what}"] = found.worst
+    for path in GOT:
+        async with gaps() as found:
+            status, _ = await sidecar.get(path)
+        assert status in (200, 400, 503), (path, status)
+        worst[path] = found.worst
+    async with gaps() as found:
+        await sidecar.post(b"", "/-/reload")
+    worst["reload"] = found.worst
+    return worst
+
+
+async def test_no_kind_of_request_holds_the_others_up(running: Running, tmp_path: Path) -> None:
+    written = tmp_path / "corrections.ndjson"
+    async with running("model.path=null", f"corrections.path={written}") as sidecar:
+        first = await _ask_all(sidecar)
+        slow = {name: secs for name, secs in first.items() if secs > MOST_SECS}
+        if slow:  # what is slow once may have met the collector: what stays slow is a fault
+            again = await _ask_all(sidecar)
+            slow = {name: secs for name, secs in slow.items() if again[name] > MOST_SECS}
+    assert not slow
+
+
+async def test_every_endpoint_is_asked(running: Running) -> None:
+    async with running("model.path=null") as sidecar:
+        _, described = await sidecar.get("/openapi.json")
+    asked = {path for path, *_ in batches().values()} | {path for path, _ in ASKED.values()}
+    asked |= {path.partition("?")[0] for path in GOT} | {"/-/reload", "/v1/label/{tag}"}
+    assert set(json.loads(described)["paths"]) <= asked
+
+
+@pytest.mark.parametrize("name", ["need", "count", "new", "id"])
+async def test_no_order_of_patterns_holds_the_others_up(running: Running, name: str) -> None:
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefghijklmnop"]
+    body = "\n".join(json.dumps({"log": f"the {word} is gone"}) for word in words).encode()
+    async with running("model.path=null", "patterns.sample_every=1") as sidecar:
+        await sidecar.post(body)
+        await sidecar.get("/v1/patterns?limit=1")  # the first text that is cleaned takes longer
+        async with gaps() as found:
+            status, answer = await sidecar.get(f"/v1/patterns?order={name}&limit=1000")
+    assert status == 200
+    assert answer.count(b"\n") == 1000
+    assert found.worst < MOST_SECS
