@@ -48,9 +48,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except StoreError as error:
         answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
     except web.HTTPException as refusal:
-        _dress(request, refusal)
+        dress(request, refusal)
         raise
-    _dress(request, answer)
+    dress(request, answer)
     return answer
 
 
@@ -108,7 +108,8 @@ def _parts_of(address: str) -> SplitResult:
         return urlsplit("")
 
 
-def _dress(request: web.Request, answer: web.StreamResponse) -> None:
+def dress(request: web.Request, answer: web.StreamResponse) -> None:
+    """Put the headers on an answer; one that is sent in pieces needs it before it is under way."""
     if answer.prepared:
         return
     is_editor = request.path.endswith(_EDITOR)

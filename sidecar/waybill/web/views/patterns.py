@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -18,6 +19,7 @@ from waybill.core.pattern import pattern_id
 from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
+from waybill.web.security import dress
 from waybill.web.store.corrections import last_batch
 from waybill.web.store.facets import Facets, Moved, facets, moved_since
 from waybill.web.store.filters import MEMBERS, STATES, Filter, predicate, read_filter
@@ -48,8 +50,8 @@ HEADERS = (
     ("seen", "Seen", "seen"),
 )
 _COUNTS = ("hour_rate", "day_count")
-#: Rows of a download.
-_MOST_ROWS = 50_000
+#: Rows of a download that are held at once.
+_BATCH = 1_000
 
 
 class Listing(NamedTuple):
@@ -140,26 +142,51 @@ def _in_order(found: Sequence[tuple[str, int]], taxonomy: Taxonomy) -> list[tupl
     return sorted(found, key=lambda one: (order.get(one[0], len(order)), one[0]))
 
 
-async def as_json(request: web.Request) -> web.Response:
+async def as_json(request: web.Request) -> web.StreamResponse:
     """The list as JSON: the patterns as their nodes told them, and the counts of all nodes."""
-    rows = await _all(request)
-    body = []
-    for row in rows:
-        counts = {"hour_rate": row["hour_rate"], "day_count": row["day_count"]}
-        body.append({**orjson.loads(row["body"]), **counts})
-    return web.Response(body=orjson.dumps({"patterns": body}), content_type="application/json")
+    answer = await _begin(request, "application/json")
+    await answer.write(b'{"patterns":[')
+    comma = b""
+    async for rows in _batches(request):
+        parts = []
+        for row in rows:
+            counts = {"hour_rate": row["hour_rate"], "day_count": row["day_count"]}
+            parts.append(orjson.dumps({**orjson.loads(row["body"]), **counts}))
+        await answer.write(comma + b",".join(parts))
+        comma = b","
+    await answer.write(b"]}")
+    return answer
 
 
-async def as_csv(request: web.Request) -> web.Response:
+async def as_csv(request: web.Request) -> web.StreamResponse:
     """The list as CSV, for spreadsheets: a cell that begins like a formula gets a quote."""
+    names = ("id", "label", "kind", "tier", "rule", "confidence", "reason", *_COUNTS, "mask")
+    headers = {"Content-Disposition": 'attachment; filename="patterns.csv"'}
+    answer = await _begin(request, "text/csv", headers)
     text = io.StringIO()
     writer = csv.writer(text)
-    names = ("id", "label", "kind", "tier", "rule", "confidence", "reason", *_COUNTS)
-    writer.writerow((*names, "mask"))
-    for row in await _all(request):
-        writer.writerow([_unformula(row[name]) for name in (*names, "mask")])
-    headers = {"Content-Disposition": 'attachment; filename="patterns.csv"'}
-    return web.Response(text=text.getvalue(), content_type="text/csv", headers=headers)
+    writer.writerow(names)
+    async for rows in _batches(request):
+        for row in rows:
+            writer.writerow([_unformula(row[name]) for name in names])
+        await answer.write(text.getvalue().encode("utf-8", "replace"))
+        text.seek(0)
+        text.truncate()
+    await answer.write(text.getvalue().encode())
+    return answer
+
+
+async def _begin(
+    request: web.Request, kind: str, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """An answer that is sent in pieces: a list may have more than memory should hold."""
+    answer = web.StreamResponse(headers=headers)
+    answer.content_type = kind
+    if kind.startswith("text/"):
+        answer.charset = "utf-8"
+    dress(request, answer)
+    await answer.prepare(request)
+    return answer
 
 
 def sources_of(row: sqlite3.Row) -> str:
@@ -184,15 +211,28 @@ def _unformula(cell: object) -> object:
     return cell
 
 
-async def _all(request: web.Request) -> list[sqlite3.Row]:
+async def _batches(request: web.Request) -> AsyncIterator[list[sqlite3.Row]]:
+    """All rows of the list, some at a time; none where there are none."""
     bench = bench_of(request)
     wanted = filter_of(request)._replace(is_grouped=False)
     unsure = bench.settings.workbench.unsure_below
     now = time.time()
-    found = await bench.database.read(
-        lambda store: list_patterns(store, wanted, now, unsure, most=_MOST_ROWS)
-    )
-    return found.rows
+    after = ""
+    while True:
+        found = await bench.database.read(
+            functools.partial(_batch, wanted=wanted, now=now, unsure=unsure, after=after)
+        )
+        if found.rows:
+            yield found.rows
+        after = found.after
+        if not after:
+            return
+
+
+def _batch(
+    store: sqlite3.Connection, wanted: Filter, now: float, unsure: float, after: str
+) -> Page:
+    return list_patterns(store, wanted, now, unsure, after, _BATCH)
 
 
 async def _read(request: web.Request, wanted: Filter) -> Listing:
