@@ -143,3 +143,9 @@ def test_a_near_miss_says_where_a_rule_stopped() -> None:
     (found,) = near_misses(rules, [], message)
     assert (found.rule, found.missing) == ("near", "(customer)$")
     assert near_misses(rules, ["near"], message) == []
+
+
+def test_a_near_miss_that_cannot_be_found_in_time_is_left_out() -> None:
+    text = r"order rejected (x+x+)+y"
+    rule = Rule(1, "near", "Error", text, "enforce", "x.yaml", 1, None, None, 0)  # type: ignore[arg-type]
+    assert near_misses([rule], [], "order rejected " + "x" * 60) == []
