@@ -49,17 +49,18 @@ class Labeller:
     """Labels from any thread; its pipeline lives on a thread of its own.
 
     The thread ends when the labeller is closed or nobody has it any more. Raises ConfigError when
-    rules or model cannot be used.
+    rules or model cannot be used. ``model_secs`` is how long a call waits for the model, in place
+    of what the settings leave.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, model_secs: float | None = None) -> None:
         self._places = Places(settings.fields)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=_run, args=(self._loop,), name="waybill-labeller", daemon=True
         )
         self._thread.start()
-        opened = open_pipeline(settings, Metrics(VERSION))
+        opened = open_pipeline(settings, Metrics(VERSION), model_secs=model_secs)
         try:
             self._opened = self._wait(opened.__aenter__())
         except BaseException:

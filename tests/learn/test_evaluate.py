@@ -88,3 +88,12 @@ def test_the_picture_and_the_list_are_of_the_same_run_and_of_the_routes_that_ser
     assert found["by_reason"]["llm_disabled"] == 1
     # What it would be without that route is another table.
     assert found["ablation"]["rules and model"]["accuracy"] == 1.0
+
+
+def test_a_slow_model_is_waited_for(gold: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No shipper waits for an evaluation: a line that the model had no time for is no mistake."""
+    defer = ["--set", "model.over_budget=defer", "--set", "model.budget_ms=1"]
+    assert run(["model", "evaluate", str(gold), "--json", *defer]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "model_over_budget" not in found["by_reason"]
+    assert "pending" not in found["by_tier"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from waybill.core.deadlines import Deadlines
 from waybill.core.names import TierName
 from waybill.core.reasons import TierCode
 from waybill.labelling.llm.build import open_llm
@@ -60,12 +61,19 @@ class Opened(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def open_pipeline(
-    settings: Settings, metrics: Metrics, parts: Parts | None = None, workers: int = 1
+    settings: Settings,
+    metrics: Metrics,
+    parts: Parts | None = None,
+    workers: int = 1,
+    *,
+    model_secs: float | None = None,
 ) -> AsyncIterator[Opened]:
     """Rules, model and LLM prompt of every labelling, loaded unless given as ``parts``, ready to
     label; closed at the end.
 
-    ``workers`` is the number of processes that share the LLM's budgets.
+    ``workers`` is the number of processes that share the LLM's budgets. A batch waits
+    ``model_secs`` for the model where no shipper waits for the batch; without it, what the
+    settings leave.
 
     Raises:
         ConfigError: with every fault of rules, model, prompt and corrections together.
@@ -73,19 +81,12 @@ async def open_pipeline(
     async with contextlib.AsyncExitStack() as stack:
         # Built elsewhere: this frame lives as long as the service, and what it names would outlive
         # its reload.
-        yield await _build(stack, settings, metrics, parts, workers)
+        yield await _build(_Opener(stack, settings, metrics, workers, model_secs), settings, parts)
 
 
-async def _build(
-    stack: contextlib.AsyncExitStack,
-    settings: Settings,
-    metrics: Metrics,
-    parts: Parts | None,
-    workers: int,
-) -> Opened:
+async def _build(opener: _Opener, settings: Settings, parts: Parts | None) -> Opened:
     if parts is None:
         parts = await read_parts(settings)
-    opener = _Opener(stack, settings, metrics, workers)
     labellings: list[Labelling] = []
     for (name, own), of_labelling in zip(_named(settings), (parts, *parts.further), strict=True):
         labellings.append(await opener.open(name, own, of_labelling))
@@ -128,10 +129,12 @@ class _Opener:
         settings: Settings,
         metrics: Metrics,
         workers: int,
+        model_secs: float | None,
     ) -> None:
         self._stack = stack
         self._metrics = metrics
         self._workers = workers
+        self._model_secs = model_secs
         self._embeddings = Embeddings(settings.model.embedding_cache_bytes)
         self._mask: Callable[[str], str] = mask
         self._has_several = bool(settings.labellings)
@@ -146,7 +149,7 @@ class _Opener:
         tiers: dict[str, Tier] = {}
         model = self._open_model(settings, parts, telemetry)
         if model is not None:
-            tiers["model"] = ModelTier(model, settings.model, deadlines_of(settings))
+            tiers["model"] = ModelTier(model, settings.model, self._deadlines(settings))
         llm = None
         if parts.prompt is not None:
             key = LateSecret(settings.llm.api_key_file, "llm.api_key_file", settings.llm.api_key)
@@ -167,6 +170,12 @@ class _Opener:
             corrections=parts.corrections,
         )
         return Labelling(name, settings, pipeline, model, llm)
+
+    def _deadlines(self, settings: Settings) -> Deadlines:
+        found = deadlines_of(settings)
+        if self._model_secs is not None:
+            found = msgspec.structs.replace(found, model=self._model_secs)
+        return found
 
     def _open_model(self, settings: Settings, parts: Parts, telemetry: Telemetry) -> Batcher | None:
         if parts.bundle is None:
