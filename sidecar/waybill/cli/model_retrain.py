@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.exits import ExitCode
-from waybill.cli.model_train import add_corpus_options, corpus_extra_of
+from waybill.cli.model_train import (
+    add_corpus_options,
+    add_weight_option,
+    corpus_extra_of,
+    extra_weight_of,
+)
 from waybill.cli.parsing import Commands, add_command, load, needs_extra
 from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan, default_cache
 
@@ -66,6 +71,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     ):
         data.add_argument(name, type=Path, nargs="+", default=[], metavar="FILE", help=help_)
     add_corpus_options(data)
+    add_weight_option(data)
     parser.set_defaults(per_label=None)  # that of the bundle in force
     data.add_argument(
         "--no-corpus", action="store_true", help="train on corrections and --data alone"
@@ -200,6 +206,7 @@ def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan
         files=tuple(given.data),
         corpus=None if given.no_corpus else given.corpus,
         corpus_extra=_corpus_extra(given, made),
+        extra_weight=_extra_weight(given, made),
         per_label=given.per_label or made.get("per_label", PER_LABEL),
         keep_apart=tuple(given.keep_apart),
         corrections=_corrections(given, settings),
@@ -214,6 +221,13 @@ def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tupl
     if is_open and made.get("corpus_sha256") == corpus_hash(CORPUS, ()):
         return ()  # it was trained before there were more folders
     return corpus_extra_of(given)
+
+
+def _extra_weight(given: argparse.Namespace, made: Mapping[str, object]) -> float:
+    told = made.get("extra_weight")
+    if isinstance(told, float) and given.extra_weight is None and given.corpus_extra is None:
+        return told
+    return extra_weight_of(given)
 
 
 def _corrections(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:

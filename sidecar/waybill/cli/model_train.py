@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from waybill.cli.parsing import (
 from waybill.core.errors import WaybillError
 from waybill.learn.plan import (
     BROAD,
+    BROAD_WEIGHT,
     CORPUS,
     PER_LABEL,
     SPLITS,
@@ -31,7 +33,14 @@ from waybill.learn.plan import (
 if TYPE_CHECKING:
     from waybill.labelling.model.ngrams import Ngrams
 
-__all__ = ["add", "add_corpus_options", "add_selection_options", "corpus_extra_of"]
+__all__ = [
+    "add",
+    "add_corpus_options",
+    "add_selection_options",
+    "add_weight_option",
+    "corpus_extra_of",
+    "extra_weight_of",
+]
 
 
 def add(actions: Commands) -> None:
@@ -65,11 +74,35 @@ def add_corpus_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_weight_option(group: argparse._ActionsContainer) -> None:
+    """``--extra-weight``."""
+    group.add_argument(
+        "--extra-weight",
+        type=float,
+        metavar="NUMBER",
+        help="what a line of --corpus-extra counts as when the classifier is fitted, above 0 "
+        f"(default: {BROAD_WEIGHT} for the folders that come with the default corpus, else 1)",
+    )
+
+
 def corpus_extra_of(given: argparse.Namespace) -> tuple[Path, ...]:
     """The folders of ``--corpus-extra``; without it, what goes with the default corpus."""
     if given.corpus_extra is not None:
         return tuple(given.corpus_extra)
     return (BROAD,) if given.corpus == CORPUS else ()
+
+
+def extra_weight_of(given: argparse.Namespace) -> float:
+    """``--extra-weight``; without it, that of `corpus_extra_of`.
+
+    Raises WaybillError for one that is not above 0.
+    """
+    weight: float | None = given.extra_weight
+    if weight is None:
+        weight = BROAD_WEIGHT if given.corpus_extra is None else 1.0
+    if not 0 < weight < math.inf:
+        raise WaybillError(f"--extra-weight {weight}: expected a number above 0")
+    return weight
 
 
 def add_selection_options(group: argparse._ActionsContainer, default_share: float) -> None:
@@ -107,6 +140,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     add_selection_options(data, default_share=0.0)
     add_corpus_options(data)
+    add_weight_option(data)
     add_labels_option(data)
     data.add_argument("--no-corpus", action="store_true", help="train on --data alone")
     data.add_argument(
@@ -201,6 +235,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         split=given.split,
         corpus=None if given.no_corpus else given.corpus,
         corpus_extra=corpus_extra_of(given),
+        extra_weight=extra_weight_of(given),
         per_label=given.per_label,
         keep_apart=tuple(given.keep_apart),
     )

@@ -59,6 +59,7 @@ def prepare(
         labels=np.array(labels_of(examples)),
         templates=templates,
         software=software,
+        weights=np.array([example.weight for example in examples], np.float32),
         unseen=unseen,
     )
 
@@ -127,13 +128,13 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     count = len(set(data.templates.tolist()))
     per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // count))
     folds = _folds(data, data.software, unseen, is_whole=other is not None)
-    fitted, chances = fitting.fit(data.features, data.labels, folds, plan.seed, other)
+    fitted, chances = fitting.fit(data, folds, plan.seed, other)
     held = _held(data, folds, chances, per_template, taxonomy.fallback)
     measured: dict[str, object] = {}
     measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
     if unseen is None:
         folds = _folds(data, data.templates, None, is_whole=other is not None)
-        chances = fitting.held_out(fitted.again, data.features, data.labels, folds)
+        chances = fitting.held_out(fitted.again, data, folds)
         held = _held(data, folds, chances, per_template, taxonomy.fallback)
         measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)
     cutoffs = fitting.fit_cutoffs(

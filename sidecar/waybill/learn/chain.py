@@ -52,13 +52,14 @@ class Labelled(Protocol):
 
 class Example(NamedTuple):
     """One line, its label, the group that a split must not tear apart, and the software
-    it is of.
+    it is of; it counts as ``weight`` lines when a classifier is fitted.
     """
 
     text: str
     label: str
     group: str
     software: str
+    weight: float = 1.0
 
 
 def labels_of(items: Iterable[Labelled]) -> list[str]:
@@ -84,7 +85,9 @@ class Estimator(Protocol):
 
     classes_: Strings
 
-    def fit(self, features: Features, labels: Strings) -> Estimator:
+    def fit(
+        self, features: Features, labels: Strings, sample_weight: Floats | None = None
+    ) -> Estimator:
         """Learn, and give itself."""
         ...
 
@@ -94,7 +97,8 @@ class Estimator(Protocol):
 
 
 class Prepared(NamedTuple):
-    """A training set as arrays of equal length; ``texts`` are masked.
+    """A training set as arrays of equal length; ``texts`` are masked, ``weights`` say how many
+    lines a row counts as.
 
     ``unseen`` tells the rows of software that the encoder was not tuned on; None where it was not
     tuned at all, or nobody knows.
@@ -106,6 +110,7 @@ class Prepared(NamedTuple):
     labels: Strings
     templates: Strings
     software: Strings
+    weights: Floats
     unseen: Booleans | None
 
 

@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold
 
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
 from waybill.learn.arrays import Booleans, Features, Floats, Strings
-from waybill.learn.chain import Estimator, Fitted
+from waybill.learn.chain import Estimator, Fitted, Prepared
 
 __all__ = [
     "Cutoffs",
@@ -43,7 +43,7 @@ TOLERANCE = 0.002
 FOLDS = 5
 NEIGHBOURS = 3
 #: Share of held-out known lines that the distance check, and all checks together, must let pass.
-KEEP_NEAR, KEEP_KNOWN = 0.997, 0.982
+KEEP_NEAR, KEEP_KNOWN = 0.997, 0.99
 #: The least confidence of an answer is never put higher than this.
 HIGHEST_CONFIDENCE = 0.5
 #: Rows whose neighbours are looked for at once.
@@ -82,18 +82,31 @@ def logistic_regression(strength: float, seed: int) -> Estimator:
 
 
 def held_out(
-    make: Callable[[], Estimator], features: Features, labels: Strings, folds: Sequence[Fold]
+    make: Callable[[], Estimator],
+    data: Prepared,
+    folds: Sequence[Fold],
+    *,
+    is_weighted: bool = True,
 ) -> Floats:
     """Probabilities [n, labels in sorted order] of each row that is tested in one of ``folds``, by
     a model that saw nothing of its group; 0 for the others.
     """
-    classes = np.unique(labels)
-    chances = np.zeros((len(labels), len(classes)), np.float32)
+    classes = np.unique(data.labels)
+    chances = np.zeros((len(data.labels), len(classes)), np.float32)
     for train, test in folds:
-        model = make().fit(features[train], labels[train])
+        model = _fitted(make(), data, train, is_weighted=is_weighted)
         columns = np.searchsorted(classes, model.classes_)
-        chances[test[:, None], columns] = model.predict_proba(features[test])
+        chances[test[:, None], columns] = model.predict_proba(data.features[test])
     return chances
+
+
+def _fitted(
+    estimator: Estimator, data: Prepared, rows: Indices | slice, *, is_weighted: bool
+) -> Estimator:
+    """The estimator, fitted on these rows. Not every classifier takes weights."""
+    if is_weighted:
+        return estimator.fit(data.features[rows], data.labels[rows], data.weights[rows])
+    return estimator.fit(data.features[rows], data.labels[rows])
 
 
 class Choice(NamedTuple):
@@ -106,17 +119,16 @@ class Choice(NamedTuple):
     chances: Floats
 
 
-def choose_strength(
-    features: Features, labels: Strings, folds: Sequence[Fold], seed: int
-) -> Choice:
+def choose_strength(data: Prepared, folds: Sequence[Fold], seed: int) -> Choice:
     """The least C within `TOLERANCE` of the best held-out macro-F1."""
+    labels = data.labels
     classes = np.unique(labels)
     rows = rows_tested(folds)
     scores: dict[float, float] = {}
     chances: dict[float, Floats] = {}
     for strength in STRENGTHS:
         make = partial(logistic_regression, strength, seed)
-        chances[strength] = held_out(make, features, labels, folds)
+        chances[strength] = held_out(make, data, folds)
         guess = classes[chances[strength][rows].argmax(axis=1)]
         scores[strength] = float(f1_score(labels[rows], guess, average="macro"))
     enough = max(scores.values()) - TOLERANCE
@@ -146,8 +158,7 @@ def sharpened(chances: Floats, factor: float) -> Floats:
 
 
 def fit(
-    features: Features,
-    labels: Strings,
+    data: Prepared,
     folds: Sequence[Fold],
     seed: int,
     other: Estimator | None = None,
@@ -156,15 +167,16 @@ def fit(
 
     Without ``other`` a logistic regression: its strength is chosen and its coefficients are scaled
     by the temperature, so it stays one. ``other`` is any scikit-learn classifier; sigmoids
-    calibrate it.
+    calibrate it, and it counts every line alike.
     """
     if other is not None:
-        return _fit_other(features, labels, folds, other)
-    choice = choose_strength(features, labels, folds, seed)
+        return _fit_other(data, folds, other)
+    labels = data.labels
+    choice = choose_strength(data, folds, seed)
     rows = rows_tested(folds)
     factor = temperature(choice.chances[rows], labels[rows], np.unique(labels))
     model = LogisticRegression(C=choice.strength, max_iter=1000, random_state=seed)
-    model.fit(features, labels)
+    _fitted(model, data, slice(None), is_weighted=True)
     model.coef_ = model.coef_ * factor
     model.intercept_ = model.intercept_ * factor
     again = partial(logistic_regression, choice.strength, seed)
@@ -172,9 +184,7 @@ def fit(
     return fitted, sharpened(choice.chances, factor)
 
 
-def _fit_other(
-    features: Features, labels: Strings, folds: Sequence[Fold], other: Estimator
-) -> tuple[Fitted, Floats]:
+def _fit_other(data: Prepared, folds: Sequence[Fold], other: Estimator) -> tuple[Fitted, Floats]:
     def calibrated(folds: object) -> Estimator:
         made: Estimator = CalibratedClassifierCV(
             clone(other), method="sigmoid", cv=folds, ensemble=False
@@ -185,8 +195,8 @@ def _fit_other(
         made: Estimator = CalibratedClassifierCV(clone(other), method="sigmoid", cv=3)
         return made
 
-    model = calibrated(list(folds)).fit(features, labels)
-    return Fitted(model, again, None, {}), held_out(again, features, labels, folds)
+    model = _fitted(calibrated(list(folds)), data, slice(None), is_weighted=False)
+    return Fitted(model, again, None, {}), held_out(again, data, folds, is_weighted=False)
 
 
 def neighbour_distances(

@@ -15,6 +15,7 @@ from waybill.settings.environment import cache_folder
 
 __all__ = [
     "BROAD",
+    "BROAD_WEIGHT",
     "CORPUS",
     "CORRECTION_WEIGHT",
     "PER_LABEL",
@@ -32,6 +33,9 @@ __all__ = [
 CORPUS = Path(__file__).parent / "corpus" / "templates"
 #: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``.
 BROAD = Path(__file__).parent / "corpus" / "broad"
+#: A line of `BROAD` counts as so much for the classifier. The encoder learns from all lines alike
+#: and carries the breadth; the classifier on top of it is steadier on what is common.
+BROAD_WEIGHT = 0.1
 #: Distinct masked examples wanted per label of the corpus, before its shares.
 PER_LABEL = 2000
 #: A corrected mask counts as so many lines. A template of the corpus gives about twenty, and one
@@ -49,8 +53,9 @@ class DataPlan(msgspec.Struct, frozen=True):
     ``where`` are ``COLUMN=VALUE`` or ``COLUMN!=VALUE`` conditions on the rows of ``files``;
     ``test_share`` of them, in [0, 1], is only measured on. ``corpus`` is a folder of template
     files, or None, ``corpus_extra`` are folders that add to it. No line with the mask of a line in
-    ``keep_apart`` is trained on. ``corrections`` are files or folders of them: each corrected mask
-    counts as ``correction_weight`` lines, in the place of all others that have it.
+    ``keep_apart`` is trained on. A line of ``corpus_extra`` counts as ``extra_weight`` of one of
+    ``corpus`` when the classifier is fitted. ``corrections`` are files or folders of them: each
+    corrected mask counts as ``correction_weight`` lines, in the place of all others that have it.
     """
 
     files: tuple[Path, ...] = ()
@@ -59,6 +64,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     split: str = "stratified"
     corpus: Path | None = CORPUS
     corpus_extra: tuple[Path, ...] = (BROAD,)
+    extra_weight: float = BROAD_WEIGHT
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
     corrections: tuple[Path, ...] = ()
@@ -83,7 +89,7 @@ class TuningPlan(msgspec.Struct, frozen=True):
     """
 
     share: float = 0.8
-    epochs: int = 2
+    epochs: int = 4
     per_template: int = 2
     per_none: int = 12
     frozen_layers: int = 2
