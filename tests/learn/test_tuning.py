@@ -12,7 +12,8 @@ from waybill.cli.main import run
 from waybill.core.errors import WaybillError
 from waybill.learn.corpus.entries import Corpus, load_corpus
 from waybill.learn.fitting import folds_of, rows_tested
-from waybill.learn.plan import BROAD, CORPUS, TuningPlan
+from waybill.learn.plan import BROAD, CORPUS, DataPlan, TuningPlan
+from waybill.learn.training_set import gather
 from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
 
 
@@ -77,8 +78,19 @@ def test_every_group_is_tested_where_the_encoder_knows_none_or_all(
         (["--tune", "--encoder", "models/default"], "--tune works on --source"),
         (["--tune", "--tune-share", "1.2"], "--tune-share 1.2: expected a number from 0 to 1"),
         (["--tune", "--tune-left-out", "1"], "--tune-left-out 1: expected 2 or more"),
+        (["--extra-weight", "0"], "--extra-weight 0.0: expected a number above 0"),
+        (["--ngram-weight", "nan"], "--ngram-weight nan: expected a number above 0"),
     ],
 )
 def test_a_tuning_that_cannot_be_is_refused(tmp_path: Path, options: list[str], told: str) -> None:
     with pytest.raises(WaybillError, match=told):
         run(["model", "train", "--output", str(tmp_path / "x"), *options])
+
+
+def test_lines_of_further_folders_count_for_less() -> None:
+    plan = DataPlan(per_label=20, extra_weight=0.25)
+    data = gather(plan, TEN, 42)
+    broad = {entry.group for entry in load_corpus(TEN, CORPUS, (BROAD,)).entries if entry.folder}
+    weights = {(example.group in broad, example.weight) for example in data.examples}
+    assert weights == {(False, 1.0), (True, 0.25)}
+    assert data.made["extra_weight"] == 0.25

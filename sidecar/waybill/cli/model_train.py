@@ -182,7 +182,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
     model.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
     model.add_argument("--no-cache", action="store_true", help="embed everything anew")
-    model.add_argument("--no-ngrams", action="store_true", help="embeddings alone")
+    _add_ngrams(model)
     model.add_argument(
         "--classifier", metavar="DOTTED", help="another scikit-learn classifier with predict_proba"
     )
@@ -190,6 +190,17 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--classifier-args", metavar="JSON", default="{}", help="its keyword arguments"
     )
     model.add_argument("--seed", type=int, default=42)
+
+
+def _add_ngrams(model: argparse._ArgumentGroup) -> None:
+    model.add_argument("--no-ngrams", action="store_true", help="embeddings alone")
+    model.add_argument(
+        "--ngram-weight",
+        type=float,
+        metavar="NUMBER",
+        help="length of the n-grams beside an embedding of length 1, above 0 (default: 3); with "
+        "less, new software is judged less by its letters",
+    )
 
 
 def _add_tuning(model: argparse._ArgumentGroup) -> None:
@@ -273,8 +284,14 @@ def _tuning(given: argparse.Namespace) -> TuningPlan | None:
 
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:
+    """Raises WaybillError for a weight that is none."""
     from waybill.labelling.model.ngrams import Ngrams
 
     if given.no_ngrams:
         return None
-    return Ngrams()
+    weight: float | None = given.ngram_weight
+    if weight is None:
+        return Ngrams()
+    if not 0 < weight < math.inf:
+        raise WaybillError(f"--ngram-weight {weight}: expected a number above 0")
+    return Ngrams(weight=weight)
