@@ -14,10 +14,12 @@ from waybill.core.errors import WaybillError
 from waybill.core.reasons import FetchCode
 from waybill.ops.secret_file import SecretFile
 
-__all__ = ["FetchError", "Fetched", "Fetcher", "every"]
+__all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
 
 log = logging.getLogger(__name__)
 _TIMEOUT_SECS = 30.0
+#: Where nothing was fetched before, the start waits for it, but not longer.
+_START_SECS = 5.0
 _JITTER = 0.1
 _PIECE_BYTES = 1 << 16
 _STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
@@ -96,15 +98,43 @@ class Fetcher:
         return Fetched(bytes(whole), answer.headers.get("ETag"))
 
 
-async def every(secs: float, ask: Callable[[], Awaitable[None]], done: asyncio.Event) -> None:
-    """Call ``ask`` for ever, with ``secs`` between, a tenth more or less: nodes that start together
-    do not ask together. ``done`` is set after the first.
+class Asking:
+    """Calls ``ask`` every ``secs``, a tenth more or less, until it is stopped: nodes that start
+    together do not ask together. ``what`` it is that comes from ``url`` is for the log.
     """
-    while True:
+
+    def __init__(
+        self, what: str, url: str, secs: float, ask: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._what = what
+        self._url = url
+        self._secs = secs
+        self._ask = ask
+        self._has_asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, *, has_some: bool) -> None:
+        """Begin; wait a little for the first answer where there is nothing from before."""
+        self._task = asyncio.create_task(self._run())
+        if has_some:
+            return
         try:
-            await ask()
-        except Exception:  # the task's edge: it asks again
-            log.exception("following a server failed")
-        done.set()
-        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-        await asyncio.sleep(secs * jitter)
+            await asyncio.wait_for(self._has_asked.wait(), _START_SECS)
+        except TimeoutError:
+            log.warning("no %s were fetched yet", self._what, extra={"source": self._url})
+
+    async def stop(self) -> None:
+        """Stop asking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._ask()
+            except Exception:  # the task's edge: it asks again
+                log.exception("following a server failed")
+            self._has_asked.set()
+            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+            await asyncio.sleep(self._secs * jitter)

@@ -17,7 +17,7 @@ from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
 from waybill.labelling.corrections.table import read_table
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart
-from waybill.service.fetching import Fetcher, FetchError, every
+from waybill.service.fetching import Asking, Fetcher, FetchError
 from waybill.settings.addresses import is_address
 from waybill.settings.schema import CorrectionSettings, Settings
 
@@ -25,8 +25,6 @@ __all__ = ["CorrectionFollower", "follow_corrections"]
 
 log = logging.getLogger(__name__)
 _PATH = "/v1/corrections"
-#: Where nothing was fetched before, the start waits for it, but not longer.
-_START_SECS = 5.0
 
 
 class CorrectionFollower:
@@ -51,26 +49,15 @@ class CorrectionFollower:
             MAX_TOTAL_BYTES,
         )
         self._told = ""
-        self._has_pulled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._asking = Asking("corrections", self._fetcher.url, settings.interval_secs, self.pull)
 
     async def start(self) -> None:
         """Begin; wait a little for the first answer where there is nothing from before."""
-        has_some = bool(self._part.source.fetched)
-        running = every(self._settings.interval_secs, self.pull, self._has_pulled)
-        self._task = asyncio.create_task(running)
-        if has_some:
-            return
-        try:
-            await asyncio.wait_for(self._has_pulled.wait(), _START_SECS)
-        except TimeoutError:
-            log.warning("no corrections were fetched yet", extra={"source": self._settings.follow})
+        await self._asking.start(has_some=bool(self._part.source.fetched))
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._asking.stop()
 
     async def pull(self) -> None:
         """Ask once; what goes wrong is counted, told and logged once."""

@@ -17,7 +17,7 @@ from waybill.core.reasons import RulePullCode
 from waybill.labelling.rules.files import MAX_TOTAL_BYTES, content_hash
 from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_version
 from waybill.ops.metrics import Metrics
-from waybill.service.fetching import Fetcher, FetchError, every
+from waybill.service.fetching import Asking, Fetcher, FetchError
 from waybill.service.followed_rules import FollowedFolder
 from waybill.service.loading import rule_folders
 from waybill.service.reload import problems_of
@@ -27,8 +27,6 @@ from waybill.settings.schema import Settings
 __all__ = ["RuleFollower", "follow_rules"]
 
 log = logging.getLogger(__name__)
-#: Where nothing came before, the start waits for it, but not longer.
-_START_SECS = 5.0
 #: JSON writes a control character in six bytes; a text has few.
 _MOST_BYTES = 2 * MAX_TOTAL_BYTES
 
@@ -45,8 +43,7 @@ class RuleFollower:
         self._folder = FollowedFolder(Path(follow.into))
         url = f"{follow.source.rstrip('/')}{PATH}"
         self._fetcher = Fetcher(url, follow.token_file, "rules.follow.token_file", _MOST_BYTES)
-        self._has_pulled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._asking = Asking("rules", self._fetcher.url, follow.interval_secs, self.pull)
         self._told = ""
         #: What was refused last, with the other rules that stood then: it is not checked again
         #: while nothing changes, since a check costs processor time.
@@ -54,21 +51,11 @@ class RuleFollower:
 
     async def start(self) -> None:
         """Begin; wait a little for the first answer where there is nothing from before."""
-        has_some = bool(self._folder.version())
-        running = every(self._settings.rules.follow.interval_secs, self.pull, self._has_pulled)
-        self._task = asyncio.create_task(running)
-        if has_some:
-            return
-        try:
-            await asyncio.wait_for(self._has_pulled.wait(), _START_SECS)
-        except TimeoutError:
-            log.warning("no rules were fetched yet", extra={"source": self._fetcher.url})
+        await self._asking.start(has_some=bool(self._folder.version()))
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._asking.stop()
 
     async def pull(self) -> None:
         """Ask once; what goes wrong is counted, told and logged once."""
