@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from waybill.core.errors import WaybillError
 from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
 from waybill.web.run_settings import SETTINGS_FILE, environment, write_settings
@@ -45,8 +46,10 @@ _NAME_CHARS = 200
 Note = Callable[[Job, bytes], None]
 
 
-class FullDiskError(OSError):
+class FullDiskError(WaybillError):
     """There is no room for a file of that size, and for the labelled one."""
+
+    code = "disk_full"
 
 
 class Jobs:
