@@ -160,7 +160,7 @@ def test_explain_shows_route_rules_and_neighbours(capsys: pytest.CaptureFixture[
 
 
 def test_explain_says_what_the_model_fell_short_of(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("explain", "zxqv 17 blorp") == 0
+    assert run("explain", "the moon rose over quiet harbours") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Unclassified: unknown (the nearest lines of its training are ")
     assert any(line.startswith("  the next best labels: ") for line in lines)
