@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
@@ -30,6 +31,7 @@ def class_text(
     return f"[{negation}{''.join(parts)}]"
 
 
+@functools.lru_cache(maxsize=4096)  # rule sets say the same few characters again and again
 def both_cases(span: Callable[[int, int], str], low: int, high: int, flags: int) -> str:
     """A range as it stands in a class; with IGNORECASE also its ASCII letters in the other case."""
     text = span(low, high)
