@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import sqlite3
 import time
 from pathlib import Path
 
@@ -16,13 +18,15 @@ from tests.web.conftest import Client, opened, pattern, share
 from tests.web.test_browser import browsing
 from tests.web.test_browser import pytestmark as needs_browser
 from tests.web.test_files import few_rules_in, send, until
-from waybill.core.pattern import pattern_id
+from waybill.core.pattern import Pattern, pattern_id
+from waybill.web.store.nodes import NodeState, note_node
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "img"
 #: All of them together, in bytes.
 _BUDGET = 1_000_000
-_SIZE = {"width": 1120, "height": 720}
+_SIZE = {"width": 1280, "height": 760}
+HOURS = 24
 PAGES = {
     "overview": "/",
     "patterns": "/patterns",
@@ -54,18 +58,33 @@ TABLE = "".join(
 )
 
 
+def told_until(hour: int, now: float) -> list[Pattern]:
+    """What a sidecar has counted by the end of an ``hour`` of the last day; some grows unevenly."""
+    at = now - (HOURS - hour) * 3600
+    day = {"since": now - HOURS * 3600, "first_seen": now - HOURS * 3600, "last_seen": at - 30}
+    told = []
+    for mask, (label, count, source) in SAID.items():
+        so_far = count * hour // HOURS
+        told.append(
+            pattern(mask, share(label, so_far), count=so_far, sources={source: so_far}, **day)
+        )
+    for mask, (count, source) in OPEN.items():
+        so_far = count * (hour + 6 * max(0, hour - 15)) // (7 * HOURS)
+        told.append(pattern(mask, count=so_far, sources={source: so_far}, **day))
+    return told
+
+
 async def fill(client: Client) -> None:
     now = time.time()
-    told = [
-        pattern(mask, share(label, count), count=count, at=now, sources={source: count})
-        for mask, (label, count, source) in SAID.items()
-    ]
-    told += [
-        pattern(mask, count=count, at=now, sources={source: count})
-        for mask, (count, source) in OPEN.items()
-    ]
-    await client.put(*told, node="waybill-0")
-    await client.put(told[0], node="waybill-1")
+    for hour in range(1, HOURS + 1):
+        await client.put(*told_until(hour, now), node="waybill-0", at=now - (HOURS - hour) * 3600)
+    for name in ("waybill-0", "waybill-1", "waybill-2"):
+        state = NodeState(name, f"http://{name}:9880", now)
+        await client.running.bench.database.write(functools.partial(_noted, state))
+
+
+def _noted(state: NodeState, store: sqlite3.Connection) -> None:
+    note_node(store, state)
 
 
 @pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="taken with SCREENSHOTS=1 only")

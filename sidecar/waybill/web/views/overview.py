@@ -77,7 +77,7 @@ async def show(request: web.Request) -> web.Response:
         request,
         "overview.html",
         f"{numbers.share(total.undecided, total.records)} undecided · Overview",
-        rows=_rows(facts.rows, bench.taxonomy),
+        rows=_rows(facts.rows, bench.taxonomy, has_day_before=_has_day_before(facts.since, now)),
         total=total,
         sentence=_sentence(total),
         counts=facts.counts,
@@ -153,13 +153,18 @@ def _total(rows: Sequence[LabelRow]) -> Total:
     return Total(records, undecided, before, undecided_before)
 
 
-def _rows(found: Sequence[LabelRow], taxonomy: Taxonomy) -> list[Row]:
+def _has_day_before(since: float | None, now: float) -> bool:
+    """Whether the 24 hours before the last 24 are there whole, but for one that has begun."""
+    return since is not None and since <= now - 47 * 3600
+
+
+def _rows(found: Sequence[LabelRow], taxonomy: Taxonomy, *, has_day_before: bool) -> list[Row]:
     """In the order of the taxonomy, the undecided last."""
     order = {name: i for i, name in enumerate(taxonomy.names)}
     rows = []
     for row in sorted(found, key=lambda one: (one.kind, order.get(one.label, len(order)))):
         change = None
-        if row.day_before:
+        if row.day_before and has_day_before:
             change = 100 * (row.day - row.day_before) / row.day_before
         wanted = Filter().query(label=row.label)
         if row.kind == "undecided":
