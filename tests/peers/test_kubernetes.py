@@ -19,8 +19,18 @@ from tests.peers.conftest import Find
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "waybill"
-#: Kinds of the Prometheus operator, which the chart may use.
-OPERATOR = ("PodMonitor", "ServiceMonitor", "PrometheusRule")
+#: Kinds that others define and the chart may use: the Prometheus operator, the Gateway API.
+DEFINED = {
+    "PodMonitor": "monitoring.coreos.com",
+    "ServiceMonitor": "monitoring.coreos.com",
+    "PrometheusRule": "monitoring.coreos.com",
+    "HTTPRoute": "gateway.networking.k8s.io",
+}
+RESTRICTED: dict[str, Any] = {
+    "daemonset": {"mode": "daemonset"},
+    "deployment": {"mode": "deployment"},
+    "workbench": VALUES["workbench"],
+}
 #: Where each kind of the chart's objects is listed.
 LISTED = {
     "DaemonSet": "apis/apps/v1/namespaces/{}/daemonsets",
@@ -29,6 +39,10 @@ LISTED = {
     "ConfigMap": "api/v1/namespaces/{}/configmaps",
     "Service": "api/v1/namespaces/{}/services",
     "ServiceAccount": "api/v1/namespaces/{}/serviceaccounts",
+    "PersistentVolumeClaim": "api/v1/namespaces/{}/persistentvolumeclaims",
+    "Role": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "Ingress": "apis/networking.k8s.io/v1/namespaces/{}/ingresses",
     "NetworkPolicy": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "HorizontalPodAutoscaler": "apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "PodDisruptionBudget": "apis/policy/v1/namespaces/{}/poddisruptionbudgets",
@@ -48,24 +62,26 @@ async def _cluster(
     folder = tmp_path_factory.mktemp("cluster")
     binaries = program(APISERVER), program(ETCD), program(HELM)
     async with running_cluster(*binaries, folder) as cluster:
-        for kind in OPERATOR:
-            status, said = await cluster.call(
-                "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition(kind)
-            )
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        for kind, group in DEFINED.items():
+            status, said = await cluster.call("POST", path, definition(kind, group))
             assert status == 201, said
         yield cluster
 
 
-def definition(kind: str) -> Object:
+def definition(kind: str, group: str) -> Object:
     """A custom resource definition that takes any object of ``kind``."""
     plural = f"{kind.lower()}s"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "metadata": {
+            "name": f"{plural}.{group}",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+        },
         "spec": {
-            "group": "monitoring.coreos.com",
+            "group": group,
             "scope": "Namespaced",
             "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
             "versions": [
@@ -132,15 +148,20 @@ async def test_the_chart_installs_and_uninstalls(cluster: Cluster, name: str) ->
     code, said = await cluster.helm("uninstall", "waybill", "--namespace", namespace)
     assert code == 0, said
     left = await objects(cluster, place)
-    assert not any(one for found in left.values() for one in found), left
+    policies = [
+        one["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+        for found in left.values()
+        for one in found
+    ]
+    assert set(policies) <= {"keep"}, left
 
 
-@pytest.mark.parametrize("mode", ["daemonset", "deployment"])
-async def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, mode: str) -> None:
-    namespace = f"restricted-{mode}"
+@pytest.mark.parametrize("name", RESTRICTED)
+async def test_pods_are_admitted_where_restricted_is_enforced(cluster: Cluster, name: str) -> None:
+    namespace = f"restricted-{name}"
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
     await make_namespace(cluster, namespace, **enforced)
-    code, said = await install(cluster, namespace, {"mode": mode})
+    code, said = await install(cluster, namespace, RESTRICTED[name])
     assert code == 0, said
     templates = pods(await objects(cluster, namespace))
     assert templates
