@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from tests.helm.values import VALUES
 from tests.peers.catalogue import APISERVER, ETCD, HELM
 from tests.peers.cluster import Cluster, Object, running_cluster, written
 from tests.peers.conftest import Find
+from waybill.settings.schema import Settings
+from waybill.settings.sections.workbench import WorkbenchSettings
+from waybill.web.configmap import ConfigMap, ConfigMapError
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "waybill"
@@ -186,3 +190,48 @@ async def test_an_upgrade_changes_what_was_changed(cluster: Cluster) -> None:
     assert any("10-mine.yaml" in one["data"] for one in after["ConfigMap"])
     names = {one["metadata"]["uid"] for one in before["DaemonSet"]}
     assert {one["metadata"]["uid"] for one in after["DaemonSet"]} == names
+
+
+async def test_the_workbench_writes_its_one_configmap_and_no_other(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    namespace = "own-rules"
+    await make_namespace(cluster, namespace)
+    workbench = {"enabled": True, "apply": "configmap", "tokensSecret": "tokens"}
+    code, said = await install(cluster, namespace, {"workbench": workbench})
+    assert code == 0, said
+    settings = await account_of(cluster, namespace, "waybill-workbench", tmp_path)
+    own = ConfigMap(replace(settings, configmap=f"{namespace}/waybill-own"))
+    await own.put("10-a.yaml", "rules: []\n")
+    await own.put("20-b.yaml", "rules: []  # \u00fc\n", expected=[None])
+    assert (await own.read()).data == {
+        "10-a.yaml": "rules: []\n",
+        "20-b.yaml": "rules: []  # \u00fc\n",
+    }
+    with pytest.raises(ConfigMapError, match="changed by others"):
+        await own.put("10-a.yaml", "rules: [] # other\n", expected=["something else"])
+    with pytest.raises(ConfigMapError, match="holds 1048576"):
+        await own.put("30-c.yaml", "#" * (1 << 20))
+    four = [own.put(f"4{i}-d.yaml", f"# {i}\n") for i in range(4)]
+    await asyncio.gather(*four)  # each a patch of another version: 409, and again
+    await own.put("10-a.yaml", None)
+    kept = sorted((await own.read()).data)
+    assert kept == ["20-b.yaml", *(f"4{i}-d.yaml" for i in range(4))]
+    other = ConfigMap(replace(settings, configmap=f"{namespace}/kube-root-ca.crt"))
+    with pytest.raises(ConfigMapError, match="answered 403"):
+        await other.read()
+
+
+async def account_of(
+    cluster: Cluster, namespace: str, name: str, folder: Path
+) -> WorkbenchSettings:
+    """Settings with what a pod of this account finds in its folder: a real token, the CA."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    status, said = await cluster.call("POST", path, request)
+    assert status == 201, said
+    (folder / "token").write_text(said["status"]["token"])
+    (folder / "ca.crt").write_bytes((cluster.folder / "ca.pem").read_bytes())
+    return replace(
+        Settings().workbench, service_account=str(folder), kubernetes_api=cluster.address
+    )

@@ -21,6 +21,7 @@ from waybill.core.errors import HandbackError
 from waybill.core.retry import retry_after_secs
 from waybill.handback.push import PassingError, Push, cause, excerpt
 from waybill.handback.target import client_tls, return_tag
+from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 from waybill.settings.schema import ReturnSettings
 from waybill.wire.compression import compress
@@ -101,7 +102,7 @@ class HttpClient:
             async with self._client().post(
                 url, data=io.BytesIO(body), headers=headers, allow_redirects=False
             ) as reply:
-                answer = Answer(reply.status, await reply.content.read(_REPLY_BYTES))
+                answer = Answer(reply.status, await beginning_of(reply.content, _REPLY_BYTES))
                 pause = retry_after_secs(reply.headers.get("Retry-After"), self._now())
         except aiohttp.ClientConnectorError as error:
             raise PassingError("connect", cause(error)) from None

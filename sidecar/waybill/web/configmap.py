@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from waybill.core.errors import ConfigError, WaybillError
+from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 from waybill.settings.environment import kubernetes_server
 from waybill.settings.sections.workbench import WorkbenchSettings
@@ -123,7 +124,7 @@ class ConfigMap:
                     method, self._url, data=body, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                return answer.status, await answer.content.read(_MOST_ANSWER)
+                return answer.status, await beginning_of(answer.content, _MOST_ANSWER)
         except TimeoutError:
             raise ConfigMapError(f"{self._url}: no answer within {_TIMEOUT_SECS:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
