@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.input.test_growth import FLOOR_SECS, SLACK, secs
+from tests.input.test_growth import must_grow_evenly
 from waybill.core.correction import encode_correction, new_correction, withdrawal
 from waybill.core.errors import CorrectionsError, MalformedError
 from waybill.labelling.corrections.files import parse_history
@@ -117,13 +117,7 @@ CASES: dict[str, tuple[Work, Callable[[int], bytes], int]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_work_grows_no_faster_than_the_input(name: str) -> None:
-    work, make, size = CASES[name]
-    for _ in range(3):  # a busy machine has cold caches: only what repeats is growth
-        small = secs(work, make(size))
-        large = secs(work, make(4 * size))
-        if large < FLOOR_SECS or large <= 4 * SLACK * small:
-            return
-    pytest.fail(f"{size} took {small:.3f} s, four times as much {large:.3f} s")
+    must_grow_evenly(*CASES[name])
 
 
 @pytest.mark.parametrize("start", [b'log\n"', b'log\nx,"'])

@@ -9,6 +9,7 @@ import msgspec
 
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern, decode
+from waybill.ops.answers import beginning_of
 from waybill.patterns.query import MOST_PATTERNS
 
 __all__ = ["Answer", "NoAnswerError", "PatternClient", "address_of"]
@@ -135,13 +136,11 @@ class PatternClient:
             raise self._silent(error) from None
 
     async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for piece in reply.content.iter_any():
-            body += piece
-            if len(body) > _MOST_BYTES:
-                why = f"{self.url} answers more than {_MOST_BYTES >> 20} MB"
-                raise NoAnswerError(why, bytes(body[:_HEAD_BYTES]))
-        return bytes(body)
+        body = await beginning_of(reply.content, _MOST_BYTES + 1)
+        if len(body) > _MOST_BYTES:
+            why = f"{self.url} answers more than {_MOST_BYTES >> 20} MB"
+            raise NoAnswerError(why, body[:_HEAD_BYTES])
+        return body
 
     def _silent(self, error: Exception) -> NoAnswerError:
         why = str(error) or type(error).__name__

@@ -12,6 +12,7 @@ import aiohttp
 
 from waybill.core.errors import WaybillError
 from waybill.core.reasons import FetchCode
+from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 
 __all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
@@ -21,7 +22,6 @@ _TIMEOUT_SECS = 30.0
 #: Where nothing was fetched before, the start waits for it, but not longer.
 _START_SECS = 5.0
 _JITTER = 0.1
-_PIECE_BYTES = 1 << 16
 _STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
 
 
@@ -90,12 +90,10 @@ class Fetcher:
         if answer.status != 200:
             code = _STATUS.get(answer.status, "refused")
             raise FetchError(code, f"{self.url} answered {answer.status}")
-        whole = bytearray()
-        async for piece in answer.content.iter_chunked(_PIECE_BYTES):
-            whole += piece
-            if len(whole) > self._most_bytes:
-                raise FetchError("too_large", f"more than {self._most_bytes} bytes")
-        return Fetched(bytes(whole), answer.headers.get("ETag"))
+        whole = await beginning_of(answer.content, self._most_bytes + 1)
+        if len(whole) > self._most_bytes:
+            raise FetchError("too_large", f"more than {self._most_bytes} bytes")
+        return Fetched(whole, answer.headers.get("ETag"))
 
 
 class Asking:

@@ -48,7 +48,6 @@ class CorrectionFollower:
             "corrections.follow_token_file",
             MAX_TOTAL_BYTES,
         )
-        self._told = ""
         self._asking = Asking("corrections", self._fetcher.url, settings.interval_secs, self.pull)
 
     async def start(self) -> None:
@@ -97,10 +96,9 @@ class CorrectionFollower:
         read_table(parse_history(data, self._settings.follow or ""), self._part.taxonomy)
 
     def _tell(self, problem: str) -> None:
-        self._part.follow_problem = problem
-        if problem and problem != self._told:
+        if problem and problem != self._part.follow_problem:
             log.warning("corrections could not be fetched", extra={"detail": problem})
-        self._told = problem
+        self._part.follow_problem = problem
 
 
 async def follow_corrections(

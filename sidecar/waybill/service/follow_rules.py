@@ -44,7 +44,6 @@ class RuleFollower:
         url = f"{follow.source.rstrip('/')}{PATH}"
         self._fetcher = Fetcher(url, follow.token_file, "rules.follow.token_file", _MOST_BYTES)
         self._asking = Asking("rules", self._fetcher.url, follow.interval_secs, self.pull)
-        self._told = ""
         #: What was refused last, with the other rules that stood then: it is not checked again
         #: while nothing changes, since a check costs processor time.
         self._refused: tuple[tuple[str, str], RulePullCode, str] | None = None
@@ -130,10 +129,9 @@ class RuleFollower:
         return code
 
     def _tell(self, problem: str) -> None:
-        self._part.follow_problem = problem
-        if problem and problem != self._told:
+        if problem and problem != self._part.follow_problem:
             log.warning("rules could not be fetched or are refused", extra={"detail": problem})
-        self._told = problem
+        self._part.follow_problem = problem
 
 
 async def follow_rules(
