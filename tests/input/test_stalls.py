@@ -1,7 +1,7 @@
 """No kind of request holds the event loop up: every endpoint, with what is hard on it.
 
-By processor time of the loop's thread, so a busy machine changes nothing. `make stalls` does the
-same by the clock, with bodies up to the limits.
+By processor time of the loop's thread and with slack: what is found here is work that grows with
+its input. `make stalls` holds the bound itself, by the clock, with bodies up to the limits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import msgpack
 import pytest
 
 from tests.conftest import Running, Sidecar
+from tests.effort import allowed
 from tests.gaps import gaps
 
-#: Work in one piece, in seconds: a probe waits no longer.
+#: Work in one piece, in seconds: about as long as a probe waits.
 MOST_SECS = 0.05
 _CHARS = 200_000
 #: Texts that something in the way might read again and again.
@@ -116,14 +117,18 @@ async def _ask_all(sidecar: Sidecar) -> dict[str, float]:
     return worst
 
 
+def _slow(worst: dict[str, float]) -> dict[str, float]:
+    most = allowed(MOST_SECS)
+    return {name: secs for name, secs in worst.items() if secs > most}
+
+
 async def test_no_kind_of_request_holds_the_others_up(running: Running, tmp_path: Path) -> None:
     written = tmp_path / "corrections.ndjson"
     async with running("model.path=null", f"corrections.path={written}") as sidecar:
-        first = await _ask_all(sidecar)
-        slow = {name: secs for name, secs in first.items() if secs > MOST_SECS}
+        slow = _slow(await _ask_all(sidecar))
         if slow:  # what is slow once may have met the collector: what stays slow is a fault
-            again = await _ask_all(sidecar)
-            slow = {name: secs for name, secs in slow.items() if again[name] > MOST_SECS}
+            again = _slow(await _ask_all(sidecar))
+            slow = {name: again[name] for name in slow if name in again}
     assert not slow
 
 
@@ -146,4 +151,4 @@ async def test_no_order_of_patterns_holds_the_others_up(running: Running, name: 
             status, answer = await sidecar.get(f"/v1/patterns?order={name}&limit=1000")
     assert status == 200
     assert answer.count(b"\n") == 1000
-    assert found.worst < MOST_SECS
+    assert found.worst < allowed(MOST_SECS)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import allowed
 from tests.gaps import gaps
 from tests.taxonomies import LABELS, TEN
 from waybill.labelling.groups import MAX_GROUPS, MAX_SOURCE_CHARS
@@ -20,7 +21,7 @@ from waybill.labelling.rules.scopes import GlobIndex
 from waybill.labelling.slices import slices
 from waybill.settings.sources import load_settings
 
-#: The longest piece of work allowed, in seconds of processor time.
+#: About the longest piece of work, in seconds of processor time.
 WORST = 0.05
 GLOBS = {
     "beginnings": ["team{i}-*", "app{i}-*"],
@@ -64,7 +65,7 @@ async def test_new_sources_and_many_rules_with_where_do_not_stop_the_loop(
     sources = [f"pod-{i}-{i * 7919 % 65536:x}" for i in range(4096)]
     async with gaps() as found:
         await pipeline.label(["hello world"] * len(sources), sources)
-    assert found.worst < WORST
+    assert found.worst < allowed(WORST)
 
 
 async def test_the_same_rules_decide_with_and_without_a_table(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ async def test_combinations_of_globs_are_bounded_and_share_one_memo(tmp_path: Pa
         messages = [f"message {batch} {i} " + "y" * 2000 for i in range(1000)]
         async with gaps() as found:
             await pipeline.label(messages, sources)
-        assert found.worst < 2 * WORST
+        assert found.worst < allowed(2 * WORST)
     groups = pipeline.edition.groups.distinct.values()
     assert len(groups) <= MAX_GROUPS
     kept = sum(len(key) for group in groups for key in group.exact.recent)
@@ -112,7 +113,7 @@ async def test_large_messages_are_cut_into_slices(tmp_path: Path) -> None:
     messages = [f"{i} {text}" for i in range(500)]
     async with gaps() as found:
         await pipeline.label(messages, ["s"] * len(messages))
-    assert found.worst < WORST
+    assert found.worst < allowed(WORST)
 
 
 @given(sizes=st.lists(st.none() | st.integers(0, 30), max_size=60), most=st.integers(1, 20))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import allowed
 from tests.wire.strategies import event_times, packed_records
 from waybill.core.errors import MalformedError
 from waybill.settings.schema import FieldSettings
@@ -433,6 +434,6 @@ def test_what_lies_deep_may_be_wide() -> None:
     stream = raw_message(TAG, b"\x01", b"\x81\xa1a" + b"\x91" * 3000 + wide)
     begin = time.process_time()
     (message,) = read(stream, len(stream))
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < allowed(0.1)
     assert message.entries.endswith(wide)
     assert scan.value_end(message.entries, 0) == len(message.entries)

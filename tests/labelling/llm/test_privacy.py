@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import allowed
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
 from tests.taxonomies import TEN
@@ -130,7 +131,7 @@ def test_hiding_takes_time_in_proportion(piece: str, hide: Callable[[str], str])
 
     # Four times the text; a square would be sixteen times the time. What is quick cannot be told.
     few, many = secs(3000), secs(12_000)
-    assert many < 0.02 or many < 8 * few
+    assert many < allowed(0.01) or many < 8 * few
 
 
 async def test_no_planted_secret_reaches_the_stand_in(opening: Opening, standin: Standin) -> None:

@@ -126,11 +126,11 @@ async def test_concurrent_equals_are_asked_once(opening: Opening, standin: Stand
 async def test_a_batch_waits_only_so_long_and_the_verdict_serves_the_next(
     opening: Opening, standin: Standin
 ) -> None:
-    standin.latency_secs = 0.3
+    standin.latency_secs = 1.5
     async with opening(wait_ms=50) as bench:
         began = time.monotonic()
         assert await bench.label("order 1 failed") == [(UNCLASSIFIED, "pending", "llm_over_budget")]
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1.4
         await settle(lambda: bench.metric("queued_messages") == 0)
         assert await bench.label("order 2 failed") == [("Workflow Error", "llm", None)]
     assert len(standin.calls) == 1
@@ -300,7 +300,7 @@ async def test_a_long_retry_after_is_not_waited_for(opening: Opening, standin: S
         await bench.label("alpha failed")
         began = time.monotonic()
         assert (await bench.label("bravo failed"))[0][2] == "llm_rate_limited"
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2
     assert len(standin.calls) == 1
 
 
@@ -354,7 +354,7 @@ async def test_without_a_key_nobody_is_asked_and_records_go_on_at_once(
         bench.tier._provider._key = lambda: None  # type: ignore[attr-defined]
         began = time.monotonic()
         assert await bench.label("alpha failed") == [(UNCLASSIFIED, "none", "llm_no_key")]
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2
     assert standin.calls == []
 
 
