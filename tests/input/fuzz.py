@@ -5,20 +5,33 @@ What is found is written below ``tests/input/findings``, from where a test repla
 
 from __future__ import annotations
 
+import gzip
 import sys
 import tempfile
 from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["waybill.wire"]):
+with atheris.instrument_imports(
+    include=["waybill.wire", "waybill.labelling.corrections", "waybill.patterns"]
+):
     from tests.input.targets import run_target
 
 from tests.input.cases import all_cases
+from waybill.core.correction import encode_correction, new_correction
+from waybill.core.pattern import Pattern, encode
 from waybill.wire.compression import ENCODINGS, compress
 
 FINDINGS = Path(__file__).parent / "findings"
 _MAX_BYTES, _RSS_MB, _HANG_SECS = 4096, 512, 10
+
+_OTLP = [
+    b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"it failed"}}]}]}]}',
+    b"\x0a\x0f\x12\x0d\x12\x0b\x2a\x09\x0a\x07it fell",
+]
+_CORRECTION = encode_correction(
+    new_correction("an error <id>", "Error", by="ann", at="2026-11-20T10:00:00Z")
+)
 
 
 def _seeds(name: str) -> list[bytes]:
@@ -30,6 +43,15 @@ def _seeds(name: str) -> list[bytes]:
             return texts
         case "crossing":
             return [bytes([choice]) + text for choice in range(64) for text in texts[::7]]
+        case "otlp":
+            return [bytes([choice]) + text for choice in (0, 255) for text in [*texts[::7], *_OTLP]]
+        case "lines":
+            lines = [b'level=error msg="disk full"\na=b\n', "\ufeffgrün\n".encode("utf-16")]
+            return [bytes([choice]) + text for choice in range(5) for text in [*texts[::7], *lines]]
+        case "corrections":
+            return [_CORRECTION, _CORRECTION.replace(b"error", b"crash") * 2, gzip.compress(b"{}")]
+        case "patterns":
+            return [encode(Pattern(id="0" * 16, mask="a <id>", count=3)), b"0_-3_" + b"0" * 16]
         case "inflate":
             return [
                 bytes([i]) + compress(compress(b"a" * 50, encoding), encoding)

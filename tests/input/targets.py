@@ -9,14 +9,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import msgspec
+
 from tests.input.crossing import cross
 from tests.wire.rendering import json_records, msgpack_entries
-from waybill.core.errors import MalformedError
+from waybill.core.correction import decode_correction, encode_correction, settle
+from waybill.core.errors import CorrectionsError, MalformedError
+from waybill.core.pattern import decode, encode
 from waybill.core.records import Verdict
+from waybill.labelling.corrections.files import parse_history
+from waybill.labelling.corrections.table import make_table
+from waybill.patterns.query import Query
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
+from waybill.wire.inputs import as_utf8, form_of_content, pieces
 from waybill.wire.table.columns import DEFAULT
 from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
@@ -26,6 +34,7 @@ _FIELDS = FieldSettings(relabel=False, parse_nested=True)
 _WIRE = Wire(FieldPlan(_FIELDS))
 _RELABEL = FieldPlan(FieldSettings(relabel=True, record_id="id"))
 _VERDICT = Verdict("Error", "rule", 1.0, "fuzz")
+_TEXTS = ("text/plain", "text/plain; charset=utf-16", "application/logfmt", "application/json", "")
 
 
 def _label(body: bytes, content_type: str) -> None:
@@ -63,6 +72,40 @@ def fuzz_crossing(data: bytes) -> None:
     """
     if data:
         cross(data[0], data[1:])
+
+
+def fuzz_otlp(data: bytes) -> None:
+    """OTLP requests: the first byte chooses protobuf or JSON; splicing, the way to the others."""
+    _label(data[1:], "application/x-protobuf" if data[:1] < b"\x80" else "application/otlp+json")
+
+
+def fuzz_lines(data: bytes) -> None:
+    """Plain text and logfmt, named by the first byte or not at all; and what a file of it is."""
+    if data:
+        codec, batch = _WIRE.decode(data[1:], _TEXTS[data[0] % len(_TEXTS)])
+        assert len(codec.split(batch, [_VERDICT] * len(batch))) == len(batch)
+        whole = b"".join(pieces(iter((data[1:9], data[9:]))))
+        form_of_content(whole, ("log", "message"))
+        b"".join(as_utf8(whole, iter((whole,)))[1])
+
+
+def fuzz_corrections(data: bytes) -> None:
+    """Files of corrections, and what stands of them."""
+    with contextlib.suppress(CorrectionsError):
+        history = parse_history(data, "fuzz").corrections
+        make_table(history)
+        for one in settle(history):
+            line = one.correction
+            assert decode_correction(encode_correction(line)) == line
+
+
+def fuzz_patterns(data: bytes) -> None:
+    """What a sidecar answers a workbench, one pattern a line; and where a page begins."""
+    for line in data.splitlines():
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            found = encode(decode(line))
+            assert encode(decode(found)) == found
+    Query(after=data.decode("latin-1")).start()
 
 
 def fuzz_frames(data: bytes) -> None:
@@ -116,6 +159,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": fuzz_json,
     "msgpack": fuzz_msgpack,
     "crossing": fuzz_crossing,
+    "otlp": fuzz_otlp,
+    "lines": fuzz_lines,
+    "corrections": fuzz_corrections,
+    "patterns": fuzz_patterns,
     "frames": fuzz_frames,
     "answers": fuzz_answers,
     "inflate": fuzz_inflate,

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from waybill.core.foreign import decode_with
+
 __all__ = [
     "ANY_SOURCE",
     "Correction",
@@ -83,7 +85,7 @@ def encode_correction(correction: Correction) -> bytes:
 
 def decode_correction(line: bytes) -> Correction:
     """The correction in a line. Raises msgspec.DecodeError."""
-    return _DECODER.decode(line)
+    return decode_with(_DECODER, line)
 
 
 def correction_id(

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from waybill.core.foreign import decode_with
 from waybill.core.names import DecidedBy
 from waybill.core.reasons import Reason
 
@@ -172,4 +173,4 @@ def decode(line: bytes) -> Pattern:
     Raises:
         msgspec.DecodeError: it is no JSON, or no pattern.
     """
-    return _decoder.decode(line)
+    return decode_with(_decoder, line)

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from waybill.core.errors import WaybillError
+from waybill.core.foreign import read_json
 from waybill.core.reasons import BundleCode, HubCode, PullReason
 
 __all__ = ["CURRENT", "FAILED", "PULL_CODES", "HubError", "Pulled", "Refusal"]
@@ -70,8 +71,8 @@ class Failure(msgspec.Struct, frozen=True):
 def read_failure(last_line: str) -> Refusal:
     """The code and the detail in the last line that a child wrote to stderr."""
     try:
-        told = msgspec.json.decode(last_line, type=Failure)
-    except (msgspec.DecodeError, UnicodeError):
+        told = read_json(last_line, Failure)
+    except msgspec.DecodeError:
         return Refusal(FAILED, last_line[:_MOST_DETAIL])
     for code in PULL_CODES:
         if told.reason == code:

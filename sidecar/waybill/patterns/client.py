@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from waybill.core.errors import WaybillError
+from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
 from waybill.ops.answers import beginning_of
 from waybill.patterns.query import MOST_PATTERNS
@@ -79,7 +80,7 @@ class PatternClient:
         body, headers = await self._get("/v1/patterns", asked)
         try:
             found = [decode(line) for line in body.splitlines() if line.strip()]
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except msgspec.MsgspecError as error:
             why = f"{self.url} answers what are no patterns: {error}"
             raise NoAnswerError(why, body) from None
         cursor = headers.get("Waybill-Cursor", "")
@@ -106,10 +107,12 @@ class PatternClient:
         if len(body) > _MOST_EDITION_BYTES:
             raise NoAnswerError(f"{self.url} answers an edition of {len(body):,} bytes", body)
         try:
-            return msgspec.json.decode(body, type=dict[str, object])
+            edition = read_json(body, dict[str, object])
+            check_levels(edition)
         except msgspec.MsgspecError as error:
             why = f"{self.url} answers what is no edition: {error}"
             raise NoAnswerError(why, body) from None
+        return edition
 
     async def explain(self, message: str, source: str) -> dict[str, object]:
         """The way of one message, as ``POST /v1/explain`` tells it."""
@@ -120,7 +123,7 @@ class PatternClient:
             ) as reply:
                 body = await self._read(reply)
                 self._check(reply.status, body)
-                return msgspec.json.decode(body, type=dict[str, object])
+                return read_json(body, dict[str, object])
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
             raise self._silent(error) from None
 

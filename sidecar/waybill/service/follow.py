@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.child import ChildOutputError, run_child
+from waybill.core.foreign import read_json
 from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import ModelSettings
@@ -83,7 +84,7 @@ class ModelFollower:
         if ended.code:
             return self._report([("", *read_failure(ended.last_words()))])
         try:
-            pulled = msgspec.json.decode(ended.output, type=Pulled)
+            pulled = read_json(ended.output, Pulled)
         except msgspec.DecodeError as error:
             return self._report([("", FAILED, str(error))])
         self._metrics.model_pulls.labels("accepted" if pulled.is_new else "unchanged").inc()

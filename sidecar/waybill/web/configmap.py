@@ -6,6 +6,7 @@ and the patch is made again from what is there now, if that is still what it was
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import aiohttp
 import msgspec
 
 from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.foreign import read_json
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 from waybill.settings.environment import kubernetes_server
@@ -132,18 +134,16 @@ class ConfigMap:
 
     def _content(self, body: bytes) -> Content:
         try:
-            answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeError) as error:
+            answer = read_json(body, _Answer)
+        except msgspec.DecodeError as error:
             raise ConfigMapError(f"{self._url}: no ConfigMap: {error}") from None
         return Content(answer.metadata.resource_version, answer.data or {})
 
     def _told(self, status: int, body: bytes) -> str:
         words = body[:300].decode("utf-8", "replace")
-        try:
-            said = msgspec.json.decode(body)
-            words = str(said["message"])
-        except (msgspec.DecodeError, UnicodeError, KeyError, TypeError):
-            pass  # no Status of the API: its beginning as it is
+        # What is no Status of the API is told by its beginning.
+        with contextlib.suppress(msgspec.DecodeError, KeyError):
+            words = str(read_json(body, dict[str, object])["message"])
         hint = ""
         if status == 403:
             hint = "; the service account needs get and patch on this ConfigMap"

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from waybill.cli.canary.ledger import Ledger
 from waybill.core.errors import WaybillError
+from waybill.core.foreign import read_json
 from waybill.learn.json_stream import objects
 from waybill.settings.addresses import split_address
 
@@ -149,7 +150,7 @@ A = TypeVar("A", _LokiAnswer, _SearchAnswer)
 def _decode(text: bytes, kind: type[A], url: str) -> A:
     """The answer of a store. Raises WaybillError for something else."""
     try:
-        return msgspec.json.decode(text, type=kind)
+        return read_json(text, kind)
     except msgspec.DecodeError as error:
         raise WaybillError(f"{url} gives no answer of its kind: {error}") from error
 

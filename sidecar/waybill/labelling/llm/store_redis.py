@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from waybill.core.foreign import read_json
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.store import Judgement, Usage
 
@@ -112,7 +113,7 @@ class RedisStore:
             )
             for key, value in zip(part, values, strict=True):
                 try:
-                    judgement = msgspec.json.decode(value or b"", type=Judgement)
+                    judgement = read_json(value or b"", Judgement)
                 except msgspec.MsgspecError:  # absent, or written by something else
                     continue
                 if judgement.key == key:

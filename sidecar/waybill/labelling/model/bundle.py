@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.core.errors import BundleError, TierUnavailable
+from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import BundleCode
 from waybill.labelling.masking import mask
@@ -249,7 +250,7 @@ def _load_reference(
         stored: npt.NDArray[Any] = np.load(
             io.BytesIO(files[manifest.reference.vectors]), allow_pickle=False
         )
-        texts = msgspec.json.decode(files[manifest.reference.texts], type=list[_ReferenceText])
+        texts = read_json(files[manifest.reference.texts], list[_ReferenceText])
     except (ValueError, OSError, EOFError) as error:
         raise BundleError("manifest", f"reference set: {error}") from error
     if (

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 
 from waybill.core.errors import BundleError
+from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.ngrams import Ngrams
 from waybill.settings.resources import resolve_path
@@ -207,10 +208,10 @@ def read_manifest(path: Path) -> Manifest:
     Raises `BundleError` with code ``manifest``, ``missing_file`` or ``pickle``.
     """
     try:
-        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+        manifest = read_json((path / MANIFEST).read_bytes(), Manifest)
     except FileNotFoundError:
         raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, msgspec.MsgspecError) as error:
         raise BundleError("manifest", f"{path / MANIFEST}: {error}") from error
     names = manifest.sha256.keys() | _used_files(manifest)
     if odd := sorted(name for name in names if Path(name).name != name or name.startswith(".")):
