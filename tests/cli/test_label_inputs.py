@@ -126,7 +126,7 @@ def test_what_is_no_workbook_is_refused_in_a_sentence(label: Label, data: bytes)
     pytest.importorskip("openpyxl")
     done = label("in.xlsx", data)
     assert done.code == 1
-    assert "the workbook cannot be read" in done.said
+    assert "workbook" in done.said
     assert "save the sheet as .xlsx or CSV" in done.said
 
 

@@ -25,14 +25,7 @@ from waybill.core.output import writing
 from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
-from waybill.wire.inputs import (
-    Format,
-    as_utf8,
-    form_of_content,
-    form_of_magic,
-    form_of_name,
-    pieces,
-)
+from waybill.wire.inputs import Format, as_utf8, form_of, pieces
 from waybill.wire.workbook import read_sheet
 
 __all__ = ["label_file"]
@@ -102,10 +95,11 @@ def _formed(
     names = settings.fields.message
     if plan.choice.message is not None:
         names = (*names, plan.choice.message)
-    form = plan.form or form_of_magic(start) or form_of_name(plan.source)
+    form, told = plan.form, ""
     if form is None:
-        form = form_of_content(start, names)
-        summary.say(f"read as {form}; --format says otherwise")
+        form, told = form_of(start, plan.source, names)
+    if told:
+        summary.say(told)
     if form == "parquet":
         raise ConfigError([f"{plan.source}: Parquet is not labelled; write it as CSV or NDJSON"])
     if form == "xlsx":

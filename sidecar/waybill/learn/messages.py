@@ -21,7 +21,7 @@ from waybill.core.text import decoded
 from waybill.learn.chain import Line
 from waybill.learn.json_stream import values
 from waybill.settings.schema import FieldSettings
-from waybill.wire.inputs import form_of_content, form_of_magic, form_of_name, pieces
+from waybill.wire.inputs import form_of, form_of_magic, form_of_name, pieces
 from waybill.wire.members import Members, Places
 from waybill.wire.table.columns import DEFAULT
 from waybill.wire.table.dialect import normal
@@ -80,7 +80,7 @@ def read_rows(
             yield from _rows(STDIN, sys.stdin.buffer, form, fields, is_strict)
             return
         with Path(path).open("rb") as file:
-            yield from _rows(path, file, form or format_of(path), fields, is_strict)
+            yield from _rows(path, file, form, fields, is_strict)
     except (OSError, UnicodeDecodeError, MalformedError) as error:
         raise WaybillError(f"{path}: {error}") from error
 
@@ -114,13 +114,13 @@ class Row(dict[str, object]):
 def _rows(
     path: Path | str, file: BinaryIO, form: str | None, fields: FieldSettings, is_strict: bool
 ) -> Iterator[Members]:
-    if form == "parquet":
+    if (form or format_of(path)) == "parquet":
         yield from _parquet(path, file)
         return
     chunks = pieces(iter(lambda: file.read(_CHUNK_BYTES), b""))
     start = next(chunks, b"")
     chunks = itertools.chain((start,), chunks)
-    form = form_of_magic(start) or form or form_of_content(start, fields.message)
+    form = form_of_magic(start) or form or form_of(start, str(path), fields.message)[0]
     if form == "xlsx":
         sheet = read_sheet(io.BytesIO(b"".join(chunks)), fields.message)
         print(f"{path}: {sheet.told}", file=sys.stderr)

@@ -16,7 +16,7 @@ from waybill.settings.schema import FieldSettings
 from waybill.web.findings import Findings, column_of_messages, encoding_finding, table_findings
 from waybill.web.job import Options
 from waybill.wire import FieldPlan, Wire
-from waybill.wire.inputs import as_utf8, form_of_content, form_of_magic, form_of_name, pieces
+from waybill.wire.inputs import as_utf8, form_of, form_of_magic, pieces
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.row import Row
@@ -84,18 +84,18 @@ def read_sample(
 ) -> Sample:
     """Read the beginning of ``file``, called ``name``. Raises WaybillError, OSError."""
     with file.open("rb") as reader:
-        magic = form_of_magic(reader.read(_MAGIC_BYTES)) or form_of_name(name)
+        is_sheet = form_of_magic(reader.read(_MAGIC_BYTES)) == "xlsx"
         reader.seek(0)
         chunks = iter(lambda: reader.read(SAMPLE_BYTES), b"")
         names = (*fields.message, *filter(None, (options.message,)))
-        form = options.form or magic
-        if form == "xlsx":
+        if options.form == "xlsx" or (is_sheet and not options.form):
             sheet = read_sheet(reader, names, options.sheet or None)
             start, rest = _beginning(sheet.pieces)
-            opened = _Opened(form, start, rest, sheet.told, sheet.name, sheet.names)
+            opened = _Opened("xlsx", start, rest, sheet.told, sheet.name, sheet.names)
         else:
             start, rest = _beginning(pieces(chunks))
-            opened = _Opened(form or form_of_content(start, names), start, rest)
+            form = options.form or form_of(start, name, names)[0]
+            opened = _Opened(form, start, rest)
         if opened.form in ("csv", "xlsx"):
             return _table(fields, opened, options, has_further=has_further)
         return _records(fields, opened, options)
