@@ -20,9 +20,10 @@ from aiohttp import web
 from tests.conftest import Running
 from waybill.cli.canary import outlets
 from waybill.cli.canary.audit import audit
+from waybill.cli.canary.command import plan_of
 from waybill.cli.canary.ledger import Ledger
 from waybill.cli.canary.plan import CanaryPlan
-from waybill.cli.main import main
+from waybill.cli.main import main, make_parser
 from waybill.core.errors import WaybillError
 
 OVERRIDES = ("model.path=null",)
@@ -132,6 +133,24 @@ async def test_what_goes_wrong_is_told_apart() -> None:
     assert (report.sent, report.acknowledged, report.back) == (40, 40, 39)
 
 
+async def test_every_labelling_must_be_there() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        records = json.loads(await request.read())
+        for record in records:
+            record["target_label"] = "User Action"
+            if record["canary_number"]:
+                record["severity"] = "Low"
+        return web.json_response(records)
+
+    async with serving(answer) as address:
+        words = ["--label-field", "target_label", "--label-field", "severity"]
+        asked = make_parser().parse_args(["canary", "--to", address, "--records=20", *words])
+        report = await audit(plan_of(asked))
+    assert (report.unlabelled, report.back, report.is_fine) == (1, 20, False)
+    assert report.labels == {"User Action": 20}
+    assert report.further_labels == {"severity": {"Low": 19}}
+
+
 async def test_late_records_and_those_that_never_come() -> None:
     async def nowhere(_: web.Request) -> web.Response:
         return web.Response(status=204)
@@ -141,7 +160,7 @@ async def test_late_records_and_those_that_never_come() -> None:
         assert (report.missing, report.back) == (20, 0)
         with pytest.raises(WaybillError, match="say where they come out"):
             await audit(given(address))
-    ledger = Ledger("User User{number} logged in.", "target_label", -1.0)
+    ledger = Ledger("User User{number} logged in.", ["target_label"], -1.0)
     (record,) = ledger.next_batch(1)
     ledger.see(record | {"target_label": "User Action"})
     assert ledger.close().late == 1

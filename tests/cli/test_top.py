@@ -101,6 +101,13 @@ async def test_patterns_are_saved_as_they_are(
     assert stand.asked[0] == {"order": "id", "limit": "1000", "undecided": "1"}
 
 
+async def test_each_labelling_is_asked_for_by_name(stand: Stand) -> None:
+    assert await run("patterns", "--labelling", "severity", stand.url) == 0
+    assert await run("patterns", "--labelling=severity", "-o", "/dev/null", stand.url) == 0
+    assert await run("top", "--labelling", "severity", stand.url) == 0
+    assert [asked["labelling"] for asked in stand.asked] == ["severity"] * 4
+
+
 async def test_tools_read_patterns_of_a_sidecar(stand: Stand) -> None:
     found = await asyncio.to_thread(lambda: list(read_patterns(stand.url)))
     assert found == [UNDECIDED, *PATTERNS]

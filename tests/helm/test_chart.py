@@ -193,6 +193,11 @@ def test_the_canary_has_what_its_command_needs(install: Install) -> None:
     assert [str(given.token_file.parent), str(given.ca_file.parent)] == mounts
     assert not service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
     assert not install({}).of("CronJob")
+    config = {"labellings": [{"name": "severity"}, {"name": "team", "field": "owner"}]}
+    (job,) = install({"canary": {"enabled": True}, "config": config}).of("CronJob")
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    given = make_parser().parse_args(container["args"])
+    assert given.label_field == ["target_label", "severity", "owner"]
     with pytest.raises(EngineError, match="mode sidecar has no Service"):
         install({"mode": "sidecar", "canary": {"enabled": True}})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from waybill.core.reasons import PatternFault
-from waybill.patterns.known import KnownPatterns, NotKnown
+from waybill.patterns.known import KnownPatterns, KnownScope, NotKnown
 from waybill.patterns.known_file import KnownFile
 
 
@@ -51,6 +51,32 @@ def test_a_dump_is_known_to_another() -> None:
     assert other.began == 10
     assert other.meet(5, 100) == (11, False)
     assert other.meet(7, 100) == (100, True)
+
+
+def test_what_is_new_is_new_to_each_labelling_by_itself() -> None:
+    known = KnownPatterns(100, began=10.0)
+    first = KnownScope(known, "", 20)
+    further = KnownScope(known, "severity", 20)
+    assert first.meet(5, 30) == (30, True)
+    assert further.meet(5, 31) == (31, True)
+    assert further.meet(5, 32) == (31, False)
+    assert (first.began, further.began) == (10, 20), "one that is added begins to learn"
+    other = KnownPatterns(100, began=99.0)
+    other.load(known.dump())
+    assert KnownScope(other, "severity", 100).began == 20
+    assert KnownScope(other, "urgency", 100).began == 100
+
+
+def test_when_a_labelling_began_outlives_a_flood() -> None:
+    known = KnownPatterns(100, began=10.0)
+    further = KnownScope(known, "severity", 20)
+    generation = known.generation
+    for number in range(1000, 5000):
+        known.meet(number * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF, 9)
+        if known.generation != generation:
+            generation = known.generation
+            further.keep_began()
+    assert KnownScope(known, "severity", 99).began == 20
 
 
 @pytest.mark.parametrize("cut", [0, 1, 30, -1])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
 
-from tests.conftest import Running
+from tests.conftest import Running, Sidecar
+from waybill.core.pattern import Pattern, decode
 
 LABELS = """\
 fallback: Unclassified
@@ -145,3 +147,99 @@ async def test_corrections_belong_to_one_labelling(
         status, answer = await say(message="m", label="High", labelling="team")
         assert (status, answer["reason"]) == (400, "fields")
         assert "severity" in str(answer["detail"])
+
+
+async def ask(sidecar: Sidecar, path: str) -> Any:
+    status, body = await sidecar.get(path)
+    assert status == 200, body
+    return json.loads(body)
+
+
+async def patterns(sidecar: Sidecar, query: str) -> dict[str, Pattern]:
+    status, body = await sidecar.get(f"/v1/patterns?{query}")
+    assert status == 200, body
+    return {one.mask: one for one in map(decode, body.splitlines())}
+
+
+async def test_patterns_and_sources_tell_of_each(running: Running, labelling: str) -> None:
+    settings = ("model.path=null", labelling, "patterns.learn_secs=0.000001")
+    async with running(*settings) as sidecar:
+        await asyncio.sleep(1.1)  # moments of patterns are whole seconds
+        records = [{"source": "db", "log": f"disk {number} is down"} for number in range(6)]
+        records.append({"source": "db", "log": "User User1 logged in."})
+        await sidecar.post(json.dumps(records).encode())
+        first = await patterns(sidecar, "")
+        severity = await patterns(sidecar, "labelling=severity")
+        assert {one.id for one in first.values()} == {one.id for one in severity.values()}
+        down = severity["disk 0 is down"]
+        assert (down.label, down.count, down.labelling) == ("High", 6, "severity")
+        assert first["disk 0 is down"].labelling == ""
+        assert first["disk 0 is down"].label == "Unclassified"
+        named = await patterns(sidecar, "labelling=severity&label=High")
+        assert list(named) == ["disk 0 is down"]
+        told = await ask(sidecar, "/v1/sources?labelling=severity")
+        (source,) = told["sources"]
+        assert source["labels"] == {"High": 6, "Unclassified": 1}
+        await sidecar.get("/metrics")
+        metric = sidecar.metric
+        new = "waybill_labelling_patterns_new_total"
+        assert metric(new, labelling="severity", label="High") == 1
+        assert metric("waybill_patterns_new_total", label="Unclassified") == 1
+        assert metric("waybill_labelling_patterns", labelling="severity") == 2
+
+
+async def test_sources_of_each_have_metrics(running: Running, labelling: str) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        await sidecar.post(b'[{"source":"db","log":"disk 1 is down"}]')
+        await sidecar.get("/metrics")
+        found = sidecar.metric(
+            "waybill_labelling_source_records_total",
+            labelling="severity",
+            source="other",
+            label="High",
+        )
+        assert found == 1
+
+
+async def test_rules_and_edition_tell_of_each(running: Running, labelling: str) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        (rule,) = (await ask(sidecar, "/v1/rules?labelling=severity"))["rules"]
+        assert (rule["id"], rule["label"]) == ("down", "High")
+        asked = {
+            "labelling": "severity",
+            "rules": "rules: [{id: up, label: Low, pattern: 'is (down|up)'}]",
+            "messages": ["a is down"],
+        }
+        async with sidecar.client.post(
+            f"{sidecar.service.address}/v1/rules/test", json=asked
+        ) as answer:
+            tried = await answer.json()
+        assert tried["changed"] == [{"message": 0, "from": "High", "to": "Low"}]
+        edition = await ask(sidecar, "/v1/edition")
+        severity = edition["labellings"]["severity"]
+        assert severity["labels"]["labels"] == ["High", "Low", "Unclassified"]
+        assert severity["rules"]["version"] != edition["rules"]["version"]
+
+
+async def test_a_labelling_that_is_not_there_is_answered_with_those_that_are(
+    running: Running, labelling: str
+) -> None:
+    async with running("model.path=null", labelling) as sidecar:
+        of = "labelling=sevrity"
+        answers = [await sidecar.get(f"/v1/{one}?{of}") for one in ("patterns", "sources", "rules")]
+        posted: dict[str, dict[str, str]] = {
+            "rules/test": {"rules": ""},
+            "corrections": {"message": "a", "label": "High"},
+        }
+        for path, asked in posted.items():
+            async with sidecar.client.post(
+                f"{sidecar.service.address}/v1/{path}", json={"labelling": "sevrity", **asked}
+            ) as answer:
+                answers.append((answer.status, await answer.read()))
+        for status, body in answers:
+            problem = json.loads(body)
+            assert (status, problem["reason"]) == (400, "fields"), problem
+            assert "'sevrity' is none of the labellings here: severity" in problem["detail"]
+    async with running("model.path=null") as sidecar:
+        _, body = await sidecar.get("/v1/patterns?labelling=severity")
+        assert "none but the first, which needs no name" in json.loads(body)["detail"]

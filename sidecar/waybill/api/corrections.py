@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from waybill.api.answers import Questions, as_json
+from waybill.api.labellings import of_labelling
 from waybill.core.correction import Correction, encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
 from waybill.core.reasons import CorrectCode
@@ -53,7 +54,7 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
     async def correct(request: web.Request) -> web.Response:
         """Say what the label of a message is, or take back what was said."""
         saying = _saying(await questions.read(request))
-        service = _service_of(saying.labelling, services)
+        service = of_labelling(saying.labelling, services)
         try:
             taken = await service.desk.take(saying)
         except CorrectError as error:
@@ -78,16 +79,6 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
         return web.Response(body=body, content_type=NDJSON, headers=headers)
 
     return [web.post("/v1/corrections", correct), web.get("/v1/corrections", export)]
-
-
-def _service_of(labelling: str, services: Mapping[str, Service]) -> Service:
-    """Raises MalformedError (``fields``)."""
-    found = services.get(labelling)
-    if found is None:
-        names = ", ".join(filter(None, services)) or "none but the first, which needs no name"
-        detail = f"labelling: {labelling[:60]!r} is none of the labellings here: {names}"
-        raise MalformedError("fields", detail)
-    return found
 
 
 def _tag(services: Mapping[str, Service]) -> str:

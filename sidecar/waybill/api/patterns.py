@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from waybill.api.answers import as_json
+from waybill.api.labellings import LABELLING, of_labelling
 from waybill.core.errors import MalformedError
 from waybill.core.names import words
 from waybill.core.pattern import encode
@@ -26,15 +27,26 @@ CURSOR = "Waybill-Cursor"
 WORKERS = "Waybill-Workers"
 _NDJSON = "application/x-ndjson"
 _MOST_SOURCES = 200
-_PARAMETERS = ("after", "id", "label", "limit", "order", "since", "source", "undecided")
+_PARAMETERS = (
+    "after",
+    "id",
+    "label",
+    LABELLING,
+    "limit",
+    "order",
+    "since",
+    "source",
+    "undecided",
+)
 
 
-def routes(node: NodePatterns, unsure_below: float) -> list[web.RouteDef]:
-    """Both endpoints."""
+def routes(nodes: Mapping[str, NodePatterns], unsure_below: float) -> list[web.RouteDef]:
+    """Both endpoints; ``nodes`` by the name of the labelling, the first one's is ``""``."""
 
     async def list_patterns(request: web.Request) -> web.Response:
         """Patterns, one a line, what needs somebody first; a page at a time."""
-        page = await node.page(_query(request.query, unsure_below))
+        query = _query(request.query, unsure_below)
+        page = await of_labelling(request.query.get(LABELLING, ""), nodes).page(query)
         body = b"".join(map(encode, page.patterns))
         headers = {WORKERS: _workers(page)}
         if page.cursor:
@@ -43,8 +55,9 @@ def routes(node: NodePatterns, unsure_below: float) -> list[web.RouteDef]:
 
     async def list_sources(request: web.Request) -> web.Response:
         """The sources with the most records, their labels and the share that is undecided."""
-        _check_names(request.query, ("limit",))
-        page = await node.sources(_limit(request.query, _MOST_SOURCES))
+        _check_names(request.query, (LABELLING, "limit"))
+        limit = _limit(request.query, _MOST_SOURCES)
+        page = await of_labelling(request.query.get(LABELLING, ""), nodes).sources(limit)
         sources = [_source(one) for one in page.sources]
         answer = {"sources": sources, "other": _source(page.other)}
         response = as_json(answer)

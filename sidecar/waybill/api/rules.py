@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from aiohttp import web
 
 from waybill.api.answers import Questions, as_json
+from waybill.api.labellings import LABELLING, of_labelling
 from waybill.core.errors import MalformedError, RuleSetError
 from waybill.labelling.rules.ruleset import RuleSet
 
@@ -18,17 +20,25 @@ _MAX_TRIAL_MESSAGES = 1000
 TRIAL_SECS = 10.0
 
 
-def routes(
-    questions: Questions,
-    in_force: Callable[[], RuleSet],
-    compile_text: Callable[[str], Awaitable[RuleSet]],
-) -> list[web.RouteDef]:
-    """Both endpoints; ``compile_text`` makes rules of YAML text. One trial runs at a time."""
+class Service(msgspec.Struct, frozen=True):
+    """What the endpoints need of one labelling: ``in_force`` gives its rules, ``compile_text``
+    makes rules for it of YAML text.
+    """
+
+    in_force: Callable[[], RuleSet]
+    compile_text: Callable[[str], Awaitable[RuleSet]]
+
+
+def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.RouteDef]:
+    """Both endpoints; ``services`` by the name of the labelling, the first one's is ``""``.
+
+    One trial runs at a time.
+    """
     trial = asyncio.Lock()
 
-    async def list_rules(_: web.Request) -> web.Response:
+    async def list_rules(request: web.Request) -> web.Response:
         """The rules in force, in the order in which they are tried."""
-        rules = in_force()
+        rules = of_labelling(request.query.get(LABELLING, ""), services).in_force()
         described = [rule.describe() for rule in rules.rules]
         return as_json({"version": rules.version, "rules": described})
 
@@ -37,16 +47,17 @@ def routes(
         nothing comes into force.
         """
         asked = await questions.read(request)
+        service = of_labelling(asked.get(LABELLING, ""), services)
         text = _text(asked)
         messages = _messages(asked)
         try:
             async with trial:
-                rules = await compile_text(text)
+                rules = await service.compile_text(text)
         except RuleSetError as error:
             return as_json({"accepted": False, "faults": _faults(error)})
         # Rules that must be confirmed may take milliseconds for each message.
         matches = await asyncio.to_thread(_try, rules, messages)
-        now = await asyncio.to_thread(_try, in_force().twin(), messages)
+        now = await asyncio.to_thread(_try, service.in_force().twin(), messages)
         warnings = [
             {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
             for one in rules.advice

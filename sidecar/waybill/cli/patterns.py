@@ -7,10 +7,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from waybill.cli.parsing import Commands, add_command
+from waybill.cli.parsing import Commands, add_command, add_labelling_option
 from waybill.cli.terminal import cleaned
 
-__all__ = ["add", "add_address", "token_of"]
+__all__ = ["add", "add_address", "asked_of", "token_of"]
 
 _ADDRESS = "127.0.0.1:9880"
 
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Where to ask, and with what token."""
+    """Where to ask, with what token, and about which labelling."""
     parser.add_argument(
         "address",
         nargs="?",
@@ -57,6 +57,7 @@ def add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="file with the token of http.tokens_file"
     )
+    add_labelling_option(parser)
 
 
 def token_of(given: argparse.Namespace) -> str:
@@ -69,8 +70,13 @@ def token_of(given: argparse.Namespace) -> str:
     return found[0] if found else ""
 
 
+def asked_of(given: argparse.Namespace) -> dict[str, str]:
+    """The parameter for the labelling that is asked about; none for the first one."""
+    return {"labelling": cleaned(given.labelling)} if given.labelling else {}
+
+
 def _run(given: argparse.Namespace) -> int:
-    asked = {"limit": str(given.limit)}
+    asked = {"limit": str(given.limit), **asked_of(given)}
     if given.undecided:
         asked["undecided"] = "1"
     for name in ("label", "source", "since"):

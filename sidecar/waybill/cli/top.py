@@ -8,7 +8,7 @@ import importlib.util
 import sys
 
 from waybill.cli.parsing import Commands, add_command
-from waybill.cli.patterns import add_address, token_of
+from waybill.cli.patterns import add_address, asked_of, token_of
 
 __all__ = ["add"]
 
@@ -42,7 +42,7 @@ def _run(given: argparse.Namespace) -> int:
     if is_terminal and has_library and not given.once:
         from waybill.cli.top_screen import watch
 
-        return watch(given.address, token_of(given), max(0.2, given.interval))
+        return watch(given.address, token_of(given), max(0.2, given.interval), given.labelling)
     asyncio.run(_print_once(given))
     if is_terminal and not has_library:
         print("\nfor a table that moves: pip install 'waybill-sidecar[top]'")
@@ -54,5 +54,5 @@ async def _print_once(given: argparse.Namespace) -> None:
     from waybill.patterns.client import PatternClient
 
     async with PatternClient(given.address, token_of(given)) as client:
-        answer = await client.page({"limit": str(_ROWS)})
+        answer = await client.page({"limit": str(_ROWS), **asked_of(given)})
     print_patterns(sorted(answer.patterns, key=lambda one: (need(one), -rate_of(one))))

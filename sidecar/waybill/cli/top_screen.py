@@ -26,9 +26,9 @@ __all__ = ["TopApp", "watch"]
 _ROWS = "200"
 
 
-def watch(address: str, token: str, interval_secs: float) -> int:
+def watch(address: str, token: str, interval_secs: float, labelling: str = "") -> int:
     """Show the table until somebody quits; gives the exit code."""
-    app = TopApp(address, token, interval_secs)
+    app = TopApp(address, token, interval_secs, labelling)
     app.run()
     return app.return_code or 0
 
@@ -64,8 +64,12 @@ class TopApp(App[None]):
     ]
     CSS = "#filter { display: none; } #filter.open { display: block; } #state { height: 1; }"
 
-    def __init__(self, address: str, token: str, interval_secs: float) -> None:
+    def __init__(self, address: str, token: str, interval_secs: float, labelling: str = "") -> None:
         super().__init__()
+        self._labelling = labelling
+        self._asked = {"limit": _ROWS}
+        if labelling:
+            self._asked["labelling"] = labelling
         self._address = address
         self._token = token
         self._interval = interval_secs
@@ -105,7 +109,7 @@ class TopApp(App[None]):
         if self._client is None:
             return
         try:
-            answer = await self._client.page({"limit": _ROWS})
+            answer = await self._client.page(self._asked)
         except WaybillError as error:
             self._say(f"{error} (the table is of {time.strftime('%X')})")
             return
@@ -114,7 +118,8 @@ class TopApp(App[None]):
         self._looked_at = now
         self._patterns = {one.id: one for one in answer.patterns}
         part = "" if answer.is_whole else f", {answer.workers} workers answered"
-        self._say(f"{self._client.url}: {len(answer.patterns)} patterns{part}")
+        of_labelling = f" of {self._labelling}" if self._labelling else ""
+        self._say(f"{self._client.url}: {len(answer.patterns)} patterns{of_labelling}{part}")
         self.show()
 
     def _note_rates(self, patterns: Sequence[Pattern], secs: float) -> None:

@@ -92,11 +92,14 @@ class Several:
         return self._joined.join(tuple(verdicts))
 
     def counted(self, given: Mapping[Verdict, int]) -> None:
-        """As `Labeller.counted`: patterns are those of the first labelling."""
-        of_first: Counter[Verdict] = Counter()
+        """As `Labeller.counted`: each labelling is told of its own verdicts."""
+        own: list[Counter[Verdict]] = [Counter() for _ in self._pipelines]
         for verdict, count in given.items():
-            of_first[self._joined.firsts.get(verdict, verdict)] += count
-        self._pipelines[0].counted(of_first)
+            own[0][self._joined.firsts.get(verdict, verdict)] += count
+            for of_further, one in zip(own[1:], verdict.beside, strict=False):
+                of_further[one] += count
+        for pipeline, its in zip(self._pipelines, own, strict=True):
+            pipeline.counted(its)
 
 
 class _Joined(dict[tuple[Verdict, ...], Verdict]):

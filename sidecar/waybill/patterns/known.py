@@ -21,7 +21,7 @@ from typing import Literal
 
 from waybill.core.errors import WaybillError
 
-__all__ = ["KnownPatterns", "NotKnown"]
+__all__ = ["KnownPatterns", "KnownScope", "NotKnown"]
 
 _MAGIC = b"waybill known patterns 1\n"
 _DIGEST_BYTES = 16
@@ -145,6 +145,11 @@ class KnownPatterns:
             fcntl.lockf(file, fcntl.LOCK_EX)  # until the file is closed
             yield
 
+    @property
+    def most_bytes(self) -> int:
+        """The most that `dump` gives."""
+        return len(_MAGIC) + 16 + 2 * self._most * _BYTES_PER_ID + _DIGEST_BYTES
+
     def dump(self) -> bytes:
         """All ids, oldest generation first, for `load`."""
         numbers, firsts = array("Q"), array("I")
@@ -177,6 +182,36 @@ class KnownPatterns:
         firsts = array("I", body[at + 8 * count :])
         for number, first in zip(numbers, firsts, strict=True):
             self.keep(number, first)
+
+
+class KnownScope:
+    """What is known of one labelling: the same pattern is new to each of them by itself.
+
+    The ids of a further one are mixed with its name, and the mixed id of no pattern tells when it
+    began to learn: a labelling that is added later does not find everything new.
+    """
+
+    def __init__(self, known: KnownPatterns, labelling: str, now: int) -> None:
+        self._known = known
+        self._mix = 0
+        self.began = known.began
+        if labelling:
+            digest = hashlib.blake2b(labelling.encode(), digest_size=8).digest()
+            self._mix = int.from_bytes(digest, "big")
+            self.began, _ = known.meet(self._mix, now)
+
+    def meet(self, number: int, now: int) -> tuple[int, bool]:
+        """As of `KnownPatterns`."""
+        return self._known.meet(number ^ self._mix, now)
+
+    def keep(self, number: int, first: int) -> None:
+        """As of `KnownPatterns`."""
+        self._known.keep(number ^ self._mix, first)
+
+    def keep_began(self) -> None:
+        """See that the moment at which it began stays known."""
+        if self._mix:
+            self._known.keep(self._mix, self.began)
 
 
 def _digest(data: bytes) -> bytes:

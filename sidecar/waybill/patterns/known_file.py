@@ -17,7 +17,7 @@ from waybill.patterns.known import KnownPatterns, NotKnown
 __all__ = ["KnownFile"]
 
 log = logging.getLogger(__name__)
-#: No file of ours is larger (``patterns.size`` 500,000).
+#: No file of ours is larger (``patterns.size`` 500,000), one labelling or several.
 _MOST_BYTES = 32 << 20
 
 
@@ -37,7 +37,7 @@ class KnownFile:
         """Know what the file knows. One that is not there is no fault."""
         try:
             with self._path.open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
+                data = file.read(max(_MOST_BYTES, self._known.most_bytes) + 1)
             self._known.load(data)
         except FileNotFoundError:
             return

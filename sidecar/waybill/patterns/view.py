@@ -24,9 +24,10 @@ _TURN_PATTERNS = 8
 
 
 class PatternView:
-    """The patterns and sources of one `Watch`, cleaned by ``shown``."""
+    """The patterns and sources of one `Watch`, cleaned by ``shown``, of one labelling."""
 
-    def __init__(self, watch: Watch, shown: Shown, fallback: str) -> None:
+    def __init__(self, watch: Watch, shown: Shown, fallback: str, labelling: str = "") -> None:
+        self._labelling = labelling
         self._watch = watch
         self._shown = shown
         self._fallback = fallback
@@ -96,6 +97,7 @@ class PatternView:
             verdicts=tuple(_shares(entry)),
             guess=self._guess(entry),
             examples=tuple(dict.fromkeys(map(shown, entry.examples))),
+            labelling=self._labelling,
         )
 
     def _guess(self, entry: Entry) -> Guess | None:

@@ -32,7 +32,7 @@ from waybill.labelling.memo import BoundedMap
 from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
 
-__all__ = ["PatternTelemetry", "Watch"]
+__all__ = ["PatternTelemetry", "Watch", "new_masks"]
 
 log = logging.getLogger(__name__)
 #: Records that a verdict may give, within so many seconds, before only a sample of it is counted.
@@ -90,6 +90,11 @@ class _Held:
         return len(self.messages) >= records or self.chars >= _HELD_CHARS
 
 
+def new_masks() -> BoundedMap[str]:
+    """Room for the masks of shapes."""
+    return BoundedMap(_SHAPE_BYTES)
+
+
 class Watch:
     """A `waybill.labelling.observer.Observer` that fills a table of patterns and one of sources."""
 
@@ -102,9 +107,11 @@ class Watch:
         sample_every: int,
         message_chars: int,
         spare: int = SPARE_RECORDS,
+        masks: BoundedMap[str] | None = None,
         chance: random.Random | None = None,
         clock: Clock = MONOTONIC,
     ) -> None:
+        """``masks`` is where several, which see the same messages, remember the mask of a shape."""
         self.table = table
         self.sources = sources
         self._telemetry = telemetry
@@ -112,7 +119,7 @@ class Watch:
         self._chars = min(message_chars, _LOOK_CHARS)
         self._random = (chance or random.Random()).random  # noqa: S311 - a sample, no secret
         self._clock = clock
-        self._masks: BoundedMap[str] = BoundedMap(_SHAPE_BYTES)
+        self._masks = masks if masks is not None else new_masks()
         #: How often each verdict was given within the present span.
         self._given: dict[Verdict, int] = {}
         self._common: set[Verdict] = {UNDECIDED}

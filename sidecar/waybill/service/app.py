@@ -128,7 +128,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     opened = await stack.enter_async_context(
         open_pipeline(settings, metrics, role.parts, role.count)
     )
-    patterns = await open_patterns(stack, settings, opened.pipeline, metrics, role)
+    patterns = await open_patterns(stack, settings, opened.labellings, metrics, role)
     handback = make_handback(settings, metrics)
     stack.push_async_callback(handback.close)
     prepare_folder(settings.dead_letter)

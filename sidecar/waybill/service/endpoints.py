@@ -39,7 +39,7 @@ from waybill.service.corrections import CorrectionsPart
 from waybill.service.explaining import explain_all
 from waybill.service.gauges import note_state
 from waybill.service.loading import correction_source
-from waybill.service.opening import Opened
+from waybill.service.opening import Labelling, Opened
 from waybill.service.patterns import Patterns
 from waybill.service.reload import Reloader
 from waybill.settings.labellings import added_fields, names_added
@@ -83,10 +83,8 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
 
 def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     """The endpoints for probes, people and scripts; none touches a record on its way."""
-    pipeline = deps.opened.pipeline
     labellings = deps.opened.labellings
     report = deps.reloader.report
-    fields = added_fields(deps.settings)
     return [
         *probes.routes(report, lambda: deps.flow.is_draining),
         *reload.routes(deps.reloader.reload, report),
@@ -100,14 +98,27 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
             Places(deps.settings.fields),
             functools.partial(explain_all, labellings),
         ),
-        *rules.routes(
-            questions,
-            lambda: pipeline.rules,
-            functools.partial(_compile_trial, pipeline, names_added(fields)),
-        ),
+        *rules.routes(questions, _rule_services(deps)),
         *_correction_routes(deps, questions),
         *_csv_routes(deps),
     ]
+
+
+def _rule_services(deps: Deps) -> dict[str, rules.Service]:
+    """What the endpoints of rules need of each labelling, by name."""
+    reserved = names_added(added_fields(deps.settings))
+    services: dict[str, rules.Service] = {}
+    for labelling in deps.opened.labellings:
+        pipeline = labelling.pipeline
+        services[labelling.name] = rules.Service(
+            in_force=functools.partial(_rules_of, pipeline),
+            compile_text=functools.partial(_compile_trial, pipeline, reserved),
+        )
+    return services
+
+
+def _rules_of(pipeline: Pipeline) -> RuleSet:
+    return pipeline.rules
 
 
 def _csv_routes(deps: Deps) -> list[web.RouteDef]:
@@ -134,7 +145,7 @@ def _csv_routes(deps: Deps) -> list[web.RouteDef]:
 def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
     if deps.patterns is None:
         return []
-    return patterns.routes(deps.patterns.node, deps.settings.patterns.unsure_below)
+    return patterns.routes(deps.patterns.nodes, deps.settings.patterns.unsure_below)
 
 
 def _correction_routes(deps: Deps, questions: Questions) -> list[web.RouteDef]:
@@ -184,14 +195,25 @@ def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections
 
 
 def describe_edition(deps: Deps) -> dict[str, object]:
-    """What is in force: the version of Waybill and of the labels, and the state of each part."""
-    taxonomy = deps.opened.pipeline.taxonomy
+    """What is in force: the version of Waybill and of the labels, and the state of each part.
+
+    Further labellings have theirs by name under ``labellings``.
+    """
+    first, *further = deps.opened.labellings
+    described = {"waybill": VERSION, **_edition_of(deps, first)}
+    if further:
+        described["labellings"] = {one.name: _edition_of(deps, one) for one in further}
+    return described
+
+
+def _edition_of(deps: Deps, labelling: Labelling) -> dict[str, object]:
+    taxonomy = labelling.pipeline.taxonomy
+    prefix = f"{labelling.name}." if labelling.name else ""
     described: dict[str, object] = {
-        "waybill": VERSION,
         "labels": {"version": taxonomy.version, "labels": list(taxonomy.names)},
     }
     for name in ("corrections", "rules", "model", "llm"):
-        part = deps.reloader.parts.get(name)
+        part = deps.reloader.parts.get(f"{prefix}{name}")
         described[name] = part.edition() if part is not None else None
     return described
 

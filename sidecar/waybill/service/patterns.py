@@ -1,4 +1,8 @@
-"""The patterns of a service: who counts them, who keeps what is known, who tells of them."""
+"""The patterns of a service: who counts them, who keeps what is known, who tells of them.
+
+Each labelling has a table of its own: what a pattern is decided to be, and whether anybody could
+decide, differs. What is known from before, and the masks of shapes, are shared.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,25 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from waybill.core.labels import Taxonomy
 from waybill.core.reasons import PatternFault
 from waybill.labelling.llm.privacy import Privacy
-from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.memo import BoundedMap
 from waybill.ops.metrics import Metrics
-from waybill.patterns.known import KnownPatterns
+from waybill.ops.pattern_metrics import PatternCounts
+from waybill.patterns.known import KnownPatterns, KnownScope
 from waybill.patterns.known_file import KnownFile
-from waybill.patterns.node import NodePatterns
+from waybill.patterns.node import NodePatterns, PatternPart
 from waybill.patterns.shown import Shown
 from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
 from waybill.patterns.view import PatternView
-from waybill.patterns.watch import Watch
+from waybill.patterns.watch import Watch, new_masks
 from waybill.patterns.words import Said
+from waybill.service.opening import Labelling
 from waybill.service.roles import Role
 from waybill.service.siblings import answer_siblings, siblings_of
 from waybill.settings.schema import Settings
@@ -47,10 +52,13 @@ def make_known(
     """
     if not settings.patterns.enabled:
         return None
-    known = KnownPatterns(settings.patterns.size, time.time(), lock)
+    now = time.time()
+    known = KnownPatterns(settings.patterns.size * (1 + len(settings.labellings)), now, lock)
     file = _file(settings, known, on_fault)
     if file is not None:
         file.read()
+    for labelling in settings.labellings:
+        KnownScope(known, labelling.name, int(now))  # begins to learn, if it has not
     return known
 
 
@@ -60,54 +68,113 @@ def _file(settings: Settings, known: KnownPatterns, on_fault: OnFault) -> KnownF
     return KnownFile(Path(settings.patterns.path), known, on_fault)
 
 
-class Patterns:
-    """Everything about patterns in one process.
+class LabellingPatterns:
+    """The patterns of one labelling in one process.
 
-    ``known`` is shared by all workers.
+    ``node`` are those of all workers together.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, known: KnownPatterns, taxonomy: Taxonomy
+        self,
+        settings: Settings,
+        counts: PatternCounts,
+        known: KnownPatterns,
+        labelling: Labelling,
+        shown: Shown,
+        masks: BoundedMap[str],
     ) -> None:
-        self._settings = settings
-        self._metrics = metrics.of_patterns
-        self._known = known
-        self._file = _file(settings, known, self._metrics.pattern_failed)
-        self._generation = known.generation
-        self._shown = Shown(Privacy(settings.llm.private_patterns))
-        self._evicted = 0
         section = settings.patterns
+        fallback = labelling.pipeline.taxonomy.fallback
+        self._learn_secs = section.learn_secs
+        self._counts = counts
+        self._known = KnownScope(known, labelling.name, int(time.time()))
+        self._shown = shown
+        self._evicted = 0
+        self.name = labelling.name
         self.table = PatternTable(
             section.size,
-            taxonomy.fallback,
+            fallback,
             on_new=self._meet,
             has_examples=section.examples == "cleaned",
         )
         self.watch = Watch(
             self.table,
             SourceTable(named=section.named_sources),
-            self._metrics,
+            counts,
             sample_every=section.sample_every,
             message_chars=settings.limits.message_bytes,
+            masks=masks,
         )
-        self.view = PatternView(self.watch, self._shown, taxonomy.fallback)
+        self.view = PatternView(self.watch, shown, fallback, labelling.name)
         self.node = NodePatterns(self.view, [], self._miss_worker)
 
     def _meet(self, number: int, said: Said, now: int) -> int:
         first, is_new = self._known.meet(number, now)
-        if is_new and now - self._known.began >= self._settings.patterns.learn_secs:
-            self._metrics.pattern_new(said.label)
+        if is_new and now - self._known.began >= self._learn_secs:
+            self._counts.pattern_new(said.label)
         return first
 
     def _miss_worker(self) -> None:
-        self._metrics.pattern_failed("workers")
+        self._counts.pattern_failed("workers")
+
+    def join(self, others: Sequence[PatternPart]) -> None:
+        """Tell of ``others`` too, which are the other workers' part of this labelling."""
+        self.node = NodePatterns(self.view, others, self._miss_worker)
+
+    async def keep(self) -> None:
+        """Have it known what has a place in the table: a generation was forgotten."""
+        self._known.keep_began()
+        slots = self.table.slots()
+        for at in range(0, len(slots), _TURN_IDS):
+            for number, first in self.table.numbers(slots[at : at + _TURN_IDS]):
+                self._known.keep(number, first)
+            await asyncio.sleep(0)
+
+    def note_state(self) -> None:
+        """Bring the metrics up to date."""
+        self.watch.settle()
+        self._counts.note_table(len(self.table), self.table.evicted - self._evicted)
+        self._evicted = self.table.evicted
+        for (source, label), count in self.watch.sources.take_moves().items():
+            self._counts.count_source(self._shown.source(source), label, count)
+
+
+class Patterns:
+    """Everything about patterns in one process: those of each labelling, by name.
+
+    ``known`` is shared by all workers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        known: KnownPatterns,
+        labellings: Sequence[Labelling],
+    ) -> None:
+        self._known = known
+        self._file = _file(settings, known, metrics.of_patterns.pattern_failed)
+        self._generation = known.generation
+        shown = Shown(Privacy(settings.llm.private_patterns))
+        masks = new_masks()
+        self.by_labelling: dict[str, LabellingPatterns] = {}
+        for one in labellings:
+            counts = metrics.of_patterns.of(one.name)
+            own = LabellingPatterns(settings, counts, known, one, shown, masks)
+            self.by_labelling[one.name] = own
+
+    @property
+    def nodes(self) -> dict[str, NodePatterns]:
+        """What can be asked, by the name of the labelling; the first one's is empty."""
+        return {name: own.node for name, own in self.by_labelling.items()}
 
     async def start(self, stack: contextlib.AsyncExitStack, role: Role) -> None:
         """Keep what is known, and answer other workers, until ``stack`` ends."""
         if role.metrics is not None:
-            others = siblings_of(role.metrics, role.number, role.count)
-            self.node = NodePatterns(self.view, others, self._miss_worker)
-            await answer_siblings(stack, role.metrics, role.number, self.view)
+            for name, own in self.by_labelling.items():
+                own.join(siblings_of(role.metrics, role.number, role.count, name))
+            parts = {name: own.view for name, own in self.by_labelling.items()}
+            await answer_siblings(stack, role.metrics, role.number, parts)
         saves = role.is_first and self._file is not None
         task = asyncio.create_task(self._keep_often(saves=saves))
         stack.push_async_callback(self._stop, task, saves=saves)
@@ -116,51 +183,44 @@ class Patterns:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        self.watch.settle()
         await self._keep(saves=saves)
 
     async def _keep_often(self, *, saves: bool) -> None:
         while True:
             await asyncio.sleep(_KEEP_SECS)
-            self.watch.settle()
             await self._keep(saves=saves)
 
     async def _keep(self, *, saves: bool) -> None:
+        for own in self.by_labelling.values():
+            own.watch.settle()
         generation = self._known.generation
         if generation != self._generation:
-            # A generation was forgotten; what has a place in the table is not.
+            # A generation was forgotten; what has a place in a table is not.
             self._generation = generation
-            slots = self.table.slots()
-            for at in range(0, len(slots), _TURN_IDS):
-                for number, first in self.table.numbers(slots[at : at + _TURN_IDS]):
-                    self._known.keep(number, first)
-                await asyncio.sleep(0)
+            for own in self.by_labelling.values():
+                await own.keep()
         if saves and self._file is not None and self._file.has_news():
             await asyncio.to_thread(self._file.write)
 
     def note_state(self) -> None:
         """Bring the metrics up to date."""
-        self.watch.settle()
-        metrics = self._metrics
-        metrics.patterns.set(len(self.table))
-        metrics.evicted.inc(self.table.evicted - self._evicted)
-        self._evicted = self.table.evicted
-        for (source, label), count in self.watch.sources.take_moves().items():
-            metrics.source_records.labels(self._shown.source(source), label).inc(count)
+        for own in self.by_labelling.values():
+            own.note_state()
 
 
 async def open_patterns(
     stack: contextlib.AsyncExitStack,
     settings: Settings,
-    pipeline: Pipeline,
+    labellings: Sequence[Labelling],
     metrics: Metrics,
     role: Role,
 ) -> Patterns | None:
-    """Count what ``pipeline`` labels until ``stack`` ends; None where patterns are off."""
+    """Count what ``labellings`` give until ``stack`` ends; None where patterns are off."""
     known = role.known or make_known(settings, metrics.of_patterns.pattern_failed)
     if known is None:
         return None
-    patterns = Patterns(settings, metrics, known, pipeline.taxonomy)
+    patterns = Patterns(settings, metrics, known, labellings)
     await patterns.start(stack, role)
-    pipeline.observer = patterns.watch
+    for labelling in labellings:
+        labelling.pipeline.observer = patterns.by_labelling[labelling.name].watch
     return patterns

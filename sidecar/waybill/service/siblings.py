@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,10 +32,14 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class _Question(msgspec.Struct):
-    """One of three: rows of a query, patterns by number, or (neither) the sources."""
+    """One of three: rows of a query, patterns by number, or (neither) the sources.
+
+    ``labelling`` is whose; empty: the first one's.
+    """
 
     query: Query | None = None
     numbers: list[int] | None = None
+    labelling: str = ""
 
 
 _questions = msgspec.msgpack.Decoder(_Question)
@@ -45,21 +49,25 @@ def _socket(folder: Path, number: int) -> Path:
     return folder / f"patterns-{number}.sock"
 
 
-def siblings_of(folder: Path, number: int, count: int) -> list[Sibling]:
-    """All workers but ``number``."""
-    return [Sibling(_socket(folder, one)) for one in range(count) if one != number]
+def siblings_of(folder: Path, number: int, count: int, labelling: str) -> list[Sibling]:
+    """All workers but ``number``, to be asked about one labelling."""
+    others = [one for one in range(count) if one != number]
+    return [Sibling(_socket(folder, one), labelling) for one in others]
 
 
 async def answer_siblings(
-    stack: contextlib.AsyncExitStack, folder: Path, number: int, part: PatternPart
+    stack: contextlib.AsyncExitStack, folder: Path, number: int, parts: Mapping[str, PatternPart]
 ) -> None:
-    """Answer the other workers, until ``stack`` ends. Without a socket they leave this one out."""
+    """Answer the other workers, until ``stack`` ends; ``parts`` by the name of the labelling.
+
+    Without a socket they leave this one out.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_SECS):
                 question = _questions.decode(await reader.read())
-                writer.write(await _answer(part, question))
+                writer.write(await _answer(parts[question.labelling], question))
                 await writer.drain()
         except (TimeoutError, OSError, msgspec.DecodeError):
             pass  # who asked has gone, or leaves this worker out
@@ -88,20 +96,22 @@ async def _answer(part: PatternPart, question: _Question) -> bytes:
 class Sibling:
     """Another worker. Every method raises OSError when it does not answer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, labelling: str) -> None:
         self._path = path
+        self._labelling = labelling
 
     async def rows(self, query: Query) -> list[Row]:
         """What it has of a query."""
-        return await self._ask(_Question(query=query), list[Row])
+        return await self._ask(_Question(query=query, labelling=self._labelling), list[Row])
 
     async def patterns(self, numbers: Sequence[int]) -> list[Pattern]:
         """Those of the patterns ``numbers`` that it has."""
-        return await self._ask(_Question(numbers=list(numbers)), list[Pattern])
+        question = _Question(numbers=list(numbers), labelling=self._labelling)
+        return await self._ask(question, list[Pattern])
 
     async def sources(self) -> list[SourceTold]:
         """Its sources, and all others last."""
-        return await self._ask(_Question(), list[SourceTold])
+        return await self._ask(_Question(labelling=self._labelling), list[SourceTold])
 
     async def _ask(self, question: _Question, kind: type[T]) -> T:
         async with asyncio.timeout(_PATIENCE_SECS):

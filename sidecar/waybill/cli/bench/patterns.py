@@ -73,7 +73,7 @@ def _watch(settings: Settings) -> Watch:
     return Watch(
         PatternTable(section.size, read_labels().fallback),
         SourceTable(named=section.named_sources),
-        Metrics("bench").of_patterns,
+        Metrics("bench").of_patterns.of(""),
         sample_every=section.sample_every,
         message_chars=settings.limits.message_bytes,
     )

@@ -77,7 +77,11 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
         "--message", default=_DEFAULTS.message, help=f"text, with {{number}} {default}"
     )
     parser.add_argument(
-        "--label-field", default=_DEFAULTS.label_field, help=f"where the label stands {default}"
+        "--label-field",
+        action="append",
+        metavar="FIELD",
+        help="where the label stands; again for each further labelling "
+        f"(default: {_DEFAULTS.label_field[0]})",
     )
 
 
@@ -100,7 +104,9 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
 
 def plan_of(given: argparse.Namespace) -> CanaryPlan:
     """The run that the options ask for."""
-    return CanaryPlan(**{name: getattr(given, name) for name in CanaryPlan.__struct_fields__})
+    asked = {name: getattr(given, name) for name in CanaryPlan.__struct_fields__}
+    asked["label_field"] = tuple(dict.fromkeys(given.label_field or _DEFAULTS.label_field))
+    return CanaryPlan(**asked)
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,8 @@ __all__ = ["Ledger", "Report"]
 
 class Report(msgspec.Struct):
     """What became of a run's records; counts, and latencies in seconds from sending to
-    being seen.
+    being seen. ``labels`` are those of the first field that was looked for, ``further_labels``
+    those of others by their names.
     """
 
     run: str
@@ -30,6 +31,7 @@ class Report(msgspec.Struct):
     attempts_refused: int = 0
     last_error: str | None = None
     labels: dict[str, int] = {}
+    further_labels: dict[str, dict[str, int]] = {}
     latency_secs: dict[str, float] = {}
 
     @property
@@ -43,10 +45,13 @@ class Report(msgspec.Struct):
 class Ledger:
     """Notes what was sent and what was seen."""
 
-    def __init__(self, message: str, label_field: str, late_secs: float) -> None:
+    def __init__(self, message: str, label_fields: Sequence[str], late_secs: float) -> None:
         self.report = Report(secrets.token_hex(6))
         self._message = message
-        self._label_field = label_field
+        self._label_fields = label_fields
+        self._labels = [self.report.labels]
+        for field in label_fields[1:]:
+            self._labels.append(self.report.further_labels.setdefault(field, {}))
         self._late_secs = late_secs
         self._sent: dict[int, float] = {}
         self._seen: dict[int, float] = {}
@@ -91,13 +96,14 @@ class Ledger:
         self._highest = max(number, self._highest)
         self.report.altered += record.get("log") != self._message.format(number=number)
         self.report.late += secs > self._late_secs
-        self._note_label(record.get(self._label_field))
+        self._note_labels([record.get(field) for field in self._label_fields])
 
-    def _note_label(self, label: object) -> None:
-        if not isinstance(label, str):
-            self.report.unlabelled += 1
-            return
-        self.report.labels[label] = self.report.labels.get(label, 0) + 1
+    def _note_labels(self, labels: Sequence[object]) -> None:
+        """Count them; a record that lacks one is not labelled."""
+        self.report.unlabelled += not all(isinstance(label, str) for label in labels)
+        for label, counts in zip(labels, self._labels, strict=True):
+            if isinstance(label, str):
+                counts[label] = counts.get(label, 0) + 1
 
     def _number(self, record: Mapping[str, object]) -> int | None:
         """The number of a record of this run; None for any other."""

@@ -14,6 +14,7 @@ DEFAULT_MESSAGE = "User User{number} logged in."
 class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One run. At most one of ``listen``, ``loki``, ``elasticsearch`` says where records come out.
 
+    Every one of ``label_field`` must stand on each record: there is one for each labelling.
     ``rate`` is in records a second; the times are in seconds (see ``waybill canary --help``).
     """
 
@@ -27,7 +28,7 @@ class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 50
     tag: str = "canary"
     message: str = DEFAULT_MESSAGE
-    label_field: str = "target_label"
+    label_field: tuple[str, ...] = ("target_label",)
     token_file: Path | None = None
     ca_file: Path | None = None
     connect_secs: float = 60.0

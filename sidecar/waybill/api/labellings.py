@@ -1,0 +1,27 @@
+"""Which of several labellings a request is about: ``labelling``, by default the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from waybill.core.errors import MalformedError
+
+__all__ = ["LABELLING", "of_labelling"]
+
+T = TypeVar("T")
+#: The parameter, or the member of a body.
+LABELLING = "labelling"
+
+
+def of_labelling(name: object, by_name: Mapping[str, T]) -> T:
+    """What belongs to the labelling ``name``; the first one's name is empty.
+
+    Raises:
+        MalformedError: there is none of that name (``fields``).
+    """
+    if isinstance(name, str) and name in by_name:
+        return by_name[name]
+    names = ", ".join(filter(None, by_name)) or "none but the first, which needs no name"
+    shown = repr(name[:60]) if isinstance(name, str) else "what is no string"
+    raise MalformedError("fields", f"labelling: {shown} is none of the labellings here: {names}")
