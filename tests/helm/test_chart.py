@@ -216,6 +216,9 @@ def test_the_workbench_and_its_sidecars_find_each_other(install: Install, apply:
     given = [one.removeprefix("--set=") for one in container["args"] if one.startswith("--set=")]
     overrides = dict(one.split("=", 1) for one in given)
     assert overrides["workbench.apply"] == apply
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    assert overrides["workbench.tls.key_file"].startswith("/etc/waybill/workbench-tls/")
+    assert json.loads(overrides["workbench.trusted_proxies"]) == ["10.0.0.0/8"]
     services = {one["metadata"]["name"]: one for one in installed.of("Service")}
     headless = services["waybill-headless"]["spec"]
     assert headless["clusterIP"] == "None"
@@ -233,7 +236,7 @@ def test_the_workbench_and_its_sidecars_find_each_other(install: Install, apply:
     assert len(roles) == (2 if apply == "configmap" else 0)
     assert template["spec"]["automountServiceAccountToken"] == (apply == "configmap")
     if apply == "follow":
-        address = "http://waybill-workbench.logging:9890/waybill"
+        address = "https://waybill-workbench.logging:9890/waybill"
         assert settings["rules"]["follow"]["source"] == settings["corrections"]["follow"] == address
     if apply == "configmap":
         (rule,) = next(one for one in roles if one["kind"] == "Role")["rules"]

@@ -148,6 +148,8 @@ VALUES: dict[str, dict[str, Any]] = {
             "enabled": True,
             "tokensSecret": "workbench-tokens",
             "basePath": "/waybill",
+            "tlsSecret": "workbench-tls",
+            "trustedProxies": ["10.0.0.0/8"],
             "ingress": {"enabled": True, "host": "waybill.example.com", "tlsSecret": "tls"},
             "httpRoute": {
                 "enabled": True,

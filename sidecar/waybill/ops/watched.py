@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -64,3 +66,15 @@ class WatchedFile:
         self.problem = why
         message = "a secret file cannot be used; the old content stays"
         log.warning(message, extra={"file": str(self.path), "detail": why})
+
+
+def refresh_often(stack: contextlib.AsyncExitStack, refresh: Callable[[], object]) -> None:
+    """Look at a file every second, until ``stack`` is closed."""
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(_RECHECK_SECS)
+            refresh()
+
+    task = asyncio.create_task(follow())
+    stack.callback(task.cancel)

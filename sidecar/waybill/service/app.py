@@ -31,6 +31,7 @@ from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.memory import Trimmer, settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
+from waybill.ops.watched import refresh_often
 from waybill.service.endpoints import Deps, http_routes
 from waybill.service.follow import ModelFollower
 from waybill.service.follow_corrections import follow_corrections
@@ -50,8 +51,6 @@ from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
-#: Between two looks at the files of secrets.
-_REFRESH_SECS = 1.0
 _PULSE_SECS = 0.5
 
 
@@ -151,7 +150,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
         connections,
         intake,
         tokens.tokens if tokens is not None else None,
-        _make_tls(stack, settings.http.tls),
+        _make_tls(stack, settings.http.tls, "http.tls"),
         shares_address=role.shares_address,
     )
     await _listen(stack, http)
@@ -224,7 +223,7 @@ def _make_tokens(
     if not settings.http.tokens_file:
         return None
     part = TokensPart(settings.http.tokens_file, metrics)
-    _refresh_often(stack, part.tokens.refresh)
+    refresh_often(stack, part.tokens.refresh)
     return part
 
 
@@ -241,7 +240,7 @@ def _make_forward(
         settings.forward,
         intake,
         connections,
-        _make_tls(stack, settings.forward.tls),
+        _make_tls(stack, settings.forward.tls, "forward.tls"),
         shares_address=role.shares_address,
         shared_unix=role.unix,
     )
@@ -252,24 +251,14 @@ async def _listen(stack: contextlib.AsyncExitStack, listener: Listener) -> None:
     await listener.start()
 
 
-def _make_tls(stack: contextlib.AsyncExitStack, settings: TlsSettings) -> ServerTls | None:
+def _make_tls(
+    stack: contextlib.AsyncExitStack, settings: TlsSettings, setting: str
+) -> ServerTls | None:
     """TLS for a listener, following its files while the service runs."""
-    tls = server_tls(settings)
+    tls = server_tls(settings, setting)
     if tls is not None:
-        _refresh_often(stack, tls.refresh)
+        refresh_often(stack, tls.refresh)
     return tls
-
-
-def _refresh_often(stack: contextlib.AsyncExitStack, refresh: Callable[[], object]) -> None:
-    """Look at a file now and then, until the service ends."""
-
-    async def follow() -> None:
-        while True:
-            await asyncio.sleep(_REFRESH_SECS)
-            refresh()
-
-    task = asyncio.create_task(follow())
-    stack.callback(task.cancel)
 
 
 def _announce(stack: contextlib.AsyncExitStack, service: Service, role: Role) -> None:

@@ -13,6 +13,13 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: IPv6 in brackets."""
+    if ":" in host:
+        return f"[{host}]"
+    return host
+
+
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches ``host:port``."""
     host = address.rpartition(":")[0].strip("[]")

@@ -94,6 +94,11 @@ def check_forward_tls(settings: Settings) -> Iterator[Problem]:
     yield from _tls("forward.tls", settings.forward.tls)
 
 
+def check_workbench_tls(settings: Settings) -> Iterator[Problem]:
+    """The files of TLS go together."""
+    yield from _tls("workbench.tls", settings.workbench.tls)
+
+
 def _tls(path: str, tls: TlsSettings) -> Iterator[Problem]:
     if bool(tls.cert_file) != bool(tls.key_file):
         yield Problem(path, "cert_file and key_file go together; set both or neither")
@@ -310,4 +315,5 @@ CHECKS = (
     *LABELLING_CHECKS,
     Check(("http.tls",), check_http_tls),
     Check(("forward.tls",), check_forward_tls),
+    Check(("workbench.tls",), check_workbench_tls),
 )

@@ -17,7 +17,9 @@ from aiohttp import web
 from waybill.core.errors import ConfigError
 from waybill.ops.expectations import refuse_odd_expectations
 from waybill.ops.secret_file import LateSecret
-from waybill.settings.addresses import is_loopback, split_address
+from waybill.ops.tls import ServerTls, server_tls
+from waybill.ops.watched import refresh_often
+from waybill.settings.addresses import bracketed, is_loopback, split_address
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
@@ -73,7 +75,10 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         await runner.setup()
         refuse_odd_expectations(runner)
         stack.push_async_callback(runner.cleanup)
-        address = await _listen(runner, settings.workbench.listen)
+        tls = server_tls(settings.workbench.tls, "workbench.tls")
+        if tls is not None:
+            refresh_often(stack, tls.refresh)
+        address = await _listen(runner, settings.workbench.listen, tls)
         await bench.jobs.start_sweeping()
         await bench.collector.start()
         stack.push_async_callback(bench.collector.stop)
@@ -147,11 +152,12 @@ def _signing_key(connection: sqlite3.Connection) -> bytes:
     return bytes.fromhex(row["value"])
 
 
-async def _listen(runner: web.AppRunner, listen: str) -> str:
+async def _listen(runner: web.AppRunner, listen: str, tls: ServerTls | None) -> str:
     host, port = split_address(listen)
+    scheme, context = ("http", None) if tls is None else ("https", tls.context)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
     except OSError as error:
         raise ConfigError([f"workbench.listen: {listen} cannot be used: {error}"]) from None
     bound = runner.addresses[0]
-    return f"http://{bound[0]}:{bound[1]}"
+    return f"{scheme}://{bracketed(bound[0])}:{bound[1]}"

@@ -103,6 +103,21 @@ class Door:
                 found = known.user
         return self._guesses.passed(remote or "", found)
 
+    def is_secret(self, request: web.Request) -> bool:
+        """Whether the browser of a request speaks TLS: with us, or with a proxy that says so.
+
+        The proxy's word (``X-Forwarded-Proto``, or ``Forwarded`` as of RFC 7239) counts from
+        ``workbench.trusted_proxies`` only. Of several proxies the first spoke with the browser.
+        """
+        if request.secure:
+            return True
+        if not self._is_proxy(request.remote):
+            return False
+        told = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
+        if not told and request.forwarded:
+            told = request.forwarded[0].get("proto", "")
+        return told.strip().lower() == "https"
+
     def cookie_for(self, user: User) -> str:
         """What the browser of ``user`` brings along from now on."""
         end = int(time.time()) + SESSION_SECS

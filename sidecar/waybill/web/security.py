@@ -27,6 +27,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
+#: For a year a browser asks us by TLS only; said where the certificate is our own.
+_ONLY_TLS = "max-age=31536000"
 #: A page of this name holds the editor, which writes styles of its own.
 _EDITOR = "/rules/edit"
 #: The field of a form, or the header of a script, that holds the form token.
@@ -90,7 +92,7 @@ def _is_of_another_page(request: web.Request) -> bool:
 
 def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
     """A name that somebody else's DNS points at us is refused; addresses are what they are."""
-    name = _parts_of(f"//{request.host}").hostname or ""
+    name = _name_of(request)
     if name in hosts or name == "localhost":
         return True
     try:
@@ -98,6 +100,11 @@ def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _name_of(request: web.Request) -> str:
+    """The host name by which a browser asks, without the port."""
+    return _parts_of(f"//{request.host}").hostname or ""
 
 
 def _parts_of(address: str) -> SplitResult:
@@ -109,11 +116,17 @@ def _parts_of(address: str) -> SplitResult:
 
 
 def dress(request: web.Request, answer: web.StreamResponse) -> None:
-    """Put the headers on an answer; one that is sent in pieces needs it before it is under way."""
+    """Put the headers on an answer; one that is sent in pieces needs it before it is under way.
+
+    What a proxy with TLS says about its name (HSTS) is the proxy's matter; and ``localhost`` is the
+    name of other services too.
+    """
     if answer.prepared:
         return
     is_editor = request.path.endswith(_EDITOR)
     nonce = f" 'nonce-{request[NONCE]}'" if is_editor else ""
     answer.headers.setdefault("Content-Security-Policy", _POLICY.format(nonce=nonce))
+    if request.secure and _name_of(request) != "localhost":
+        answer.headers.setdefault("Strict-Transport-Security", _ONLY_TLS)
     for name, value in _HEADERS.items():
         answer.headers.setdefault(name, value)

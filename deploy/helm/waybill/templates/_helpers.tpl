@@ -101,7 +101,7 @@ labels:
 {{- fail "rules: with useDefaults false, give inline rules or existingConfigMaps" }}
 {{- end }}
 {{- if .Values.workbench.enabled }}
-{{- $url := printf "http://%s-workbench.%s:9890%s" (include "waybill.fullname" .) (include "waybill.namespace" .) .Values.workbench.basePath }}
+{{- $url := printf "%s://%s-workbench.%s:9890%s" (ternary "https" "http" (ne .Values.workbench.tlsSecret "")) (include "waybill.fullname" .) (include "waybill.namespace" .) .Values.workbench.basePath }}
 {{- if eq .Values.workbench.apply "follow" }}
 {{- $_ := set $rules "follow" (dict "source" $url "token_file" "/etc/waybill/follow/follow" "into" "/var/lib/waybill/followed/rules") }}
 {{- $corrections := default dict $config.corrections }}

@@ -29,7 +29,7 @@ from waybill.ingest.listener import CountRefusal, Intake
 from waybill.ops.expectations import refuse_odd_expectations
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
-from waybill.settings.addresses import split_address
+from waybill.settings.addresses import bracketed, split_address
 from waybill.settings.schema import HttpSettings
 
 log = logging.getLogger(__name__)
@@ -155,13 +155,6 @@ class HttpServer:
 def canonical(path: str) -> str:
     """A route's path as people read it: ``{tag}``, without the pattern of the tag."""
     return re.sub(r":[^}]*}", "}", path)
-
-
-def bracketed(host: str) -> str:
-    """A host as it stands in a URL: IPv6 in brackets."""
-    if ":" in host:
-        return f"[{host}]"
-    return host
 
 
 def _add(app: web.Application, route: web.RouteDef) -> None:

@@ -18,6 +18,7 @@ from waybill.settings.sections.base import (
     TokensFile,
     Url,
 )
+from waybill.settings.sections.listeners import TlsSettings
 
 #: How a change reaches the sidecars.
 Way = Literal["patch", "follow", "folder", "configmap"]
@@ -115,6 +116,7 @@ class WorkbenchSettings(Section, frozen=True):
             examples=["/etc/waybill/workbench-tokens"],
         ),
     ] = None
+    tls: TlsSettings = TlsSettings()
     user_header: Annotated[
         Text | None,
         Meta(
@@ -125,7 +127,8 @@ class WorkbenchSettings(Section, frozen=True):
     trusted_proxies: Annotated[
         tuple[Text, ...],
         Meta(
-            description="Addresses or networks of the proxies whose user_header is believed.",
+            description="Addresses or networks of the proxies whose user_header and "
+            "X-Forwarded-Proto are believed.",
             examples=[["10.0.0.0/8"]],
         ),
     ] = ()

@@ -82,7 +82,7 @@
       setTimeout(() => { copy.textContent = words; }, 1500);
     }
   });
-  const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict"; };
+  const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict" + (location.protocol === "https:" ? ";secure" : ""); };
   for (const button of document.querySelectorAll("[data-keys-switch]")) {
     button.addEventListener("click", () => {
       const on = document.documentElement.dataset.keys === "off";

@@ -105,7 +105,7 @@ def _welcome(request: web.Request, user: User) -> web.Response:
         max_age=SESSION_SECS,
         httponly=True,
         samesite="Strict",
-        secure=request.secure,
+        secure=bench.door.is_secret(request),
         path=f"{bench.base_path}/",
     )
     raise answer
