@@ -18,7 +18,7 @@ from waybill.settings.schema import FieldSettings
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.dialect import Dialect
 from waybill.wire.table.row import Row
-from waybill.wire.table.rows import RowReader
+from waybill.wire.table.rows import PlainRows, RawRow, RowReader
 from waybill.wire.table.table import Table
 
 FIELDS = FieldSettings()
@@ -261,6 +261,50 @@ class CountingReader(RowReader):
             self.lines += 1
             yield line
 
+    def plain(self, text: str) -> PlainRows | None:
+        """Counts the lines that are tried; none is tried twice."""
+        before = self._line
+        found = super().plain(text)
+        self.lines += text.count("\n") if found is None else self._line - before
+        return found
+
+
+def read_as_tables_do(reader: RowReader, text: str, size: int) -> list[RawRow]:
+    rows: list[RawRow] = []
+    for at in range(0, len(text), size):
+        piece = text[at : at + size]
+        plain = reader.plain(piece)
+        rows += reader.feed(piece) if plain is None else plain.raw()
+    return rows + reader.feed("", is_last=True)
+
+
+def rows_of(text: str, size: int) -> list[RawRow]:
+    reader = RowReader(Dialect(), 1000)
+    rows: list[RawRow] = []
+    for at in range(0, len(text), size):
+        rows += reader.feed(text[at : at + size])
+    return rows + reader.feed("", is_last=True)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_plain_rows_are_what_they_are_one_by_one(end: str) -> None:
+    rng = random.Random(7)
+    lines = [
+        "a,b",
+        '"a, b",c',
+        "",
+        '"it says ""no""",x',
+        '"two\nlines",x',
+        'a"b,"c"',
+        '"open,c',
+        "\r",
+    ]
+    for weights in ([9, 9, 0, 9, 0, 0, 0, 0], [99, 99, 1, 9, 2, 1, 1, 1]):
+        text = end.join(rng.choices(lines, weights, k=300))
+        for size in (40, 400, 4000):
+            found = read_as_tables_do(RowReader(Dialect(), 1000), text, size)
+            assert found == rows_of(text, size)
+
 
 def test_work_grows_with_the_input_only() -> None:
     kinds = ['log"\n"' + "{}", 'log\n"{}', "log\n{}", 'a"{}', '"{}"']
@@ -270,9 +314,7 @@ def test_work_grows_with_the_input_only() -> None:
         for limit in (1 << 12, 1 << 24):
             reader = CountingReader(Dialect(), limit)
             with contextlib.suppress(MalformedError):
-                for at in range(0, len(text), 1 << 10):
-                    reader.feed(text[at : at + (1 << 10)])
-                reader.feed("", is_last=True)
+                read_as_tables_do(reader, text, 1 << 10)
             count = len(list(io.StringIO(text, newline="")))
             assert reader.lines <= 5 * count + 50, (kind, fill, limit)
 

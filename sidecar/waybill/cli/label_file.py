@@ -23,6 +23,7 @@ from waybill.cli.label_table import check_table, label_table
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.output import writing
 from waybill.library import Labeller
+from waybill.ops.memory import settle_memory
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
 from waybill.wire.inputs import Format, as_utf8, form_of, pieces
@@ -51,6 +52,7 @@ def label_file(settings: Settings, plan: Plan) -> int:
         Labeller(settings) as labeller,
     ):
         has_bar = sys.stderr.isatty() and not plan.is_progress_json
+        settle_memory()
         bar = tqdm(total=size, unit="B", unit_scale=True, disable=not has_bar, leave=False)
         with bar:
             chunks = summary.following(_tracked(reader, bar))

@@ -63,8 +63,11 @@ class Summary:
     def count(self, verdicts: Sequence[Verdict]) -> None:
         """Count records and their verdicts."""
         self.rows += len(verdicts)
-        self._labels.update([verdict.label for verdict in verdicts])
-        self._reasons.update([verdict.reason for verdict in verdicts if verdict.reason])
+        # Most records share their verdicts, which are told apart by identity.
+        for verdict, count in Counter(verdicts).items():
+            self._labels[verdict.label] += count
+            if verdict.reason:
+                self._reasons[verdict.reason] += count
 
     def count_batch(self, batch: Batch, verdicts: Sequence[Verdict]) -> None:
         """Count the records of a body; those that pass as they are stand apart."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 
 from waybill.cli.label_plan import Plan
 from waybill.cli.label_summary import Summary
@@ -20,7 +21,10 @@ from waybill.wire.table.table import Table
 __all__ = ["check_table", "label_table"]
 
 _TABLE_BYTES = 64 << 10
-_ROWS = 1000
+#: Rows that are labelled together: those of a chunk, mostly. Each call of the labeller wakes its
+#: thread, which costs as much as some hundred rows.
+_ROWS = 4096
+_FAULT = operator.attrgetter("fault")
 #: Longest row of a table: a quote that is never closed must not take the whole file into one cell.
 _ROW_CHARS = 8 << 20
 
@@ -96,6 +100,8 @@ def _found(table: Table) -> str:
 
 def _taken(rows: list[Row], columns: Columns, policy: Policy, summary: Summary) -> list[Row]:
     """The rows that go on. Raises MalformedError (``csv_row``) where the policy is to stop."""
+    if not policy.minds_messages and not any(map(_FAULT, rows)):
+        return rows
     taken: list[Row] = []
     for row in rows:
         if row.fault is None and not policy.minds_messages:
@@ -118,22 +124,33 @@ def _taken(rows: list[Row], columns: Columns, policy: Policy, summary: Summary) 
 
 def _label_rows(labeller: Labeller, table: Table, rows: list[Row], summary: Summary) -> bytes:
     columns = table.columns
-    messages, sources = columns.read([row.cells for row in rows])
+    cells = [row.cells for row in rows]
+    messages, sources = columns.read(cells)
     verdicts = labeller.label(messages, sources)
     summary.note_undecided(messages, verdicts)
+    _count(columns, cells, verdicts, summary)
+    if columns.label is not None:
+        for own, verdict in zip(cells, verdicts, strict=True):
+            known = columns.label_of(own)
+            if known is not None:
+                summary.compare(known, verdict.label)
+    return table.labelled(rows, verdicts)
+
+
+def _count(
+    columns: Columns, cells: list[Sequence[str]], verdicts: list[Verdict], summary: Summary
+) -> None:
+    """Count the rows that have cells; those that keep their label stand apart."""
+    if not columns.keeps_labels and all(cells):
+        summary.count(verdicts)
+        return
     counted: list[Verdict] = []
     kept = 0
-    for row, verdict in zip(rows, verdicts, strict=True):
-        if columns.keeps(row.cells):
+    for own, verdict in zip(cells, verdicts, strict=True):
+        if columns.keeps(own):
             kept += 1
-        elif row.cells:
+        elif own:
             counted.append(verdict)
     if kept:
         summary.passed(kept, "has a label")
     summary.count(counted)
-    if columns.label is not None:
-        for row, verdict in zip(rows, verdicts, strict=True):
-            known = columns.label_of(row.cells)
-            if known is not None:
-                summary.compare(known, verdict.label)
-    return table.labelled(rows, verdicts)

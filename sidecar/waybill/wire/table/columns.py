@@ -144,7 +144,8 @@ class Columns:
         self.label: int | None = known[0] if known else None
         #: Where our label stands, if in the place of the table's own.
         self.place: int | None = self.label if choice.known != "beside" else None
-        self._keeps_labels = choice.known == "keep"
+        #: Whether a row that has a label keeps it.
+        self.keeps_labels = choice.known == "keep"
         #: What is added beside our label.
         self.details = choice.details
         self.added = self._added(choice, fields, further)
@@ -171,7 +172,7 @@ class Columns:
 
     def keeps(self, cells: Sequence[str]) -> bool:
         """Whether a row keeps the label that it has."""
-        return self._keeps_labels and self.label_of(cells) is not None
+        return self.keeps_labels and self.label_of(cells) is not None
 
     def message_of(self, cells: Sequence[str]) -> str | None:
         """The first message that is not blank, or None."""

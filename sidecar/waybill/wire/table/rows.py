@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from waybill.core.errors import MalformedError
 from waybill.wire.table.dialect import CsvReader, Dialect, reader_of
 
-__all__ = ["MOST_LINES", "UNCLOSED", "RawRow", "RowReader"]
+__all__ = ["MOST_LINES", "UNCLOSED", "PlainRows", "RawRow", "RowReader"]
 
 #: Cells, the text that they stand in with its line end, what is wrong with it, and its first line,
 #: counted from 1: quotes span lines, so that lines and rows are not the same.
@@ -29,6 +30,28 @@ RawRow: TypeAlias = tuple[list[str], str, str | None, int]
 #: rows come at once when that is found, and each takes hundreds of bytes.
 MOST_LINES = 20_000
 UNCLOSED = "its quote is never closed"
+
+
+class PlainRows(NamedTuple):
+    """Rows that each stand on one line and have no fault, column by column: a large file has
+    millions of them, and no more is done for one than has to be.
+
+    ``texts`` have no line end, ``end`` is the one that all of them have; ``line`` is the first
+    line.
+    """
+
+    cells: list[list[str]]
+    texts: list[str]
+    end: str
+    line: int
+
+    def raw(self) -> list[RawRow]:
+        """The same as `RowReader.feed` gives them."""
+        numbers = itertools.count(self.line)
+        return [
+            (cells, text + self.end, None, number)
+            for cells, text, number in zip(self.cells, self.texts, numbers, strict=False)
+        ]
 
 
 class RowReader:
@@ -52,6 +75,32 @@ class RowReader:
     def pending_chars(self) -> int:
         """How much text waits for the end of its row."""
         return self._size
+
+    def plain(self, text: str) -> PlainRows | None:
+        """The rows that ``text`` completes where all are plain; None, with nothing read, otherwise.
+
+        What is not plain is given to `feed`. Lines are put to ``csv`` here at most once.
+        """
+        if self._enough or self._size + len(text) > self._limit:
+            return None
+        text = "".join((*self._parts, text))
+        cut = text.rfind("\n") + 1
+        whole = text[:cut]
+        end = _one_end(whole)
+        if end is None:
+            return None
+        texts = whole.split(end)
+        texts.pop()
+        try:
+            cells = list(self._csv(iter(texts), is_strict=True))
+        except csv.Error:
+            return None
+        if len(cells) != len(texts):
+            return None
+        found = PlainRows(cells, texts, end, self._line)
+        self._line += len(texts)
+        self._keep(text[cut:], is_open=False)
+        return found
 
     def feed(self, text: str, is_last: bool = False) -> list[RawRow]:
         """The rows that ``text`` completes; a blank line is a row without cells.
@@ -142,3 +191,11 @@ class RowReader:
         # The limit of the module is for all its users; rows are bounded here.
         csv.field_size_limit(sys.maxsize)
         return reader_of(lines, self._dialect, is_strict=is_strict)
+
+
+def _one_end(text: str) -> str | None:
+    """The line end that all lines of ``text`` have; None where there are several, or none."""
+    if "\r" not in text:
+        return "\n" if text else None
+    ends = text.count("\r\n")
+    return "\r\n" if text.count("\r") == ends == text.count("\n") else None

@@ -7,7 +7,9 @@ otherwise: those with more cells than the head, and those with a quote that is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
 
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
@@ -17,10 +19,13 @@ from waybill.wire.table.dialect import Dialect, find_dialect, row_text
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.faults import FaultKind
 from waybill.wire.table.row import Row
-from waybill.wire.table.rows import RawRow, RowReader
+from waybill.wire.table.rows import PlainRows, RawRow, RowReader
 from waybill.wire.table.written import Written
 
 __all__ = ["Row", "Table"]
+
+#: `Row._make` is a call of Python more for each row.
+_make_row = functools.partial(tuple.__new__, Row)
 
 
 class Table:
@@ -90,7 +95,14 @@ class Table:
             text = self._begin(text, is_last)
             if self._reader is None:
                 return []
-        rows = self._reader.feed(text, is_last)
+        # The end of the input is small or rare.
+        plain = None if is_last else self._reader.plain(text)
+        if plain is None:
+            rows = self._reader.feed(text, is_last)
+        elif self._suits(plain, text):
+            return self._plain_rows(plain)
+        else:
+            rows = plain.raw()
         is_whole = self._was_whole and _is_whole(text)
         # What waits for its end may hold text of earlier pieces.
         is_new = self._reader.pending_chars <= len(text)
@@ -109,7 +121,7 @@ class Table:
         text, end = self._head
         return self.decoder.encode(f"{self._before}{self._writer.head(text)}{end}")
 
-    def labelled(self, rows: Iterable[Row], verdicts: Iterable[Verdict]) -> bytes:
+    def labelled(self, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> bytes:
         """The rows with our cells."""
         return self.decoder.encode(self._writer.rows(rows, verdicts))
 
@@ -199,6 +211,23 @@ class Table:
                 add(self._odd((cells, body, fault, line), end, count))
         self._count = count
         return found
+
+    def _suits(self, plain: PlainRows, text: str) -> bool:
+        """Whether all are rows as the head has them, of characters only."""
+        is_even = self._columns is not None and set(map(len, plain.cells)) == {self._width}
+        return is_even and self._was_whole and _is_whole(text)
+
+    def _plain_rows(self, plain: PlainRows) -> list[Row]:
+        """`_rows` without a line of Python for each."""
+        count = len(plain.cells)
+        numbers = range(self._count + 1, self._count + count + 1)
+        lines = range(plain.line, plain.line + count)
+        ends = itertools.repeat(plain.end)
+        no_fault = itertools.repeat(None)
+        no_kinds: Iterator[tuple[FaultKind, ...]] = itertools.repeat(())
+        columns = (plain.cells, plain.texts, ends, numbers, no_fault, lines, no_kinds)
+        self._count += count
+        return list(map(_make_row, zip(*columns, strict=False)))
 
     def _odd(self, raw: RawRow, end: str, number: int) -> Row:
         """A row that may have faults, as it is read and as it is written."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
@@ -17,6 +19,9 @@ __all__ = ["Written", "with_cell"]
 
 #: Verdicts whose cells are kept as text; most rows share theirs.
 _KEPT = 10_000
+_CELLS = operator.itemgetter(0)
+_TEXT = operator.itemgetter(1)
+_END = operator.itemgetter(2)
 
 
 class Written:
@@ -42,22 +47,29 @@ class Written:
         added = row_text(self._columns.added, self._dialect)
         return text + self._dialect.delimiter + added if self._columns.added else text
 
-    def rows(self, rows: Iterable[Row], verdicts: Iterable[Verdict]) -> str:
+    def rows(self, rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
         """Rows with our cells; of a table whose own labels are kept or replaced, in their place."""
         if self._columns.place is not None:
             pairs = zip(rows, verdicts, strict=True)
             return "".join([self._replaced(row, verdict) + row.end for row, verdict in pairs])
+        added = self._added(verdicts)
+        if not all(map(_CELLS, rows)):
+            ours = zip(rows, added, strict=True)
+            added = [text if row.cells else "" for row, text in ours]
+        # No line of Python for each row: a large file has millions.
+        pieces = zip(map(_TEXT, rows), added, map(_END, rows), strict=True)
+        return "".join(itertools.chain.from_iterable(pieces))
+
+    def _added(self, verdicts: Sequence[Verdict]) -> list[str]:
+        """Our cells for each of ``verdicts``, with the delimiter in front."""
         kept = self._kept
-        pieces: list[str] = []
-        for row, verdict in zip(rows, verdicts, strict=True):
-            if not row[0]:
-                pieces += (row[1], row[2])
-                continue
-            added = kept.get(verdict)
-            if added is None:
-                added = self._keep(verdict)
-            pieces += (row[1], added, row[2])
-        return "".join(pieces)
+        missing = set(verdicts).difference(kept)
+        if len(kept) + len(missing) > _KEPT:
+            kept.clear()
+            missing = set(verdicts)
+        for verdict in missing:
+            kept[verdict] = self._cells_of(verdict)
+        return list(map(kept.__getitem__, verdicts))
 
     def _replaced(self, row: Row, verdict: Verdict) -> str:
         columns = self._columns
@@ -67,11 +79,10 @@ class Written:
         if columns.keeps(row.cells):
             return row.text + self._dialect.delimiter * len(columns.added)
         label = row_text([self._decoder.fitting(verdict.label)], self._dialect)
-        return with_cell(row, place, label, self._dialect) + (
-            self._kept.get(verdict) or self._keep(verdict)
-        )
+        (added,) = self._added([verdict])
+        return with_cell(row, place, label, self._dialect) + added
 
-    def _keep(self, verdict: Verdict) -> str:
+    def _cells_of(self, verdict: Verdict) -> str:
         ours = _cells(verdict, self._columns.details)
         if self._columns.place is None:
             ours.insert(0, verdict.label)
@@ -80,14 +91,10 @@ class Written:
         for fields, beside in zip(self._further, verdict.beside, strict=True):
             named = [name for name in DETAILS if getattr(fields, name) is not None]
             ours += [beside.label, *_cells(beside, named)]
-        text = ""
-        if ours:
-            cells = row_text([self._decoder.fitting(cell) for cell in ours], self._dialect)
-            text = self._dialect.delimiter + cells
-        if len(self._kept) >= _KEPT:
-            self._kept.clear()
-        self._kept[verdict] = text
-        return text
+        if not ours:
+            return ""
+        cells = row_text([self._decoder.fitting(cell) for cell in ours], self._dialect)
+        return self._dialect.delimiter + cells
 
 
 def with_cell(row: Row, place: int, cell: str, dialect: Dialect) -> str:
