@@ -16,6 +16,7 @@ from waybill.core.pattern import Guess, Pattern, VerdictShare, pattern_id
 from waybill.settings.schema import Settings
 from waybill.web.app import Workbench, running_workbench
 from waybill.web.store.recording import NodeAnswer, record_answer
+from waybill.web.store.source_sums import sum_sources
 
 NOW = 1_795_210_000.0
 
@@ -82,6 +83,7 @@ class Client:
         answer = NodeAnswer(node, at if at is not None else time.time(), patterns)
         database = self.running.bench.database
         await database.write(lambda store: record_answer(store, answer))
+        await database.write(lambda store: sum_sources(store, answer.at))
 
 
 def settings_for(place: Path, **workbench: object) -> Settings:

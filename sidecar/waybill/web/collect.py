@@ -27,6 +27,7 @@ from waybill.web.store.alike import Groups
 from waybill.web.store.database import Database
 from waybill.web.store.nodes import NodeState, note_node
 from waybill.web.store.recording import NodeAnswer, forget, record_answer, refresh_rates
+from waybill.web.store.source_sums import sum_sources
 
 log = logging.getLogger(__name__)
 #: Sidecars asked side by side.
@@ -83,6 +84,7 @@ class Collector:
         keep = self._settings.keep_days * _DAY
         most = self._settings.max_patterns
         await self._database.write(lambda connection: forget(connection, keep, most, now))
+        await self._database.write(lambda connection: sum_sources(connection, now))
         await self._database.write(note_spread)
         await self._refresh()
 

@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from waybill.core.correction import Correction, encode_correction
+from waybill.core.correction import Correction, encode_correction, settle
 from waybill.core.pattern import pattern_id
 from waybill.labelling.corrections.table import sum_of
 
@@ -15,17 +15,28 @@ _decode = msgspec.json.Decoder(Correction).decode
 
 def add_correction(connection: sqlite3.Connection, correction: Correction) -> bool:
     """Append it; False when it is there already."""
+    pattern = pattern_id(correction.mask)
     done = connection.execute(
         "INSERT OR IGNORE INTO corrections (id, pattern, at, number, body) VALUES (?, ?, ?,"
         " (SELECT coalesce(max(number), 0) + 1 FROM corrections), ?)",
         (
             correction.id,
-            pattern_id(correction.mask),
+            pattern,
             correction.at,
             encode_correction(correction).decode(),
         ),
     )
+    _note_standing(connection, pattern)
     return done.rowcount == 1
+
+
+def _note_standing(connection: sqlite3.Connection, pattern: str) -> None:
+    """Keep in `standing` whether anything stands for ``pattern``: lists ask that of every row."""
+    rows = connection.execute("SELECT body FROM corrections WHERE pattern = ?", (pattern,))
+    if settle([_decode(row["body"]) for row in rows]):
+        connection.execute("INSERT OR IGNORE INTO standing VALUES (?)", (pattern,))
+    else:
+        connection.execute("DELETE FROM standing WHERE pattern = ?", (pattern,))
 
 
 def find_correction(connection: sqlite3.Connection, correction_id: str) -> Correction | None:

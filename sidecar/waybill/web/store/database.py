@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: How long a statement waits for another process that holds the file, in seconds.
 _BUSY_SECS = 5.0
 _READERS = 4
+#: Pages that each connection keeps, in KiB: the narrow index of 100,000 patterns and some more.
+_CACHE_KIB = 16_384
 
 
 class Database:
@@ -42,7 +44,7 @@ class Database:
         _refuse_network(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = self._connect()
+            self._writer = self._connect(is_writer=True)
             migrate(self._writer)
         except sqlite3.Error as error:
             raise ConfigError([f"workbench.store: {path}: {told(error) or error}"]) from None
@@ -76,28 +78,46 @@ class Database:
             return work(self._writer)
 
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _in_words():
-            return work(self._reader())
+        with _in_words(), _moment(self._reader()) as connection:
+            return work(connection)
 
     def _reader(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = self._connect()
-            found.execute("PRAGMA query_only = ON")
+            found = self._connect(is_writer=False)
             self._local.connection = found
         return found
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, is_writer: bool) -> sqlite3.Connection:
+        """A connection; a reader's may change nothing but temporary tables of its own."""
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECS, isolation_level=None, check_same_thread=False
+            f"{self.path.absolute().as_uri()}?mode={'rwc' if is_writer else 'ro'}",
+            timeout=_BUSY_SECS,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
         )
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        # A commit is on disk when it returns: an accepted correction outlives a power cut.
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if is_writer:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # A commit is on disk when it returns: an accepted correction outlives a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
         with self._lock:
             self._open.append(connection)
         return connection
+
+
+@contextlib.contextmanager
+def _moment(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that is read within is of one moment: rows and numbers of a page agree."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from waybill.web.store.filters import Filter, State, predicate, state_parts
+from waybill.web.store.filters import Filter, State, gathered, predicate, state_parts
 
 
 class Facets(NamedTuple):
@@ -29,6 +29,7 @@ def facets(
     connection: sqlite3.Connection, wanted: Filter, now: float, unsure_below: float
 ) -> Facets:
     """The numbers of a list's chips."""
+    wanted = gathered(connection, wanted)
     where = predicate(wanted._replace(states=()), now, unsure_below)
     parts = state_parts(now, unsure_below)
     sums = []
@@ -51,6 +52,7 @@ def moved_since(
     connection: sqlite3.Connection, wanted: Filter, now: float, unsure_below: float, since: float
 ) -> Moved:
     """What came into a list, or changed in it, after ``since``."""
+    wanted = gathered(connection, wanted)
     where = predicate(wanted._replace(until=None), now, unsure_below)
     row = connection.execute(
         "SELECT coalesce(sum(added_at > ?), 0), coalesce(sum(changed_at > ? AND added_at <= ?), 0)"

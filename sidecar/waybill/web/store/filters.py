@@ -6,6 +6,7 @@ cannot disagree.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlencode
@@ -24,12 +25,12 @@ SORTS |= {f"-{name}": f"{column} DESC, id" for name, column in SORT_COLUMNS.item
 _DAY = 86_400.0
 #: SQLite takes so deep a condition; nobody reads more of them.
 _MOST_CONDITIONS = 50
+#: Members that stand in no narrow index.
+_COSTLY = frozenset({"source", "node"})
+#: So many rows are read one by one sooner than the index is read through.
+_FEW = 1000
 #: Patterns with a correction that was not taken back.
-STANDING = (
-    "SELECT pattern FROM corrections WHERE json_extract(body, '$.withdraws') IS NULL AND id NOT IN"
-    " (SELECT json_extract(body, '$.withdraws') FROM corrections"
-    "  WHERE json_extract(body, '$.withdraws') IS NOT NULL)"
-)
+STANDING = "SELECT pattern FROM standing"
 #: A condition in SQL and its values.
 _Part: TypeAlias = tuple[str, tuple[object, ...]]
 
@@ -62,6 +63,8 @@ class Filter(NamedTuple):
     until: float | None = None
     is_grouped: bool = True
     unknown: tuple[str, ...] = ()
+    #: How many patterns `gathered` found; None: it was not asked.
+    gathered: int | None = None
 
     def query(self, **changes: str) -> str:
         """The query string of this filter, with ``changes``; an empty value removes a member."""
@@ -156,7 +159,11 @@ def predicate(wanted: Filter, now: float, unsure_below: float) -> Predicate:
     """The one predicate of a filter: true where its text and every part of it holds."""
     parts: list[_Part] = [("1", ())]
     if wanted.text:
-        parts.append(("(mask LIKE ? ESCAPE '\\' OR id = ?)", (_like(wanted.text), wanted.text)))
+        parts.append(("(instr(folded, ?) OR id = ?)", (wanted.text.casefold(), wanted.text)))
+    if wanted.gathered is not None:
+        # A plus sign has it looked up for each row of a narrow index; few are gone to directly.
+        sign = "+" if wanted.gathered > _FEW else ""
+        parts.append((f"{sign}rowid IN (SELECT number FROM temp.gathered)", ()))
     for member in MEMBERS:
         parts += _of_member(member, wanted.conditions)
     for state in wanted.states:
@@ -167,6 +174,36 @@ def predicate(wanted: Filter, now: float, unsure_below: float) -> Predicate:
     for _, bound in parts:
         values += bound
     return Predicate(" AND ".join(sql for sql, _ in parts), tuple(values))
+
+
+def gathered(connection: sqlite3.Connection, wanted: Filter) -> Filter:
+    """``wanted`` with its costly parts answered once, for all the questions of a page: the rows
+    that they let through stand in the temporary table ``gathered`` of this connection.
+    """
+    costly = tuple(one for one in wanted.conditions if one.member in _COSTLY)
+    if wanted.gathered is not None or not (wanted.text or costly):
+        return wanted
+    # Rows by text and by id apart: together they would read whole patterns.
+    texts = "SELECT rowid FROM patterns"
+    values: tuple[object, ...] = ()
+    if wanted.text:
+        texts += " WHERE instr(folded, ?) UNION SELECT rowid FROM patterns WHERE id = ?"
+        values = (wanted.text.casefold(), wanted.text)
+    parts: list[_Part] = [(f"rowid IN ({texts})", values)] if wanted.text else []
+    for member in sorted(_COSTLY):
+        parts += _of_member(member, costly)
+    bound: list[object] = []
+    for _, some in parts:
+        bound += some
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS gathered (number INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM temp.gathered")
+    number = connection.execute(
+        f"INSERT INTO temp.gathered SELECT rowid FROM patterns"
+        f" WHERE {' AND '.join(sql for sql, _ in parts)}",
+        bound,
+    ).rowcount
+    rest = tuple(one for one in wanted.conditions if one.member not in _COSTLY)
+    return wanted._replace(text="", conditions=rest, gathered=number)
 
 
 def _of_member(member: str, conditions: Sequence[Condition]) -> Iterator[_Part]:
@@ -211,9 +248,3 @@ def _of_state(state: State, now: float, unsure_below: float) -> _Part:
             return "is_mixed", ()
         case "quiet":
             return "last_seen < ?", (now - _DAY,)
-
-
-def _like(text: str) -> str:
-    for sign in "\\%_":
-        text = text.replace(sign, "\\" + sign)
-    return f"%{text}%"

@@ -10,29 +10,34 @@ import msgspec
 
 from waybill.core.correction import Correction, Settled, settle
 from waybill.web.store.cursor import Key, cursor_after, order_by, rows_behind
-from waybill.web.store.filters import SORT_COLUMNS, Filter, Predicate, predicate
-from waybill.web.store.recording import DAY, HOUR
+from waybill.web.store.filters import SORT_COLUMNS, Filter, Predicate, gathered, predicate
+from waybill.web.store.recording import HOUR
 
 PAGE = 100
 _decode_correction = msgspec.json.Decoder(Correction).decode
-#: A facet is counted up to here; beyond it the page says "more than".
-MOST_COUNTED = 10_000
+#: Patterns among which those that read like a message are looked for.
+_MOST_NEAR = 200
+#: Undecided ones first, then by rate (a whole number below 2**53): one number to compare.
+_WEIGHT = "((kind IN ('undecided', 'not_asked')) << 54) + cast(hour_rate AS INTEGER)"
 #: The first pattern of each group that reads alike, among those that a predicate lets through, and
-#: all that read like no other.
+#: all that read like no other. The index has them by group; `max` takes its row along.
 _HEADS = (
-    "(alike = '' OR id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY alike"
-    " ORDER BY kind IN ('undecided', 'not_asked') DESC, hour_rate DESC, id) AS place"
-    " FROM patterns WHERE alike != '' AND {}) WHERE place = 1))"
+    "(alike = '' OR rowid IN (SELECT first FROM (SELECT rowid AS first, max({weight})"
+    " FROM patterns WHERE alike != '' AND {sql} GROUP BY alike)))"
 )
 
 
 class Page(NamedTuple):
-    """Rows of one page of a list, and the cursor of the next one (empty: there is none)."""
+    """Rows of one page of a list, and the cursor of the next one (empty: there is none).
+
+    ``matching`` patterns of ``total`` are in the list, with ``rate`` records an hour.
+    """
 
     rows: list[sqlite3.Row]
     after: str
     matching: int
     total: int
+    rate: float
 
 
 def list_patterns(
@@ -44,24 +49,46 @@ def list_patterns(
     most: int = PAGE,
 ) -> Page:
     """A page of the patterns that ``wanted`` lets through, undecided ones first."""
-    where = predicate(wanted, now, unsure_below)
+    wanted = gathered(connection, wanted)
     keys = _keys(wanted.sort)
-    shown, values = where.sql, where.values
-    if is_one_of_each(wanted):
-        shown = f"{where.sql} AND {_HEADS.format(where.sql)}"
-        values = (*where.values, *where.values)
-    behind, bound = rows_behind(keys, after) if after else ("1", ())
-    order = order_by(keys)
+    inner, values = _ids_in_order(wanted, keys, now, unsure_below, after)
     # Sorted by ids alone: rows are wide, and an index holds all that the inner one asks for.
     rows = connection.execute(
         f"SELECT *, {', '.join(f'{key.expression} AS {key.name}' for key in keys[:-1])}"
-        f" FROM patterns WHERE id IN (SELECT id FROM patterns WHERE {shown} AND {behind}"
-        f" ORDER BY {order} LIMIT ?) ORDER BY {order}",
-        (*values, *bound, most + 1),
+        f" FROM patterns WHERE id IN ({inner}) ORDER BY {order_by(keys)}",
+        (*values, most + 1),
     ).fetchall()
     following = cursor_after(keys, rows[most - 1]) if len(rows) > most else ""
+    where = predicate(wanted, now, unsure_below)
+    matching, rate = connection.execute(
+        f"SELECT count(*), coalesce(sum(hour_rate), 0) FROM patterns WHERE {where.sql}",
+        where.values,
+    ).fetchone()
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
-    return Page(rows[:most], following, count_patterns(connection, where), total)
+    return Page(rows[:most], following, matching, total, rate)
+
+
+def list_ids(
+    connection: sqlite3.Connection, wanted: Filter, now: float, unsure_below: float, most: int = -1
+) -> list[str]:
+    """The ids of the list in its order, the first ``most`` of them; -1: all."""
+    wanted = gathered(connection, wanted)
+    inner, values = _ids_in_order(wanted, _keys(wanted.sort), now, unsure_below)
+    return [row["id"] for row in connection.execute(inner, (*values, most))]
+
+
+def _ids_in_order(
+    wanted: Filter, keys: Sequence[Key], now: float, unsure_below: float, after: str = ""
+) -> tuple[str, tuple[object, ...]]:
+    """The query for the ids of a list, and its values but for the last one: how many."""
+    where = predicate(wanted, now, unsure_below)
+    shown, values = where.sql, where.values
+    if is_one_of_each(wanted):
+        shown = f"{where.sql} AND {_HEADS.format(weight=_WEIGHT, sql=where.sql)}"
+        values = (*where.values, *where.values)
+    behind, bound = rows_behind(keys, after) if after else ("1", ())
+    inner = f"SELECT id FROM patterns WHERE {shown} AND {behind} ORDER BY {order_by(keys)} LIMIT ?"
+    return inner, (*values, *bound)
 
 
 def _keys(sort: str) -> list[Key]:
@@ -102,14 +129,6 @@ def count_patterns(connection: sqlite3.Connection, where: Predicate) -> int:
     return int(found)
 
 
-def sum_of_rates(connection: sqlite3.Connection, where: Predicate) -> float:
-    """Records an hour of the patterns that a predicate lets through."""
-    (found,) = connection.execute(
-        f"SELECT coalesce(sum(hour_rate), 0) FROM patterns WHERE {where.sql}", where.values
-    ).fetchone()
-    return float(found)
-
-
 def sum_of_days(connection: sqlite3.Connection, where: Predicate) -> int:
     """Records of a day of the patterns that a predicate lets through."""
     (found,) = connection.execute(
@@ -127,17 +146,38 @@ def one_pattern(connection: sqlite3.Connection, pattern_id: str) -> sqlite3.Row 
 
 
 def patterns_with(connection: sqlite3.Connection, ids: Sequence[str]) -> list[sqlite3.Row]:
-    """The rows of these patterns."""
+    """The rows of these patterns, in no order."""
+    if not ids:
+        return []
     marks = ",".join("?" * len(ids))
     return connection.execute(f"SELECT * FROM patterns WHERE id IN ({marks})", ids).fetchall()
+
+
+def patterns_reading(
+    connection: sqlite3.Connection, words: Sequence[str], most: int
+) -> list[sqlite3.Row]:
+    """Patterns that have most of these words, the most frequent of them first."""
+    if not words:
+        return []
+    common = " + ".join(["(instr(folded, ?) > 0)"] * len(words))
+    return connection.execute(
+        "WITH near AS MATERIALIZED"
+        f" (SELECT rowid AS number, {common} AS common FROM patterns WHERE common"
+        "  ORDER BY common DESC LIMIT ?)"
+        " SELECT patterns.* FROM near CROSS JOIN patterns ON patterns.rowid = near.number"
+        " ORDER BY common DESC, hour_rate DESC, id LIMIT ?",
+        (*(word.casefold() for word in words), _MOST_NEAR, most),
+    ).fetchall()
 
 
 def patterns_where(
     connection: sqlite3.Connection, where: Predicate, most: int
 ) -> list[sqlite3.Row]:
     """The rows that a predicate lets through, most frequent first."""
+    order = "ORDER BY hour_rate DESC, id"
     return connection.execute(
-        f"SELECT * FROM patterns WHERE {where.sql} ORDER BY hour_rate DESC, id LIMIT ?",
+        "SELECT * FROM patterns WHERE id IN"
+        f" (SELECT id FROM patterns WHERE {where.sql} {order} LIMIT ?) {order}",
         (*where.values, most),
     ).fetchall()
 
@@ -219,35 +259,6 @@ def label_rows(connection: sqlite3.Connection, now: float) -> list[LabelRow]:
         before, day = hours[:24], hours[24:]
         told.append(LabelRow(label, kind, sum(day), sum(before), day))
     return told
-
-
-def source_rows(connection: sqlite3.Connection, now: float, most: int) -> list[sqlite3.Row]:
-    """Sources with their records of a day by label, those with most undecided records first.
-
-    A pattern of several sources is shared out as its records were.
-    """
-    return connection.execute(
-        "WITH totals AS (SELECT pattern, sum(count) AS total FROM sources GROUP BY pattern),"
-        " shares AS (SELECT s.source, p.label, p.kind, p.first_seen,"
-        "  1.0 * p.day_count * s.count / max(t.total, 1) AS part"
-        " FROM totals t CROSS JOIN patterns p INDEXED BY patterns_of_sources ON p.id = t.pattern"
-        " CROSS JOIN sources s ON s.pattern = t.pattern)"
-        " SELECT source, sum(part) AS records,"
-        "  sum(part * (kind IN ('undecided', 'not_asked'))) AS undecided,"
-        "  sum(first_seen > ?) AS new, count(*) AS patterns"
-        " FROM shares GROUP BY source ORDER BY undecided DESC, records DESC LIMIT ?",
-        (now - DAY, most),
-    ).fetchall()
-
-
-def labels_of_source(connection: sqlite3.Connection, source: str) -> list[sqlite3.Row]:
-    """Records of a day that a source's patterns have, by label."""
-    return connection.execute(
-        "SELECT p.label, sum(p.day_count) AS records FROM sources s"
-        " JOIN patterns p ON p.id = s.pattern WHERE s.source = ?"
-        " GROUP BY p.label ORDER BY records DESC",
-        (source,),
-    ).fetchall()
 
 
 def node_rows(connection: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -26,6 +26,11 @@ QUEUES: tuple[tuple[Queue, str], ...] = (
     ("second", "Second opinion"),
     ("disagree", "Contradicted"),
 )
+#: The rate times the uncertainty; its value is the moment before which nothing is new.
+_WEIGHT = (
+    "hour_rate * CASE WHEN kind = 'decided' THEN 1 - coalesce(confidence, 1)"
+    " WHEN kind = 'not_asked' THEN 0.001 ELSE 1 END * CASE WHEN first_seen > ? THEN 2 ELSE 1 END"
+)
 #: Looked at for one page: what is answered next, and what the counts are of.
 MOST = 1000
 #: How long a sitting lasts, in seconds.
@@ -63,12 +68,11 @@ def read_queue(connection: sqlite3.Connection, name: Queue, asked: Asked) -> Fou
     state: State = name if name in ("unsure", "new") else "undecided"
     where = predicate(Filter(states=(state,)), asked.now, asked.unsure_below)
     condition = f"{where.sql} AND kind != 'unreadable' AND id NOT IN ({STANDING})"
+    order = f"ORDER BY {_WEIGHT} DESC, day_count DESC, id"
     rows = connection.execute(
-        "SELECT *, hour_rate * CASE WHEN kind = 'decided' THEN 1 - coalesce(confidence, 1)"
-        "  WHEN kind = 'not_asked' THEN 0.001 ELSE 1 END"
-        "  * CASE WHEN first_seen > ? THEN 2 ELSE 1 END AS weight FROM patterns"
-        f" WHERE {condition} AND added_at <= ? ORDER BY weight DESC, day_count DESC, id LIMIT ?",
-        (asked.now - DAY, *where.values, asked.started, MOST),
+        "SELECT * FROM patterns WHERE id IN"
+        f" (SELECT id FROM patterns WHERE {condition} AND added_at <= ? {order} LIMIT ?) {order}",
+        (*where.values, asked.started, asked.now - DAY, MOST, asked.now - DAY),
     ).fetchall()
     (waiting,) = connection.execute(
         f"SELECT count(*) FROM patterns WHERE {condition} AND added_at > ?",

@@ -8,8 +8,10 @@ never a jump.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,6 +23,10 @@ DAY = 24 * HOUR
 _SPREAD_HOURS = 24
 #: Columns that say what is decided of a pattern, and by whom.
 _DECIDES = ("label", "kind", "tier", "rule")
+#: Rows that one statement asks for.
+_IDS_AT_ONCE = 1000
+#: Columns of a pattern by name.
+_Row: TypeAlias = dict[str, Any]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Pattern).decode
 
@@ -33,29 +39,48 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     patterns: Sequence[Pattern]
 
 
+class _Told(NamedTuple):
+    """A pattern with something new: the mark of its story, and what its node counted before."""
+
+    pattern: Pattern
+    mark: int
+    before: tuple[int, float] | None
+
+
 def record_answer(connection: sqlite3.Connection, answer: NodeAnswer) -> int:
-    """Merge what a node said; gives the number of records that were new in it."""
-    known = _known_counts(connection, answer)
-    total = 0
+    """Merge what a node said; gives the number of patterns that it said something new of.
+
+    What it says again as it was costs a comparison: a node tells all of its patterns each time.
+    """
+    told = _news(connection, answer)
+    spread: list[tuple[str, int, int]] = []
     by_label: defaultdict[tuple[str, str, int], int] = defaultdict(int)
-    for pattern in answer.patterns:
-        before = known.get(pattern.id)
-        hours = _new_in_hours(pattern, before, answer.at)
-        total += sum(hours.values())
-        _put_pattern(connection, pattern, answer)
-        _put_hours(connection, pattern, hours)
+    for one in told:
+        hours = _new_in_hours(one.pattern, one.before, answer.at)
         for hour, count in hours.items():
-            for share, part in _parted(pattern.verdicts, count):
+            spread.append((one.pattern.id, hour, count))
+            for share, part in _parted(one.pattern.verdicts, count):
                 by_label[share.label, share.kind, hour] += part
-    _put_counts(connection, answer)
-    for (label, kind, hour), count in by_label.items():
-        connection.execute(
-            "INSERT INTO label_hours VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (label, kind, hour, count),
-        )
-    refresh_rates(connection, [pattern.id for pattern in answer.patterns], answer.at)
-    return total
+    _put_patterns(connection, [one.pattern for one in told], answer)
+    connection.executemany(
+        "INSERT INTO hours VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        spread,
+    )
+    connection.executemany(
+        "INSERT INTO label_hours VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        [(*key, count) for key, count in by_label.items()],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO node_counts VALUES (?, ?, ?, ?, ?)",
+        [
+            (answer.node, one.pattern.id, one.pattern.count, one.pattern.since, one.mark)
+            for one in told
+        ],
+    )
+    refresh_rates(connection, sorted({pattern for pattern, _, _ in spread}), answer.at)
+    return len(told)
 
 
 def refresh_rates(connection: sqlite3.Connection, ids: Iterable[str] | None, now: float) -> None:
@@ -66,15 +91,12 @@ def refresh_rates(connection: sqlite3.Connection, ids: Iterable[str] | None, now
     """
     hour = int(now // HOUR)
     statement = (
-        "UPDATE patterns SET"
-        " day_count = coalesce((SELECT sum(count) FROM hours"
-        "  WHERE pattern = patterns.id AND hour > :day), 0),"
-        " before_count = coalesce((SELECT sum(count) FROM hours"
-        "  WHERE pattern = patterns.id AND hour > :before AND hour <= :day), 0),"
-        " hour_rate = coalesce("
-        "  (SELECT count FROM hours WHERE pattern = patterns.id AND hour = :last),"
-        "  (SELECT count FROM hours WHERE pattern = patterns.id AND hour = :now"
-        "    AND patterns.first_seen >= :began), 0)"
+        "UPDATE patterns SET (day_count, before_count, hour_rate) = (SELECT"
+        " coalesce(sum(count) FILTER (WHERE hour > :day), 0),"
+        " coalesce(sum(count) FILTER (WHERE hour <= :day), 0),"
+        " coalesce(sum(count) FILTER (WHERE hour = :last),"
+        "  sum(count) FILTER (WHERE hour = :now AND patterns.first_seen >= :began), 0)"
+        " FROM hours WHERE pattern = patterns.id AND hour > :before)"
     )
     values = {
         "before": hour - 48,
@@ -86,8 +108,7 @@ def refresh_rates(connection: sqlite3.Connection, ids: Iterable[str] | None, now
     if ids is None:
         connection.execute(statement, values)
         return
-    for one in ids:
-        connection.execute(f"{statement} WHERE id = :id", {**values, "id": one})
+    connection.executemany(f"{statement} WHERE id = :id", [{**values, "id": one} for one in ids])
 
 
 def forget(connection: sqlite3.Connection, keep_secs: float, most: int, now: float) -> int:
@@ -116,21 +137,21 @@ def forget(connection: sqlite3.Connection, keep_secs: float, most: int, now: flo
     return gone
 
 
-def _known_counts(
-    connection: sqlite3.Connection, answer: NodeAnswer
-) -> dict[str, tuple[int, float]]:
+def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Told]:
+    """The patterns of which a node says something else than the last time."""
     rows = connection.execute(
-        "SELECT pattern, count, since FROM node_counts WHERE node = ?", (answer.node,)
+        "SELECT pattern, count, since, mark FROM node_counts WHERE node = ?", (answer.node,)
     )
-    return {row["pattern"]: (row["count"], row["since"]) for row in rows}
-
-
-def _put_counts(connection: sqlite3.Connection, answer: NodeAnswer) -> None:
-    for one in answer.patterns:
-        connection.execute(
-            "INSERT OR REPLACE INTO node_counts VALUES (?, ?, ?, ?)",
-            (answer.node, one.id, one.count, one.since),
-        )
+    known = {pattern: (count, since, mark) for pattern, count, since, mark in rows}
+    found = []
+    for pattern in answer.patterns:
+        mark = zlib.crc32(_encode(pattern))
+        before = known.get(pattern.id)
+        if before is None:
+            found.append(_Told(pattern, mark, None))
+        elif before != (pattern.count, pattern.since, mark):
+            found.append(_Told(pattern, mark, before[:2]))
+    return found
 
 
 def _new_in_hours(pattern: Pattern, before: tuple[int, float] | None, now: float) -> dict[int, int]:
@@ -166,51 +187,71 @@ def _parted(verdicts: Sequence[VerdictShare], count: int) -> list[tuple[VerdictS
     return [(first, part + left), *parts[1:]]
 
 
-def _put_hours(connection: sqlite3.Connection, pattern: Pattern, hours: dict[int, int]) -> None:
-    for hour, count in hours.items():
-        connection.execute(
-            "INSERT INTO hours VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (pattern.id, hour, count),
+def _put_patterns(
+    connection: sqlite3.Connection, patterns: Sequence[Pattern], answer: NodeAnswer
+) -> None:
+    """Keep the newest story of each; the first time that any node saw it stays."""
+    known = _known_rows(connection, [pattern.id for pattern in patterns])
+    rows = []
+    late = []
+    for pattern in patterns:
+        row = known.get(pattern.id)
+        if row is not None and row["last_seen"] > pattern.last_seen:
+            late.append((pattern.first_seen, pattern.id, pattern.first_seen))
+            continue
+        rows.append(_merged(_row_of(pattern), row, answer.at))
+    if late:
+        connection.executemany(
+            "UPDATE patterns SET first_seen = ? WHERE id = ? AND first_seen > ?", late
         )
-
-
-def _put_pattern(connection: sqlite3.Connection, pattern: Pattern, answer: NodeAnswer) -> None:
-    """Keep the newest story; the first time that any node saw it stays."""
-    row = connection.execute("SELECT * FROM patterns WHERE id = ?", (pattern.id,)).fetchone()
-    values = _row_of(pattern)
-    values |= {"added_at": answer.at, "changed_at": answer.at}
-    if row is not None:
-        values["first_seen"] = min(pattern.first_seen, row["first_seen"])
-        if row["last_seen"] > pattern.last_seen:
-            connection.execute(
-                "UPDATE patterns SET first_seen = :first_seen WHERE id = :id", values
-            )
-            return
-        values["added_at"] = row["added_at"]
-        if all(row[name] == values[name] for name in _DECIDES):
-            values["changed_at"] = row["changed_at"]
-    if values["changed_at"] == answer.at:
-        connection.execute(
-            "INSERT INTO label_changes VALUES (:id, :changed_at, :node, :label, :kind, :tier,"
-            " :rule)",
-            {**values, "node": answer.node},
-        )
-    names = ", ".join(values)
-    marks = ", ".join(f":{name}" for name in values)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in values if name != "id")
-    connection.execute(
+    if not rows:
+        return
+    names = ", ".join(rows[0])
+    marks = ", ".join(f":{name}" for name in rows[0])
+    updates = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name != "id")
+    connection.executemany(
         f"INSERT INTO patterns ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}",
-        values,
+        rows,
     )
-    _put_sources(connection, pattern)
+    connection.executemany(
+        "INSERT INTO label_changes VALUES (:id, :changed_at, :node, :label, :kind, :tier, :rule)",
+        [{**row, "node": answer.node} for row in rows if row["changed_at"] == answer.at],
+    )
+    _put_sources(connection, patterns)
 
 
-def _row_of(pattern: Pattern) -> dict[str, object]:
+def _known_rows(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, sqlite3.Row]:
+    found = {}
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[begin : begin + _IDS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        for row in connection.execute(
+            "SELECT id, first_seen, last_seen, added_at, changed_at, label, kind, tier, rule"
+            f" FROM patterns WHERE id IN ({marks})",
+            some,
+        ):
+            found[row["id"]] = row
+    return found
+
+
+def _merged(values: _Row, known: sqlite3.Row | None, now: float) -> _Row:
+    """The new columns of a pattern; what is remembered of the known ones stays."""
+    values |= {"added_at": now, "changed_at": now}
+    if known is None:
+        return values
+    values["first_seen"] = min(values["first_seen"], known["first_seen"])
+    values["added_at"] = known["added_at"]
+    if all(known[name] == values[name] for name in _DECIDES):
+        values["changed_at"] = known["changed_at"]
+    return values
+
+
+def _row_of(pattern: Pattern) -> _Row:
     """The columns of a pattern, by name."""
-    row: dict[str, object] = {
+    row: _Row = {
         "id": pattern.id,
         "mask": pattern.mask,
+        "folded": pattern.mask.casefold(),
         "label": pattern.label,
         "kind": _kind(pattern),
         "tier": "none",
@@ -239,13 +280,15 @@ def _kind(pattern: Pattern) -> str:
     return "undecided" if pattern.is_undecided else pattern.kind
 
 
-def _put_sources(connection: sqlite3.Connection, pattern: Pattern) -> None:
-    for source, count in pattern.sources.items():
-        connection.execute(
-            "INSERT INTO sources VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
-            (source, pattern.id, count),
-        )
+def _put_sources(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
+    rows = []
+    for pattern in patterns:
+        rows += [(source, pattern.id, count) for source, count in pattern.sources.items()]
+    connection.executemany(
+        "INSERT INTO sources VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET count = excluded.count WHERE excluded.count > count",
+        rows,
+    )
 
 
 def pattern_of(row: sqlite3.Row) -> Pattern:

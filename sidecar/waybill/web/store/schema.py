@@ -156,6 +156,33 @@ _SCRIPTS = (
     DROP INDEX sources_by_pattern;
     CREATE INDEX sources_by_pattern ON sources (pattern, count);
     """,
+    # One index holds what every list asks for; each further one costs at each answer of a node.
+    """
+    ALTER TABLE patterns ADD COLUMN folded TEXT NOT NULL DEFAULT '';
+    UPDATE patterns SET folded = fold(mask);
+    CREATE INDEX patterns_by_text ON patterns (folded);
+    DROP INDEX patterns_by_rate;
+    DROP INDEX patterns_by_label;
+    DROP INDEX patterns_by_alike;
+    DROP INDEX patterns_of_sources;
+    CREATE TABLE standing (pattern TEXT PRIMARY KEY) WITHOUT ROWID;
+    INSERT INTO standing SELECT DISTINCT pattern FROM corrections
+        WHERE json_extract(body, '$.withdraws') IS NULL AND id NOT IN
+        (SELECT json_extract(body, '$.withdraws') FROM corrections
+         WHERE json_extract(body, '$.withdraws') IS NOT NULL);
+    CREATE INDEX corrections_by_number ON corrections (number);
+    ALTER TABLE node_counts ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE source_sums (
+        source TEXT NOT NULL,
+        label TEXT NOT NULL,
+        is_open INTEGER NOT NULL,
+        records REAL NOT NULL,
+        before REAL NOT NULL,
+        new INTEGER NOT NULL,
+        patterns INTEGER NOT NULL,
+        PRIMARY KEY (source, label, is_open)
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(_SCRIPTS)
 
@@ -166,6 +193,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         ValueError: the store is of a newer version.
     """
+    connection.create_function("fold", 1, str.casefold, deterministic=True)
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > VERSION:
         raise ValueError(

@@ -109,24 +109,21 @@ def rate_hours(connection: sqlite3.Connection, pattern: str, now: float, hours: 
 def _movers(
     connection: sqlite3.Connection, condition: str, values: dict[str, float]
 ) -> list[Mover]:
+    # Wide rows are read of the few that are shown.
+    order = "ORDER BY abs(day_count - before_count) DESC, id"
     rows = connection.execute(
-        "SELECT id, mask, label, kind, day_count, before_count FROM patterns"
-        f" WHERE {condition} ORDER BY abs(day_count - before_count) DESC, id LIMIT :most",
+        "SELECT id, mask, label, kind, day_count, before_count FROM patterns WHERE id IN"
+        f" (SELECT id FROM patterns WHERE {condition} {order} LIMIT :most) {order}",
         values,
     )
     return list(map(Mover._make, rows))
 
 
 def _moved_sources(connection: sqlite3.Connection, values: dict[str, float]) -> list[Mover]:
-    """Sources by the same measure; records of a pattern are shared out as its sources were."""
+    """Sources by the same measure."""
     rows = connection.execute(
-        "WITH totals AS (SELECT pattern, sum(count) AS total FROM sources GROUP BY pattern),"
-        " parts AS (SELECT s.source, 1.0 * s.count / max(t.total, 1) AS part, p.day_count,"
-        "  p.before_count FROM totals t"
-        "  CROSS JOIN patterns p INDEXED BY patterns_of_sources ON p.id = t.pattern"
-        "  CROSS JOIN sources s ON s.pattern = t.pattern),"
-        " found AS (SELECT source, cast(sum(part * day_count) AS INTEGER) AS day_count,"
-        "  cast(sum(part * before_count) AS INTEGER) AS before_count FROM parts GROUP BY source)"
+        "WITH found AS (SELECT source, cast(sum(records) AS INTEGER) AS day_count,"
+        "  cast(sum(before) AS INTEGER) AS before_count FROM source_sums GROUP BY source)"
         " SELECT '' AS id, source, '' AS label, 'decided' AS kind, day_count, before_count"
         " FROM found WHERE abs(day_count - before_count) >= :least"
         " AND (day_count > :times * before_count OR before_count > :times * day_count)"

@@ -34,11 +34,7 @@ async def corrections(request: web.Request) -> web.Response:
         raise web.HTTPNotFound(text="workbench.apply is not follow: they travel another way.\n")
 
     def read(store: sqlite3.Connection) -> tuple[bytes, str]:
-        store.execute("BEGIN")
-        try:
-            return export_applied(store), applied_version(store)
-        finally:
-            store.execute("COMMIT")
+        return export_applied(store), applied_version(store)
 
     body, version = await bench.database.read(read)
     return _sent(request, body, version, "application/x-ndjson")

@@ -17,10 +17,10 @@ from waybill.web import numbers
 from waybill.web.context import Bench, bench_of
 from waybill.web.rendering import page
 from waybill.web.series import undecided_chart
-from waybill.web.store.filters import Filter, State, predicate
+from waybill.web.store.facets import facets
+from waybill.web.store.filters import Filter, State
 from waybill.web.store.queries import (
     LabelRow,
-    count_patterns,
     first_hour,
     history,
     label_rows,
@@ -125,11 +125,7 @@ def _until(word: str) -> float | None:
 
 
 def _read(connection: sqlite3.Connection, now: float, unsure: float, hours: int) -> _Facts:
-    counts: dict[State, int] = {}
-    states: tuple[State, ...] = ("undecided", "unsure", "new", "mixed")
-    for state in states:
-        where = predicate(Filter(states=(state,)), now, unsure)
-        counts[state] = count_patterns(connection, where)
+    counts = facets(connection, Filter(), now, unsure).states
     first = list_patterns(connection, Filter(states=("undecided",)), now, unsure, most=5)
     standing = len(settle(history(connection)))
     return _Facts(

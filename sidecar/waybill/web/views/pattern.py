@@ -20,6 +20,7 @@ from waybill.web.store.corrections import add_correction, find_correction
 from waybill.web.store.events import Event, events_of
 from waybill.web.store.filters import Filter, read_filter
 from waybill.web.store.queries import (
+    list_ids,
     list_patterns,
     one_pattern,
     patterns_with,
@@ -189,8 +190,8 @@ async def _read(bench: Bench, pattern_id: str, query: str | None, hours: int) ->
         around = None
         if query is not None:
             wanted = _filter(query)
-            rows = list_patterns(connection, wanted, now, unsure, most=_MOST_AROUND).rows
-            around = _around([one["id"] for one in rows], pattern_id)
+            ids = list_ids(connection, wanted, now, unsure, _MOST_AROUND)
+            around = _around(ids, pattern_id)
         return Found(
             row,
             pattern_of(row),

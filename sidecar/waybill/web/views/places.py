@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ from waybill.web import numbers
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
 from waybill.web.spread import refusals
-from waybill.web.store.queries import labels_of_source, node_rows, source_rows
+from waybill.web.store.queries import node_rows
+from waybill.web.store.source_sums import SourcePage, labels_of_sources, source_rows
 from waybill.web.views.forms import read_form, see
 
 _MOST_SOURCES = 200
@@ -55,14 +55,15 @@ class Node(NamedTuple):
 async def sources(request: web.Request) -> web.Response:
     """Every source with the labels that it produces."""
     bench = bench_of(request)
-    now = time.time()
 
-    def read(store: sqlite3.Connection) -> list[Source]:
-        rows = source_rows(store, now, _MOST_SOURCES)
-        return [_source(row, labels_of_source(store, row["source"])) for row in rows]
+    def read(store: sqlite3.Connection) -> tuple[SourcePage, list[Source]]:
+        found = source_rows(store, _MOST_SOURCES, request.query.get("after", ""))
+        labels = labels_of_sources(store, [row["source"] for row in found.rows])
+        return found, [_source(row, labels[row["source"]]) for row in found.rows]
 
-    rows = await bench.database.read(read)
-    return await page(request, "sources.html", f"{len(rows)} · Sources", rows=rows)
+    found, rows = await bench.database.read(read)
+    title = f"{numbers.count(found.total)} · Sources"
+    return await page(request, "sources.html", title, rows=rows, found=found)
 
 
 async def nodes(request: web.Request) -> web.Response:

@@ -14,8 +14,7 @@ from waybill.core.pattern import kind_of, pattern_id
 from waybill.core.records import Verdict
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
-from waybill.web.store.filters import Filter
-from waybill.web.store.queries import list_patterns, one_pattern
+from waybill.web.store.queries import one_pattern, patterns_reading
 from waybill.web.views.forms import read_form, see
 
 #: Lines of one try: an answer stays below a second.
@@ -91,12 +90,9 @@ def _first(store: sqlite3.Connection, ids: Sequence[str]) -> sqlite3.Row | None:
 
 
 def _alike(store: sqlite3.Connection, mask: str) -> list[sqlite3.Row]:
-    """Patterns that share one of the longest words of ``mask``, most frequent first."""
-    found: dict[str, sqlite3.Row] = {}
-    for word in sorted(mask.split(), key=len, reverse=True)[:_WORDS]:
-        for row in list_patterns(store, Filter(text=word), time.time(), 0, most=_ALIKE).rows:
-            found[row["id"]] = row
-    return list(found.values())[:_ALIKE]
+    """Patterns that share most of the longest words of ``mask``."""
+    words = sorted(set(mask.split()), key=len, reverse=True)[:_WORDS]
+    return patterns_reading(store, words, _ALIKE)
 
 
 def _tried(line: str, verdict: Verdict) -> Tried:
