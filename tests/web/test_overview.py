@@ -59,7 +59,7 @@ async def test_the_chart_and_its_table_tell_the_same(browser: Client) -> None:
 async def test_a_link_names_the_time_that_it_shows(browser: Client) -> None:
     await fill(browser)
     _, text = await browser.get("/?t=24h&to=2020-01-01T00:00:00Z")
-    assert "Up to 2020-01-01 00:00:00 UTC" in text
+    assert 'Up to <time datetime="2020-01-01T00:00:00Z">2020-01-01 00:00:00 UTC<' in text
     assert "No records yet" in text
     _, text = await browser.get("/?to=nonsense")
     assert "Up to" not in text

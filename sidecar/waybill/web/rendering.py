@@ -26,6 +26,7 @@ async def page(
         "nonce": request[NONCE],
         "theme": _theme(request),
         "keys_switch": "off" if request.cookies.get("waybill_keys") == "off" else "on",
+        "zone": _zone(request),
         "faces": faces(bench.taxonomy),
         "fallback": bench.taxonomy.fallback,
         "health": await bench.database.read(health),
@@ -35,6 +36,12 @@ async def page(
     }
     body = bench.templates.render(template, {**common, **values})
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+def _zone(request: web.Request) -> str:
+    """Whose times a browser shows: ``utc``, or ``local`` where somebody chose its own."""
+    chosen = request.query.get("tz") or request.cookies.get("waybill_zone", "")
+    return "local" if chosen == "local" else "utc"
 
 
 def _theme(request: web.Request) -> str:

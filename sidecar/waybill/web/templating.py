@@ -45,6 +45,7 @@ class Templates:
             plain=text.plain,
             exact=text.exact,
             log=text.log_text,
+            timed=text.timed,
             mask=text.mask_text,
             as_json=as_json,
         )

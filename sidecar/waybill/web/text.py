@@ -25,6 +25,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 #: The same without blanks and line ends, which HTML takes for blanks.
 _UNWRITTEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC")
 #: What a mask has in place of a value: see `waybill.labelling.masking`.
 _MASKED = re.compile(r"&lt;i[dp]&gt;|\b0+\b")
 
@@ -71,6 +72,16 @@ def log_text(text: str, most: int | None = None) -> Markup:
     if _TERMINAL.search(text):
         html += Markup(' <span class=note title="terminal sequences were left out">ANSI</span>')
     return html
+
+
+def timed(words: str) -> Markup:
+    """A sentence of ours as HTML, its times in UTC as ``<time>``, for browsers with another zone.
+
+    >>> timed("since 2026-11-27 00:00:01 UTC")
+    Markup('since <time datetime="2026-11-27T00:00:01Z">2026-11-27 00:00:01 UTC</time>')
+    """
+    told = _UTC.sub(r'<time datetime="\1T\2Z">\g<0></time>', str(escape(harmless(words))))
+    return Markup(told)  # noqa: S704 - escaped above
 
 
 def mask_text(mask: str, most: int | None = None) -> Markup:

@@ -1,5 +1,6 @@
 // Keys and small helps. Pages work without this file: every key has a button or a link.
 "use strict";
+document.documentElement.classList.add("scripted");
 (() => {
   const inField = (element) => element && (element.matches("input:not([type=checkbox], [type=radio]), textarea, select") || element.isContentEditable);
   const visible = (element) => element && element.offsetParent !== null;
@@ -83,6 +84,7 @@
     }
   });
   const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict" + (location.protocol === "https:" ? ";secure" : ""); };
+  window.waybillKeep = keep;
   for (const button of document.querySelectorAll("[data-keys-switch]")) {
     button.addEventListener("click", () => {
       const on = document.documentElement.dataset.keys === "off";

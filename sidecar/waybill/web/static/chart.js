@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const painted = (name) => { const at = document.createElement("i"); at.style.color = "var(" + name + ")"; document.body.append(at); const found = getComputedStyle(at).color; at.remove(); return found; };
-  const utc = (at) => new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+  const zone = window.waybillZone;
   const said = (value, unit) => (value === null || value === undefined ? "no records" : value.toLocaleString("en", { maximumFractionDigits: 1 }) + unit);
   const drawn = [];
   const draw = (figure) => {
@@ -25,7 +25,7 @@
     const tell = (at) => {
       if (at === null || at === undefined) return;
       const parts = told.series.map((one, i) => (one.part ? "" : one.name + " " + said(told.data[i + 1][at], told.unit))).filter(Boolean);
-      words.textContent = utc(told.data[0][at]) + ": " + parts.join(", ") + (told.notes ? ", " + told.notes[at] : "");
+      words.textContent = zone.shown(told.data[0][at]) + ": " + parts.join(", ") + (told.notes ? ", " + told.notes[at] : "");
     };
     const marks = (chart) => {
       const paint = chart.ctx;
@@ -39,7 +39,7 @@
       paint.restore();
     };
     const chart = new uPlot({
-      width: place.clientWidth || 600, height: 160, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+      width: place.clientWidth || 600, height: 160, tzDate: (at) => (zone.isLocal() ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), "Etc/UTC")),
       legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 8 } }, series, bands,
       axes: [{ ...axis, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1]] },
         { ...axis, size: 60, values: (_, all) => all.map((one) => one.toLocaleString("en") + told.unit) }],
@@ -62,5 +62,6 @@
   });
   addEventListener("resize", () => drawn.forEach((one) => one.chart.setSize({ width: one.place.clientWidth, height: 160 })));
   document.addEventListener("click", (event) => { if (event.target.closest("[data-theme-switch]")) setTimeout(all); });
+  document.addEventListener("waybill:zone", all);
   if (window.uPlot) all();
 })();

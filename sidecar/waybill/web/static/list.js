@@ -74,11 +74,13 @@
     const reply = await fetch(link.dataset.live, { headers: { Accept: "application/json" } }).catch(() => null);
     if (!reply || !reply.ok) return;
     const told = await reply.json();
-    if (told.words && link.textContent !== told.words) { link.textContent = told.words; link.hidden = false; }
+    if (told.words && link.textContent !== told.words) { window.waybillZone.sentence(link, told.words); link.hidden = false; }
     for (const [id, cells] of Object.entries(told.rows)) {
       for (const [name, words] of Object.entries(cells)) {
         const cell = document.querySelector("#row-" + id + " [data-cell=" + name + "]");
-        if (cell && cell.textContent !== words) cell.textContent = words;
+        const place = cell?.querySelector("time") || cell;
+        if (place && place.textContent !== words) place.textContent = words;
+        if (place?.dateTime) place.dateTime = cells.at;
       }
     }
   };

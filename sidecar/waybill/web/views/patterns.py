@@ -116,6 +116,7 @@ async def live(request: web.Request) -> web.Response:
         cells[row["id"]] = {
             "rate": numbers.rate(row["hour_rate"]),
             "seen": numbers.ago(row["last_seen"], now),
+            "at": numbers.iso(row["last_seen"]),
         }
     words = ""
     if moved.new or moved.changed:

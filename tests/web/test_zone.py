@@ -1,0 +1,60 @@
+"""Times: UTC by the server, the browser's own with a switch that is kept, both in the tooltip."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tests.web.conftest import Client, pattern
+from tests.web.test_browser import ORDER, browsing, pytestmark
+from waybill.core.pattern import pattern_id
+from waybill.web.text import timed
+
+__all__ = ["pytestmark"]
+
+TOKYO = "Asia/Tokyo"
+#: A time of two days ago is written in full.
+OLD_SECS = 2 * 86_400
+IN_UTC = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+IN_TOKYO = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+09:00")
+
+
+def test_a_sentence_with_a_time_is_escaped() -> None:
+    told = timed("<b> since 2026-11-27 00:00:01 UTC")
+    assert told == (
+        '&lt;b&gt; since <time datetime="2026-11-27T00:00:01Z">2026-11-27 00:00:01 UTC</time>'
+    )
+
+
+async def test_times_are_in_utc_until_the_zone_is_switched(browser: Client) -> None:
+    now = time.time()
+    await browser.put(pattern(ORDER, at=now, first_seen=now - OLD_SECS))
+    where = browser.running.address
+    async with browsing(browser, timezone_id=TOKYO) as page:
+        await page.goto(f"{where}/p/{pattern_id(ORDER)}")
+        shown = page.locator("time", has_text=re.compile(r"\d{4}-")).first
+        assert IN_UTC.fullmatch(await shown.text_content())
+        both = rf"{IN_UTC.pattern} · {IN_TOKYO.pattern} \(Asia/Tokyo\)"
+        assert re.fullmatch(both, await shown.get_attribute("title"))
+        figure = page.locator("figure").first
+        await figure.focus()
+        await page.keyboard.press("ArrowLeft")
+        assert IN_UTC.match(await figure.locator("[data-said]").text_content())
+        await page.get_by_role("button", name="UTC").click()
+        assert IN_TOKYO.fullmatch(await shown.text_content())
+        await figure.focus()
+        await page.keyboard.press("ArrowLeft")
+        assert IN_TOKYO.match(await figure.locator("[data-said]").text_content())
+        await page.goto(f"{where}/?to=2026-01-01T00:00:00Z")
+        frozen = page.get_by_role("link", name=re.compile("^Up to"))
+        assert await frozen.text_content() == "Up to 2026-01-01 09:00:00 +09:00: show now"
+        await page.get_by_role("button", name="Local").click()
+        assert await frozen.text_content() == "Up to 2026-01-01 00:00:00 UTC: show now"
+
+
+async def test_without_scripts_times_are_in_utc_and_say_so(browser: Client) -> None:
+    await browser.put(pattern(ORDER))
+    async with browsing(browser, java_script_enabled=False, timezone_id=TOKYO) as page:
+        await page.goto(f"{browser.running.address}/patterns")
+        assert await page.get_by_text("Times in UTC").is_visible()
+        assert not await page.locator("[data-zone-switch]").is_visible()
