@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from pathlib import Path
 
+import aiohttp
 import msgspec
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 
 from tests.web.conftest import opened, pattern, settings_for, share
 from waybill.core.pattern import encode, pattern_id
+from waybill.patterns import client
+from waybill.web.spool import Spool
 from waybill.web.store.queries import node_rows
 
 GOOD = encode(pattern("User <id> logged in", share("User Action", 40), count=40))
@@ -27,6 +35,15 @@ def lie(**more: object) -> bytes:
 
 #: What a liar answers: its body and its cursor.
 LIES = {
+    "twice": (GOOD + GOOD, ""),
+    "no number": (GOOD.replace(b'"count":40', b'"count":NaN'), ""),
+    "another schema": (b'{"patterns":[{"id":"1"}]}\n', ""),
+    "more than a page": (
+        GOOD + b"\n" + b"".join(lie(id=f"{i:016x}", is_cleaned=True) for i in range(1100)),
+        "",
+    ),
+    "endless line": (b"x" * (9 << 20), ""),
+    "a part of one": (GOOD[:-10], ""),
     "elsewhere": (ELSEWHERE, ""),
     "more than there is": (lie(count=10**30), ""),
     "less than nothing": (lie(count=-1), ""),
@@ -84,3 +101,77 @@ async def test_who_lies_or_is_down_costs_its_own_row(tmp_path: Path) -> None:
             assert "\x1b" not in nodes
         for liar in liars:
             await liar.close()
+
+
+async def test_who_never_ends_or_never_answers_costs_its_own_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(client, "_PATIENCE", aiohttp.ClientTimeout(total=5))
+    gone = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        number = 0
+        with contextlib.suppress(ConnectionError):
+            while True:
+                number += 1
+                await answer.write(lie(id=f"{number:016x}", is_cleaned=True, mask="x" * 5000))
+        gone.set()
+        return answer
+
+    async def silent(_: web.Request) -> web.Response:
+        await gone.wait()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with sidecar(GOOD, "") as good, _server(endless) as one, _server(silent) as other:
+        urls = tuple(str(server.make_url("")) for server in (good, one, other))
+        async with opened(settings_for(tmp_path, sidecars=urls)) as browser:
+            await browser.running.bench.collector.collect()
+            rows = await browser.running.bench.database.read(node_rows)
+            faults = [row["fault"] for row in rows]
+            assert sorted(map(bool, faults)) == [False, True, True]
+            assert any("more than 1 MB" in fault for fault in faults)
+            _, text = await browser.get("/patterns")
+            assert "1 of 1" in text
+
+
+def _server(handler: Handler) -> TestServer:
+    """A server that answers everything alike."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    return TestServer(app)
+
+
+def test_what_a_sidecar_says_is_held_some_at_a_time() -> None:
+    told = [pattern(f"message {'x' * i}", share("Error", 3), count=3) for i in range(1200)]
+    with Spool() as spool:
+        for one in told:
+            spool.add(one)
+        with pytest.raises(ValueError, match="twice"):
+            spool.add(told[7])
+        batches = list(spool.batches())
+    assert [one for batch in batches for one in batch] == told
+    assert max(map(len, batches)) <= 500
+    with Spool() as spool:
+        for one in told[:6]:
+            spool.add(msgspec.structs.replace(one, examples=("y" * (1 << 20),)))
+        assert [len(batch) for batch in spool.batches()] == [2, 2, 2]
+
+
+async def test_a_clock_that_is_ahead_makes_nothing_new_for_ever(tmp_path: Path) -> None:
+    ahead = time.time() + 90_000
+    body = lie(first_seen=ahead, last_seen=ahead + 5) + encode(
+        pattern("other <id>", first_seen=ahead, last_seen=1.0)
+    )
+    async with sidecar(body, "") as server:
+        settings = settings_for(tmp_path, sidecars=(str(server.make_url("")),))
+        async with opened(settings) as browser:
+            await browser.running.bench.collector.collect()
+            rows = await browser.running.bench.database.read(
+                lambda store: store.execute("SELECT * FROM patterns").fetchall()
+            )
+    assert rows
+    assert all(row["first_seen"] <= row["last_seen"] <= time.time() for row in rows)

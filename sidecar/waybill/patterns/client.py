@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 import aiohttp
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from waybill.core.errors import WaybillError
 from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
-from waybill.ops.answers import beginning_of
+from waybill.ops.answers import Lines, OversizeError, beginning_of
 from waybill.patterns.query import MOST_PATTERNS
 
 __all__ = ["Answer", "NoAnswerError", "PatternClient", "address_of"]
@@ -19,6 +20,9 @@ __all__ = ["Answer", "NoAnswerError", "PatternClient", "address_of"]
 _PATIENCE = aiohttp.ClientTimeout(total=30, sock_connect=5)
 #: One page has 1,000 patterns with examples; all pages together are those of 500,000 patterns.
 _MOST_BYTES = 64 << 20
+#: A pattern has a mask and three examples, each of a message's length at most.
+_MOST_LINE_BYTES = 8 << 20
+_PIECE_BYTES = 1 << 16
 _MOST_PAGES = 1000
 #: What is kept of an answer that cannot be used.
 _HEAD_BYTES = 2048
@@ -77,29 +81,75 @@ class PatternClient:
 
     async def page(self, asked: Mapping[str, str]) -> Answer:
         """One page of ``GET /v1/patterns`` with these parameters."""
-        body, headers = await self._get("/v1/patterns", asked)
-        try:
-            found = [decode(line) for line in body.splitlines() if line.strip()]
-        except msgspec.MsgspecError as error:
-            why = f"{self.url} answers what are no patterns: {error}"
-            raise NoAnswerError(why, body) from None
-        cursor = headers.get("Waybill-Cursor", "")
-        return Answer(found, cursor, headers.get("Waybill-Workers", ""))
+        found: list[Pattern] = []
+        headers = await self._take_page(asked, found.append)
+        return Answer(found, headers.get("Waybill-Cursor", ""), headers.get("Waybill-Workers", ""))
 
     async def all(self, asked: Mapping[str, str] | None = None) -> AsyncIterator[Answer]:
         """All pages, each pattern once."""
+        found: list[Pattern] = []
+        async for headers in self._pages(asked or {}, found.append):
+            cursor = headers.get("Waybill-Cursor", "")
+            yield Answer(found.copy(), cursor, headers.get("Waybill-Workers", ""))
+            found.clear()
+
+    async def each(self, take: Callable[[Pattern], None]) -> None:
+        """``take`` every pattern of all pages as it comes, so that no page is held.
+
+        A ValueError of ``take`` says that no sidecar tells such a pattern.
+        """
+        async for _ in self._pages({}, take):
+            pass
+
+    async def _pages(
+        self, asked: Mapping[str, str], take: Callable[[Pattern], None]
+    ) -> AsyncIterator[Mapping[str, str]]:
+        """The headers of each page, when its patterns were taken."""
         seen: set[str] = set()
-        wanted = {"order": "id", "limit": str(MOST_PATTERNS), **(asked or {})}
+        wanted = {"order": "id", "limit": str(MOST_PATTERNS), **asked}
         for _ in range(_MOST_PAGES):
-            answer = await self.page(wanted)
-            yield answer
-            if not answer.cursor:
+            headers = await self._take_page(wanted, take)
+            yield headers
+            cursor = headers.get("Waybill-Cursor", "")
+            if not cursor:
                 return
-            if answer.cursor in seen:
+            if cursor in seen:
                 raise NoAnswerError(f"{self.url} gives the same page again and again")
-            seen.add(answer.cursor)
-            wanted["after"] = answer.cursor
+            seen.add(cursor)
+            wanted["after"] = cursor
         raise NoAnswerError(f"{self.url} gives more than {_MOST_PAGES} pages")
+
+    async def _take_page(
+        self, asked: Mapping[str, str], take: Callable[[Pattern], None]
+    ) -> Mapping[str, str]:
+        """``take`` the patterns of one page; gives its headers."""
+        lines = Lines(_MOST_BYTES, _MOST_LINE_BYTES)
+        try:
+            async with self._client.get(
+                f"{self.url}/v1/patterns", params=asked, allow_redirects=False
+            ) as reply:
+                if reply.status != 200:
+                    self._check(reply.status, await beginning_of(reply.content, _HEAD_BYTES))
+                async for piece in reply.content.iter_chunked(_PIECE_BYTES):
+                    self._take(lines.feed(piece), take, lines)
+                    await asyncio.sleep(0)
+                self._take(lines.end(), take, lines)
+                return reply.headers
+        except OversizeError as error:
+            raise NoAnswerError(f"{self.url} answers {error}", lines.head) from None
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise self._silent(error) from None
+
+    def _take(self, found: Iterable[bytes], take: Callable[[Pattern], None], lines: Lines) -> None:
+        if lines.count > MOST_PATTERNS:
+            why = f"{self.url} answers more than {MOST_PATTERNS:,} patterns in a page"
+            raise NoAnswerError(why, lines.head)
+        try:
+            for line in found:
+                take(decode(line))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            why = f"{self.url} answers what are no patterns: {error}"
+            raise NoAnswerError(why, lines.head) from None
 
     async def edition(self) -> dict[str, object]:
         """What is in force there, as ``GET /v1/edition`` tells it."""

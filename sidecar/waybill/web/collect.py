@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import socket
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
 from waybill.web.credible import credible
+from waybill.web.spool import Spool
 from waybill.web.spread import note_spread
 from waybill.web.store.alike import Groups
 from waybill.web.store.database import Database
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 #: Sidecars asked side by side.
 _AT_ONCE = 8
 _DAY = 86_400.0
+_REFRESHED_AT_ONCE = 2000
 
 
 class Collector:
@@ -52,6 +54,7 @@ class Collector:
         self._token = token
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Event()
+        self._has_news = True
         self.groups = Groups()
 
     async def start(self) -> None:
@@ -84,7 +87,9 @@ class Collector:
         keep = self._settings.keep_days * _DAY
         most = self._settings.max_patterns
         await self._database.write(lambda connection: forget(connection, keep, most, now))
-        await self._database.write(lambda connection: sum_sources(connection, now))
+        if self._has_news:
+            self._has_news = False
+            await self._database.write(lambda connection: sum_sources(connection, now))
         await self._database.write(note_spread)
         await self._refresh()
 
@@ -92,10 +97,11 @@ class Collector:
         hour = 0
         while True:
             try:
-                await self.collect()
                 if hour != int(time.time() // 3600):
                     hour = int(time.time() // 3600)
-                    await self._database.write(_refresh_all)
+                    await _refresh_all(self._database)
+                    self._has_news = True
+                await self.collect()
             except Exception as error:
                 log.error("collecting failed; it is tried again", exc_info=error)
             with contextlib.suppress(TimeoutError):
@@ -104,45 +110,48 @@ class Collector:
 
     async def _ask(self, name: str, address: str) -> None:
         now = time.time()
-        patterns: dict[str, Pattern] = {}
-        try:
-            async with PatternClient(address, self._token) as client:
-                async for page in client.all():
-                    for pattern in page.patterns:
-                        patterns[pattern.id] = _until(_believed(pattern, address), now)
-                edition = await client.edition()
-        except NoAnswerError as error:
-            state = NodeState(name, address, now, fault=str(error), head=error.head)
-            await self._database.write(lambda connection: note_node(connection, state))
-            return
-        answer = NodeAnswer(name, now, list(patterns.values()))
+        with Spool() as spool:
+            try:
+                async with PatternClient(address, self._token) as client:
+                    await client.each(lambda pattern: spool.add(_until(credible(pattern), now)))
+                    edition = await client.edition()
+            except NoAnswerError as error:
+                state = NodeState(name, address, now, fault=str(error), head=error.head)
+                await self._database.write(lambda connection: note_node(connection, state))
+                return
+            await self._merge(NodeAnswer(name, now, ()), spool)
         state = NodeState(name, address, now, edition=json.dumps(edition))
-        await self._database.write(lambda connection: _merge(connection, answer, state))
+        await self._database.write(lambda connection: note_node(connection, state))
 
-
-def _believed(pattern: Pattern, address: str) -> Pattern:
-    """``pattern``. Raises NoAnswerError where no Waybill would have told it."""
-    try:
-        return credible(pattern)
-    except ValueError as error:
-        raise NoAnswerError(f"{address} answers what are no patterns: {error}") from None
+    async def _merge(self, answer: NodeAnswer, spool: Spool) -> None:
+        """A batch after another, so that somebody who answers a question meanwhile need not wait
+        for all of them.
+        """
+        for batch in spool.batches():
+            part = msgspec.structs.replace(answer, patterns=batch)
+            write = functools.partial(record_answer, answer=part)
+            if await self._database.write(write):
+                self._has_news = True
 
 
 def _until(pattern: Pattern, now: float) -> Pattern:
     """``pattern`` as of ``now``: a clock that is ahead must not make it the newest for ever."""
-    if pattern.last_seen <= now:
+    if pattern.first_seen <= pattern.last_seen <= now:
         return pattern
-    first_seen = min(pattern.first_seen, now)
-    return msgspec.structs.replace(pattern, first_seen=first_seen, last_seen=now)
+    last_seen = min(pattern.last_seen, now)
+    first_seen = min(pattern.first_seen, last_seen)
+    return msgspec.structs.replace(pattern, first_seen=first_seen, last_seen=last_seen)
 
 
-def _refresh_all(connection: sqlite3.Connection) -> None:
-    refresh_rates(connection, None, time.time())
-
-
-def _merge(connection: sqlite3.Connection, answer: NodeAnswer, state: NodeState) -> None:
-    record_answer(connection, answer)
-    note_node(connection, state)
+async def _refresh_all(database: Database) -> None:
+    """Bring the rates of all patterns up to date, some at a time."""
+    ids = await database.read(
+        lambda store: [row["id"] for row in store.execute("SELECT id FROM patterns")]
+    )
+    now = time.time()
+    for begin in range(0, len(ids), _REFRESHED_AT_ONCE):
+        some = ids[begin : begin + _REFRESHED_AT_ONCE]
+        await database.write(functools.partial(refresh_rates, ids=some, now=now))
 
 
 async def addresses(sidecars: Sequence[str]) -> dict[str, str]:

@@ -24,8 +24,8 @@ T = TypeVar("T")
 #: How long a statement waits for another process that holds the file, in seconds.
 _BUSY_SECS = 5.0
 _READERS = 4
-#: Pages that each connection keeps, in KiB: the narrow index of 100,000 patterns and some more.
-_CACHE_KIB = 16_384
+#: Pages that each connection keeps, in KiB; the others are in the system's cache.
+_CACHE_KIB = 4096
 
 
 class Database:

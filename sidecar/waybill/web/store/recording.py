@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -139,10 +139,14 @@ def forget(connection: sqlite3.Connection, keep_secs: float, most: int, now: flo
 
 def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Told]:
     """The patterns of which a node says something else than the last time."""
-    rows = connection.execute(
-        "SELECT pattern, count, since, mark FROM node_counts WHERE node = ?", (answer.node,)
-    )
-    known = {pattern: (count, since, mark) for pattern, count, since, mark in rows}
+    known = {}
+    for ids in _parts([pattern.id for pattern in answer.patterns]):
+        for row in connection.execute(
+            "SELECT pattern, count, since, mark FROM node_counts WHERE node = ?"
+            f" AND pattern IN ({_marks(ids)})",
+            (answer.node, *ids),
+        ):
+            known[row["pattern"]] = tuple(row)[1:]
     found = []
     for pattern in answer.patterns:
         mark = zlib.crc32(_encode(pattern))
@@ -222,16 +226,24 @@ def _put_patterns(
 
 def _known_rows(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, sqlite3.Row]:
     found = {}
-    for begin in range(0, len(ids), _IDS_AT_ONCE):
-        some = ids[begin : begin + _IDS_AT_ONCE]
-        marks = ",".join("?" * len(some))
+    for some in _parts(ids):
         for row in connection.execute(
             "SELECT id, first_seen, last_seen, added_at, changed_at, label, kind, tier, rule"
-            f" FROM patterns WHERE id IN ({marks})",
+            f" FROM patterns WHERE id IN ({_marks(some)})",
             some,
         ):
             found[row["id"]] = row
     return found
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """``ids``, as many at a time as one statement asks for."""
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[begin : begin + _IDS_AT_ONCE]
+
+
+def _marks(ids: Sequence[str]) -> str:
+    return ",".join("?" * len(ids))
 
 
 def _merged(values: _Row, known: sqlite3.Row | None, now: float) -> _Row:
