@@ -50,6 +50,18 @@ class FieldSettings(Section, frozen=True):
         "log.msg",
         "logMessage",
         "LogMessage",
+        "eventMessage",
+        "text",
+        "content",
+        "_raw",
+        "full_log",
+        "event.original",
+        "properties.message",
+        "properties.log",
+        "logentry.message",
+        "error.message",
+        "err.message",
+        "exception.message",
     )
     source: Annotated[
         tuple[Text, ...],
@@ -76,6 +88,13 @@ class FieldSettings(Section, frozen=True):
         "resource.service.name",
         "kubernetes.container.name",
         "appname",
+        "programname",
+        "ident",
+        "k8s.container.name",
+        r"resource.service\.name",
+        r"resource.k8s\.container\.name",
+        "app",
+        "application",
         "host",
     )
     time: Annotated[
