@@ -24,7 +24,7 @@ from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
-from waybill.wire.inputs import as_utf8, form_of_content, pieces
+from waybill.wire.inputs import as_utf8, form_of, pieces
 from waybill.wire.table.columns import DEFAULT
 from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
@@ -85,7 +85,7 @@ def fuzz_lines(data: bytes) -> None:
         codec, batch = _WIRE.decode(data[1:], _TEXTS[data[0] % len(_TEXTS)])
         assert len(codec.split(batch, [_VERDICT] * len(batch))) == len(batch)
         whole = b"".join(pieces(iter((data[1:9], data[9:]))))
-        form_of_content(whole, ("log", "message"))
+        form_of(whole, "a.csv", ("log", "message"))
         b"".join(as_utf8(whole, iter((whole,)))[1])
 
 
