@@ -52,21 +52,21 @@ async def _pages(few_rules: Settings) -> AsyncIterator[Client]:
         yield client
 
 
-async def send(pages: Client, name: str, data: bytes) -> str:
+async def send(pages: Client, name: str, data: bytes, query: str = "") -> str:
     """Send a file as the form does; the address of its job."""
     form = aiohttp.FormData()
     form.add_field("form_token", await pages.token())
     form.add_field("file", data, filename=name)
-    async with pages.session.post(pages.running.address + "/csv", data=form) as reply:
+    async with pages.session.post(f"{pages.running.address}/csv?{query}", data=form) as reply:
         assert reply.status == 200, await reply.text()
         return reply.url.path
 
 
-async def until(pages: Client, job: str, *states: str) -> dict[str, object]:
+async def until(pages: Client, job: str, *states: str, query: str = "") -> dict[str, object]:
     """Wait for a state; what is told of it."""
     async with asyncio.timeout(60):
         while True:
-            _, text = await pages.get(f"{job}.json")
+            _, text = await pages.get(f"{job}.json?{query}")
             told: dict[str, object] = json.loads(text)
             if told["state"] in states:
                 return told

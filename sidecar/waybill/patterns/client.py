@@ -93,12 +93,14 @@ class PatternClient:
             yield Answer(found.copy(), cursor, headers.get("Waybill-Workers", ""))
             found.clear()
 
-    async def each(self, take: Callable[[Pattern], None]) -> None:
+    async def each(
+        self, take: Callable[[Pattern], None], asked: Mapping[str, str] | None = None
+    ) -> None:
         """``take`` every pattern of all pages as it comes, so that no page is held.
 
         A ValueError of ``take`` says that no sidecar tells such a pattern.
         """
-        async for _ in self._pages({}, take):
+        async for _ in self._pages(asked or {}, take):
             pass
 
     async def _pages(

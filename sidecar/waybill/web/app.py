@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +24,11 @@ from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
 from waybill.web.collect import Collector
-from waybill.web.context import BENCH, OPEN_TO_ALL, Bench
+from waybill.web.context import BENCHES, OPEN_TO_ALL, Bench
 from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.kept import Kept
+from waybill.web.labellings import bench_settings, with_own_corrections
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook, with_own_rules
 from waybill.web.rulestats import RuleStatsReader
@@ -45,10 +46,11 @@ _DRAIN_SECS = 5.0
 
 
 class Workbench(NamedTuple):
-    """A running workbench: its address, and its parts."""
+    """A running workbench: its address, and its parts, those of each labelling by its name."""
 
     address: str
     bench: Bench
+    benches: Mapping[str, Bench]
 
     def login_link(self) -> str:
         """An address that logs in once, with every right."""
@@ -63,8 +65,8 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         ConfigError: the store, the tokens, the labels or the address cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        bench = await _build(stack, settings)
-        app = make_app(bench)
+        benches = await _build(stack, settings)
+        app = make_app(benches)
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -79,19 +81,20 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         if tls is not None:
             refresh_often(stack, tls.refresh)
         address = await _listen(runner, settings.workbench.listen, tls)
-        await bench.jobs.start_sweeping()
-        await bench.collector.start()
-        stack.push_async_callback(bench.collector.stop)
-        yield Workbench(address, bench)
+        for bench in benches.values():
+            await bench.jobs.start_sweeping()
+            await bench.collector.start()
+            stack.push_async_callback(bench.collector.stop)
+        yield Workbench(address, benches[""], benches)
 
 
-def make_app(bench: Bench) -> web.Application:
+def make_app(benches: Mapping[str, Bench]) -> web.Application:
     """The application with all pages."""
     # Forms and files are bounded where they are read.
     app = web.Application(middlewares=[guard], client_max_size=MAX_FORM_BYTES)
-    app[BENCH] = bench
+    app[BENCHES] = benches
     app[OPEN_TO_ALL] = OPEN
-    app.add_routes(routes(bench.base_path))
+    app.add_routes(routes(benches[""].base_path))
     return app
 
 
@@ -106,22 +109,45 @@ async def serve_workbench(settings: Settings) -> None:
         await stop.wait()
 
 
-async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
-    settings = with_own_rules(settings)
+async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Mapping[str, Bench]:
+    """The workbench of each labelling by its name, the first one's (``""``) in front."""
     mine = settings.workbench
-    taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
-    database = Database(Path(mine.store))
-    stack.callback(database.close)
-    door = Door(mine, await database.write(_signing_key))
     host, _ = split_address(mine.listen)
-    if door.is_open and not is_loopback(mine.listen):
+    hosts = frozenset({host, *mine.hosts})
+    found: dict[str, Bench] = {}
+    door: Door | None = None
+    for name, own in bench_settings(settings).items():
+        database = Database(Path(own.workbench.store))
+        stack.callback(database.close)
+        if door is None:
+            door = Door(mine, await database.write(_signing_key))
+            _refuse_open(door, mine.listen)
+        found[name] = await _build_one(stack, own, name, database, door, hosts)
+    return found
+
+
+def _refuse_open(door: Door, listen: str) -> None:
+    if door.is_open and not is_loopback(listen):
         why = (
-            f"workbench.listen: {mine.listen} is reached by other machines; set "
+            f"workbench.listen: {listen} is reached by other machines; set "
             "workbench.tokens_file or workbench.user_header, or listen on 127.0.0.1"
         )
         raise ConfigError([why])
+
+
+async def _build_one(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    name: str,
+    database: Database,
+    door: Door,
+    hosts: frozenset[str],
+) -> Bench:
+    settings = with_own_rules(await asyncio.to_thread(with_own_corrections, settings, name))
+    mine = settings.workbench
+    taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")() or ""
-    travel = Travel(settings, database, place_of(settings))
+    travel = Travel(settings, database, place_of(settings), name)
     await travel.start()
     rulebook = Rulebook(settings, taxonomy)
     engine = Engine(settings, rulebook.edition, database)
@@ -133,15 +159,16 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Bench:
         database,
         door,
         taxonomy,
-        Templates(mine.base_path or ""),
-        Collector(mine, database, token, travel.refresh),
+        Templates(mine.base_path or "", name),
+        Collector(mine, database, token, travel.refresh, name),
         engine,
         jobs,
         rulebook,
         travel,
-        frozenset({host, *mine.hosts}),
+        hosts,
         RuleStatsReader(engine, database),
         Kept(),
+        name,
     )
 
 

@@ -22,6 +22,7 @@ from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
 from waybill.web.credible import credible
+from waybill.web.labellings import edition_of
 from waybill.web.spool import Spool
 from waybill.web.spread import note_spread
 from waybill.web.store.alike import Groups
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 8
 _DAY = 86_400.0
 _REFRESHED_AT_ONCE = 2000
+_NO_LABELLING = "{} has no labelling {}: it is not among its `labellings`, or it is older than ours"
 
 
 class Collector:
@@ -46,8 +48,12 @@ class Collector:
         database: Database,
         token: str,
         refresh: Callable[[], Awaitable[None]],
+        labelling: str = "",
     ) -> None:
-        """``refresh`` is called each time as well: it reads what stands outside."""
+        """``refresh`` is called each time as well: it reads what stands outside. ``labelling`` is
+        the one to ask about; empty: the first.
+        """
+        self._labelling = labelling
         self._refresh = refresh
         self._settings = settings
         self._database = database
@@ -108,13 +114,28 @@ class Collector:
                 await asyncio.wait_for(self._turn.wait(), self._settings.collect_secs)
             self._turn.clear()
 
+    async def _hear(
+        self, client: PatternClient, take: Callable[[Pattern], None]
+    ) -> dict[str, object]:
+        """``take`` every pattern of a node; gives what is in force there. Raises NoAnswerError."""
+        if not self._labelling:
+            await client.each(take)
+            return await client.edition()
+        # One that does not know the labelling might tell of the first one.
+        edition = edition_of(await client.edition(), self._labelling)
+        if edition is None:
+            raise NoAnswerError(_NO_LABELLING.format(client.url, self._labelling))
+        await client.each(take, {"labelling": self._labelling})
+        return edition
+
     async def _ask(self, name: str, address: str) -> None:
         now = time.time()
         with Spool() as spool:
             try:
                 async with PatternClient(address, self._token) as client:
-                    await client.each(lambda pattern: spool.add(_until(credible(pattern), now)))
-                    edition = await client.edition()
+                    edition = await self._hear(
+                        client, lambda pattern: spool.add(_until(credible(pattern), now))
+                    )
             except NoAnswerError as error:
                 state = NodeState(name, address, now, fault=str(error), head=error.head)
                 await self._database.write(lambda connection: note_node(connection, state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
@@ -39,6 +40,8 @@ class Bench(NamedTuple):
     hosts: frozenset[str]
     rule_stats: RuleStatsReader
     moves: Kept[Moves]
+    #: The name of the labelling that it is for; empty for the first.
+    labelling: str
 
     @property
     def base_path(self) -> str:
@@ -46,7 +49,10 @@ class Bench(NamedTuple):
         return self.settings.workbench.base_path or ""
 
 
-BENCH: web.AppKey[Bench] = web.AppKey("bench")
+#: The workbench of each labelling by its name, the first one's (``""``) in front.
+BENCHES: web.AppKey[Mapping[str, Bench]] = web.AppKey("benches")
+#: The parameter that chooses a labelling.
+TAX = "tax"
 #: Handlers that need nobody to be logged in. They count, not the address: that can be written in
 #: many ways.
 OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
@@ -56,8 +62,8 @@ NONCE: web.RequestKey[str] = web.RequestKey("nonce")
 
 
 def bench_of(request: web.Request) -> Bench:
-    """The workbench that a request is for."""
-    return request.app[BENCH]
+    """The workbench of the labelling that a request is for."""
+    return request.app[BENCHES][request.query.get(TAX, "")]
 
 
 def user_of(request: web.Request) -> User:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from aiohttp import web
 
-from waybill.web.context import NONCE, bench_of, user_of
+from waybill.web.context import BENCHES, NONCE, bench_of, user_of
 from waybill.web.labels import faces
 from waybill.web.store.nodes import health
 
@@ -33,9 +34,36 @@ async def page(
         "stale_secs": 3 * bench.settings.workbench.collect_secs,
         "way": bench.settings.workbench.apply,
         "now": now,
+        "tax": bench.labelling,
+        "labellings": _labellings(request),
     }
     body = bench.templates.render(template, {**common, **values})
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+class Labelling(NamedTuple):
+    """A labelling of the switch: what it is called, and where this page is for it."""
+
+    shown: str
+    address: str
+    is_current: bool
+
+
+def _labellings(request: web.Request) -> list[Labelling]:
+    """All labellings; empty while there is one."""
+    benches = request.app[BENCHES]
+    if len(benches) == 1:
+        return []
+    here = bench_of(request)
+    path = request.path.removeprefix(here.base_path) or "/"
+    if not path.startswith("/patterns/"):
+        # Numbers of files, drafts and changes are those of one labelling.
+        path = f"/{path.split('/')[1]}"
+    found = []
+    for name, bench in benches.items():
+        shown = name or bench.settings.fields.label
+        found.append(Labelling(shown, bench.templates.url(path), bench is here))
+    return found
 
 
 def _zone(request: web.Request) -> str:

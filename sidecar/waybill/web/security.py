@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
 from waybill.web.auth import Door
-from waybill.web.context import BENCH, NONCE, OPEN_TO_ALL, USER
+from waybill.web.context import BENCHES, NONCE, OPEN_TO_ALL, TAX, USER
 from waybill.web.store.faults import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,13 +39,16 @@ FORM_HEADER = "Waybill-Form-Token"
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what no page of ours would send; put the headers on every answer."""
-    bench = request.app[BENCH]
+    benches = request.app[BENCHES]
+    bench = benches[""]
     request[NONCE] = secrets.token_urlsafe(16)
     try:
         if not _is_known_host(request, bench.hosts):
             raise web.HTTPMisdirectedRequest(
                 text="This name is not one of workbench.hosts; browsers must use one that is.\n"
             )
+        if request.query.get(TAX, "") not in benches:
+            raise web.HTTPNotFound(text=_no_labelling(request, benches))
         answer = await _let_in(request, handler, bench.door)
     except StoreError as error:
         answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
@@ -62,12 +65,17 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
     user = door.user_of(request)
     if user is None and request.match_info.handler not in request.app[OPEN_TO_ALL]:
         if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
-            raise web.HTTPSeeOther(f"{request.app[BENCH].base_path}/login")
+            raise web.HTTPSeeOther(f"{request.app[BENCHES][''].base_path}/login")
         raise web.HTTPUnauthorized(text="Log in, or send Authorization: Bearer with a token.\n")
     request[USER] = user
     if request.method not in _SAFE and not _is_own(request):
         raise web.HTTPForbidden(text="This request came from another site.\n")
     return await handler(request)
+
+
+def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:
+    names = ", ".join(filter(None, benches)) or "none but the first, which needs no name"
+    return f"tax: {request.query[TAX][:60]!r} is none of the labellings here: {names}\n"
 
 
 def _is_own(request: web.Request) -> bool:

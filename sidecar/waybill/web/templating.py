@@ -21,7 +21,8 @@ STATIC = HERE / "static"
 class Templates:
     """The environment of all pages."""
 
-    def __init__(self, base_path: str) -> None:
+    def __init__(self, base_path: str, labelling: str = "") -> None:
+        """``labelling``: the further labelling that all addresses keep; empty: the first."""
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -31,6 +32,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._base = base_path
+        self._tax = f"tax={labelling}" if labelling else ""
         self._marks = {
             str(file.relative_to(STATIC)): hashlib.sha256(file.read_bytes()).hexdigest()[:10]
             for file in STATIC.rglob("*")
@@ -54,7 +56,8 @@ class Templates:
         self._environment.globals["ago"] = numbers.ago
 
     def url(self, path: str, query: str = "") -> str:
-        """The address of a page, below the prefix."""
+        """The address of a page, below the prefix; it keeps the labelling."""
+        query = "&".join(filter(None, (query, self._tax)))
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
 
     def asset(self, name: str) -> str:

@@ -17,6 +17,7 @@ from waybill.core.output import writing
 from waybill.labelling.rules.files import read_rule_files
 from waybill.settings.schema import Settings
 from waybill.web.configmap import ConfigMap
+from waybill.web.labellings import named
 from waybill.web.store.changes import (
     CORRECTIONS_FILE,
     Change,
@@ -133,7 +134,11 @@ class Travel:
     ``place`` is None where sidecars fetch from here, and where people bring changes.
     """
 
-    def __init__(self, settings: Settings, database: Database, place: Place | None) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, place: Place | None, labelling: str = ""
+    ) -> None:
+        """``labelling``: the name that corrections carry; empty for the first."""
+        self._labelling = labelling
         self.way = settings.workbench.apply
         self._database = database
         self._place = place
@@ -190,6 +195,7 @@ class Travel:
             lines = waiting_text(store)
             if not lines:
                 return None
+            lines = named(lines.encode(), self._labelling).decode()
             begun = self._begun(made)._replace(file=CORRECTIONS_FILE, after=lines)
             number = add_change(store, begun)
             apply_waiting(store, number)
@@ -216,7 +222,8 @@ class Travel:
         fault = ""
         if self._place is not None:
             if name == CORRECTIONS_FILE:
-                after = (await self._database.read(export_applied)).decode()
+                applied = await self._database.read(export_applied)
+                after = named(applied, self._labelling).decode()
             try:
                 await self._place.write(name, before, after)
             except WaybillError as error:

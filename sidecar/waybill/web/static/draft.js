@@ -19,7 +19,8 @@
     const told = await reply.json();
     form.elements.draft.value = told.draft;
     words.textContent = " · draft " + told.draft + " saved";
-    history.replaceState(null, "", form.dataset.drafts + "/" + told.draft);
+    const [path, query] = form.dataset.drafts.split("?");
+    history.replaceState(null, "", path + "/" + told.draft + (query ? "?" + query : ""));
   }, 2000);
   document.addEventListener("change", (event) => {
     const box = event.target.closest("[data-view]");

@@ -51,7 +51,7 @@
     if (!one) return false;
     if (event.key === "x") { tick(one, !one.querySelector("input[name=id]").checked); last = one; renew(); return true; }
     if (event.key === "X") { range(one); last = one; renew(); return true; }
-    if (event.key === "r") { location.href = form().dataset.rule + one.dataset.id; return true; }
+    if (event.key === "r") { location.href = form().dataset.rule.replace("0000000000000000", one.dataset.id); return true; }
     if (event.key === "y") {
       const right = document.getElementById("row-right");
       right.elements.id.value = one.dataset.id;

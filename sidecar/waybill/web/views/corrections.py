@@ -10,6 +10,7 @@ from waybill.core.correction import Correction, settle
 from waybill.core.pattern import pattern_id
 from waybill.web import numbers
 from waybill.web.context import bench_of
+from waybill.web.labellings import named
 from waybill.web.rendering import page
 from waybill.web.store.corrections import count_waiting, export
 from waybill.web.store.queries import history
@@ -49,7 +50,8 @@ async def show(request: web.Request) -> web.Response:
 
 async def download(request: web.Request) -> web.Response:
     """The whole history as NDJSON: for ``corrections.path``."""
-    body = await bench_of(request).database.read(export)
+    bench = bench_of(request)
+    body = named(await bench.database.read(export), bench.labelling)
     headers = {"Content-Disposition": 'attachment; filename="corrections.ndjson"'}
     return web.Response(body=body, content_type="application/x-ndjson", headers=headers)
 
