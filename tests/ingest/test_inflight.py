@@ -7,8 +7,13 @@ import asyncio
 import pytest
 
 from waybill.core.errors import OverloadedError
+from waybill.core.names import Compression
+from waybill.flow import inflating
+from waybill.flow.delivery import Delivery
+from waybill.flow.inflating import inflated
 from waybill.flow.inflight import WORK_TIMES, Inflight
 from waybill.settings.schema import LimitSettings
+from waybill.wire.compression import ENCODINGS, compress, decompress
 
 BODY = 1000
 
@@ -51,6 +56,32 @@ async def test_bodies_leave_room_for_work_on_the_largest() -> None:
         grow(5 * BODY)
         async with bounded.work(BODY):
             assert bounded.bytes <= 8 * BODY
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_a_body_is_inflated_only_in_room_that_is_counted(
+    encoding: Compression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 8 << 20
+    limits = LimitSettings(body_bytes=limit, inflight_bytes=4 * limit)
+    counted: list[int] = []
+    bounded = Inflight(limits, counted.append)
+    whole: list[int] = []
+
+    def note(body: bytes, encodings: list[Compression], most: int) -> bytes:
+        found = decompress(body, encodings, most)
+        whole.append(bounded.bytes - len(found))
+        return found
+
+    monkeypatch.setattr(inflating, "decompress", note)
+    bomb, usual = bytes(limit - 1), b"".join(b"order %d failed\n" % i for i in range(50_000))
+    for body in (bomb, usual, b'{"log":"x"}'):
+        delivery = Delivery(compress(body, encoding), "http", encodings=[encoding])
+        found = await asyncio.gather(*(inflated(delivery, limit, bounded) for _ in range(4)))
+        assert found == [body] * 4
+    assert all(spare >= 0 for spare in whole[:8])
+    assert max(counted) <= 4 * limit
+    assert bounded.bytes == 0
 
 
 async def test_work_that_has_no_turn_in_time_is_refused_and_its_successor_is_not() -> None:

@@ -23,6 +23,7 @@ from waybill.core.errors import HandbackError, LaboriousError, MalformedError, O
 from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.flow.delivery import Delivery
+from waybill.flow.inflating import inflated
 from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
 from waybill.handback.handback import Handback
 from waybill.labelling.several import Labeller
@@ -30,7 +31,6 @@ from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LimitSettings
 from waybill.wire import Codec, Wire
-from waybill.wire.compression import decompress
 from waybill.wire.policy import LabelPolicy
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,6 @@ _INLINE_OBJECTS = 15_000
 _LARGE_BYTES = 4 << 20
 #: The same for what must be read byte by byte in Python.
 _INLINE_SCAN_BYTES = 32 << 10
-#: The same for a compressed body: it may inflate to a thousand times its size.
-_INLINE_COMPRESSED_BYTES = 4 << 10
 #: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
 _LEAST_CUT_CHARS = 64 << 10
 
@@ -116,13 +114,7 @@ class Flow:
     async def _run(self, delivery: Delivery, grow: Grow) -> bytes | None:
         body = delivery.body
         if delivery.encodings:
-            inflate = functools.partial(
-                decompress, body, delivery.encodings, self._limits.body_bytes
-            )
-            if len(body) <= _INLINE_COMPRESSED_BYTES and len(delivery.encodings) == 1:
-                body = inflate()
-            else:
-                body = await asyncio.to_thread(inflate)
+            body = await inflated(delivery, self._limits.body_bytes, self._inflight)
             grow(len(body))
         async with self._inflight.work(len(body)) as grow_work:
             return await self._label(body, delivery, grow_work)

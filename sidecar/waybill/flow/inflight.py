@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 
 from waybill.core.errors import OverloadedError
 from waybill.settings.schema import LimitSettings
@@ -71,9 +72,13 @@ class Inflight:
         finally:
             self._change(-held, 0)
 
+    def work(self, body_bytes: int) -> AbstractAsyncContextManager[Grow]:
+        """A context in which a body of so many bytes, held already, may be decoded and written."""
+        return self.room(WORK_TIMES * body_bytes)
+
     @contextlib.asynccontextmanager
-    async def work(self, body_bytes: int) -> AsyncIterator[Grow]:
-        """A context in which a body of so many bytes, held already, may be decoded and written.
+    async def room(self, count: int) -> AsyncIterator[Grow]:
+        """A context in which work may take ``count`` bytes.
 
         Its value is ``grow(bytes)`` for what turns out to be needed beside; it never refuses. Where
         nothing else is worked on a body always has its turn.
@@ -81,15 +86,15 @@ class Inflight:
         Raises:
             OverloadedError: ``inflight_bytes``, when its turn did not come in time.
         """
-        held = WORK_TIMES * body_bytes
+        held = count
         await self._wait_for_turn(held)
         self._workers += 1
         self._change(0, held)
 
-        def grow(count: int) -> None:
+        def grow(more: int) -> None:
             nonlocal held
-            held += count
-            self._change(0, count)
+            held += more
+            self._change(0, more)
 
         try:
             yield grow
