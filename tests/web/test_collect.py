@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from pathlib import Path
 
@@ -57,18 +58,21 @@ LIES = {
     "deep": (b"[" * 100_000, ""),
     "garbage": (b'{"id":1}\n<html>\x1b[31m', ""),
     "no end": (GOOD, "again"),
+    "pages without an end": (GOOD, "next"),
 }
 
 
 def sidecar(body: bytes, cursor: str) -> TestServer:
     """A server that answers every question for patterns alike."""
 
+    pages = itertools.count()
+
     async def patterns(_: web.Request) -> web.Response:
         if body == ELSEWHERE:
             raise web.HTTPFound("/v1/edition")
         headers = {"Waybill-Workers": "1/1"}
         if cursor:
-            headers["Waybill-Cursor"] = cursor
+            headers["Waybill-Cursor"] = f"{cursor}{next(pages)}" if cursor == "next" else cursor
         return web.Response(body=body, headers=headers)
 
     async def edition(_: web.Request) -> web.Response:
@@ -175,3 +179,26 @@ async def test_a_clock_that_is_ahead_makes_nothing_new_for_ever(tmp_path: Path) 
             )
     assert rows
     assert all(row["first_seen"] <= row["last_seen"] <= time.time() for row in rows)
+
+
+async def test_who_gave_no_answer_is_asked_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sidecar(LIES["garbage"][0], "") as liar, sidecar(GOOD, "") as good:
+        urls = tuple(str(server.make_url("")) for server in (liar, good))
+        async with opened(settings_for(tmp_path, sidecars=urls)) as browser:
+            collector = browser.running.bench.collector
+            await collector.stop()
+            collector._silent.clear()
+            asked: list[str] = []
+            ask = collector._ask
+
+            async def note(name: str, address: str) -> None:
+                asked.append(address)
+                await ask(name, address)
+
+            monkeypatch.setattr(collector, "_ask", note)
+            await collector.collect()
+            await collector.collect()
+    places = [url.rstrip("/") for url in urls]
+    assert asked == [*places, *reversed(places)]

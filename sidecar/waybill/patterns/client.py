@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 import aiohttp
@@ -24,6 +25,10 @@ _MOST_BYTES = 64 << 20
 _MOST_LINE_BYTES = 8 << 20
 _PIECE_BYTES = 1 << 16
 _MOST_PAGES = 1000
+#: All pages together: those of 500,000 patterns, of some hundred bytes each.
+_MOST_BYTES_IN_ALL = 512 << 20
+#: All pages together: a page with a cursor can come just in time for ever.
+_MOST_SECS = 120.0
 #: What is kept of an answer that cannot be used.
 _HEAD_BYTES = 2048
 #: `/nodes` shows all of it; that of a service has a few kilobytes.
@@ -82,7 +87,7 @@ class PatternClient:
     async def page(self, asked: Mapping[str, str]) -> Answer:
         """One page of ``GET /v1/patterns`` with these parameters."""
         found: list[Pattern] = []
-        headers = await self._take_page(asked, found.append)
+        headers, _ = await self._take_page(asked, found.append)
         return Answer(found, headers.get("Waybill-Cursor", ""), headers.get("Waybill-Workers", ""))
 
     async def all(self, asked: Mapping[str, str] | None = None) -> AsyncIterator[Answer]:
@@ -108,9 +113,16 @@ class PatternClient:
     ) -> AsyncIterator[Mapping[str, str]]:
         """The headers of each page, when its patterns were taken."""
         seen: set[str] = set()
+        left = _MOST_BYTES_IN_ALL
+        ends_at = time.monotonic() + _MOST_SECS
         wanted = {"order": "id", "limit": str(MOST_PATTERNS), **asked}
         for _ in range(_MOST_PAGES):
-            headers = await self._take_page(wanted, take)
+            headers, size = await self._take_page(wanted, take)
+            left -= size
+            if left < 0:
+                raise NoAnswerError(f"{self.url} gives more than {_MOST_BYTES_IN_ALL:,} bytes")
+            if time.monotonic() > ends_at:
+                raise NoAnswerError(f"{self.url} is not done within {_MOST_SECS:g} s")
             yield headers
             cursor = headers.get("Waybill-Cursor", "")
             if not cursor:
@@ -123,8 +135,9 @@ class PatternClient:
 
     async def _take_page(
         self, asked: Mapping[str, str], take: Callable[[Pattern], None]
-    ) -> Mapping[str, str]:
-        """``take`` the patterns of one page; gives its headers."""
+    ) -> tuple[Mapping[str, str], int]:
+        """``take`` the patterns of one page; gives its headers and its size."""
+        size = 0
         lines = Lines(_MOST_BYTES, _MOST_LINE_BYTES)
         try:
             async with self._client.get(
@@ -133,10 +146,11 @@ class PatternClient:
                 if reply.status != 200:
                     self._check(reply.status, await beginning_of(reply.content, _HEAD_BYTES))
                 async for piece in reply.content.iter_chunked(_PIECE_BYTES):
+                    size += len(piece)
                     self._take(lines.feed(piece), take, lines)
                     await asyncio.sleep(0)
                 self._take(lines.end(), take, lines)
-                return reply.headers
+                return reply.headers, size
         except OversizeError as error:
             raise NoAnswerError(f"{self.url} answers {error}", lines.head) from None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

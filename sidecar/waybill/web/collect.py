@@ -61,6 +61,8 @@ class Collector:
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Event()
         self._has_news = True
+        #: Those that gave no answer the last time: they may keep others waiting, so they are last.
+        self._silent: set[str] = set()
         self.groups = Groups()
 
     async def start(self) -> None:
@@ -87,7 +89,8 @@ class Collector:
                 await self._ask(name, address)
 
         places = await addresses(self._settings.sidecars)
-        await asyncio.gather(*(ask(name, address) for name, address in places.items()))
+        in_order = sorted(places.items(), key=lambda place: place[0] in self._silent)
+        await asyncio.gather(*(ask(name, address) for name, address in in_order))
         await self._database.write(self.groups.renew)
         now = time.time()
         keep = self._settings.keep_days * _DAY
@@ -137,9 +140,11 @@ class Collector:
                         client, lambda pattern: spool.add(_until(credible(pattern), now))
                     )
             except NoAnswerError as error:
+                self._silent.add(name)
                 state = NodeState(name, address, now, fault=str(error), head=error.head)
                 await self._database.write(lambda connection: note_node(connection, state))
                 return
+            self._silent.discard(name)
             await self._merge(NodeAnswer(name, now, ()), spool)
         state = NodeState(name, address, now, edition=json.dumps(edition))
         await self._database.write(lambda connection: note_node(connection, state))
