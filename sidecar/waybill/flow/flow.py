@@ -76,6 +76,8 @@ class Flow:
         #: Decoders do not let threads work side by side: two large bodies at once would only take
         #: twice the memory.
         self._large = asyncio.Semaphore(1)
+        #: The same for small ones, which must not wait for large ones.
+        self._laborious = asyncio.Semaphore(1)
         #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed
         #: yet waits as the body it came in, not as the several copies that a push needs.
         self._push_slots = asyncio.Semaphore(pushes)
@@ -116,12 +118,19 @@ class Flow:
         if delivery.encodings:
             body = await inflated(delivery, self._limits.body_bytes, self._inflight)
             grow(len(body))
-        async with self._inflight.work(len(body)) as grow_work:
-            return await self._label(body, delivery, grow_work)
+        records = 0
+        while True:
+            async with self._inflight.work(len(body), records) as grow_work:
+                codec, batch = await self._decode(body, delivery)
+                if records or grow_work(RECORD_BYTES * len(batch)):
+                    return await self._label(body, delivery, codec, batch)
+                # More records than there is room for beside others: again, when there is.
+                records = len(batch)
+                del codec, batch
 
-    async def _label(self, body: bytes, delivery: Delivery, grow: Grow) -> bytes | None:
-        codec, batch = await self._decode(body, delivery)
-        grow(RECORD_BYTES * len(batch))
+    async def _label(
+        self, body: bytes, delivery: Delivery, codec: Codec, batch: Batch
+    ) -> bytes | None:
         self._count_received(delivery.ingest, body, batch)
         verdicts = await self.labeller.label(batch.messages, batch.sources)
         explain_specials(batch, verdicts, self.labeller.passed)
@@ -141,7 +150,8 @@ class Flow:
                 return await asyncio.to_thread(self._decode_and_cut, decode)
         with contextlib.suppress(LaboriousError):
             return decode(budget=ScanBudget(_INLINE_SCAN_BYTES))
-        return await asyncio.to_thread(self._decode_and_cut, decode)
+        async with self._laborious:
+            return await asyncio.to_thread(self._decode_and_cut, decode)
 
     def _decode_and_cut(self, decode: Callable[[], tuple[Codec, Batch]]) -> tuple[Codec, Batch]:
         """Rules look no further than the cut, the model not nearly as far. Bodies that are decoded

@@ -12,6 +12,8 @@ from waybill.settings.schema import LimitSettings
 
 #: Accounts for that many bytes more. Raises OverloadedError past the bound.
 Grow = Callable[[int], None]
+#: Accounts for that many bytes more if there is room for them; whether there is.
+TryGrow = Callable[[int], bool]
 #: What decoding and writing make of a body, in times of its size: its messages, its records with
 #: their labels, and the answer or the parts that are pushed (tracemalloc, every codec, records of
 #: 5 to 60,000 bytes).
@@ -72,16 +74,18 @@ class Inflight:
         finally:
             self._change(-held, 0)
 
-    def work(self, body_bytes: int) -> AbstractAsyncContextManager[Grow]:
-        """A context in which a body of so many bytes, held already, may be decoded and written."""
-        return self.room(WORK_TIMES * body_bytes)
+    def work(self, body_bytes: int, records: int = 0) -> AbstractAsyncContextManager[TryGrow]:
+        """A context in which a body of so many bytes, held already, may be decoded and written;
+        ``records`` is how many it is known to have.
+        """
+        return self.room(WORK_TIMES * body_bytes + RECORD_BYTES * records)
 
     @contextlib.asynccontextmanager
-    async def room(self, count: int) -> AsyncIterator[Grow]:
+    async def room(self, count: int) -> AsyncIterator[TryGrow]:
         """A context in which work may take ``count`` bytes.
 
-        Its value is ``grow(bytes)`` for what turns out to be needed beside; it never refuses. Where
-        nothing else is worked on a body always has its turn.
+        Its value is ``grow(bytes)`` for what turns out to be needed beside. Where nothing else is
+        worked on a body always has its turn, and room.
 
         Raises:
             OverloadedError: ``inflight_bytes``, when its turn did not come in time.
@@ -91,10 +95,13 @@ class Inflight:
         self._workers += 1
         self._change(0, held)
 
-        def grow(more: int) -> None:
+        def grow(more: int) -> bool:
             nonlocal held
+            if self._workers > 1 and self.bytes + more > self._limit:
+                return False
             held += more
             self._change(0, more)
+            return True
 
         try:
             yield grow
