@@ -283,3 +283,16 @@ async def test_a_server_is_followed_and_outlived(
             await asyncio.sleep(0.02)
         told = json.loads((await sidecar.get("/readyz"))[1])["corrections"]["follow"]
         assert "unreachable" in told["problem"]
+
+
+async def test_a_value_that_came_by_and_decides_is_named(
+    running: Running, overrides: list[str], tmp_path: Path
+) -> None:
+    rule = "rules:\n- {id: vip, label: Error, pattern: 'customer 8240117 '}\n"
+    (tmp_path / "rules" / "a.yaml").write_text(rule)
+    async with running(*overrides) as sidecar:
+        saying = {"message": "customer 7 left", "label": "User Action"}
+        await label(sidecar, "customer 8240117 left")
+        status, answer = await say(sidecar, **saying)
+        assert (status, answer["reason"]) == (409, "mixed")
+        assert "8240117" in str(answer["detail"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
@@ -31,6 +32,7 @@ _STATUS: dict[CorrectCode, int] = {
     "damaged": 409,
     "no_space": 503,
     "busy": 503,
+    "too_many": 409,
 }
 
 
@@ -143,9 +145,14 @@ def _since(request: web.Request) -> datetime | None:
 
 
 def _export(source: CorrectionSource, since: datetime | None) -> bytes:
-    return b"".join(
-        encode_correction(one) for one in source.history().corrections if _is_after(one, since)
-    )
+    """It blocks, and no other thread for long."""
+    history = source.history()
+    whole = io.BytesIO()
+    for one in history.corrections:
+        if _is_after(one, since):
+            whole.write(encode_correction(one))
+    history.clear()
+    return whole.getvalue()
 
 
 def _is_after(one: Correction, since: datetime | None) -> bool:

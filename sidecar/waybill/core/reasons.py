@@ -135,6 +135,7 @@ CorrectCode = Literal[
     "no_space",
     "damaged",
     "busy",
+    "too_many",
 ]
 #: Why nothing can be fetched from a server that is followed.
 FetchCode = Literal["unreachable", "timeout", "refused", "unauthorised", "too_large"]

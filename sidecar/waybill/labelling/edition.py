@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.groups import SourceGroups
@@ -55,6 +55,13 @@ class Edition:
         weight = min(1.0, count / _HITS_MEMORY)
         self._hit_share += weight * (hits / count - self._hit_share)
         self.keep_every = _SAMPLE_EVERY if self._hit_share < _RARE_HITS else 1
+
+    def kept(self) -> list[Sized]:
+        """What has most of its memory; another edition may share the memos of the paths."""
+        found = self.groups.kept()
+        for path in self.paths:
+            found += path.memo.kept()
+        return found
 
     def memo_entries(self) -> int:
         """Verdicts kept, over all groups and levels."""

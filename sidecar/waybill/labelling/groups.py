@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Protocol
 
 import msgspec
@@ -247,6 +247,13 @@ class SourceGroups(dict[str, SourceGroup]):
         if self._corrections is not None:
             corrections = self._corrections.for_source(ANY_SOURCE, self._masks)
         return SourceGroup(self._rules, path, allowed, share, corrections)
+
+    def kept(self) -> list[Sized]:
+        """What has most of the memory of all groups."""
+        found = [*self.corrected.kept(), *self._masks.kept()]
+        for group in self.distinct.values():
+            found += group.exact.kept()
+        return found
 
     def entries(self) -> int:
         """Exact messages whose verdicts are kept."""

@@ -9,7 +9,7 @@ first time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Generic, TypeVar
 
 from waybill.core.records import Verdict
@@ -73,6 +73,10 @@ class BoundedMap(Generic[V]):
         self._old = {}
         self._bytes = 0
 
+    def kept(self) -> list[Sized]:
+        """What has its memory."""
+        return [self.recent, self._old]
+
     def __contains__(self, key: str) -> bool:
         return key in self.recent or key in self._old
 
@@ -88,6 +92,10 @@ class RouteMemo:
     def __init__(self, limit_bytes: int) -> None:
         self.shapes: BoundedMap[Verdict] = BoundedMap(limit_bytes // 2)
         self.masks: BoundedMap[Verdict] = BoundedMap(limit_bytes // 2)
+
+    def kept(self) -> list[Sized]:
+        """What has its memory."""
+        return [*self.shapes.kept(), *self.masks.kept()]
 
     def __len__(self) -> int:
         return len(self.shapes) + len(self.masks)
@@ -120,6 +128,10 @@ class MaskMemo:
                     self._known.put(key, masked)
             found.append(masked)
         return found
+
+    def kept(self) -> list[Sized]:
+        """What has its memory."""
+        return self._known.kept()
 
     def __len__(self) -> int:
         return len(self._known)

@@ -24,6 +24,7 @@ from typing import cast
 
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.labels import Taxonomy
+from waybill.core.letting_go import let_go
 from waybill.core.prepare import prepare_all
 from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
@@ -100,17 +101,25 @@ class Pipeline:
 
     def swap_rules(self, rules: RuleSet) -> None:
         """Put ``rules`` in force for every batch that begins from now on."""
-        self.edition = self._make_edition(rules, self.edition.paths)
+        self._exchange(self._make_edition(rules, self.edition.paths))
 
     def swap_corrections(self, corrections: CorrectionTable) -> None:
         """Put ``corrections`` in force for every batch that begins from now on."""
+        before = self.corrections
         self.corrections = corrections
-        self.edition = self._make_edition(self.edition.rules, self.edition.paths)
+        self._exchange(self._make_edition(self.edition.rules, self.edition.paths))
+        let_go(before.kept())
 
     def swap_tier(self, tier: Tier) -> None:
         """Put ``tier`` in the place of its namesake; verdicts of the old one are forgotten."""
         self._tiers[tier.name] = tier
-        self.edition = self._make_edition(self.edition.rules, self._make_paths())
+        self._exchange(self._make_edition(self.edition.rules, self._make_paths()))
+
+    def _exchange(self, edition: Edition) -> None:
+        """Put ``edition`` in force; what the old one kept goes in steps, after its last batch."""
+        before = self.edition
+        self.edition = edition
+        let_go(before.kept())
 
     def _make_paths(self) -> list[SlowPath]:
         settings = self._settings

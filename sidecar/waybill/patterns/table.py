@@ -286,6 +286,11 @@ class PatternTable:
         for slot in slots:
             yield self._numbers[slot], self._first[slot]
 
+    def entry_of(self, mask: str) -> Entry | None:
+        """The pattern of a mask; None where it has no place."""
+        slot = self._slot_of.get(mask)
+        return None if slot is None else self.entry(slot)
+
     def entry(self, slot: int) -> Entry | None:
         """The pattern in ``slot``; None where there is none any more."""
         mask = self._masks[slot]

@@ -29,7 +29,7 @@ from waybill.flow.flow import Flow
 from waybill.ingest.http import label, otlp
 from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.listener import Intake
-from waybill.labelling.corrections.desk import Desk
+from waybill.labelling.corrections.desk import Desk, Known
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
@@ -177,6 +177,7 @@ def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections
         lambda: pipeline.rules,
         labelling=name,
         follows=settings.follow,
+        known=_examples_of(deps.patterns, name),
         in_force=lambda: pipeline.corrections,
     )
 
@@ -192,6 +193,12 @@ def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections
         refused=lambda: part.state.problems if part is not None else [],
         count=lambda outcome: deps.metrics.corrections_posted.labels(outcome).inc(),
     )
+
+
+def _examples_of(patterns: Patterns | None, labelling: str) -> Known | None:
+    if patterns is None:
+        return None
+    return patterns.by_labelling[labelling].examples_of
 
 
 def describe_edition(deps: Deps) -> dict[str, object]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from pathlib import Path
 
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.output import writing
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
+from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import read_table
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart
@@ -78,12 +80,11 @@ class CorrectionFollower:
         if data is None:
             return False
         source = self._part.source
-        if source.fetched.strip() and not data.strip():
+        if _has_some(source.fetched) and not _has_some(data):
             detail = "the server has none any more; a blank line in its file takes all back"
             raise CorrectionsError([CorrectionError("emptied", detail, file=self._settings.follow)])
         await asyncio.to_thread(self._check, data)
-        is_new = data != source.fetched
-        source.take_fetched(data)
+        is_new = await asyncio.to_thread(_take, source, data)
         self._fetcher.tag = tag
         self._part.follow_tag = tag
         await self._part.catch_up()
@@ -93,7 +94,11 @@ class CorrectionFollower:
 
     def _check(self, data: bytes) -> None:
         """Refuse what could not come into force. Raises CorrectionsError."""
-        read_table(parse_history(data, self._settings.follow or ""), self._part.taxonomy)
+        history = parse_history(data, self._settings.follow or "")
+        try:
+            read_table(history, self._part.taxonomy)
+        finally:
+            history.clear()
 
     def _tell(self, problem: str) -> None:
         if problem and problem != self._part.follow_problem:
@@ -119,6 +124,18 @@ async def follow_corrections(
     follower = CorrectionFollower(settings.corrections, part, metrics, keeps=keeps)
     stack.push_async_callback(follower.stop)
     await follower.start()
+
+
+def _has_some(data: bytes) -> bool:
+    """Whether there is anything but blanks, without a copy of megabytes."""
+    return re.search(rb"\S", data) is not None
+
+
+def _take(source: CorrectionSource, data: bytes) -> bool:
+    """Whether ``data`` is not what was there."""
+    is_new = data != source.fetched
+    source.take_fetched(data)
+    return is_new
 
 
 def _keep(cache: str, data: bytes) -> None:

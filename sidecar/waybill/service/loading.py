@@ -214,7 +214,7 @@ def take_cached(source: CorrectionSource, cache: Path) -> None:
     """Have ``source`` begin with what was fetched before; a copy that is damaged is left out."""
     try:
         data = cache.read_bytes()
-        parse_history(data, str(cache))
+        parse_history(data, str(cache)).clear()
     except FileNotFoundError:
         return
     except (OSError, CorrectionsError) as error:

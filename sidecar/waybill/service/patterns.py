@@ -121,6 +121,13 @@ class LabellingPatterns:
         """Tell of ``others`` too, which are the other workers' part of this labelling."""
         self.node = NodePatterns(self.view, others, self._miss_worker)
 
+    def examples_of(self, mask: str) -> Sequence[str]:
+        """Messages of a mask that may be shown as they are."""
+        entry = self.table.entry_of(mask)
+        if entry is None:
+            return ()
+        return [text for text in entry.examples if self._shown.text(text) == text]
+
     async def keep(self) -> None:
         """Have it known what has a place in the table: a generation was forgotten."""
         self._known.keep_began()

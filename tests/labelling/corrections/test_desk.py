@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.taxonomies import TEN
-from waybill.core.correction import decode_correction
+from waybill.core.correction import decode_correction, encode_correction, new_correction
 from waybill.core.errors import CorrectError
 from waybill.labelling.corrections.desk import Desk, Saying, Taken
 from waybill.labelling.corrections.redraw import find_deciding
@@ -23,6 +23,7 @@ rules:
 - {id: odd, label: Error, pattern: 'port 61616 '}
 - {id: own, label: Security Alert, pattern: 'from 169\.254\.169\.254'}
 - {id: any, label: Error, pattern: 'disk \d+ is bad'}
+- {id: vip, label: Error, pattern: 'customer 8240117 '}
 - {id: quiet, label: Error, pattern: 'took 7 ms', mode: shadow}
 """
 
@@ -155,11 +156,25 @@ async def test_a_mixed_mask_is_answered_with_a_rule_that_keeps_the_value(desk: D
     assert rule["pattern"] == r"GET\s+/a/\d+\s+status\s+\b404\b\s+in\s+\d+\s+ms"
 
 
-async def test_a_mask_that_is_known_to_be_mixed_is_refused(rules: RuleSet, tmp_path: Path) -> None:
-    file = tmp_path / "c.ndjson"
-    known = {"nothing of note": ["Error 60 %", "User Action 40 %"]}
-    source = CorrectionSource([file])
-    desk = Desk(TEN, source, file, lambda: rules, known=lambda mask: known.get(mask, ()))
-    error = await refusal(desk, Saying(message="nothing of note", label="Error"))
+async def test_values_that_came_by_are_tried(rules: RuleSet, tmp_path: Path) -> None:
+    """A rule that asks for one of a million ids is found by the message that it took."""
+    seen = {"customer 0 left": ["customer 12 left", "customer 8240117 left"]}
+    source = CorrectionSource([tmp_path / "c.ndjson"])
+    saying = Saying(message="customer 7 left", label="User Action")
+    blind = Desk(TEN, source, tmp_path / "c.ndjson", lambda: rules)
+    assert (await blind.check(saying))[0].mask == "customer 0 left"
+    desk = Desk(TEN, source, tmp_path / "c.ndjson", lambda: rules, known=lambda mask: seen[mask])
+    error = await refusal(desk, saying)
     assert error.code == "mixed"
-    assert "Error 60 %, User Action 40 %" in error.detail
+    assert "with 8240117 in the place of 7 the rule vip says Error" in error.detail
+
+
+async def test_no_more_are_taken_than_are_read(
+    rules: RuleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("waybill.labelling.corrections.desk.MAX_LINES", 1)
+    file = tmp_path / "c.ndjson"
+    file.write_bytes(encode_correction(new_correction("m", "Error")))
+    table = CorrectionSource([file]).load(TEN)
+    full = Desk(TEN, CorrectionSource([file]), file, lambda: rules, in_force=lambda: table)
+    assert (await refusal(full, Saying(message="n", label="Error"))).code == "too_many"

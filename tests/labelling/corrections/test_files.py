@@ -160,3 +160,27 @@ def test_who_said_what_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     table = CorrectionSource([file]).load(TEN)
     assert table.tell(ONE.id) == ONE
     assert table.tell("nobody's") is None
+
+
+def test_too_many_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("waybill.labelling.corrections.files.MAX_LINES", 1)
+    for lines in (LINES, b"no correction\n" * 3):
+        (tmp_path / "c.ndjson").write_bytes(lines)
+        with pytest.raises(CorrectionsError, match="too_large"):
+            CorrectionSource([tmp_path]).load(TEN)
+    (tmp_path / "c.ndjson").write_bytes(encode_correction(ONE))
+    source = CorrectionSource([tmp_path])
+    assert len(source.load(TEN)) == 1
+    source.take_fetched(encode_correction(TWO))
+    with pytest.raises(CorrectionsError, match="too_large"):
+        source.load(TEN)
+
+
+def test_too_many_bytes_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("files", "appended"):
+        monkeypatch.setattr(f"waybill.labelling.corrections.{module}.MAX_TOTAL_BYTES", 100)
+    (tmp_path / "c.ndjson").write_bytes(LINES)
+    with pytest.raises(CorrectionsError, match="too_large"):
+        CorrectionSource([tmp_path]).load(TEN)

@@ -7,20 +7,26 @@ packed is no appended one, and neither is one whose new lines have a fault: all 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from waybill.core.correction import Correction, Settled, decode_correction, settle
 from waybill.core.errors import CorrectionsError
+from waybill.core.letting_go import take_apart
 from waybill.core.text import BOMS
-from waybill.labelling.corrections.files import correction_files, parse_history
+from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, correction_files, parse_history
 
 __all__ = ["Appended", "Key", "Taken", "look", "settle_again", "take"]
 
 #: More lines than these are read with all others: each is looked for in all bytes.
 _MOST_LINES = 200
+#: Looked through in one step, in which no other thread runs.
+_STEP_BYTES = 1 << 20
 _PACKED = (b"\x1f\x8b", *(mark for mark, _ in BOMS))
 
 #: Mask and source of a correction.
@@ -45,34 +51,37 @@ class Appended(NamedTuple):
         sought = name.encode()
         found = 0
         for data in self.data:
-            found += data.count(sought)
+            for start in range(0, len(data), _STEP_BYTES):
+                # Each place is counted in the step that it begins in.
+                found += data.count(sought, start, start + _STEP_BYTES + len(sought) - 1)
         return found > 1
 
     def find(self, name: str) -> Correction | None:
         """The correction with that id: only lines that hold it are decoded."""
         sought = name.encode()
         for data in self.data:
-            at = data.find(sought)
+            at = _find(data, sought, 0)
             while at >= 0:
                 begin, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
                 line = data[begin:end] if end >= 0 else data[begin:]
                 one = decode_correction(line)
                 if one.id == name:
                     return one
-                at = data.find(sought, begin + len(line))
+                at = _find(data, sought, begin + len(line))
         return None
 
     def everything(self) -> Iterator[Correction]:
         """Every line there is, in order, not checked again, each id once."""
         met: set[str] = set()
         for data in self.data:
-            for line in data.splitlines():
-                if line.isspace() or not line:
+            for line in io.BytesIO(data):
+                if line.isspace():
                     continue
                 one = decode_correction(line)
                 if one.id not in met:
                     met.add(one.id)
                     yield one
+        take_apart(met)
 
 
 def take(paths: Sequence[Path]) -> Taken | None:
@@ -130,10 +139,20 @@ def settle_again(found: Appended, labelling: str, is_standing: bool) -> dict[Key
         for one in everything:
             if one.labelling == labelling and (_withdraws(one) or _key(one) in keys):
                 lines.append(one)
+        take_apart(everything)
     again: dict[Key, Settled | None] = dict.fromkeys(keys)
     for settled in settle(lines):
         again[_key(settled.correction)] = settled
     return again
+
+
+def _find(data: bytes, sought: bytes, start: int) -> int:
+    """As ``data.find``, in steps: other threads wait for each."""
+    for begin in range(start, len(data), _STEP_BYTES):
+        at = data.find(sought, begin, begin + _STEP_BYTES + len(sought) - 1)
+        if at >= 0:
+            return at
+    return -1
 
 
 def _key(one: Correction) -> Key:
@@ -164,19 +183,21 @@ def _spoken_of(
             met.add(one.id)
             keys.add(_key(one))
             one = by_id.get(one.withdraws or "")
+    take_apart(by_id)
     return keys
 
 
 def _read(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
-    """Raises OSError."""
+    """Raises OSError; one of them is that they are too large to be read."""
     read: list[tuple[Path, bytes]] = []
+    left = MAX_TOTAL_BYTES
     for path in paths:
-        read += map(_with_bytes, correction_files(path))
+        for file in correction_files(path):
+            left -= file.stat().st_size
+            if left < 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            read.append((file, file.read_bytes()))
     return read
-
-
-def _with_bytes(file: Path) -> tuple[Path, bytes]:
-    return file, file.read_bytes()
 
 
 def _taken(read: Iterable[tuple[Path, bytes]]) -> Taken:

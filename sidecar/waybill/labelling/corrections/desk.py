@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from waybill.core.errors import CorrectError, CorrectionsError
 from waybill.core.labels import Taxonomy
 from waybill.core.prepare import prepare
 from waybill.labelling.corrections.checks import mask_fault, source_fault
+from waybill.labelling.corrections.files import MAX_LINES
 from waybill.labelling.corrections.redraw import Deciding, find_deciding, first_rule
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.store import append
@@ -37,7 +39,7 @@ _NO_PATH = (
 )
 _NO_PATH_BUT_FOLLOWS = "{}; or send it to {}, which this process follows"
 
-#: Labels that are known to hide behind a mask, each with what decides it; empty where one is.
+#: Messages of a mask that came by: rules may tell them apart by values that nobody would guess.
 Known = Callable[[str], Sequence[str]]
 
 
@@ -97,6 +99,7 @@ class Desk:
             CorrectError: it is not taken; nothing was written.
         """
         path = self._place()
+        self._check_room()
         if saying.withdraws is not None:
             return await self._withdraw(saying, path)
         correction, overrules = await self.check(saying)
@@ -116,14 +119,13 @@ class Desk:
         masked = _mask_of(saying)
         _check_words(saying)
         text = prepare(saying.message or masked)
-        if self._known is not None and (told := self._known(masked)):
-            detail = f"messages of this mask have several labels: {', '.join(told)}; write a rule"
-            raise CorrectError("mixed", detail)
         rules = self._rules().twin()
         allowed = None
         if saying.source != ANY_SOURCE:
             allowed = rules.allowed_for(saying.source, None)
-        deciding = await asyncio.to_thread(find_deciding, rules, text, label, allowed)
+        deciding = await asyncio.to_thread(
+            find_deciding, rules, text, label, allowed, self._seen(masked)
+        )
         if deciding:
             raise await self._mixed(text, label, deciding)
         rule = first_rule(rules, text, allowed)
@@ -149,10 +151,18 @@ class Desk:
             detail = _NO_PATH_BUT_FOLLOWS.format(_NO_PATH, self._follows)
         raise CorrectError("no_path", detail)
 
-    async def _history(self) -> list[Correction]:
-        """Everything that was said. Raises CorrectError (``damaged``): a file has a fault."""
+    def _check_room(self) -> None:
+        """Raises CorrectError (``too_many``): one more, and the files would not be read again."""
+        if self._in_force is not None and self._in_force().lines >= MAX_LINES:
+            text = f"there are {MAX_LINES:,} corrections, the most that are read; keep what counts"
+            raise CorrectError("too_many", text)
+
+    async def _search(
+        self, find: Callable[[CorrectionSource], Correction | None]
+    ) -> Correction | None:
+        """What ``find`` finds. Raises CorrectError (``damaged``): a file has a fault."""
         try:
-            return list(await asyncio.to_thread(self._source.said))
+            return await asyncio.to_thread(find, self._source)
         except CorrectionsError as error:
             detail = f"the corrections there are cannot be read: {error.errors[0]}"
             raise CorrectError("damaged", detail) from None
@@ -163,7 +173,7 @@ class Desk:
             found = self._in_force().find(new.mask, new.source)
             if found is None or found.label != new.label:
                 return None  # and the files, which may be large, need not be read
-        return _said_before(await self._history(), new)
+        return await self._search(functools.partial(_said_before, new))
 
     async def _withdraw(self, saying: Saying, path: Path) -> Taken:
         _check_words(saying)
@@ -173,9 +183,12 @@ class Desk:
             line = withdrawal(one, by=saying.by, note=saying.note)
             await asyncio.to_thread(append, path, line)
             return Taken(line, is_new=True, overrules=None)
-        await self._history()  # a file that cannot be read is another fault
+        await self._search(_check_readable)
         text = f"there is no correction {saying.withdraws!r}; GET /v1/corrections lists all"
         raise CorrectError("unknown_id", text)
+
+    def _seen(self, masked: str) -> Sequence[str]:
+        return () if self._known is None else self._known(masked)
 
     def _label_of(self, saying: Saying) -> str:
         label = saying.label
@@ -248,12 +261,23 @@ def _check_words(saying: Saying) -> None:
         raise CorrectError("fields", "note holds characters that cannot be seen")
 
 
-def _said_before(history: Sequence[Correction], new: Correction) -> Correction | None:
-    """The one that stands already and says the same by the same person: a retry adds nothing."""
+def _check_readable(source: CorrectionSource) -> None:
+    """Raises CorrectionsError."""
+    source.history().clear()
+
+
+def _said_before(new: Correction, source: CorrectionSource) -> Correction | None:
+    """The one that stands already and says the same by the same person; it blocks.
+
+    Raises CorrectionsError.
+    """
     spot = (new.labelling, new.mask, new.source)
-    alike = [one for one in history if (one.labelling, one.mask, one.source) == spot]
-    takers = [one for one in history if one.withdraws is not None]
-    for settled in settle([*alike, *takers]):
+    alike = (
+        one
+        for one in source.said()
+        if one.withdraws is not None or (one.labelling, one.mask, one.source) == spot
+    )
+    for settled in settle(alike):
         one = settled.correction
         if (one.mask, one.source, one.label, one.by) == (new.mask, new.source, new.label, new.by):
             return one

@@ -8,8 +8,10 @@ a code, and what was in force before stays.
 from __future__ import annotations
 
 import bisect
+import codecs
 import hashlib
 import io
+import os
 import zlib
 from array import array
 from collections.abc import Iterable
@@ -17,11 +19,13 @@ from pathlib import Path
 
 from waybill.core.correction import Correction, decode_correction
 from waybill.core.errors import CorrectionError, CorrectionsError
+from waybill.core.letting_go import take_apart
 from waybill.core.reasons import CorrectionCode
 from waybill.core.text import BOMS
 from waybill.labelling.corrections.checks import fault_of
 
 __all__ = [
+    "MAX_LINES",
     "MAX_TOTAL_BYTES",
     "SUFFIXES",
     "History",
@@ -37,13 +41,22 @@ SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 #: Names that a folder may hold and that look like corrections in another form.
 _OTHER_SUFFIXES = (".csv", ".tsv", ".json", ".txt", ".xlsx", ".yaml", ".yml", ".gz")
 #: All files together, inflated: 100,000 corrections have about 25 MB.
-MAX_TOTAL_BYTES = 256 << 20
+MAX_TOTAL_BYTES = 128 << 20
+#: Of all files together. So many are in memory with 100 MB, and read in some seconds; each step in
+#: which nothing else can run stays below 50 ms (`waybill.core.letting_go`).
+MAX_LINES = 200_000
+#: Looked at or made in one such step.
+_STEP_BYTES = 1 << 20
 #: Faults that one load tells; whoever mends them loads again.
 _MAX_FAULTS = 20
 #: Files up to this size are compared by their bytes, larger ones by time and size: it is done again
 #: every few seconds.
 _HASHED_BYTES = 1 << 20
 _SHOWN_CHARS = 60
+_TOO_MANY = (
+    f"more than {MAX_LINES:,} corrections; keep what still counts: what was taken back, or said "
+    "otherwise later, can go, and what training has learnt"
+)
 _EXAMPLE = '{"id": ..., "mask": "User 0 left", "label": "User Action", "at": ...}'
 _WRITE = "waybill correct writes such lines"
 
@@ -61,6 +74,16 @@ class History:
         #: Each file with the index of its first correction.
         self._files: list[tuple[int, str]] = []
 
+    def expect(self, count: int) -> None:
+        """So many lines more are to come. Raises CorrectionsError: they are too many."""
+        if len(self.corrections) + count > MAX_LINES:
+            file = self._files[-1][1] if self._files else ""
+            raise CorrectionsError([CorrectionError("too_large", _TOO_MANY, file=file)])
+
+    def clear(self) -> None:
+        """Forget everything, in steps: other threads have their turns."""
+        take_apart(self.corrections, self._by_id)
+
     def begin(self, file: str) -> None:
         """What is added from now on is of ``file``."""
         self._files.append((len(self.corrections), file))
@@ -77,7 +100,10 @@ class History:
             self.fault("duplicate_id", text, line)
 
     def extend(self, other: History) -> None:
-        """All of ``other`` behind what is there. Raises CorrectionsError: an id means two."""
+        """All of ``other`` behind what is there. Raises CorrectionsError: an id means two, or both
+        are too many.
+        """
+        self.expect(len(other.corrections))
         for one, line in zip(other.corrections, other._lines, strict=True):
             file = other.place(one.id)[0]
             if not self._files or self._files[-1][1] != file:
@@ -92,6 +118,11 @@ class History:
         self.faults.append(CorrectionError(code, detail, file=file, line=line))
         if len(self.faults) >= _MAX_FAULTS:
             raise CorrectionsError(self.faults)
+
+    def find(self, name: str) -> Correction | None:
+        """The correction with that id."""
+        index = self._by_id.get(name)
+        return None if index is None else self.corrections[index]
 
     def place(self, name: str) -> tuple[str, int]:
         """File and line of the correction with that id."""
@@ -193,31 +224,35 @@ def _read(file: Path, most_bytes: int) -> bytes:
     """The bytes of ``file`` as UTF-8. Raises CorrectionsError."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(most_bytes + 1)
+            # What is too much is not even read: its memory would be taken and freed in one step.
+            size = os.fstat(stream.fileno()).st_size
+            data = stream.read(most_bytes + 1) if size <= most_bytes else b""
     except OSError as error:
         raise _unreadable(error, file) from None
     if data.startswith(b"\x1f\x8b"):
         data = _inflated(data, str(file), most_bytes)
-    if len(data) > most_bytes:
-        detail = f"with the others more than {MAX_TOTAL_BYTES} bytes; keep what still counts"
+    if max(size, len(data)) > most_bytes:
+        detail = f"with the others more than {MAX_TOTAL_BYTES >> 20} MiB; keep what still counts"
         raise CorrectionsError([CorrectionError("too_large", detail, file=str(file))])
     return _as_utf8(data, str(file))
 
 
 def _inflated(data: bytes, file: str, most_bytes: int) -> bytes:
     """All members of a gzip file, at most one byte more than ``most_bytes``."""
-    whole = bytearray()
+    whole = io.BytesIO()
     try:
-        while data and len(whole) <= most_bytes:
+        while data and whole.tell() <= most_bytes:
             inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            whole += inflater.decompress(data, most_bytes + 1 - len(whole))
-            if not inflater.eof and len(whole) <= most_bytes:
-                raise zlib.error("it ends before its end")
+            while not inflater.eof and whole.tell() <= most_bytes:
+                if not data:
+                    raise zlib.error("it ends before its end")
+                whole.write(inflater.decompress(data, _STEP_BYTES))
+                data = inflater.unconsumed_tail
             data = inflater.unused_data
     except zlib.error as error:
         detail = f"the gzip file is damaged: {error}"
         raise CorrectionsError([CorrectionError("unreadable", detail, file=file)]) from None
-    return bytes(whole)
+    return whole.getvalue()
 
 
 def _as_utf8(data: bytes, file: str) -> bytes:
@@ -228,16 +263,28 @@ def _as_utf8(data: bytes, file: str) -> bytes:
         if codec == "utf-8":
             return data[len(mark) :]
         try:
-            return data[len(mark) :].decode(codec).encode()
+            return _transcoded(data[len(mark) :], codec)
         except UnicodeError:
             detail = f"is no {codec}, as its first bytes say"
             raise CorrectionsError([CorrectionError("not_text", detail, file=file)]) from None
     return data
 
 
+def _transcoded(data: bytes, codec: str) -> bytes:
+    """Raises UnicodeError."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    whole = io.BytesIO()
+    for start in range(0, len(data), _STEP_BYTES):
+        whole.write(decoder.decode(data[start : start + _STEP_BYTES]).encode())
+    whole.write(decoder.decode(b"", final=True).encode())
+    return whole.getvalue()
+
+
 def _parse(data: bytes, file: str, history: History) -> None:
     """Add the corrections of one file."""
     history.begin(file)
+    steps = range(0, len(data), _STEP_BYTES)
+    history.expect(sum(data.count(b"\n", start, start + _STEP_BYTES) for start in steps))
     for number, line in enumerate(io.BytesIO(data), 1):
         if line.isspace():
             continue

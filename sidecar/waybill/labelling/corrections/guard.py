@@ -11,6 +11,7 @@ it is asked about a sample. Both block: they are for threads.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -105,9 +106,8 @@ def hold_model(
 
 def _sample(table: CorrectionTable, most: int) -> list[Standing]:
     """At most so many corrections, evenly spread; the same ones each time."""
-    standing = list(table.standing())
-    step = max(1, -(-len(standing) // most))
-    return standing[::step]
+    step = max(1, -(-len(table) // most))
+    return list(itertools.islice(table.standing(), 0, None, step))
 
 
 def _by_rule(rules: RuleSet, one: Standing, allowed: frozenset[int] | None) -> Contradiction | None:

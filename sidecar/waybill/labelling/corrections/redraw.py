@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from waybill.core.prepare import prepare
@@ -74,12 +74,17 @@ def first_rule(rules: RuleSet, text: str, allowed: frozenset[int] | None) -> Rul
 
 
 def find_deciding(
-    rules: RuleSet, message: str, label: str, allowed: frozenset[int] | None = None
+    rules: RuleSet,
+    message: str,
+    label: str,
+    allowed: frozenset[int] | None = None,
+    seen: Iterable[str] = (),
 ) -> list[Deciding]:
     """The values of ``message`` for which ``label`` would take the place of what rules say.
 
     Empty where rules give all that shares the mask one label, or the label that is asked for. By
-    trying, so a rule that asks for an unlikely value may be missed.
+    trying, so a rule that asks for an unlikely value may be missed, unless it is in ``seen``:
+    messages of the same mask.
     """
     text = prepare(message)[: rules.max_message_bytes]
     masked = mask(text)
@@ -88,7 +93,8 @@ def find_deciding(
     found: list[Deciding] = []
     decided: set[int] = set()
     tries = min(_MOST_TRIED, _MOST_CHARS // (len(text) + 1))
-    for at, value, other in itertools.islice(draw(rules, text), tries):
+    drawn_values = itertools.chain(_values_of(seen, text), draw(rules, text))
+    for at, value, other in itertools.islice(drawn_values, tries):
         if at in decided:
             continue
         drawn = f"{text[:at]}{other}{text[at + len(value) :]}"
@@ -125,6 +131,18 @@ def draw(rules: RuleSet, text: str) -> Iterator[tuple[int, str, str]]:
         streams.append(_others(hidden.start(), hidden[0], choice))
     for drawn in itertools.zip_longest(*streams):
         yield from filter(None, drawn)
+
+
+def _values_of(seen: Iterable[str], text: str) -> Iterator[tuple[int, str, str]]:
+    """What stands in messages of the same mask where ``text`` has a value, as of `draw`."""
+    hidden = list(_HIDDEN.finditer(text))
+    for message in seen:
+        others = list(_HIDDEN.finditer(prepare(message)))
+        if len(others) != len(hidden):
+            continue
+        for one, other in zip(hidden, others, strict=True):
+            if one[0] != other[0]:
+                yield one.start(), one[0], other[0]
 
 
 def _others(at: int, value: str, choice: Sequence[str]) -> Iterator[tuple[int, str, str]]:

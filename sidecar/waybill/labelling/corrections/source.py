@@ -48,7 +48,10 @@ class CorrectionSource:
         return self._fetched
 
     def take_fetched(self, data: bytes) -> None:
-        """What a server gave, in place of what it gave before; NDJSON, not checked yet."""
+        """What a server gave, in place of what it gave before; NDJSON, not checked yet.
+
+        It blocks for as long as hashing the bytes takes.
+        """
         self._fetched = data
         self._fetched_mark = hashlib.blake2b(data, digest_size=8).hexdigest()
 
@@ -84,7 +87,11 @@ class CorrectionSource:
         self._last = None
         fetched = self._fetched_mark
         taken = take(self.paths)
-        table = read_table(self.history(), taxonomy, self._labelling)
+        history = self.history()
+        try:
+            table = read_table(history, taxonomy, self._labelling)
+        finally:
+            history.clear()
         if taken is not None and taken == take(self.paths):
             table.taken = taken, fetched
             self._last = table
@@ -122,12 +129,14 @@ class CorrectionSource:
         return look(self.paths, taken) if fetched == self._fetched_mark else None
 
     def said(self) -> Iterable[Correction]:
-        """Every correction there is, as `history` has them, and sooner. Raises CorrectionsError."""
+        """Every correction there is, as `history` has them, and sooner; to be gone through on the
+        same thread. Raises CorrectionsError.
+        """
         with self._lock:
             found = self._look()
             if found is None:
                 return self.history().corrections
-            return list(found.everything())
+            return found.everything()
 
     def tell(self, name: str) -> Correction | None:
         """The correction with that id, with all that was said; None where it cannot be read."""
@@ -136,13 +145,12 @@ class CorrectionSource:
         if found is not None:
             return found.find(name)
         try:
-            corrections = self.history().corrections
+            history = self.history()
         except CorrectionsError:
             return None
-        for one in corrections:
-            if one.id == name:
-                return one
-        return None
+        one = history.find(name)
+        history.clear()
+        return one
 
     def fingerprint(self) -> str:
         """Changes when there is something to load again. Raises OSError while a file changes."""

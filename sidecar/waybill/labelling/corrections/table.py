@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+
+import msgspec
 
 from waybill.core.correction import ANY_SOURCE, Correction, Settled, new_correction, settle
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.labels import Taxonomy
+from waybill.core.letting_go import take_apart
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.appended import Taken
 from waybill.labelling.corrections.files import History
@@ -26,7 +28,7 @@ __all__ = ["CorrectionTable", "Lookup", "Standing", "make_table", "new_correctio
 _MAX_FAULTS = 20
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """A correction that stands, as much of it as deciding needs."""
 
     mask: str
@@ -41,8 +43,10 @@ class CorrectionTable:
     Who said it when and why is left in the files: of 100,000 corrections it would be most bytes.
     """
 
-    def __init__(self, settled: Sequence[Settled], history_version: str) -> None:
+    def __init__(self, settled: Sequence[Settled], history_version: str, lines: int) -> None:
         self.history_version = history_version
+        #: How many lines the history has, of all that were read for this labelling.
+        self.lines = lines
         #: The fingerprint of the files that it was read from.
         self.files_mark = ""
         #: The bytes that it was read from, and a mark of what was fetched; None where that is not
@@ -74,7 +78,8 @@ class CorrectionTable:
 
         It is what `make_table` makes of the whole history, and leaves this one as it is.
         """
-        table = CorrectionTable((), _plus(self.history_version, (one.id for one in new)))
+        ids = [one.id for one in new]
+        table = CorrectionTable((), _plus(self.history_version, ids), self.lines + len(ids))
         table.tell = self.tell
         table.labels = dict(self.labels)
         table.everywhere = dict(self.everywhere)
@@ -111,6 +116,10 @@ class CorrectionTable:
         if not own:
             del self.by_source[source]
         return before
+
+    def kept(self) -> list[Sized]:
+        """What has most of its memory; others may share parts of it."""
+        return [self.everywhere, *self.by_source.values()]
 
     def __len__(self) -> int:
         return len(self.everywhere) + sum(map(len, self.by_source.values()))
@@ -161,7 +170,10 @@ class Lookup:
 def make_table(history: Sequence[Correction], labelling: str = "") -> CorrectionTable:
     """What stands of ``history`` for one labelling."""
     lines = [one for one in history if one.labelling == labelling]
-    return CorrectionTable(settle(lines), _history_version(lines))
+    settled = settle(lines)
+    table = CorrectionTable(settled, _history_version(lines), len(lines))
+    take_apart(lines, settled)
+    return table
 
 
 def read_table(history: History, taxonomy: Taxonomy, labelling: str = "") -> CorrectionTable:
@@ -199,7 +211,7 @@ def _version_of(settled: Sequence[Settled]) -> str:
 
 
 def _said_of(settled: Settled) -> str:
-    said, is_disputed = settled
+    said, is_disputed = settled.correction, settled.is_disputed
     return f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
 
 

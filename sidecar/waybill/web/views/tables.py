@@ -182,7 +182,8 @@ async def said_labels(bench: Bench) -> dict[str, str]:
 
     def read(connection: sqlite3.Connection) -> dict[str, str]:
         found: dict[str, str] = {}
-        for one, _ in settle(map(decode_correction, export(connection).splitlines())):
+        for settled in settle(map(decode_correction, export(connection).splitlines())):
+            one = settled.correction
             if one.source == ANY_SOURCE and not one.labelling:
                 found[one.mask] = one.label
         return found
