@@ -183,25 +183,26 @@ def gathered(connection: sqlite3.Connection, wanted: Filter) -> Filter:
     costly = tuple(one for one in wanted.conditions if one.member in _COSTLY)
     if wanted.gathered is not None or not (wanted.text or costly):
         return wanted
-    # Rows by text and by id apart: together they would read whole patterns.
-    texts = "SELECT rowid FROM patterns"
-    values: tuple[object, ...] = ()
+    parts: list[_Part] = []
     if wanted.text:
-        texts += " WHERE instr(folded, ?) UNION SELECT rowid FROM patterns WHERE id = ?"
-        values = (wanted.text.casefold(), wanted.text)
-    parts: list[_Part] = [(f"rowid IN ({texts})", values)] if wanted.text else []
+        parts.append(("instr(folded, ?)", (wanted.text.casefold(),)))
     for member in sorted(_COSTLY):
         parts += _of_member(member, costly)
-    bound: list[object] = []
-    for _, some in parts:
-        bound += some
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS gathered (number INTEGER PRIMARY KEY)")
     connection.execute("DELETE FROM temp.gathered")
-    number = connection.execute(
-        f"INSERT INTO temp.gathered SELECT rowid FROM patterns"
-        f" WHERE {' AND '.join(sql for sql, _ in parts)}",
-        bound,
-    ).rowcount
+    # One after another: together they would read whole patterns.
+    sql, bound = parts[0]
+    into = "INSERT OR IGNORE INTO temp.gathered SELECT rowid FROM patterns WHERE"
+    connection.execute(f"{into} {sql}", bound)
+    if wanted.text:
+        connection.execute(f"{into} id = ?", (wanted.text,))
+    for sql, bound in parts[1:]:
+        connection.execute(
+            "DELETE FROM temp.gathered WHERE number NOT IN"
+            f" (SELECT rowid FROM patterns WHERE {sql})",
+            bound,
+        )
+    (number,) = connection.execute("SELECT count(*) FROM temp.gathered").fetchone()
     rest = tuple(one for one in wanted.conditions if one.member not in _COSTLY)
     return wanted._replace(text="", conditions=rest, gathered=number)
 
@@ -218,9 +219,12 @@ def _of_member(member: str, conditions: Sequence[Condition]) -> Iterator[_Part]:
 
 def _comparison(member: str) -> str:
     if member == "source":
-        return "id IN (SELECT pattern FROM sources WHERE source GLOB ?)"
+        return (
+            "EXISTS (SELECT 1 FROM sources WHERE sources.pattern = patterns.id"
+            " AND sources.source GLOB ?)"
+        )
     if member == "node":
-        return "id IN (SELECT pattern FROM node_counts WHERE node GLOB ?)"
+        return "+id IN (SELECT pattern FROM node_counts WHERE node GLOB ?)"
     return f"coalesce({member}, '') GLOB ?"
 
 

@@ -19,11 +19,13 @@ _decode_correction = msgspec.json.Decoder(Correction).decode
 _MOST_NEAR = 200
 #: Undecided ones first, then by rate (a whole number below 2**53): one number to compare.
 _WEIGHT = "((kind IN ('undecided', 'not_asked')) << 54) + cast(hour_rate AS INTEGER)"
+#: What a list may be sorted by, in any of its orders.
+_SORTED = ", ".join(sorted({"id", "kind", *SORT_COLUMNS.values()}))
 #: The first pattern of each group that reads alike, among those that a predicate lets through, and
 #: all that read like no other. The index has them by group; `max` takes its row along.
-_HEADS = (
-    "(alike = '' OR rowid IN (SELECT first FROM (SELECT rowid AS first, max({weight})"
-    " FROM patterns WHERE alike != '' AND {sql} GROUP BY alike)))"
+_FIRST_OF_EACH = (
+    f"(SELECT {_SORTED}, max({_WEIGHT}) FROM patterns WHERE alike != '' AND {{0}} GROUP BY alike"
+    f" UNION ALL SELECT {_SORTED}, 0 FROM patterns WHERE alike = '' AND {{0}})"
 )
 
 
@@ -82,12 +84,12 @@ def _ids_in_order(
 ) -> tuple[str, tuple[object, ...]]:
     """The query for the ids of a list, and its values but for the last one: how many."""
     where = predicate(wanted, now, unsure_below)
-    shown, values = where.sql, where.values
-    if is_one_of_each(wanted):
-        shown = f"{where.sql} AND {_HEADS.format(weight=_WEIGHT, sql=where.sql)}"
-        values = (*where.values, *where.values)
     behind, bound = rows_behind(keys, after) if after else ("1", ())
-    inner = f"SELECT id FROM patterns WHERE {shown} AND {behind} ORDER BY {order_by(keys)} LIMIT ?"
+    shown, values = f"patterns WHERE {where.sql} AND", where.values
+    if is_one_of_each(wanted):
+        shown = f"{_FIRST_OF_EACH.format(where.sql)} WHERE"
+        values = (*where.values, *where.values)
+    inner = f"SELECT id FROM {shown} {behind} ORDER BY {order_by(keys)} LIMIT ?"
     return inner, (*values, *bound)
 
 
