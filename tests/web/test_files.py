@@ -17,10 +17,10 @@ import pytest
 
 from tests.web.conftest import Client, opened, settings_for
 from waybill.cli.main import main
+from waybill.core.errors import UploadError
 from waybill.core.pattern import pattern_id
 from waybill.settings.schema import Settings
 from waybill.web.job import Job, Options
-from waybill.web.jobs import KEEP_SECS, FullDiskError
 from waybill.web.store.jobs import JobRow, save_job
 
 RULES = """rules:
@@ -210,12 +210,12 @@ async def test_what_is_too_large_is_refused_in_words(
             assert "workbench.upload_bytes allows 1 MB" in await reply.text()
 
         def no_room(_: int) -> None:
-            raise FullDiskError("The disk is full.")
+            raise UploadError("disk_full", "The disk is full.")
 
-        monkeypatch.setattr(pages.running.bench.jobs, "check_room", no_room)
+        monkeypatch.setattr(pages.running.bench.jobs.room, "check", no_room)
         data = {"form_token": await pages.token(), "file": io.BytesIO(b"log\nx\n")}
         async with pages.session.post(pages.running.address + "/csv", data=data) as reply:
-            assert (reply.status, await reply.text()) == (507, "The disk is full.\n")
+            assert (reply.status, await reply.text()) == (507, "The disk is full. [disk_full]\n")
         files = Path(f"{settings.workbench.store}-files")
         assert not files.exists() or not list(files.iterdir())
 
@@ -244,7 +244,7 @@ async def test_old_files_go_and_a_stopped_job_says_so(pages: Client) -> None:
         bench.jobs.source(job).write_bytes(b"log\nx\n")
         row = JobRow(job.id, job.at, job.author, job.name, job.state, msgspec.json.encode(job))
         await bench.database.write(functools.partial(save_job, row=row))
-    assert KEEP_SECS == 86_400
+    assert bench.jobs.keep_secs == 86_400
     await bench.jobs.forget_old()
     assert not bench.jobs.folder(old).exists()
     _, text = await pages.get(f"/csv/{'1' * 16}")

@@ -20,6 +20,8 @@ from waybill.core.reasons import (
     OverloadedCode,
     RuleCode,
     TierCode,
+    UploadCode,
+    WorkbookCode,
 )
 
 
@@ -127,6 +129,29 @@ class BundleError(WaybillError):
         super().__init__(f"{detail} [{code}]")
         self.code = code
         self.detail = detail
+
+
+class WorkbookError(WaybillError):
+    """An ``.xlsx`` workbook that is not read."""
+
+    code: WorkbookCode
+
+    def __init__(self, code: WorkbookCode, detail: str) -> None:
+        super().__init__(
+            f"the workbook cannot be read: {detail} [{code}]. An .xls, a protected workbook or a "
+            "zip of other files: save the sheet as .xlsx or CSV"
+        )
+        self.code = code
+
+
+class UploadError(WaybillError):
+    """A file that cannot be kept to be labelled."""
+
+    code: UploadCode
+
+    def __init__(self, code: UploadCode, detail: str) -> None:
+        super().__init__(f"{detail} [{code}]")
+        self.code = code
 
 
 class MalformedError(WaybillError):

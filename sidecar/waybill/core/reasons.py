@@ -79,6 +79,23 @@ RefusalReason = Literal[
 #: Why a connection was closed before it said anything of use.
 ConnectionReason = Literal["total", "client", "slow_head", "handshake"]
 
+#: Why an ``.xlsx`` workbook was refused.
+WorkbookCode = Literal[
+    "unreadable",
+    "not_a_workbook",
+    "protected",
+    "parts",
+    "size",
+    "ratio",
+    "entities",
+    "strings",
+    "columns",
+    "rows",
+    "no_sheet",
+]
+#: Why a file was not taken by the page that labels files.
+UploadCode = Literal["too_many_files", "disk_full", "not_written"]
+
 #: Why a rule or a rule file was refused.
 RuleCode = Literal[
     "yaml",

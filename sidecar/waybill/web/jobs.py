@@ -21,35 +21,30 @@ from typing import BinaryIO
 
 import msgspec
 
-from waybill.core.errors import WaybillError
 from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
+from waybill.web.room import Room, not_written, plain_name
 from waybill.web.run_settings import SETTINGS_FILE, environment, write_settings
 from waybill.web.sample import settled_options
 from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
-from waybill.web.store.jobs import JobRow, drop_jobs, list_jobs, load_job, save_job
+from waybill.web.store.jobs import (
+    JobRow,
+    drop_job,
+    drop_jobs,
+    list_jobs,
+    load_job,
+    save_job,
+)
 from waybill.wire.inputs import form_of_magic, form_of_name
 
 log = logging.getLogger(__name__)
-#: A job with its files is kept so long, in seconds.
-KEEP_SECS = 86_400.0
 _SWEEP_SECS = 600.0
 #: Longest line that the command may tell.
 _LINE_BYTES = 1 << 24
-#: What stays free of the disk, in bytes.
-_SPARE_BYTES = 256 << 20
 _STOPPED = "The workbench was stopped while the file was labelled. Start it again."
 _MAGIC_BYTES = 8
-#: Longest name of a file that is kept.
-_NAME_CHARS = 200
 Note = Callable[[Job, bytes], None]
-
-
-class FullDiskError(WaybillError):
-    """There is no room for a file of that size, and for the labelled one."""
-
-    code = "disk_full"
 
 
 class Jobs:
@@ -59,6 +54,7 @@ class Jobs:
         self._folder = folder
         self._database = database
         self._settings = settings
+        self.room = Room(folder, database, settings.workbench)
         self._slot = asyncio.Lock()
         self._reading = asyncio.Lock()
         self._known: dict[str, Job] = {}
@@ -69,14 +65,13 @@ class Jobs:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start_sweeping(self) -> None:
-        """Remove what is older than a day, now and from time to time."""
+        """Remove what is too old, now and from time to time."""
         self._sweeper = asyncio.create_task(self._sweep())
 
     def new(self, name: str, author: str) -> Job:
         """A job for a file that is about to come."""
-        job = Job(secrets.token_hex(8), _plain_name(name), author, time.time())
+        job = Job(secrets.token_hex(8), plain_name(name), author, time.time())
         self._known[job.id] = job
-        self.folder(job).mkdir(parents=True, exist_ok=True)
         return job
 
     def folder(self, job: Job) -> Path:
@@ -91,30 +86,41 @@ class Jobs:
         """The labelled file of the newest run."""
         return self.folder(job) / f"out{job.run}"
 
-    def check_room(self, size: int) -> None:
-        """Raises FullDiskError where a file of ``size`` bytes and its labels have no room."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._folder).free
-        if free < 2 * size + _SPARE_BYTES:
-            raise FullDiskError(
-                f"The disk of workbench.store has {free >> 20} MB left; this file needs "
-                f"{(2 * size + _SPARE_BYTES) >> 20} MB with its labels."
-            )
+    @property
+    def keep_secs(self) -> float:
+        """How long a file is kept."""
+        return self._settings.workbench.upload_keep_secs
+
+    async def delete(self, job: Job) -> None:
+        """Stop it, and remove its files and what is known of it."""
+        await self.cancel(job)
+        await self._end_check(job)
+        task = self._tasks.pop(job.id, None)
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._known.pop(job.id, None)
+        await self._database.write(lambda store: drop_job(store, job.id))
+        await asyncio.to_thread(shutil.rmtree, self.folder(job), ignore_errors=True)
 
     async def receive(self, job: Job, chunks: AsyncIterator[bytes]) -> None:
         """Write the file to disk as it comes; one that does not come whole is forgotten.
 
-        Raises OSError.
+        Raises UploadError.
         """
         try:
+            self.folder(job).mkdir(parents=True, exist_ok=True)
             with self.source(job).open("wb") as file:
                 async for chunk in chunks:
                     job.size += len(chunk)
                     await asyncio.to_thread(file.write, chunk)
             await self.save(job)
-        except BaseException:
+        except BaseException as error:
             self._known.pop(job.id, None)
             shutil.rmtree(self.folder(job), ignore_errors=True)
+            if isinstance(error, OSError):
+                raise not_written(error) from None
             raise
         await self.check(job)
 
@@ -178,8 +184,8 @@ class Jobs:
         await self.save(job)
 
     async def forget_old(self) -> None:
-        """Remove jobs, and files of jobs, that are older than a day."""
-        before = time.time() - KEEP_SECS
+        """Remove jobs, and files of jobs, that are older than `keep_secs`."""
+        before = time.time() - self.keep_secs
         gone = await self._database.write(lambda store: drop_jobs(store, before))
         for job_id in gone:
             self._known.pop(job_id, None)
@@ -313,17 +319,12 @@ class Jobs:
         return form in ("csv", "xlsx", None)
 
     async def newest(self) -> list[Job]:
-        """The jobs of the last day, newest first."""
-        rows = await self._database.read(list_jobs)
+        """The newest jobs, newest first."""
+        most = self._settings.workbench.upload_files
+        rows = await self._database.read(lambda store: list_jobs(store, most))
         found: list[Job] = []
         for row in rows:
             job = await self.find(row.id)
             if job is not None:
                 found.append(job)
         return found
-
-
-def _plain_name(name: str) -> str:
-    """The name of a file as it may stand in a path and on a page."""
-    shown = "".join(filter(str.isprintable, Path(name).name))
-    return shown[:_NAME_CHARS] or "file"

@@ -96,6 +96,7 @@ def _tables(base: str) -> list[web.RouteDef]:
         web.post(f"{base}/csv/{_JOB}/options", table_forms.choose),
         web.post(f"{base}/csv/{_JOB}/run", table_forms.run),
         web.post(f"{base}/csv/{_JOB}/cancel", table_forms.cancel),
+        web.post(f"{base}/csv/{_JOB}/delete", table_forms.delete),
         web.get(f"{base}/csv/{_JOB}/result", table_forms.result),
         web.get(f"{base}/csv/{_JOB}/patterns/{{id:[0-9a-f]{{16}}}}", table_forms.pattern),
         web.post(f"{base}/csv/{_JOB}/patterns/{{id:[0-9a-f]{{16}}}}", table_forms.correct),

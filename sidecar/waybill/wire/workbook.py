@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
-from waybill.core.errors import WaybillError
+from waybill.core.errors import WaybillError, WorkbookError
 from waybill.wire.table.dialect import normal
+from waybill.wire.workbook_limits import MOST_COLUMNS, MOST_ROWS, refuse_bomb
 
 __all__ = ["Sheet", "read_sheet"]
 
@@ -37,6 +38,8 @@ class _Worksheet(Protocol):
     @property
     def title(self) -> str: ...
     @property
+    def max_column(self) -> int | None: ...
+    @property
     def max_row(self) -> int | None: ...
     def iter_rows(self, *, values_only: bool) -> Iterator[Row]: ...
 
@@ -53,19 +56,29 @@ def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) 
             "or save the sheet as CSV"
         ) from None
     with _faults():
-        sheets: list[_Worksheet] = load_workbook(file, read_only=True, data_only=True).worksheets
+        refuse_bomb(file)
+        book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        sheets: list[_Worksheet] = book.worksheets
         if not sheets:
-            raise WaybillError("the workbook has no sheet with cells")
+            raise WorkbookError("no_sheet", "it has no sheet with cells")
         titles = tuple(sheet.title for sheet in sheets)
         if wanted is not None and wanted not in titles:
             raise WaybillError(f"no sheet is called {wanted!r}; there are: {', '.join(titles)}")
         offered = [sheet for sheet in sheets if wanted in (None, sheet.title)]
+        for sheet in offered:
+            _check_width(sheet.max_column or 0)
         sheet, above = _place_of_head(offered, {normal(name) for name in names})
     told = f"sheet {sheet.title!r} of {len(sheets)} is read; the output is CSV"
     if above:
         told += f"; {above} rows above the head are left out"
     rows = max(0, (sheet.max_row or 0) - above - 1)
     return Sheet(told, _pieces(sheet, above), rows, sheet.title, titles)
+
+
+def _check_width(columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        detail = f"it has {columns:,} columns, at most {MOST_COLUMNS:,} are read"
+        raise WorkbookError("columns", detail)
 
 
 def _place_of_head(sheets: Sequence[_Worksheet], wanted: set[str]) -> tuple[_Worksheet, int]:
@@ -78,7 +91,11 @@ def _place_of_head(sheets: Sequence[_Worksheet], wanted: set[str]) -> tuple[_Wor
 
 def _pieces(sheet: _Worksheet, above: int) -> Iterator[bytes]:
     with _faults():
-        for row in itertools.islice(sheet.iter_rows(values_only=True), above, None):
+        rows = itertools.islice(sheet.iter_rows(values_only=True), above, None)
+        for number, row in enumerate(rows, above + 1):
+            if number > MOST_ROWS:
+                raise WorkbookError("rows", f"it has more than {MOST_ROWS:,} rows")
+            _check_width(len(row))
             if all(cell is None for cell in row):
                 yield b"\n"
                 continue
@@ -95,15 +112,8 @@ def _faults() -> Iterator[None]:
     except WaybillError:
         raise
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise WaybillError(_sentence(error)) from error
+        raise WorkbookError("unreadable", str(error)) from error
     except Exception as error:
         if type(error).__module__.startswith(_LIBRARIES):
-            raise WaybillError(_sentence(error)) from error
+            raise WorkbookError("unreadable", str(error)) from error
         raise
-
-
-def _sentence(error: Exception) -> str:
-    return (
-        f"the workbook cannot be read: {error}. An .xls, a protected workbook or a zip of other "
-        "files: save the sheet as .xlsx or CSV"
-    )

@@ -168,3 +168,10 @@ class WorkbenchSettings(Section, frozen=True):
     upload_bytes: Annotated[Bytes, Meta(description="Largest file of the CSV page.")] = (
         4_294_967_296
     )
+    upload_files: Annotated[
+        Count,
+        Meta(description="Files of the CSV page that are kept; beyond it one must be deleted."),
+    ] = 100
+    upload_keep_secs: Annotated[
+        Seconds, Meta(description="How long a file of the CSV page and its labels are kept.")
+    ] = 86_400

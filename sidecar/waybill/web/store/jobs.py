@@ -31,10 +31,28 @@ def load_job(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
     return _row(row) if row is not None else None
 
 
-def list_jobs(connection: sqlite3.Connection, most: int = 20) -> list[JobRow]:
+def list_jobs(connection: sqlite3.Connection, most: int) -> list[JobRow]:
     """The newest jobs."""
     rows = connection.execute("SELECT * FROM jobs ORDER BY at DESC LIMIT ?", (most,))
     return [_row(row) for row in rows]
+
+
+class Kept(NamedTuple):
+    """How many jobs there are, and when the oldest came (Unix seconds)."""
+
+    number: int
+    oldest: float
+
+
+def count_jobs(connection: sqlite3.Connection) -> Kept:
+    """All jobs."""
+    number, oldest = connection.execute("SELECT count(*), min(at) FROM jobs").fetchone()
+    return Kept(number, oldest or 0.0)
+
+
+def drop_job(connection: sqlite3.Connection, job_id: str) -> None:
+    """Remove one."""
+    connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
 
 def drop_jobs(connection: sqlite3.Connection, before: float) -> list[str]:

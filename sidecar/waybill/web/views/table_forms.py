@@ -101,6 +101,13 @@ async def correct(request: web.Request) -> web.Response:
     raise see(request, f"/csv/{found.id}", urlencode({"said": words}))
 
 
+async def delete(request: web.Request) -> web.Response:
+    """Remove the file and what came of it."""
+    await read_form(request, "review")
+    await bench_of(request).jobs.delete(await find_job(request))
+    raise see(request, "/csv", urlencode({"said": "The file is gone."}))
+
+
 async def result(request: web.Request) -> web.StreamResponse:
     """The labelled file; of a job that was cancelled what there is, under a name that says so."""
     found = await find_job(request)

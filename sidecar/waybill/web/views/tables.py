@@ -10,12 +10,11 @@ from aiohttp import BodyPartReader, web
 
 from waybill.api.upload import bounded_form, form_faults
 from waybill.core.correction import ANY_SOURCE, decode_correction, settle
-from waybill.core.errors import MalformedError
+from waybill.core.errors import MalformedError, UploadError
 from waybill.core.pattern import pattern_id
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.job import Job
-from waybill.web.jobs import FullDiskError
 from waybill.web.preview import preview
 from waybill.web.rendering import page
 from waybill.web.security import FORM_TOKEN
@@ -42,7 +41,7 @@ _TOKEN_BYTES = 100
 
 
 async def show(request: web.Request) -> web.Response:
-    """The place to drop a file, and the jobs of the last day."""
+    """The place to drop a file, and the newest jobs."""
     bench = bench_of(request)
     bench.engine.warm()  # rules and model take seconds; a file takes longer to be found
     return await page(
@@ -51,6 +50,8 @@ async def show(request: web.Request) -> web.Response:
         "CSV",
         jobs=await bench.jobs.newest(),
         most=bench.settings.workbench.upload_bytes,
+        said=request.query.get("said", ""),
+        keep_hours=round(bench.jobs.keep_secs / 3600, 1),
         fault=request.query.get("fault", ""),
     )
 
@@ -62,10 +63,14 @@ async def upload(request: web.Request) -> web.Response:
     if not request.content_type.startswith("multipart/"):
         raise web.HTTPUnsupportedMediaType(text="Send the file as a form does.\n")
     bench = bench_of(request)
-    _check_size(bench, request.content_length or 0, bench.settings.workbench.upload_bytes)
+    _check_size(request.content_length or 0, bench.settings.workbench.upload_bytes)
     try:
+        bench.jobs.room.check(request.content_length or 0)
+        await bench.jobs.room.check_number()
         with form_faults():
             job = await _received(request)
+    except UploadError as error:
+        raise web.HTTPInsufficientStorage(text=f"{error}\n") from None
     except MalformedError as error:
         raise web.HTTPBadRequest(text=f"The form cannot be read: {error}\n") from None
     raise see(request, f"/csv/{job.id}")
@@ -164,7 +169,7 @@ async def find_job(request: web.Request) -> Job:
     """The job of the address. Raises web.HTTPNotFound."""
     found = await bench_of(request).jobs.find(request.match_info["job"])
     if found is None:
-        raise web.HTTPNotFound(text="There is no such file (any more); files are kept for a day.\n")
+        raise web.HTTPNotFound(text="There is no such file (any more): it was too old.\n")
     return found
 
 
@@ -206,16 +211,12 @@ async def _count_said(bench: Bench) -> int:
     return await bench.database.read(lambda store: export(store).count(b"\n"))
 
 
-def _check_size(bench: Bench, size: int, most: int) -> None:
+def _check_size(size: int, most: int) -> None:
     """Refuse before it is sent what cannot be kept. Raises web.HTTPException."""
     slack = 1 << 16  # of the form round it
     if size > most + slack:
         text = _too_large(size, most)
         raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=size, text=text)
-    try:
-        bench.jobs.check_room(size)
-    except FullDiskError as error:
-        raise web.HTTPInsufficientStorage(text=f"{error}\n") from None
 
 
 def _too_large(size: int, most: int) -> str:

@@ -1,0 +1,97 @@
+"""Files that are sent: their number, their names, a full disk, workbooks that are bombs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from msgspec.structs import replace
+
+from tests.web.conftest import Client, opened
+from tests.web.test_files import few_rules_in, send
+from tests.wire.test_workbook_limits import BOMBS
+
+NAMES = [
+    "../../../etc/passwd",
+    "..\\..\\x.csv",
+    "..",
+    "   ",
+    "-rf.csv",
+    "a\u202egnp.csv",
+    "\u2066x\u2069\u200b.csv",
+    'a"b\'c<img src=x onerror="window.broken=1">.csv',
+    "%2e%2e%2fx.csv",
+    "\U0001f525 = +1.csv",
+    "x" * 3000 + ".csv",
+    "a.{csv,$(id)}",
+]
+
+
+@pytest.fixture(name="pages")
+async def _pages(tmp_path: Path) -> AsyncIterator[Client]:
+    settings = few_rules_in(tmp_path)
+    few = replace(settings.workbench, upload_files=len(NAMES))
+    async with opened(replace(settings, workbench=few)) as client:
+        yield client
+
+
+async def refusal(pages: Client, name: str = "a.csv", data: bytes = b"log\nx\n") -> tuple[int, str]:
+    """What is answered to a file that is not taken."""
+    form = aiohttp.FormData()
+    form.add_field("form_token", await pages.token())
+    form.add_field("file", data, filename=name)
+    async with pages.session.post(pages.running.address + "/csv", data=form) as reply:
+        return reply.status, await reply.text()
+
+
+async def test_names_lead_nowhere_and_files_are_bounded(pages: Client) -> None:
+    jobs = pages.running.bench.jobs
+    places = [await send(pages, name, b"log\nx\n") for name in NAMES]
+    for job in await jobs.newest():
+        assert jobs.source(job).parent == jobs.folder(job)
+        assert re.fullmatch(r"in[^/\\]{0,16}", jobs.source(job).name)
+        assert 0 < len(job.name) <= 200
+        assert not re.search(r"[/\\\x00-\x1f\u202e]", job.name)
+    _, page = await pages.get("/csv")
+    assert "<img" not in page
+    assert ">-rf.csv</a>" in page
+    status, words = await refusal(pages)
+    assert (status, "[too_many_files]" in words, "workbench.upload_files" in words) == (
+        507,
+        True,
+        True,
+    )
+    _, page = await pages.send(f"{places[0]}/delete", {})
+    assert "The file is gone." in page
+    assert (await pages.get(places[0]))[0] == 404
+    assert len(list(jobs._folder.iterdir())) == len(NAMES) - 1
+    await send(pages, "one more.csv", b"log\nx\n")
+
+
+async def test_a_disk_that_is_full_is_told(pages: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = pages.running.bench.jobs
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "source", lambda _: Path("/dev/full"))
+        status, words = await refusal(pages)
+    assert status == 507
+    assert words == (
+        "The file cannot be kept beside workbench.store: No space left on device; nothing was "
+        "kept. [disk_full]\n"
+    )
+    assert await jobs.newest() == []
+    assert list(jobs._folder.iterdir()) == []
+    jobs._folder.rmdir()
+    jobs._folder.write_text("in the way")
+    status, words = await refusal(pages)
+    assert (status, "[not_written]" in words) == (507, True)
+
+
+@pytest.mark.parametrize("code", ["ratio", "entities", "not_a_workbook"])
+async def test_a_bomb_is_refused_with_its_code(pages: Client, code: str) -> None:
+    job = await send(pages, "a.xlsx", BOMBS[code])
+    _, page = await pages.get(job)
+    assert f"[{code}]" in page
+    assert "save the sheet as .xlsx or CSV" in page
