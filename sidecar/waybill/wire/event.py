@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgpack
 import msgspec
@@ -85,7 +85,41 @@ def jsonable_members(members: Mapping[K, object]) -> Record:
     for key, value in members.items():
         name = key if isinstance(key, str) else str(jsonable(key))
         record[name] = jsonable(value)
-    return record
+    if len(record) == len(members):
+        return record
+    return members_of([(_name(key), jsonable(value)) for key, value in members.items()])
+
+
+def members_of(pairs: Sequence[tuple[K, object]]) -> dict[K, object]:
+    """``pairs`` as a map that loses none of them.
+
+    Of several values under one name the last keeps it, as readers of JSON have it; those before it
+    are called ``name_2``, ``name_3`` and so on, or what is free behind that.
+
+    >>> members_of([("log", "x"), ("log", "y")])
+    {'log': 'y', 'log_2': 'x'}
+    """
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    taken = {_name(key) for key in found}
+    numbers: dict[K, int] = {}
+    last: dict[K, object] = {}
+    for key, value in pairs:
+        if key in last:
+            number = numbers.get(key, 1) + 1
+            while f"{_name(key)}_{number}" in taken:
+                number += 1
+            numbers[key] = number
+            taken.add(f"{_name(key)}_{number}")
+            # A name of text stands among the others whatever they are: encoders write all of them.
+            found[cast("K", f"{_name(key)}_{number}")] = last[key]
+        last[key] = value
+    return found
+
+
+def _name(key: object) -> str:
+    return key if isinstance(key, str) else str(jsonable(key))
 
 
 def _text(data: bytes) -> str:

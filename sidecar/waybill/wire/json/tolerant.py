@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 
 import msgspec
+import orjson
 
 from waybill.wire.codec import DECODE_ERRORS
-from waybill.wire.event import Record
+from waybill.wire.event import Record, members_of
 from waybill.wire.json import scan
 
 __all__ = ["read_object"]
@@ -31,17 +32,49 @@ def read_object(text: bytes) -> Record | None:
         value = msgspec.json.decode(text)
     except DECODE_ERRORS:
         return _member_by_member(text)
+    if not isinstance(value, dict):
+        return None
+    if _may_have_twins(text, value):
+        return _with_twins(text) or value
+    return value
+
+
+def _may_have_twins(text: bytes, value: object) -> bool:
+    """Whether a name may stand twice in ``text``, of which ``value`` was read: then it has colons
+    that are not written again.
+    """
+    if b"\\" in text and b"\\u003a" in text.lower():
+        return True
+    try:
+        return text.count(b":") != orjson.dumps(value).count(b":")
+    except orjson.JSONEncodeError:  # nested deeper than the encoder goes, or a large number
+        return True
+
+
+def _with_twins(text: bytes) -> Record | None:
+    try:
+        value = _load(text.decode())
+    except (ValueError, RecursionError):  # a number that only the other reader takes
+        return None
     return value if isinstance(value, dict) else None
+
+
+def _load(text: str) -> object:
+    found: object = json.loads(
+        text, strict=False, parse_constant=str, parse_float=_float, object_pairs_hook=members_of
+    )
+    return found
 
 
 def _member_by_member(text: bytes) -> Record | None:
     if text[:1] != b"{":
         return None
-    record: Record = {}
+    pairs: list[tuple[str, object]] = []
     at = 1
     for name, _, value_at, end in scan.members(text, 0):
-        record[name] = _value(text[value_at:end])
+        pairs.append((name, _value(text[value_at:end])))
         at = end
+    record = members_of(pairs)
     if not record or text[scan.skip_space(text, at) :].rstrip(scan.SPACE) != b"}":
         return None
     return record
@@ -49,15 +82,19 @@ def _member_by_member(text: bytes) -> Record | None:
 
 def _value(data: bytes) -> object:
     try:
-        return msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except DECODE_ERRORS:
         pass
+    else:
+        if isinstance(value, dict | list) and _may_have_twins(data, value):
+            return _with_twins(data) or value
+        return value
     shown = data.decode("utf-8", "backslashreplace")
     if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:
         return shown
     try:
         text = data.decode("utf-8", "surrogateescape")
-        value = json.loads(text, strict=False, parse_constant=str, parse_float=_float)
+        value = _load(text)
     except (ValueError, RecursionError):
         return shown
     return _clean(value)
@@ -75,7 +112,7 @@ def _clean(value: object) -> object:
     if isinstance(value, list):
         return [_clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean_text(key): _clean(item) for key, item in value.items()}
+        return members_of([(_clean_text(key), _clean(item)) for key, item in value.items()])
     return value
 
 

@@ -7,13 +7,16 @@ import msgspec
 
 from waybill.core.records import Verdict
 from waybill.wire.codec import DECODE_ERRORS
-from waybill.wire.event import Event, Record, jsonable_members
+from waybill.wire.event import Event, Record, jsonable_members, members_of
 from waybill.wire.moments import entry_moment
 from waybill.wire.msgpack import scan
 
 #: What reading msgpack can raise: a map as a map's key is a TypeError, a time past year 9999 an
 #: OverflowError.
 _UNREADABLE = (*DECODE_ERRORS, ValueError, TypeError, OverflowError, msgpack.UnpackException)
+_ESCAPED = "surrogateescape"
+#: Of maps with more than 15 members: how long the header is.
+_MAP_HEADERS = {b"\xde": 3, b"\xdf": 5}
 _RAW_PAIR = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
 _EMPTY_MAP = b"\x80"
 
@@ -38,8 +41,23 @@ def read_entry(entry: bytes, verdict: Verdict) -> Event:
 
 
 def _unpack(data: bytes) -> object:
-    value: object = msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
-    return value
+    """The value in ``data``, of which no member is lost."""
+    if data == _EMPTY_MAP:
+        return {}
+    value: object = msgpack.unpackb(data, strict_map_key=False, unicode_errors=_ESCAPED)
+    # What is written again as it was read had each name once. The hook takes three times as long.
+    again = msgpack.packb(value, unicode_errors=_ESCAPED)
+    if _behind_header(again) == _behind_header(data):
+        return value
+    hooked: object = msgpack.unpackb(
+        data, strict_map_key=False, unicode_errors=_ESCAPED, object_pairs_hook=members_of
+    )
+    return hooked
+
+
+def _behind_header(data: bytes) -> bytes:
+    """Without the header of a map, which shippers write longer than they must."""
+    return data[_MAP_HEADERS.get(data[:1], 1) :]
 
 
 def _plain_map(value: object) -> Record | None:

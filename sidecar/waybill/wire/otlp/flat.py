@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from waybill.core.records import Verdict
-from waybill.wire.event import Event, Record, jsonable_members
+from waybill.wire.event import Event, Record, jsonable_members, members_of
 from waybill.wire.fields import FieldPlan
 from waybill.wire.moments import Moment
 from waybill.wire.otlp.frames import Frame, OtlpBatch
@@ -94,11 +94,13 @@ def _flat(found: Record, message: str, own: set[str]) -> Record:
     rest: Record = {}
     attributes = found["attributes"]
     assert isinstance(attributes, Mapping)  # both codecs see to it
+    given: list[tuple[str, object]] = []
     for name, value in attributes.items():
         if name in own:
-            record[name] = value
+            given.append((name, value))
         else:
             rest[name] = value
+    record = members_of([*record.items(), *given])
     members: Record = {"attributes": rest}
     for camel, name in _MEMBERS:
         members[name] = found.get(camel) or found.get(name)

@@ -10,7 +10,7 @@ from waybill.core.batch import Passed
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS
-from waybill.wire.event import Record
+from waybill.wire.event import Record, members_of
 from waybill.wire.fields import FieldPlan
 from waybill.wire.json import scan
 from waybill.wire.json.scan import Span
@@ -148,7 +148,7 @@ def plain_members(found: object) -> Record:
     if not isinstance(found, dict):
         raise ValueError("not an object")
     members: Record = dict(found)
-    members["attributes"] = dict(pairs_from_json(found.get("attributes")))
+    members["attributes"] = members_of(list(pairs_from_json(found.get("attributes"))))
     if "body" in found:
         members["body"] = from_json(found["body"])
     return members

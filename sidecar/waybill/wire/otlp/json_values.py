@@ -11,6 +11,7 @@ import binascii
 import math
 from collections.abc import Callable, Container, Iterator, Mapping
 
+from waybill.wire.event import members_of
 from waybill.wire.otlp.values import INT64, MAX_DEPTH
 from waybill.wire.policy import Pairs
 
@@ -72,7 +73,7 @@ def _array(given: object, depth: int) -> list[object]:
 
 
 def _map(given: object, depth: int) -> dict[str, object]:
-    return dict(pairs_from_json(_values(given), depth=depth))
+    return members_of(list(pairs_from_json(_values(given), depth=depth)))
 
 
 def _values(given: object) -> object:

@@ -14,7 +14,7 @@ from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.codec import Encoding
-from waybill.wire.event import Event, Record
+from waybill.wire.event import Event, Record, members_of
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.flat import flat_events
@@ -106,13 +106,13 @@ class OtlpCodec:
             names = _ABOUT_RESOURCE
             number = RESOURCE_ATTRIBUTES
         found = _members(batch.body, *frame.about, names)
-        found["attributes"] = dict(read_pairs(batch.body, *frame.about, number))
+        found["attributes"] = members_of(list(read_pairs(batch.body, *frame.about, number)))
         return found
 
     def record(self, data: bytes) -> Record:
         """The members of a ``LogRecord`` in plain values. Raises ValueError."""
         found = _members(data, 0, len(data), _MEMBERS)
-        found["attributes"] = dict(read_pairs(data, 0, len(data), ATTRIBUTES))
+        found["attributes"] = members_of(list(read_pairs(data, 0, len(data), ATTRIBUTES)))
         return found
 
 

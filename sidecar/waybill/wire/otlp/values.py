@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 
+from waybill.wire.event import members_of
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.protobuf import LENGTH
 
@@ -48,7 +49,7 @@ def _read_bytes(data: bytes, at: int, stop: int, _depth: int) -> bytes:
 
 
 def _read_map(data: bytes, at: int, stop: int, depth: int) -> dict[str, object]:
-    return dict(read_pairs(data, at, stop, _VALUES, depth))
+    return members_of(list(read_pairs(data, at, stop, _VALUES, depth)))
 
 
 def _read_list(data: bytes, at: int, stop: int, depth: int) -> list[object]:
