@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any
 
+#: Plain integers: combining members of an enumeration took a tenth of the time of a translation.
+DOT_ALL, IGNORE_CASE, MULTI_LINE = int(re.DOTALL), int(re.IGNORECASE), int(re.MULTILINE)
+
 
 def class_text(
     span: Callable[[int, int], str],
@@ -35,7 +38,7 @@ def class_text(
 def both_cases(span: Callable[[int, int], str], low: int, high: int, flags: int) -> str:
     """A range as it stands in a class; with IGNORECASE also its ASCII letters in the other case."""
     text = span(low, high)
-    if not flags & re.IGNORECASE:
+    if not flags & IGNORE_CASE:
         return text
     for first, last, shift in ((0x41, 0x5A, 32), (0x61, 0x7A, -32)):
         start = max(low, first)

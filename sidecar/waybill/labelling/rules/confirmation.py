@@ -13,7 +13,13 @@ from collections.abc import Iterable
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any
 
-from waybill.labelling.rules.character_class import both_cases, class_text
+from waybill.labelling.rules.character_class import (
+    DOT_ALL,
+    IGNORE_CASE,
+    MULTI_LINE,
+    both_cases,
+    class_text,
+)
 
 #: `re` does not match ``\B`` in an empty text before Python 3.14, and does from then on.
 _NON_BOUNDARY = r"\B" if re.search(r"\B", "") else r"(?!\A\Z)\B"
@@ -46,7 +52,7 @@ def _item(kind: Any, value: Any, flags: int) -> str:
     if kind is op.NOT_LITERAL:
         return f"[^{both_cases(_span, value, value, flags)}]"
     if kind is op.ANY:
-        return r"[\x00-\U0010ffff]" if flags & re.DOTALL else r"[^\n]"
+        return r"[\x00-\U0010ffff]" if flags & DOT_ALL else r"[^\n]"
     if kind is op.IN:
         return class_text(_span, _CATEGORIES, value, flags)
     if kind is op.AT:
@@ -76,7 +82,7 @@ def _group(kind: Any, value: Any, flags: int) -> str:
         otherwise = write_confirmation(absent, flags) if absent is not None else ""
         return f"(?({number}){write_confirmation(present, flags)}|{otherwise})"
     if kind is op.GROUPREF:
-        return rf"(?i:\g<{value}>)" if flags & re.IGNORECASE else rf"\g<{value}>"
+        return rf"(?i:\g<{value}>)" if flags & IGNORE_CASE else rf"\g<{value}>"
     if kind is op.FAILURE:
         return "(?!)"
     raise ValueError(f"a construct that is not supported: {str(kind).lower()}")
@@ -90,9 +96,9 @@ def _repeat(kind: Any, value: tuple[Any, Any, Any], flags: int) -> str:
 
 
 def _position(value: Any, flags: int) -> str:
-    if flags & re.MULTILINE and value is op.AT_BEGINNING:
+    if flags & MULTI_LINE and value is op.AT_BEGINNING:
         return r"(?:\A|(?<=\n))"
-    if flags & re.MULTILINE and value is op.AT_END:
+    if flags & MULTI_LINE and value is op.AT_END:
         return r"(?=\n|\Z)"
     return _POSITIONS[value]
 

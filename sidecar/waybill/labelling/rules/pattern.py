@@ -16,17 +16,24 @@ import warnings
 from collections.abc import Iterable
 
 # The parser behind `re` has no public name; its tree has been stable since Python 2.
+from re import _compiler, _parser  # type: ignore[attr-defined]
 from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 import msgspec
 import regex
 
-from waybill.labelling.rules.character_class import both_cases, class_text
+from waybill.labelling.rules.character_class import (
+    DOT_ALL,
+    IGNORE_CASE,
+    MULTI_LINE,
+    both_cases,
+    class_text,
+)
 from waybill.labelling.rules.confirmation import write_confirmation
 
 _ANYTHING = "(?s:.)*"
+_ASCII, _UNICODE = int(re.ASCII), int(re.UNICODE)
 #: Repeats nested to more states than this are compiled alone first, under the clock.
 SUSPICIOUS_STATES = 2_000
 _DIGIT, _SPACE, _WORD = "0-9", r"\x09-\x0d\x20", "0-9A-Z_a-z"
@@ -91,8 +98,8 @@ def parse(pattern: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # "[[" and its like mean two things
-            tree = _parser.parse(pattern, re.ASCII)
-            re.compile(pattern, re.ASCII)
+            tree = _parser.parse(pattern, _ASCII)
+            _compiler.compile(tree, _ASCII)
     except (re.error, OverflowError, FutureWarning, RecursionError) as error:
         raise ValueError(str(error)) from None
     return tree
@@ -116,14 +123,14 @@ class _Writer:
         if kind is op.NOT_LITERAL:
             return f"[^{both_cases(_range, value, value, flags)}]"
         if kind is op.ANY:
-            return "(?s:.)" if flags & re.DOTALL else r"[^\x0a]"
+            return "(?s:.)" if flags & DOT_ALL else r"[^\x0a]"
         if kind is op.IN:
             return class_text(_range, _CATEGORIES, value, flags)
         if kind is op.BRANCH:
             return "(?:" + "|".join(self.sequence(branch, flags) for branch in value[1]) + ")"
         if kind is op.SUBPATTERN:
             _, added, removed, inner = value
-            if added & re.UNICODE:
+            if added & _UNICODE:
                 raise ValueError("(?u: is not supported: \\d, \\w, \\s and \\b know ASCII only")
             return f"(?:{self.sequence(inner, (flags | added) & ~removed)})"
         if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
@@ -143,7 +150,7 @@ class _Writer:
         return f"(?:{text}){{{int(low)},{'' if high is op.MAXREPEAT else int(high)}}}"
 
     def _position(self, value: Any, flags: int) -> str:
-        if value is op.AT_BEGINNING and flags & re.MULTILINE:
+        if value is op.AT_BEGINNING and flags & MULTI_LINE:
             # After a final line end Python sees one more line begin, Hyperscan does not.
             self.is_exact = False
             return ""
@@ -151,7 +158,7 @@ class _Writer:
             self.is_exact = False  # they differ on the empty message
             return ""
         if value is op.AT_END:
-            return "(?m:$)" if flags & re.MULTILINE else "$"
+            return "(?m:$)" if flags & MULTI_LINE else "$"
         return {
             op.AT_BEGINNING: "^",
             op.AT_BEGINNING_STRING: "^",
@@ -178,9 +185,7 @@ class _Writer:
 def _literal(code: int, flags: int) -> str:
     text = both_cases(_range, code, code, flags)
     return (
-        f"[{text}]"
-        if flags & re.IGNORECASE and chr(code).isascii() and chr(code).isalpha()
-        else text
+        f"[{text}]" if flags & IGNORE_CASE and chr(code).isascii() and chr(code).isalpha() else text
     )
 
 
