@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waybill.labelling.masking import MASK_CHARS, mask, shape
+from waybill.labelling.masking import MASK_CHARS, mask, shape, shapes
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 LOG_TEXT = st.text("0123456789abcdefxT:.-/[] +<>()=_*ZIEWF\t\n", max_size=300)
@@ -77,3 +77,8 @@ def test_mask_of_a_repeated_unit_is_bounded(unit: str) -> None:
 
 def test_a_lone_surrogate_survives() -> None:
     assert shape("\ud800 17") == "\ud800 00"
+
+
+@given(st.lists(st.text(alphabet="a0123456789\0 \u00e9\ud800", max_size=6), max_size=6))
+def test_shapes_are_the_shape_of_each(texts: list[str]) -> None:
+    assert shapes(texts) == list(map(shape, texts))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Protocol, cast
 
 import msgspec
 
 from waybill.core.correction import ANY_SOURCE
 from waybill.core.records import Verdict
-from waybill.labelling.masking import shape
+from waybill.labelling.masking import shapes
 from waybill.labelling.memo import BoundedMap, MaskMemo
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slow_path import SlowPath
@@ -123,19 +123,28 @@ class SourceGroup:
             fallback = route.fallback
             verdicts = [rule.verdict if rule is not None else fallback for rule in rules]
             return Decided(verdicts, len(rules) - rules.count(None))
+        rest = [text for text, rule in zip(texts, rules, strict=True) if rule is None]
+        others = self._by_shape(rest)
+        by_rules = len(texts) - len(rest)
+        by_shape = len(rest) - others.count(UNDECIDED)
+        if not by_rules:
+            return Decided(others, 0, by_shape)
+        following = iter(others)
+        for rule in rules:
+            verdicts.append(next(following) if rule is None else rule.verdict)
+        return Decided(verdicts, by_rules, by_shape)
+
+    def _by_shape(self, texts: Sequence[str]) -> list[Verdict]:
+        """What the slow tiers said of texts of the same shapes, else `UNDECIDED`."""
         memo = self.path.memo.shapes
-        known = memo.recent.get
+        keys = shapes(texts)
+        found = list(map(memo.recent.get, keys))
+        if None not in found:
+            return cast("list[Verdict]", found)
         lookup = memo.get
-        for text, rule in zip(texts, rules, strict=True):
-            if rule is not None:
-                verdicts.append(rule.verdict)
-            else:
-                key = shape(text)
-                verdicts.append(known(key) or lookup(key) or UNDECIDED)
-        without_rule = rules.count(None)
-        return Decided(
-            verdicts, len(rules) - without_rule, without_rule - verdicts.count(UNDECIDED)
-        )
+        return [
+            verdict or lookup(key) or UNDECIDED for key, verdict in zip(keys, found, strict=True)
+        ]
 
 
 class CorrectedSource(SourceGroup):
@@ -258,3 +267,20 @@ class SourceGroups(dict[str, SourceGroup]):
     def entries(self) -> int:
         """Exact messages whose verdicts are kept."""
         return len(self.corrected) + sum(len(group.exact) for group in self.distinct.values())
+
+
+def are_same(groups: Sequence[SourceGroup]) -> bool:
+    """Whether all are one: told by identity, in C."""
+    return groups.count(groups[0]) == len(groups)
+
+
+def by_group(
+    groups: Sequence[SourceGroup], indexes: Sequence[int]
+) -> Iterable[tuple[SourceGroup, Sequence[int]]]:
+    """``indexes`` by the group that each has in ``groups``; mostly there is one."""
+    if are_same(groups):
+        return [(groups[0], indexes)] if indexes else []
+    by_group: dict[SourceGroup, list[int]] = {}
+    for i in indexes:
+        by_group.setdefault(groups[i], []).append(i)
+    return by_group.items()

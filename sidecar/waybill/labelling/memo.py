@@ -13,7 +13,7 @@ from collections.abc import Sequence, Sized
 from typing import Generic, TypeVar
 
 from waybill.core.records import Verdict
-from waybill.labelling.masking import mask, shape
+from waybill.labelling.masking import mask, shapes
 
 V = TypeVar("V")
 #: What an entry costs beside its key's characters: a str header, a dict slot (CPython 3.11,
@@ -118,8 +118,7 @@ class MaskMemo:
         """The mask of each of ``texts``, prepared messages."""
         recent = self._known.recent.get
         found: list[str] = []
-        for text in texts:
-            key = shape(text)
+        for text, key in zip(texts, shapes(texts), strict=True):
             masked = recent(key)
             if masked is None:
                 masked = self._known.get(key)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from waybill.core.errors import NOT_OF_A_RECORD
@@ -30,7 +30,7 @@ from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.table import CorrectionTable, make_table
 from waybill.labelling.edition import Edition
-from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup
+from waybill.labelling.groups import UNDECIDED, Decided, SourceGroup, are_same, by_group
 from waybill.labelling.marking import Marker
 from waybill.labelling.masking import mask
 from waybill.labelling.memo import RouteMemo
@@ -208,28 +208,52 @@ class Pipeline:
     ) -> list[Verdict]:
         """Exact memo, rules, memo of shapes: everything that needs no waiting."""
         begin = time.perf_counter()
+        verdicts, blanks = self._known(messages, groups)
+        missing = _places_of_none(verdicts)
+        hits = len(messages) - len(missing)
+        if hits == 0 and are_same(groups):
+            unknown = cast("Sequence[str]", messages)
+            verdicts = [*self._decide_unknown(edition, groups[0], unknown).verdicts]
+        else:
+            self._decide_some(edition, messages, groups, missing, verdicts)
+        edition.note_hits(hits, len(messages))
+        self._telemetry.memo_answered("exact", hits - blanks)
+        self._telemetry.memo_answered("none", blanks)
+        self._telemetry.tier_took("rule", time.perf_counter() - begin)
+        decided_now = cast("list[Verdict]", verdicts)
+        if self.observer is not None:
+            self.observer.saw_at_once(messages, sources, decided_now, missing)
+        return decided_now
+
+    def _known(
+        self, messages: Sequence[str | None], groups: Sequence[SourceGroup]
+    ) -> tuple[list[Verdict | None], int]:
+        """What the exact memo knows, and how many records have no message."""
+        if all(messages) and are_same(groups):
+            return list(map(groups[0].known, cast("Sequence[str]", messages))), 0
         blank: list[Verdict] = []
         no_message = self.taxonomy.passed["no_message"]
         verdicts = [
             group.known(message) if message is not None else _note_blank(blank, no_message)
             for group, message in zip(groups, messages, strict=True)
         ]
-        missing = [i for i, verdict in enumerate(verdicts) if verdict is None]
-        for group, indexes in _by_group(groups, missing):
+        return verdicts, len(blank)
+
+    def _decide_some(
+        self,
+        edition: Edition,
+        messages: Sequence[str | None],
+        groups: Sequence[SourceGroup],
+        missing: Sequence[int],
+        verdicts: list[Verdict | None],
+    ) -> None:
+        """Decide what is ``missing``, and fill it in."""
+        for group, indexes in by_group(groups, missing):
             # None among the messages has its verdict already. (No cast: it is a call per record.)
             unknown: list[str] = [messages[i] for i in indexes]  # type: ignore[misc]
             decided = self._decide_unknown(edition, group, unknown)
             for i, verdict in zip(indexes, decided.verdicts, strict=True):
                 verdicts[i] = verdict
-        hits = len(messages) - len(missing)
-        edition.note_hits(hits, len(messages))
-        self._telemetry.memo_answered("exact", hits - len(blank))
-        self._telemetry.memo_answered("none", len(blank))
-        self._telemetry.tier_took("rule", time.perf_counter() - begin)
-        decided_now = cast("list[Verdict]", verdicts)
-        if self.observer is not None:
-            self.observer.saw_at_once(messages, sources, decided_now, missing)
-        return decided_now
 
     def _decide_unknown(
         self, edition: Edition, group: SourceGroup, messages: Sequence[str]
@@ -300,17 +324,14 @@ class Pipeline:
                 await self.observer.saw_later(masks, messages, sources, verdicts)
 
 
-def _by_group(
-    groups: Sequence[SourceGroup], indexes: list[int]
-) -> Iterable[tuple[SourceGroup, list[int]]]:
-    """``indexes`` by the group that each has in ``groups``; mostly there is one."""
-    distinct = {groups[i] for i in indexes}
-    if len(distinct) == 1:
-        return [(distinct.pop(), indexes)]
-    by_group: dict[SourceGroup, list[int]] = {}
-    for i in indexes:
-        by_group.setdefault(groups[i], []).append(i)
-    return by_group.items()
+def _places_of_none(verdicts: Sequence[Verdict | None]) -> Sequence[int]:
+    """Where ``verdicts`` is None: mostly everywhere, or nowhere."""
+    count = verdicts.count(None)
+    if count == len(verdicts):
+        return range(count)
+    if count == 0:
+        return ()
+    return [i for i, verdict in enumerate(verdicts) if verdict is None]
 
 
 def _note_blank(blank: list[Verdict], verdict: Verdict) -> Verdict:

@@ -137,17 +137,10 @@ class RuleSet:
         scan = self._scan
         scratch = self._scratch
         always = self._always
-        limit = self.max_message_bytes
         rules: list[Rule | None] = []
         found: list[int] = []
-        for message in texts:
+        for message, data in zip(texts, self._texts(texts), strict=True):
             if scan is not None:
-                try:
-                    data = message.encode()
-                except UnicodeEncodeError:
-                    data = self._text(message)
-                if len(data) > limit:
-                    data = self._text(message)
                 scan(data, _note_match, 0, found, scratch)
             if found or always:
                 rules.append(self._choose(found, message, allowed))
@@ -197,6 +190,15 @@ class RuleSet:
 
     def _prepare(self, message: str) -> Sequence[str]:
         return prepare_all([message], self.max_message_bytes)
+
+    def _texts(self, messages: Sequence[str]) -> list[bytes]:
+        """`_text` of each of ``messages``, in a few calls for all of them."""
+        try:
+            found = "\0".join(messages).encode().split(b"\0")
+        except UnicodeEncodeError:
+            return list(map(self._text, messages))
+        is_short = len(found) == len(messages) and max(map(len, found)) <= self.max_message_bytes
+        return found if is_short else list(map(self._text, messages))
 
     def _text(self, message: str) -> bytes:
         """What patterns see: UTF-8 up to the limit, a question mark for a lone surrogate."""
