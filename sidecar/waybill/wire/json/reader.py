@@ -7,19 +7,19 @@ batch's scan budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import cast
 
 import msgspec
 
-from waybill.core.batch import MAX_RECORDS, Batch, Passed, ScanBudget, Spliced
+from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
-from waybill.wire.fields import Extract, FieldPlan, Finder, are_visible
+from waybill.wire.fields import Extract, FieldPlan, Finder
 from waybill.wire.json import scan
 from waybill.wire.json.envelope import records_within
+from waybill.wire.json.runs import RunReader
 from waybill.wire.policy import Reading, reading
 
 #: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
@@ -35,6 +35,8 @@ _BROKEN_SPANS = 2
 _MOST_COMMAS = 16 * MAX_RECORDS
 #: Records of an array that are read at once.
 _RUN = 4096
+#: A record's bytes.
+_view: Callable[[msgspec.Raw], memoryview] = memoryview
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
 
 
@@ -46,6 +48,7 @@ class JsonReader:
         self._extract: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.first.type)
         further = plan.further or plan.first
         self._find = Finder(plan, msgspec.json.Decoder(further.type).decode).find
+        self._runs = RunReader(plan, self._extract.decode, self._find)
         self._array = msgspec.json.Decoder(list[msgspec.Raw])
 
     def read_nested(self, text: str) -> tuple[str | None, str]:
@@ -72,7 +75,7 @@ class JsonReader:
         except DECODE_ERRORS:
             return False
         batch.check_room(len(raws))
-        sizes = [len(memoryview(raw)) for raw in raws]
+        sizes = list(map(len, map(_view, raws)))
         if not self._read_compact(batch, raws, sizes):
             self._read_spaced(batch, raws, sizes)
         return True
@@ -84,47 +87,24 @@ class JsonReader:
         if sum(sizes) + len(sizes) + 1 != len(batch.body):
             return False
         messages: list[str | None] = []
-        sources: list[str | None] = []
+        sources: list[str] = []
         for at in range(0, len(raws), _RUN):  # of what is read of records, few are there at once
             run = raws[at : at + _RUN]
             try:
-                records = list(map(self._extract.decode, run))
+                found = self._runs.read(run, batch.budget)
             except DECODE_ERRORS:
                 return False
-            messages_of_run = [record.m for record in records]
-            if not are_visible(messages_of_run):
+            if found is None:
                 return False
-            messages += messages_of_run
-            try:
-                sources += self._sources(records, run, batch.budget)
-            except DECODE_ERRORS:
-                return False
+            messages += found[0]
+            sources += found[1]
         # Nothing but one comma stands between two records, so their sizes tell where each ends.
         commas = list(accumulate(map((1).__add__, sizes), initial=-1))
         batch.starts = [comma + 2 for comma in commas[:-1]]
         batch.ends = commas[1:]
         batch.messages = messages
-        batch.sources = cast("list[str]", sources)
+        batch.sources = sources
         return True
-
-    def _sources(
-        self, records: Sequence[Extract], raws: Sequence[msgspec.Raw], budget: ScanBudget
-    ) -> list[str | None]:
-        """The source of each record. Raises `DECODE_ERRORS`, LaboriousError."""
-        plain = [record.s for record in records]
-        if are_visible(plain):
-            return plain
-        of_first = self._plan.first.source_of
-        find = self._find
-        sources: list[str | None] = []
-        for record, raw in zip(records, raws, strict=True):
-            source = of_first(record)
-            if source is None:
-                source = find(record, raw).source
-                if source is not None:
-                    budget.take(FURTHER_BYTES)
-            sources.append(source or "")
-        return sources
 
     def _read_spaced(self, batch: Batch, raws: Sequence[msgspec.Raw], sizes: Sequence[int]) -> None:
         """A valid array with white space in it, or with records that need a second look."""
@@ -165,6 +145,7 @@ class JsonReader:
         find = self._find
         source_of = self._plan.first.source_of
         span_bytes = _BROKEN_SPANS * size
+        at = self._runs.read_lines(batch, at)
         while at < size:
             line_end = body.find(b"\n", at)
             if line_end < 0:
