@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import socket
+from urllib.parse import urlsplit
 
 import msgpack
 import pytest
 
 from tests.conftest import Running
+from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Inflight
+from waybill.wire.compression import compress
 
 LIMIT = 2 << 20
 LIMITS = (f"limits.body_bytes={LIMIT // 8}", f"limits.inflight_bytes={LIMIT}")
@@ -50,3 +55,49 @@ async def test_what_is_counted_stays_within_the_limit(
         assert 200 in {status for status, _, _ in answers}
     assert max(counted) <= LIMIT, max(counted) / LIMIT
     assert counted[-1] == 0
+
+
+async def test_a_table_whose_answer_nobody_reads_is_counted_and_ends(running: Running) -> None:
+    """The connection is closed by us: the client stays and reads nothing."""
+    table = b"log\n" + b"order failed again\n" * 60_000
+    head = b"POST /v1/classify/csv HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % len(table)
+    async with running("model.path=null", "http.read_timeout_secs=1") as sidecar:
+        url = urlsplit(sidecar.service.address)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, (url.hostname, url.port))
+        sending = asyncio.create_task(loop.sock_sendall(client, head + table))
+        async with asyncio.timeout(60):
+            while sidecar.metric("waybill_inflight_bytes") < 1 << 20:
+                await asyncio.sleep(0.01)
+            while sidecar.metric("waybill_inflight_bytes") > 0:
+                await asyncio.sleep(0.01)
+        sending.cancel()
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "refused"), [("", 13), ("gzip", 13), ("zstd", 2), ("snappy", 2), ("gzip, gzip", 2)]
+)
+async def test_so_many_tables_at_once_as_there_is_room_for(
+    running: Running, encoding: str, refused: int
+) -> None:
+    body = b"log\nit failed\n"
+    for name in filter(None, encoding.split(", ")):
+        body = compress(body, name)
+    headers = {"Content_Encoding": encoding} if encoding else {}
+    limits = ("limits.body_bytes=8388608", "limits.inflight_bytes=16777216")
+    async with running("model.path=null", *limits) as sidecar:
+        with contextlib.ExitStack() as held:
+            grow = held.enter_context(sidecar.service.inflight.hold())
+            statuses = []
+            for _ in range(16):
+                status, _, _ = await sidecar.post(body, "/v1/classify/csv", **headers)
+                statuses.append(status)
+                with contextlib.suppress(OverloadedError):
+                    grow(1 << 20)
+    assert statuses[0] == 200
+    assert statuses.index(503) <= refused

@@ -16,6 +16,7 @@ from waybill.core.errors import MalformedError, OverloadedError
 from waybill.core.names import Compression
 from waybill.core.records import Verdict
 from waybill.flow.inflight import Grow
+from waybill.ops.streaming import write_within
 from waybill.settings.schema import FieldSettings
 from waybill.wire.compression import decompress, encodings_of
 from waybill.wire.inflate import Inflater
@@ -30,6 +31,11 @@ log = logging.getLogger(__name__)
 #: Rows labelled at once: enough to fill the model's batches, few enough to stream.
 _ROWS = 500
 _CHUNK_BYTES = 1 << 16
+#: What a table on its way takes beside what is read of it: its rows, their labels, the buffers of
+#: its connection.
+_UPLOAD_BYTES = 1 << 20
+#: The largest window that a zstd stream may ask for (`waybill.wire.compression`).
+_WINDOW_BYTES = 8 << 20
 #: Rows read from the text between two turns of the event loop: about 5 ms.
 _PIECE_ROWS = 250
 #: Above this a row that is still open is read on a thread: it may turn out to be as many rows.
@@ -93,19 +99,45 @@ def routes(service: Service) -> list[web.RouteDef]:
         table = Table(service.fields[0], choice, service.row_bytes, further=service.fields[1:])
         with service.hold() as grow:
             upload = _Upload(table, policy, grow)
+            grow(_UPLOAD_BYTES + _inflating_bytes(encodings, service.row_bytes))
             chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)
-            async for data in chunks:
-                for piece in _pieces(data):
-                    await _feed(service, request, upload, piece, is_last=False)
-                    await asyncio.sleep(0)
-            await _feed(service, request, upload, b"", is_last=True)
-            await upload.response.write(table.rest())
-            await upload.response.write_eof()
+            try:
+                await _answer(service, request, upload, chunks)
+            except ConnectionError:
+                if not upload.response.prepared:
+                    raise
+                log.info("a client left before its table was labelled")
         if upload.faults:
             log.warning("rows of a CSV had faults", extra={"rows": upload.faults})
         return upload.response
 
     return [web.post("/v1/classify/csv", classify)]
+
+
+async def _answer(
+    service: Service, request: web.Request, upload: _Upload, chunks: AsyncIterator[bytes]
+) -> None:
+    """Label what comes until it ends. Raises ConnectionError: the client left, or reads nothing."""
+    async for data in chunks:
+        for piece in _pieces(data):
+            await _feed(service, request, upload, piece, is_last=False)
+            await asyncio.sleep(0)
+    await _feed(service, request, upload, b"", is_last=True)
+    await write_within(request, upload.response, upload.table.rest(), service.read_secs)
+    await upload.response.write_eof()
+
+
+def _inflating_bytes(encodings: Sequence[Compression], limit_bytes: int) -> int:
+    """What undoing ``encodings`` takes beside what comes out."""
+    if not encodings:
+        return 0
+    if not _is_stream(encodings):
+        return limit_bytes
+    return _WINDOW_BYTES if encodings[0] == "zstd" else 0
+
+
+def _is_stream(encodings: Sequence[Compression]) -> bool:
+    return len(encodings) == 1 and encodings[0] != "snappy"
 
 
 async def _feed(
@@ -129,7 +161,7 @@ async def _feed(
             await asyncio.sleep(0)
         some = _taken(rows[at : at + _ROWS], upload)
         await _open(request, upload)
-        await _label(service, upload, some)
+        await _label(service, request, upload, some)
     await _open(request, upload)
 
 
@@ -151,11 +183,14 @@ async def _open(request: web.Request, upload: _Upload) -> None:
     await upload.response.write(upload.table.head())
 
 
-async def _label(service: Service, upload: _Upload, rows: Sequence[Row]) -> None:
+async def _label(
+    service: Service, request: web.Request, upload: _Upload, rows: Sequence[Row]
+) -> None:
     columns = upload.table.columns
     verdicts = await service.label(*columns.read([row.cells for row in rows]))
     service.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
-    await upload.response.write(upload.table.labelled(rows, verdicts))
+    answer = upload.table.labelled(rows, verdicts)
+    await write_within(request, upload.response, answer, service.read_secs)
 
 
 def _taken(rows: Sequence[Row], upload: _Upload) -> list[Row]:
@@ -208,7 +243,7 @@ async def _inflated(
         async for chunk in chunks:
             yield chunk
         return
-    if len(encodings) > 1 or encodings[0] == "snappy":
+    if not _is_stream(encodings):
         # No streams, or rare: read whole, within the limit of one body.
         whole = bytearray()
         async for chunk in chunks:

@@ -15,6 +15,7 @@ from aiohttp import web
 from waybill.core.correction import Settled
 from waybill.core.labels import Taxonomy
 from waybill.core.pattern import pattern_id
+from waybill.ops.streaming import write_within
 from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
@@ -49,6 +50,8 @@ HEADERS = (
     ("", "Sources", "sources wide"),
     ("seen", "Seen", "seen"),
 )
+#: How long a piece of an answer may wait to be read.
+_READ_SECS = 60.0
 _COUNTS = ("hour_rate", "day_count")
 #: Rows of a download that are held at once.
 _BATCH = 1_000
@@ -147,7 +150,7 @@ def _in_order(found: Sequence[tuple[str, int]], taxonomy: Taxonomy) -> list[tupl
 async def as_json(request: web.Request) -> web.StreamResponse:
     """The list as JSON: the patterns as their nodes told them, and the counts of all nodes."""
     answer = await _begin(request, "application/json")
-    await answer.write(b'{"patterns":[')
+    await write_within(request, answer, b'{"patterns":[', _READ_SECS)
     comma = b""
     async for rows in _batches(request):
         parts = []
@@ -155,9 +158,9 @@ async def as_json(request: web.Request) -> web.StreamResponse:
             counts = f'"hour_rate":{row["hour_rate"]},"day_count":{row["day_count"]}'
             # What a node told is JSON already, and never without members.
             parts.append(f"{row['body'].removesuffix('}')},{counts}}}".encode())
-        await answer.write(comma + b",".join(parts))
+        await write_within(request, answer, comma + b",".join(parts), _READ_SECS)
         comma = b","
-    await answer.write(b"]}")
+    await write_within(request, answer, b"]}", _READ_SECS)
     return answer
 
 
@@ -172,10 +175,10 @@ async def as_csv(request: web.Request) -> web.StreamResponse:
     async for rows in _batches(request):
         for row in rows:
             writer.writerow([_unformula(row[name]) for name in names])
-        await answer.write(text.getvalue().encode("utf-8", "replace"))
+        await write_within(request, answer, text.getvalue().encode("utf-8", "replace"), _READ_SECS)
         text.seek(0)
         text.truncate()
-    await answer.write(text.getvalue().encode())
+    await write_within(request, answer, text.getvalue().encode(), _READ_SECS)
     return answer
 
 

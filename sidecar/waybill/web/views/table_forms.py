@@ -9,6 +9,7 @@ from aiohttp import web
 
 from waybill.core.correction import new_correction
 from waybill.core.errors import MalformedError
+from waybill.ops.streaming import write_within
 from waybill.web.context import bench_of, user_of
 from waybill.web.job import Job, Options
 from waybill.web.rendering import page
@@ -21,6 +22,8 @@ from waybill.web.views.tables import find_job, said_labels, undecided
 from waybill.wire.table.columns import DETAILS
 from waybill.wire.table.faults import KINDS, parse_policy
 
+#: How long a piece of an answer may wait to be read.
+_READ_SECS = 60.0
 _CHUNK_BYTES = 1 << 18
 _PLAIN = (
     "form",
@@ -130,7 +133,7 @@ async def _send(
     answer = web.StreamResponse(headers=headers)
     await answer.prepare(request)
     async for piece in pieces:
-        await answer.write(piece)
+        await write_within(request, answer, piece, _READ_SECS)
     await answer.write_eof()
     return answer
 
