@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
-from waybill.cli.bench.in_process import measure_in_process, measure_yardstick
+from waybill.cli.bench.in_process import measure_in_process
 from waybill.cli.bench.labellings import measure_labellings
 from waybill.cli.bench.model import measure_model
 from waybill.cli.bench.patterns import measure_patterns
@@ -28,7 +28,6 @@ def run(settings: Settings, output: Path, *, is_quick: bool) -> int:
     if is_quick:
         secs, batches, messages = 1.0, 12, 200
     bodies = [orjson.dumps(reference_batch(seed)) for seed in range(batches)]
-    yardstick = measure_yardstick(bodies)
     print(
         f"reference batch: {RECORDS} records of {len(bodies[0]) // RECORDS} bytes; "
         "yardstick: orjson round trip"
@@ -36,10 +35,10 @@ def run(settings: Settings, output: Path, *, is_quick: bool) -> int:
     print(f"{'measure':<58} {'value':>10}  {'bar':<8}")
     results: list[Result] = []
     for result in itertools.chain(
-        measure_in_process(yardstick, bodies),
+        measure_in_process(bodies),
         measure_patterns(bodies),
         measure_labellings(settings, bodies, messages // 4),
-        measure_service(yardstick, bodies, secs),
+        measure_service(bodies, secs),
         measure_model(settings, messages),
     ):
         results.append(result)
