@@ -1,4 +1,6 @@
-"""``waybill model push``, ``pull`` and ``versions``: model versions in a repository or a folder."""
+"""``waybill model push``, ``pull``, ``rollback``, ``versions``: model versions in a repository or a
+folder.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ import argparse
 import json
 from pathlib import Path
 
-from waybill.cli.parsing import Commands, add_command
+from waybill.cli.parsing import Commands, add_command, add_labels_option, load, load_labels
+from waybill.core.errors import WaybillError
 from waybill.settings.taxonomy import DEFAULT_LABELS
 
 __all__ = ["add"]
@@ -16,6 +19,7 @@ def add(actions: Commands) -> None:
     """Declare the commands."""
     _add_push(actions)
     _add_pull(actions)
+    _add_rollback(actions)
     versions = add_command(
         actions,
         "versions",
@@ -69,6 +73,26 @@ def _add_pull(actions: Commands) -> None:
     )
 
 
+def _add_rollback(actions: Commands) -> None:
+    rollback = add_command(
+        actions,
+        "rollback",
+        _rollback,
+        "Put the version before the one in force back, where a source is followed.",
+        "waybill model rollback --into models/followed",
+    )
+    rollback.add_argument(
+        "--into",
+        type=Path,
+        help="folder of versions and `current` (default: the setting model.follow.into)",
+    )
+    rollback.add_argument("--to", metavar="VERSION", help="this version instead of the one before")
+    rollback.add_argument(
+        "--forward", action="store_true", help="take it back: the newest version that is there"
+    )
+    add_labels_option(rollback)
+
+
 def _add_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", default=DEFAULT_LABELS, help="file of the labels (default: %(default)s)"
@@ -120,6 +144,30 @@ def _pull(given: argparse.Namespace) -> int:
         labels=given.labels,
     )
     print(msgspec.json.encode(pulled).decode())
+    return 0
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    from waybill.hub.rollback import forward, rollback
+
+    follow = load(given).model.follow
+    if follow.version is not None and given.into in (None, Path(follow.into)):
+        raise WaybillError(
+            f"model.follow.version: {follow.version} pins the version, and the next pull would "
+            "bring it back; set it to the version that is to decide"
+        )
+    into = given.into or Path(follow.into)
+    taxonomy = load_labels(given)
+    if given.forward:
+        moved = forward(into, taxonomy)
+        print(f"{moved.now} is in force in {into} again, in the place of {moved.before}")
+        return 0
+    moved = rollback(into, taxonomy, to=given.to)
+    print(
+        f"{moved.now} is in force in {into}, in the place of {moved.before}, which pulls leave "
+        f"alone.\nA version after {moved.before} comes into force by itself; to go forward at "
+        f"once: waybill model rollback --into {into} --forward"
+    )
     return 0
 
 

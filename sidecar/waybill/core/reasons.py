@@ -183,6 +183,7 @@ HubCode = Literal[
     "rate_limited",
     "conflict",
     "no_version",
+    "rolled_back",
     "busy",
     "disk",
     "library_missing",

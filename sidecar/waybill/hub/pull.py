@@ -19,13 +19,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from waybill.core.errors import BundleError
+from waybill.core.errors import BundleError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.core.output import point_link
 from waybill.hub.folder import sole_use
 from waybill.hub.outcome import CURRENT, HubError, Pulled, Refusal
+from waybill.hub.rollback import forget, left_alone
 from waybill.hub.source import open_source
-from waybill.hub.versions import Source, is_version, newest_first
+from waybill.hub.versions import Offers, Source, is_version, newest_first
 from waybill.labelling.model.manifest import check_labels, read_bundle_files
 from waybill.settings.taxonomy import DEFAULT_LABELS, read_labels
 
@@ -48,22 +49,26 @@ def pull(
     ``current`` to it.
 
     Older versions are tried when the newest is refused. A version that the source has withdrawn is
-    no longer offered: ``current`` then goes back to the newest that is. ``keep`` bounds the
-    versions left in ``into``. ``labels`` is the file of the labels that a version must keep to.
-    Raises HubError when the source has no version or cannot be read, BundleError (that of the
-    newest) when none is accepted.
+    no longer offered: ``current`` then goes back to the newest that is. One that somebody went back
+    from (`waybill.hub.rollback`) is passed over unless it is the ``version`` that is asked for.
+    ``keep`` bounds the versions left in ``into``. ``labels`` is the file of the labels that a
+    version must keep to. Raises HubError when the source has no version or cannot be read,
+    BundleError (that of the newest) when none is accepted.
     """
     taxonomy = read_labels(labels)
     opened = open_source(source, endpoint)
     offers = opened.offers()
-    names = newest_first(offers)[:_MOST_TRIED]
-    if version is not None:
-        names = [version]
-    if not offers or not set(names) <= offers.keys():
+    if not offers or (version is not None and version not in offers):
         raise HubError("no_version", f"{source} has no version {version or 'tag of the form v1.0'}")
     refused: dict[str, Refusal] = {}
-    first_error: BundleError | None = None
+    first_error: WaybillError | None = None
     with sole_use(into):
+        if version is not None:
+            forget(into, version)
+            names = [version]
+        else:
+            refused = _rolled_back(into, offers)
+            names = [name for name in newest_first(offers) if name not in refused][:_MOST_TRIED]
         for name in names:
             try:
                 is_new = _take(opened, name, offers[name], into, taxonomy)
@@ -74,8 +79,15 @@ def pull(
             point_link(into / CURRENT, name)
             _prune(into, name, names, keep)
             return Pulled(name, str(into / name), is_new, refused)
-    assert first_error is not None
-    raise first_error
+    raise first_error or HubError(
+        "rolled_back", f"{source}: every version there is was rolled back in {into}"
+    )
+
+
+def _rolled_back(into: Path, offers: Offers) -> dict[str, Refusal]:
+    """The offered versions that somebody went back from."""
+    why = Refusal("rolled_back", f"rolled back in {into}; waybill model rollback --forward ends it")
+    return {name: why for name in newest_first(left_alone(into)) if name in offers}
 
 
 def _take(source: Source, version: str, place: str, into: Path, taxonomy: Taxonomy) -> bool:
