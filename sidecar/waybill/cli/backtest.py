@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.cli.evidence import RECORDED, add_truth, corrections_of
 from waybill.cli.exits import ExitCode
 from waybill.cli.parsing import Commands, add_command, load
 
@@ -53,25 +53,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--on",
         required=True,
         metavar="FILE|ADDRESS",
-        help="recorded messages (CSV, NDJSON, JSON, text) or patterns, or a sidecar's address",
+        help=RECORDED,
     )
     parser.add_argument(
         "--alone",
         action="store_true",
         help="the rules of each side are all there are: none of rules.path beside them",
     )
-    parser.add_argument(
-        "--corrections",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="corrections (NDJSON, or a folder) to measure both sides on; may be repeated "
-        "(default: corrections.path)",
-    )
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
-    )
+    add_truth(parser, "to measure both sides on")
     _add_outputs(parser.add_argument_group("what is told, and what makes the exit code 1"))
 
 
@@ -112,15 +101,12 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
 
     bounds = _bounds(given)
     settings = load(given)
-    corrections = given.corrections
-    if not corrections and settings.corrections.path is not None:
-        corrections = [Path(settings.corrections.path)]
     plan = Plan(
         given.on,
         old,
         new,
         is_alone=given.alone,
-        corrections=tuple(corrections),
+        corrections=corrections_of(given, settings),
         labelled=given.labels,
     )
     found = backtest(plan, settings)

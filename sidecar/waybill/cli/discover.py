@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from waybill.cli.evidence import RECORDED, add_truth, corrections_of
 from waybill.cli.parsing import Commands, add_command, load, needs_extra
 
 __all__ = ["add"]
@@ -24,8 +25,7 @@ def add(actions: Commands) -> None:
         "--from",
         dest="origin",
         metavar="FILE|ADDRESS",
-        help="recorded messages (CSV, NDJSON, JSON, text) or patterns, or a sidecar's address; "
-        "with --by llm it may be left out",
+        help=f"{RECORDED}; with --by llm it may be left out",
     )
     parser.add_argument(
         "--by",
@@ -33,17 +33,7 @@ def add(actions: Commands) -> None:
         default="clusters",
         help="clusters: messages that mean the same (default); llm: what the LLM has judged alike",
     )
-    parser.add_argument(
-        "--corrections",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="corrections, whose labels come first; may be repeated (default: corrections.path)",
-    )
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
-    )
+    add_truth(parser, "whose labels come first")
     _add_limits(parser)
 
 
@@ -87,12 +77,9 @@ def _by_clusters(given: argparse.Namespace) -> int:
     from waybill.learn.discover.run import DiscoverPlan, discover, write_discovered
 
     settings = load(given)
-    corrections = given.corrections
-    if not corrections and settings.corrections.path is not None:
-        corrections = [Path(settings.corrections.path)]
     plan = DiscoverPlan(
         given.origin,
-        tuple(corrections),
+        corrections_of(given, settings),
         given.labels,
         at_least=given.at_least,
         most_masks=given.most_masks,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.cli.evidence import corrections_of
 from waybill.cli.exits import ExitCode
 from waybill.cli.model_train import (
     add_corpus_options,
@@ -209,7 +210,7 @@ def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan
         extra_weight=_extra_weight(given, made),
         per_label=given.per_label or made.get("per_label", PER_LABEL),
         keep_apart=tuple(given.keep_apart),
-        corrections=_corrections(given, settings),
+        corrections=corrections_of(given, settings),
         correction_weight=given.correction_weight,
     )
 
@@ -228,14 +229,6 @@ def _extra_weight(given: argparse.Namespace, made: Mapping[str, object]) -> floa
     if isinstance(told, float) and given.extra_weight is None and given.corpus_extra is None:
         return told
     return extra_weight_of(given)
-
-
-def _corrections(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:
-    if given.corrections is not None:
-        return tuple(given.corrections)
-    if settings.corrections.path is None:
-        return ()
-    return (Path(settings.corrections.path),)
 
 
 def _patterns(sources: list[str]) -> list[Pattern]:

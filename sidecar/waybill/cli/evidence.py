@@ -1,0 +1,40 @@
+"""What tools look at: recorded messages or patterns, corrections, messages with right labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from waybill.settings.schema import Settings
+
+__all__ = ["RECORDED", "add_truth", "corrections_of"]
+
+#: What an option takes that wants to know what is logged; its metavar is `FILE|ADDRESS`.
+RECORDED = "recorded messages (CSV, NDJSON, JSON, text) or patterns, or a sidecar's address"
+
+
+def add_truth(parser: argparse.ArgumentParser, use: str) -> None:
+    """``--corrections`` and ``--labels``; ``use`` says what the corrections are for."""
+    parser.add_argument(
+        "--corrections",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help=f"corrections (NDJSON, or a folder) {use}; may be repeated "
+        "(default: corrections.path)",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="messages whose labels are right"
+    )
+
+
+def corrections_of(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:
+    """The files of ``--corrections``, else that of ``corrections.path``; none without both."""
+    if given.corrections:
+        return tuple(given.corrections)
+    if settings.corrections.path is None:
+        return ()
+    return (Path(settings.corrections.path),)
