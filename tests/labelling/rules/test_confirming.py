@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import regex
 
 from tests.effort import allowed
 from tests.taxonomies import LABELS
@@ -110,3 +111,28 @@ def test_the_allowance_follows_the_clock() -> None:
     assert allowance.share() == pytest.approx(0.5)
     clock.advance(1000)
     assert allowance.share() == 1
+
+
+class OnceLate:
+    """A pattern whose first search runs out of time, as on a machine that is busy elsewhere."""
+
+    def __init__(self, pattern: regex.Pattern[str]) -> None:
+        self._pattern = pattern
+        self.searches = 0
+
+    def search(self, text: str, *, timeout: float) -> regex.Match[str] | None:
+        self.searches += 1
+        if self.searches == 1:
+            raise TimeoutError
+        return self._pattern.search(text, timeout=max(timeout, 5))
+
+
+def test_a_busy_machine_does_not_refuse_a_sample(
+    rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sudo = rules.rules[0]
+    assert sudo.confirm is not None
+    late = OnceLate(sudo.confirm.pattern)
+    monkeypatch.setattr(sudo.confirm, "pattern", late)
+    assert [rule.id for rule in rules.matching(REAL)] == ["sudo", "any"]
+    assert late.searches == 2
