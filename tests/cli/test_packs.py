@@ -73,7 +73,7 @@ def test_a_bundle_that_shares_its_encoder_is_small_and_holds_to_it(
 
 async def test_two_models_label_one_record(running: Running, pack: Path) -> None:
     async with running(f"labellings=[{{name: urgency, pack: '{pack}'}}]") as sidecar:
-        line = b'{"log":"shop wrote a line that means Later, kernel panic"}'
+        line = b'{"log":"shop wrote a line that means Later, could not open the store"}'
         _, body, _ = await sidecar.post(line)
         record = json.loads(body)
         assert record["label_rule"].startswith("default@")
