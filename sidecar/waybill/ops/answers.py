@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import aiohttp
 
+from waybill.core.errors import WaybillError
+
 __all__ = ["Lines", "OversizeError", "beginning_of"]
 
 #: What is kept of an answer, to show how it begins.
 _HEAD_BYTES = 2048
 
 
-class OversizeError(ValueError):
+class OversizeError(WaybillError):
     """An answer, or a line of it, is longer than any that is wanted."""
+
+    code = "oversize"
 
 
 class Lines:
