@@ -11,6 +11,7 @@ handed down to whoever needs it; there is no global set of labels.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +21,7 @@ import msgspec
 import yaml
 
 from waybill.core.errors import ConfigError
+from waybill.core.files import read_small
 from waybill.core.names import DecidedBy
 from waybill.core.near import close_to
 from waybill.core.reasons import RECORD_REASONS, Reason, RecordReason
@@ -156,14 +158,13 @@ def _check_depth(text: str) -> None:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_small(path, MAX_FILE_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ConfigError(
+                [f"{path}: larger than {MAX_FILE_BYTES} bytes; expected a list of labels"]
+            ) from None
         raise ConfigError([f"labels.path: cannot read {path}: {error.strerror}"]) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(
-            [f"{path}: larger than {MAX_FILE_BYTES} bytes; expected a list of labels"]
-        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from waybill.core.files import read_small
+
 log = logging.getLogger(__name__)
 #: How long a file's state is believed before it is looked at again.
+_MOST_BYTES = 1 << 20
 _RECHECK_SECS = 1.0
 
 
@@ -31,7 +34,7 @@ class WatchedFile:
         self._clock = clock
         self._checked = clock()
         self._stamp: tuple[int, int, int] | None = self._stat()
-        self.content = self.path.read_bytes()
+        self.content = read_small(self.path, _MOST_BYTES)
 
     def _stat(self) -> tuple[int, int, int]:
         status = self.path.stat()
@@ -46,7 +49,7 @@ class WatchedFile:
             stamp = self._stat()
             if stamp == self._stamp:
                 return False
-            content = self.path.read_bytes()
+            content = read_small(self.path, _MOST_BYTES)
         except OSError as error:
             self._stamp = None
             self._keep(f"cannot be read: {error.strerror}")

@@ -15,8 +15,9 @@ from waybill.core.errors import (
     RuleError,
     RuleSetError,
 )
+from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy
-from waybill.labelling.corrections.files import parse_history
+from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.llm.prompt import Prompt, load_prompt
@@ -213,7 +214,7 @@ async def read_corrections(
 def take_cached(source: CorrectionSource, cache: Path) -> None:
     """Have ``source`` begin with what was fetched before; a copy that is damaged is left out."""
     try:
-        data = cache.read_bytes()
+        data = read_small(cache, MAX_TOTAL_BYTES)
         parse_history(data, str(cache)).clear()
     except FileNotFoundError:
         return

@@ -53,6 +53,8 @@ _MAX_FAULTS = 20
 #: every few seconds.
 _HASHED_BYTES = 1 << 20
 _SHOWN_CHARS = 60
+#: Of a gzip file that was put together from several.
+_MAX_MEMBERS = 1000
 _TOO_MANY = (
     f"more than {MAX_LINES:,} corrections; keep what still counts: what was taken back, or said "
     "otherwise later, can go, and what training has learnt"
@@ -240,8 +242,12 @@ def _read(file: Path, most_bytes: int) -> bytes:
 def _inflated(data: bytes, file: str, most_bytes: int) -> bytes:
     """All members of a gzip file, at most one byte more than ``most_bytes``."""
     whole = io.BytesIO()
+    members = 0
     try:
         while data and whole.tell() <= most_bytes:
+            members += 1
+            if members > _MAX_MEMBERS:  # what is behind each of them is copied
+                raise zlib.error(f"it has more than {_MAX_MEMBERS} parts")
             inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
             while not inflater.eof and whole.tell() <= most_bytes:
                 if not data:

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 
 from waybill.core.errors import BundleError
+from waybill.core.files import read_small
 from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.ngrams import Ngrams
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+_MOST_BYTES = 8 << 20
 
 #: Largest file that is read into memory; the default encoder has 23 MB.
 MAX_FILE_BYTES = 1 << 30
@@ -177,7 +179,7 @@ def fingerprint(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        digest.update((path / MANIFEST).read_bytes())
+        digest.update(read_small(path / MANIFEST, _MOST_BYTES))
         for entry in sorted(_entries(path)):
             status = entry.stat()
             digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
@@ -208,7 +210,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises `BundleError` with code ``manifest``, ``missing_file`` or ``pickle``.
     """
     try:
-        manifest = read_json((path / MANIFEST).read_bytes(), Manifest)
+        manifest = read_json(read_small(path / MANIFEST, _MOST_BYTES), Manifest)
     except FileNotFoundError:
         raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
     except (OSError, msgspec.MsgspecError) as error:
