@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
         corrections=corrections_of(given, settings),
         labelled=given.labels,
     )
+    gc.freeze()  # what is there by now stays: the garbage collector need not look at it again
     found = backtest(plan, settings)
     said = broken(found, bounds)
     _tell(given, found, said)

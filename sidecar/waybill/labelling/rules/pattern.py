@@ -11,6 +11,7 @@ that matches at least as often, and each match is then confirmed with the origin
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Iterable
@@ -87,6 +88,12 @@ def compile_confirmation(confirmation: str) -> regex.Pattern[str]:
         return regex.compile(confirmation, regex.ASCII | regex.VERSION0)
     except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"cannot be confirmed: {error}") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def tree_of(pattern: str) -> Any:
+    """The parse tree of a pattern that `parse` has accepted, without checking it again."""
+    return _parser.parse(pattern, re.ASCII)
 
 
 def parse(pattern: str) -> Any:

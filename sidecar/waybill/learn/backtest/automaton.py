@@ -17,7 +17,7 @@ from re import _constants as op  # type: ignore[attr-defined]
 from typing import Final, cast
 
 from waybill.core.errors import WaybillError
-from waybill.labelling.rules.pattern import parse
+from waybill.labelling.rules.pattern import tree_of
 from waybill.learn.backtest.edges import Edge, Item, Jump, is_met, kind_of, known_of
 
 __all__ = ["HIT", "Automaton", "Edge", "Jump", "Nodes", "TooComplex", "automaton_of"]
@@ -76,10 +76,13 @@ class Automaton:
 
     def run(self, state: int, text: str) -> int:
         """The state after ``text``. Raises TooComplex."""
+        steps = self._steps
         for character in text:
             if state == HIT:
                 break
-            state = self.step(state, character)
+            # As `step`, which a known character need not call.
+            known = steps[state].get(character)
+            state = self.step(state, character) if known is None else known
         return state
 
     def step(self, state: int, character: str) -> int:
@@ -167,7 +170,7 @@ def automaton_of(pattern: str) -> Automaton:
         TooComplex: it would need too many states.
         ValueError: it is no pattern.
     """
-    tree = parse(pattern)
+    tree = tree_of(pattern)
     nodes = Nodes()
     first = nodes.add()
     last = nodes.sequence(tree, int(tree.state.flags), first)

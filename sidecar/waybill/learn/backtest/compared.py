@@ -7,7 +7,7 @@ stands in the same order among the others: its id, file and samples do not matte
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
 from waybill.labelling.rules.ruleset import Rule, RuleSet
@@ -43,12 +43,11 @@ class ComparedRule:
 
         Of one that ``is_cut`` some of the words may stand where nobody sees them, but not all.
         """
-        has_all, has_any = True, not self.words
         for words in self.words:
-            is_there = any(word in text for word in words)
-            has_all = has_all and is_there
-            has_any = has_any or is_there
-        return has_any if is_cut else has_all
+            # What settles the answer ends the search: one group that is there, or one that is not.
+            if _is_one_there(words, text) == is_cut:
+                return is_cut
+        return not is_cut or not self.words
 
     def reach(self, text: Text) -> Reach:
         """How many of the texts it matches."""
@@ -65,6 +64,10 @@ class ComparedRule:
             return automaton_of(self._pattern)
         except TooComplex:
             return None
+
+
+def _is_one_there(words: Iterable[str], text: str) -> bool:
+    return any(map(text.__contains__, words))  # a generator would cost more than the search
 
 
 #: Answers that a rule remembers.

@@ -165,8 +165,9 @@ class Judge:
         return "some" if is_open else found
 
     def _pairs_of(self, lines: Lines, text: Text, scope: Scope) -> Iterable[Pair]:
-        old = self._in_question(scope.old, lines, text, scope)
-        new = self._in_question(scope.new, lines, text, scope)
+        known: dict[int, Reach] = {}  # most rules are in both
+        old = self._in_question(scope.old, lines, text, scope, known)
+        new = self._in_question(scope.new, lines, text, scope, known)
         both = old | new
         open_rules = list(filter(lambda index: both[index] == "some", both))
         if len(open_rules) > _MOST_OPEN:
@@ -182,12 +183,19 @@ class Judge:
                 )
 
     def _in_question(
-        self, order: Iterable[int], lines: Lines, text: Text, scope: Scope
+        self,
+        order: Iterable[int],
+        lines: Lines,
+        text: Text,
+        scope: Scope,
+        known: dict[int, Reach],
     ) -> dict[int, Reach]:
         """The rules that may decide, in order: up to the first that matches all of the texts."""
         found: dict[int, Reach] = {}
         for index in order:
-            reached = self._reach(index, lines, text, scope)
+            reached = known.get(index)
+            if reached is None:
+                reached = known[index] = self._reach(index, lines, text, scope)
             if reached == "none":
                 continue
             found[index] = reached

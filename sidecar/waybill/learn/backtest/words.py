@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import TypeAlias, cast
 
-from waybill.labelling.rules.pattern import parse
+from waybill.labelling.rules.pattern import tree_of
 from waybill.learn.backtest.edges import Item
 
 __all__ = ["Words", "words_of"]
@@ -35,7 +35,7 @@ def words_of(pattern: str) -> Words:
 
     A mask shows them, too. Empty where nothing can be said: any message may match.
     """
-    return tuple(_of_sequence(parse(pattern)))
+    return tuple(_of_sequence(tree_of(pattern)))
 
 
 def _of_sequence(items: Iterable[Item]) -> list[set[str]]:
