@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from tests.collector import JSON, PROTOBUF, Collector, attributes
 from tests.conftest import Running
 from waybill.cli.main import main
 from waybill.core.pattern import pattern_id
 from waybill.core.records import Verdict
 from waybill.labelling.marking import Marker
 from waybill.labelling.masking import mask
+from waybill.settings.addresses import split_address
 
 RULES = "rules:\n- {id: full, label: Resource Usage, pattern: 'disk [0-9]+ is full'}\n"
 MESSAGES = ["disk 1 is full", "disk 22 is full", "User a7 left \u00fc", "\x1b[31mred\x1b[0m", "10"]
@@ -94,3 +99,30 @@ async def test_records_that_are_alike_share_a_verdict() -> None:
     assert marked[0] is not marked[2]
     assert marked[3] is marked[4] is verdict
     assert marker.unmarked(Counter(marked)) == {verdict: 5}
+
+
+async def test_records_by_otlp_and_forward_name_their_patterns(
+    running: Running, settings: list[str], collector: Collector
+) -> None:
+    request = ExportLogsServiceRequest()
+    scope = request.resource_logs.add().scope_logs.add()
+    for message in MESSAGES:
+        scope.log_records.add().body.string_value = message
+    bodies = {
+        PROTOBUF: request.SerializeToString(),
+        JSON: json_format.MessageToJson(request).encode(),
+    }
+    back = ("return.type=otlp", f"return.url={collector.url}", "forward.listen=127.0.0.1:0")
+    async with running(*settings, *back) as sidecar:
+        for kind, body in bodies.items():
+            assert (await sidecar.post(body, "/v1/logs", Content_Type=kind))[0] == 200
+        assert sidecar.service.forward is not None
+        host, port = split_address(sidecar.service.forward.addresses[0].rpartition("/")[2])
+        reader, writer = await asyncio.open_connection(host, port)
+        entries = [[1, record] for record in RECORDS]
+        writer.write(msgpack.packb(["app", entries, {"chunk": "c"}]))
+        async with asyncio.timeout(20):
+            assert msgpack.unpackb(await reader.read(100)) == {"ack": "c"}
+        writer.close()
+    named = [attributes(record).get("pattern") for record in collector.records]
+    assert named == expected() * 3
