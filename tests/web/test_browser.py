@@ -42,7 +42,8 @@ async def browsing(client: Client, **options: object) -> AsyncIterator[Any]:
         context = await browser.new_context(**options)
         page = await context.new_page()
         page.set_default_timeout(60_000)  # a busy machine is no fault of the page
-        page.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)
+        page.on("console", lambda one: faults.append(f"{page.url}: {one.text}")
+                if one.type == "error" else None)  # fmt: skip
         page.on("pageerror", lambda one: faults.append(str(one)))
         page.on("request", lambda one: None if one.url.startswith((address, "data:"))
                 else faults.append(f"foreign: {one.url}"))  # fmt: skip

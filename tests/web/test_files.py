@@ -56,7 +56,7 @@ async def send(pages: Client, name: str, data: bytes, query: str = "") -> str:
     """Send a file as the form does; the address of its job."""
     form = aiohttp.FormData()
     form.add_field("form_token", await pages.token())
-    form.add_field("file", data, filename=name)
+    form.add_field("file", io.BytesIO(data), filename=name)
     async with pages.session.post(f"{pages.running.address}/csv?{query}", data=form) as reply:
         assert reply.status == 200, await reply.text()
         return reply.url.path

@@ -59,6 +59,8 @@ OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
 #: Keys of a request: who asks, and the nonce of its page.
 USER: web.RequestKey[User | None] = web.RequestKey("user")
 NONCE: web.RequestKey[str] = web.RequestKey("nonce")
+#: Whether its page holds the editor, which writes styles of its own.
+HAS_EDITOR: web.RequestKey[bool] = web.RequestKey("has_editor")
 
 
 def bench_of(request: web.Request) -> Bench:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from waybill.core.correction import moment
+
 _FULL = 10_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -76,3 +78,15 @@ def utc(moment: float) -> str:
 def iso(moment: float) -> str:
     """A time as ``datetime`` of ``<time>`` has it."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def seconds(at: str) -> float | None:
+    """The time of a correction (RFC 3339) in seconds since 1970; None where it is none.
+
+    >>> seconds("1970-01-01T00:00:02Z"), seconds("soon")
+    (2.0, None)
+    """
+    try:
+        return moment(at).timestamp()
+    except ValueError:
+        return None

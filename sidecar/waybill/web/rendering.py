@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from waybill.web.context import BENCHES, NONCE, bench_of, user_of
+from waybill.web.context import BENCHES, HAS_EDITOR, NONCE, bench_of, user_of
 from waybill.web.labels import faces
 from waybill.web.store.nodes import health
+
+_EDITOR = "rule_edit.html"
 
 
 async def page(
@@ -18,6 +20,7 @@ async def page(
     """A whole page; ``title`` names the state first."""
     bench = bench_of(request)
     now = time.time()
+    request[HAS_EDITOR] = template == _EDITOR
     common: dict[str, object] = {
         "title": title,
         "path": request.path.removeprefix(bench.base_path) or "/",

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp import web
 
 from waybill.web.auth import Door
-from waybill.web.context import BENCHES, NONCE, OPEN_TO_ALL, TAX, USER
+from waybill.web.context import BENCHES, HAS_EDITOR, NONCE, OPEN_TO_ALL, TAX, USER
 from waybill.web.store.faults import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,8 +29,6 @@ _HEADERS = {
 _SAFE = ("GET", "HEAD", "OPTIONS")
 #: For a year a browser asks us by TLS only; said where the certificate is our own.
 _ONLY_TLS = "max-age=31536000"
-#: A page of this name holds the editor, which writes styles of its own.
-_EDITOR = "/rules/edit"
 #: The field of a form, or the header of a script, that holds the form token.
 FORM_TOKEN = "form_token"  # noqa: S105 - a name
 FORM_HEADER = "Waybill-Form-Token"
@@ -131,8 +129,7 @@ def dress(request: web.Request, answer: web.StreamResponse) -> None:
     """
     if answer.prepared:
         return
-    is_editor = request.path.endswith(_EDITOR)
-    nonce = f" 'nonce-{request[NONCE]}'" if is_editor else ""
+    nonce = f" 'nonce-{request[NONCE]}'" if request.get(HAS_EDITOR) else ""
     answer.headers.setdefault("Content-Security-Policy", _POLICY.format(nonce=nonce))
     if request.secure and _name_of(request) != "localhost":
         answer.headers.setdefault("Strict-Transport-Security", _ONLY_TLS)

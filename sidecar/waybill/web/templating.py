@@ -44,6 +44,7 @@ class Templates:
             rate=numbers.rate,
             utc=numbers.utc,
             iso=numbers.iso,
+            seconds=numbers.seconds,
             plain=text.plain,
             exact=text.exact,
             log=text.log_text,

@@ -15,6 +15,8 @@
     const series = [{}];
     const bands = [];
     const bars = told.form === "bars";
+    // Room for the halves of the first and the last bar.
+    const half = bars ? ((told.data[0][1] ?? told.data[0][0] + 3600) - told.data[0][0]) / 2 : 0;
     told.series.forEach((one, at) => {
       const stroke = at === 0 ? line : quiet;
       if (one.part) series.push({ stroke: "transparent", width: 0, points: { show: false } });
@@ -43,7 +45,7 @@
       legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 8 } }, series, bands,
       axes: [{ ...axis, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1]] },
         { ...axis, size: 60, values: (_, all) => all.map((one) => one.toLocaleString("en") + told.unit) }],
-      scales: { y: { range: (_, low, high) => [0, Math.max(told.least || 1, high * 1.05)] } },
+      scales: { x: { range: (_, low, high) => [low - half, high + half] }, y: { range: (_, low, high) => [0, Math.max(told.least || 1, high * 1.05)] } },
       hooks: { setCursor: [(one) => tell(one.cursor.idx)], draw: [marks] },
     }, told.data, place);
     figure._chart = chart;

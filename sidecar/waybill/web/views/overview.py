@@ -72,7 +72,9 @@ async def show(request: web.Request) -> web.Response:
     facts = await bench.database.read(lambda store: _read(store, now, unsure, _SPANS[span]))
     moved = await _moves(bench, until)
     total = _total(facts.rows)
-    basis = "The grey band is what the same hour had in the seven days before."
+    basis = ""
+    if any(hour.low is not None for hour in facts.hours):
+        basis = "The grey band is what the same hour had in the seven days before."
     return await page(
         request,
         "overview.html",
