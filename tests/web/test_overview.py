@@ -6,6 +6,7 @@ import time
 
 from tests.web.conftest import Client, pattern, share
 from waybill.core.pattern import pattern_id
+from waybill.web.store.recording import refresh_rates
 from waybill.web.store.trends import moves, undecided_hours
 
 HOUR = 3600.0
@@ -27,6 +28,8 @@ async def fill(browser: Client) -> float:
             at=at,
         )
     await browser.put(pattern("new <id>", at=now, count=7))
+    # As the collector does every hour, for those of which nobody told anything new.
+    await browser.running.bench.database.write(lambda store: refresh_rates(store, None, now))
     return now
 
 

@@ -1,0 +1,62 @@
+"""The walk of docs/tutorial.md on the pages, by the names that the tutorial itself gives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tests.web.conftest import opened, pattern
+from tests.web.test_browser import browsing, pytestmark
+from tests.web.test_files import few_rules_in
+from tests.web.test_walk import PASTE
+
+__all__ = ["pytestmark"]
+
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
+MASK = "pallet 0 left at gate 0"
+
+
+def steps() -> list[str]:
+    """What the tutorial says to press, in order: names of pages, buttons and links."""
+    text = TUTORIAL.read_text("utf-8")
+    begin = text.index("Open <http://127.0.0.1:9890>")
+    walk = text[begin : text.index("## 8.", begin)]
+    assert f"`{MASK}`" in walk
+    return re.findall(r"\*([A-Z][^*]+)\*", walk)
+
+
+async def test_the_walk_of_the_tutorial_is_as_it_says(tmp_path: Path) -> None:
+    patterns, make, attempt, write, undo, again = steps()
+    assert undo == again
+    own = tmp_path / "my-rules"
+    own.mkdir()
+    settings = few_rules_in(tmp_path)
+    mine = replace(settings.workbench, apply="folder", folder=str(own))
+    async with opened(replace(settings, workbench=mine)) as client:
+        await client.put(pattern(MASK, count=5, examples=("pallet 3 left at gate 17",)))
+        async with browsing(client) as page:
+            await page.goto(client.running.address)
+            await page.get_by_role("link", name=patterns, exact=True).click()
+            await page.get_by_role("link", name=MASK).click()
+            await page.get_by_text("Nobody decided").first.wait_for()
+            await page.get_by_text(make).first.click()
+            editor = page.locator(".cm-content")
+            await editor.wait_for()
+            text = await page.locator("#text").input_value()
+            assert "pallet 3 left at gate 17" in text
+            drafted = re.sub(r"(?m)^(\s*-?\s*label:).*", r"\1 User Action", text)
+            await editor.click()
+            await page.keyboard.press("Control+a")
+            await page.evaluate(PASTE, drafted)
+            await page.get_by_role("button", name=attempt).click()
+            await page.locator("#trial-head").wait_for()
+            assert "5 of 5 records a day" in await page.locator("#trial-head").inner_text()
+            await page.get_by_role("button", name=write).click()
+            await page.get_by_role("button", name=undo).wait_for()
+            (file,) = own.iterdir()
+            assert "User Action" in file.read_text()
+            await page.keyboard.press("u")
+            await page.get_by_text("Undone.").wait_for()
+            assert list(own.iterdir()) == []
