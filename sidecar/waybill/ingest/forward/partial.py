@@ -10,7 +10,7 @@ from typing import Self
 from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Grow
 from waybill.ingest.forward.delivering import Deliverer, NotTakenError
-from waybill.ingest.forward.patience import READ_BYTES, Patience
+from waybill.ingest.forward.patience import BUFFER_BYTES, Patience
 
 #: How long one message may take from its first byte to its last: its sender has the rest.
 MESSAGE_SECS = 60.0
@@ -70,8 +70,8 @@ class Partial:
         loop = asyncio.get_running_loop()
         if self._ends_at is None:
             self._ends_at = loop.time() + MESSAGE_SECS
-        # What is read at once is in the connection's own buffer anyway.
-        more = max(0, size - READ_BYTES) - self._counted
+        # Small messages come through whatever large ones hold: so much is not counted.
+        more = max(0, size - BUFFER_BYTES) - self._counted
         while not self._has_grown(more):
             if loop.time() > self._ends_at or self._patience.is_over:
                 self._deliverer.refuse("inflight_bytes")

@@ -19,7 +19,7 @@ from waybill.ingest.connections import Connections, Place
 from waybill.ingest.entrance import Entrance
 from waybill.ingest.forward.conversation import HANDSHAKE_SECS, Conversation, Handshake
 from waybill.ingest.forward.delivering import Deliverer
-from waybill.ingest.forward.patience import READ_BYTES, Patience
+from waybill.ingest.forward.patience import BUFFER_BYTES, Patience
 from waybill.ingest.forward.sockets import keep_alive, listen_unix
 from waybill.ingest.listener import Intake
 from waybill.ops.secret_file import SecretFile
@@ -124,7 +124,7 @@ class ForwardServer:
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._begin(place, reader, writer)
 
-        reader = asyncio.StreamReader(limit=READ_BYTES)
+        reader = asyncio.StreamReader(limit=BUFFER_BYTES)
         return asyncio.StreamReaderProtocol(reader, begin)
 
     def _begin(
