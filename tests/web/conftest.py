@@ -107,6 +107,8 @@ async def opened(settings: Settings) -> AsyncIterator[Client]:
     """A workbench with a browser before it."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with running_workbench(settings) as running, aiohttp.ClientSession(cookie_jar=jar) as one:
+        for bench in running.benches.values():
+            bench.rule_stats.patience_secs = 60.0
         yield Client(running, one)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
+from waybill.service.opening import Opened
 from waybill.web.ruletext import new_rules, rule_ids, with_mode
 
 ORDER = "order <id> rejected by partner 0"
@@ -131,3 +133,40 @@ def test_a_mode_is_put_into_one_rule_and_nothing_else_moves() -> None:
     assert with_mode(enforced, "order-shadow", "shadow") == OWN
     assert with_mode(OWN, "nobody", "shadow") == OWN
     assert rule_ids("a: [") == []
+
+
+async def test_a_page_does_not_wait_for_rules_that_are_being_read(
+    own: tuple[Client, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = own
+    engine = client.running.bench.engine
+    is_read = asyncio.Event()
+    opened_ones = engine.opened
+
+    async def slowly() -> Opened:
+        await is_read.wait()
+        return await opened_ones()
+
+    monkeypatch.setattr(engine, "opened", slowly)
+    monkeypatch.setattr(client.running.bench.rule_stats, "patience_secs", 0.0)
+    _, text = await client.get("/rules")
+    assert "The rules are being read" in text
+    is_read.set()
+    monkeypatch.setattr(client.running.bench.rule_stats, "patience_secs", 60.0)
+    _, text = await client.get("/rules?file=10-own.yaml")
+    assert "being read" not in text
+    assert "2 of " in text
+
+
+async def test_own_rules_stand_where_a_sidecar_reads_them(own: tuple[Client, Path]) -> None:
+    client, file = own
+    book = client.running.bench.rulebook
+    rules = await book.in_force()
+    first = [rule.id for rule in rules.rules[:2]]
+    assert first == ["order-shadow", "order-first"]
+    said = await book.check(file.name, NEW)
+    assert said.compiled is not None
+    assert [rule.id for rule in said.compiled.rules[:3]] == [*first, "partner"]
+    twin = await book.check("20-twin.yaml", OWN)
+    assert all("duplicate" in str(fault) or "20-twin" in str(fault) for fault in twin.faults)
+    assert twin.faults

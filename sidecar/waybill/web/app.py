@@ -105,6 +105,8 @@ async def serve_workbench(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running_workbench(settings) as running:
+        for bench in running.benches.values():
+            bench.rulebook.warm()
         log.info("the workbench is ready", extra={"address": running.address})
         await stop.wait()
 
@@ -150,10 +152,13 @@ async def _build_one(
     travel = Travel(settings, database, place_of(settings), name)
     await travel.start()
     rulebook = Rulebook(settings, taxonomy)
+    stack.push_async_callback(rulebook.close)
     engine = Engine(settings, rulebook.edition, database)
     stack.push_async_callback(engine.close)
     jobs = Jobs(Path(f"{mine.store}-files"), database, engine.settings)
     stack.push_async_callback(jobs.close)
+    rule_stats = RuleStatsReader(engine, database)
+    stack.push_async_callback(rule_stats.close)
     return Bench(
         settings,
         database,
@@ -166,7 +171,7 @@ async def _build_one(
         rulebook,
         travel,
         hosts,
-        RuleStatsReader(engine, database),
+        rule_stats,
         Kept(),
         name,
     )

@@ -57,13 +57,17 @@ class Engine:
         if self._opened is None and self._warming is None:
             self._warming = asyncio.create_task(self._warm())
 
+    async def mark(self) -> str:
+        """What changes with the own rule files."""
+        return await asyncio.to_thread(self._mark)
+
     async def _warm(self) -> None:
         with contextlib.suppress(WaybillError):  # said to whoever asks
             await self.opened()
 
     async def _catch_up(self, opened: Opened) -> None:
         """Have in force what was changed since; rules that do not compile are left out."""
-        seen = (await asyncio.to_thread(self._mark), await self._database.read(applied_version))
+        seen = (await self.mark(), await self._database.read(applied_version))
         if seen == self._seen:
             return
         pipeline = opened.pipeline

@@ -7,13 +7,14 @@ what the sidecars fetch: what stands beside the packaged rules. The packaged one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from waybill.core.errors import RuleError, RuleSetError
+from waybill.core.errors import RuleError, RuleSetError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import RuleFile, read_rule_files
@@ -61,6 +62,21 @@ class Rulebook:
         self._now: tuple[list[RuleFile], RuleSet] | None = None
         #: Held by whoever uses the compiled rules: one at a time may.
         self.in_use = asyncio.Lock()
+        self._warming: asyncio.Task[None] | None = None
+
+    def warm(self) -> None:
+        """Begin to compile the rules, so that whoever asks soon need not wait for them."""
+        self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        with contextlib.suppress(WaybillError, OSError):  # said to whoever asks
+            await self.in_force()
+
+    async def close(self) -> None:
+        """Stop compiling."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
 
     @property
     def folder(self) -> Path | None:
@@ -122,15 +138,20 @@ class Rulebook:
             memory_bytes=self._settings.rules.compile_bytes,
             max_message_bytes=self._settings.limits.message_bytes,
             reserved=names_added(added_fields(self._settings)),
+            disable=self._settings.rules.disable,
         )
 
     def _files_with(self, name: str | None, text: str) -> list[RuleFile]:
-        """All files, with ``text`` as the own file ``name``; None: as they are."""
-        own = self.files()
-        if name is not None:
-            own[name] = text
-        folders = [folder for folder in rule_folders(self._settings) if folder != self.folder]
+        """All files as a sidecar reads them, in its order, with ``text`` as the own file ``name``;
+        None: as they are.
+        """
+        folders = rule_folders(self._settings)
         found = read_rule_files(folders)
-        for file, written in sorted(own.items()):
-            found.append(RuleFile(file, written.encode("utf-8", "replace")))
-        return found
+        if name is None:
+            return found
+        folder = self.folder
+        place = str(folder / name) if folder is not None else name
+        layer = folders.index(folder) if folder in folders else len(folders)
+        found = [file for file in found if file.name != place]
+        found.append(RuleFile(place, text.encode("utf-8", "replace"), layer))
+        return sorted(found, key=lambda file: (Path(file.name).name, file.name))

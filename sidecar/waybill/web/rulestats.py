@@ -90,22 +90,47 @@ class _Tally:
 
 
 class RuleStatsReader:
-    """Counts when it is asked, and keeps what it found for a minute."""
+    """Counts beside the pages, when it is asked, and keeps what it found for a minute."""
 
     def __init__(self, engine: Engine, database: Database) -> None:
         self._engine = engine
         self._database = database
-        self._kept: tuple[float, list[RuleStats]] | None = None
+        self._kept: tuple[float, str, list[RuleStats]] | None = None
+        self._counting: asyncio.Task[list[RuleStats]] | None = None
+        #: How long a page waits for them, in seconds; then it says that they are being read.
+        self.patience_secs = 0.2
 
-    async def read(self) -> list[RuleStats]:
-        """Every rule in its order. Raises WaybillError: the rules cannot be loaded."""
-        now = time.monotonic()
-        if self._kept is not None and now - self._kept[0] < _KEPT_SECS:
-            return self._kept[1]
+    async def read(self) -> list[RuleStats] | None:
+        """Every rule in its order; None: they are still being read, as after a start.
+
+        While they are counted anew, those of before are given where the rules are the same.
+        Raises WaybillError: the rules cannot be loaded.
+        """
+        mark = await self._engine.mark()
+        kept = self._kept
+        if kept is not None and kept[1] != mark:
+            kept = None
+        if kept is not None and time.monotonic() - kept[0] < _KEPT_SECS:
+            return kept[2]
+        if self._counting is None:
+            self._counting = asyncio.create_task(self._count(mark))
+        done, _ = await asyncio.wait([self._counting], timeout=self.patience_secs)
+        if not done:
+            return kept[2] if kept is not None else None
+        counted, self._counting = self._counting, None
+        return await counted if counted is not None else None
+
+    async def close(self) -> None:
+        """Stop counting."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.wait([self._counting])
+
+    async def _count(self, mark: str) -> list[RuleStats]:
         opened = await self._engine.opened()
         lines, days = await self._database.read(_lines)
         found = await _stats(opened.pipeline.rules, lines, days)
-        self._kept = (now, found)
+        self._kept = (time.monotonic(), mark, found)
         return found
 
 

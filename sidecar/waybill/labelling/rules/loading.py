@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,10 @@ from waybill.labelling.rules.unread import unread_files
 #: Seconds by the clock for each second of processor time: the compiler gives way to everything
 #: else.
 _PATIENCE = 4
+#: Artefacts that are kept, by the digest of what they were made of; 424 rules have 2 MB.
+_compiled: dict[bytes, bytes] = {}
+_MOST_KEPT = 3
+_MOST_KEPT_BYTES = 16 << 20
 #: How a line of the child's stderr begins that says what it is at.
 _PLACE = '{"doing":'
 
@@ -110,11 +115,25 @@ async def compile_rules(
         tuple(reserved),
         disable=tuple(disable),
     )
-    ended = await _run_compiler(request)
-    if ended.code != 0:
-        raise RuleSetError(await _explain(ended, request))
+    mark = hashlib.sha256(msgspec.msgpack.encode(request)).digest()
+    output = _compiled.get(mark)
+    if output is None:
+        ended = await _run_compiler(request)
+        if ended.code != 0:
+            raise RuleSetError(await _explain(ended, request))
+        output = ended.output
+        _keep(mark, output)
     # Reading the database back takes milliseconds per thousand rules: not on the event loop.
-    return await asyncio.to_thread(_read_artefact, ended.output, max_message_bytes)
+    return await asyncio.to_thread(_read_artefact, output, max_message_bytes)
+
+
+def _keep(mark: bytes, output: bytes) -> None:
+    """What was compiled last is asked for again: it is tried, compared, and then in force."""
+    if len(output) > _MOST_KEPT_BYTES:
+        return
+    _compiled[mark] = output
+    while len(_compiled) > _MOST_KEPT or sum(map(len, _compiled.values())) > _MOST_KEPT_BYTES:
+        del _compiled[next(iter(_compiled))]
 
 
 def _read_artefact(output: bytes, max_message_bytes: int) -> RuleSet:

@@ -13,23 +13,31 @@ from waybill.web.rendering import page
 from waybill.web.rulestats import WORDS, RuleStats
 from waybill.web.store.drafts import list_drafts
 
+#: After so many seconds a browser looks again whether the rules were read.
+_AGAIN_SECS = "2"
+
 
 async def show(request: web.Request) -> web.Response:
     """The rules in the order in which they are tried; ``state`` and ``file`` narrow them."""
     bench = bench_of(request)
     fault = request.query.get("fault", "")
-    found: list[RuleStats] = []
+    found: list[RuleStats] | None = []
     try:
         found = await bench.rule_stats.read()
     except WaybillError as error:
         fault = str(error)
+    is_being_read = found is None
+    if found is None:
+        found = []
     state, file = request.query.get("state", ""), request.query.get("file", "")
     own = bench.rulebook.files()
     shown = [one for one in found if _is_shown(one, state, file)]
-    return await page(
+    title = "Being read · Rules" if is_being_read else f"{numbers.count(len(shown))} rules"
+    answer = await page(
         request,
         "rules.html",
-        f"{numbers.count(len(shown))} rules",
+        title,
+        is_being_read=is_being_read,
         rules=shown,
         all=len(found),
         counts=Counter(one.state for one in found),
@@ -42,6 +50,9 @@ async def show(request: web.Request) -> web.Response:
         said=request.query.get("said", ""),
         fault=fault,
     )
+    if is_being_read:
+        answer.headers["Refresh"] = _AGAIN_SECS
+    return answer
 
 
 def _is_shown(one: RuleStats, state: str, file: str) -> bool:
