@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tests.web.conftest import Client, opened, pattern, settings_for, share
-from waybill.core.correction import decode_correction, settle
+from waybill.core.correction import decode_correction, new_correction, settle
 from waybill.core.pattern import pattern_id
-from waybill.web.store.corrections import export
+from waybill.web.store.corrections import add_correction, export
 
 PAGES = ("/", "/patterns", "/review", "/sources", "/nodes", "/try", "/csv", "/corrections",
          "/changes", "/keys", "/login")  # fmt: skip
@@ -149,3 +151,26 @@ async def test_what_was_said_outlives_the_process(tmp_path: Path) -> None:
     async with opened(settings) as browser:
         _, text = await browser.get(f"/patterns/{pattern_id(LOGIN)}")
         assert "Withdraw" in text
+
+
+async def test_all_corrections_are_read_page_by_page(browser: Client) -> None:
+    lines = [new_correction(f"message {number}", "Error", by="ann") for number in range(450)]
+
+    late = new_correction("late", "Error", by="bob")
+
+    def fill(store: sqlite3.Connection) -> None:
+        for line in lines:
+            add_correction(store, line)
+
+    await browser.running.bench.database.write(fill)
+    seen: list[str] = []
+    path = "/corrections"
+    while path:
+        _, text = await browser.get(path)
+        seen += re.findall(r"/corrections/([0-9a-f]{16})/withdraw", text)
+        if len(seen) == 200:  # what is said meanwhile moves nothing
+            await browser.running.bench.database.write(lambda one: add_correction(one, late))
+        found = re.search(r'rel="next" href="([^"]+)"', text)
+        path = found[1] if found is not None else ""
+    assert seen == [line.id for line in lines[::-1]]
+    assert "of 451" in text

@@ -11,7 +11,7 @@ from tests.web.conftest import Client, pattern, share
 from tests.web.test_browser import CHROMIUM, HOSTILE, browsing
 from waybill.core.correction import new_correction
 from waybill.core.pattern import pattern_id
-from waybill.web.store.corrections import add_correction, export
+from waybill.web.store.corrections import add_correction, export, export_applied
 
 pytestmark = [
     pytest.mark.e2e,
@@ -56,7 +56,7 @@ async def fill(client: Client) -> None:
     await client.running.bench.database.write(client.running.bench.collector.groups.renew)
 
 
-async def test_walk_a_corrects_with_three_keys_and_walk_c_reads_with_three_clicks(
+async def test_walk_a_corrects_with_three_keys_and_a_click_and_walk_c_reads_with_three_clicks(
     browser: Client,
 ) -> None:
     await fill(browser)
@@ -65,8 +65,12 @@ async def test_walk_a_corrects_with_three_keys_and_walk_c_reads_with_three_click
         await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
         await hands.press("w", "6", "Enter")
         await page.get_by_text("Recorded.").wait_for()
-        assert (hands.keys, hands.clicks) == (3, 0)
         assert b'"Workflow Error"' in await browser.running.bench.database.read(export)
+        assert await browser.running.bench.database.read(export_applied) == b""
+        await hands.click(page.locator("[data-apply]"))
+        await page.get_by_text("On its way.").wait_for()
+        assert (hands.keys, hands.clicks) == (3, 1)
+        assert b'"Workflow Error"' in await browser.running.bench.database.read(export_applied)
 
         hands = Hands(page)
         await page.goto(f"{browser.running.address}/")

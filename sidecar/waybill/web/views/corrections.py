@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiohttp import web
@@ -15,8 +16,8 @@ from waybill.web.rendering import page
 from waybill.web.store.corrections import count_waiting, export
 from waybill.web.store.queries import history
 
-#: Lines of the page; the download has all.
-_MOST_LINES = 1000
+#: Lines of a page; the download has all.
+_PAGE = 200
 
 
 class Line(NamedTuple):
@@ -33,19 +34,33 @@ async def show(request: web.Request) -> web.Response:
     lines = await bench.database.read(history)
     standing = {one.correction.id: one.is_disputed for one in settle(lines)}
     taken_back = {line.withdraws for line in lines if line.withdraws is not None}
+    lines.reverse()
+    begin = _behind(lines, request.query.get("after", ""))
+    page_of = lines[begin : begin + _PAGE]
     shown = [
-        Line(line, pattern_id(line.mask), _state(line, standing, taken_back))
-        for line in lines[::-1][:_MOST_LINES]
+        Line(line, pattern_id(line.mask), _state(line, standing, taken_back)) for line in page_of
     ]
+    is_last = begin + _PAGE >= len(lines)
     return await page(
         request,
         "corrections.html",
         f"{numbers.count(len(standing))} stand · Corrections",
         lines=shown,
+        first=begin + 1,
+        all=len(lines),
+        after="" if is_last else page_of[-1].id,
         waiting=await bench.database.read(count_waiting),
         fault=request.query.get("fault", ""),
         said=request.query.get("said", ""),
     )
+
+
+def _behind(lines: Sequence[Correction], after: str) -> int:
+    """The place behind the line ``after``, whatever was said meanwhile; 0 where there is none."""
+    for place, line in enumerate(lines):
+        if line.id == after:
+            return place + 1
+    return 0
 
 
 async def download(request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from waybill.web.rendering import page
 from waybill.web.saying import GONE, say
 from waybill.web.series import Chart, rate_chart
 from waybill.web.store.alike import Group, others_of
-from waybill.web.store.corrections import add_correction, find_correction
+from waybill.web.store.corrections import add_correction, count_waiting, find_correction
 from waybill.web.store.events import Event, events_of
 from waybill.web.store.filters import Filter, read_filter
 from waybill.web.store.queries import (
@@ -82,6 +82,7 @@ async def show(request: web.Request) -> web.Response:
         verdict_total=sum(one.count for one in found.pattern.verdicts),
         verdict_sentence=_sentence(row),
         spread=await _spread(bench),
+        waiting=await bench.database.read(count_waiting),
         chart=_chart(found),
         span=span,
         spans=tuple(_SPANS),
