@@ -11,7 +11,7 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest peers test-peers wheel-test bench chaos soak stalls fuzz \
+.PHONY: help demo run test test-newest peers test-peers wheel-test bench chaos soak stalls greedy fuzz \
 	mutate audit sbom pins generate docs lint clean
 
 help: ## List the targets
@@ -83,6 +83,9 @@ soak: $(DEV) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS
 
 stalls: $(DEV) ## How long the event loop stands still under bombs, giant bodies and reloads
 	$(BIN)/python -m tests.chaos.stalls
+
+greedy: $(DEV) ## What 100 greedy, slow or silent peers make it hold, at each door (GREEDY_PEERS)
+	$(BIN)/python -m tests.chaos.greedy --peers $(or $(GREEDY_PEERS),100)
 
 FUZZ_SECS ?= 20
 fuzz: $(FUZZ) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture

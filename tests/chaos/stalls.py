@@ -3,8 +3,10 @@
     python -m tests.chaos.stalls
 
 A sidecar runs in a process of its own, where a task asks every millisecond what time it is; the
-longest gap is the longest time that no probe, no heartbeat and no other batch was served. Printed
-for usual load, bombs, very large bodies, a reload of 5,000 rules and an exchange of the model.
+longest gap is the longest time that no probe, no heartbeat and no other batch was served. Beside
+it stands the longest piece of work by processor time of the loop's thread: what of the gap is its
+own, on a busy machine too. Printed for usual load, bombs, very large bodies, every endpoint with
+what is hard on it, reloads of 5,000 rules and 100,000 corrections, and an exchange of the model.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gzip
+import io
 import json
 import shutil
 import subprocess
@@ -26,33 +29,45 @@ import msgpack
 import orjson
 
 from tests.input.test_bombs import bombs
+from tests.input.test_stalls import ASKED, GOT, TEXTS, batches
 from waybill.cli.bench.reference import reference_batch, rule_text
 from waybill.core.batch import MAX_RECORDS
+from waybill.core.correction import encode_correction, new_correction
 
 ROOT = Path(__file__).parents[2]
+#: A mask has no digits but zero.
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 async def child(overrides: list[str]) -> None:
-    """Serve, and answer each line on stdin with the longest gap since the one before, in seconds."""
+    """Serve, and answer each line on stdin with the longest gap and the longest piece of work since
+    the one before, in seconds.
+    """
     from tests.conftest import running
 
-    worst = 0.0
+    worst = work = 0.0
 
     async def tick() -> None:
-        nonlocal worst
-        last = time.perf_counter()
+        nonlocal worst, work
+        last, worked = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            now, spent = time.perf_counter(), time.thread_time()
             worst, last = max(worst, now - last - 0.001), now
+            work, worked = max(work, spent - worked), spent
 
     async with running(*overrides) as sidecar:
         ticker = asyncio.create_task(tick())
         print(sidecar.service.address, flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
-            print(worst, flush=True)
-            worst = 0.0
+            print(worst, work, flush=True)
+            worst = work = 0.0
         ticker.cancel()
+
+
+def _correction(number: int) -> bytes:
+    mask = f"order {str(number).translate(_LETTERS)} failed"
+    return encode_correction(new_correction(mask, "Error", by="ann", at="2026-11-20T10:00:00Z"))
 
 
 async def measure(rules: Path, model: Path) -> None:
@@ -64,6 +79,7 @@ async def measure(rules: Path, model: Path) -> None:
         "--child",
         f"rules.path={rules}",
         f"model.path={model}",
+        f"corrections.path={rules.parent / 'corrections.ndjson'}",
     ]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -72,20 +88,33 @@ async def measure(rules: Path, model: Path) -> None:
     assert process.stdout is not None
     address = process.stdout.readline().strip()
 
-    def worst_ms() -> float:
+    def worst_ms() -> tuple[float, float]:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("\n")
         process.stdin.flush()
-        return float(process.stdout.readline()) * 1000
+        gap, work = map(float, process.stdout.readline().split())
+        return gap * 1000, work * 1000
 
     async with aiohttp.ClientSession() as client:
 
-        async def post(body: bytes, kind: str = "application/json", encoding: str = "") -> int:
+        async def post(
+            body: bytes, kind: str = "application/json", encoding: str = "", path: str = "/v1/label"
+        ) -> int:
             headers = {"Content-Type": kind} | ({"Content-Encoding": encoding} if encoding else {})
-            async with client.post(f"{address}/v1/label", data=body, headers=headers) as reply:
+            data = io.BytesIO(body)
+            async with client.post(f"{address}{path}", data=data, headers=headers) as reply:
                 await reply.read()
                 return reply.status
+
+        async def get(path: str) -> int:
+            async with client.get(f"{address}{path}") as reply:
+                await reply.read()
+                return reply.status
+
+        async def ask(path: str, form: str) -> None:
+            for text in TEXTS.values():
+                await post(form.replace("@", text).encode(), path=path)
 
         async def state() -> dict[str, dict[str, object]]:
             async with client.get(f"{address}/readyz") as reply:
@@ -110,6 +139,10 @@ async def measure(rules: Path, model: Path) -> None:
         def other_model() -> None:
             manifest = json.loads((model / "manifest.json").read_text())
             (model / "manifest.json").write_text(json.dumps(manifest | {"version": "other"}))
+
+        def more_corrections() -> None:
+            (rules.parent / ".new").write_bytes(b"".join(map(_correction, range(100_000))))
+            (rules.parent / ".new").replace(rules.parent / "corrections.ndjson")
 
         record = b'{"log":"component-7 failed with code 3 on shard 9","stream":"stderr"}'
         large = b"[" + b",".join([record] * MAX_RECORDS) + b"]"
@@ -146,17 +179,30 @@ async def measure(rules: Path, model: Path) -> None:
                 f"bomb: {name}": lambda body=body, encoding=encoding: post(body, encoding=encoding)  # type: ignore[misc]
                 for name, (encoding, body) in bombs().items()
             },
+            **{
+                f"{path}, {name}": lambda path=path, kind=kind, body=body, encoding=encoding: post(  # type: ignore[misc]
+                    body, kind, encoding, path
+                )
+                for name, (path, kind, body, encoding) in batches().items()
+            },
+            **{
+                f"{path}, {name}": lambda path=path, form=form: ask(path, form)  # type: ignore[misc]
+                for name, (path, form) in ASKED.items()
+            },
+            **{path: lambda path=path: get(path) for path in GOT},  # type: ignore[misc]
             "reload of 5,000 rules": lambda: during(more_rules, "rules"),
+            "reload of 100,000 corrections": lambda: during(more_corrections, "corrections"),
             "exchange of the model": lambda: during(other_model, "model"),
         }
-        print(f"{'longest stall, ms':>18}  {'took, s':>8}")
+        print(f"{'longest stall, ms':>18}  {'own work, ms':>12}  {'took, s':>8}")
         for name, case in cases.items():
             worst_ms()
             begin = time.perf_counter()
             outcome = await case()
             took = time.perf_counter() - begin
+            gap, work = worst_ms()
             print(
-                f"{worst_ms():18.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}",
+                f"{gap:18.1f}  {work:12.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}",
                 flush=True,
             )
     process.stdin.close()

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Running
 from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Inflight
+from waybill.ingest.forward import partial
 from waybill.wire.compression import compress
 
 LIMIT = 2 << 20
@@ -101,3 +102,32 @@ async def test_so_many_tables_at_once_as_there_is_room_for(
                     grow(1 << 20)
     assert statuses[0] == 200
     assert statuses.index(503) <= refused
+
+
+async def test_a_half_sent_message_is_waited_for_a_minute_at_most(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert partial.MESSAGE_SECS == 60
+    monkeypatch.setattr(partial, "MESSAGE_SECS", 0.1)
+    receiver = ("return.type=http", "return.url=http://127.0.0.1:9/")
+    async with running("model.path=null", "forward.listen=127.0.0.1:0", *receiver) as sidecar:
+        assert sidecar.service.forward is not None
+        host, _, port = sidecar.service.forward.addresses[0].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"\x93\xa1t\xc6\x00\x10\x00\x00half")
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
+        assert sidecar.metric("waybill_inflight_bytes") == 0
+
+
+async def test_a_body_that_does_not_come_in_time_is_refused(running: Running) -> None:
+    async with running("model.path=null", "http.read_timeout_secs=0.2") as sidecar:
+        url = urlsplit(sidecar.service.address)
+        for path in (b"/v1/label", b"/v1/explain", b"/v1/corrections", b"/v1/classify/csv"):
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            writer.write(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+            async with asyncio.timeout(20):
+                head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503"), (path, head)
+            writer.close()
