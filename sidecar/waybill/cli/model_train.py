@@ -31,7 +31,7 @@ from waybill.learn.plan import (
 )
 
 if TYPE_CHECKING:
-    from waybill.labelling.model.ngrams import Ngrams
+    from waybill.labelling.model.ngram_plan import Ngrams
 
 __all__ = [
     "add",
@@ -285,7 +285,7 @@ def _tuning(given: argparse.Namespace) -> TuningPlan | None:
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:
     """Raises WaybillError for a weight that is none."""
-    from waybill.labelling.model.ngrams import Ngrams
+    from waybill.labelling.model.ngram_plan import Ngrams
 
     if given.no_ngrams:
         return None

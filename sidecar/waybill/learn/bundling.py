@@ -30,7 +30,7 @@ from waybill.labelling.model.manifest import (
     Reference,
     Thresholds,
 )
-from waybill.labelling.model.ngrams import Ngrams
+from waybill.labelling.model.ngram_plan import Ngrams
 from waybill.learn.arrays import Features, Floats
 from waybill.learn.chain import Estimator
 from waybill.learn.fitting import NEIGHBOURS

@@ -21,7 +21,7 @@ from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.manifest import Manifest
-from waybill.labelling.model.ngrams import Ngrams
+from waybill.labelling.model.ngram_plan import Ngrams
 from waybill.learn import bundling
 from waybill.learn.arrays import Features, Floats
 from waybill.learn.chain import Estimator

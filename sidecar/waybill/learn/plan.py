@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from waybill.core.errors import WaybillError
-from waybill.labelling.model.ngrams import Ngrams
+from waybill.labelling.model.ngram_plan import Ngrams
 from waybill.settings.environment import cache_folder
 
 __all__ = [

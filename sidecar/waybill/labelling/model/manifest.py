@@ -24,7 +24,7 @@ from waybill.core.errors import BundleError
 from waybill.core.files import read_small
 from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
-from waybill.labelling.model.ngrams import Ngrams
+from waybill.labelling.model.ngram_plan import Ngrams
 from waybill.settings.resources import resolve_path
 
 __all__ = [

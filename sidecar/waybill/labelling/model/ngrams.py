@@ -11,28 +11,16 @@ in numpy); rows have the length ``weight``, however long the text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from waybill.labelling.model.ngram_plan import Ngrams
 
 __all__ = ["Ngrams", "ngram_columns", "ngram_features"]
 
 # FNV-1a's prime and offset (Fowler, Noll, Vo); the avalanche multiplier is lowbias32's (Wellons).
 _PRIME, _OFFSET, _AVALANCHE = np.uint32(0x01000193), np.uint32(0x811C9DC5), np.uint32(0x21F0AAAD)
-
-
-class Ngrams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which n-grams: ``low`` to ``high`` bytes long, hashed into ``buckets`` columns.
-
-    Rows have the length ``weight``.
-    """
-
-    low: Annotated[int, msgspec.Meta(ge=1, le=8)] = 3
-    high: Annotated[int, msgspec.Meta(ge=1, le=8)] = 5
-    buckets: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 8192
-    weight: Annotated[float, msgspec.Meta(gt=0)] = 3.0
 
 
 def ngram_columns(text: str, ngrams: Ngrams) -> npt.NDArray[np.int64]:

@@ -1,0 +1,24 @@
+"""Which character n-grams a model reads: said apart from how, which needs numpy.
+
+Every command knows the options of ``waybill model train``, and few of them count anything.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+__all__ = ["Ngrams"]
+
+
+class Ngrams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which n-grams: ``low`` to ``high`` bytes long, hashed into ``buckets`` columns.
+
+    Rows have the length ``weight``.
+    """
+
+    low: Annotated[int, msgspec.Meta(ge=1, le=8)] = 3
+    high: Annotated[int, msgspec.Meta(ge=1, le=8)] = 5
+    buckets: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 8192
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 3.0
