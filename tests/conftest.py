@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
 import hypothesis
-import msgspec
 import pytest
 from aiohttp import web
 
 import tests.one_thread  # noqa: F401 - before all that imports numpy
 from tests.collector import Collector
-from waybill.core.child import Ended
+from tests.support.startup import sitecustomize
 from waybill.labelling.rules import loading
-from waybill.labelling.rules.artefact import CompileRequest
 from waybill.ops.health import LoadState
 from waybill.service.app import Service, build
 from waybill.settings.sources import load_settings
@@ -29,31 +28,23 @@ hypothesis.settings.load_profile("waybill")
 
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
 
-#: Requests to compile of at least so many bytes hold the shipped packs (120 KB of rule files).
-_PACKS_BYTES = 100_000
-
 
 @pytest.fixture(autouse=True, scope="session")
-def _compile_the_packs_once() -> Iterator[None]:
-    """The shipped packs take 1.3 s to compile, and every service of the tests has them.
-
-    What the compiler said to exactly the same request before, it need not say again. Smaller
-    requests, faults and processes of their own compile as ever.
+def _compile_the_packs_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the compiler said of the shipped packs is kept for this process, for those that it
+    starts, and for the other workers of this run.
     """
-    known: dict[bytes, Ended] = {}
-    run_compiler = loading._run_compiler
-
-    async def once(request: CompileRequest) -> Ended:
-        key = msgspec.msgpack.encode(request)
-        if key not in known:
-            ended = await run_compiler(request)
-            if ended.code != 0 or len(key) < _PACKS_BYTES:
-                return ended
-            known[key] = ended
-        return known[key]
-
+    own = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        own = own.parent
+    folder = own / "compiled-rules"
+    folder.mkdir(exist_ok=True)
+    inherited = filter(None, (os.environ.get("PYTHONPATH"),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_run_compiler", once)
+        patch.setattr(loading, "_run_compiler", loading._run_compiler)  # put back at the end
+        sitecustomize.remember(loading, folder)
+        patch.setenv(sitecustomize.FOLDER, str(folder))
+        patch.setenv("PYTHONPATH", sitecustomize.search_path(*inherited))
         yield
 
 

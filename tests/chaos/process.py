@@ -11,6 +11,8 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.support.startup.sitecustomize import search_path
+
 ROOT = Path(__file__).parents[2]
 RULES = "rules:\n- {id: disk, label: Critical Error, pattern: 'disk [0-9]+ is full'}\n"
 
@@ -68,7 +70,7 @@ class Waybill:
     async def start(self) -> None:
         """Start and wait until it is ready."""
         flags = [part for override in self.overrides for part in ("--set", override)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.environment
+        environment = os.environ | {"PYTHONPATH": search_path(ROOT)} | self.environment
         with (self.folder / "waybill.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,

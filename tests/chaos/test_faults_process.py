@@ -23,6 +23,7 @@ import pytest
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import HttpProducer, HttpReceiver
 from tests.chaos.process import ROOT, Waybill
+from tests.support.startup.sitecustomize import search_path
 
 pytestmark = pytest.mark.e2e
 IS_LONG = bool(os.environ.get("CHAOS_LONG"))
@@ -244,7 +245,7 @@ async def test_the_disk_is_full(tmp_path: Path) -> None:
         "-c",
         script,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": search_path(ROOT)},
     )
     try:
         await waybill.until_ready()

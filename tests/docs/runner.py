@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.docs.blocks import ROOT
+from tests.support.startup.sitecustomize import search_path
 
 #: The address that the pages name; a free port takes its place.
 ADDRESS = "127.0.0.1:9880"
@@ -44,7 +45,7 @@ class Session:
         self._environ = {
             **os.environ,
             "PATH": f"{commands}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT / 'sidecar'}:{ROOT}",
+            "PYTHONPATH": search_path(ROOT / "sidecar", ROOT),
             "WAYBILL_HTTP_LISTEN": self.address,
             "WAYBILL_RULES_PATH": str(packaged),
         }

@@ -24,6 +24,7 @@ import pytest
 from tests.conftest import Running
 from tests.effort import allowed
 from tests.gaps import gaps
+from tests.support.startup.sitecustomize import search_path
 
 LIMIT = 32 << 20
 Address = tuple[str, int]
@@ -214,7 +215,7 @@ def served(*overrides: str) -> Iterator[tuple[Address, list[str], int]]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=root,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((f"{root}/sidecar", root))},
+        env=os.environ | {"PYTHONPATH": search_path(f"{root}/sidecar", root)},
     )
     assert process.stdin is not None
     assert process.stdout is not None

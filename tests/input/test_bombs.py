@@ -15,6 +15,8 @@ import cramjam
 import pytest
 from backports import zstd
 
+from tests.support.startup.sitecustomize import search_path
+
 BODY_BYTES = 8 << 20
 SERVE = """
 import asyncio, sys
@@ -59,7 +61,7 @@ def _server() -> Iterator[tuple[str, int]]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=root,
-        env=os.environ | {"PYTHONPATH": root},
+        env=os.environ | {"PYTHONPATH": search_path(root)},
     )
     assert process.stdin is not None
     assert process.stdout is not None

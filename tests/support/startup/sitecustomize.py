@@ -1,0 +1,87 @@
+"""What each Python process that the tests start runs first: what was compiled is not again.
+
+The shipped packs take 1.7 s of processor time to compile, and each ``waybill`` command of the tests
+has them. What the compiler said to exactly the same request before, in any process of this test
+run, it need not say again. Smaller requests and faults compile as ever.
+
+Python imports this module by its name, for its folder stands first in ``PYTHONPATH``
+(`search_path`); the tests' own process calls `remember`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["FOLDER", "remember", "search_path"]
+
+#: Names the folder where the answers are.
+FOLDER = "TESTS_COMPILED_RULES"
+_LOADING = "waybill.labelling.rules.loading"
+#: Requests to compile of at least so many bytes hold the shipped packs (120 KB of rule files).
+_PACKS_BYTES = 100_000
+
+
+def search_path(*folders: Path | str) -> str:
+    """A ``PYTHONPATH`` with this module's folder in front of ``folders``."""
+    return os.pathsep.join(map(str, (Path(__file__).parent, *folders)))
+
+
+def remember(loading: ModuleType, folder: Path) -> None:
+    """Keep the answers of the compiler, which ``loading`` asks, in ``folder``."""
+    import msgspec
+
+    from waybill.core.child import Ended
+    from waybill.labelling.rules.artefact import CompileRequest
+
+    run_compiler = loading._run_compiler
+
+    async def once(request: CompileRequest) -> Ended:
+        data = msgspec.msgpack.encode(request)
+        answer = folder / hashlib.sha256(data).hexdigest()
+        if answer.exists():
+            return Ended(0, answer.read_bytes(), b"")
+        ended: Ended = await run_compiler(request)
+        if ended.code == 0 and len(data) >= _PACKS_BYTES:
+            part = folder / f"{answer.name}.{os.getpid()}"
+            part.write_bytes(ended.output)
+            part.replace(answer)
+        return ended
+
+    loading._run_compiler = once  # type: ignore[attr-defined]
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Calls `remember` as soon as the module is there."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if fullname != _LOADING:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            remember(module, Path(os.environ[FOLDER]))
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if __name__ == "sitecustomize" and os.environ.get(FOLDER):
+    sys.meta_path.insert(0, _Finder())
