@@ -23,7 +23,8 @@ from waybill.service.app import Service, build
 from waybill.settings.sources import load_settings
 
 # The same examples each time, and no time limit: how long one takes is the machine's business.
-hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True)
+# Sixty of them: the fuzzers (tests/input/fuzz.py) go further than any number here.
+hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("waybill")
 
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
