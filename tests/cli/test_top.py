@@ -56,6 +56,10 @@ class Stand:
         headers = dict(self.headers)
         if start + 2 < len(found):
             headers["Waybill-Cursor"] = str(start + 2)
+        if request.query.get("labelling") == "x":
+            return web.json_response(
+                {"reason": "fields", "detail": "there is severity"}, status=400
+            )
         body = b"".join(map(encode, page))
         return web.Response(body=body, headers=headers, status=self.status)
 
@@ -106,6 +110,13 @@ async def test_each_labelling_is_asked_for_by_name(stand: Stand) -> None:
     assert await run("patterns", "--labelling=severity", "-o", "/dev/null", stand.url) == 0
     assert await run("top", "--labelling", "severity", stand.url) == 0
     assert [asked["labelling"] for asked in stand.asked] == ["severity"] * 4
+
+
+async def test_a_labelling_that_is_not_there_is_said_in_words(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("patterns", "--labelling", "x", stand.url) == 1
+    assert "answers 400: there is severity\n" in capsys.readouterr().err
 
 
 async def test_tools_read_patterns_of_a_sidecar(stand: Stand) -> None:

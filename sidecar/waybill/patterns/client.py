@@ -224,5 +224,19 @@ class PatternClient:
             case 404:
                 why = "it counts no patterns: patterns.enabled is false there, or it is older"
             case _:
-                why = body[:200].decode("utf-8", "replace")
+                why = _detail_of(body)
         raise NoAnswerError(f"{self.url} answers {status}: {why}", body)
+
+
+class _Problem(msgspec.Struct):
+    """How a sidecar says what is wrong."""
+
+    detail: str
+
+
+def _detail_of(body: bytes) -> str:
+    """What a sidecar says is wrong, or how its answer begins."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).detail
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return body[:200].decode("utf-8", "replace")
