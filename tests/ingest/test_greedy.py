@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import json
 import socket
@@ -17,6 +18,7 @@ from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Inflight
 from waybill.ingest.forward import partial
 from waybill.wire.compression import compress
+from waybill.wire.forward.frames import FrameReader
 
 LIMIT = 2 << 20
 LIMITS = (f"limits.body_bytes={LIMIT // 8}", f"limits.inflight_bytes={LIMIT}")
@@ -119,6 +121,8 @@ async def test_a_half_sent_message_is_waited_for_a_minute_at_most(
             assert await reader.read() == b""
         writer.close()
         assert sidecar.metric("waybill_inflight_bytes") == 0
+    held = [one for one in gc.get_objects() if isinstance(one, FrameReader)]
+    assert not any(one.held_bytes for one in held), "it waits for the collector"
 
 
 async def test_a_body_that_does_not_come_in_time_is_refused(running: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ class Conversation:
         """Take messages one by one, in order; the next is not looked at before the last is done."""
         frames = protocol.FrameReader(self._limit_bytes)
         partial = Partial(self._deliverer, self._patience)
-        with partial:
+        with contextlib.closing(frames), partial:
             while data := await partial.read(reader):
                 for piece in _pieces(frames, data):
                     if frames.is_deep:

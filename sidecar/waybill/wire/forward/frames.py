@@ -46,6 +46,14 @@ class FrameReader:
         if len(self._buffer) > self._limit:
             raise MalformedError("too_large", f"a message of more than {self._limit} bytes")
 
+    def close(self) -> None:
+        """Let go of what was read. The parser knows its reader: both would wait for the collector,
+        which counts objects, not the megabytes in them.
+        """
+        self._parser = iter(())
+        self._buffer = bytearray()
+        self._unpacker = msgpack.Unpacker(max_buffer_size=0)
+
     def _parse(self) -> Iterator[Message | None]:
         """Gives each whole message, and None whenever more bytes are needed."""
         while True:
