@@ -16,7 +16,7 @@ from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.guard import Guard
 from waybill.service.loading import correction_source, take_cached
-from waybill.service.reload import Reloadable
+from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self.taxonomy = pipeline.taxonomy
         self._follows = settings.corrections.follow
         self._labelling = labelling
-        what = f"{labelling}.corrections" if labelling else "corrections"
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
@@ -64,7 +63,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self.source = _source(settings, labelling)
         self.source.adopt(pipeline.corrections)
         super().__init__(
-            LoadState(what, metrics),
+            LoadState(part_name(labelling, "corrections"), metrics),
             lock,
             load=self._read,
             mark=_mark,

@@ -41,7 +41,7 @@ from waybill.service.gauges import note_state
 from waybill.service.loading import correction_source
 from waybill.service.opening import Labelling, Opened
 from waybill.service.patterns import Patterns
-from waybill.service.reload import Reloader
+from waybill.service.reload import Reloader, part_name
 from waybill.settings.labellings import added_fields, names_added
 from waybill.settings.schema import Settings
 from waybill.wire.members import Places
@@ -166,7 +166,7 @@ def _correction_services(deps: Deps) -> dict[str, corrections.Service]:
 def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Service:
     """That of the labelling ``name``; without a path it says what to set."""
     settings = deps.settings.corrections
-    part = deps.reloader.parts.get(f"{name}.corrections" if name else "corrections")
+    part = deps.reloader.parts.get(part_name(name, "corrections"))
     if not isinstance(part, CorrectionsPart):
         part = None
     source = part.source if part is not None else correction_source(deps.settings, name)
@@ -215,12 +215,11 @@ def describe_edition(deps: Deps) -> dict[str, object]:
 
 def _edition_of(deps: Deps, labelling: Labelling) -> dict[str, object]:
     taxonomy = labelling.pipeline.taxonomy
-    prefix = f"{labelling.name}." if labelling.name else ""
     described: dict[str, object] = {
         "labels": {"version": taxonomy.version, "labels": list(taxonomy.names)},
     }
     for name in ("corrections", "rules", "model", "llm"):
-        part = deps.reloader.parts.get(f"{prefix}{name}")
+        part = deps.reloader.parts.get(part_name(labelling.name, name))
         described[name] = part.edition() if part is not None else None
     return described
 

@@ -147,6 +147,13 @@ class Reloadable(Generic[T]):
         return self.state.edition()
 
 
+def part_name(labelling: str, part: str) -> str:
+    """What a part is called in reports and metrics: ``rules``, or ``severity.rules`` of a further
+    labelling.
+    """
+    return f"{labelling}.{part}" if labelling else part
+
+
 class Reloader:
     """All parts that can be loaded anew, and the one report on them."""
 

@@ -16,7 +16,7 @@ from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.guard import Guard
 from waybill.service.loading import read_rules, rule_folders
-from waybill.service.reload import Reloadable
+from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,8 @@ class RulesPart(Reloadable[RuleSet]):
         #: Why rules could not be fetched or are not taken; empty where they are, or nobody is
         #: followed.
         self.follow_problem = ""
-        what = f"{labelling}.rules" if labelling else "rules"
         super().__init__(
-            LoadState(what, metrics),
+            LoadState(part_name(labelling, "rules"), metrics),
             lock,
             load=self.read,
             mark=_mark,
