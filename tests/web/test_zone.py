@@ -58,3 +58,23 @@ async def test_without_scripts_times_are_in_utc_and_say_so(browser: Client) -> N
         await page.goto(f"{browser.running.address}/patterns")
         assert await page.get_by_text("Times in UTC").is_visible()
         assert not await page.locator("[data-zone-switch]").is_visible()
+
+
+async def test_a_list_says_that_no_answer_comes_and_stays(browser: Client) -> None:
+    await browser.put(pattern(ORDER))
+    async with browsing(browser) as page:
+        await page.goto(f"{browser.running.address}/patterns")
+        await page.evaluate("() => { window.kept = fetch; window.fetch = () => Promise.reject(); }")
+        look = "document.dispatchEvent(new Event('waybill:look'))"
+        await page.evaluate(look)
+        bar = page.locator("#silent")
+        await bar.wait_for()
+        assert IN_UTC.search(await bar.text_content())
+        assert await page.locator("tr[data-row]").count() == 1
+        await page.evaluate("() => { window.fetch = window.kept; }")
+        await page.evaluate(look)
+        await bar.wait_for(state="hidden")
+        await page.goto(f"{browser.running.address}/changes")
+        await page.evaluate("() => { window.fetch = () => Promise.reject(new Error('gone')); }")
+        await page.evaluate("document.dispatchEvent(new CustomEvent('htmx:error'))")
+        assert await bar.is_visible()

@@ -101,6 +101,20 @@ document.documentElement.classList.add("scripted");
       keep("waybill_theme", root.dataset.theme);
     });
   }
+  // Parts are renewed while a page is open. What is shown stays when no answer comes, and the page says so.
+  window.waybillAnswered = (reply) => {
+    const bar = document.getElementById("silent");
+    const good = Boolean(reply && reply.ok);
+    if (!good && bar.hidden) {
+      const now = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
+      const words = reply && reply.status === 401 ? "You are logged out since " + now + ": log in in another tab, and this page goes on."
+        : "No answer since " + now + ": what is shown is from before. It is tried again.";
+      window.waybillZone.sentence(bar, words);
+    }
+    bar.hidden = good;
+  };
+  document.addEventListener("htmx:error", () => window.waybillAnswered(null));
+  document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };
   document.addEventListener("change", submitOnChange);
 })();

@@ -72,6 +72,7 @@
     const link = document.querySelector("[data-live]");
     if (!link || link.dataset.frozen || document.visibilityState === "hidden") return;
     const reply = await fetch(link.dataset.live, { headers: { Accept: "application/json" } }).catch(() => null);
+    window.waybillAnswered(reply);
     if (!reply || !reply.ok) return;
     const told = await reply.json();
     if (told.words && link.textContent !== told.words) { window.waybillZone.sentence(link, told.words); link.hidden = false; }
