@@ -74,6 +74,7 @@ document.documentElement.classList.add("scripted");
       const target = document.getElementById(opener.dataset.open);
       if (target) { target.hidden = !target.hidden; opener.setAttribute("aria-expanded", String(!target.hidden)); }
     }
+    if (event.target.closest("[data-print]")) window.print();
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = copy.hasAttribute("data-link") ? new URL(copy.dataset.copy, location.href).href : copy.dataset.copy;
