@@ -53,8 +53,24 @@ async def start(
                 await asyncio.sleep(0.05)
 
 
+async def upload(
+    session: aiohttp.ClientSession, address: str, token: str, uploads: list[str]
+) -> None:
+    """Send a file; its job is kept when that is answered."""
+    file = aiohttp.FormData()
+    file.add_field("form_token", token)
+    file.add_field("file", b"message\n" + b"User 1 logged in\n" * 500, filename="a.csv")
+    async with session.post(f"{address}/csv", data=file, allow_redirects=False) as reply:
+        if reply.status == 303:
+            uploads.append(reply.headers["Location"].rpartition("/")[2])
+
+
 async def work(
-    address: str, ids: list[str], accepted: list[tuple[str, str]], texts: list[str]
+    address: str,
+    ids: list[str],
+    accepted: list[tuple[str, str]],
+    texts: list[str],
+    uploads: list[str],
 ) -> None:
     """Correct, apply and change rules as fast as it goes, until nobody answers."""
     jar = aiohttp.CookieJar(unsafe=True)
@@ -78,6 +94,14 @@ async def work(
                     accepted.append((one, label))
                 if number % 3 == 1:
                     await send("/corrections/apply")
+                if number % 4 == 3:
+                    some = f"{one},{ids[(number + 1) % len(ids)]}".split(",")
+                    bulk = [*form.items(), ("label", "HTTP Status"), *(("id", i) for i in some)]
+                    url = f"{address}/patterns/bulk"
+                    async with session.post(url, data=bulk, allow_redirects=False) as reply:
+                        if reply.status == 303:
+                            accepted += [(i, "HTTP Status") for i in some]
+                    await upload(session, address, form["form_token"], uploads)
                 if number % 5 == 2:
                     async with session.get(f"{address}/rules/edit?file={NAME}") as reply:
                         base = re.search('name="base" value="([^"]*)"', await reply.text())
@@ -89,7 +113,7 @@ async def work(
             return
 
 
-def look(path: str, accepted: list[tuple[str, str]], texts: list[str]) -> None:
+def look(path: str, accepted: list[tuple[str, str]], texts: list[str], uploads: list[str]) -> None:
     """What must hold of a store after a kill."""
     database = Database(Path(path))  # it opens, and its tables are whole
     database.close()
@@ -98,6 +122,9 @@ def look(path: str, accepted: list[tuple[str, str]], texts: list[str]) -> None:
     assert store.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     said = {(row["pattern"], row["label"]) for row in store.execute(SAID)}
     assert set(accepted) <= said
+    assert set(uploads) <= {row["id"] for row in store.execute("SELECT id FROM jobs")}
+    standing = {row["pattern"] for row in store.execute("SELECT pattern FROM standing")}
+    assert standing == {one for one, _ in said}
     newest = {row["file"]: row for row in newest_by_file(store)}
     assert all(row["state"] == "written" for row in newest.values())
     if NAME in newest:
@@ -145,18 +172,21 @@ async def test_a_kill_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
     database.close()
     accepted: list[tuple[str, str]] = []
     texts: list[str] = []
+    uploads: list[str] = []
     chance = random.Random(7)
     try:
-        for _ in range(int(os.environ.get("WAYBILL_KILLS", "2"))):
+        for _ in range(int(os.environ.get("KILLS", "2"))):
             port = free_port()
             process = await start(store, own, sidecar, port)
             address = f"http://127.0.0.1:{port}"
-            busy = asyncio.create_task(work(address, [one.id for one in seen], accepted, texts))
+            busy = asyncio.create_task(
+                work(address, [one.id for one in seen], accepted, texts, uploads)
+            )
             await asyncio.sleep(chance.uniform(0.5, 2.0))
             process.send_signal(signal.SIGKILL)
             await process.wait()
             await busy
-            look(store, accepted, texts)
+            look(store, accepted, texts, uploads)
     finally:
         await runner.cleanup()
     assert accepted
