@@ -50,7 +50,7 @@ def test_the_richer_form_says_who_decided_and_why_not() -> None:
         ([("a", "b", "c")], "a tuple of 3: str, str, str"),
         ([("a", "b"), ("a", None)], "record 1 is a tuple of 2: str, NoneType"),
         ([5], "record 0 is a int"),
-        ([{"source": "a", "text": "b"}], "no text in any of log, .*it has source, text"),
+        ([{"source": "a", "words": "b"}], "no text in any of log, .*it has source, words"),
         ([{"source": "a", "log": 5}], "no text in any of"),
         ([{}], "no text in any of"),
         ("a text", "not one str"),

@@ -345,7 +345,7 @@ async def test_whatever_breaks_inside_the_shipper_keeps_its_batch(
 
     async with running("model.path=null") as sidecar:
         flow = sidecar.service.flow
-        monkeypatch.setattr("waybill.flow.flow.decompress", fail)
+        monkeypatch.setattr("waybill.flow.inflating.decompress", fail)
         if stage != "decompress":
             places = {"decode": (flow.wire, fail), "label": (flow.labeller, fail_later),
                       "hand_back": (flow.handback, fail_later)}  # fmt: skip

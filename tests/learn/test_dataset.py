@@ -70,7 +70,7 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
             "log,target_label\nx,Nonsense\n",
             "row 1: no such label: Nonsense; the labels are Security Alert, .*--labels",
         ),
-        ("a.csv", "text,target_label\nx,Error\n", "row 1: no message"),
+        ("a.csv", "words,target_label\nx,Error\n", "row 1: no message"),
         ("a.ndjson", "{broken\n", "a.ndjson"),
         ("a.parquet", "no parquet", "a.parquet"),
     ],

@@ -120,8 +120,8 @@ def test_a_row_with_a_fault_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_table_without_a_message_names_its_columns(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,kind\nx,y\n")
-    with pytest.raises(WaybillError, match=r"no column of log, .*there are: text, kind"):
+    (tmp_path / "a.csv").write_text("words,kind\nx,y\n")
+    with pytest.raises(WaybillError, match=r"no column of log, .*there are: words, kind"):
         list(read_messages(tmp_path / "a.csv", FIELDS))
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(WaybillError, match="the file is empty"):

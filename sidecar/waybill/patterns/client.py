@@ -237,6 +237,6 @@ class _Problem(msgspec.Struct):
 def _detail_of(body: bytes) -> str:
     """What a sidecar says is wrong, or how its answer begins."""
     try:
-        return msgspec.json.decode(body, type=_Problem).detail
+        return read_json(body, _Problem).detail
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return body[:200].decode("utf-8", "replace")
