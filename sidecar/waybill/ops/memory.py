@@ -48,12 +48,14 @@ class Trimmer:
     """
 
     def __init__(self) -> None:
+        self._in_use_bytes = 0
         self._most_bytes = 0
         self._is_waiting = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, in_use_bytes: int) -> None:
         """So many bytes are worked on now."""
+        self._in_use_bytes = in_use_bytes
         self._most_bytes = max(self._most_bytes, in_use_bytes)
         if in_use_bytes == 0 and self._most_bytes >= _MUCH_BYTES and not self._is_waiting:
             self._is_waiting = True
@@ -61,7 +63,8 @@ class Trimmer:
 
     def _begin(self) -> None:
         self._is_waiting = False
-        self._most_bytes = 0
+        # What is worked on by now is given back when that is over.
+        self._most_bytes = self._in_use_bytes
         task = asyncio.create_task(asyncio.to_thread(give_back))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

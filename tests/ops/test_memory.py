@@ -1,0 +1,52 @@
+"""When the memory of a peak is given back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from waybill.ops import memory
+from waybill.ops.memory import Trimmer
+
+MUCH = 20 << 20
+
+
+@pytest.fixture(name="given_back")
+def _given_back(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    given: list[None] = []
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(None))
+    monkeypatch.setattr(memory, "_PAUSE_SECS", 0.0)
+    return given
+
+
+async def _until(given: list[None], count: int) -> None:
+    async with asyncio.timeout(30):
+        while len(given) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_peak_is_given_back_once_its_work_is_over(given_back: list[None]) -> None:
+    trimmer = Trimmer()
+    for in_use in (1, MUCH, 5, 0):
+        trimmer.note(in_use)
+    await _until(given_back, 1)
+
+
+async def test_work_that_is_under_way_at_that_time_is_given_back_when_it_ends(
+    given_back: list[None],
+) -> None:
+    trimmer = Trimmer()
+    for in_use in (MUCH, 0, MUCH):
+        trimmer.note(in_use)
+    await _until(given_back, 1)
+    trimmer.note(0)
+    await _until(given_back, 2)
+
+
+async def test_little_work_gives_nothing_back(given_back: list[None]) -> None:
+    trimmer = Trimmer()
+    for in_use in (1000, 0, 2000, 0):
+        trimmer.note(in_use)
+    await asyncio.sleep(0.01)
+    assert given_back == []
