@@ -268,8 +268,9 @@ def test_full_bodies_at_once_stay_within_the_limit_and_leave_nothing_behind() ->
         assert 200 in answers
         assert status_bytes(pid, "VmHWM") - before < LIMIT + (70 << 20)
         ends_at = time.monotonic() + 60
-        # 20 MB, and the places of the patterns, which stay (10 MB at the most).
-        while status_bytes(pid, "VmRSS") - before > 30 << 20:
+        # What a few small objects keep of the heap is 14 to 38 MB from round to round and does not
+        # grow; what is left behind would be all of the bodies, and what was made of them.
+        while status_bytes(pid, "VmRSS") - before > 50 << 20:
             assert time.monotonic() < ends_at
             time.sleep(0.2)
         assert ask(http, probe) == 200
