@@ -73,12 +73,13 @@ def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]
     by_magic = form_of_magic(start)
     if by_magic is not None:
         return by_magic, ""
-    by_name, by_json = form_of_name(name), _form_of_json(start)
+    text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1e\x00")
+    by_name, by_json = form_of_name(name), _form_of_json(text)
     if by_name == "csv" and by_json is not None:
         return by_json, f"holds JSON and is read as {by_json}; --format csv says otherwise"
     if by_name is not None and by_name not in _ONLY_BY_MAGIC:
         return by_name, ""
-    found = _form_of_content(start, names)
+    found = by_json or _form_of_lines(text, names)
     return found, f"read as {found}; --format says otherwise"
 
 
@@ -98,14 +99,8 @@ def form_of_magic(start: bytes) -> Format | None:
     return None
 
 
-def _form_of_content(start: bytes, names: Sequence[str]) -> Format:
-    """The format of what begins with ``start``: JSON by its first character, a table by a head that
-    has one of ``names``, else text.
-    """
-    found = _form_of_json(start)
-    if found is not None:
-        return found
-    text = _sample(start)
+def _form_of_lines(text: str, names: Sequence[str]) -> Format:
+    """What is no JSON: a table by a head that has one of ``names``, else text."""
     dialect = find_dialect(text, names)
     lines = io.StringIO(text[len(dialect.preamble) :], newline="").readlines(1)
     head = next(iter(cells_of(lines, dialect)), [])
@@ -115,18 +110,14 @@ def _form_of_content(start: bytes, names: Sequence[str]) -> Format:
     return "text"
 
 
-def _form_of_json(start: bytes) -> Format | None:
-    text = _sample(start)
+def _form_of_json(text: str) -> Format | None:
+    """JSON by its first character."""
     if text.startswith("{"):
         return "ndjson"
     # A line of a log often begins with a bracket, JSON goes on with a value.
     if text.startswith("[") and text[1:].lstrip().startswith(("{", "]", "[")):
         return "json"
     return None
-
-
-def _sample(start: bytes) -> str:
-    return decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1e\x00")
 
 
 def pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
