@@ -70,13 +70,13 @@ def token_of(given: argparse.Namespace) -> str:
     return found[0] if found else ""
 
 
-def asked_of(given: argparse.Namespace) -> dict[str, str]:
-    """The parameter for the labelling that is asked about; none for the first one."""
-    return {"labelling": cleaned(given.labelling)} if given.labelling else {}
+def asked_of(labelling: str) -> dict[str, str]:
+    """The parameter for the labelling that is asked about; none for the first one (``""``)."""
+    return {"labelling": cleaned(labelling)} if labelling else {}
 
 
 def _run(given: argparse.Namespace) -> int:
-    asked = {"limit": str(given.limit), **asked_of(given)}
+    asked = {"limit": str(given.limit), **asked_of(given.labelling)}
     if given.undecided:
         asked["undecided"] = "1"
     for name in ("label", "source", "since"):

@@ -54,5 +54,5 @@ async def _print_once(given: argparse.Namespace) -> None:
     from waybill.patterns.client import PatternClient
 
     async with PatternClient(given.address, token_of(given)) as client:
-        answer = await client.page({"limit": str(_ROWS), **asked_of(given)})
+        answer = await client.page({"limit": str(_ROWS), **asked_of(given.labelling)})
     print_patterns(sorted(answer.patterns, key=lambda one: (need(one), -rate_of(one))))

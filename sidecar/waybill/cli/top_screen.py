@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from waybill.cli.pattern_rows import HEAD, need, printable, rate_of, row_of
+from waybill.cli.patterns import asked_of
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import PatternClient
@@ -67,9 +68,7 @@ class TopApp(App[None]):
     def __init__(self, address: str, token: str, interval_secs: float, labelling: str = "") -> None:
         super().__init__()
         self._labelling = labelling
-        self._asked = {"limit": _ROWS}
-        if labelling:
-            self._asked["labelling"] = labelling
+        self._asked = {"limit": _ROWS, **asked_of(labelling)}
         self._address = address
         self._token = token
         self._interval = interval_secs
