@@ -19,6 +19,14 @@ TOY = Taxonomy(
     ),
     "Neither",
 )
+#: A labelling beside the ten.
+SEVERITY_YAML = """\
+fallback: Unclassified
+labels:
+  - {name: High, description: bad}
+  - {name: Low, description: not so bad}
+  - {name: Unclassified, description: nothing}
+"""
 TOY_YAML = """\
 fallback: Neither
 labels:

@@ -11,15 +11,9 @@ import msgpack
 import pytest
 
 from tests.conftest import Running, Sidecar
+from tests.taxonomies import SEVERITY_YAML
 from waybill.core.pattern import Pattern, decode
 
-LABELS = """\
-fallback: Unclassified
-labels:
-  - {name: High, description: bad}
-  - {name: Low, description: not so bad}
-  - {name: Unclassified, description: nothing}
-"""
 RULES = """\
 rules:
   - {id: down, label: High, pattern: 'is down', fields: {team: ops}, match: ['disk is down']}
@@ -28,7 +22,7 @@ rules:
 
 @pytest.fixture(name="labelling")
 def _labelling(tmp_path: Path) -> str:
-    (tmp_path / "labels.yaml").write_text(LABELS)
+    (tmp_path / "labels.yaml").write_text(SEVERITY_YAML)
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text(RULES)
     return f"labellings=[{{name: severity, pack: '{tmp_path}'}}]"

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from tests.conftest import Running
+from tests.taxonomies import SEVERITY_YAML
 from tests.web.conftest import Client, opened, settings_for
 from tests.web.test_files import send, until
 from waybill.core.correction import decode_correction, encode_correction, new_correction
@@ -20,13 +21,6 @@ from waybill.core.pattern import pattern_id
 from waybill.settings.schema import CorrectionSettings, LabellingSettings, Settings
 from waybill.web.labellings import edition_of, named
 
-LABELS = """\
-fallback: Unclassified
-labels:
-  - {name: High, description: bad}
-  - {name: Low, description: not so bad}
-  - {name: Unclassified, description: nothing}
-"""
 FIRST = """\
 rules:
   - {id: came, label: User Action, pattern: 'logged in', match: ['User 1 logged in']}
@@ -43,7 +37,7 @@ ADDRESS = re.compile('(?:href|action|hx-get|hx-post|data-[a-z]+)="(/[^"]*)"')
 
 def severity_in(place: Path, **workbench: object) -> Settings:
     """Settings of a workbench for two labellings."""
-    (place / "labels.yaml").write_text(LABELS)
+    (place / "labels.yaml").write_text(SEVERITY_YAML)
     (place / "rules").mkdir(exist_ok=True)
     (place / "rules" / "a.yaml").write_text(RULES)
     (place / "first").mkdir(exist_ok=True)
