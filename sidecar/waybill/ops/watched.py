@@ -12,8 +12,9 @@ from pathlib import Path
 from waybill.core.files import read_small
 
 log = logging.getLogger(__name__)
-#: How long a file's state is believed before it is looked at again.
+#: No secret is larger.
 _MOST_BYTES = 1 << 20
+#: How long a file's state is believed before it is looked at again.
 _RECHECK_SECS = 1.0
 
 

@@ -238,5 +238,5 @@ def _detail_of(body: bytes) -> str:
     """What a sidecar says is wrong, or how its answer begins."""
     try:
         return read_json(body, _Problem).detail
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except msgspec.MsgspecError:
         return body[:200].decode("utf-8", "replace")

@@ -145,17 +145,16 @@ class Collector:
                 await self._database.write(lambda connection: note_node(connection, state))
                 return
             self._silent.discard(name)
-            await self._merge(NodeAnswer(name, now, ()), spool)
+            await self._merge(name, now, spool)
         state = NodeState(name, address, now, edition=json.dumps(edition))
         await self._database.write(lambda connection: note_node(connection, state))
 
-    async def _merge(self, answer: NodeAnswer, spool: Spool) -> None:
+    async def _merge(self, node: str, now: float, spool: Spool) -> None:
         """A batch after another, so that somebody who answers a question meanwhile need not wait
         for all of them.
         """
         for batch in spool.batches():
-            part = msgspec.structs.replace(answer, patterns=batch)
-            write = functools.partial(record_answer, answer=part)
+            write = functools.partial(record_answer, answer=NodeAnswer(node, now, batch))
             if await self._database.write(write):
                 self._has_news = True
 
