@@ -19,7 +19,8 @@ async def test_an_ack_follows_the_handback() -> None:
         client.send(message("a", "b", chunk="c1"))
         await rig.handback.begun.wait()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(client.reader.read(1), 0.05)
+            async with asyncio.timeout(0.05):
+                await client.reader.read(1)
         rig.handback.gate.set()
         assert await client.answer() == {"ack": "c1"}
         assert rig.handback.got == [("app", ["a", "b"])]

@@ -44,7 +44,8 @@ async def test_who_asks_for_no_ack_gets_pressure_and_loses_nothing() -> None:
                 while sent < 4000:
                     client.send(message(f"{sent} " + "x" * 50_000))
                     sent += 1
-                    await asyncio.wait_for(client.writer.drain(), 0.3)
+                    async with asyncio.timeout(0.3):
+                        await client.writer.drain()
             assert 1 < sent < 4000
             assert rig.inflight.bytes < 100_000
             rig.handback.failures = 0

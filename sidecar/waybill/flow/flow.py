@@ -221,7 +221,8 @@ class Flow:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""
         self.is_draining = True
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout_secs)
+            async with asyncio.timeout(timeout_secs):
+                await self._idle.wait()
         except TimeoutError:
             return False
         return True

@@ -62,7 +62,8 @@ class FolderWatch:
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll_secs)
+                async with asyncio.timeout(self._poll_secs):
+                    await self._wake.wait()
             self._wake.clear()
             await self._look()
 

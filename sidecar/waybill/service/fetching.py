@@ -117,7 +117,8 @@ class Asking:
         if has_some:
             return
         try:
-            await asyncio.wait_for(self._has_asked.wait(), _START_SECS)
+            async with asyncio.timeout(_START_SECS):
+                await self._has_asked.wait()
         except TimeoutError:
             log.warning("no %s were fetched yet", self._what, extra={"source": self._url})
 

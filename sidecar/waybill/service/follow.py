@@ -58,7 +58,8 @@ class ModelFollower:
         self._task = asyncio.create_task(self._run())
         if not has_version:
             try:
-                await asyncio.wait_for(self._has_pulled.wait(), _START_SECS)
+                async with asyncio.timeout(_START_SECS):
+                    await self._has_pulled.wait()
             except TimeoutError:
                 log.warning(
                     "no model was pulled yet; model.path serves",

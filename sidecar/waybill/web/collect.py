@@ -114,7 +114,8 @@ class Collector:
             except Exception as error:
                 log.error("collecting failed; it is tried again", exc_info=error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._turn.wait(), self._settings.collect_secs)
+                async with asyncio.timeout(self._settings.collect_secs):
+                    await self._turn.wait()
             self._turn.clear()
 
     async def _hear(
