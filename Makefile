@@ -11,7 +11,7 @@ FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-newest peers test-peers wheel-test bench chaos soak stalls greedy fuzz \
+.PHONY: help demo run test coverage test-newest peers test-peers wheel-test bench chaos soak stalls greedy fuzz \
 	mutate audit sbom pins generate docs lint clean
 
 help: ## List the targets
@@ -44,11 +44,17 @@ demo: $(RUN) ## Play a stream through a running sidecar and show the labels (DEM
 run: $(RUN) ## Serve on 127.0.0.1:9880
 	$(BIN)/waybill serve
 
+# Side by side; who is done takes over what others still have to do.
+SUITE := --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal
+
 test: $(DEV) ## Lint, type-check and run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(SUITE)
+
+coverage: $(DEV) ## Run all tests and count the lines they reach (takes twice as long as they do)
+	$(BIN)/pytest $(SUITE) --cov --cov-report=term:skip-covered
 
 test-newest: ## Run the tests with the newest of everything, in an environment of its own (.venv-newest)
 	$(PYTHON) -m venv --clear .venv-newest
@@ -58,7 +64,7 @@ test-newest: ## Run the tests with the newest of everything, in an environment o
 		|| echo "The Helm engine cannot be installed here (see above): the tests of the chart will be skipped."
 	.venv-newest/bin/pip freeze --exclude-editable
 	.venv-newest/bin/mypy
-	.venv-newest/bin/pytest --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal
+	.venv-newest/bin/pytest $(SUITE)
 
 peers: $(DEV) ## Build the real peers that tests drive into .peers (go, mvn; minutes the first time)
 	@$(BIN)/python -m tests.peers.build $(PEERS) \

@@ -96,6 +96,23 @@ def test_supported_pythons_are_said_once_and_run_in_ci() -> None:
     assert PROJECT["project"]["requires-python"] == f">={said[0]}"
 
 
+def test_the_tests_run_without_coverage_and_once_with_it() -> None:
+    """Counting lines doubles what the tests cost: it has a target and a job of its own."""
+    recipes = dict(
+        re.findall(
+            r"^([a-z-]+):.*?##.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+        )
+    )
+    assert "--cov" not in recipes["test"]
+    assert "--cov" in recipes["coverage"]
+    assert PROJECT["tool"]["coverage"]["report"]["fail_under"] >= 85
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text())["jobs"]
+    runs = {name: [step.get("run") for step in job["steps"]] for name, job in jobs.items()}
+    assert runs["test"][-1] == ".ci/run"
+    assert runs["coverage"][-1] == "make coverage"
+    assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
+
+
 def test_only_folders_that_belong_are_tracked() -> None:
     try:
         listed = subprocess.run(
