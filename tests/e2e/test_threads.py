@@ -38,9 +38,16 @@ def watch(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, seen: Seen) ->
         pytest.param(
             b'{"txt":"hello"}', 20_000, {"decode", "splice"}, id="many records without a message"
         ),
-        pytest.param(b'{"log":"hello"}', 20_000, {"splice"}, id="many records"),
+        pytest.param(b'{"log":"hello"}', 20_000, {"decode", "splice"}, id="many records"),
+        pytest.param(b'{"log":"hello","pad":"%b"}' % (b"x" * 900), 1000, set(), id="large records"),
         pytest.param(
             b'{"log":"hello","pad":"%b"}' % (b"x" * 5000), 900, {"decode"}, id="many bytes"
+        ),
+        pytest.param(
+            b'{"log":"hello","pad":"%b"}' % (b"," * 999), 1000, {"decode"}, id="many values"
+        ),
+        pytest.param(
+            b'{"log":"hello","p":"%b"}' % (b"x" * 38), 16_000, {"decode"}, id="unseen records"
         ),
     ],
 )

@@ -59,16 +59,18 @@ Special = Passed | Spliced | Rewritten
 
 
 class ScanBudget:
-    """How many bytes of a body may go through a reader in Python, at up to 0.5 µs each.
+    """How much may be read of a body while others wait for it.
 
-    The fast decoders are free; what they refuse is paid for here. A body that costs more is read
-    again on a thread, with `UNBOUNDED`.
+    At most ``records``, and so many bytes by a reader in Python, at up to 0.5 µs each: the fast
+    decoders are free, what they refuse is paid for here. A body that costs more is read again on a
+    thread, with `UNBOUNDED`.
     """
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "records")
 
-    def __init__(self, limit_bytes: float) -> None:
+    def __init__(self, limit_bytes: float, records: int = MAX_RECORDS) -> None:
         self._left = limit_bytes
+        self.records = records
 
     def take(self, count: int) -> None:
         """Spend ``count`` bytes.
@@ -172,8 +174,16 @@ class Batch:
         self.fault = self.fault or error
 
     def check_room(self, more: int) -> None:
-        """Raise MalformedError (``too_many_records``) when ``more`` records were too many."""
-        if len(self.starts) + more > MAX_RECORDS:
+        """Make sure that ``more`` records are not too many.
+
+        Raises:
+            LaboriousError: they are more than the budget has.
+            MalformedError: ``too_many_records``.
+        """
+        count = len(self.starts) + more
+        if count > self.budget.records:
+            if count <= MAX_RECORDS:
+                raise LaboriousError
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
 
     def is_all_malformed(self) -> bool:
@@ -188,7 +198,7 @@ class Batch:
         return any(special.reason in foreign for special in self.specials.values())
 
     def add(self, start: int, end: int, message: str | None, source: str | None) -> None:
-        """Append an ordinary record. Raises MalformedError (``too_many_records``)."""
+        """Append an ordinary record. Raises as `check_room`."""
         self.check_room(1)
         self.starts.append(start)
         self.ends.append(end)
