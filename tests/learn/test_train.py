@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from tests.learn.tiny import DEFAULT_BUNDLE, Tiny, train_tiny, write_tiny
 from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.cli.main import run
 from waybill.core.errors import BundleError, WaybillError
@@ -23,97 +24,33 @@ from waybill.learn.corpus.generate import generate
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import fit_cutoffs, sharpened, temperature
 
-DEFAULT_BUNDLE = Path(__file__).parents[2] / "models" / "default"
-
-TINY = {
-    # The shares and levels of the default corpus: with even ones the few lines leave all in doubt.
-    "balance.yaml": """
-Error: {share: 2, levels: ERROR ERROR ERROR WARN WARN INFO FATAL}
-User Action: {levels: INFO INFO INFO NOTICE DEBUG}
-Unclassified: {share: 2}
-""",
-    "slots.yaml": """
-thing: [alpha, beta, gamma, delta]
-word: [kiwi, moss, lamp]
-host: [h1]
-service: [svc]
-logger: [a.b]
-thread: [main]
-app: [shop]
-pod: [p-1]
-ns: [prod]
-component: [cache]
-""",
-    "tiny.yaml": """
-shop:
-  Error:
-    - "failed to open {thing}: {timeout|refused} after {n} s"
-    - "cannot reach {thing}, giving up"
-    - "{thing} crashed with exit code {n}"
-  User Action:
-    - "user {thing} logged {in|out} from {ip}"
-    - "account of {thing} created"
-    - "{thing} changed the password"
-none:
-  Unclassified:
-    - "{word} {word} {word}"
-    - "{noise}"
-    - "{base64}"
-""",
-}
-
-
-def write_tiny(folder: Path) -> Path:
-    folder.mkdir()
-    for name, text in TINY.items():
-        (folder / name).write_text(text)
-    return folder
-
 
 @pytest.fixture
 def tiny_corpus(tmp_path: Path) -> Path:
     return write_tiny(tmp_path / "corpus")
 
 
-def train_tiny(corpus: Path, output: Path, *options: str) -> dict[str, object]:
-    """Train on the tiny corpus by the command line; the manifest as JSON."""
-    arguments = [
-        "--corpus",
-        str(corpus),
-        "--per-label",
-        "24",
-        "--output",
-        str(output),
-        "--encoder",
-        str(DEFAULT_BUNDLE),
-    ]
-    assert run(["model", "train", *arguments, *options]) == 0
-    manifest: dict[str, object] = json.loads((output / "manifest.json").read_bytes())
-    return manifest
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the tiny corpus."""
-    folder = tmp_path_factory.mktemp("tiny")
-    train_tiny(write_tiny(folder / "corpus"), folder / "trained", "--name", "tiny")
-    return folder / "trained"
+@pytest.fixture
+def trained(tiny: Tiny) -> Path:
+    return tiny.bundle
 
 
 def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
-    tiny_corpus: Path, trained: Path, tmp_path: Path
+    tiny_corpus: Path, tiny: Tiny, tmp_path: Path
 ) -> None:
-    one = json.loads((trained / "manifest.json").read_bytes())
-    two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny")
+    one = json.loads((tiny.bundle / "manifest.json").read_bytes())
+    two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny", "--cache", str(tiny.cache))
     assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
     assert one["metrics"] == two["metrics"]
-    bundle = load_bundle(trained, taxonomy=TEN)
+    bundle = load_bundle(tiny.bundle, taxonomy=TEN)
     assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
     (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])
     assert prediction.label == "User Action"
 
 
-def test_files_are_trained_on_split_and_kept_apart(tiny_corpus: Path, tmp_path: Path) -> None:
+def test_files_are_trained_on_split_and_kept_apart(
+    tiny_corpus: Path, tiny: Tiny, tmp_path: Path
+) -> None:
     rows = [
         {"log": f"{name} is slow", "target_label": "Error", "kind": "a"}
         for name in ("disk", "tape", "link", "bus")
@@ -133,7 +70,7 @@ def test_files_are_trained_on_split_and_kept_apart(tiny_corpus: Path, tmp_path: 
     gold.write_text("log,target_label\n" + "".join(lines))
     manifest = train_tiny(
         tiny_corpus, tmp_path / "mine", "--data", str(data), "--where", "kind=a", "--test-share", "0.25",
-        "--keep-apart", str(gold),
+        "--keep-apart", str(gold), "--cache", str(tiny.cache),
     )  # fmt: skip
     made = manifest["made"]
     assert made["test"]["lines"] == 2  # type: ignore[index]
@@ -141,13 +78,13 @@ def test_files_are_trained_on_split_and_kept_apart(tiny_corpus: Path, tmp_path: 
     assert manifest["metrics"]["test"]["lines"] == 2  # type: ignore[index]
 
 
-def test_another_classifier_stands_in(tiny_corpus: Path, tmp_path: Path) -> None:
+def test_another_classifier_stands_in(tiny_corpus: Path, tiny: Tiny, tmp_path: Path) -> None:
     manifest = train_tiny(
-        tiny_corpus, tmp_path / "forest", "--no-ngrams", "--classifier", "sklearn.ensemble.RandomForestClassifier",
-        "--classifier-args", '{"n_estimators": 20, "random_state": 1}',
+        tiny_corpus, tmp_path / "bayes", "--no-ngrams", "--classifier", "sklearn.naive_bayes.GaussianNB",
+        "--cache", str(tiny.cache),
     )  # fmt: skip
     assert manifest["classifier"] == {"file": "classifier.onnx", "ngrams": None}
-    (prediction,) = load_bundle(tmp_path / "forest", taxonomy=TEN).predict(
+    (prediction,) = load_bundle(tmp_path / "bayes", taxonomy=TEN).predict(
         [mask("beta crashed with exit code 9")]
     )
     assert prediction.label == "Error"
@@ -284,13 +221,16 @@ def test_an_estimator_without_a_graph_is_refused(tmp_path: Path) -> None:
     assert caught.value.code in {"classifier", "pickle"}
 
 
-def test_generation_is_repeatable_and_its_masks_are_distinct() -> None:
-    corpus = load_corpus(TEN)
-    examples = generate(corpus, per_label=60)
-    assert examples == generate(corpus, per_label=60)
+def test_no_generated_line_is_there_twice_and_every_label_is() -> None:
+    examples = generate(load_corpus(TEN), per_label=60)
     masks = [mask(example.text) for example in examples]
     assert len(masks) == len(set(masks))
     assert {example.label for example in examples} == set(LABELS)
+
+
+def test_generation_is_repeatable(tiny_corpus: Path) -> None:
+    corpus = load_corpus(TEN, tiny_corpus)
+    assert generate(corpus, per_label=60) == generate(corpus, per_label=60)
 
 
 def test_every_slot_of_the_corpus_is_known() -> None:

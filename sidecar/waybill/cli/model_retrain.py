@@ -17,7 +17,7 @@ from waybill.cli.model_train import (
     corpus_extra_of,
     extra_weight_of,
 )
-from waybill.cli.parsing import Commands, add_command, load, needs_extra
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
 from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan, default_cache
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add(actions: Commands) -> None:
     parser.add_argument("--name", help="the bundle's name (default: that of the one in force)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write retrain.json and .txt")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_labelling_option(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +155,7 @@ def plan_of(given: argparse.Namespace, settings: Settings, base: Path) -> Retrai
         base=base,
         labels=settings.labels.path,
         data=_data(given, settings, base),
-        patterns=_patterns(given.patterns),
+        patterns=_patterns(given.patterns, given.labelling),
         bounds=_bounds(given),
         push=_push(given),
         output=given.output,
@@ -205,13 +206,55 @@ def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan
     made = read_manifest(base).made
     return DataPlan(
         files=tuple(given.data),
-        corpus=None if given.no_corpus else given.corpus,
+        corpus=_corpus(given, made, base),
         corpus_extra=_corpus_extra(given, made),
         extra_weight=_extra_weight(given, made),
         per_label=given.per_label or made.get("per_label", PER_LABEL),
         keep_apart=tuple(given.keep_apart),
         corrections=corrections_of(given, settings),
         correction_weight=given.correction_weight,
+        labelling=given.labelling,
+    )
+
+
+def _corpus(given: argparse.Namespace, made: Mapping[str, object], base: Path) -> Path | None:
+    """``--corpus``; without it that of the pack, or the default one if ``base`` is of a corpus.
+
+    Raises WaybillError when there is nothing to train on.
+    """
+    from waybill.core.errors import WaybillError
+
+    if given.no_corpus:
+        return None
+    if given.corpus != CORPUS:
+        return Path(given.corpus)
+    if given.labelling:
+        return _corpus_of_pack(given)
+    if "corpus_sha256" in made:
+        return CORPUS
+    if not given.data:
+        data = made.get("data_sha256")
+        files = ", ".join(data) if isinstance(data, dict) else "labelled files"
+        raise WaybillError(f"{base} was trained on {files}, without a corpus: add --data FILE")
+    return None
+
+
+def _corpus_of_pack(given: argparse.Namespace) -> Path:
+    """The corpus beside the labels of ``--labelling``. Raises WaybillError without one."""
+    from waybill.core.errors import WaybillError
+    from waybill.settings.labellings import part_of_pack
+    from waybill.settings.resources import resolve_path
+    from waybill.settings.sources import load_settings
+
+    settings = load_settings(given.config, given.overrides)
+    for labelling in settings.labellings:
+        if labelling.name == given.labelling:
+            path = part_of_pack(labelling, "corpus")
+            if path is not None:
+                return resolve_path(path)[0]
+    raise WaybillError(
+        f"the labelling {given.labelling} has no pack with a corpus: add --corpus FOLDER, or "
+        "--no-corpus and --data FILE"
     )
 
 
@@ -219,6 +262,8 @@ def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tupl
     from waybill.learn.corpus.entries import corpus_hash
 
     is_open = given.corpus_extra is None and given.corpus == CORPUS
+    if is_open and given.labelling:
+        return ()
     if is_open and made.get("corpus_sha256") == corpus_hash(CORPUS, ()):
         return ()  # it was trained before there were more folders
     return corpus_extra_of(given)
@@ -231,13 +276,13 @@ def _extra_weight(given: argparse.Namespace, made: Mapping[str, object]) -> floa
     return extra_weight_of(given)
 
 
-def _patterns(sources: list[str]) -> list[Pattern]:
-    """The patterns of files and sidecars. Raises WaybillError, OSError."""
+def _patterns(sources: list[str], labelling: str) -> list[Pattern]:
+    """The patterns of a labelling in files and sidecars. Raises WaybillError, OSError."""
     from waybill.learn.recorded import read_recorded
 
     found: list[Pattern] = []
     for source in sources:
-        found += read_recorded(source)
+        found += read_recorded(source, labelling)
     return found
 
 

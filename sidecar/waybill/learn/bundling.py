@@ -21,6 +21,7 @@ import numpy as np
 from waybill.core.errors import BundleError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.bundle import load_bundle
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import (
     MANIFEST,
     Classifier,
@@ -219,13 +220,15 @@ def _write(build: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def put_in_place(build: Path, output: Path, taxonomy: Taxonomy) -> None:
+def put_in_place(
+    build: Path, output: Path, taxonomy: Taxonomy, encoders: Encoders | None = None
+) -> None:
     """Check that ``build`` loads and put it in the place of ``output``.
 
-    A reader sees the old bundle, or none, or the new one whole. Raises BundleError when it does not
-    load.
+    A reader sees the old bundle, or none, or the new one whole. An encoder that ``encoders`` has
+    open is shared. Raises BundleError when it does not load.
     """
-    load_bundle(build, taxonomy=taxonomy)
+    load_bundle(build, taxonomy=taxonomy, encoders=encoders)
     output.parent.mkdir(parents=True, exist_ok=True)
     fresh = output.parent / f".{output.name}.new"
     stale = output.parent / f".{output.name}.old"

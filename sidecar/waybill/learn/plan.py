@@ -56,6 +56,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     ``keep_apart`` is trained on. A line of ``corpus_extra`` counts as ``extra_weight`` of one of
     ``corpus`` when the classifier is fitted. ``corrections`` are files or folders of them: each
     corrected mask counts as ``correction_weight`` lines, in the place of all others that have it.
+    ``labelling`` names the one whose corrections are meant; "" is the first.
     """
 
     files: tuple[Path, ...] = ()
@@ -69,6 +70,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     keep_apart: tuple[Path, ...] = ()
     corrections: tuple[Path, ...] = ()
     correction_weight: int = CORRECTION_WEIGHT
+    labelling: str = ""
 
 
 class HostedEncoder(NamedTuple):

@@ -38,13 +38,13 @@ def _is_pattern(line: bytes) -> bool:
     return True
 
 
-def read_recorded(source: str) -> Iterator[Pattern]:
-    """The patterns of the first labelling in a file of NDJSON, or of a sidecar.
+def read_recorded(source: str, labelling: str = "") -> Iterator[Pattern]:
+    """The patterns of a labelling ("": the first) in a file of NDJSON, or of a sidecar.
 
     Raises:
         WaybillError: a line is no pattern, or the sidecar does not answer.
         OSError: the file cannot be read.
     """
     for pattern in read_patterns(source):
-        if not pattern.labelling:
+        if pattern.labelling == labelling:
             yield pattern

@@ -21,7 +21,7 @@ from waybill.core.labels import Taxonomy
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.base import VectorEncoder
-from waybill.labelling.model.encoders.opening import open_encoder
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import MANIFEST, Encoder, Manifest, read_manifest
 from waybill.learn import bundling
 from waybill.learn.candidate import fit, prepare
@@ -51,17 +51,20 @@ _DEFAULT = "models/default"
 
 class OpenEncoder(NamedTuple):
     """What the manifest says of the encoder, the encoder, and how it was tuned: nothing for one
-    that was not.
+    that was not. ``encoders`` have it open.
     """
 
     named: Encoder
     encoder: VectorEncoder
     tuning: dict[str, object]
+    encoders: Encoders
 
 
-def train(output: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> Manifest:
+def train(
+    output: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoders | None = None
+) -> Manifest:
     """Train by the plan, on the labels of ``taxonomy``, and write the bundle folder ``output``;
-    gives its manifest.
+    gives its manifest. An encoder that ``encoders`` has open is shared.
 
     Raises WaybillError for files that cannot be read and too few examples, BundleError when what
     was made does not load.
@@ -72,17 +75,18 @@ def train(output: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> Manifest:
         raise WaybillError(
             f"{len(data.examples)} examples of less than two labels cannot train a classifier"
         )
+    encoders = encoders or Encoders()
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / plan.name
         build.mkdir()
-        opened = _open(build, plan, taxonomy)
+        opened = _open(build, plan, taxonomy, encoders)
         seen = cast("list[str]", opened.tuning.get("seen", []))
         prepared = prepare(data.examples, opened.encoder, plan, taxonomy.fallback, seen)
         candidate = fit(prepared, plan, taxonomy)
         manifest = _gate(build, data, prepared, candidate, opened, plan, taxonomy)
         if opened.named.shared is not None:
             bundling.leave_encoder(build, opened.named)
-        bundling.put_in_place(build, output, taxonomy)
+        bundling.put_in_place(build, output, taxonomy, opened.encoders)
     return manifest
 
 
@@ -124,27 +128,27 @@ def _gate(
         made={"command": plan.command} | made,
     )
     manifest = bundling.write_manifest(build, draft)
-    bundle = load_bundle(build, taxonomy=taxonomy)
+    bundle = load_bundle(build, taxonomy=taxonomy, encoders=opened.encoders)
     metrics = candidate.metrics | {"fragments_unclassified": _rejection(bundle, taxonomy.fallback)}
     if data.test:
         metrics["test"] = measure(bundle, data.test, taxonomy, plan.threads)
     return bundling.add_metrics(build, manifest, metrics)
 
 
-def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> OpenEncoder:
+def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoders) -> OpenEncoder:
     """Open the encoder; its files are put into ``build``."""
     hosted = plan.encoder.hosted
     if hosted is not None:
         named = Encoder(
             hosted.kind, None, None, MAX_TOKENS, hosted.dimensions, "mean", hosted.model
         )
-        return OpenEncoder(named, open_encoder(named, {}, {}, 1), {})
+        return OpenEncoder(named, encoders.open(named, {}, {}, 1), {}, encoders)
     tuning = _place_encoder(build, plan, taxonomy)
     shared = _shared(plan.encoder)
     named = Encoder("onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean", shared=shared)
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return OpenEncoder(named, open_encoder(named, files, hashes, 1), tuning)
+    return OpenEncoder(named, encoders.open(named, files, hashes, 1), tuning, encoders)
 
 
 def _shared(wanted: EncoderPlan) -> str | None:

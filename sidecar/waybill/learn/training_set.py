@@ -35,7 +35,7 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
     examples: list[Example] = []
     test: list[Example] = []
     # A correction speaks for every line that has its mask, and is never measured on as well.
-    corrected = read_corrected(plan.corrections, taxonomy)
+    corrected = read_corrected(plan.corrections, taxonomy, plan.labelling)
     if plan.files:
         found = read_examples(plan.files, taxonomy, where=plan.where)
         made["data_sha256"] = {path.name: _hash(path) for path in plan.files}

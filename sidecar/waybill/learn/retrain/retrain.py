@@ -18,6 +18,7 @@ from waybill.core.labels import Taxonomy
 from waybill.core.pattern import Pattern
 from waybill.hub.push import push
 from waybill.labelling.model.bundle import Bundle, load_bundle
+from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import Encoder
 from waybill.learn.chain import labels_of, masks_of
 from waybill.learn.corrected import read_corrected
@@ -100,12 +101,13 @@ def retrain(plan: RetrainPlan) -> Outcome:
     HubError when it cannot be pushed.
     """
     taxonomy = read_labels(plan.labels)
-    old = load_bundle(plan.base, taxonomy=taxonomy)
+    encoders = Encoders()  # both bundles have the same one, which is opened once
+    old = load_bundle(plan.base, taxonomy=taxonomy, encoders=encoders)
     with tempfile.TemporaryDirectory() as scratch:
         name = plan.name or old.manifest.name
         folder = plan.output or Path(scratch) / name
-        train(folder, _training(plan, old, name), taxonomy)
-        new = load_bundle(folder, taxonomy=taxonomy)
+        train(folder, _training(plan, old, name), taxonomy, encoders)
+        new = load_bundle(folder, taxonomy=taxonomy, encoders=encoders)
         outcome = _judge(plan, old, new, taxonomy)
         if plan.push is None or outcome.is_refused or not outcome.is_new:
             return outcome
@@ -129,6 +131,8 @@ def _training(plan: RetrainPlan, old: Bundle, name: str) -> TrainingPlan:
 
 
 def _encoder(plan: RetrainPlan, encoder: Encoder) -> EncoderPlan:
+    if encoder.kind == "onnx" and encoder.shared is not None:
+        return EncoderPlan(cache=plan.cache, is_shared=True)
     if encoder.kind == "onnx":
         return EncoderPlan(folder=plan.base, cache=plan.cache)
     hosted = HostedEncoder(encoder.kind, encoder.model or "", encoder.dimensions)
@@ -136,7 +140,7 @@ def _encoder(plan: RetrainPlan, encoder: Encoder) -> EncoderPlan:
 
 
 def _judge(plan: RetrainPlan, old: Bundle, new: Bundle, taxonomy: Taxonomy) -> Outcome:
-    said = read_corrected(plan.data.corrections, taxonomy).labels
+    said = read_corrected(plan.data.corrections, taxonomy, plan.data.labelling).labels
     followed = count_followed(said, _compare(plan, old, new, list(said)))
     flips = None
     if plan.patterns:
