@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from waybill.core.errors import RuleError, RuleSetError, WaybillError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.rules.artefact import Advice
+from waybill.labelling.rules.artefact import Advice, CompileRequest, Known
 from waybill.labelling.rules.files import RuleFile, read_rule_files
-from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.loading import compile_artefact, opened
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import is_file_name
 from waybill.service.loading import rule_folders
@@ -60,6 +60,9 @@ class Rulebook:
         self._taxonomy = taxonomy
         self._said: tuple[tuple[str, list[RuleFile]], Said] | None = None
         self._now: tuple[list[RuleFile], RuleSet] | None = None
+        #: What was compiled whole, so that of a text that is tried only new patterns are compiled.
+        self._known: Known | None = None
+        self._compiling = asyncio.Lock()
         #: Held by whoever uses the compiled rules: one at a time may.
         self.in_use = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
@@ -113,14 +116,18 @@ class Rulebook:
     async def in_force(self) -> RuleSet:
         """The rules of the files as they are. Raises RuleSetError."""
         files = await asyncio.to_thread(self._files_with, None, "")
-        if self._now is None or self._now[0] != files:
-            self._now = (files, await self._compile(files))
-        return self._now[1]
+        async with self._compiling:
+            if self._now is None or self._now[0] != files:
+                self._now = (files, await self._compile(files))
+            return self._now[1]
 
     async def _check(self, name: str, files: list[RuleFile]) -> Said:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
             return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
+        if self._known is None:
+            with contextlib.suppress(RuleSetError, OSError):  # said of the text, if it is its fault
+                await self.in_force()
         try:
             rules = await self._compile(files)
         except RuleSetError as error:
@@ -131,15 +138,20 @@ class Rulebook:
         return Said([], mine, len(rules.rules), rules)
 
     async def _compile(self, files: list[RuleFile]) -> RuleSet:
-        return await compile_rules(
-            files,
-            labels=self._taxonomy.names,
-            cpu_secs=self._settings.rules.compile_secs,
-            memory_bytes=self._settings.rules.compile_bytes,
-            max_message_bytes=self._settings.limits.message_bytes,
-            reserved=names_added(added_fields(self._settings)),
+        request = CompileRequest(
+            tuple(files),
+            self._taxonomy.names,
+            self._settings.rules.compile_secs,
+            self._settings.rules.compile_bytes,
+            self._settings.limits.message_bytes,
+            tuple(names_added(added_fields(self._settings))),
             disable=self._settings.rules.disable,
+            known=self._known,
         )
+        artefact = await compile_artefact(request)
+        if self._known is None:
+            self._known = artefact.known()
+        return await opened(artefact, request.max_message_bytes)
 
     def _files_with(self, name: str | None, text: str) -> list[RuleFile]:
         """All files as a sidecar reads them, in its order, with ``text`` as the own file ``name``;

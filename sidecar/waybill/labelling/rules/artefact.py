@@ -7,6 +7,7 @@ import msgspec
 from waybill.core.errors import RuleError
 from waybill.core.reasons import RuleAdviceCode, RuleCode
 from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.pattern import Translation
 
 #: Exit codes of the compiler: faults in the rules, memory used up.
 #: Not 1, which is also how the interpreter ends on an exception of its own.
@@ -16,12 +17,24 @@ EXIT_MEMORY = 3
 TOGETHER = "while compiling all patterns together"
 
 
+class Known(msgspec.Struct, frozen=True):
+    """A database that stands already, and its expressions: the id of each is its place here.
+
+    ``translations``: what patterns were translated to.
+    """
+
+    expressions: tuple[str, ...]
+    database: bytes
+    translations: dict[str, Translation]
+
+
 class CompileRequest(msgspec.Struct, frozen=True):
     """Texts to compile; ``cpu_secs`` is processor time, ``memory_bytes`` address space on top.
 
     ``reserved`` are names that no rule may give to a field. ``is_search``: a compiler of these
     texts has crashed, so compile rule by rule and say each time which one it is. ``disable`` are
-    ids, or patterns of them, of rules that are left out (`rules.disable`).
+    ids, or patterns of them, of rules that are left out (`rules.disable`). What ``known`` holds is
+    not compiled again.
     """
 
     files: tuple[RuleFile, ...]
@@ -32,6 +45,7 @@ class CompileRequest(msgspec.Struct, frozen=True):
     reserved: tuple[str, ...] = ()
     is_search: bool = False
     disable: tuple[str, ...] = ()
+    known: Known | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -101,6 +115,10 @@ class Artefact(msgspec.Struct, frozen=True):
 
     ``taken_samples``: ``match`` samples that another rule decides, in another way. ``replaced``:
     the rules that files or settings disable or override.
+
+    Of a database that stood already (`Known`), ``known_rules`` has for each expression the index of
+    its rule, -1 where no rule has it any more; it is ``known_database``. ``expressions``: what
+    ``database`` was made of, by its ids, where it is the only one, with their ``translations``.
     """
 
     version: str
@@ -109,6 +127,16 @@ class Artefact(msgspec.Struct, frozen=True):
     advice: tuple[Advice, ...] = ()
     taken_samples: int = 0
     replaced: tuple[Replaced, ...] = ()
+    known_rules: tuple[int, ...] = ()
+    known_database: bytes = b""
+    expressions: tuple[str, ...] = ()
+    translations: dict[str, Translation] = {}
+
+    def known(self) -> Known | None:
+        """What need not be compiled again for rules that are mostly these; None: nothing."""
+        if not self.expressions or not self.database:
+            return None
+        return Known(self.expressions, self.database, self.translations)
 
 
 class Fault(msgspec.Struct, frozen=True):

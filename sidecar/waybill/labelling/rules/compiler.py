@@ -30,9 +30,11 @@ from waybill.labelling.rules.artefact import (
     CompiledRule,
     CompileRequest,
     Fault,
+    Known,
     Place,
 )
 from waybill.labelling.rules.files import hash_files
+from waybill.labelling.rules.known import Places, find_known
 from waybill.labelling.rules.pattern import (
     SUSPICIOUS_STATES,
     Translation,
@@ -74,14 +76,23 @@ def build(request: CompileRequest) -> Artefact:
     """
     faults: list[RuleError] = []
     selection = _read(request, faults)
-    sources, translations = _translate_all(selection.sources, faults)
-    database, held = _compile_together(sources, translations, faults, request.is_search)
+    sources, translations = _translate_all(selection.sources, faults, request.known)
+    expressions = [translation.expression for translation in translations]
+    places = find_known(request.known, expressions)
+    database, held = _compile_together(
+        sources, translations, faults, places.left, is_search=request.is_search
+    )
+    in_database = {*held, *places.known_rules}
     rules: list[CompiledRule] = []
     for index, (source, translation) in enumerate(zip(sources, translations, strict=True)):
-        rules.append(_describe(source, translation, index not in held))
+        rules.append(_describe(source, translation, index not in in_database))
     dump = hyperscan.dumpb(database) if database is not None else b""
     version = hash_files(request.files, request.disable)
     artefact = Artefact(version, dump, tuple(rules), replaced=selection.replaced)
+    if request.known is not None:
+        artefact = _beside(artefact, request.known, places)
+    else:
+        artefact = _to_know(artefact, translations)
     rule_set = RuleSet(artefact, request.max_message_bytes)
     _check_samples(rule_set, sources, faults)
     _stop_at(faults)
@@ -92,6 +103,23 @@ def build(request: CompileRequest) -> Artefact:
         advice=(*selection.advice, *doubts.advice),
         taken_samples=doubts.taken_samples,
     )
+
+
+def _beside(artefact: Artefact, known: Known, places: Places) -> Artefact:
+    """The artefact with the database that stood already."""
+    return msgspec.structs.replace(
+        artefact, known_rules=places.known_rules, known_database=known.database
+    )
+
+
+def _to_know(artefact: Artefact, translations: Sequence[Translation]) -> Artefact:
+    """The artefact with what its database was made of."""
+    expressions: list[str] = []
+    done: dict[str, Translation] = {}
+    for rule, translation in zip(artefact.rules, translations, strict=True):
+        expressions.append("" if rule.is_always else translation.expression)
+        done[rule.pattern] = translation
+    return msgspec.structs.replace(artefact, expressions=tuple(expressions), translations=done)
 
 
 def _stop_at(faults: Sequence[RuleError]) -> None:
@@ -134,15 +162,16 @@ def _read(request: CompileRequest, faults: list[RuleError]) -> Selection:
 
 
 def _translate_all(
-    sources: Sequence[RuleSource], faults: list[RuleError]
+    sources: Sequence[RuleSource], faults: list[RuleError], known: Known | None
 ) -> tuple[list[RuleSource], list[Translation]]:
     """The rules whose pattern can be compiled, and what Hyperscan is to compile of them."""
     kept: list[RuleSource] = []
     translations: list[Translation] = []
+    done = known.translations if known is not None else {}
     for source in sources:
         _say_rule("while reading its pattern", source)
         try:
-            translation = translate(source.pattern)
+            translation = done.get(source.pattern) or translate(source.pattern)
         except ValueError as error:
             faults.append(_fault("pattern", str(error), source))
             continue
@@ -158,20 +187,24 @@ def _compile_together(
     sources: Sequence[RuleSource],
     translations: Sequence[Translation],
     faults: list[RuleError],
+    held: Sequence[int],
+    *,
     is_search: bool,
 ) -> tuple[hyperscan.Database | None, Sequence[int]]:
-    """One database, and the indexes of the rules that are in it. Raises RuleSetError."""
+    """One database of the rules ``held``, and the indexes of those that are in it.
+
+    Raises RuleSetError.
+    """
     before = len(faults)
-    for source, translation in zip(sources, translations, strict=True):
-        if is_search or translation.states > SUSPICIOUS_STATES:
-            _fits_database(source, translation, faults)
+    for i in held:
+        if is_search or translations[i].states > SUSPICIOUS_STATES:
+            _fits_database(sources[i], translations[i], faults)
     if len(faults) > before:
         _stop_at(faults)
     expressions = [translation.expression for translation in translations]
-    held: Sequence[int] = range(len(expressions))
     _say(Place(TOGETHER))
     try:
-        return _compile(expressions, held), held
+        return _compile([expressions[i] for i in held], held), held
     except hyperscan.error:  # it does not say which one it cannot do: find out
         held = [i for i in held if _fits_database(sources[i], translations[i], faults)]
     if len(faults) > before:

@@ -95,17 +95,7 @@ async def compile_rules(
     reserved: Sequence[str] = (),
     disable: Sequence[str] = (),
 ) -> RuleSet:
-    """Parse, check and compile rule texts in a child process; they need not be on any disk.
-
-    It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
-    everything else on a busy node. Patterns see the first ``max_message_bytes`` of a message.
-    ``reserved`` are names that no rule may give to a field of its own, ``disable`` ids (or patterns
-    of them) of rules that are left out.
-
-    Raises:
-        RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
-            child did not end by itself.
-    """
+    """The rule set of `compile_artefact`. Raises RuleSetError."""
     request = CompileRequest(
         tuple(files),
         tuple(labels),
@@ -115,7 +105,27 @@ async def compile_rules(
         tuple(reserved),
         disable=tuple(disable),
     )
-    mark = hashlib.sha256(msgspec.msgpack.encode(request)).digest()
+    return await opened(await compile_artefact(request), max_message_bytes)
+
+
+async def opened(artefact: Artefact, max_message_bytes: int = 65_536) -> RuleSet:
+    """The rule set of ``artefact``: milliseconds per thousand rules, so not on the event loop."""
+    return await asyncio.to_thread(RuleSet, artefact, max_message_bytes)
+
+
+async def compile_artefact(request: CompileRequest) -> Artefact:
+    """Parse, check and compile rule texts in a child process; they need not be on any disk.
+
+    It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
+    everything else on a busy node. What is asked again is answered from memory, however it was
+    compiled.
+
+    Raises:
+        RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
+            child did not end by itself.
+    """
+    asked = msgspec.structs.replace(request, known=None)
+    mark = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
     output = _compiled.get(mark)
     if output is None:
         ended = await _run_compiler(request)
@@ -123,8 +133,7 @@ async def compile_rules(
             raise RuleSetError(await _explain(ended, request))
         output = ended.output
         _keep(mark, output)
-    # Reading the database back takes milliseconds per thousand rules: not on the event loop.
-    return await asyncio.to_thread(_read_artefact, output, max_message_bytes)
+    return msgspec.msgpack.decode(output, type=Artefact)
 
 
 def _keep(mark: bytes, output: bytes) -> None:
@@ -134,10 +143,6 @@ def _keep(mark: bytes, output: bytes) -> None:
     _compiled[mark] = output
     while len(_compiled) > _MOST_KEPT or sum(map(len, _compiled.values())) > _MOST_KEPT_BYTES:
         del _compiled[next(iter(_compiled))]
-
-
-def _read_artefact(output: bytes, max_message_bytes: int) -> RuleSet:
-    return RuleSet(msgspec.msgpack.decode(output, type=Artefact), max_message_bytes)
 
 
 async def _run_compiler(request: CompileRequest) -> Ended:

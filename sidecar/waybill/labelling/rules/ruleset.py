@@ -10,10 +10,9 @@ import copy
 import fnmatch
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-import hyperscan
 import msgspec
 
 from waybill.core.clock import Clock
@@ -21,6 +20,7 @@ from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
 from waybill.labelling.rules.confirming import CONFIRM_SECS, Confirmation, Confirmer, SlowRule
+from waybill.labelling.rules.known import Scanner
 from waybill.labelling.rules.pattern import compile_confirmation
 from waybill.labelling.rules.scopes import RuleScopes
 
@@ -96,7 +96,7 @@ class RuleSet:
         #: Base name of each file and a mark of its text, where it was read from files.
         self.file_marks: dict[str, str] = {}
         #: Size of the compiled patterns.
-        self.database_bytes = len(artefact.database)
+        self.database_bytes = len(artefact.database) + len(artefact.known_database)
         #: ``match`` samples that another rule decides, in another way.
         self.taken_samples = artefact.taken_samples
         #: Rules that are written and not in force: disabled, or overridden.
@@ -114,20 +114,14 @@ class RuleSet:
         self._counted = (0, 0)
         self._turn = _FIRST_TURN
         self._turn_spent = 0.0
-        self._database: hyperscan.Database | None = None
-        self._scan: Callable[..., object] | None = None
-        self._scratch: object = None
-        if artefact.database:
-            database = hyperscan.loadb(artefact.database, mode=hyperscan.HS_MODE_BLOCK)
-            self._scratch = hyperscan.Scratch(database)
-            self._database = database
-            self._scan = database.scan
+        self._scanner = Scanner(artefact)
+        self._scan = self._scanner.scan
+        self._scratch = self._scanner.scratch()
 
     def twin(self) -> RuleSet:
         """The same rules with a scratch space of their own, for `matching` on another thread."""
         twin = copy.copy(self)
-        if self._database is not None:
-            twin._scratch = hyperscan.Scratch(self._database)  # noqa: SLF001 - our own class
+        twin._scratch = self._scanner.scratch()  # noqa: SLF001 - our own class
         return twin
 
     def first_matches(
