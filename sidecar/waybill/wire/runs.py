@@ -11,10 +11,8 @@ _RUN = 4096
 _RUN_BYTES = 4 << 20
 
 
-def joined_in_runs(
-    count: int, size_bytes: int, pieces: Callable[[int, int], list[bytes]], rest: bytes = b""
-) -> bytes:
-    """All ``pieces(start, stop)`` of ``count`` records, one after another, and ``rest``.
+def joined_in_runs(count: int, size_bytes: int, pieces: Callable[[int, int], list[bytes]]) -> bytes:
+    """All ``pieces(start, stop)`` of ``count`` records, one after another.
 
     ``size_bytes`` is about what they have together.
 
@@ -22,11 +20,8 @@ def joined_in_runs(
     """
     run = max(1, min(_RUN, count * _RUN_BYTES // max(1, size_bytes)))
     if count <= run:
-        found = pieces(0, count)
-        found.append(rest)
-        return b"".join(found)
+        return b"".join(pieces(0, count))
     written = io.BytesIO()  # grows in place, and gives what it holds without a copy
     for start in range(0, count, run):
         written.write(b"".join(pieces(start, min(start + run, count))))
-    written.write(rest)
     return written.getvalue()
