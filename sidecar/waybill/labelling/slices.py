@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.labelling.groups import SourceGroup, SourceGroups
@@ -25,11 +26,19 @@ def slices(
     start = 0
     while start < len(messages):
         stop = min(start + most(), len(messages))
-        if len("".join(filter(None, messages[start:stop]))) <= chars:  # a pass in C
+        if _chars(messages[start:stop]) <= chars:
             yield start, stop
         else:
             yield from _cut(messages, start, stop, chars)
         start = stop
+
+
+def _chars(messages: Sequence[str | None]) -> int:
+    """The characters of all ``messages``, counted in C."""
+    try:
+        return len("".join(cast("Sequence[str]", messages)))
+    except TypeError:  # there are records without a message
+        return len("".join(filter(None, messages)))
 
 
 def _cut(

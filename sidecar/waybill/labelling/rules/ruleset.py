@@ -105,6 +105,12 @@ class RuleSet:
         self.rules = tuple(self._rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.
         self._always = [index for index, rule in enumerate(artefact.rules) if rule.is_always]
+        #: By index, those that a match of the database decides for, and nothing else.
+        self._certain = {
+            rule.index: rule
+            for rule in self.rules
+            if rule.confirm is None and rule.mode != "shadow"
+        }
         #: Of a message, patterns see no more than this.
         self.max_message_bytes = max_message_bytes
         self._scopes = RuleScopes(
@@ -135,13 +141,19 @@ class RuleSet:
         scan = self._scan
         scratch = self._scratch
         always = self._always
+        certain = self._certain
+        if always or allowed is not None:
+            certain = {}
         rules: list[Rule | None] = []
         found: list[int] = []
         for message, data in zip(texts, self._texts(texts), strict=True):
             if scan is not None:
                 scan(data, _note_match, 0, found, scratch)
             if found or always:
-                rules.append(self._choose(found, message, allowed))
+                rule = None
+                if len(found) == 1:
+                    rule = certain.get(found[0])
+                rules.append(rule or self._choose(found, message, allowed))
                 found.clear()
             else:
                 rules.append(None)
@@ -190,12 +202,12 @@ class RuleSet:
         return prepare_all([message], self.max_message_bytes)
 
     def _texts(self, messages: Sequence[str]) -> list[bytes]:
-        """`_text` of each of ``messages``, in a few calls for all of them."""
+        """`_text` of each of ``messages``, without a call in Python for each."""
         try:
-            found = "\0".join(messages).encode().split(b"\0")
+            found = list(map(str.encode, messages))
         except UnicodeEncodeError:
             return list(map(self._text, messages))
-        is_short = len(found) == len(messages) and max(map(len, found)) <= self.max_message_bytes
+        is_short = max(map(len, found), default=0) <= self.max_message_bytes
         return found if is_short else list(map(self._text, messages))
 
     def _text(self, message: str) -> bytes:
