@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,7 +14,10 @@ from markupsafe import Markup
 from waybill.core.version import VERSION
 from waybill.web import numbers, text
 from waybill.web.charts import bars
+from waybill.web.store.filters import Filter
 
+#: Links to narrower lists that are kept; a page has some three hundred, most of them alike.
+_NARROWED = 512
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
@@ -52,6 +56,7 @@ class Templates:
             mask=text.mask_text,
             as_json=as_json,
         )
+        self._environment.globals["narrow"] = functools.lru_cache(_NARROWED)(self._narrow)
         self._environment.globals["zip"] = zip
         self._environment.globals["share"] = numbers.share
         self._environment.globals["ago"] = numbers.ago
@@ -60,6 +65,18 @@ class Templates:
         """The address of a page, below the prefix; it keeps the labelling."""
         query = "&".join(filter(None, (query, self._tax)))
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
+
+    def _narrow(self, wanted: Filter, member: str, value: str) -> Markup:
+        """Links that add "is" and "is not" to a list's conditions; hundreds on a page are alike."""
+        if not value:
+            return Markup()
+        links = []
+        for is_not, sign, words in ((False, "+", "is"), (True, "\N{MINUS SIGN}", "is not")):
+            address = self.url("/patterns", wanted.having(member, value, is_not))
+            says = f"{member} {words} {text.plain(value)}"
+            link = Markup('<a href="{0}" title="{1}" aria-label="{1}">{2}</a>')
+            links.append(link.format(address, says, sign))
+        return Markup("<span class=narrow>{}</span>").format(Markup().join(links))
 
     def asset(self, name: str) -> str:
         """The address of a file of ``static``; it changes with the file."""

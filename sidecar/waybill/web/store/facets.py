@@ -8,14 +8,30 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from waybill.web.store.filters import Filter, State, gathered, predicate, state_parts
+from waybill.web.store.filters import (
+    Filter,
+    State,
+    asks_for_kind_alone,
+    gathered,
+    predicate,
+    state_parts,
+)
+
+#: How large a list is: its patterns, and their records an hour.
+_SIZE = "count(*), coalesce(sum(hour_rate), 0)"
 
 
 class Facets(NamedTuple):
-    """Numbers by state, and by label; an undecided label is one of its own."""
+    """Numbers by state, and by label; an undecided label is one of its own.
+
+    ``matching`` patterns of ``total`` are in the list, with ``rate`` records an hour.
+    """
 
     states: dict[State, int]
     labels: list[tuple[str, int]]
+    matching: int
+    total: int
+    rate: float
 
 
 class Moved(NamedTuple):
@@ -37,15 +53,25 @@ def facets(
     for part in parts.values():
         sums.append(f"coalesce(sum({part.sql}), 0)")
         values += part.values
-    row = connection.execute(
-        f"SELECT {', '.join(sums)} FROM patterns WHERE {where.sql}", (*values, *where.values)
+    *row, matching, rate = connection.execute(
+        f"SELECT {', '.join(sums)}, {_SIZE} FROM patterns WHERE {where.sql}",
+        (*values, *where.values),
     ).fetchone()
+    if wanted.states:
+        whole = predicate(wanted, now, unsure_below)
+        matching, rate = connection.execute(
+            f"SELECT {_SIZE} FROM patterns WHERE {whole.sql}", whole.values
+        ).fetchone()
     rest = tuple(one for one in wanted.conditions if one.member != "label")
     where = predicate(wanted._replace(conditions=rest), now, unsure_below)
+    # Without the sign, the index by label is gone through; whatever it does not hold is read apart.
+    sign = "" if not rest and asks_for_kind_alone(wanted) else "+"
     labels = connection.execute(
-        f"SELECT label, count(*) FROM patterns WHERE {where.sql} GROUP BY label", where.values
+        f"SELECT label, count(*) FROM patterns WHERE {where.sql} GROUP BY {sign}label", where.values
     )
-    return Facets(dict(zip(parts, row, strict=True)), [(name, number) for name, number in labels])
+    by_label = [(name, number) for name, number in labels]
+    (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
+    return Facets(dict(zip(parts, row, strict=True)), by_label, matching, total, rate)
 
 
 def moved_since(

@@ -207,6 +207,12 @@ def gathered(connection: sqlite3.Connection, wanted: Filter) -> Filter:
     return wanted._replace(text="", conditions=rest, gathered=number)
 
 
+def asks_for_kind_alone(wanted: Filter) -> bool:
+    """Whether the predicate of a filter, but for its conditions, looks at nothing but ``kind``."""
+    is_open = wanted.text or wanted.gathered is not None or wanted.until is not None
+    return not is_open and set(wanted.states) <= {"undecided"}
+
+
 def _of_member(member: str, conditions: Sequence[Condition]) -> Iterator[_Part]:
     """Values of one member are alternatives; values that it must not have all hold."""
     for is_not in (False, True):

@@ -19,27 +19,19 @@ _decode_correction = msgspec.json.Decoder(Correction).decode
 _MOST_NEAR = 200
 #: Undecided ones first, then by rate (a whole number below 2**53): one number to compare.
 _WEIGHT = "((kind IN ('undecided', 'not_asked')) << 54) + cast(hour_rate AS INTEGER)"
-#: What a list may be sorted by, in any of its orders.
-_SORTED = ", ".join(sorted({"id", "kind", *SORT_COLUMNS.values()}))
 #: The first pattern of each group that reads alike, among those that a predicate lets through, and
 #: all that read like no other. The index has them by group; `max` takes its row along.
 _FIRST_OF_EACH = (
-    f"(SELECT {_SORTED}, max({_WEIGHT}) FROM patterns WHERE alike != '' AND {{0}} GROUP BY alike"
-    f" UNION ALL SELECT {_SORTED}, 0 FROM patterns WHERE alike = '' AND {{0}})"
+    f"(SELECT {{1}}, max({_WEIGHT}) FROM patterns WHERE alike != '' AND {{0}} GROUP BY alike"
+    " UNION ALL SELECT {1}, 0 FROM patterns WHERE alike = '' AND {0})"
 )
 
 
 class Page(NamedTuple):
-    """Rows of one page of a list, and the cursor of the next one (empty: there is none).
-
-    ``matching`` patterns of ``total`` are in the list, with ``rate`` records an hour.
-    """
+    """Rows of one page of a list, and the cursor of the next one (empty: there is none)."""
 
     rows: list[sqlite3.Row]
     after: str
-    matching: int
-    total: int
-    rate: float
 
 
 def list_patterns(
@@ -61,13 +53,7 @@ def list_patterns(
         (*values, most + 1),
     ).fetchall()
     following = cursor_after(keys, rows[most - 1]) if len(rows) > most else ""
-    where = predicate(wanted, now, unsure_below)
-    matching, rate = connection.execute(
-        f"SELECT count(*), coalesce(sum(hour_rate), 0) FROM patterns WHERE {where.sql}",
-        where.values,
-    ).fetchone()
-    (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
-    return Page(rows[:most], following, matching, total, rate)
+    return Page(rows[:most], following)
 
 
 def list_ids(
@@ -87,7 +73,8 @@ def _ids_in_order(
     behind, bound = rows_behind(keys, after) if after else ("1", ())
     shown, values = f"patterns WHERE {where.sql} AND", where.values
     if is_one_of_each(wanted):
-        shown = f"{_FIRST_OF_EACH.format(where.sql)} WHERE"
+        columns = f"id, kind, {SORT_COLUMNS[wanted.sort.removeprefix('-')]}"
+        shown = f"{_FIRST_OF_EACH.format(where.sql, columns)} WHERE"
         values = (*where.values, *where.values)
     inner = f"SELECT id FROM {shown} {behind} ORDER BY {order_by(keys)} LIMIT ?"
     return inner, (*values, *bound)

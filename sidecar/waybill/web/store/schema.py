@@ -183,6 +183,10 @@ _SCRIPTS = (
         PRIMARY KEY (source, label, is_open)
     ) WITHOUT ROWID;
     """,
+    # Labels are counted without sorting all patterns; it changes only when a label does.
+    """
+    CREATE INDEX patterns_by_label ON patterns (label, kind);
+    """,
 )
 VERSION = len(_SCRIPTS)
 

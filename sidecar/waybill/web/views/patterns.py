@@ -61,7 +61,6 @@ class Listing(NamedTuple):
     """A page of the list with all that its rows show."""
 
     page: Page
-    rate: float
     facets: Facets
     hours: dict[str, list[int]]
     records: int
@@ -79,7 +78,7 @@ async def show(request: web.Request) -> web.Response:
     wanted = filter_of(request)
     found = await _read(request, wanted)
     states = "+".join(wanted.states)
-    number = numbers.count(found.page.matching)
+    number = numbers.count(found.facets.matching)
     return await page(
         request,
         "patterns.html",
@@ -250,7 +249,6 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
         one_of_each = is_one_of_each(wanted)
         return Listing(
             found,
-            found.rate,
             facets(store, asked, now, unsure),
             hours_of(store, ids, now),
             records_of_day(store, now),
