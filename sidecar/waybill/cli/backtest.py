@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
 from waybill.cli.exits import ExitCode
-from waybill.cli.parsing import Commands, add_command, load
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
 
 if TYPE_CHECKING:
     from waybill.learn.backtest.result import Backtest, Bounds
@@ -62,6 +62,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="the rules of each side are all there are: none of rules.path beside them",
     )
     add_truth(parser, "to measure both sides on")
+    add_labelling_option(parser)
     _add_outputs(parser.add_argument_group("what is told, and what makes the exit code 1"))
 
 
@@ -109,6 +110,7 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
         is_alone=given.alone,
         corrections=corrections_of(given, settings),
         labelled=given.labels,
+        labelling=given.labelling,
     )
     gc.freeze()  # what is there by now stays: the garbage collector need not look at it again
     found = backtest(plan, settings)

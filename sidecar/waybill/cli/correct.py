@@ -54,7 +54,11 @@ def add(commands: Commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    settings = load(given)
+    from waybill.settings.sources import load_settings
+
+    settings = load_settings(given.config, given.overrides)
+    if given.to is None:  # who is told knows its labellings; the settings here need not name them
+        settings = load(given)
     saying = _saying(given, settings)
     try:
         if given.to is not None:

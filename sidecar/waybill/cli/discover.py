@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
-from waybill.cli.parsing import Commands, add_command, load, needs_extra
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
 
 __all__ = ["add"]
 
@@ -34,6 +34,7 @@ def add(actions: Commands) -> None:
         help="clusters: messages that mean the same (default); llm: what the LLM has judged alike",
     )
     add_truth(parser, "whose labels come first")
+    add_labelling_option(parser)
     _add_limits(parser)
 
 
@@ -85,6 +86,7 @@ def _by_clusters(given: argparse.Namespace) -> int:
         most_masks=given.most_masks,
         mode=given.mode,
         is_uncovered_only=given.uncovered,
+        labelling=given.labelling,
     )
     write_discovered(discover(plan, settings), given.output)
     return 0

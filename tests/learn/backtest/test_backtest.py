@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,6 +205,29 @@ def test_a_diff_tells_what_flips_as_json(
     assert found["old"]["corrections"]["right"] == 1
     assert found["new"]["corrections"]["wrong"] == 1
     assert [found[side]["labelled"]["right"] for side in ("old", "new")] == [2, 1]
+
+
+def test_a_diff_of_a_further_labelling_reads_its_own_patterns_and_corrections(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = [msgspec.structs.replace(one, labelling="x") for one in patterns_of(LINES, 3)]
+    (tmp_path / "patterns.ndjson").write_bytes(
+        b"".join(map(encode, [*patterns_of(LINES[:1], 1), *theirs]))
+    )
+    masked = mask(LINES[0][1])
+    said = [
+        new_correction(masked, "Error"),
+        new_correction(masked, "User Action", source="a", labelling="x"),
+    ]
+    (tmp_path / "said.ndjson").write_bytes(b"".join(map(encode_correction, said)))
+    arguments = [
+        "--set", "labellings=[{name: x, labels: config/labels.yaml}]", "--labelling", "x",
+        "--corrections", str(tmp_path / "said.ndjson"), "--json",
+    ]  # fmt: skip
+    assert diff(folder, str(tmp_path / "patterns.ndjson"), *arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["records"], found["held"]) == (3, 1)
+    assert [one["label"] for one in found["contradictions"]] == ["User Action"]
 
 
 def test_a_broken_bound_ends_with_1_and_a_bad_one_with_2(

@@ -41,8 +41,8 @@ class Corrections:
         return any(source != ANY_SOURCE for source in self._by_mask.get(mask, ()))
 
 
-def read_corrections(paths: Iterable[Path]) -> Corrections:
-    """The corrections of the first labelling in files of NDJSON, or in folders of them.
+def read_corrections(paths: Iterable[Path], labelling: str = "") -> Corrections:
+    """The corrections of a labelling ("": the first) in files of NDJSON, or in folders of them.
 
     Raises:
         CorrectionsError: with what is wrong in them.
@@ -52,8 +52,4 @@ def read_corrections(paths: Iterable[Path]) -> Corrections:
     for path in found:
         path.stat()  # a file that is not there counts as empty when serving, but not here
     standing = (one.correction for one in settle(read_history(found).corrections))
-    return Corrections(filter(_is_first, standing))
-
-
-def _is_first(one: Correction) -> bool:
-    return not one.labelling
+    return Corrections(one for one in standing if one.labelling == labelling)

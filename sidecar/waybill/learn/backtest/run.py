@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     """What is measured. ``on``: records in a file, or patterns in one or at a sidecar's address.
 
     ``corrections`` are files or folders of NDJSON, ``labelled`` a file whose labels are right.
+    ``labelling`` names the one whose patterns and corrections are meant; "" is the first.
     """
 
     on: str
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     is_alone: bool = False
     corrections: tuple[Path, ...] = ()
     labelled: Path | None = None
+    labelling: str = ""
 
 
 def backtest(plan: Plan, settings: Settings, lent: Lent | None = None) -> Backtest:
@@ -53,7 +55,7 @@ def backtest(plan: Plan, settings: Settings, lent: Lent | None = None) -> Backte
     """
     patterns: Iterable[Pattern] | None = None
     if are_patterns(plan.on):
-        patterns = read_recorded(plan.on)
+        patterns = read_recorded(plan.on, plan.labelling)
         if is_address(plan.on):  # asking a sidecar needs an event loop of its own
             patterns = list(patterns)
     return asyncio.run(_backtest(plan, settings, patterns, lent))
@@ -62,7 +64,7 @@ def backtest(plan: Plan, settings: Settings, lent: Lent | None = None) -> Backte
 async def _backtest(
     plan: Plan, settings: Settings, patterns: Iterable[Pattern] | None, lent: Lent | None
 ) -> Backtest:
-    corrections = read_corrections(plan.corrections)
+    corrections = read_corrections(plan.corrections, plan.labelling)
     sides = open_sides(settings, plan.old, plan.new, is_alone=plan.is_alone, lent=lent)
     async with sides as (old, new):
         judge = Judge(old, new)

@@ -50,6 +50,7 @@ class DiscoverPlan(NamedTuple):
 
     ``source`` is a file of messages or patterns, or a sidecar's address. Groups with fewer than
     ``at_least`` records are left out; the ``most_masks`` most frequent masks are looked at.
+    ``labelling`` is as in a backtest.
     """
 
     source: str
@@ -59,6 +60,7 @@ class DiscoverPlan(NamedTuple):
     most_masks: int = 5_000
     mode: str = "shadow"
     is_uncovered_only: bool = False
+    labelling: str = ""
 
 
 class Discovered(NamedTuple):
@@ -85,7 +87,7 @@ def discover(plan: DiscoverPlan, settings: Settings) -> Discovered:
     looked_at = families.seen
     if not looked_at:
         raise WaybillError(f"{plan.source}: no message was found")
-    corrections = read_corrections(plan.corrections)
+    corrections = read_corrections(plan.corrections, plan.labelling)
     lines = read_messages(plan.labelled, settings.fields) if plan.labelled is not None else ()
     known_labels(looked_at, corrections, lines)
     _note_rules(settings, taxonomy, looked_at)
@@ -122,7 +124,7 @@ def write_discovered(found: Discovered, output: str | None) -> None:
 
 def _read(plan: DiscoverPlan, settings: Settings) -> tuple[list[Seen], int]:
     if are_patterns(plan.source):
-        return of_patterns(read_recorded(plan.source)), 0
+        return of_patterns(read_recorded(plan.source, plan.labelling)), 0
     return gather(read_messages(plan.source, settings.fields))
 
 
