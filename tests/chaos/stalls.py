@@ -17,16 +17,18 @@ import gzip
 import io
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
 import msgpack
 import orjson
+from aiohttp import web
 
 from tests.input.test_bombs import bombs
 from tests.input.test_stalls import ASKED, GOT, TEXTS, batches
@@ -37,6 +39,9 @@ from waybill.core.correction import encode_correction, new_correction
 ROOT = Path(__file__).parents[2]
 #: A mask has no digits but zero.
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
+_TOKEN = "a-token-of-some-length-"
+_TOKENS = 1500
+Case = Callable[[], Awaitable[object]]
 
 
 async def child(overrides: list[str]) -> None:
@@ -44,7 +49,9 @@ async def child(overrides: list[str]) -> None:
     the one before, in seconds.
     """
     from tests.conftest import running
+    from waybill.ops.memory import settle_memory, tune_allocator
 
+    tune_allocator()  # as `waybill serve` does
     worst = work = 0.0
 
     async def tick() -> None:
@@ -57,8 +64,10 @@ async def child(overrides: list[str]) -> None:
             work, worked = max(work, spent - worked), spent
 
     async with running(*overrides) as sidecar:
+        settle_memory()
         ticker = asyncio.create_task(tick())
-        print(sidecar.service.address, flush=True)
+        print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()))
+        sys.stdout.flush()
         while await asyncio.to_thread(sys.stdin.readline):
             print(worst, work, flush=True)
             worst = work = 0.0
@@ -70,33 +79,108 @@ def _correction(number: int) -> bytes:
     return encode_correction(new_correction(mask, "Error", by="ann", at="2026-11-20T10:00:00Z"))
 
 
+class Child:
+    """A sidecar in a process of its own, and what its loop did."""
+
+    def __init__(self, *settings: str) -> None:
+        command = [sys.executable, "-m", "tests.chaos.stalls", "--child", *settings]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        self.addresses = self._read().split()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def _worst_ms(self) -> tuple[float, float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        gap, work = map(float, self._read().split())
+        return gap * 1000, work * 1000
+
+    async def print_all(self, cases: Mapping[str, Case]) -> None:
+        """A line for each case."""
+        self._worst_ms()
+        for name, case in cases.items():
+            begin = time.perf_counter()
+            outcome = await case()
+            took = time.perf_counter() - begin
+            gap, work = self._worst_ms()
+            said = f": {outcome}" if outcome else ""
+            print(f"{gap:18.1f}  {work:12.1f}  {took:8.2f}  {name}{said}", flush=True)
+
+    def end(self) -> None:
+        """Stop it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+async def _say(address: str, message: bytes) -> str:
+    """Send one Forward message; the acknowledgement."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(message)
+    answer = await reader.read(64)
+    writer.close()
+    return repr(answer)
+
+
+async def measure_forward() -> None:
+    """Print the lines of the Forward listener, whose records a receiver takes."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    receiver = web.Application(client_max_size=1 << 30)
+    receiver.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(receiver)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    child = Child("forward.listen=127.0.0.1:0", "return.type=http", f"return.url={url}")
+    forward = child.addresses[1]
+    event = [1, {"log": "component-7 failed", "stream": "stderr"}]
+    packed = msgpack.packb(event) * MAX_RECORDS
+    option = {"chunk": "c"}
+    squeezed = gzip.compress(packed, 1)
+    deep = b"\x91" * 3000 + b"\xc0"
+    messages = {
+        f"{MAX_RECORDS:,} events, packed": msgpack.packb(["t", packed, option]),
+        "the same, gzip": msgpack.packb(["t", squeezed, option | {"compressed": "gzip"}]),
+        "100,000 events, not packed": msgpack.packb(["t", [event] * 100_000, option]),
+        "one event of 60 MB": msgpack.packb(["t", 1, {"log": "x" * (60 << 20)}, option]),
+        "8 million nils": b"\x94\xa1t\x01\xdd" + struct.pack(">I", 8_000_000) + b"\xc0" * 8_000_000,
+        "a deep value": b"\x94\xa1t\x01\x81\xa1a" + deep + msgpack.packb(option),
+    }
+    try:
+        await child.print_all(
+            {
+                f"Forward, {name}": lambda message=message: _say(forward, message)  # type: ignore[misc]
+                for name, message in messages.items()
+            }
+        )
+    finally:
+        child.end()
+        await runner.cleanup()
+
+
 async def measure(rules: Path, model: Path) -> None:
     """Print the table."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.chaos.stalls",
-        "--child",
+    tokens = rules.parent / "tokens"
+    tokens.write_text(f"{_TOKEN}\n")
+    child = Child(
         f"rules.path={rules}",
         f"model.path={model}",
         f"corrections.path={rules.parent / 'corrections.ndjson'}",
-    ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        f"http.tokens_file={tokens}",
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-
-    def worst_ms() -> tuple[float, float]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-        gap, work = map(float, process.stdout.readline().split())
-        return gap * 1000, work * 1000
-
-    async with aiohttp.ClientSession() as client:
+    address = child.addresses[0]
+    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    async with aiohttp.ClientSession(headers=headers) as client:
 
         async def post(
             body: bytes, kind: str = "application/json", encoding: str = "", path: str = "/v1/label"
@@ -144,8 +228,19 @@ async def measure(rules: Path, model: Path) -> None:
             (rules.parent / ".new").write_bytes(b"".join(map(_correction, range(100_000))))
             (rules.parent / ".new").replace(rules.parent / "corrections.ndjson")
 
+        async def more_tokens() -> None:
+            (rules.parent / ".new").write_text("".join(f"{_TOKEN}{i}\n" for i in range(_TOKENS)))
+            (rules.parent / ".new").replace(tokens)
+            headers["Authorization"] = f"Bearer {_TOKEN}{_TOKENS - 1}"
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                await post(orjson.dumps(reference_batch(1, 1000)))
+
         record = b'{"log":"component-7 failed with code 3 on shard 9","stream":"stderr"}'
         large = b"[" + b",".join([record] * MAX_RECORDS) + b"]"
+        names = [str(number).translate(_LETTERS) for number in range(200_000)]
+        distinct = b"\n".join(b'{"log":"the %b is gone"}' % name.encode() for name in names)
+        sources = b"\n".join(b'{"log":"it is gone","source":"%b"}' % x.encode() for x in names)
         mute, labelled = record.replace(b"log", b"txt"), record[:-1] + b',"target_label":"Error"}'
         wide = b'[{"log":"' + b"x" * (60 << 20) + b'"}]'
         deep = b"[" * 1_000_000
@@ -153,7 +248,7 @@ async def measure(rules: Path, model: Path) -> None:
             msgpack.packb([[0, {}], {"log": "component-7 failed", "stream": "stderr"}])
             * MAX_RECORDS
         )
-        cases: dict[str, Callable[[], Awaitable[object]]] = {
+        cases: dict[str, Case] = {
             "first load (memo empty)": load,
             "usual load": load,
             f"{MAX_RECORDS:,} records of JSON, {len(large) >> 20} MB": lambda: post(large),
@@ -161,6 +256,9 @@ async def measure(rules: Path, model: Path) -> None:
             f"{MAX_RECORDS:,} msgpack events, {len(events) >> 20} MB": lambda: post(
                 events, "application/msgpack"
             ),
+            "200,000 distinct messages": lambda: post(distinct),
+            "200,000 sources": lambda: post(sources),
+            "200,000 records labelled already": lambda: post(b"\n".join([labelled] * 200_000)),
             "one record of 60 MB": lambda: post(wide),
             "a million brackets": lambda: post(deep),
             **{
@@ -193,20 +291,11 @@ async def measure(rules: Path, model: Path) -> None:
             "reload of 5,000 rules": lambda: during(more_rules, "rules"),
             "reload of 100,000 corrections": lambda: during(more_corrections, "corrections"),
             "exchange of the model": lambda: during(other_model, "model"),
+            f"{_TOKENS:,} tokens in place of one": more_tokens,
         }
         print(f"{'longest stall, ms':>18}  {'own work, ms':>12}  {'took, s':>8}")
-        for name, case in cases.items():
-            worst_ms()
-            begin = time.perf_counter()
-            outcome = await case()
-            took = time.perf_counter() - begin
-            gap, work = worst_ms()
-            print(
-                f"{gap:18.1f}  {work:12.1f}  {took:8.2f}  {name}{f': {outcome}' if outcome else ''}",
-                flush=True,
-            )
-    process.stdin.close()
-    process.wait()
+        await child.print_all(cases)
+    child.end()
 
 
 def main() -> None:
@@ -223,6 +312,7 @@ def main() -> None:
         (rules / "rules.yaml").write_text(rule_text(100))
         shutil.copytree(ROOT / "models" / "default", model)
         asyncio.run(measure(rules, model))
+    asyncio.run(measure_forward())
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Adviser:
     """A tier that can be consulted and must not be asked."""
 
     version = "adviser@1"
+    most_texts = 20_000
     wait_secs = 1.0
 
     def __init__(self, name: SlowTierName, said: Said) -> None:

@@ -39,6 +39,7 @@ class FakeTier:
     """A slow tier that answers as it is told, and remembers what it was asked."""
 
     version = "fake@1"
+    most_texts = 20_000
 
     def __init__(self, name: SlowTierName, answer: Outcome, wait_secs: float = 5) -> None:
         self.name, self.answer, self.wait_secs = name, answer, wait_secs

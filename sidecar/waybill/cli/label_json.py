@@ -114,7 +114,7 @@ def _label(
     reader: JsonPieces | None = None,
 ) -> bytes:
     verdicts = labeller.label(batch.messages, batch.sources)
-    explain_specials(batch, verdicts, labeller.passed)
+    explain_specials(batch, verdicts, labeller.passed, batch.specials)
     summary.count_batch(batch, verdicts)
     if reader is not None:
         reader.compare(batch, verdicts)

@@ -8,7 +8,7 @@ that are not have an entry in ``specials`` that says how they come out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -214,12 +214,17 @@ class Batch:
 
 
 def explain_specials(
-    batch: Batch, verdicts: list[Verdict], passed: Mapping[RecordReason, Verdict]
+    batch: Batch,
+    verdicts: list[Verdict],
+    passed: Mapping[RecordReason, Verdict],
+    specials: Iterable[int],
 ) -> None:
-    """Give records without a readable message the reason that decoding found.
+    """Give records without a readable message, of those in ``specials``, the reason that decoding
+    found.
 
     ``passed`` are the verdicts of records that are not labelled, by reason.
     """
-    for i, special in batch.specials.items():
+    for i in specials:
+        special = batch.specials[i]
         if special.reason is not None and batch.messages[i] is None:
             verdicts[i] = passed[special.reason]

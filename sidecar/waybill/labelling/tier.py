@@ -40,9 +40,13 @@ class Tier(Protocol):
     version: str
     #: How long a batch waits for it, in seconds.
     wait_secs: float
+    #: Of a batch with more texts at once it takes none (``overloaded``).
+    most_texts: int
 
     def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
         """One `Answer` per masked text, in order; equal texts may share one.
+
+        A batch of many comes in several calls, between which others have their turn.
 
         A verdict's label is one that ``scope`` permits, or ``Unclassified`` with a reason. A future
         may resolve long after ``wait_secs``: its verdict then serves the next batch.

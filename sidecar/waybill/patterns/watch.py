@@ -43,9 +43,10 @@ SPARE_RECORDS = 256
 #: Verdicts that are rare at a time, and rare records of one slice (20 µs each).
 _MOST_RARE = 4096
 _MOST_RARE_A_SLICE = 128
-#: Masks that are counted between two turns of the event loop.
-_TURN_MASKS = 512
-#: Sources that are told apart for one mask of one batch.
+#: Records counted between two turns of the event loop (3 ms), and what a mask costs in records.
+_TURN_RECORDS = 8192
+_MASK_RECORDS = 64
+#: Sources that are told apart for one mask of so many records.
 _MOST_SOURCES = 32
 #: Of a sample, before it is counted: records that are alike cost together what one costs.
 #: More while they are known, so that counting takes about 3 ms at a time.
@@ -171,13 +172,18 @@ class Watch:
         verdicts: Sequence[Verdict],
     ) -> None:
         """Count every record of the slow way."""
-        for number, (masked, indexes) in enumerate(masks.items(), 1):
-            try:
-                self._count_all(masked, indexes, messages, sources, verdicts)
-            except Exception as error:  # noqa: BLE001 - counted and logged; records go on
-                self._note_failure(error)
-            if number % _TURN_MASKS == 0:
-                await asyncio.sleep(0)
+        spent = 0
+        for masked, indexes in masks.items():
+            for start in range(0, len(indexes), _TURN_RECORDS):
+                some = indexes[start : start + _TURN_RECORDS]
+                try:
+                    self._count_all(masked, some, messages, sources, verdicts)
+                except Exception as error:  # noqa: BLE001 - counted and logged; records go on
+                    self._note_failure(error)
+                spent += _MASK_RECORDS + len(some)
+                if spent > _TURN_RECORDS:
+                    spent = 0
+                    await asyncio.sleep(0)
 
     def counted(self, given: Mapping[Verdict, int]) -> None:
         """Take how many records of a batch got each verdict, whichever way."""

@@ -446,7 +446,7 @@ async def test_a_later_tier_is_not_asked_while_an_earlier_is_busy(
     opening: Opening, standin: Standin
 ) -> None:
     class Busy:
-        name, version, wait_secs = "model", "m@1", 0.01
+        name, version, wait_secs, most_texts = "model", "m@1", 0.01, 1000
 
         def submit(self, texts: list[str], route: object) -> list[asyncio.Future[Verdict | None]]:
             return [asyncio.get_running_loop().create_future() for _ in texts]

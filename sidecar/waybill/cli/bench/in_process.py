@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -36,6 +37,7 @@ class Instant:
     name: SlowTierName = "model"
     version = "instant@1"
     wait_secs = 1.0
+    most_texts = sys.maxsize
 
     def submit(self, texts: Sequence[str], scope: Scope) -> list[Answer]:  # noqa: ARG002
         loop = asyncio.get_running_loop()

@@ -3,8 +3,7 @@
 `LlmTier.submit` answers with futures at once. What is asked is cleaned, looked up in the store, and
 if nobody has asked it before, queued; a text under way is not asked twice, whoever waits for it.
 Workers take packs from the queue when the guards let them, and settle the futures; a batch that
-could not wait that long has its verdict the next time. All state lives on the event loop, so there
-are no locks.
+could not wait that long has its verdict the next time. All state lives on the event loop: no locks.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ class LlmTier:
     """The language model as a `waybill.labelling.tier.Tier`: `start` it, `close` it in the end."""
 
     name: SlowTierName = _NAME
+    most_texts = 1 << 62  # of a batch it takes as many as have room
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class ModelTier:
         self._policy = batcher.bundle.policy(settings.threshold)
         self.version = batcher.version
         self.wait_secs = deadlines.model
+        self.most_texts = settings.queue_messages
 
     def submit(self, texts: Sequence[str], scope: Scope) -> Sequence[Answer]:
         """One future verdict per masked message. Raises TierUnavailable."""

@@ -1,0 +1,40 @@
+"""Work on many things in pieces, between which the event loop serves others.
+
+    async for some in in_turns(records, 4096):
+        ...
+
+A piece is what takes a few milliseconds: how many things that are, who calls knows best.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Hashable, Sequence
+from typing import TypeVar
+
+__all__ = ["count_in_turns", "in_turns"]
+
+T = TypeVar("T")
+H = TypeVar("H", bound=Hashable)
+#: Things counted at once: 50 ns each.
+_COUNTED = 32_768
+
+
+async def in_turns(things: Sequence[T], most: int) -> AsyncIterator[Sequence[T]]:
+    """``things`` in order, at most so many at a time; all at once where they are no more."""
+    if len(things) <= most:
+        yield things
+        return
+    for start in range(0, len(things), most):
+        if start:
+            await asyncio.sleep(0)
+        yield things[start : start + most]
+
+
+async def count_in_turns(things: Sequence[H]) -> Counter[H]:
+    """How often each occurs."""
+    found: Counter[H] = Counter()
+    async for some in in_turns(things, _COUNTED):
+        found.update(some)
+    return found
