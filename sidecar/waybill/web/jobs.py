@@ -25,7 +25,7 @@ from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
 from waybill.web.room import Room, not_written, plain_name
 from waybill.web.run_settings import SETTINGS_FILE, environment, write_settings
-from waybill.web.sample import settled_options
+from waybill.web.sample import is_table, settled_options
 from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
 from waybill.web.store.jobs import (
@@ -36,14 +36,12 @@ from waybill.web.store.jobs import (
     load_job,
     save_job,
 )
-from waybill.wire.inputs import form_of_magic, form_of_name
 
 log = logging.getLogger(__name__)
 _SWEEP_SECS = 600.0
 #: Longest line that the command may tell.
 _LINE_BYTES = 1 << 24
 _STOPPED = "The workbench was stopped while the file was labelled. Start it again."
-_MAGIC_BYTES = 8
 Note = Callable[[Job, bytes], None]
 
 
@@ -311,12 +309,10 @@ class Jobs:
             if folder.name not in self._known and folder.stat().st_mtime < before:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def is_table(self, job: Job) -> bool:
-        """Whether the file is a table, by what it was said to be, its beginning and its name."""
-        form = job.options.form or form_of_name(job.name)
-        with contextlib.suppress(OSError), self.source(job).open("rb") as file:
-            form = job.options.form or form_of_magic(file.read(_MAGIC_BYTES)) or form
-        return form in ("csv", "xlsx", None)
+    async def is_table(self, job: Job) -> bool:
+        """Whether the file is read as a table, as the preview says."""
+        fields = self._settings.fields
+        return await asyncio.to_thread(is_table, fields, self.source(job), job.name, job.options)
 
     async def newest(self) -> list[Job]:
         """The newest jobs, newest first."""

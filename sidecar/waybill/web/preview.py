@@ -14,7 +14,7 @@ from waybill.core.records import Verdict
 from waybill.web.engine import Engine
 from waybill.web.findings import Findings
 from waybill.web.job import Options
-from waybill.web.sample import Line, Sample, read_sample
+from waybill.web.sample import TABLES, Line, Sample, read_sample
 
 
 class Preview(NamedTuple):
@@ -35,7 +35,7 @@ class Preview(NamedTuple):
     @property
     def is_table(self) -> bool:
         """Whether there are delimiters and columns to choose."""
-        return self.form in ("csv", "xlsx")
+        return self.form in TABLES
 
 
 async def preview(

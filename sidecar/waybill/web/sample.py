@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from msgspec.structs import replace
 
@@ -32,6 +32,8 @@ _FURTHER_SECS = 0.1
 _FURTHER_BYTES = 8 << 20
 _ROW_CHARS = 1 << 20
 _MAGIC_BYTES = 8
+#: What has delimiters and columns to choose.
+TABLES = ("csv", "xlsx")
 
 
 class Line(NamedTuple):
@@ -83,22 +85,42 @@ def read_sample(
     fields: FieldSettings, file: Path, name: str, options: Options, *, has_further: bool = True
 ) -> Sample:
     """Read the beginning of ``file``, called ``name``. Raises WaybillError, OSError."""
+    form = form_of_file(fields, file, name, options)
     with file.open("rb") as reader:
-        is_sheet = form_of_magic(reader.read(_MAGIC_BYTES)) == "xlsx"
-        reader.seek(0)
-        chunks = iter(lambda: reader.read(SAMPLE_BYTES), b"")
-        names = (*fields.message, *filter(None, (options.message,)))
-        if options.form == "xlsx" or (is_sheet and not options.form):
-            sheet = read_sheet(reader, names, options.sheet or None)
+        if form == "xlsx":
+            sheet = read_sheet(reader, _names(fields, options), options.sheet or None)
             start, rest = _beginning(sheet.pieces)
-            opened = _Opened("xlsx", start, rest, sheet.told, sheet.name, sheet.names)
+            opened = _Opened(form, start, rest, sheet.told, sheet.name, sheet.names)
         else:
-            start, rest = _beginning(pieces(chunks))
-            form = options.form or form_of(start, name, names)[0]
-            opened = _Opened(form, start, rest)
-        if opened.form in ("csv", "xlsx"):
+            opened = _Opened(form, *_inflated_beginning(reader))
+        if opened.form in TABLES:
             return _table(fields, opened, options, has_further=has_further)
         return _records(fields, opened, options)
+
+
+def form_of_file(fields: FieldSettings, file: Path, name: str, options: Options) -> str:
+    """What ``file``, called ``name``, is read as. Raises WaybillError, OSError."""
+    if options.form:
+        return options.form
+    with file.open("rb") as reader:
+        if form_of_magic(reader.read(_MAGIC_BYTES)) == "xlsx":
+            return "xlsx"
+        reader.seek(0)
+        start, _ = _inflated_beginning(reader)
+        return form_of(start, name, _names(fields, options))[0]
+
+
+def is_table(fields: FieldSettings, file: Path, name: str, options: Options) -> bool:
+    """Whether ``file``, called ``name``, is read as a table; one that cannot be read is none."""
+    try:
+        return form_of_file(fields, file, name, options) in TABLES
+    except (WaybillError, OSError):
+        return False
+
+
+def _names(fields: FieldSettings, options: Options) -> Sequence[str]:
+    """The columns that may hold messages."""
+    return (*fields.message, *filter(None, (options.message,)))
 
 
 def settled_options(fields: FieldSettings, file: Path, name: str, options: Options) -> Options:
@@ -107,6 +129,10 @@ def settled_options(fields: FieldSettings, file: Path, name: str, options: Optio
         return read_sample(fields, file, name, options, has_further=False).options
     except (WaybillError, OSError, ValueError):
         return options  # the command says why
+
+
+def _inflated_beginning(reader: BinaryIO) -> tuple[bytes, Iterator[bytes]]:
+    return _beginning(pieces(iter(lambda: reader.read(SAMPLE_BYTES), b"")))
 
 
 def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -122,7 +122,7 @@ async def result(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
         "Content-Type": "application/octet-stream",
     }
-    if request.query.get("safe") and bench_of(request).jobs.is_table(found):
+    if request.query.get("safe") and await bench_of(request).jobs.is_table(found):
         return await _send(request, made_safe(target, found.options), headers)
     return web.FileResponse(target, headers=headers, chunk_size=_CHUNK_BYTES)
 

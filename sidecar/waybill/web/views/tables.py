@@ -132,7 +132,7 @@ async def checked(request: web.Request) -> web.Response:
     """What is wrong with the file, as far as it was read."""
     bench = bench_of(request)
     found = await find_job(request)
-    is_table = bench.jobs.is_table(found)
+    is_table = await bench.jobs.is_table(found)
     return await page(
         request,
         "csv_check.html",
