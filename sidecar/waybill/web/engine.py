@@ -84,6 +84,11 @@ class Engine:
         pipeline = (await self.opened()).pipeline
         return await pipeline.label(messages, [source] * len(messages))
 
+    async def rule_patterns(self) -> dict[str, str]:
+        """The pattern of each rule by its id. Raises ConfigError."""
+        rules = (await self.opened()).pipeline.rules.rules
+        return {rule.id: rule.pattern for rule in rules}
+
     @property
     def edition(self) -> str:
         """The versions of rules and model that label here, in words."""

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from waybill.web.context import BENCHES, HAS_EDITOR, NONCE, bench_of, user_of
 from waybill.web.labels import faces
+from waybill.web.parameters import unknown_parameters
 from waybill.web.store.nodes import health
 
 _EDITOR = "rule_edit.html"
@@ -31,6 +32,8 @@ async def page(
         "theme": _theme(request),
         "keys_switch": "off" if request.cookies.get("waybill_keys") == "off" else "on",
         "zone": _zone(request),
+        "density": "compact" if request.cookies.get("waybill_density") == "compact" else "",
+        "unknown": unknown_parameters(template, request.query),
         "faces": faces(bench.taxonomy),
         "fallback": bench.taxonomy.fallback,
         "health": await bench.database.read(health),

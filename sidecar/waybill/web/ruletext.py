@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -82,6 +83,48 @@ def with_mode(text: str, rule: str, mode: str) -> str:
     if mode:
         block.insert(1, f"{indent}mode: {mode}")
     return "\n".join([*lines[:first], *block, *lines[last:]])
+
+
+def with_sample(text: str, rule: str, member: str, sample: str) -> str | None:
+    r"""The text with ``sample`` among ``member`` of a rule; None: the rule is written in a way that
+    this cannot change.
+
+    >>> print(with_sample("rules:\n- id: a\n  label: Error\n", "a", "no_match", "it's"), end="")
+    rules:
+    - id: a
+      label: Error
+      no_match:
+      - "it's"
+    """
+    lines = text.split("\n")
+    place = _lines_of(lines, rule)
+    if place is None:
+        return None
+    first, last, indent = place
+    while last > first and not lines[last - 1].strip():
+        last -= 1
+    quoted = json.dumps(sample, ensure_ascii=False)
+    key = re.compile(rf"^{indent}{member}:\s*(?:#.*)?$")
+    at = next((i for i in range(first, last) if key.match(lines[i])), None)
+    if at is None:
+        lines[last:last] = [f"{indent}{member}:", f"{indent}- {quoted}"]
+    else:
+        item = _ITEM.match(lines[at + 1]) if at + 1 < last else None
+        lines.insert(at + 1, f"{item[1] if item is not None else indent}- {quoted}")
+    changed = "\n".join(lines)
+    return changed if sample in _samples(changed, rule, member) else None
+
+
+def _samples(text: str, rule: str, member: str) -> list[object]:
+    """What a rule of a text has under ``member``; nothing where it is no rule file."""
+    try:
+        told = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return []
+    for one in told.get("rules") or [] if isinstance(told, dict) else []:
+        if _id_of(one) == rule and isinstance(one.get(member), list):
+            return list(one[member])
+    return []
 
 
 def _lines_of(lines: list[str], rule: str) -> tuple[int, int, str] | None:

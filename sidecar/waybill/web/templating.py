@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from waybill.core.version import VERSION
-from waybill.web import numbers, text
+from waybill.web import hits, numbers, text
 from waybill.web.charts import bars
 from waybill.web.store.filters import Filter
 
@@ -57,6 +57,8 @@ class Templates:
             as_json=as_json,
         )
         self._environment.globals["narrow"] = functools.lru_cache(_NARROWED)(self._narrow)
+        self._environment.globals["values"] = hits.values_behind
+        self._environment.globals["hit"] = hits.hit_text
         self._environment.globals["zip"] = zip
         self._environment.globals["share"] = numbers.share
         self._environment.globals["ago"] = numbers.ago

@@ -8,6 +8,7 @@ written by their number; the whole stands in ``<bdi>``, so that it cannot turn w
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
@@ -84,14 +85,21 @@ def timed(words: str) -> Markup:
     return Markup(told)  # noqa: S704 - escaped above
 
 
-def mask_text(mask: str, most: int | None = None) -> Markup:
-    """A mask as HTML, with what stands for a value marked."""
+def mask_text(mask: str, most: int | None = None, values: Sequence[str] = ()) -> Markup:
+    """A mask as HTML, with what stands for a value marked; its tooltip has ``values``, in order."""
     shown = plain(mask)
     if most is not None:
         shown = shortened(shown, most)
-    marked = _MASKED.sub(
-        lambda found: f'<span class=var title="a value">{found[0]}</span>', str(escape(shown))
-    )
+    told = iter(values)
+    cut = shown.find("\u2026") if shown != plain(mask) else -1
+
+    def mark(found: re.Match[str]) -> str:
+        # Behind what was left out nobody knows which value it is.
+        value = next(told, "") if cut < 0 or found.start() < cut else ""
+        says = escape(f"a value: {value}") if value else "a value"
+        return f'<span class=var title="{says}">{found[0]}</span>'
+
+    marked = _MASKED.sub(mark, str(escape(shown)))
     return Markup("<bdi class=log>{}</bdi>").format(Markup(marked))  # noqa: S704 - escaped above
 
 

@@ -94,6 +94,14 @@ document.documentElement.classList.add("scripted");
       keep("waybill_keys", on ? "on" : "off");
     });
   }
+  for (const button of document.querySelectorAll("[data-density-switch]")) {
+    button.addEventListener("click", () => {
+      const on = document.documentElement.dataset.density !== "compact";
+      document.documentElement.dataset.density = on ? "compact" : "";
+      button.setAttribute("aria-pressed", String(on));
+      keep("waybill_density", on ? "compact" : "");
+    });
+  }
   for (const link of document.querySelectorAll("[data-theme-switch]")) {
     link.addEventListener("click", () => {
       const root = document.documentElement;
@@ -114,6 +122,16 @@ document.documentElement.classList.add("scripted");
     }
     bar.hidden = good;
   };
+  // While an answer is awaited a thin bar runs, and the page is busy for a screen reader.
+  let awaited = 0;
+  const busy = (step) => {
+    awaited = Math.max(0, awaited + step);
+    if (awaited) document.body.setAttribute("aria-busy", "true"); else document.body.removeAttribute("aria-busy");
+  };
+  document.addEventListener("htmx:before:request", () => busy(1));
+  document.addEventListener("htmx:finally:request", () => busy(-1));
+  document.addEventListener("submit", (event) => { if (!event.defaultPrevented && !event.target.hasAttribute("hx-post")) busy(1); });
+  window.addEventListener("pageshow", () => { awaited = 0; busy(0); });
   document.addEventListener("htmx:error", () => window.waybillAnswered(null));
   document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from waybill.core.correction import Settled
 from waybill.core.labels import Taxonomy
-from waybill.core.pattern import pattern_id
+from waybill.core.pattern import Pattern, pattern_id
 from waybill.ops.streaming import write_within
 from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
@@ -90,8 +90,8 @@ async def show(request: web.Request) -> web.Response:
         headers=HEADERS,
         members=MEMBERS[:5],
         after=request.query.get("after", ""),
+        pattern_of=pattern_of,
         sources_of=sources_of,
-        first_source=first_source,
         label_counts=_in_order(found.facets.labels, bench.taxonomy),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
@@ -194,19 +194,13 @@ async def _begin(
     return answer
 
 
-def sources_of(row: sqlite3.Row) -> str:
+def sources_of(pattern: Pattern) -> str:
     """The first source of a pattern, and how many more there are."""
-    pattern = pattern_of(row)
     names = list(pattern.sources)
     if not names:
         return ""
     more = len(names) - 1
     return f"{names[0]} +{more}" if more else names[0]
-
-
-def first_source(row: sqlite3.Row) -> str:
-    """The source that says a pattern most often; empty: none is known."""
-    return next(iter(pattern_of(row).sources), "")
 
 
 def _unformula(cell: object) -> object:

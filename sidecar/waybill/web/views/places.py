@@ -79,8 +79,11 @@ async def nodes(request: web.Request) -> web.Response:
 
 async def ask_again(request: web.Request) -> web.Response:
     """Ask every sidecar now."""
-    await read_form(request, "read")
+    form = await read_form(request, "read")
     bench_of(request).collector.ask_again()
+    change = form.get("change", "")
+    if change.isascii() and change.isdigit() and len(change) < 10:
+        raise see(request, f"/changes/{change}", "said=Every+sidecar+is+asked.")
     raise see(request, "/nodes")
 
 

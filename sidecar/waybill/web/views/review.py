@@ -71,7 +71,7 @@ async def show(request: web.Request) -> web.Response:
         state=state,
         item=found.item,
         row=row,
-        sources=sources_of(row) if row is not None else "",
+        sources=sources_of(pattern_of(row)) if row is not None else "",
         why=_why(row, name) if row is not None else "",
         found=found,
         left=left,

@@ -18,7 +18,14 @@ from waybill.web.difference import difference
 from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
-from waybill.web.ruletext import new_rules, pattern_of_mask, with_mode, with_pattern
+from waybill.web.ruletext import (
+    new_rules,
+    pattern_of_mask,
+    rule_ids,
+    with_mode,
+    with_pattern,
+    with_sample,
+)
 from waybill.web.series import Chart, effect_chart
 from waybill.web.store.changes import Change, list_changes
 from waybill.web.store.drafts import Draft, find_draft, save_draft
@@ -69,8 +76,17 @@ async def attempt(request: web.Request) -> web.Response:
             text = with_mode(text, rule, "shadow")
     if form.get("do") in ("apply", "shadow"):
         return await _apply(request, form, name, text)
+    faults = []
+    if form.get("keep_out"):
+        rule, _, sample = form["keep_out"].partition(" ")
+        kept = with_sample(text, rule, "no_match", sample)
+        if kept is None:
+            faults.append(f"The sample could not be put into rule {rule}: add it under no_match.")
+        text = kept or text
     base = bench.rulebook.edition() if form.get("do") == "rebase" else form.get("base", "")
     draft = await _kept(request, form, Draft(user_of(request).name, time.time(), name, text, base))
+    if faults:
+        return await _editor(request, name, text, None, faults, draft=draft, base=base)
     return await editor(request, name, text, draft=draft, base=base, with_try=True)
 
 
@@ -224,7 +240,7 @@ async def _editor(
         is_stale=is_stale,
         draft=draft,
         trial=trial,
-        told=await _told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
+        told=await _told_of(bench, (name, text), trial, json.loads(row["viewed"]) if row else {}),
         faults=faults or [],
         warnings=warnings or [],
         lines=difference(own.get(name), text, name) if trial is not None else [],
@@ -232,13 +248,18 @@ async def _editor(
 
 
 async def _told_of(
-    bench: Bench, trial: Trial | None, viewed: Mapping[str, str]
+    bench: Bench, edited: tuple[str, str], trial: Trial | None, viewed: Mapping[str, str]
 ) -> dict[str, object]:
     """What a trial found, as its page shows it; empty without one."""
     if trial is None or trial.found is None:
         return {}
+    name, text = edited
     groups = groups_of(trial.found, viewed)
+    said = await bench.rulebook.check(name, text)
+    rules = said.compiled.rules if said.compiled is not None else ()
     return {
+        "patterns": {rule.id: rule.pattern for rule in rules},
+        "mine": set(rule_ids(text)),
         "groups": groups,
         "matrix": matrix_of(trial.found, bench.taxonomy.names),
         "warnings": warnings_of(trial.found),

@@ -36,6 +36,8 @@ class Tried(NamedTuple):
     rule: str | None
     confidence: float | None
     reason: str | None
+    #: That of the rule which decided; empty: none did.
+    pattern: str
 
 
 async def show(request: web.Request) -> web.Response:
@@ -51,10 +53,15 @@ async def label(request: web.Request) -> web.Response:
     lines = [line for line in text.splitlines() if line.strip()][:MOST_LINES]
     begin = time.perf_counter()
     try:
-        verdicts = await bench_of(request).engine.label(lines, source)
+        engine = bench_of(request).engine
+        verdicts = await engine.label(lines, source)
+        patterns = await engine.rule_patterns()
     except WaybillError as error:
         return await _page(request, text, source, [], 0.0, str(error))
-    results = [_tried(line, verdict) for line, verdict in zip(lines, verdicts, strict=True)]
+    results = []
+    for line, verdict in zip(lines, verdicts, strict=True):
+        by_rule = (verdict.rule or "") if verdict.tier == "rule" else ""
+        results.append(_tried(line, verdict, patterns.get(by_rule, "")))
     return await _page(request, text, source, results, time.perf_counter() - begin, "")
 
 
@@ -95,7 +102,7 @@ def _alike(store: sqlite3.Connection, mask: str) -> list[sqlite3.Row]:
     return patterns_reading(store, words, _ALIKE)
 
 
-def _tried(line: str, verdict: Verdict) -> Tried:
+def _tried(line: str, verdict: Verdict, pattern: str) -> Tried:
     return Tried(
         line,
         verdict.label,
@@ -104,6 +111,7 @@ def _tried(line: str, verdict: Verdict) -> Tried:
         verdict.rule,
         verdict.confidence,
         verdict.reason,
+        pattern,
     )
 
 
