@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.web.conftest import Client, pattern, share
+from tests.web.conftest import Client, pattern, settings_for, share
 from tests.web.conftest import opened as opened_pages
 from tests.web.test_browser import HOSTILE, ORDER, browsing, pytestmark
-from tests.web.test_files import few_rules_in, send, until
+from tests.web.test_files import send, until
 from waybill.core.pattern import pattern_id
 
 __all__ = ["pytestmark"]
@@ -66,7 +66,7 @@ async def overflow(page: Any) -> int:
 
 async def test_axe_finds_nothing_serious_and_every_page_fits(tmp_path: Path) -> None:
     found: list[str] = []
-    async with opened_pages(few_rules_in(tmp_path)) as client:
+    async with opened_pages(settings_for(tmp_path)) as client:
         further = await fill(client)
         async with browsing(client, color_scheme="light", reduced_motion="reduce") as page:
             for path in (*PAGES, *further):
@@ -100,7 +100,7 @@ async def test_colours_and_motion_of_ones_own_are_kept(browser: Client) -> None:
 async def test_a_file_is_labelled_without_scripts(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text(TABLE)
-    settings = few_rules_in(tmp_path)
+    settings = settings_for(tmp_path)
     async with (
         opened_pages(settings) as client,
         browsing(client, java_script_enabled=False) as page,
@@ -118,7 +118,7 @@ async def test_a_first_file_takes_three_clicks_and_a_correction_five_more(tmp_pa
     """Walk B of the design: 3 clicks; then a click, three keys, a click."""
     table = tmp_path / "a.csv"
     table.write_text(TABLE)
-    settings = few_rules_in(tmp_path)
+    settings = settings_for(tmp_path)
     async with opened_pages(settings) as client, browsing(client, accept_downloads=True) as page:
         await page.goto(client.running.address + "/csv")
         async with page.expect_file_chooser() as chooser:
@@ -144,7 +144,7 @@ async def test_a_first_file_takes_three_clicks_and_a_correction_five_more(tmp_pa
 async def test_a_file_is_sent_and_labelled_by_keys_alone(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text(TABLE)
-    async with opened_pages(few_rules_in(tmp_path)) as client, browsing(client) as page:
+    async with opened_pages(settings_for(tmp_path)) as client, browsing(client) as page:
         await page.goto(client.running.address + "/keys")
         await page.keyboard.press("g")
         await page.keyboard.press("c")

@@ -23,27 +23,12 @@ from waybill.settings.schema import Settings
 from waybill.web.job import Job, Options
 from waybill.web.store.jobs import JobRow, save_job
 
-RULES = """rules:
-- {id: login, label: User Action, pattern: 'logged in'}
-- {id: disk, label: Critical Error, pattern: 'disk \\d+ is full'}
-- {id: umlaut, label: Error, pattern: 'Müller'}
-"""
 TABLE = "source,message,n\nshop,User 1 logged in,1\nshop,zxqv 17 blorp,2\nshop,zxqv 18 blorp,3\n"
-
-
-def few_rules_in(folder: Path) -> Settings:
-    """Settings whose rules are compiled at once."""
-    rules_folder = folder / "rules"
-    rules_folder.mkdir()
-    (rules_folder / "a.yaml").write_text(RULES)
-    settings = settings_for(folder)
-    rules = msgspec.structs.replace(settings.rules, path=str(rules_folder))
-    return msgspec.structs.replace(settings, rules=rules)
 
 
 @pytest.fixture(name="few_rules")
 def _few_rules(tmp_path: Path) -> Settings:
-    return few_rules_in(tmp_path)
+    return settings_for(tmp_path)
 
 
 @pytest.fixture(name="pages")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import opened, pattern
-from tests.web.test_files import few_rules_in
+from tests.web.conftest import opened, pattern, settings_for
 from waybill.core.pattern import pattern_id
 from waybill.web.hits import hit_of, hit_text, values_behind
 from waybill.web.ruletext import rule_ids, with_sample
@@ -65,7 +64,7 @@ def test_a_sample_is_put_where_the_rule_has_others() -> None:
 
 
 async def test_pages_say_what_they_left_out_and_what_is_behind(tmp_path: Path) -> None:
-    async with opened(few_rules_in(tmp_path)) as client:
+    async with opened(settings_for(tmp_path)) as client:
         await client.put(pattern(MASK, examples=EXAMPLES, at=time.time()))
         _, text = await client.get("/patterns?lable=Error&q=disk&tz=utc")
         assert "knows no parameter “lable”" in text
@@ -82,7 +81,7 @@ async def test_pages_say_what_they_left_out_and_what_is_behind(tmp_path: Path) -
 
 
 async def test_a_row_of_a_trial_is_kept_out(tmp_path: Path) -> None:
-    async with opened(few_rules_in(tmp_path)) as client:
+    async with opened(settings_for(tmp_path)) as client:
         await client.put(pattern(MASK, examples=EXAMPLES, at=time.time()))
         rules = "rules:\n- id: worn\n  label: Error\n  pattern: is worn\n"
         form = {"file": "50-workbench.yaml", "text": rules, "do": "try"}

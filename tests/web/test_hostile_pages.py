@@ -13,9 +13,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.web.conftest import Client, opened, pattern, share
+from tests.web.conftest import Client, opened, pattern, settings_for, share
 from tests.web.test_browser import browsing, pytestmark
-from tests.web.test_files import few_rules_in, send, until
+from tests.web.test_files import send, until
 from waybill.core.correction import decode_correction
 from waybill.core.pattern import pattern_id
 from waybill.labelling.masking import mask
@@ -60,7 +60,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def own_rules_in(place: Path) -> Settings:
     """Settings of a workbench that writes rules and corrections."""
-    settings = few_rules_in(place)
+    settings = settings_for(place)
     own = place / "own"
     own.mkdir()
     mine = replace(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import Client, opened, pattern, share
+from tests.web.conftest import Client, opened, pattern, settings_for, share
 from tests.web.test_browser import browsing
 from tests.web.test_browser import pytestmark as needs_browser
-from tests.web.test_files import few_rules_in, send, until
+from tests.web.test_files import send, until
 from waybill.core.pattern import Pattern, pattern_id
 from waybill.web.store.nodes import NodeState, note_node
 
@@ -92,7 +92,7 @@ def _noted(state: NodeState, store: sqlite3.Connection) -> None:
 async def test_pictures_are_taken(tmp_path: Path) -> None:
     assert needs_browser
     FOLDER.mkdir(exist_ok=True)
-    async with opened(few_rules_in(tmp_path)) as client:
+    async with opened(settings_for(tmp_path)) as client:
         await fill(client)
         job = await send(client, "orders.csv", f"id,source,message,target_label\n{TABLE}".encode())
         look = {"viewport": _SIZE, "reduced_motion": "reduce"}

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.web.conftest import opened, pattern
+from tests.web.conftest import opened, pattern, settings_for
 from tests.web.test_browser import browsing, pytestmark
-from tests.web.test_files import few_rules_in
 from tests.web.test_walk import PASTE
 
 __all__ = ["pytestmark"]
@@ -32,7 +31,7 @@ async def test_the_walk_of_the_tutorial_is_as_it_says(tmp_path: Path) -> None:
     assert undo == again
     own = tmp_path / "my-rules"
     own.mkdir()
-    settings = few_rules_in(tmp_path)
+    settings = settings_for(tmp_path)
     mine = replace(settings.workbench, apply="folder", folder=str(own))
     async with opened(replace(settings, workbench=mine)) as client:
         await client.put(pattern(MASK, count=5, examples=("pallet 3 left at gate 17",)))

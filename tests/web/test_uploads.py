@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from tests.web.conftest import Client, opened
-from tests.web.test_files import few_rules_in, send
+from tests.web.conftest import Client, opened, settings_for
+from tests.web.test_files import send
 from tests.wire.test_workbook_limits import BOMBS
 
 NAMES = [
@@ -32,7 +32,7 @@ NAMES = [
 
 @pytest.fixture(name="pages")
 async def _pages(tmp_path: Path) -> AsyncIterator[Client]:
-    settings = few_rules_in(tmp_path)
+    settings = settings_for(tmp_path)
     few = replace(settings.workbench, upload_files=len(NAMES))
     async with opened(replace(settings, workbench=few)) as client:
         yield client
