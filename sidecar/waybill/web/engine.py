@@ -84,6 +84,13 @@ class Engine:
         pipeline = (await self.opened()).pipeline
         return await pipeline.label(messages, [source] * len(messages))
 
+    def known_rules(self) -> tuple[str, ...]:
+        """Ids of the rules, as far as the pipeline is open: who types does not wait for it."""
+        if self._opened is None:
+            self.warm()
+            return ()
+        return tuple(rule.id for rule in self._opened.pipeline.rules.rules)
+
     async def rule_patterns(self) -> dict[str, str]:
         """The pattern of each rule by its id. Raises ConfigError."""
         rules = (await self.opened()).pipeline.rules.rules

@@ -19,6 +19,7 @@ from waybill.web.views import (
     review,
     rule_list,
     rules,
+    search,
     table_forms,
     tables,
 )
@@ -49,6 +50,7 @@ def _reading(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/-/patterns/{_ID}/why", pattern.why_part),
         web.get(f"{base}/p/{_ID}", pattern.short),
         web.get(f"{base}/find", lines.find),
+        web.get(f"{base}/-/search", search.search),
         web.get(f"{base}/review", review.show),
         web.post(f"{base}/review/answer", review.answer),
         web.post(f"{base}/review/undo", review.undo),

@@ -42,6 +42,8 @@
     if (box && event.shiftKey) { range(box.closest("tr")); renew(); }
   });
   document.addEventListener("keydown", (event) => {
+    const preview = document.querySelector("[data-preview-close]");
+    if (event.key === "Escape" && preview && bar()?.hidden) { location.href = preview.href; return; }
     if (event.key === "Escape" && bar() && !bar().hidden) { clear(); row()?.querySelector("td a")?.focus(); }
   });
   // What a key does with the row that is chosen; app.js asks when no button has the key.
@@ -51,6 +53,7 @@
     if (!one) return false;
     if (event.key === "x") { tick(one, !one.querySelector("input[name=id]").checked); last = one; renew(); return true; }
     if (event.key === "X") { range(one); last = one; renew(); return true; }
+    if (event.key === "v") { location.href = one.querySelector("[data-preview]").href; return true; }
     if (event.key === "r") { location.href = form().dataset.rule.replace("0000000000000000", one.dataset.id); return true; }
     if (event.key === "y") {
       const right = document.getElementById("row-right");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -248,6 +248,24 @@ def label_rows(connection: sqlite3.Connection, now: float) -> list[LabelRow]:
         before, day = hours[:24], hours[24:]
         told.append(LabelRow(label, kind, sum(day), sum(before), day))
     return told
+
+
+#: Where names of a kind stand: their table, and the column.
+_NAMES = {"source": ("source_sums", "source"), "node": ("nodes", "name")}
+
+
+def names_like(
+    connection: sqlite3.Connection, kind: Literal["source", "node"], text: str, most: int
+) -> list[str]:
+    """Names that have ``text`` in them, in any case of ASCII, in their order."""
+    table, column = _NAMES[kind]
+    pattern = "".join(f"\\{char}" if char in "%_\\" else char for char in text)
+    rows = connection.execute(
+        f"SELECT DISTINCT {column} AS name FROM {table} WHERE {column} LIKE ? ESCAPE '\\'"
+        f" ORDER BY {column} LIMIT ?",
+        (f"%{pattern}%", most),
+    )
+    return [row["name"] for row in rows]
 
 
 def node_rows(connection: sqlite3.Connection) -> list[sqlite3.Row]:

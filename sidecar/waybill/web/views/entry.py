@@ -18,7 +18,7 @@ from waybill.web.templating import STATIC
 from waybill.web.views.forms import read_texts, see
 
 KEYS = (
-    ("/", "find a log line, a pattern"),
+    ("/", "find a log line, a pattern, a rule, a source, a label; arrows go through what is found"),
     ("j k", "next, previous row, or pattern of the list that one came from"),
     ("Enter", "open; in a form: send"),
     ("x, Shift+x, *", "tick a row, all up to it, all of the page"),
@@ -27,6 +27,7 @@ KEYS = (
     ("w", "this label is wrong: choose another by its key, then Enter"),
     ("y", "this label is right"),
     ("r", "make a rule"),
+    ("v", "preview a row of the list; Esc closes it"),
     ("s o n a", "in the queue: skip, open, note, answer those that read alike too"),
     ("u", "undo"),
     ("1 to 9, 0", "the labels in their order; 0 is no event"),

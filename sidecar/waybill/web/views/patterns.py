@@ -31,6 +31,7 @@ from waybill.web.store.queries import (
     is_one_of_each,
     list_ids,
     list_patterns,
+    one_pattern,
     patterns_with,
     records_of_day,
     standing,
@@ -68,6 +69,7 @@ class Listing(NamedTuple):
     undoable: int
     since: float | None
     alike: dict[str, int]
+    seen: sqlite3.Row | None
 
 
 async def show(request: web.Request) -> web.Response:
@@ -91,6 +93,7 @@ async def show(request: web.Request) -> web.Response:
         members=MEMBERS[:5],
         after=request.query.get("after", ""),
         pattern_of=pattern_of,
+        seen=found.seen,
         sources_of=sources_of,
         label_counts=_in_order(found.facets.labels, bench.taxonomy),
         said=request.query.get("said", ""),
@@ -250,6 +253,7 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
             len(last_batch(store, author)),
             first_hour(store),
             alike_counts(store, where, rows) if one_of_each else {},
+            one_pattern(store, request.query.get("sel", "")),
         )
 
     return await bench.database.read(read)
