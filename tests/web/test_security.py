@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from tests.web.conftest import Client, opened, pattern, settings_for
 from waybill.core.errors import ConfigError
 from waybill.core.pattern import pattern_id
 from waybill.web.auth import User
+from waybill.web.kept_forms import KeptForm, keep_form, read_kept
 from waybill.web.store.corrections import export
 
 MASK = "order <id> rejected"
@@ -132,3 +135,49 @@ async def test_tokens_are_read_as_editors_write_them(tmp_path: Path) -> None:
     async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as browser:
         status, _ = await browser.get("/patterns.json", Authorization="Bearer s3cret")
         assert status == 200
+
+
+async def test_a_form_outlives_an_expired_login(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann review s3cret\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as browser:
+        await browser.put(pattern(MASK))
+        asks = {"Accept": "text/html"}
+        where = browser.running.address
+        sent = {"label": "Error", "note": 'a "note" <b>', "form_token": "0" * 64}
+        async with browser.session.post(where + CORRECT, data=sent, headers=asks) as reply:
+            assert reply.status == 401
+            text = await reply.text()
+        assert "what you sent is kept" in text
+        found = re.search('name="kept" value="([^"]*)"', text)
+        assert found is not None
+        fields = {"token": "s3cret", "kept": html.unescape(found[1])}
+        async with browser.session.post(f"{where}/login", data=fields) as reply:
+            text = await reply.text()
+        assert f'action="{CORRECT}"' in text
+        assert await browser.running.bench.database.read(export) == b""
+        again = {}
+        for name, value in re.findall('<input type="hidden" name="([^"]*)" value="([^"]*)"', text):
+            again[name] = html.unescape(value)
+        assert again["note"] == sent["note"]
+        async with browser.session.post(where + CORRECT, data=again) as reply:
+            assert reply.status == 200
+        assert b'"label":"Error"' in await browser.running.bench.database.read(export)
+
+
+async def test_what_is_kept_is_ours_and_bounded(tmp_path: Path) -> None:
+    for to in ("//evil", "https://evil/", "/\\evil", "javascript:1", "/a b", "/a\n"):
+        assert keep_form(to, []) is None
+        assert read_kept(KeptForm(to, ()).written()) is None
+    assert keep_form("/a?b=c%20d", [("form_token", "x")]) == KeptForm("/a?b=c%20d", ())
+    assert keep_form("/a", [("text", "x" * 300_000)]) is None
+    assert read_kept("nonsense") is None
+    assert read_kept("") is None
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann review s3cret\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as browser:
+        for headers in ({}, {"Accept": "text/html", "Sec-Fetch-Site": "cross-site"}):
+            where = browser.running.address + CORRECT
+            async with browser.session.post(where, data={"a": "b"}, headers=headers) as reply:
+                assert reply.status in (401, 403)
+                assert "kept" not in await reply.text()

@@ -24,7 +24,7 @@ from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
 from waybill.web.collect import Collector
-from waybill.web.context import BENCHES, OPEN_TO_ALL, Bench
+from waybill.web.context import BENCHES, LOGGED_OUT, OPEN_TO_ALL, Bench
 from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.kept import Kept
@@ -35,7 +35,7 @@ from waybill.web.rulestats import RuleStatsReader
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates
-from waybill.web.views.entry import OPEN
+from waybill.web.views.entry import OPEN, logged_out
 from waybill.web.views.forms import MAX_FORM_BYTES
 from waybill.web.ways import Travel, place_of
 
@@ -94,6 +94,7 @@ def make_app(benches: Mapping[str, Bench]) -> web.Application:
     app = web.Application(middlewares=[guard], client_max_size=MAX_FORM_BYTES)
     app[BENCHES] = benches
     app[OPEN_TO_ALL] = OPEN
+    app[LOGGED_OUT] = logged_out
     app.add_routes(routes(benches[""].base_path))
     return app
 

@@ -136,9 +136,12 @@ class Door:
         end = self._codes.pop(code, 0.0)
         return User("local", "apply") if end > time.monotonic() else None
 
-    def form_token(self, request: web.Request) -> str:
-        """What a form brings along, so that no other site can send it in a browser's name."""
-        return self._sign("form", request.cookies.get(COOKIE, "anonymous"))
+    def form_token(self, request: web.Request, cookie: str = "") -> str:
+        """What a form brings along, so that no other site can send it in a browser's name.
+
+        ``cookie`` is what the browser will have then, where that is another one than now.
+        """
+        return self._sign("form", cookie or request.cookies.get(COOKIE, "anonymous"))
 
     def is_form_token(self, request: web.Request, token: str) -> bool:
         """Whether ``token`` is that of `form_token`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
@@ -56,6 +56,8 @@ TAX = "tax"
 #: Handlers that need nobody to be logged in. They count, not the address: that can be written in
 #: many ways.
 OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
+#: What answers a form of somebody who is logged out.
+LOGGED_OUT: web.AppKey[Callable[[web.Request], Awaitable[web.Response]]] = web.AppKey("logged_out")
 #: Keys of a request: who asks, and the nonce of its page.
 USER: web.RequestKey[User | None] = web.RequestKey("user")
 NONCE: web.RequestKey[str] = web.RequestKey("nonce")

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp import web
 
 from waybill.web.auth import Door
-from waybill.web.context import BENCHES, HAS_EDITOR, NONCE, OPEN_TO_ALL, TAX, USER
+from waybill.web.context import BENCHES, HAS_EDITOR, LOGGED_OUT, NONCE, OPEN_TO_ALL, TAX, USER
 from waybill.web.store.faults import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -64,6 +64,8 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
     if user is None and request.match_info.handler not in request.app[OPEN_TO_ALL]:
         if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
             raise web.HTTPSeeOther(f"{request.app[BENCHES][''].base_path}/login")
+        if _is_form_of_ours(request):
+            return await request.app[LOGGED_OUT](request)
         raise web.HTTPUnauthorized(text="Log in, or send Authorization: Bearer with a token.\n")
     request[USER] = user
     if request.method not in _SAFE and not _is_own(request):
@@ -74,6 +76,14 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
 def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:
     names = ", ".join(filter(None, benches)) or "none but the first, which needs no name"
     return f"tax: {request.query[TAX][:60]!r} is none of the labellings here: {names}\n"
+
+
+def _is_form_of_ours(request: web.Request) -> bool:
+    """Whether a page of ours sends a form and shows the answer as the next page."""
+    is_page = (
+        "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
+    )
+    return request.method == "POST" and is_page and _is_own(request)
 
 
 def _is_own(request: web.Request) -> bool:

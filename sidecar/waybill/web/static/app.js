@@ -133,6 +133,10 @@ document.documentElement.classList.add("scripted");
   document.addEventListener("submit", (event) => { if (!event.defaultPrevented && !event.target.hasAttribute("hx-post")) busy(1); });
   window.addEventListener("pageshow", () => { awaited = 0; busy(0); });
   document.addEventListener("htmx:error", () => window.waybillAnswered(null));
+  document.addEventListener("htmx:response:error", (event) => {
+    const reply = event.detail?.ctx?.response;
+    if (reply?.status === 401) window.waybillAnswered({ ok: false, status: 401 });
+  });
   document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };
   document.addEventListener("change", submitOnChange);

@@ -6,13 +6,15 @@ import functools
 import mimetypes
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
 from markupsafe import Markup
 
 from waybill.api.description import operations
 from waybill.web.auth import COOKIE, SESSION_SECS, User
-from waybill.web.context import bench_of
+from waybill.web.context import USER, bench_of
+from waybill.web.kept_forms import keep_form, read_kept
 from waybill.web.rendering import page
 from waybill.web.templating import STATIC
 from waybill.web.views.forms import read_texts, see
@@ -43,17 +45,39 @@ async def login(request: web.Request) -> web.Response:
     if code:
         user = bench_of(request).door.user_for_code(code)
         if user is not None:
-            return _welcome(request, user)
-    return await page(request, "login.html", "Log in", fault="This code was used." if code else "")
+            raise _with_cookie(request, user, see(request, "/"))
+    fault = "This code was used." if code else ""
+    return await page(request, "login.html", "Log in", fault=fault, kept=None)
 
 
 async def enter(request: web.Request) -> web.Response:
     """Swap a token for a cookie."""
-    token = (await read_texts(request)).get("token", "")
+    form = await read_texts(request)
+    token = form.get("token", "")
     user = bench_of(request).door.user_with(token.strip(), request.remote)
+    kept = read_kept(form.get("kept", ""))
     if user is None:
-        return await page(request, "login.html", "Log in", 403, fault="This token is not known.")
-    return _welcome(request, user)
+        fault = "This token is not known."
+        return await page(request, "login.html", "Log in", 403, fault=fault, kept=kept)
+    if kept is None:
+        raise _with_cookie(request, user, see(request, "/"))
+    cookie = bench_of(request).door.cookie_for(user)
+    request[USER] = user
+    token = bench_of(request).door.form_token(request, cookie)
+    answer = await page(
+        request, "resend.html", "Logged in", to=kept.to, kept=kept.fields, form_token=token
+    )
+    return _with_cookie(request, user, answer, cookie)
+
+
+async def logged_out(request: web.Request) -> web.Response:
+    """What answers a form of somebody whose login has expired: the form is kept."""
+    fields = list((await read_texts(request)).items())
+    kept = keep_form(request.path_qs, fields)
+    fault = "You were logged out, and nothing was done. Log in: what you sent is kept."
+    if kept is None:
+        fault = "You were logged out, and nothing was done. Log in, go back, and send it again."
+    return await page(request, "login.html", "Log in", 401, fault=fault, kept=kept)
 
 
 async def keys(request: web.Request) -> web.Response:
@@ -97,19 +121,22 @@ def _type(file: Path) -> str:
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-def _welcome(request: web.Request, user: User) -> web.Response:
+Answer = TypeVar("Answer", bound=web.Response)
+
+
+def _with_cookie(request: web.Request, user: User, answer: Answer, cookie: str = "") -> Answer:
+    """The answer with what the browser of ``user`` brings along from now on."""
     bench = bench_of(request)
-    answer = see(request, "/")
     answer.set_cookie(
         COOKIE,
-        bench.door.cookie_for(user),
+        cookie or bench.door.cookie_for(user),
         max_age=SESSION_SECS,
         httponly=True,
         samesite="Strict",
         secure=bench.door.is_secret(request),
         path=f"{bench.base_path}/",
     )
-    raise answer
+    return answer
 
 
 #: What needs nobody to be logged in.

@@ -1,0 +1,47 @@
+"""A form that somebody sent after their login had expired: it is kept on the page that logs in.
+
+Nothing is done with it before they are logged in, see it, and send it once more: so no other site
+can have it sent in their name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from waybill.web.security import FORM_TOKEN
+
+#: Bytes of a form that is kept: it travels there and back once more.
+_MOST_BYTES = 256 << 10
+#: An address of ours: a path, perhaps with a query, and no other host.
+_OURS = re.compile(r"/(?!/)[\w/.~-]*(?:\?[\w/.~%&=+*,:;@!'()-]*)?", re.ASCII)
+
+
+class KeptForm(NamedTuple):
+    """Where a form goes, and its fields."""
+
+    to: str
+    fields: tuple[tuple[str, str], ...]
+
+    def written(self) -> str:
+        """As a field of the form that logs in."""
+        return msgspec.json.encode(self).decode()
+
+
+def keep_form(to: str, fields: list[tuple[str, str]]) -> KeptForm | None:
+    """The form as it is kept; None: too large, or not for an address of ours."""
+    kept = KeptForm(to, tuple(one for one in fields if one[0] != FORM_TOKEN))
+    if _OURS.fullmatch(to) is None or len(kept.written().encode()) > _MOST_BYTES:
+        return None
+    return kept
+
+
+def read_kept(written: str) -> KeptForm | None:
+    """What `KeptForm.written` wrote; None: it is none of ours."""
+    try:
+        kept = msgspec.json.decode(written, type=KeptForm)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return kept if _OURS.fullmatch(kept.to) is not None else None
