@@ -22,6 +22,7 @@ from waybill.labelling.rules.artefact import Artefact
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.telemetry import Recording
+from waybill.labelling.texts import Texts
 from waybill.labelling.tier import Answer, Scope, Tier
 from waybill.settings.schema import RouteSettings, Settings
 from waybill.settings.sources import load_settings
@@ -355,8 +356,8 @@ async def test_a_record_on_which_labelling_raises_leaves_its_neighbours_alone(
     owner = groups.SourceGroup if method == "decide" else groups.SourceGroups
     real = getattr(owner, method)
 
-    def fail(self: object, wanted: Sequence[str]) -> object:
-        if "poison" in wanted:
+    def fail(self: object, wanted: Texts | str) -> object:
+        if "poison" in (wanted.prepared if isinstance(wanted, Texts) else wanted):
             raise KeyError
         return real(self, wanted)
 

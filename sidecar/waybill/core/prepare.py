@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["is_blank", "prepare", "prepare_all"]
+__all__ = ["SUSPECTS", "is_blank", "prepare", "prepare_all"]
 
 _LINE_ENDS = "\r\x0b\x0c\x85\u2028\u2029"
 _SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
@@ -50,9 +50,10 @@ _C1_SEQUENCE = re.compile(
 _ASCII_LINE_ENDS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
 _ASCII_UNSEEN = bytes([*range(9), *range(0x0E, 0x20), 0x7F])
 
-#: What bytes of UTF-8 may belong to a character of `_TO_MEND`, each as NUL: one C call tells.
-_SUSPECTS = bytes([*range(9), *range(0x0B, 0x20), 0x7F, 0xC2, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF])
-_MARK = bytes.maketrans(_SUSPECTS, bytes(len(_SUSPECTS)))
+#: What bytes of UTF-8 may belong to a character that has to go or to change; NUL is the first.
+SUSPECTS = bytes([*range(9), *range(0x0B, 0x20), 0x7F, 0xC2, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF])
+#: Each of them as NUL: one C call tells.
+_MARK = bytes.maketrans(SUSPECTS, bytes(len(SUSPECTS)))
 
 
 def prepare(text: str) -> str:

@@ -9,10 +9,10 @@ import msgspec
 
 from waybill.core.correction import ANY_SOURCE
 from waybill.core.records import Verdict
-from waybill.labelling.masking import shapes
 from waybill.labelling.memo import BoundedMap, MaskMemo
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slow_path import SlowPath
+from waybill.labelling.texts import Texts
 
 #: Sources remembered at most; beyond it the table starts anew.
 MAX_SOURCES = 10_000
@@ -93,39 +93,37 @@ class SourceGroup:
         """Have `known` give ``verdict`` for ``message`` as it came."""
         self.exact.put(message, verdict)
 
-    def decide(self, texts: Sequence[str]) -> Decided:
+    def decide(self, texts: Texts) -> Decided:
         """Verdicts by corrections, else by rules, else by shape, else `UNDECIDED`; the exact memo
         is the caller's.
-
-        ``texts`` are prepared messages (`waybill.core.prepare`).
         """
         if self.corrections is None:
             return self._decide(texts)
-        corrected = self.corrections.verdicts(texts)
-        rest = [text for text, verdict in zip(texts, corrected, strict=True) if verdict is None]
-        decided = self._decide(rest)
-        if len(rest) == len(texts):
-            return decided
+        corrected = self.corrections.verdicts(texts.prepared)
+        rest = [i for i, verdict in enumerate(corrected) if verdict is None]
+        if len(rest) == len(corrected):
+            return self._decide(texts)
+        decided = self._decide(texts.at(rest))
         others = iter(decided.verdicts)
         decided.verdicts = [verdict or next(others) for verdict in corrected]
-        decided.by_corrections = len(texts) - len(rest)
+        decided.by_corrections = len(corrected) - len(rest)
         return decided
 
-    def _decide(self, texts: Sequence[str]) -> Decided:
+    def _decide(self, texts: Texts) -> Decided:
         """`decide` where no correction has anything to say."""
         route = self.path.route
         if route.has_rules:
-            rules = self.rules.first_matches(texts, self.allowed)
+            rules = self.rules.first_matches(texts.prepared, self.allowed, texts.data)
         else:
-            rules = [None] * len(texts)
+            rules = [None] * len(texts.prepared)
         verdicts: list[Verdict] = []
         if not route.tiers:
             fallback = route.fallback
             verdicts = [rule.verdict if rule is not None else fallback for rule in rules]
             return Decided(verdicts, len(rules) - rules.count(None))
-        rest = [text for text, rule in zip(texts, rules, strict=True) if rule is None]
+        rest = [key for key, rule in zip(texts.shapes, rules, strict=True) if rule is None]
         others = self._by_shape(rest)
-        by_rules = len(texts) - len(rest)
+        by_rules = len(rules) - len(rest)
         by_shape = len(rest) - others.count(UNDECIDED)
         if not by_rules:
             return Decided(others, 0, by_shape)
@@ -134,10 +132,9 @@ class SourceGroup:
             verdicts.append(next(following) if rule is None else rule.verdict)
         return Decided(verdicts, by_rules, by_shape)
 
-    def _by_shape(self, texts: Sequence[str]) -> list[Verdict]:
-        """What the slow tiers said of texts of the same shapes, else `UNDECIDED`."""
+    def _by_shape(self, keys: Sequence[str]) -> list[Verdict]:
+        """What the slow tiers said of texts of these shapes, else `UNDECIDED`."""
         memo = self.path.memo.shapes
-        keys = shapes(texts)
         found = list(map(memo.recent.get, keys))
         if None not in found:
             return cast("list[Verdict]", found)

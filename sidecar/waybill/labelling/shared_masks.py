@@ -1,8 +1,8 @@
 """Masks, worked out once for all labellings that ask.
 
 Masking costs some 25 µs a message (corpus lines, one core). One labelling asks once for each text;
-with several, the second finds what the first has worked out. Preparing texts is not shared: for a
-batch of ordinary messages it costs less than looking them up.
+with several, the second finds what the first has worked out. Texts are shared by the batch
+(`waybill.labelling.texts`): looking each one up would cost as much as preparing it.
 """
 
 from __future__ import annotations

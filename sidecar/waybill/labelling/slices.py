@@ -60,6 +60,9 @@ async def find_groups(groups: SourceGroups, sources: Sequence[str]) -> list[Sour
 
     A source on which the look-up fails gets a group that raises the same when it is asked.
     """
+    known = list(map(groups.get, sources))
+    if all(known):
+        return cast("list[SourceGroup]", known)
     found: list[SourceGroup] = []
     begin = time.perf_counter()
     for count, source in enumerate(sources, 1):

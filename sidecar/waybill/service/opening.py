@@ -22,6 +22,7 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.several import Labeller, Several
 from waybill.labelling.shared_masks import SharedMasks
 from waybill.labelling.telemetry import Silent, Telemetry
+from waybill.labelling.texts import ReadTexts, SharedTexts, read_texts
 from waybill.labelling.tier import Tier
 from waybill.ops.metrics import Metrics
 from waybill.ops.secret_file import LateSecret
@@ -137,9 +138,11 @@ class _Opener:
         self._model_secs = model_secs
         self._embeddings = Embeddings(settings.model.embedding_cache_bytes)
         self._mask: Callable[[str], str] = mask
+        self._read: ReadTexts = read_texts
         self._has_several = bool(settings.labellings)
         if self._has_several:
             self._mask = SharedMasks(settings.memo.bytes // _MASKS_SHARE)
+            self._read = SharedTexts().read
 
     async def open(self, name: str, settings: Settings, parts: Parts) -> Labelling:
         """A labelling ready to label. Raises ConfigError."""
@@ -167,6 +170,7 @@ class _Opener:
             telemetry,
             taxonomy=parts.taxonomy,
             masked=self._mask,
+            read=self._read,
             corrections=parts.corrections,
         )
         return Labelling(name, settings, pipeline, model, llm)

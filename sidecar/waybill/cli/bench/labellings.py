@@ -18,6 +18,7 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.several import Labeller, Several
 from waybill.labelling.shared_masks import SharedMasks
+from waybill.labelling.texts import ReadTexts, SharedTexts, read_texts
 from waybill.service.loading import bundle_folders, read_rules
 from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
@@ -58,11 +59,12 @@ async def _ratio(
 ) -> float:
     """Processor time of two labellings over that of one; both see each body in turn."""
     fields = [one.fields for one in settings]
-    one = _labels(Wire(FieldPlan(fields[0])), _pipeline(settings[0], rules[0], mask))
+    one = _labels(Wire(FieldPlan(fields[0])), _pipeline(settings[0], rules[0], mask, read_texts))
     masks = SharedMasks(settings[0].memo.bytes // 8)
+    read = SharedTexts().read
     pipelines: list[Pipeline] = []
     for own, part in zip(settings, rules, strict=True):
-        pipelines.append(_pipeline(own, part, masks))
+        pipelines.append(_pipeline(own, part, masks, read))
     two = _labels(Wire(FieldPlan(*fields)), Several(pipelines, ["severity"]))
     ratios: list[float] = []
     for body in bodies:
@@ -71,9 +73,12 @@ async def _ratio(
     return statistics.median(ratios[_WARM_UP:])
 
 
-def _pipeline(settings: Settings, rules: RuleSet, masked: Callable[[str], str]) -> Pipeline:
+def _pipeline(
+    settings: Settings, rules: RuleSet, masked: Callable[[str], str], read: ReadTexts
+) -> Pipeline:
     taxonomy = read_labels(settings.labels.path)
-    return Pipeline(settings, rules, {"model": Instant()}, taxonomy=taxonomy, masked=masked)
+    tiers = {"model": Instant()}
+    return Pipeline(settings, rules, tiers, taxonomy=taxonomy, masked=masked, read=read)
 
 
 def _labels(wire: Wire, labeller: Labeller) -> _Label:

@@ -131,13 +131,19 @@ class RuleSet:
         return twin
 
     def first_matches(
-        self, texts: Sequence[str], allowed: frozenset[int] | None = None
+        self,
+        texts: Sequence[str],
+        allowed: frozenset[int] | None = None,
+        encoded: Sequence[bytes] | None = None,
     ) -> list[Rule | None]:
         """For each text the first rule in file order that matches it and is in force, or None.
 
-        ``texts`` are prepared messages (`waybill.core.prepare`). ``allowed`` holds the indexes of
-        the rules in question (`allowed_for`), None means all.
+        ``texts`` are prepared messages (`waybill.core.prepare`), ``encoded`` the same in UTF-8 if
+        none is longer than ``max_message_bytes``. ``allowed`` holds the indexes of the rules in
+        question (`allowed_for`), None means all.
         """
+        if encoded is None:
+            encoded = self._texts(texts)
         scan = self._scan
         scratch = self._scratch
         always = self._always
@@ -146,7 +152,7 @@ class RuleSet:
             certain = {}
         rules: list[Rule | None] = []
         found: list[int] = []
-        for message, data in zip(texts, self._texts(texts), strict=True):
+        for message, data in zip(texts, encoded, strict=True):
             if scan is not None:
                 scan(data, _note_match, 0, found, scratch)
             if found or always:

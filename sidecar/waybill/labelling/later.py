@@ -1,0 +1,47 @@
+"""What only a slow tier can decide: each distinct masked message is put to its route once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from waybill.core.prepare import prepare_all
+from waybill.core.records import Verdict
+from waybill.labelling.edition import Edition
+from waybill.labelling.groups import UNDECIDED
+from waybill.labelling.slices import slices
+from waybill.labelling.slow_path import SlowPath
+
+__all__ = ["decide_later"]
+
+#: Messages masked between two turns of the event loop, and their characters (about 3 ms).
+_MASK_SLICE = 512
+_MASK_SLICE_CHARS = 512 << 10
+#: By mask the records that share it.
+Masks = Mapping[str, Sequence[int]]
+
+
+async def decide_later(
+    edition: Edition,
+    masked: Callable[[str], str],
+    messages: Sequence[str | None],
+    sources: Sequence[str],
+    verdicts: list[Verdict],
+) -> Sequence[Masks]:
+    """Fill in what is `UNDECIDED` in ``verdicts``; gives which records shared a mask, by route."""
+    records: dict[SlowPath, dict[str, list[int]]] = {}
+    undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
+    texts: dict[int, str] = {}
+    waiting = [messages[i] for i in undecided]
+    for start, stop in slices(waiting, lambda: _MASK_SLICE, _MASK_SLICE_CHARS):
+        if start:
+            await asyncio.sleep(0)
+        indexes = undecided[start:stop]
+        found = [message or "" for message in waiting[start:stop]]
+        prepared = prepare_all(found, edition.rules.max_message_bytes)
+        for i, text in zip(indexes, prepared, strict=True):
+            texts[i] = text
+            of_path = records.setdefault(edition.groups[sources[i]].path, {})
+            of_path.setdefault(masked(text), []).append(i)
+    await asyncio.gather(*(path.decide(masks, texts, verdicts) for path, masks in records.items()))
+    return list(records.values())
