@@ -95,7 +95,7 @@ class Client:
 def settings_for(place: Path, **workbench: object) -> Settings:
     """Settings of a workbench that asks nobody, whose few rules are compiled at once."""
     replace = msgspec.structs.replace
-    few = place / "rules"
+    few = place / "few-rules"
     few.mkdir(parents=True, exist_ok=True)
     (few / "a.yaml").write_text(RULES)
     settings = Settings()

