@@ -23,7 +23,7 @@ from waybill.core.pattern import Pattern, encode
 from waybill.wire.compression import ENCODINGS, compress
 
 FINDINGS = Path(__file__).parent / "findings"
-_MAX_BYTES, _RSS_MB, _HANG_SECS = 4096, 512, 10
+_MAX_BYTES, _RSS_MB, _HANG_SECS = 4096, 512, 60
 
 _OTLP = [
     b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"it failed"}}]}]}]}',

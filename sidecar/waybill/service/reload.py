@@ -18,6 +18,7 @@ from waybill.core.errors import (
     WaybillError,
 )
 from waybill.ops.health import LoadState
+from waybill.ops.memory import give_back
 from waybill.ops.watch import FolderWatch
 
 log = logging.getLogger(__name__)
@@ -122,21 +123,26 @@ class Reloadable(Generic[T]):
     async def reload(self) -> None:
         """Load it again now; on any fault the old one stays in force."""
         async with self._lock:
-            try:
-                found = await self._load()
-            except WaybillError as error:
-                self.state.refused(problems_of(error), reason_of(error))
-                _log_refusal(self.state.what, error)
-                return
-            except Exception as error:  # the task's edge: the watch goes on and looks again
-                self.state.refused([f"{type(error).__name__}: see the log"])
-                log.exception("the %s could not be loaded, the old one stays", self.state.what)
-                return
-            mark = self._mark(found)
-            if mark != self._in_force:
-                self._apply(found)
-                self._in_force = mark
-            self.state.accepted(self._announce())
+            await self._reload()
+            # Loading takes much memory for a moment, and leaves it full of holes.
+            await asyncio.to_thread(give_back)
+
+    async def _reload(self) -> None:
+        try:
+            found = await self._load()
+        except WaybillError as error:
+            self.state.refused(problems_of(error), reason_of(error))
+            _log_refusal(self.state.what, error)
+            return
+        except Exception as error:  # the task's edge: the watch goes on and looks again
+            self.state.refused([f"{type(error).__name__}: see the log"])
+            log.exception("the %s could not be loaded, the old one stays", self.state.what)
+            return
+        mark = self._mark(found)
+        if mark != self._in_force:
+            self._apply(found)
+            self._in_force = mark
+        self.state.accepted(self._announce())
 
     def describe(self) -> dict[str, object]:
         """The state as plain data."""
