@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 from collections import Counter
@@ -31,6 +32,8 @@ class Hub:
         #: Answers every call, when set; ``is_silent``: no call is answered at all.
         self.status: int | None = None
         self.is_silent = False
+        #: Paths that end so are answered, and the answer never ends.
+        self.endless: str | None = None
         #: How often each file was sent, and after how many bytes the next sending of one breaks
         #: off.
         self.sent: Counter[str] = Counter()
@@ -64,7 +67,17 @@ class Hub:
             await asyncio.sleep(3600)
         if self.status is not None:
             return web.json_response({"error": "told to"}, status=self.status)
+        if self.endless and request.method == "GET" and request.path.endswith(self.endless):
+            return await self._go_on(request)
         answer: web.StreamResponse = await handler(request)
+        return answer
+
+    async def _go_on(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(b"[" * 65_536)
         return answer
 
     def is_known(self, request: web.Request) -> bool:

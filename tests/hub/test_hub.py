@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from huggingface_hub import close_session
 
 from waybill.cli.main import main
 from waybill.hub import repository
+from waybill.hub.answers import Answers
 from waybill.hub.folder import FolderSource, sole_use
 from waybill.hub.outcome import HubError, Pulled
 from waybill.hub.pull import pull
@@ -672,3 +673,33 @@ def test_a_source_with_nothing_but_what_was_rolled_back_changes_nothing(tmp_path
     with pytest.raises(HubError, match="rolled_back"):
         pull(str(source), into)
     assert in_force(into) == "v1.0"
+
+
+@pytest.mark.parametrize("name", ["refs", "manifest", "file"])
+def test_a_server_whose_answer_never_ends_is_left_and_leaves_nothing(
+    hub: tuple[Hub, str], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, endpoint = hub
+    publish(server, "v1.0")
+    server.endless = {"refs": "/refs", "manifest": "/manifest.json", "file": "/encoder.onnx"}[name]
+    monkeypatch.setattr(repository, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(repository, "_SAID_BYTES", 1 << 16)
+    with pytest.raises(HubError) as caught:
+        pull(REPO, tmp_path / "followed", endpoint=endpoint)
+    assert caught.value.code == "too_large"
+    assert not list((tmp_path / "followed").glob(".v*.part"))
+
+
+def test_what_comes_compressed_is_counted_as_what_it_may_become() -> None:
+    class Squeezed:
+        def __init__(self, pieces: Callable[..., Iterator[bytes]]) -> None:
+            self.headers: Mapping[str, str] = {"Content-Encoding": "gzip"}
+            self.iter_raw = pieces
+
+    response = Squeezed(lambda _: iter([b"x" * 1000]))
+    answers = Answers(REPO)
+    answers.allow(999 * 1024)
+    answers.watch(response)
+    pieces = response.iter_raw()
+    with pytest.raises(HubError):
+        next(pieces)

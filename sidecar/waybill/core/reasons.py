@@ -185,6 +185,7 @@ HubCode = Literal[
     "no_version",
     "rolled_back",
     "busy",
+    "too_large",
     "disk",
     "library_missing",
 ]

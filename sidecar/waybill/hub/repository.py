@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from waybill.core.errors import BundleError, ConfigError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import HubCode
+from waybill.hub.answers import Answers
 from waybill.hub.outcome import HubError
 from waybill.hub.versions import Offers, is_version
 from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, read_manifest
@@ -25,6 +27,10 @@ from waybill.settings.secrets import environment_secret
 __all__ = ["RepositorySource"]
 
 _TIMEOUT_SECS = 60.0
+#: All files of a version; the largest encoders have 2.2 GB.
+_MOST_BYTES = 4 << 30
+#: What a server says beside them: lists of tags and files, and a manifest.
+_SAID_BYTES = 8 << 20
 #: What a repository may hold beside the bundle, and keeps when a new version is pushed.
 _KEPT = (".gitattributes", "README.md", "LICENSE")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -44,25 +50,32 @@ class RepositorySource:
     """Versions as tags of a repository ``owner/name``. See `waybill.hub.versions.Source`."""
 
     def __init__(self, name: str, endpoint: str | None, *, is_public: bool = False) -> None:
+        self._answers = Answers(name)
         self._name = name
         self._endpoint = endpoint
         self._is_public = is_public
 
     def offers(self) -> Offers:
         """The tags that are versions, and their commits."""
-        api = _open_client(self._endpoint)
+        api = self._open()
         with _mapped_errors(self._name):
             tags = api.list_repo_refs(self._name).tags
         return {tag.name: tag.target_commit for tag in tags if is_version(tag.name)}
 
     def fetch(self, place: str, part: Path, taxonomy: Taxonomy) -> None:
         """Bring the files at the commit ``place``; what is there already is not sent again."""
-        api = _open_client(self._endpoint)
-        self._bring(api, MANIFEST, place, part)
-        manifest = read_manifest(part)
-        check_labels(manifest, taxonomy)  # before anything large is fetched
-        for name in manifest.sha256:
-            self._bring(api, name, place, part)
+        api = self._open()
+        try:
+            self._bring(api, MANIFEST, place, part)
+            manifest = read_manifest(part)
+            check_labels(manifest, taxonomy)  # before anything large is fetched
+            self._answers.allow(_MOST_BYTES)
+            for name in manifest.sha256:
+                self._bring(api, name, place, part)
+        except HubError as error:
+            if error.code == "too_large":  # nothing to go on with, and it takes room
+                shutil.rmtree(part, ignore_errors=True)
+            raise
         known = {".cache", MANIFEST, *manifest.sha256}
         for entry in part.iterdir():  # left by an earlier commit of this tag
             if entry.name not in known:
@@ -70,7 +83,7 @@ class RepositorySource:
 
     def publish(self, bundle: Path, manifest: Manifest, tag: str) -> None:
         """Upload what the manifest names, remove what an older version left, and tag the commit."""
-        api = _open_client(self._endpoint)
+        api = self._open()
         files = [MANIFEST, *manifest.sha256]
         with _mapped_errors(self._name):
             stale = sorted(set(api.list_repo_files(self._name)) - {*files, *_KEPT})
@@ -85,9 +98,14 @@ class RepositorySource:
 
     def prepare(self) -> None:
         """Make the repository if it is not there: private, unless it was to be public."""
-        api = _open_client(self._endpoint)
+        api = self._open()
         with _mapped_errors(self._name):
             api.create_repo(self._name, private=not self._is_public, exist_ok=True)
+
+    def _open(self) -> HfApi:
+        api = _open_client(self._endpoint, self._answers)
+        self._answers.allow(_SAID_BYTES)
+        return api
 
     def _bring(self, api: HfApi, name: str, commit: str, part: Path) -> None:
         with _mapped_errors(self._name, missing=name):
@@ -104,7 +122,7 @@ def _read_token() -> str | None:
         raise HubError("not_permitted", str(error)) from error
 
 
-def _open_client(endpoint: str | None) -> HfApi:
+def _open_client(endpoint: str | None, answers: Answers) -> HfApi:
     try:
         from huggingface_hub import HfApi, constants, get_session
         from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -116,7 +134,9 @@ def _open_client(endpoint: str | None) -> HfApi:
     constants.HF_HUB_DISABLE_TELEMETRY = True
     constants.HF_HUB_DOWNLOAD_TIMEOUT = int(_TIMEOUT_SECS)
     # Most of its calls wait for ever by default.
-    get_session().timeout = _TIMEOUT_SECS
+    session = get_session()
+    session.timeout = _TIMEOUT_SECS
+    session.event_hooks = {**session.event_hooks, "response": [answers.watch]}
     if not os.isatty(2):
         disable_progress_bars()
     return HfApi(endpoint=endpoint, token=_read_token())

@@ -38,6 +38,7 @@ class Redis:
         self.client: Any = redis.asyncio.from_url(
             url,
             decode_responses=True,
+            encoding_errors="replace",  # what something else wrote costs nobody its verdict
             socket_timeout=_TIMEOUT_SECS,
             socket_connect_timeout=_TIMEOUT_SECS,
             health_check_interval=30,

@@ -40,6 +40,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _MOST_BYTES = 8 << 20
+#: A bundle has five to ten; each costs calls to a repository.
+_MOST_FILES = 256
 
 #: Largest file that is read into memory; the default encoder has 23 MB.
 MAX_FILE_BYTES = 1 << 30
@@ -215,6 +217,8 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise BundleError("manifest", f"{path / MANIFEST}: {error}") from error
+    if len(manifest.sha256) > _MOST_FILES:
+        raise BundleError("manifest", f"it names more than {_MOST_FILES} files")
     names = manifest.sha256.keys() | _used_files(manifest)
     if odd := sorted(name for name in names if Path(name).name != name or name.startswith(".")):
         raise BundleError("manifest", f"not plain file names: {', '.join(odd)}")
