@@ -17,6 +17,7 @@ from aiohttp import web
 import tests.one_thread  # noqa: F401 - before all that imports numpy
 from tests.collector import Collector
 from tests.support.startup import sitecustomize
+from waybill.labelling.model import bundle
 from waybill.labelling.rules import loading
 from waybill.ops.health import LoadState
 from waybill.service.app import Service, build
@@ -31,9 +32,9 @@ Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _compile_the_packs_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the compiler said of the shipped packs is kept for this process, for those that it
-    starts, and for the other workers of this run.
+def _work_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the compiler said of the shipped packs, and which models passed their golden messages,
+    is kept for this process, for those that it starts, and for the other workers of this run.
     """
     own = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -44,6 +45,8 @@ def _compile_the_packs_once(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "_run_compiler", loading._run_compiler)  # put back at the end
         sitecustomize.remember(loading, folder)
+        patch.setattr(bundle, "_check_golden", bundle._check_golden)
+        sitecustomize.remember_golden(bundle, folder)
         patch.setenv(sitecustomize.FOLDER, str(folder))
         patch.setenv("PYTHONPATH", sitecustomize.search_path(*inherited))
         yield
