@@ -6,12 +6,11 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 
 import aiohttp
 
-from tests.support.startup.sitecustomize import search_path
+from tests.support.forking.process import Process, start_waybill
 
 ROOT = Path(__file__).parents[2]
 RULES = "rules:\n- {id: disk, label: Critical Error, pattern: 'disk [0-9]+ is full'}\n"
@@ -45,7 +44,7 @@ class Waybill:
             *forward,
             *overrides,
         )
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
         self.environment: dict[str, str] = {}
         self.kills = 0
 
@@ -63,24 +62,21 @@ class Waybill:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            await self.process.wait()
+            await asyncio.to_thread(self.process.wait)
 
     async def start(self) -> None:
         """Start and wait until it is ready."""
         flags = [part for override in self.overrides for part in ("--set", override)]
-        environment = os.environ | {"PYTHONPATH": search_path(ROOT)} | self.environment
         with (self.folder / "waybill.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "waybill",
+            self.process = await asyncio.to_thread(
+                start_waybill,
                 "serve",
                 *flags,
-                stderr=log,
-                cwd=self.folder,
-                env=environment,
+                folder=self.folder,
+                environ=self.environment,
+                errors=log,
             )
         await self.until_ready()
 
@@ -89,7 +85,7 @@ class Waybill:
         async with aiohttp.ClientSession() as client:
             for _ in range(600):
                 assert self.process is not None
-                assert self.process.returncode is None, self.log()
+                assert self.process.poll() is None, self.log()
                 try:
                     async with client.get(f"{self.address}/readyz") as reply:
                         if reply.status == 200:
@@ -103,7 +99,7 @@ class Waybill:
         """SIGKILL, and start again."""
         assert self.process is not None
         self.process.kill()
-        await self.process.wait()
+        await asyncio.to_thread(self.process.wait)
         self.kills += 1
         await self.start()
 
@@ -111,7 +107,7 @@ class Waybill:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return await self.process.wait()
+        return await asyncio.to_thread(self.process.wait)
 
     def log(self) -> str:
         """What it has logged."""

@@ -13,6 +13,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import HttpProducer, HttpReceiver
 from tests.chaos.process import ROOT, Waybill
+from tests.patience import patience
 from tests.support.startup.sitecustomize import search_path
 
 pytestmark = pytest.mark.e2e
@@ -72,9 +74,8 @@ async def test_sigterm_under_load(tmp_path: Path) -> None:
             running = asyncio.create_task(producer.run(4000))
             while receiver.batches < 20:
                 await asyncio.sleep(0.01)
-            begin = time.monotonic()
-            assert await waybill.stop() == 0
-            assert time.monotonic() - begin < 10
+            async with patience():
+                assert await waybill.stop() == 0
             assert set(oracle.report.statuses) <= {"204", "503", "closed"}
             await waybill.start()
             await running
@@ -161,11 +162,12 @@ async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
             receiver.status = 503
             begin = time.monotonic()
             async with (
+                patience(),
                 aiohttp.ClientSession() as client,
                 client.post(f"{waybill.address}/v1/label", data=oracle.text(0)) as reply,
             ):
                 assert reply.status == 503
-            assert 1.5 < time.monotonic() - begin < 6
+            assert time.monotonic() - begin > 1.5
     assert oracle.close().is_conserved
 
 
@@ -221,7 +223,7 @@ async def test_started_before_its_peers(tmp_path: Path, address: str) -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert waybill.process is not None
-        assert waybill.process.returncode is None
+        assert waybill.process.poll() is None
 
 
 @pytest.mark.skipif(
@@ -238,15 +240,9 @@ async def test_the_disk_is_full(tmp_path: Path) -> None:
     flags = [part for override in waybill.overrides for part in ("--set", override)]
     serve = " ".join([sys.executable, "-m", "waybill", "serve", *flags])
     script = f"mount -t tmpfs -o size=256k none {disk} && exec {serve} 2>/dev/full"
-    waybill.process = await asyncio.create_subprocess_exec(
-        "unshare",
-        "-m",
-        "sh",
-        "-c",
-        script,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": search_path(ROOT)},
-    )
+    environment = os.environ | {"PYTHONPATH": search_path(ROOT)}
+    command = ["unshare", "-m", "sh", "-c", script]
+    waybill.process = subprocess.Popen(command, cwd=tmp_path, env=environment)
     try:
         await waybill.until_ready()
         async with aiohttp.ClientSession() as client:
@@ -263,6 +259,5 @@ async def test_the_disk_is_full(tmp_path: Path) -> None:
         assert oracle.close().is_conserved
         assert await waybill.stop() == 0
     finally:
-        if waybill.process.returncode is None:
-            waybill.process.kill()
-            await waybill.process.wait()
+        waybill.process.kill()
+        waybill.process.wait()

@@ -7,18 +7,17 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tests.docs.blocks import ROOT
+from tests.patience import wait_until
+from tests.support.forking.process import command_script
 from tests.support.startup.sitecustomize import search_path
 
 #: The address that the pages name; a free port takes its place.
 ADDRESS = "127.0.0.1:9880"
-READY_SECS = 60
 RULE_FILES = ("31-sshd-pam.yaml", "50-classic.yaml")
 
 
@@ -40,7 +39,7 @@ class Session:
         commands = folder / ".bin"
         commands.mkdir()
         starter = commands / "waybill"
-        starter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m waybill "$@"\n')
+        starter.write_text(command_script())
         starter.chmod(0o755)
         self._environ = {
             **os.environ,
@@ -89,11 +88,11 @@ class Session:
                 stdout=file,
                 stderr=file,
             )
-        until = time.monotonic() + READY_SECS
-        while not self._is_ready():
-            assert self._server.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.05)
+        wait_until(lambda: self._has_ended() or self._is_ready())
+        assert not self._has_ended(), log.read_text()
+
+    def _has_ended(self) -> bool:
+        return self._server is None or self._server.poll() is not None
 
     def _is_ready(self) -> bool:
         try:
