@@ -17,6 +17,7 @@ import pytest
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import HttpProducer
 from tests.chaos.process import ROOT, Waybill
+from tests.patience import until
 
 pytestmark = pytest.mark.e2e
 IS_LONG = bool(os.environ.get("CHAOS_LONG"))
@@ -76,12 +77,6 @@ async def loaded(address: str, seen: list[set[str]]) -> AsyncIterator[None]:
 async def ready(address: str) -> dict[str, Any]:
     async with aiohttp.ClientSession() as client, client.get(f"{address}/readyz") as reply:
         return dict(await reply.json())
-
-
-async def until(condition: Callable[[], Any], secs: float = 20) -> None:
-    async with asyncio.timeout(secs):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_rules_exchanged_again_and_again(tmp_path: Path) -> None:
@@ -155,7 +150,7 @@ async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
                         > before
                     )
 
-                await until(is_refused, 30)
+                await until(is_refused)
                 state = await ready(waybill.address)
                 assert state["status"] == "ready"
                 assert state["rules"]["refused"], name
@@ -178,7 +173,7 @@ async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
             async def is_new() -> bool:
                 return seen[-1] == {"new"}
 
-            await until(is_new, 30)
+            await until(is_new)
         assert waybill.pid == pid
         assert waybill.process is not None
         assert waybill.process.returncode is None

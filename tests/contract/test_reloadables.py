@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Running, Sidecar
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,7 +145,7 @@ async def test_a_version_is_in_force_or_refused_and_every_report_says_the_same(
         assert refused["loaded_at"] is not None
         if thing.what != "model":  # what was spoilt is not mended by a new manifest
             thing.write("next")
-            async with asyncio.timeout(60):
+            async with patience():
                 while (await reported(is_refused=False))["version"] == first["version"]:
                     await asyncio.sleep(0.1)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.labelling.llm.conftest import PROMPT
+from tests.patience import PATIENCE_SECS, patience
 from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.core.deadlines import Deadlines
 from waybill.core.errors import TierUnavailable
@@ -41,7 +42,6 @@ from waybill.labelling.tier import Answer, Scope, Tier
 from waybill.settings.schema import LlmSettings, ModelSettings
 
 ANY = Scope()
-PATIENCE_SECS = 20.0
 LABEL_OF = {"disk": "Error", "user": "User Action", "page": "HTTP Status"}
 #: Texts with the label that every subject gives them, each of words that no mask changes.
 TEXTS = {
@@ -218,7 +218,7 @@ def submit(tier: Tier, texts: Sequence[str], scope: Scope = ANY) -> list[Answer]
 async def outcomes(answers: Sequence[Answer]) -> list[str | None]:
     """The label of each answer, or the code of why there is none."""
     found: list[str | None] = []
-    async with asyncio.timeout(PATIENCE_SECS):
+    async with patience():
         for answer in answers:
             try:
                 verdict = await answer
@@ -339,7 +339,7 @@ async def test_consulting_leaves_no_trace(subject: Subject) -> None:
 async def test_consulting_says_what_the_tier_has_said(subject: Subject) -> None:
     (answer,) = submit(subject.tier, ["user alpha came"])
     said = await answer
-    async with asyncio.timeout(PATIENCE_SECS):
+    async with patience():
         verdict = await subject.tier.consult("user alpha came", ANY)
         while verdict is not None and verdict.reason == "llm_not_asked":  # being written
             await asyncio.sleep(0.01)

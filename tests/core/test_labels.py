@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import allowed
 from tests.taxonomies import TEN, TOY, TOY_YAML
 from waybill.core.errors import ConfigError
 from waybill.core.labels import MAX_FILE_BYTES, Taxonomy, read_taxonomy, unknown_labels
@@ -141,6 +142,6 @@ def test_a_file_that_is_not_there_names_the_setting(tmp_path: Path) -> None:
     ids=["deep list", "deep mapping", "large", "laughs", "object"],
 )
 def test_a_bomb_is_refused_at_once(tmp_path: Path, bomb: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert problems(tmp_path, bomb)
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < allowed(1)

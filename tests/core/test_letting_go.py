@@ -7,6 +7,7 @@ import gc
 
 import pytest
 
+from tests.patience import patience
 from waybill.core import letting_go
 from waybill.core.correction import new_correction, settle
 from waybill.core.letting_go import let_go, take_apart
@@ -32,7 +33,7 @@ async def test_a_table_that_is_used_is_left_alone(monkeypatch: pytest.MonkeyPatc
     freed = {number: Last() for number in range(20_000)}
     let_go([used, freed])
     del freed
-    async with asyncio.timeout(10):
+    async with patience():
         while len(steps) < 20_000:
             before = len(steps)
             await asyncio.sleep(0)

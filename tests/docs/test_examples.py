@@ -16,6 +16,7 @@ import yaml
 
 from tests.docs.blocks import ROOT
 from tests.docs.runner import Session
+from tests.patience import PATIENCE_SECS
 from waybill.settings.sources import load_settings
 
 FOLDER = ROOT / "examples/local"
@@ -91,7 +92,7 @@ def test_a_real_fluent_bit_prints_labelled_records(tmp_path: Path) -> None:
 
 def wait_for_record(file: Path) -> dict[str, Any]:
     """The first labelled record in ``file``."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_SECS
     while time.monotonic() < until:
         for line in file.read_text(errors="replace").splitlines():
             if line.startswith("{") and "target_label" in line:

@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Running, Sidecar, running
+from tests.patience import patience, until
 from waybill.core.version import VERSION
 from waybill.ingest.http.server import canonical
 from waybill.wire.compression import ENCODINGS, compress, decompress, encodings_of
@@ -633,7 +634,7 @@ async def test_a_csv_that_trickles_is_cut(running: Running) -> None:
                     writer.write(b"x")
 
             dripping = asyncio.create_task(drip())
-            async with asyncio.timeout(5):
+            async with patience():
                 if start:
                     with contextlib.suppress(ConnectionResetError):
                         assert (await reader.read()).count(b"HTTP/1.1") == 1
@@ -671,9 +672,7 @@ async def test_a_refused_token_is_logged_with_who_and_where(
         _, ready = await sidecar.get("/readyz")
         assert json.loads(ready)["tokens"]["version"] == "1 valid"
         tokens.write_text("")
-        async with asyncio.timeout(20):
-            while not sidecar.state("tokens").problems:
-                await asyncio.sleep(0.05)
+        await until(lambda: sidecar.state("tokens").problems)
         assert (await sidecar.post(b"{}", Authorization="Bearer good-token"))[0] == 200
         assert sidecar.metric("waybill_last_reload_successful", what="tokens") == 0
         _, ready = await sidecar.get("/readyz")

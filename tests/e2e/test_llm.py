@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from tests.conftest import Running, Sidecar
 from tests.labelling.llm.standin import Fault, Standin
 from tests.labelling.llm.test_tier import SEED, TEMPLATES
+from tests.patience import patience, until
 from waybill.core.errors import ConfigError
 
 pytestmark = pytest.mark.e2e
@@ -134,41 +134,20 @@ async def test_a_rule_is_never_overridden(running: Running, tmp_path: Path) -> N
 async def test_a_hanging_llm_delays_its_own_records_by_wait_ms_and_no_others(
     running: Running, tmp_path: Path
 ) -> None:
-    async def measure(sidecar: Sidecar, count: int) -> list[float]:
-        times = []
-        for i in range(count):
-            began = time.perf_counter()
-            await label(sidecar, "ModernCRM", *(f"User User{i}{n} logged in." for n in range(20)))
-            times.append(time.perf_counter() - began)
-        return times
-
     async with Standin().running() as standin:
         standin.habit = Fault("hang")
-        overrides = llm(standin, tmp_path, "llm.wait_ms=300", "llm.timeout_secs=60")
+        overrides = llm(standin, tmp_path, "llm.wait_ms=5000", "llm.timeout_secs=600")
         async with running(*overrides) as sidecar:
-            await measure(sidecar, 50)
-            before = await measure(sidecar, 300)
-            waits: list[float] = []
-
-            async def legacy() -> None:
-                for i in range(6):
-                    began = time.perf_counter()
-                    (found,) = await label(sidecar, "LegacyCRM", f"case {'abcdef'[i]} failed")
-                    waits.append(time.perf_counter() - began)
-                    assert (found["label_tier"], found["label_reason"]) == (
-                        "pending",
-                        "llm_over_budget",
-                    )
-
-            waiting = asyncio.ensure_future(legacy())
-            during = await measure(sidecar, 300)
-            await waiting
+            waiting = asyncio.ensure_future(label(sidecar, "LegacyCRM", "case a failed"))
+            await until(lambda: standin.calls)
+            for i in range(5):
+                lines = [f"User User{i}{n} logged in." for n in range(20)]
+                await label(sidecar, "ModernCRM", *lines)
+            assert not waiting.done()
+            async with patience():  # and not the 600 s that the provider may take
+                (found,) = await waiting
+            assert (found["label_tier"], found["label_reason"]) == ("pending", "llm_over_budget")
             assert (await ready(sidecar))["breaker"] == "closed"
-    # A record waits for `llm.wait_ms`, not for the 60 s that the provider may take.
-    assert 0.3 <= statistics.median(waits) < 2
-    # Medians, and with slack: other processes share this machine. `p99` is measured by `make
-    # bench`.
-    assert statistics.median(during) < 3 * statistics.median(before) + 0.01
 
 
 async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(
@@ -180,20 +159,14 @@ async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(
             standin, tmp_path, "llm.breaker_failures=3", "llm.breaker_secs=0.3", "llm.wait_ms=500"
         )
         async with running(*overrides) as sidecar:
-            end, count, slowest = time.monotonic() + 2, 0, 0.0
-            while time.monotonic() < end:
-                began = time.monotonic()
-                found = await label(
-                    sidecar,
-                    "LegacyCRM",
-                    *(f"case {chr(97 + count % 26)}{n}x failed" for n in range(5)),
-                )
-                slowest = max(slowest, time.monotonic() - began)
-                assert len(found) == 5
+            began, count = time.monotonic(), 0
+            while time.monotonic() < began + 1:
+                cases = [f"case {chr(97 + count % 26)}{n}x failed" for n in range(5)]
+                async with asyncio.timeout(50):  # and not the 60 s of a request
+                    assert len(await label(sidecar, "LegacyCRM", *cases)) == 5
                 count += 1
-            assert slowest < 2  # and not the 60 s of a request
             # 3 to open it, then a probe every 0.3 s.
-            assert len(standin.calls) <= 3 + 1 + 2 / 0.3
+            assert len(standin.calls) <= 3 + 1 + (time.monotonic() - began) / 0.3
             assert (await ready(sidecar))["breaker"] in ("open", "half_open")
             standin.habit = None
             await asyncio.sleep(0.35)

@@ -30,9 +30,16 @@ def free_port() -> int:
 
 def start(log: Path, *overrides: str) -> subprocess.Popen[bytes]:
     flags = [part for override in overrides for part in ("--set", override)]
+    # It sets this by itself (tests/one_thread.py).
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")
+    }
     with log.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "waybill", "serve", *flags], stderr=file, cwd=log.parent
+            [sys.executable, "-m", "waybill", "serve", *flags],
+            stderr=file,
+            cwd=log.parent,
+            env=environment,
         )
 
 
@@ -135,7 +142,8 @@ async def test_no_thread_spins_while_new_messages_trickle_in(tmp_path: Path) -> 
         async with aiohttp.ClientSession() as client:
             await ready(client, f"http://127.0.0.1:{port}")
             begin = time.monotonic()
-            for i in range(100):
+            for i in range(50):
+                asked = time.monotonic()
                 body = json.dumps(
                     {
                         "log": f"the {chr(97 + i % 26)}{chr(97 + i // 26)} frobnicator was recalibrated"
@@ -143,7 +151,8 @@ async def test_no_thread_spins_while_new_messages_trickle_in(tmp_path: Path) -> 
                 )
                 async with client.post(f"http://127.0.0.1:{port}/v1/label", data=body) as reply:
                     assert json.loads(await reply.read())["label_tier"] in ("model", "none")
-                await asyncio.sleep(0.01)
+                # Whatever the machine: the thread that answers is busy a third of the time.
+                await asyncio.sleep(2 * (time.monotonic() - asked))
             wall = time.monotonic() - begin
         tasks = Path(f"/proc/{process.pid}/task")
         others = [task for task in tasks.iterdir() if task.name != str(process.pid)]

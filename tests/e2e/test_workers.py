@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from tests.patience import wait_until
 from waybill.core.version import VERSION
 
 pytestmark = pytest.mark.e2e
@@ -57,14 +57,15 @@ class Workers:
         ]
 
 
-def until(condition: Callable[[], bool], secs: float = 20) -> None:
-    deadline = time.monotonic() + secs
-    while True:
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; what cannot be asked now does not hold now."""
+
+    def holds() -> bool:
         with contextlib.suppress(OSError):
-            if condition():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+            return condition()
+        return False
+
+    wait_until(holds)
 
 
 def start(folder: Path, *overrides: str, before: str = "") -> tuple[subprocess.Popen[bytes], int]:

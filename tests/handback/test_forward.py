@@ -18,6 +18,7 @@ import msgpack
 import pytest
 import trustme
 
+from tests.patience import patience, until
 from waybill.core.errors import HandbackError
 from waybill.core.records import Verdict
 from waybill.handback import forward_pool
@@ -116,12 +117,6 @@ def _file(body: bytes) -> Any:
     return io.BytesIO(body)
 
 
-async def until(is_true: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not is_true():
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture(name="receiver")
 async def _receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
@@ -171,7 +166,7 @@ async def failing(url: str, data: bytes | None = None, **options: Any) -> str:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handback_push, "RETRY_SECS", 60)
-        async with pushing(url, **({"timeout_secs": 0.5} | options)) as push:
+        async with pushing(url, **({"timeout_secs": 1} | options)) as push:
             with pytest.raises(HandbackError) as caught:
                 await push(data or body("a"))
     return caught.value.code
@@ -395,7 +390,7 @@ async def test_a_receiver_that_does_not_read_gets_no_more_once_it_was_given_up()
         with connection:
             received = 0
             with contextlib.suppress(ConnectionResetError):
-                async with asyncio.timeout(10):
+                async with patience():
                     while data := await loop.sock_recv(connection, 1 << 20):
                         received += len(data)
     assert received < size

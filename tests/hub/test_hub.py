@@ -20,6 +20,7 @@ from aiohttp import web
 
 from tests.conftest import Running, Sidecar
 from tests.hubserver import TOKEN, Hub, commit_id
+from tests.patience import until
 from tests.taxonomies import TEN, TOY_YAML
 from waybill.core.errors import BundleError, ConfigError
 from waybill.labelling.model.bundle import load_bundle
@@ -458,12 +459,6 @@ def following(source: str, into: Path, *more: str) -> list[str]:
         *(f"model.follow.{key}={value}" for key, value in overrides.items()),
         *more,
     ]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``; the test's own time limit ends a wait in vain."""
-    while not condition():
-        await asyncio.sleep(0.05)
 
 
 def pulls(sidecar: Sidecar, outcome: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -185,12 +185,6 @@ async def talking(rig: Rig, **options: Any) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.close()
-
-
-async def until(is_true: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not is_true():
-            await asyncio.sleep(0.005)
 
 
 def entry(log: str) -> bytes:

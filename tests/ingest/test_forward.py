@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.forward_rig import CAPTURES, message, serving, talking, until
+from tests.ingest.forward_rig import CAPTURES, message, serving, talking
+from tests.patience import until
 
 pytestmark = pytest.mark.usefixtures("impatience")
 

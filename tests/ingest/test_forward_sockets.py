@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.ingest.forward_rig import KEY, Client, message, serving, talking, until
+from tests.ingest.forward_rig import KEY, Client, message, serving, talking
+from tests.patience import until
 from waybill.core.errors import ConfigError
 from waybill.ingest.forward import conversation
 from waybill.ops.tls import ServerTls

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest.forward_rig import entry, message, serving, talking, until
+from tests.ingest.forward_rig import entry, message, serving, talking
+from tests.patience import until
 from waybill.ingest.forward import delivering, server
 
 pytestmark = pytest.mark.usefixtures("impatience")

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from tests.ingest.forward_rig import entry, message, serving, talking, until
+from tests.ingest.forward_rig import entry, message, serving, talking
+from tests.patience import until
 from waybill.ingest.forward import server, sockets
 from waybill.settings.schema import (
     LimitSettings,

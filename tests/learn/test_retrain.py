@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import Running, Sidecar
 from tests.learn.patterns import stored
 from tests.learn.tiny import Tiny, train_tiny
+from tests.patience import until
 from waybill.cli.main import run
 from waybill.cli.model_retrain import base_of
 from waybill.core.correction import (
@@ -55,12 +56,6 @@ async def labels_of(sidecar: Sidecar, *messages: str) -> list[tuple[str, str]]:
     status, answer, _ = await sidecar.post(body, content_type="application/json")
     assert status == 200
     return [(one["target_label"], one["label_tier"]) for one in json.loads(answer)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``; the test's own time limit ends a wait in vain."""
-    while not condition():
-        await asyncio.sleep(0.05)
 
 
 @pytest.mark.timeout(300)  # two trainings, and a service that follows

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import until
 from waybill.ops import memory
 from waybill.ops.memory import Trimmer
 
@@ -20,17 +21,11 @@ def _given_back(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     return given
 
 
-async def _until(given: list[None], count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(given) < count:
-            await asyncio.sleep(0.001)
-
-
 async def test_a_peak_is_given_back_once_its_work_is_over(given_back: list[None]) -> None:
     trimmer = Trimmer()
     for in_use in (1, MUCH, 5, 0):
         trimmer.note(in_use)
-    await _until(given_back, 1)
+    await until(lambda: len(given_back) >= 1)
 
 
 async def test_work_that_is_under_way_at_that_time_is_given_back_when_it_ends(
@@ -39,9 +34,9 @@ async def test_work_that_is_under_way_at_that_time_is_given_back_when_it_ends(
     trimmer = Trimmer()
     for in_use in (MUCH, 0, MUCH):
         trimmer.note(in_use)
-    await _until(given_back, 1)
+    await until(lambda: len(given_back) >= 1)
     trimmer.note(0)
-    await _until(given_back, 2)
+    await until(lambda: len(given_back) >= 2)
 
 
 async def test_little_work_gives_nothing_back(given_back: list[None]) -> None:

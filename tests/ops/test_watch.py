@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
 from waybill.ops.watch import FolderWatch
 
 
@@ -30,6 +31,6 @@ async def test_a_change_at_the_moment_of_the_stop_keeps_nobody_waiting(
     watch._wake.set()
     for _ in range(turns):
         await asyncio.sleep(0)
-    async with asyncio.timeout(30):
+    async with patience():
         await watch.stop()
     assert looks >= 1

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from tests.collector import JSON, PROTOBUF, Collector, attributes
 from tests.conftest import Running
+from tests.patience import patience
 from waybill.cli.main import main
 from waybill.core.pattern import pattern_id
 from waybill.core.records import Verdict
@@ -121,7 +122,7 @@ async def test_records_by_otlp_and_forward_name_their_patterns(
         reader, writer = await asyncio.open_connection(host, port)
         entries = [[1, record] for record in RECORDS]
         writer.write(msgpack.packb(["app", entries, {"chunk": "c"}]))
-        async with asyncio.timeout(20):
+        async with patience():
             assert msgpack.unpackb(await reader.read(100)) == {"ack": "c"}
         writer.close()
     named = [attributes(record).get("pattern") for record in collector.records]

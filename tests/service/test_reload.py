@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Running, Sidecar
+from tests.patience import patience, until
 from waybill.service.app import run_until_stopped
 
 BUNDLE = Path(__file__).parents[2] / "models" / "default"
@@ -49,12 +50,6 @@ class ConfigMap:
 
 def rule(name: str) -> str:
     return f"rules:\n- {{id: {name}, label: Error, pattern: 'version'}}\n"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``; the test's own time limit ends a wait in vain."""
-    while not condition():
-        await asyncio.sleep(0.02)
 
 
 async def label(sidecar: Sidecar) -> tuple[str, str | None]:
@@ -288,9 +283,7 @@ async def test_readyz_warns_of_doubtful_rules_and_of_files_that_are_not_read(
         async def is_told() -> bool:
             return "B.YAML: is not read" in str((await ready(sidecar))["rules"]["warnings"])
 
-        async with asyncio.timeout(60):
-            while not await is_told():
-                await asyncio.sleep(0.2)
+        await until(is_told)
 
 
 async def test_a_rule_that_is_out_of_force_is_shown_and_comes_back(
@@ -312,7 +305,7 @@ async def test_a_rule_that_is_out_of_force_is_shown_and_comes_back(
         assert told[0]["times_out_of_force"] >= 1
         await sidecar.get("/metrics")  # some are brought up to date when somebody looks
         assert sidecar.metric("waybill_rule_unconfirmed_total") > 0
-        async with asyncio.timeout(60):
+        async with patience():
             number = 0
             while True:
                 number += 1

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.patience import wait_until
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
 from waybill.web.store.corrections import export
@@ -55,7 +56,6 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_PATIENCE_SECS = 120.0
 
 
 @functools.cache
@@ -72,12 +72,13 @@ def _chromium() -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
-    until = time.monotonic() + _PATIENCE_SECS
     told = Path(folder) / "DevToolsActivePort"
-    while not told.exists() or not told.read_text().strip():
+
+    def says_its_port() -> bool:
         assert started.poll() is None, "chromium does not start"
-        assert time.monotonic() < until, "chromium does not say its port"
-        time.sleep(0.05)
+        return told.exists() and told.read_text().strip() != ""
+
+    wait_until(says_its_port)
     return f"http://127.0.0.1:{told.read_text().split()[0]}"
 
 

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from tests.patience import patience
 from tests.web.conftest import Client, opened, settings_for
 from waybill.cli.main import main
 from waybill.core.errors import UploadError
@@ -49,7 +50,7 @@ async def send(pages: Client, name: str, data: bytes, query: str = "") -> str:
 
 async def until(pages: Client, job: str, *states: str, query: str = "") -> dict[str, object]:
     """Wait for a state; what is told of it."""
-    async with asyncio.timeout(60):
+    async with patience():
         while True:
             _, text = await pages.get(f"{job}.json?{query}")
             told: dict[str, object] = json.loads(text)
@@ -146,7 +147,7 @@ async def test_a_table_without_a_head_is_read_by_its_content(pages: Client) -> N
 
 async def test_faults_are_named_before_anything_is_done(pages: Client) -> None:
     job = await send(pages, "a.csv", b'log,n\n"a\nb",1\nc\n,1\n"d,1\n')
-    async with asyncio.timeout(30):
+    async with patience():
         while "4 rows were read to the end" not in (text := (await pages.get(job))[1]):
             await asyncio.sleep(0.05)
     assert "row 2 (line 4)" in text

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.patience import patience, until
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
 from waybill.web.guesses import Guesses
@@ -69,7 +70,7 @@ async def status(browser: Client, method: str, path: str, *lines: bytes, body: b
     head.append(b"Content-Length: %d" % len(body))
     writer.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
     try:
-        async with asyncio.timeout(20):
+        async with patience():
             answer = await reader.read(64)
     finally:
         writer.close()
@@ -247,10 +248,7 @@ async def test_a_file_that_breaks_off_leaves_nothing(browser: Client) -> None:
     writer.write(lines.encode() + head)
     await writer.drain()
     jobs = browser.running.bench.jobs
-    async with asyncio.timeout(10):
-        while not jobs._known:
-            await asyncio.sleep(0.01)
-        writer.close()
-        while jobs._known:
-            await asyncio.sleep(0.01)
+    await until(lambda: jobs._known)
+    writer.close()
+    await until(lambda: not jobs._known)
     assert not list(jobs._folder.iterdir())

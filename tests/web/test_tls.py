@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import trustme
 
+from tests.patience import patience
 from tests.web.conftest import settings_for
 from waybill.core.errors import ConfigError
 from waybill.settings.schema import Settings, TlsSettings
@@ -74,7 +75,7 @@ async def test_pages_speak_tls_and_a_renewed_certificate_is_taken_up(tmp_path: P
         with pytest.raises(aiohttp.ClientError):
             await status(running.address.replace("https", "http"), trusting_old)
         issue(new, tmp_path)
-        async with asyncio.timeout(60):
+        async with patience():
             while True:
                 try:
                     assert (await status(running.address, trusting_new))[0] == 200

@@ -70,6 +70,7 @@ def _opening(standin: Standin) -> Opening:
             "tokens_per_day": None,
             "pack_wait_ms": 5,
             "timeout_secs": 2,
+            "wait_ms": 5000,
         }
         llm = msgspec.convert(given | options, LlmSettings)
         settings = msgspec.structs.replace(load_settings(environ={}), llm=llm)

@@ -90,6 +90,9 @@ class Standin:
         self.script: deque[Fault | Mind] = deque()
         self.habit: Fault | None = None
         self.latency_secs = 0.0
+        #: No answer goes out while it is clear.
+        self.gate = asyncio.Event()
+        self.gate.set()
         #: Forms of answer that are refused, as models without strict schemas do.
         self.unsupported: set[str] = set()
         self.calls: list[dict[str, Any]] = []
@@ -203,6 +206,7 @@ class Standin:
         act = self.script.popleft() if self.script else self.habit
         if self.latency_secs:
             await asyncio.sleep(self.latency_secs)
+        await self.gate.wait()
         lines = _lines(call)
         usage = (len(call["system"] + call["user"]) // 4, 12 * len(lines))
         if isinstance(act, Fault):
