@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,26 @@ import pytest
 from waybill.cli.main import run
 from waybill.core.errors import ConfigError, WaybillError
 
+ROOT = Path(__file__).parents[2]
 ROWS = """source,log_message,target_label
 ModernCRM,User User123 logged in.,User Action
 web,"GET /api/v1/orders HTTP/1.1 status: 200 len: 512 time: 0.1",HTTP Status
 sshd,Failed password for invalid user admin from 203.0.113.9 port 22 ssh2,Security Alert
 x,a small green teapot sat by the river and sang,Unclassified
 """
+
+
+#: The rules that the rows meet; all that come with Waybill take seconds to compile.
+RULES = ("31-sshd-pam.yaml", "40-access-logs.yaml", "50-classic.yaml")
+
+
+@pytest.fixture(autouse=True)
+def few_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    for name in RULES:
+        shutil.copy(ROOT / "rules" / name, folder)
+    monkeypatch.setenv("WAYBILL_RULES_PATH", str(folder))
 
 
 @pytest.fixture
