@@ -15,6 +15,7 @@ from tests.docs.blocks import PAGES, ROOT
 from tests.test_layers import LAYERS
 from waybill.ops.metrics import WORKER_RESTARTS, Metrics
 from waybill.settings.catalogue import catalogue
+from waybill.web.metrics import BenchMetrics
 
 ALL = {page: page.read_text() for page in (*PAGES, ROOT / "deploy/helm/waybill/README.md")}
 DOCS = {page: text for page, text in ALL.items() if "helm" not in page.parts}
@@ -48,7 +49,7 @@ def chart_values() -> set[str]:
 def metric_names() -> set[str]:
     """Names of all metrics as they are exposed, without ``waybill_``."""
     suffix = {"counter": "_total"}
-    families = Metrics("0").registry.collect()
+    families = [*Metrics("0").registry.collect(), *BenchMetrics().registry.collect()]
     ours = {
         family.name.removeprefix("waybill_") + suffix.get(family.type, "")
         for family in families

@@ -10,6 +10,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -121,6 +122,8 @@ async def test_no_text_runs_turns_or_stretches_a_page(tmp_path: Path) -> None:
         seen = [*pages(job, draft), f"/rules/edit?from={FIRST}", f"{job}?change=1"]
         seen += [f"/patterns/{pattern_id(one)}" for one in (MASKS[3], MASKS[4], MASKS[-1])]
         seen += ["/review?queue=unsure", f"/patterns?said={TEXTS[1]}&fault={TEXTS[2]}"]
+        seen += [f"/patterns?sel={pattern_id(one)}&{quote(TEXTS[0])}=1" for one in MASKS[:2]]
+        seen.append(f"/models/compare?a={quote(TEXTS[0])}&b={quote(TEXTS[1])}")
         # What is not there, or no page, is a fault in the console of a browser.
         seen = [path for path in seen if "<h1" in (await client.get(path))[1]]
         assert len(seen) > 25

@@ -87,6 +87,12 @@ async def test_a_disk_that_is_full_is_told(pages: Client, monkeypatch: pytest.Mo
     jobs._folder.write_text("in the way")
     status, words = await refusal(pages)
     assert (status, "[not_written]" in words) == (507, True)
+    async with pages.session.post(pages.running.address + "/csv", data={"a": "b"}) as reply:
+        assert reply.status == 415
+    _, told = await pages.get("/metrics")
+    for reason in ("disk_full", "not_written", "form"):
+        assert f'waybill_workbench_uploads_refused_total{{reason="{reason}"}} 1.0' in told
+    assert 'waybill_workbench_sidecars{state="answering"} 0.0' in told
 
 
 @pytest.mark.parametrize("code", ["ratio", "entities", "not_a_workbook"])

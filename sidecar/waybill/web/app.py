@@ -29,6 +29,7 @@ from waybill.web.engine import Engine
 from waybill.web.jobs import Jobs
 from waybill.web.kept import Kept
 from waybill.web.labellings import bench_settings, with_own_corrections
+from waybill.web.metrics import BenchMetrics
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook, with_own_rules
 from waybill.web.rulestats import RuleStatsReader
@@ -119,13 +120,14 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Mappin
     hosts = frozenset({host, *mine.hosts})
     found: dict[str, Bench] = {}
     door: Door | None = None
+    metrics = BenchMetrics()
     for name, own in bench_settings(settings).items():
         database = Database(Path(own.workbench.store))
         stack.callback(database.close)
         if door is None:
             door = Door(mine, await database.write(_signing_key))
             _refuse_open(door, mine.listen)
-        found[name] = await _build_one(stack, own, name, database, door, hosts)
+        found[name] = await _build_one(stack, own, name, database, door, hosts, metrics)
     return found
 
 
@@ -145,6 +147,7 @@ async def _build_one(
     database: Database,
     door: Door,
     hosts: frozenset[str],
+    metrics: BenchMetrics,
 ) -> Bench:
     settings = with_own_rules(await asyncio.to_thread(with_own_corrections, settings, name))
     mine = settings.workbench
@@ -174,6 +177,7 @@ async def _build_one(
         hosts,
         rule_stats,
         Kept(),
+        metrics,
         name,
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from waybill.web.engine import Engine
     from waybill.web.jobs import Jobs
     from waybill.web.kept import Kept
+    from waybill.web.metrics import BenchMetrics
     from waybill.web.rulebook import Rulebook
     from waybill.web.rulestats import RuleStatsReader
     from waybill.web.store.trends import Moves
@@ -40,6 +41,8 @@ class Bench(NamedTuple):
     hosts: frozenset[str]
     rule_stats: RuleStatsReader
     moves: Kept[Moves]
+    #: Those of all labellings together.
+    metrics: BenchMetrics
     #: The name of the labelling that it is for; empty for the first.
     labelling: str
 

@@ -11,6 +11,7 @@ from waybill.web.views import (
     drafts,
     entry,
     following,
+    metrics,
     models,
     overview,
     pattern,
@@ -117,5 +118,6 @@ def _entry(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/login", entry.login),
         web.post(f"{base}/login", entry.enter),
         web.get(f"{base}/healthz", entry.healthz),
+        web.get(f"{base}/metrics", metrics.show),
         web.get(f"{base}/static/{{name:.+}}", entry.static),
     ]

@@ -58,22 +58,42 @@ async def show(request: web.Request) -> web.Response:
 
 async def upload(request: web.Request) -> web.Response:
     """Take a file; it is written to disk as it comes."""
+    refused = bench_of(request).metrics.upload_refused
+    try:
+        job = await _taken(request)
+    except UploadError as error:
+        refused(error.code)
+        raise web.HTTPInsufficientStorage(text=f"{error}\n") from None
+    except MalformedError as error:
+        refused("form")
+        raise web.HTTPBadRequest(text=f"The form cannot be read: {error}\n") from None
+    except web.HTTPRequestEntityTooLarge:
+        refused("too_large")
+        raise
+    except web.HTTPForbidden:
+        refused("scope")
+        raise
+    except web.HTTPClientError:
+        refused("form")
+        raise
+    raise see(request, f"/csv/{job.id}")
+
+
+async def _taken(request: web.Request) -> Job:
+    """The job of the file that is sent.
+
+    Raises UploadError, MalformedError, web.HTTPException: it is not taken.
+    """
     if not user_of(request).may("review"):
         raise web.HTTPForbidden(text="This needs the scope review.\n")
     if not request.content_type.startswith("multipart/"):
         raise web.HTTPUnsupportedMediaType(text="Send the file as a form does.\n")
     bench = bench_of(request)
     _check_size(request.content_length or 0, bench.settings.workbench.upload_bytes)
-    try:
-        bench.jobs.room.check(request.content_length or 0)
-        await bench.jobs.room.check_number()
-        with form_faults():
-            job = await _received(request)
-    except UploadError as error:
-        raise web.HTTPInsufficientStorage(text=f"{error}\n") from None
-    except MalformedError as error:
-        raise web.HTTPBadRequest(text=f"The form cannot be read: {error}\n") from None
-    raise see(request, f"/csv/{job.id}")
+    bench.jobs.room.check(request.content_length or 0)
+    await bench.jobs.room.check_number()
+    with form_faults():
+        return await _received(request)
 
 
 async def _received(request: web.Request) -> Job:
