@@ -52,28 +52,22 @@ def test_tokens_follow_their_file_and_survive_its_absence(tmp_path: Path) -> Non
     file, clock = tmp_path / "tokens", Clock()
     file.write_text("one\n\n# comment\ntwo\n")
     tokens = Tokens(WatchedFile(file, clock))
-    assert [
-        tokens.accept(f"Bearer {name}") for name in ("one", "two", "three", "", "# comment")
-    ] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert not tokens.accept(None)
+    names = ("one", "two", "three", "", "# comment")
+    scopes = [tokens.scope_of(f"Bearer {name}") for name in names]
+    assert scopes == ["all", "all", None, None, None]
+    assert tokens.scope_of(None) is None
     rewrite(file, "three\n")
-    assert tokens.accept("Bearer one")
+    assert tokens.scope_of("Bearer one")
     clock.now += 2
-    assert [tokens.accept(f"Bearer {name}") for name in ("one", "three")] == [False, True]
+    assert [tokens.scope_of(f"Bearer {name}") for name in ("one", "three")] == [None, "all"]
     file.unlink()
     clock.now += 2
-    assert tokens.accept("Bearer three")
+    assert tokens.scope_of("Bearer three")
 
 
 def test_a_token_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("one")
-    assert not Tokens(WatchedFile(tmp_path / "tokens")).accept("Bearer \udcff")
+    assert Tokens(WatchedFile(tmp_path / "tokens")).scope_of("Bearer \udcff") is None
 
 
 def log_line(**extra: object) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from waybill.core.errors import ConfigError
-from waybill.ops.tokens import Tokens
+from waybill.ops.tokens import Tokens, TokenScope
 from waybill.ops.watched import WatchedFile
 
 _stamps = itertools.count(1_700_000_000)
@@ -33,7 +33,10 @@ class Rig:
         self.now += wait_secs
 
     def valid(self, *names: str) -> list[bool]:
-        return [self.tokens.accept(f"Bearer {name}") for name in names]
+        return [self.scope(name) is not None for name in names]
+
+    def scope(self, name: str) -> TokenScope | None:
+        return self.tokens.scope_of(f"Bearer {name}")
 
 
 @pytest.fixture(name="rig")
@@ -91,3 +94,30 @@ def test_what_comes_back_as_it_was_is_no_trouble_any_more(rig: Rig) -> None:
 def test_a_file_without_a_token_is_a_fault_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"http\.tokens_file: .* holds no token"):
         Rig(tmp_path, b"# later\n")
+
+
+def test_a_line_says_that_its_token_only_ships(rig: Rig) -> None:
+    rig.write(b"\xef\xbb\xbfship one-token\n  ship\tBearer three-token\n# ship x\ntwo-token\n")
+    scopes = [rig.scope(name) for name in ("one-token", "three-token", "two-token", "ship", "x")]
+    assert scopes == ["ship", "ship", "all", None, None]
+    rig.write(b"one-token\nship two-token\n")
+    assert [rig.scope(name) for name in ("one-token", "two-token")] == ["all", "ship"]
+    rig.write(b"ship one-token\none-token\nship two-token\n")
+    assert [rig.scope(name) for name in ("one-token", "two-token")] == ["all", "ship"]
+
+
+@pytest.mark.parametrize("cut", [b"s", b"shi", b"ship", b"ship ", b"ship tw", b"ship  ship\n\0"])
+def test_a_line_that_is_cut_opens_nothing_more(rig: Rig, cut: bytes) -> None:
+    rig.write(b"one-token\nship two-token\n")
+    assert rig.scope("two-token") == "ship"
+    rig.write(b"one-token\n" + cut)
+    for _ in range(4):
+        found = [rig.scope(name) for name in ("one-token", "two-token", "s", "shi", "ship", "tw")]
+        assert found == ["all", "ship", None, None, None, None]
+        rig.now += 2
+    assert rig.said[-1][1]
+
+
+def test_a_scope_without_a_token_is_named_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"http.tokens_file: line 3: expected a token behind"):
+        Rig(tmp_path, b"# shippers\n\nship\n")

@@ -66,6 +66,7 @@ HandbackCode = Literal[
 #: Why an HTTP request reached no endpoint.
 RequestCode = Literal[
     "unauthorised",
+    "out_of_scope",
     "cross_site",
     "not_found",
     "method_not_allowed",

@@ -1,12 +1,17 @@
-"""Bearer tokens in a file, one per line, that may change while the service runs."""
+"""Bearer tokens in a file, one per line, that may change while the service runs.
+
+A line is a token that opens everything, or ``ship`` and one that batches can be posted with.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import logging
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
 
 from waybill.core.errors import ConfigError
 from waybill.ops.watched import WatchedFile
@@ -15,6 +20,10 @@ from waybill.settings.sections.base import Secret
 
 log = logging.getLogger(__name__)
 _ORIGIN = "http.tokens_file"
+#: What a token opens: batches alone, or everything.
+TokenScope: TypeAlias = Literal["ship", "all"]
+_SHIP = b"ship"
+_SHIP_LINE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*ship[ \t]+(?=[^ \t#])")
 #: What looks half written is believed once it has stood unchanged for so long.
 _SETTLE_SECS = 3.0
 
@@ -50,13 +59,19 @@ class Tokens:
             raise ConfigError([f"{_ORIGIN}: {file.path} holds no token; expected one on each line"])
         self._tell()
 
-    def accept(self, header: str | None) -> bool:
-        """Whether ``Authorization: Bearer <token>`` names a valid token; the time tells nothing."""
+    def scope_of(self, header: str | None) -> TokenScope | None:
+        """What the token in ``Authorization: Bearer <token>`` opens; None: it is not valid.
+
+        The time that it takes tells nothing.
+        """
         self.refresh()
         kind, _, token = (header or "").partition(" ")
         given = _digest(token.strip().encode("utf-8", "surrogateescape"))
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
-        return any(matches) and kind.lower() == "bearer"
+        found: TokenScope | None = None
+        for digest, scope in self._digests.items():
+            if hmac.compare_digest(given, digest):
+                found = scope
+        return found if kind.lower() == "bearer" else None
 
     def refresh(self) -> None:
         """Look at the file, at most once a second."""
@@ -89,18 +104,30 @@ class Tokens:
         self._pending_since = self._clock()
         if not content.endswith(b"\n"):
             found = tokens_in(content[: content.rfind(b"\n") + 1])
-        both = [*_digests(tokens_in(self._content)), *_digests(found)]
-        self._digests = list(dict.fromkeys(both))
+        both = _digests(tokens_in(self._content))
+        for digest, scope in _digests(found).items():
+            if both.get(digest) != "all":
+                both[digest] = scope
+        self._digests = both
 
     def _settle(self, content: bytes) -> None:
         """Content that looked half written has stood for a while."""
         self._pending_since = None
-        last = content[content.rfind(b"\n") + 1 :].strip().decode()
-        for token in tokens_in(self._content):
-            if last and token != last and token.startswith(last):
-                self._problem = "ends in the middle of a token"
-                return
+        last = content[content.rfind(b"\n") + 1 :].strip()
+        if self._is_cut(last):
+            self._problem = "ends in the middle of a token"
+            return
         self._take(content)
+
+    def _is_cut(self, last: bytes) -> bool:
+        """Whether a line may be the beginning of one that is to come, or that was there before."""
+        if _SHIP.startswith(last):
+            return bool(last)
+        for begun in tokens_in(last):
+            for token in tokens_in(self._content):
+                if token != begun and token.startswith(begun):
+                    return True
+        return False
 
     def _take(self, content: bytes) -> None:
         self._problem = ""
@@ -120,17 +147,32 @@ class Tokens:
         self._on_change(*state)
 
 
-def tokens_in(content: bytes) -> list[Secret]:
+def tokens_in(content: bytes) -> Mapping[Secret, TokenScope]:
     """The tokens of a file: its lines but for blank ones and comments (``#``).
 
     Raises:
         ConfigError: a line holds what no token can have.
     """
-    return secrets_in(content, _ORIGIN)
+    whole: list[bytes] = []
+    ship: list[bytes] = []
+    for number, line in enumerate(content.replace(b"\r", b"\n").split(b"\n"), 1):
+        found = _SHIP_LINE.match(line)
+        if line.strip() == _SHIP:
+            where = f"{_ORIGIN}: line {number}"
+            raise ConfigError([f"{where}: expected a token behind `ship`, found none"])
+        # A blank line in the place of each of the others, so that faults name the right one.
+        whole.append(line if found is None else b"")
+        ship.append(line[found.end() :] if found is not None else b"")
+    tokens: dict[Secret, TokenScope] = {}
+    for token in secrets_in(b"\n".join(ship), _ORIGIN):
+        tokens[token] = "ship"
+    for token in secrets_in(b"\n".join(whole), _ORIGIN):
+        tokens[token] = "all"
+    return tokens
 
 
-def _digests(tokens: Sequence[str]) -> list[bytes]:
-    return [_digest(token.encode()) for token in tokens]
+def _digests(tokens: Mapping[Secret, TokenScope]) -> dict[bytes, TokenScope]:
+    return {_digest(token.encode()): scope for token, scope in tokens.items()}
 
 
 def _digest(token: bytes) -> bytes:

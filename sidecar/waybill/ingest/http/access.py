@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from waybill.ingest.http.errors import CrossSiteError, UnauthorisedError
+from waybill.ingest.http.errors import CrossSiteError, OutOfScopeError, UnauthorisedError
 from waybill.ingest.http.guard import Handler
+from waybill.ingest.http.scopes import scope_of
 from waybill.ops.tokens import Tokens
 
-#: Paths that answer without a token.
-OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 #: Methods that change nothing.
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 #: What browsers say of a request that no other site asked for.
@@ -34,14 +33,20 @@ class Access:
         Raises:
             CrossSiteError: a page of another site asks to change something.
             UnauthorisedError: its token is missing or wrong.
+            OutOfScopeError: its token is for shipping alone.
         """
         if request.method not in _SAFE_METHODS and _is_of_another_site(request):
             raise CrossSiteError
-        if self._tokens is None or request.path.rstrip("/") in OPEN_PATHS:
-            return await handler(request)
-        if self._tokens.accept(request.headers.get("Authorization")):
-            return await handler(request)
-        raise UnauthorisedError
+        scope = scope_of(request.path)
+        if self._tokens is not None and scope != "open":
+            given = self._tokens.scope_of(request.headers.get("Authorization"))
+            if given is None:
+                raise UnauthorisedError
+            # Where nothing is served every token is told so.
+            is_served = request.match_info.http_exception is None
+            if given == "ship" and scope == "all" and is_served:
+                raise OutOfScopeError
+        return await handler(request)
 
 
 def _is_of_another_site(request: web.Request) -> bool:

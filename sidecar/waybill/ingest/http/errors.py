@@ -1,10 +1,10 @@
 """What a request that fails is told, and where that is written down.
 
 What we answer is an order to the shipper, so the set is closed: 503 with Retry-After when not now,
-400, 413 or 415 when never, 401 without a valid token, 404 and 405 for what is not here. 500, 501,
-408 and 3xx are never sent. Every answer is ``{"reason": <word>, "detail": <sentence>}``; every one
-of them is counted under its reason, and logged but for overload, which would write a line for each
-try.
+400, 413 or 415 when never, 401 without a valid token, 403 with one for other things, 404 and 405
+for what is not here. 500, 501, 408 and 3xx are never sent. Every answer is ``{"reason": <word>,
+"detail": <sentence>}``; every one of them is counted under its reason, and logged but for overload,
+which would write a line for each try.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ class UnauthorisedError(WaybillError):
     """A request without a valid token. HTTP 401."""
 
     code = "unauthorised"
+
+
+class OutOfScopeError(WaybillError):
+    """A request that its token does not open. HTTP 403."""
+
+    code = "out_of_scope"
 
 
 class CrossSiteError(WaybillError):
@@ -115,6 +121,8 @@ class Refusals:
                 return Problem(401, "unauthorised", detail, "unauthorised", headers)
             case CrossSiteError():
                 return Problem(403, "cross_site", sentence("cross_site"), "cross_site")
+            case OutOfScopeError():
+                return Problem(403, "out_of_scope", sentence("out_of_scope"), "out_of_scope")
             case web.HTTPException():
                 return self._unserved(request, error)
             case _:

@@ -43,6 +43,7 @@ _SENTENCES: Final[dict[RefusalReason, str]] = {
     "handshake": "the receiver does not accept return.shared_key_file",
     "no_return": "set return.type, or post OTLP to /v1/label to get it back in the answer",
     "unauthorised": "a valid token is missing: Authorization: Bearer <token of http.tokens_file>",
+    "out_of_scope": "this token only ships; take one whose line in http.tokens_file has no ship",
     "cross_site": "a page of another site sent this; only programs and our own pages may",
     "internal": "an unforeseen fault; the log says which, send the batch again",
     "stopped": "this process has stopped",

@@ -74,8 +74,9 @@ class HttpSettings(Section, frozen=True):
     tokens_file: Annotated[
         TokensFile | None,
         Meta(
-            description="File with bearer tokens, one per line, all valid at once; blank lines and "
-            "lines that begin with # are skipped. Read again when it changes.",
+            description="File with bearer tokens, one per line, all valid at once; those behind "
+            "the word ship open nothing but sending batches. Blank lines and lines that begin "
+            "with # are skipped. Read again when it changes.",
             examples=["/etc/waybill/tokens"],
         ),
     ] = None
