@@ -141,6 +141,8 @@ def test_what_the_gate_refuses_is_not_pushed(
     told = capsys.readouterr()
     assert "accuracy on software that was not trained on" in told.out
     assert "REFUSED" in told.out
+    assert "held_out_accuracy: lower --correction-weight" in told.out
+    assert "held_out_label_f1" not in told.out  # only what was refused
     assert "tiny@worse was refused and not pushed: held_out_accuracy" in told.err
     assert not repo.exists()
     assert read_manifest(kept).version == "worse"  # for a shadow, or for a person

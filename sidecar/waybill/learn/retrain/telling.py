@@ -23,6 +23,18 @@ _ASKED: dict[CheckName, str] = {
     "flips": "records of stored patterns that flip",
     "flips_of_a_label": "records of one label that flip",
 }
+#: What somebody can do whose candidate was refused by a check.
+_ADVICE: dict[CheckName, str] = {
+    "held_out_accuracy": "lower --correction-weight, or add labelled lines (--data)",
+    "held_out_macro_f1": "as held_out_accuracy",
+    "held_out_label_f1": "look whether its corrections are right; add lines of it (--data)",
+    "known_unclassified": "add labelled lines like those that are now in doubt (--data)",
+    "fragments_unclassified": "look for corrections of what is no event",
+    "labelled_accuracy": "look whether corrections and the lines kept apart say the same",
+    "corrections": "raise --correction-weight, or write rules for those that are named below",
+    "flips": "correct the patterns below that flip wrongly, or allow more (--max-flips)",
+    "flips_of_a_label": "as flips, with --max-label-flips",
+}
 _MOST_SHOWN = 10
 
 
@@ -59,6 +71,7 @@ def _lines(found: Outcome) -> Iterator[str]:
     yield f"{'':46}{'in force':>9}{'new':>9}{'bound':>9}"
     for one in found.checks:
         yield _check(one)
+    yield from _advice(found)
     if found.followed.contradicted:
         missed = found.followed.masks - found.followed.new
         yield ""
@@ -70,6 +83,18 @@ def _lines(found: Outcome) -> Iterator[str]:
         yield "patterns that would flip, most records first:"
         for flip in found.flips.patterns[:_MOST_SHOWN]:
             yield f"  {flip.count:>9}  {flip.old} -> {flip.new}: {flip.mask}"
+
+
+def _advice(found: Outcome) -> Iterator[str]:
+    """What can be done about each check that refuses, and that the candidate is worth a look."""
+    if not found.is_refused:
+        return
+    yield ""
+    yield "the bundle in force stays; what can be done:"
+    for one in found.checks:
+        if one.is_met is False:
+            yield f"  {one.name}: {_ADVICE[one.name]}"
+    yield "  --output FOLDER keeps the candidate, for model.shadow.path and for waybill backtest"
 
 
 def _check(one: Check) -> str:
