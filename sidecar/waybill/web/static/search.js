@@ -58,7 +58,7 @@
   };
   field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 150); });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !list.hidden) { close(); event.stopPropagation(); return; }
+    if (event.key === "Escape" && !list.hidden) { close(); event.stopPropagation(); event.preventDefault(); return; }
     if (list.hidden) return;
     const all = options();
     const at = all.findIndex((one) => one.getAttribute("aria-selected") === "true");

@@ -1,0 +1,48 @@
+"""Search with the arrows, a preview, a shared trial and a compact form, in a real browser."""
+
+from __future__ import annotations
+
+import time
+
+from tests.web.conftest import Client, pattern
+from tests.web.test_browser import browsing, pytestmark
+from waybill.core.pattern import pattern_id
+
+__all__ = ["pytestmark"]
+
+MASK = "disk 0 of <id> is worn"
+
+
+async def test_helps_work_by_keys_and_links(browser: Client) -> None:
+    await browser.put(pattern(MASK, at=time.time()))
+    where = browser.running.address
+    async with browsing(browser) as page:
+        await page.goto(f"{where}/patterns")
+        await page.keyboard.press("j")
+        await page.keyboard.press("v")
+        await page.locator("#preview").wait_for()
+        assert f"sel={pattern_id(MASK)}" in page.url
+        await page.keyboard.press("Escape")
+        await page.locator("#preview").wait_for(state="detached")
+        await page.keyboard.press("/")
+        await page.keyboard.type("worn")
+        await page.locator("#found a").first.wait_for()
+        assert await page.locator("#search").get_attribute("aria-expanded") == "true"
+        await page.keyboard.press("Escape")
+        assert await page.locator("#found").is_hidden()
+        await page.keyboard.type(" ")
+        await page.locator("#found a").first.wait_for()
+        await page.keyboard.press("ArrowDown")
+        chosen = await page.locator("#search").get_attribute("aria-activedescendant")
+        assert await page.locator(f"#{chosen}").get_attribute("aria-selected") == "true"
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/patterns/{pattern_id(MASK)}")
+        await page.get_by_role("button", name="Compact").click()
+        await page.reload()
+        assert await page.locator("html").get_attribute("data-density") == "compact"
+        await page.goto(f"{where}/try#lines=User%20U17%20logged%20in&source=crm")
+        await page.locator("u.hit").wait_for()
+        assert await page.locator("#source").input_value() == "crm"
+        await page.get_by_role("button", name="Share").click()
+        await page.get_by_text("whoever gets it can read them").wait_for()
+        assert page.url.endswith("#lines=User%20U17%20logged%20in&source=crm")
