@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from tests.shape import CODE, Shape, measure
+from tests.shape import CODE, ROOT, Shape, measure
 
 #: At most so many of them in 1,000 lines.
 CONDITIONALS = 10.0
@@ -14,6 +14,7 @@ COMPREHENSIONS = 13.5
 ANYS = 5.0
 FUNCTION_LINES = 40
 MODULE_LINES = 350
+TEST_MODULE_LINES = 400
 COMPLEXITY_SHARE = 0.02
 
 
@@ -26,6 +27,13 @@ def test_no_module_is_long_and_a_typical_one_fits_on_two_pages(shape: Shape) -> 
     assert {name: n for name, n in shape.modules.items() if n > MODULE_LINES} == {}
     # What only names a package is no module to read.
     assert 90 <= statistics.median(n for n in shape.modules.values() if n > 3) <= 150
+
+
+def test_no_test_module_is_long() -> None:
+    lengths = {
+        path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert {str(path): n for path, n in lengths.items() if n > TEST_MODULE_LINES} == {}
 
 
 def test_no_function_is_long(shape: Shape) -> None:

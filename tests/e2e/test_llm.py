@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Running, Sidecar
 from tests.labelling.llm.standin import Fault, Standin
-from tests.labelling.llm.test_tier import SEED, TEMPLATES
+from tests.labelling.llm.tier_rig import SEED, TEMPLATES
 from tests.patience import patience, until
 from waybill.core.errors import ConfigError
 
