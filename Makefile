@@ -64,7 +64,7 @@ test-newest: ## Run the tests with the newest of everything, in an environment o
 		|| echo "The Helm engine cannot be installed here (see above): the tests of the chart will be skipped."
 	.venv-newest/bin/pip freeze --exclude-editable
 	.venv-newest/bin/mypy
-	.venv-newest/bin/pytest $(SUITE)
+	TEST_EXAMPLES=300 .venv-newest/bin/pytest $(SUITE)
 
 peers: $(DEV) ## Build the real peers that tests drive into .peers (go, mvn; minutes the first time)
 	@$(BIN)/python -m tests.peers.build $(PEERS) \

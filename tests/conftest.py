@@ -24,8 +24,12 @@ from waybill.service.app import Service, build
 from waybill.settings.sources import load_settings
 
 # The same examples each time, and no time limit: how long one takes is the machine's business.
-# Sixty of them: the fuzzers (tests/input/fuzz.py) go further than any number here.
-hypothesis.settings.register_profile("waybill", deadline=None, derandomize=True, max_examples=60)
+# Thirty of them, and more by the variable: the fuzzers (tests/input/fuzz.py) go further than any
+# number here.
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "30"))
+hypothesis.settings.register_profile(
+    "waybill", deadline=None, derandomize=True, max_examples=EXAMPLES
+)
 hypothesis.settings.load_profile("waybill")
 
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
     return found
 
 
+@cache
 def graph(root: Path = ROOT) -> dict[str, set[str]]:
     """What each module imports."""
     known = modules(root)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import ROOT, blocks
+from tests.docs.runner import RULE_FILES
 from waybill.cli.main import main
 from waybill.core.pattern import pattern_id
 from waybill.labelling.masking import mask
@@ -30,6 +31,12 @@ def _copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = tmp_path / "repository"
     shutil.copytree(FOLDER, copy)
     shutil.copytree(FOLDER / "team-rules", copy / "base" / "team-rules")
+    # Some of the packaged rules stand for all, which take seconds to compile in each variant.
+    packaged = tmp_path / "packaged"
+    packaged.mkdir()
+    for name in RULE_FILES:
+        shutil.copy(ROOT / "rules" / name, packaged)
+    monkeypatch.setenv("WAYBILL_RULES_PATH", str(packaged))
     monkeypatch.chdir(copy)
     return copy
 
