@@ -53,7 +53,8 @@ async def fill(client: Client) -> tuple[str, ...]:
     open_one = f"{done}/patterns/{pattern_id('zxqv 0 blorp')}"
     masks = (ORDER, HOSTILE, "half <id>")
     patterns = tuple(f"/patterns/{pattern_id(mask)}" for mask in masks)
-    return (*patterns, ready, done, f"{done}?change=1", failed, open_one)
+    preview = f"/patterns?sel={pattern_id(ORDER)}&nobody=knows"
+    return (*patterns, preview, ready, done, f"{done}?change=1", failed, open_one)
 
 
 async def overflow(page: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.web.conftest import Client, pattern
+from tests.web.test_access import overflow
 from tests.web.test_browser import browsing, pytestmark
 from waybill.core.pattern import pattern_id
 
@@ -33,6 +34,9 @@ async def test_helps_work_by_keys_and_links(browser: Client) -> None:
         await page.keyboard.type(" ")
         await page.locator("#found a").first.wait_for()
         await page.keyboard.press("ArrowDown")
+        for width in (320, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert await overflow(page) <= 0
         chosen = await page.locator("#search").get_attribute("aria-activedescendant")
         assert await page.locator(f"#{chosen}").get_attribute("aria-selected") == "true"
         await page.keyboard.press("Enter")
