@@ -202,17 +202,15 @@ async def test_more_than_it_can_take(tmp_path: Path) -> None:
     """Five times the capacity: some is refused with 503, all of it comes through, memory stays
     bounded.
     """
-    async with pushing(
-        tmp_path, "limits.inflight_bytes=2000000", "limits.body_bytes=1000000"
-    ) as run:
+    async with pushing(tmp_path, "limits.inflight_bytes=800000", "limits.body_bytes=400000") as run:
         oracle, receiver, _, waybill = run
 
         async def slow() -> None:
             await asyncio.sleep(0.2)
 
         receiver.before_answer = slow
-        producer = HttpProducer(oracle, waybill.address, chunk=1000, connections=40)
-        await producer.run(120_000 if IS_LONG else 40_000)
+        producer = HttpProducer(oracle, waybill.address, chunk=400, connections=40)
+        await producer.run(120_000 if IS_LONG else 16_000)
         report = oracle.close()
         assert report.is_conserved, report
         assert report.statuses["503"] > 0
