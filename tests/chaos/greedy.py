@@ -124,11 +124,18 @@ def doors(folder: Path) -> dict[str, Door]:
             b"\x96\xa4PING\xdb\x7f\xff\xff\xff" + bytes(_BODY), keyed, is_forward=True
         ),
         "login": Door(
-            request(b"/login", b"Content-Type: application/x-www-form-urlencoded\r\n", text),
+            _at_workbench(
+                request(b"/login", b"Content-Type: application/x-www-form-urlencoded\r\n", text)
+            ),
             is_workbench=True,
         ),
-        "upload": Door(request(b"/csv", form, _form(_BODY)), is_workbench=True),
+        "upload": Door(_at_workbench(request(b"/csv", form, _form(_BODY))), is_workbench=True),
     }
+
+
+def _at_workbench(said: bytes) -> bytes:
+    """It answers under its own names only."""
+    return said.replace(b"Host: a\r", b"Host: 127.0.0.1\r", 1)
 
 
 async def _connect(

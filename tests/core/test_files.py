@@ -11,7 +11,9 @@ import pytest
 from waybill.core.errors import BundleError, ConfigError, CorrectionsError
 from waybill.core.files import read_small
 from waybill.core.labels import read_taxonomy
-from waybill.labelling.corrections.files import read_history
+from waybill.hub.folder import copy_bundle
+from waybill.hub.outcome import HubError
+from waybill.labelling.corrections.files import fingerprint, read_history
 from waybill.labelling.model.manifest import MANIFEST, read_manifest
 from waybill.ops.watched import WatchedFile
 
@@ -20,7 +22,7 @@ def _unusual(folder: Path, name: str) -> list[Path]:
     """A pipe, a device without an end, a file of a terabyte, a folder."""
     pipe, device, endless, place = (folder / f"{i}" for i in range(4))
     for path in (pipe, device, endless, place):
-        path.mkdir()
+        path.mkdir(parents=True)
     os.mkfifo(pipe / name)
     (device / name).symlink_to("/dev/zero")
     with (endless / name).open("wb") as file:
@@ -48,6 +50,21 @@ def test_nor_is_it_read_as_secret_manifest_or_labels(tmp_path: Path) -> None:
             read_taxonomy(path)
         with pytest.raises(OSError, match=r"larger|regular|directory"):
             WatchedFile(path)
+
+
+def test_nor_is_it_waited_for_or_copied_where_files_may_be_large(tmp_path: Path) -> None:
+    for path in _unusual(tmp_path, "a.ndjson"):
+        if not path.is_dir():
+            fingerprint([path])
+            with pytest.raises(CorrectionsError):
+                read_history([path])
+    manifest = read_manifest(Path("models/default"))
+    for path in _unusual(tmp_path / "more", "classifier.onnx"):
+        for name in (MANIFEST, *manifest.sha256):
+            if name != path.name:
+                (path.parent / name).write_bytes(b"")
+        with pytest.raises((BundleError, HubError)):
+            copy_bundle(path.parent, tmp_path / "copy", manifest)
 
 
 def test_a_secret_that_becomes_a_pipe_stays_what_it_was(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_server_whose_answer_never_ends_is_left_and_leaves_nothing(
     server, endpoint = hub
     publish(server, "v1.0")
     server.endless = {"refs": "/refs", "manifest": "/manifest.json", "file": "/encoder.onnx"}[name]
-    monkeypatch.setattr(repository, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(repository, "MOST_BYTES", 1 << 20)
     monkeypatch.setattr(repository, "_SAID_BYTES", 1 << 16)
     with pytest.raises(HubError) as caught:
         pull(REPO, tmp_path / "followed", endpoint=endpoint)

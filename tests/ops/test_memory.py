@@ -8,7 +8,7 @@ import pytest
 
 from tests.patience import until
 from waybill.ops import memory
-from waybill.ops.memory import Trimmer
+from waybill.ops.memory import Growth, Trimmer, resident_bytes
 
 MUCH = 20 << 20
 
@@ -45,3 +45,18 @@ async def test_little_work_gives_nothing_back(given_back: list[None]) -> None:
         trimmer.note(in_use)
     await asyncio.sleep(0.01)
     assert given_back == []
+
+
+async def test_what_nothing_counted_is_given_back_once_for_each_growth(
+    given_back: list[None],
+) -> None:
+    resident = [100 << 20]
+    growth = Growth(lambda: resident[0])
+    for size in (101, 90, 95, 99, 99):
+        resident[0] = size << 20
+        await growth.look()
+    assert len(given_back) == 1, "9 MB more than the least there was"
+    resident[0] = 120 << 20
+    await growth.look()
+    assert len(given_back) == 2
+    assert resident_bytes() > 1 << 20

@@ -1,27 +1,39 @@
-"""Small files that somebody else writes: read whole, and never more than is meant to be in them."""
+"""Files that somebody else writes: regular ones only, and never more than is meant to be there."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
 
-__all__ = ["read_small"]
+__all__ = ["open_regular", "read_small"]
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A regular file, open for reading; links are followed.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file: a pipe would keep us waiting, and a
+            device may have no end.
+    """
+    # Without O_NONBLOCK opening a pipe waits for a writer.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(number, "rb")
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return file
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
     """All bytes of a regular file that may have ``most_bytes``.
 
     Raises:
-        OSError: it cannot be read, is larger, or is no regular file: a pipe would keep us waiting,
-            and a device may have no end.
+        OSError: it cannot be read, is larger, or is no regular file.
     """
-    # Without O_NONBLOCK opening a pipe waits for a writer.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+    with open_regular(path) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"is larger than {most_bytes:,} bytes", str(path))

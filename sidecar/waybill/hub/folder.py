@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from waybill.core.errors import BundleError
+from waybill.core.files import open_regular
 from waybill.core.labels import Taxonomy
-from waybill.hub.outcome import HubError
+from waybill.hub.outcome import MOST_BYTES, NO_ROOM, HubError
 from waybill.hub.versions import Offers, is_version
 from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, read_manifest
 
@@ -23,6 +24,7 @@ __all__ = ["FolderSource", "sole_use"]
 #: A push waits so long for another one into the same folder: it copies about 25 MB.
 _PUSH_WAIT_SECS = 30.0
 _LOOK_SECS = 0.05
+_COPIED_BYTES = 1 << 20
 
 
 class FolderSource:
@@ -81,14 +83,27 @@ def _lock(lock: IO[str], deadline: float) -> None:
 
 
 def copy_bundle(bundle: Path, part: Path, manifest: Manifest) -> None:
-    """Copy the files of the bundle, and nothing else. Raises BundleError (``missing_file``)."""
+    """Copy the files of the bundle, and nothing else.
+
+    Raises:
+        BundleError: ``missing_file``: one is not there, or no regular file.
+        HubError: ``too_large``.
+    """
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
+    left = MOST_BYTES
     for name in (MANIFEST, *manifest.sha256):
         try:
-            shutil.copyfile(bundle / name, part / name)
-        except FileNotFoundError:
-            raise BundleError("missing_file", f"{bundle}: {name}") from None
+            with open_regular(bundle / name) as source:
+                left -= os.fstat(source.fileno()).st_size
+                if left < 0:
+                    raise HubError("too_large", f"{bundle}: more than {MOST_BYTES} bytes")
+                with (part / name).open("wb") as copy:
+                    shutil.copyfileobj(source, copy, _COPIED_BYTES)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            raise BundleError("missing_file", f"{bundle}: {name}: {error.strerror}") from None
 
 
 def _to_disk(folder: Path) -> None:

@@ -6,6 +6,7 @@ library of a model repository costs memory that a service on every node must not
 
 from __future__ import annotations
 
+import errno
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -14,12 +15,26 @@ from waybill.core.errors import WaybillError
 from waybill.core.foreign import read_json
 from waybill.core.reasons import BundleCode, HubCode, PullReason
 
-__all__ = ["CURRENT", "FAILED", "PULL_CODES", "HubError", "Pulled", "Refusal"]
+__all__ = [
+    "CURRENT",
+    "FAILED",
+    "MOST_BYTES",
+    "NO_ROOM",
+    "PULL_CODES",
+    "HubError",
+    "Pulled",
+    "Refusal",
+]
 
 #: The link in a folder of versions that leads to the one in force.
 CURRENT = "current"
 #: The code of a child that ended without a word that can be read.
 FAILED: Literal["failed"] = "failed"
+
+#: All files of a version; the largest encoders have 2.2 GB.
+MOST_BYTES = 4 << 30
+#: What the system says where a folder cannot be written.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 #: Every reason of a pull that failed or refused a version; the closed set of its metric.
 PULL_CODES: frozenset[HubCode | BundleCode] = frozenset((*get_args(HubCode), *get_args(BundleCode)))

@@ -5,7 +5,6 @@ versions.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from waybill.core.errors import BundleError, ConfigError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import HubCode
 from waybill.hub.answers import Answers
-from waybill.hub.outcome import HubError
+from waybill.hub.outcome import MOST_BYTES, NO_ROOM, HubError
 from waybill.hub.versions import Offers, is_version
 from waybill.labelling.model.manifest import MANIFEST, Manifest, check_labels, read_manifest
 
@@ -27,13 +26,10 @@ from waybill.settings.secrets import environment_secret
 __all__ = ["RepositorySource"]
 
 _TIMEOUT_SECS = 60.0
-#: All files of a version; the largest encoders have 2.2 GB.
-_MOST_BYTES = 4 << 30
 #: What a server says beside them: lists of tags and files, and a manifest.
 _SAID_BYTES = 8 << 20
 #: What a repository may hold beside the bundle, and keeps when a new version is pushed.
 _KEPT = (".gitattributes", "README.md", "LICENSE")
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 #: 401 is what the Hub answers for a repository that is not there, or hidden from us.
 _CODES: dict[int, HubCode] = {
     401: "not_found",
@@ -69,7 +65,7 @@ class RepositorySource:
             self._bring(api, MANIFEST, place, part)
             manifest = read_manifest(part)
             check_labels(manifest, taxonomy)  # before anything large is fetched
-            self._answers.allow(_MOST_BYTES)
+            self._answers.allow(MOST_BYTES)
             for name in manifest.sha256:
                 self._bring(api, name, place, part)
         except HubError as error:
@@ -160,6 +156,6 @@ def _mapped_errors(repository: str, *, missing: str | None = None) -> Iterator[N
 
 
 def _code(error: Exception, status: int | None) -> HubCode:
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return "disk"
     return _CODES.get(status or 0, "unreachable")

@@ -28,7 +28,7 @@ from waybill.ingest.forward.server import ForwardServer
 from waybill.ingest.http.server import HttpServer
 from waybill.ingest.listener import Intake, Listener
 from waybill.ops.deadletter import DeadLetters, prepare_folder
-from waybill.ops.memory import Trimmer, settle_memory, tune_allocator
+from waybill.ops.memory import Trimmer, kept_small, settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.ops.watched import refresh_often
@@ -122,6 +122,7 @@ async def build(settings: Settings, role: Role = SINGLE) -> AsyncIterator[Servic
 
 async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: Role) -> Service:
     metrics = Metrics(VERSION, shared=role.metrics)
+    await stack.enter_async_context(kept_small())
     if role.is_first:
         await _follow_models(stack, settings, metrics)
     opened = await stack.enter_async_context(

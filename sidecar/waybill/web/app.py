@@ -16,6 +16,7 @@ from aiohttp import web
 
 from waybill.core.errors import ConfigError
 from waybill.ops.expectations import refuse_odd_expectations
+from waybill.ops.memory import kept_small, settle_memory, tune_allocator
 from waybill.ops.secret_file import LateSecret
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.ops.watched import refresh_often
@@ -66,6 +67,7 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
         ConfigError: the store, the tokens, the labels or the address cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(kept_small())
         benches = await _build(stack, settings)
         app = make_app(benches)
         runner = web.AppRunner(
@@ -102,6 +104,7 @@ def make_app(benches: Mapping[str, Bench]) -> web.Application:
 
 async def serve_workbench(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
+    tune_allocator()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,6 +112,7 @@ async def serve_workbench(settings: Settings) -> None:
     async with running_workbench(settings) as running:
         for bench in running.benches.values():
             bench.rulebook.warm()
+        settle_memory()
         log.info("the workbench is ready", extra={"address": running.address})
         await stop.wait()
 

@@ -7,16 +7,15 @@ packed is no appended one, and neither is one whose new lines have a fault: all 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from waybill.core.correction import Correction, Settled, decode_correction, settle
 from waybill.core.errors import CorrectionsError
+from waybill.core.files import read_small
 from waybill.core.letting_go import take_apart
 from waybill.core.text import BOMS
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, correction_files, parse_history
@@ -193,10 +192,9 @@ def _read(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
     left = MAX_TOTAL_BYTES
     for path in paths:
         for file in correction_files(path):
-            left -= file.stat().st_size
-            if left < 0:
-                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-            read.append((file, file.read_bytes()))
+            data = read_small(file, left)
+            left -= len(data)
+            read.append((file, data))
     return read
 
 

@@ -12,6 +12,7 @@ import codecs
 import hashlib
 import io
 import os
+import stat
 import zlib
 from array import array
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from waybill.core.correction import Correction, decode_correction
 from waybill.core.errors import CorrectionError, CorrectionsError
+from waybill.core.files import open_regular, read_small
 from waybill.core.letting_go import take_apart
 from waybill.core.reasons import CorrectionCode
 from waybill.core.text import BOMS
@@ -169,8 +171,8 @@ def fingerprint(paths: Iterable[Path]) -> str:
         for file in correction_files(path):
             status = file.stat()
             digest.update(f"{file}\0{status.st_size}\0".encode(errors="surrogateescape"))
-            if status.st_size <= _HASHED_BYTES:
-                digest.update(file.read_bytes())
+            if status.st_size <= _HASHED_BYTES and stat.S_ISREG(status.st_mode):
+                digest.update(read_small(file, _HASHED_BYTES))
             else:
                 digest.update(f"{status.st_mtime_ns}\0{status.st_ino}\0".encode())
     return digest.hexdigest()
@@ -225,7 +227,7 @@ def _unreadable(error: OSError, path: Path) -> CorrectionsError:
 def _read(file: Path, most_bytes: int) -> bytes:
     """The bytes of ``file`` as UTF-8. Raises CorrectionsError."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             # What is too much is not even read: its memory would be taken and freed in one step.
             size = os.fstat(stream.fileno()).st_size
             data = stream.read(most_bytes + 1) if size <= most_bytes else b""

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,8 @@ def _locked(file: Path) -> Iterator[int]:
         is_new = not file.exists()
         number = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise OSError(errno.EINVAL, "is no regular file", str(file))
             _lock(number, file, until)
             # An editor or Git may have put another file in its place while we waited.
             if not _is_same(number, file):

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import ConfigError
+from waybill.core.files import open_regular
 from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.core.records import Verdict
 from waybill.labelling.llm.errors import BadAnswer
@@ -235,7 +236,8 @@ def load_prompt(
 
 def hash_file(path: Path) -> str:
     """sha256 of a file. Raises OSError."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _faults(

@@ -15,13 +15,14 @@ was not there when the bundle was made. Reading is done once: what is hashed is 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from waybill.core.errors import BundleError
-from waybill.core.files import read_small
+from waybill.core.files import open_regular, read_small
 from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.ngram_plan import Ngrams
@@ -258,7 +259,7 @@ def _hash(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise BundleError("hash", f"{file} is larger than {MAX_FILE_BYTES} bytes")
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise BundleError("missing_file", f"{file}: {error.strerror}") from error
@@ -266,10 +267,12 @@ def _hash(file: Path) -> str:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+        with open_regular(file) as stream:
+            # What is too much is not even read.
+            size = os.fstat(stream.fileno()).st_size
+            content = stream.read(MAX_FILE_BYTES + 1) if size <= MAX_FILE_BYTES else b""
     except OSError as error:
         raise BundleError("missing_file", f"{file}: {error.strerror}") from error
-    if len(content) > MAX_FILE_BYTES:
+    if max(size, len(content)) > MAX_FILE_BYTES:
         raise BundleError("hash", f"{file} is larger than {MAX_FILE_BYTES} bytes")
     return content
