@@ -113,6 +113,7 @@ async def build(settings: Settings, role: Role = SINGLE) -> AsyncIterator[Servic
         ConfigError: rules, model, a secret or an address cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(kept_small())
         service = await _assemble(stack, settings, role)
         try:
             yield service
@@ -122,7 +123,6 @@ async def build(settings: Settings, role: Role = SINGLE) -> AsyncIterator[Servic
 
 async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: Role) -> Service:
     metrics = Metrics(VERSION, shared=role.metrics)
-    await stack.enter_async_context(kept_small())
     if role.is_first:
         await _follow_models(stack, settings, metrics)
     opened = await stack.enter_async_context(
