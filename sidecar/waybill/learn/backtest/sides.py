@@ -6,6 +6,7 @@ are left out as well, so that it shows what stands beneath them.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import tempfile
@@ -171,14 +172,21 @@ def _folder_of(rules: str, scratch: Path, name: str) -> str:
 async def _read_both(
     old: Settings, new: Settings, taxonomy: Taxonomy, specs: tuple[SideSpec, SideSpec]
 ) -> list[RuleSet]:
-    """The rules of both. Raises ConfigError with the faults of both."""
+    """The rules of both, which two processes compile at once. Raises ConfigError with the faults of
+    both.
+    """
+    found = await asyncio.gather(
+        read_rules(old, taxonomy), read_rules(new, taxonomy), return_exceptions=True
+    )
     problems: list[str] = []
     rules: list[RuleSet] = []
-    for settings, spec in zip((old, new), specs, strict=True):
-        try:
-            rules.append(await read_rules(settings, taxonomy))
-        except RuleSetError as error:
-            problems += [f"{spec.rules}: {fault}{_hint(fault)}" for fault in error.errors]
+    for one, spec in zip(found, specs, strict=True):
+        if isinstance(one, RuleSetError):
+            problems += [f"{spec.rules}: {fault}{_hint(fault)}" for fault in one.errors]
+        elif isinstance(one, BaseException):
+            raise one
+        else:
+            rules.append(one)
     if problems:
         raise ConfigError(problems)
     return rules
