@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import EXAMPLES
 from waybill.core.prepare import prepare
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.pattern import compile_confirmation, translate
@@ -156,7 +157,9 @@ _mixed = st.lists(st.one_of(_dialects, _units, _groups), min_size=1, max_size=5)
 _odd_texts = st.text(alphabet="abkK1 é.\n\u212aſ٣{e}sx[:dÉßẞ<2&~]", max_size=10)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=max(100, EXAMPLES), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(_mixed, st.lists(_odd_texts, min_size=1, max_size=15))
 def test_a_confirmation_means_what_re_means(pattern: str, messages: list[str]) -> None:
     try:
