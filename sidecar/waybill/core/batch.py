@@ -68,7 +68,7 @@ class ScanBudget:
 
     __slots__ = ("_left", "records")
 
-    def __init__(self, limit_bytes: float, records: int = MAX_RECORDS) -> None:
+    def __init__(self, limit_bytes: float, records: float = math.inf) -> None:
         self._left = limit_bytes
         self.records = records
 
@@ -181,10 +181,10 @@ class Batch:
             MalformedError: ``too_many_records``.
         """
         count = len(self.starts) + more
-        if count > self.budget.records:
-            if count <= MAX_RECORDS:
-                raise LaboriousError
+        if count > MAX_RECORDS:
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
+        if count > self.budget.records:
+            raise LaboriousError
 
     def is_all_malformed(self) -> bool:
         """Whether there are records and not one of them could be read."""
