@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from waybill.core.foreign import read_json
 from waybill.web.security import FORM_TOKEN
 
 #: Bytes of a form that is kept: it travels there and back once more.
@@ -41,7 +42,7 @@ def keep_form(to: str, fields: list[tuple[str, str]]) -> KeptForm | None:
 def read_kept(written: str) -> KeptForm | None:
     """What `KeptForm.written` wrote; None: it is none of ours."""
     try:
-        kept = msgspec.json.decode(written, type=KeptForm)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        kept = read_json(written, KeptForm)
+    except msgspec.DecodeError:
         return None
     return kept if _OURS.fullmatch(kept.to) is not None else None
