@@ -94,8 +94,8 @@ def wait_for_record(file: Path) -> dict[str, Any]:
     """The first labelled record in ``file``."""
     until = time.monotonic() + PATIENCE_SECS
     while time.monotonic() < until:
-        for line in file.read_text(errors="replace").splitlines():
-            if line.startswith("{") and "target_label" in line:
+        for line in file.read_text(errors="replace").splitlines(keepends=True):
+            if line[0] == "{" and line[-1] == "\n" and "target_label" in line:
                 record: dict[str, Any] = json.loads(line)
                 return record
         time.sleep(0.2)

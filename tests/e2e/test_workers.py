@@ -50,11 +50,9 @@ class Workers:
         return float(found[1]) if found else 0.0
 
     def log(self) -> list[dict[str, object]]:
-        return [
-            json.loads(line)
-            for line in (self.folder / "log").read_text().splitlines()
-            if line.startswith("{")
-        ]
+        """The lines that are there whole; the last one may be under way."""
+        lines = (self.folder / "log").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line[0] == "{" and line[-1] == "\n"]
 
 
 def until(condition: Callable[[], bool]) -> None:
