@@ -233,6 +233,21 @@ async def test_redis_keeps_only_so_many(redis_url: str) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"", b"[]", b"{", b'{"key":"\xff"}', b"[" * 5000])
+async def test_what_something_else_wrote_costs_itself_only(redis_url: str, value: bytes) -> None:
+    from waybill.labelling.llm.store_redis import PREFIX, Redis, RedisStore
+
+    await flush(redis_url)
+    redis = Redis(redis_url)
+    store = RedisStore(redis, max_secs=1000, max_bytes=6000)
+    await store.put([judgement("a"), judgement("b")])
+    keys = [judgement(text).key for text in "ab"]
+    await redis.run(redis.client.set(PREFIX + "verdict:" + keys[0], value))
+    assert dict(await store.get(keys)) == {keys[1]: "Workflow Error"}
+    assert [one.text for one in await store.judgements()] == ["b"]
+    await store.close()
+
+
 async def test_nodes_share_verdicts_and_the_days_tokens(
     opening: Opening, standin: Standin, redis_url: str
 ) -> None:
