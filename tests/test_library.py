@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -104,3 +106,21 @@ def test_a_labeller_can_be_closed_twice_and_ends_at_once() -> None:
         assert one.classify([("ModernCRM", MESSAGE)])[0].label == "User Action"
         one.close()
     assert threads() == before
+
+
+def test_what_is_interrupted_is_given_up_at_once() -> None:
+    """A Ctrl-C meets the thread that waits, not the one that works."""
+    with Labeller(load_settings(overrides=["model.path=null"])) as one:
+        ended, waiting = threading.Event(), threading.get_ident()
+
+        async def works_on() -> None:
+            signal.pthread_kill(waiting, signal.SIGINT)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            one._wait(works_on())
+        assert ended.wait(30)
+        assert one.classify([("ModernCRM", MESSAGE)])[0].label == "User Action"

@@ -101,7 +101,11 @@ class Labeller:
         return self._opened.pipeline.taxonomy
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        under_way = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return under_way.result()
+        finally:
+            under_way.cancel()  # nobody waits for it after a Ctrl-C
 
     def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order."""
