@@ -313,7 +313,11 @@ def test_explain_takes_a_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", record, "--source", "nas") == 0
     assert "source nas" in capsys.readouterr().out
     assert run("explain", '{"level": "info"}') == 0
-    assert "taken as a record" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "taken as a record" not in out
+    assert "fields.message holds a text" in out  # as a record it would be no_message
+    assert run("explain", '{"level": "info"}', "--text") == 0
+    assert "fields.message holds a text" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
 
+_NO_MESSAGE = (
+    "taken as the text of a message: none of the fields in fields.message holds a text in this "
+    "object, and as a record it gets the reason no_message. Name its field, such as "
+    "--set 'fields.message=[\"text\"]' (--text leaves this hint out)"
+)
+
+
 class Asked(NamedTuple):
     """What is to be explained, and where in a record it was found ("" for a bare message)."""
 
@@ -77,7 +84,7 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
     places = Places(fields)
     message = places.message_of(members)
     if message is None:
-        return Asked("", text)
+        return Asked("", text, _NO_MESSAGE)
     origin = "taken as a record (by fields.message and fields.source; --text takes it as it is)"
     return Asked(places.source_of(members), message, origin)
 
