@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.web.conftest import Client, opened, pattern, settings_for
 from waybill.core.errors import ConfigError
 from waybill.core.pattern import pattern_id
+from waybill.web.app import running_workbench
 from waybill.web.auth import User
 from waybill.web.kept_forms import KeptForm, keep_form, read_kept
 from waybill.web.store.corrections import export
@@ -111,15 +113,18 @@ def test_a_file_of_tokens_that_says_nothing_clear_is_refused(tmp_path: Path, lin
 
 
 async def test_other_machines_need_a_token(tmp_path: Path) -> None:
-    from waybill.web.app import running_workbench
-
-    settings = settings_for(tmp_path)
-    import msgspec
-
-    mine = msgspec.structs.replace(settings.workbench, listen="0.0.0.0:0")
+    settings = settings_for(tmp_path, listen="0.0.0.0:0")
     with pytest.raises(ConfigError, match="reached by other machines"):
-        async with running_workbench(msgspec.structs.replace(settings, workbench=mine)):
+        async with running_workbench(settings):
             pass
+
+
+async def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = settings_for(tmp_path, listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(ConfigError, match=r"workbench\.listen: .*take another port"):
+            async with running_workbench(settings):
+                pass
 
 
 async def test_a_chosen_theme_stays_on_every_page(browser: Client) -> None:

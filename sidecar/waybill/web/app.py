@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import secrets
 import signal
@@ -199,6 +200,9 @@ async def _listen(runner: web.AppRunner, listen: str, tls: ServerTls | None) -> 
     try:
         await web.TCPSite(runner, host, port, ssl_context=context).start()
     except OSError as error:
-        raise ConfigError([f"workbench.listen: {listen} cannot be used: {error}"]) from None
+        why = f"workbench.listen: cannot listen on {listen}: {error.strerror}"
+        if error.errno == errno.EADDRINUSE:
+            why += "; take another port, such as --set workbench.listen=127.0.0.1:9891"
+        raise ConfigError([why]) from None
     bound = runner.addresses[0]
     return f"{scheme}://{bracketed(bound[0])}:{bound[1]}"
