@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from collections.abc import Sequence
 from importlib import resources
@@ -37,6 +38,8 @@ _BATCHES, _BATCH_RECORDS = 20, 1000
 async def demo(settings: Settings, *, is_once: bool) -> None:
     """Start the sidecar, play the stream, print the table; then serve on unless ``is_once``."""
     setup_logging("warning")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log of it is read meanwhile
     stream = resources.files("waybill.cli.demo").joinpath("demo.ndjson").read_bytes()
     lines = [line for line in stream.splitlines() if line]
     begin = time.perf_counter()
