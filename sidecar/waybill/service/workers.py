@@ -35,7 +35,7 @@ from waybill.service.app import serve
 from waybill.service.loading import Parts, bundle_folders, read_parts
 from waybill.service.patterns import make_known
 from waybill.service.roles import Member
-from waybill.settings.addresses import split_address
+from waybill.settings.addresses import cannot_listen, split_address
 from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
 
@@ -303,7 +303,7 @@ def _hold(path: str, address: str) -> tuple[str, socket.socket]:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(where)
     except OSError as error:
-        raise ConfigError([f"{path}: cannot listen on {address}: {error.strerror}"]) from None
+        raise ConfigError([cannot_listen(path, address, error)]) from None
     return f"{f'[{host}]' if ':' in host else host}:{where[1]}", held
 
 

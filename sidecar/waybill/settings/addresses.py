@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 
 
@@ -11,6 +12,15 @@ def split_address(address: str) -> tuple[str, int]:
     if not separator or not port.isdigit() or not 0 <= int(port) <= 65_535:
         raise ValueError("expected host:port")
     return host.strip("[]"), int(port)
+
+
+def cannot_listen(path: str, address: str, error: OSError) -> str:
+    """Why nothing can listen on ``address``, the value of the setting ``path``."""
+    why = f"{path}: cannot listen on {address}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        another = split_address(address)[1] % 65_535 + 1
+        why += f"; take another port, such as --set {path}=127.0.0.1:{another}"
+    return why
 
 
 def bracketed(host: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
 import signal
@@ -21,7 +20,7 @@ from waybill.ops.memory import kept_small, settle_memory, tune_allocator
 from waybill.ops.secret_file import LateSecret
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.ops.watched import refresh_often
-from waybill.settings.addresses import bracketed, is_loopback, split_address
+from waybill.settings.addresses import bracketed, cannot_listen, is_loopback, split_address
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
@@ -200,9 +199,6 @@ async def _listen(runner: web.AppRunner, listen: str, tls: ServerTls | None) -> 
     try:
         await web.TCPSite(runner, host, port, ssl_context=context).start()
     except OSError as error:
-        why = f"workbench.listen: cannot listen on {listen}: {error.strerror}"
-        if error.errno == errno.EADDRINUSE:
-            why += "; take another port, such as --set workbench.listen=127.0.0.1:9891"
-        raise ConfigError([why]) from None
+        raise ConfigError([cannot_listen("workbench.listen", listen, error)]) from None
     bound = runner.addresses[0]
     return f"{scheme}://{bracketed(bound[0])}:{bound[1]}"

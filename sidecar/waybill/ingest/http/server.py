@@ -6,7 +6,6 @@ socket -> Entrance (too many, TLS) -> Guard (too slow) -> aiohttp -> Refusals ->
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from waybill.ingest.listener import CountRefusal, Intake
 from waybill.ops.expectations import refuse_odd_expectations
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
-from waybill.settings.addresses import bracketed, split_address
+from waybill.settings.addresses import bracketed, cannot_listen, split_address
 from waybill.settings.schema import HttpSettings
 
 log = logging.getLogger(__name__)
@@ -111,10 +110,7 @@ class HttpServer:
         try:
             self._server = await self._listen(self._entrance)
         except OSError as error:
-            why = f"http.listen: cannot listen on {settings.listen}: {error.strerror}"
-            if error.errno == errno.EADDRINUSE:
-                why += "; take another port, such as --set http.listen=127.0.0.1:9881"
-            raise ConfigError([why]) from None
+            raise ConfigError([cannot_listen("http.listen", settings.listen, error)]) from None
         host, port = self._server.sockets[0].getsockname()[:2]
         scheme = "https" if self._tls is not None else "http"
         self.addresses.append(f"{scheme}://{bracketed(host)}:{port}")
