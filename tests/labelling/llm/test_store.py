@@ -18,6 +18,7 @@ import pytest
 
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
+from tests.labelling.llm.tier_rig import WORDS
 from waybill.core.clock import ManualClock
 from waybill.labelling.llm.build import open_store
 from waybill.labelling.llm.errors import StoreError
@@ -262,18 +263,7 @@ async def test_nodes_share_verdicts_and_the_days_tokens(
         assert len(standin.calls) == 1
         reasons = [
             (await node.label(f"{word} failed"))[0][2]
-            for word in (
-                "bravo",
-                "charlie",
-                "delta",
-                "echo",
-                "foxtrot",
-                "golf",
-                "hotel",
-                "india",
-                "juliett",
-                "kilo",
-            )
+            for word in WORDS[1:11]
             for node in (one, two)
         ]
     assert "llm_day_tokens" in reasons
