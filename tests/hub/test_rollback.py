@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
 from tests.hub.rig import DEFAULT_BUNDLE, REPO, publish
 from waybill.cli.main import main
+from waybill.core.errors import BundleError
 from waybill.hub import repository
 from waybill.hub.answers import Answers
 from waybill.hub.outcome import HubError
@@ -110,6 +112,40 @@ def test_a_server_whose_answer_never_ends_is_left_and_leaves_nothing(
         pull(REPO, tmp_path / "followed", endpoint=endpoint)
     assert caught.value.code == "too_large"
     assert not list((tmp_path / "followed").glob(".v*.part"))
+
+
+@pytest.mark.parametrize("name", ['"../../x"', '"a/b"', "a" * 129, "a\nb", ""])
+def test_what_a_server_calls_a_file_leads_nowhere(name: str) -> None:
+    class Named:
+        def __init__(self, headers: Mapping[str, str]) -> None:
+            self.headers = headers
+            self.iter_raw: Callable[..., Iterator[bytes]] = lambda _: iter([b""])
+
+    answers = Answers(REPO)
+    answers.watch(Named({"ETag": f'W/"{"a" * 64}"', "X-Repo-Commit": "b" * 40}))
+    answers.watch(Named({"ETag": 'W/"2c-a/b+c="'}))  # of an answer that is no file
+    for header in ("ETag", "X-Linked-Etag", "X-Repo-Commit"):
+        with pytest.raises(HubError, match="is no name"):
+            answers.watch(Named({"X-Repo-Commit": "b" * 40, header: name}))
+
+
+def test_a_file_that_was_spoilt_on_its_way_is_fetched_again_an_hour_later(
+    hub: tuple[Hub, str], tmp_path: Path
+) -> None:
+    server, endpoint = hub
+    publish(server, "v1.0")
+    into = tmp_path / "followed"
+    good = server.commits[REPO][-1]["classifier.onnx"]
+    server.commits[REPO][-1]["classifier.onnx"] = bytes(len(good))
+    for _ in range(2):
+        with pytest.raises(BundleError, match="hash"):
+            pull(REPO, into, endpoint=endpoint)
+    server.commits[REPO][-1]["classifier.onnx"] = good
+    assert server.sent["classifier.onnx"] == len(good)
+    os.utime(into / ".v1.0.part" / "classifier.onnx", (1.0, 1.0))
+    assert pull(REPO, into, endpoint=endpoint).is_new
+    assert server.sent["classifier.onnx"] == 2 * len(good)
+    assert server.sent["encoder.onnx"] < 2 * len(server.commits[REPO][-1]["encoder.onnx"])
 
 
 def test_what_comes_compressed_is_counted_as_what_it_may_become() -> None:

@@ -1,11 +1,13 @@
-"""Bounds what a server of models may answer, whatever it says of its answer's size.
+"""Bounds what a server of models may answer, whatever it says of its answer.
 
 The client library reads all that comes, into memory or a file, and undoes compression on the way.
+It names files of its own by what the server calls a content (its ETag).
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -15,6 +17,12 @@ __all__ = ["Answers"]
 
 #: What a compressed byte may become; nothing of a bundle comes compressed.
 _INFLATES_TO = 1024
+#: What a server calls a content and a commit, and how such names look.
+_COMMIT = "X-Repo-Commit"
+_NAMED_IN = ("ETag", "X-Linked-Etag", _COMMIT)
+_NAME = re.compile(r'(?:W/)?"?[A-Za-z0-9_.:+=-]{1,128}"?')
+#: Of what it said instead, as much as is told.
+_SHOWN = 60
 
 
 class Response(Protocol):
@@ -38,8 +46,15 @@ class Answers:
     def watch(self, response: Response) -> None:
         """For the client's hook: count what is read of ``response``.
 
-        Reading then raises HubError (``too_large``) beyond what is allowed.
+        Reading then raises HubError (``too_large``) beyond what is allowed. Raises HubError
+        (``unreachable``) for a name that would lead out of a folder.
         """
+        is_file = _COMMIT in response.headers
+        for header in _NAMED_IN:
+            said = response.headers.get(header)
+            if is_file and said is not None and not _NAME.fullmatch(said):
+                detail = f"{self._name}: its {header} is no name: {said[:_SHOWN]!r}"
+                raise HubError("unreachable", detail)
         cost = 1
         if response.headers.get("Content-Encoding", "identity") != "identity":
             cost = _INFLATES_TO

@@ -5,13 +5,16 @@ versions.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.core.errors import BundleError, ConfigError, WaybillError
+from waybill.core.files import open_regular
 from waybill.core.labels import Taxonomy
 from waybill.core.reasons import HubCode
 from waybill.hub.answers import Answers
@@ -38,6 +41,9 @@ _CODES: dict[int, HubCode] = {
     409: "conflict",
     429: "rate_limited",
 }
+#: A file that is not what it should be is fetched again so long after it came: what the server has
+#: may be the fault, and is large.
+_SPOILT_SECS = 3600.0
 #: Of a message of the client library, as much as is told.
 _MOST_DETAIL = 300
 
@@ -66,6 +72,7 @@ class RepositorySource:
             manifest = read_manifest(part)
             check_labels(manifest, taxonomy)  # before anything large is fetched
             self._answers.allow(MOST_BYTES)
+            _forget_spoilt(part, manifest)
             for name in manifest.sha256:
                 self._bring(api, name, place, part)
         except HubError as error:
@@ -108,6 +115,25 @@ class RepositorySource:
             api.hf_hub_download(
                 self._name, name, revision=commit, local_dir=part, etag_timeout=_TIMEOUT_SECS
             )
+
+
+def _forget_spoilt(part: Path, manifest: Manifest) -> None:
+    """Remove files that have lain there for an hour and are not those that the manifest names.
+
+    The client takes what lies there for what the server has as long as the server calls it the
+    same, so what was spoilt on its way would be refused for ever. Raises HubError (``disk``).
+    """
+    try:
+        for name, digest in manifest.sha256.items():
+            file = part / name
+            if not file.is_file() or time.time() - file.stat().st_mtime < _SPOILT_SECS:
+                continue
+            with open_regular(file) as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != digest:
+                file.unlink()
+    except OSError as error:
+        raise HubError("disk", f"{part}: {error.strerror}") from error
 
 
 def _read_token() -> str | None:

@@ -46,3 +46,10 @@ def test_status_and_code_decide_and_are_kept(
     failure = status_error(status, headers, body)
     assert (failure.code, failure.status, failure.provider_code) == (code, status, provider_code)
     assert failure.retry_after == (7 if code in ("rate_limited", "unavailable") else None)
+
+
+def test_an_error_that_is_nested_too_deeply_to_be_told_has_a_code_all_the_same() -> None:
+    deep: object = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert status_error(400, {}, {"error": {"message": "no", "a": deep}}).code == "bad_request"

@@ -114,6 +114,8 @@ async def test_overflow_is_counted_not_queued(opening: Opening, standin: Standin
         (Fault("body", text='{"choices": []}', content_type="application/json"), "bad_answer"),
         (Fault("body", text="[1]", content_type="application/json"), "bad_answer"),
         (Fault("body", text="{", content_type="application/json"), "bad_answer"),
+        (Fault("body", text="[" * 200_000, content_type="application/json"), "bad_answer"),
+        (Fault("body", text='{"choices": {"a": 1}, "usage": [1]}', content_type="application/json"), "bad_answer"),
         (Fault("body", text='{"choices": [{"message": {"content": null, "refusal": "no"}}]}', content_type="application/json"), "bad_answer"),
         (Fault("body", body=b"x" * 10_000_000, content_type="application/json"), "connect"),
         (Fault("body", body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"}, content_type="application/json"), "connect"),

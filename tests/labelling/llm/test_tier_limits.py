@@ -63,6 +63,19 @@ async def test_a_long_retry_after_is_not_waited_for(opening: Opening, standin: S
     assert len(standin.calls) == 1
 
 
+async def test_what_a_provider_says_that_it_used_spends_no_more_than_it_can_have(
+    opening: Opening, standin: Standin
+) -> None:
+    usage = {"prompt_tokens": 10**30, "completion_tokens": -(10**30)}
+    said = {"choices": [{"message": {"content": "no"}}], "usage": usage}
+    fault = Fault("body", text=json.dumps(said), content_type="application/json")
+    standin.script.append(fault)
+    async with opening(tokens_per_day=100_000) as bench:
+        assert (await bench.label("alpha failed"))[0][2] == "llm_bad_answer"
+        assert 1000 < bench.metric("tokens_total", direction="in") < 50_000
+        assert await bench.label("bravo failed") == [("Workflow Error", "llm", None)]
+
+
 async def test_the_budget_stops_calls_and_says_so_once(
     opening: Opening, standin: Standin, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -122,6 +122,13 @@ def test_an_extra_file_is_refused_but_dot_entries_are_not_seen(bundle_copy: Path
         (lambda m: m.update(golden=[]), "golden"),
         (lambda m: m["classifier"].update(file="classifier.joblib"), "pickle"),
         (lambda m: m["classifier"].update(file="../classifier.onnx"), "manifest"),
+        *[
+            (lambda m, name=name: m["sha256"].update({name: "0" * 64}), "manifest")
+            for name in ("", ".", "..", "a/b", "a\\b", "a\0b", "a\nb", "a" * 61, ".cache")
+        ],
+        (lambda m: m["encoder"].update(shared="../x"), "manifest"),
+        (lambda m: m["encoder"].update(shared="/x"), "manifest"),
+        (lambda m: m["encoder"].update(shared="a\0"), "manifest"),
         (lambda m: m["sha256"].pop("encoder.onnx"), "manifest"),
         (lambda m: m["sha256"].pop("classifier.joblib"), "extra_file"),
         (lambda m: m["encoder"].update(dimensions=7), "manifest"),

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 #: A request has at most one token for two bytes: what is reserved for it before the provider has
 #: counted.
 _BYTES_PER_TOKEN = 2
+#: Of what was reserved for a call so many times as much is taken for true: one answer that says
+#: more would spend the day of every node.
+_MOST_TIMES = 16
 #: Outcomes of a call without a request.
 _NOT_MADE: frozenset[CallOutcome] = frozenset({"day_tokens", "day_budget", "audit", "no_key"})
 
@@ -79,7 +82,7 @@ class Caller:
                 await self._audit.write(self._provider.model, FORMS[form], question)
             began = time.monotonic()
             reply = await self._provider.ask(question, FORMS[form])
-            used = _used(reply, size)
+            used = _used(reply, size, self._settings.reply_tokens)
             labels = question.judge(reply.text)
             outcome = "ok"
             return labels
@@ -119,8 +122,12 @@ class Caller:
         log.warning("an LLM call failed", extra=said)
 
 
-def _used(reply: Reply, size: int) -> tuple[int, int]:
-    """Tokens in and out; estimated where a server does not say."""
-    if reply.tokens_in or reply.tokens_out:
-        return reply.tokens_in, reply.tokens_out
-    return size, len(reply.text.encode()) // _BYTES_PER_TOKEN
+def _used(reply: Reply, size: int, reply_tokens: int) -> tuple[int, int]:
+    """Tokens in and out; estimated where a server does not say, bounded where it says too much."""
+    if not (reply.tokens_in or reply.tokens_out):
+        return size, len(reply.text.encode()) // _BYTES_PER_TOKEN
+    most = size * _MOST_TIMES, reply_tokens * _MOST_TIMES
+    used = min(reply.tokens_in, most[0]), min(reply.tokens_out, most[1])
+    if used != (reply.tokens_in, reply.tokens_out):
+        log.warning("an LLM provider says that a call used more than it can have")
+    return max(used[0], 0), max(used[1], 0)

@@ -43,6 +43,8 @@ MANIFEST = "manifest.json"
 _MOST_BYTES = 8 << 20
 #: A bundle has five to ten; each costs calls to a repository.
 _MOST_FILES = 256
+#: Of a file's name, in characters: file systems take 255 bytes, and the client adds to it.
+_MOST_NAME = 60
 
 #: Largest file that is read into memory; the default encoder has 23 MB.
 MAX_FILE_BYTES = 1 << 30
@@ -221,16 +223,22 @@ def read_manifest(path: Path) -> Manifest:
     if len(manifest.sha256) > _MOST_FILES:
         raise BundleError("manifest", f"it names more than {_MOST_FILES} files")
     names = manifest.sha256.keys() | _used_files(manifest)
-    if odd := sorted(name for name in names if Path(name).name != name or name.startswith(".")):
-        raise BundleError("manifest", f"not plain file names: {', '.join(odd)}")
+    if odd := sorted(name for name in names if not _is_plain(name)):
+        raise BundleError("manifest", f"not plain file names: {', '.join(map(repr, odd))}")
     if pickles := sorted(name for name in _used_files(manifest) if name.endswith(_PICKLES)):
         raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
     shared = manifest.encoder.shared
-    if shared is not None and (Path(shared).is_absolute() or ".." in Path(shared).parts):
+    if shared is not None and not all(map(_is_plain, shared.split("/"))):
         raise BundleError("manifest", f"encoder.shared is no plain relative path: {shared}")
     if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
         raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
     return manifest
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it names a file of one folder, in whatever it is put: a path, an address, a log."""
+    is_short = 0 < len(name) <= _MOST_NAME and not name.startswith(".")
+    return is_short and name.isprintable() and not set("/\\") & set(name)
 
 
 def _used_files(manifest: Manifest) -> set[str]:

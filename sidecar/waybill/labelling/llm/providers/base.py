@@ -89,9 +89,17 @@ def _classify(status: int, told: Sequence[str], said: Mapping[str, object]) -> P
         return "unavailable"
     if status in (401, 403):
         return "auth"
-    if status in (400, 422) and (not said or _ABOUT_FORM.search(str(dict(said)))):
+    if status in (400, 422) and (not said or _ABOUT_FORM.search(_text_of(said))):
         return "form"
     return "bad_request"
+
+
+def _text_of(said: Mapping[str, object]) -> str:
+    """All words of an error; none where it is nested more deeply than can be written."""
+    try:
+        return str(dict(said))
+    except RecursionError:
+        return ""
 
 
 def _error_in(body: object) -> Mapping[str, object]:
