@@ -47,6 +47,14 @@ def test_each_epoch_has_other_lines_and_a_plan_always_the_same(corpus: Corpus) -
     assert {line.label for line in epochs[0]} == {entry.label for entry in entries}
 
 
+def test_each_run_has_other_lines(corpus: Corpus) -> None:
+    entries = corpus.entries[::40]
+    plan = TuningPlan(epochs=2, runs=2)
+    first, second = (tuning_epochs(corpus, entries, plan, run) for run in range(plan.runs))
+    same = {line.text for line in first[0]} & {line.text for line in second[0]}
+    assert 2 * len(same) < len(first[0])
+
+
 def test_lines_of_what_is_no_event_have_no_frame(corpus: Corpus) -> None:
     none = [entry for entry in corpus.entries if entry.label == UNCLASSIFIED]
     (lines,) = tuning_epochs(corpus, none[:5], TuningPlan(epochs=1))
@@ -78,6 +86,7 @@ def test_every_group_is_tested_where_the_encoder_knows_none_or_all(
         (["--tune", "--encoder", "models/default"], "--tune works on --source"),
         (["--tune", "--tune-share", "1.2"], "--tune-share 1.2: expected a number from 0 to 1"),
         (["--tune", "--tune-left-out", "1"], "--tune-left-out 1: expected 2 or more"),
+        (["--tune", "--tune-runs", "0"], "--tune-runs 0: expected 1 or more"),
         (["--extra-weight", "0"], "--extra-weight 0.0: expected a number above 0"),
         (["--ngram-weight", "nan"], "--ngram-weight nan: expected a number above 0"),
     ],

@@ -222,6 +222,14 @@ def _add_tuning(model: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
     )
+    model.add_argument(
+        "--tune-runs",
+        type=int,
+        default=TuningPlan().runs,
+        metavar="N",
+        help="tune so many times, with other lines and seeds, and average the weights: N times as "
+        "long (default: %(default)s)",
+    )
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -280,7 +288,9 @@ def _tuning(given: argparse.Namespace) -> TuningPlan | None:
         raise WaybillError(f"--tune-share {given.tune_share}: expected a number from 0 to 1")
     if given.tune_left_out < 2:
         raise WaybillError(f"--tune-left-out {given.tune_left_out}: expected 2 or more")
-    return TuningPlan(share=given.tune_share, left_out=given.tune_left_out)
+    if given.tune_runs < 1:
+        raise WaybillError(f"--tune-runs {given.tune_runs}: expected 1 or more")
+    return TuningPlan(share=given.tune_share, runs=given.tune_runs, left_out=given.tune_left_out)
 
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:

@@ -87,10 +87,12 @@ class TuningPlan(msgspec.Struct, frozen=True):
     ``share`` of the way from the original weights to the tuned ones, in [0, 1], is gone; the token
     table and the lowest ``frozen_layers`` stay as they are. Each of the ``epochs`` takes
     ``per_template`` lines of a template, ``per_none`` of one that is no event. Every
-    ``left_out``-th kind of software is never tuned on: what the bundle is measured on.
+    ``left_out``-th kind of software is never tuned on: what the bundle is measured on. ``runs``
+    encoders are tuned so, with other lines and seeds, and their weights averaged.
     """
 
     share: float = 0.8
+    runs: int = 1
     epochs: int = 4
     per_template: int = 2
     per_none: int = 12

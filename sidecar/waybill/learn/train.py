@@ -194,7 +194,7 @@ def _tune(
     with tempfile.TemporaryDirectory() as folder:
         tune(
             source,
-            tuning_epochs(corpus, chosen.tuned, tuning),
+            (tuning_epochs(corpus, chosen.tuned, tuning, run) for run in range(tuning.runs)),
             tuning,
             Path(folder),
             max_tokens=MAX_TOKENS,

@@ -77,12 +77,14 @@ def seen_names(entries: Iterable[CorpusEntry], fallback: str) -> list[str]:
 
 
 def tuning_epochs(
-    corpus: Corpus, entries: Collection[CorpusEntry], plan: TuningPlan
+    corpus: Corpus, entries: Collection[CorpusEntry], plan: TuningPlan, run: int = 0
 ) -> list[list[TuningLine]]:
-    """Other lines for each epoch, no mask twice: the same plan and corpus give the same lines."""
+    """Other lines for each epoch of each run, no mask twice in a run: the same plan and corpus give
+    the same lines.
+    """
     seen: set[str] = set()
     epochs: list[list[TuningLine]] = []
-    for epoch in range(plan.epochs):
+    for epoch in range(run * plan.epochs, (run + 1) * plan.epochs):
         lines: list[TuningLine] = []
         for entry in entries:
             rng = random.Random(f"tune{epoch} {entry.group} {entry.text}")
