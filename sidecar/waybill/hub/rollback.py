@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy
 from waybill.core.output import point_link, writing
 from waybill.hub.folder import sole_use
@@ -23,6 +24,7 @@ __all__ = ["Moved", "forget", "forward", "left_alone", "rollback"]
 
 #: The versions that somebody went back from, one a line.
 _NOTE = ".rolled-back"
+_NOTE_BYTES = 1 << 20
 
 
 class Moved(NamedTuple):
@@ -35,7 +37,7 @@ class Moved(NamedTuple):
 def left_alone(into: Path) -> frozenset[str]:
     """The versions that somebody went back from; empty where nobody did."""
     try:
-        lines = (into / _NOTE).read_text("utf-8", "replace").split()
+        lines = read_small(into / _NOTE, _NOTE_BYTES).decode("utf-8", "replace").split()
     except OSError:
         return frozenset()
     return frozenset(line for line in lines if is_version(line))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import aiohttp
 
 from waybill.core.errors import WaybillError
@@ -70,10 +72,10 @@ async def beginning_of(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
     Raises:
         aiohttp.ClientError: the connection broke.
     """
-    whole = bytearray()
-    while len(whole) < most_bytes:
-        piece = await content.read(most_bytes - len(whole))
+    whole = io.BytesIO()  # gives its bytes away without a copy
+    while whole.tell() < most_bytes:
+        piece = await content.read(most_bytes - whole.tell())
         if not piece:
             break
-        whole += piece
-    return bytes(whole)
+        whole.write(piece)
+    return whole.getvalue()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from waybill.core.files import open_regular
 from waybill.core.output import writing
 from waybill.core.reasons import PatternFault
 from waybill.patterns.known import KnownPatterns, NotKnown
@@ -36,7 +37,7 @@ class KnownFile:
     def read(self) -> None:
         """Know what the file knows. One that is not there is no fault."""
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 data = file.read(max(_MOST_BYTES, self._known.most_bytes) + 1)
             self._known.load(data)
         except FileNotFoundError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from pathlib import Path
 
 from waybill.core.errors import CorrectionError, CorrectionsError
@@ -27,6 +26,8 @@ __all__ = ["CorrectionFollower", "follow_corrections"]
 
 log = logging.getLogger(__name__)
 _PATH = "/v1/corrections"
+#: Looked at in one step.
+_STEP_BYTES = 1 << 20
 
 
 class CorrectionFollower:
@@ -80,7 +81,7 @@ class CorrectionFollower:
         if data is None:
             return False
         source = self._part.source
-        if _has_some(source.fetched) and not _has_some(data):
+        if await asyncio.to_thread(_is_emptied, source.fetched, data):
             detail = "the server has none any more; a blank line in its file takes all back"
             raise CorrectionsError([CorrectionError("emptied", detail, file=self._settings.follow)])
         await asyncio.to_thread(self._check, data)
@@ -126,9 +127,15 @@ async def follow_corrections(
     await follower.start()
 
 
+def _is_emptied(before: bytes, data: bytes) -> bool:
+    """Whether there is nothing but blanks where there was something."""
+    return _has_some(before) and not _has_some(data)
+
+
 def _has_some(data: bytes) -> bool:
-    """Whether there is anything but blanks, without a copy of megabytes."""
-    return re.search(rb"\S", data) is not None
+    """Whether there is anything but blanks; other threads have their turns meanwhile."""
+    steps = range(0, len(data), _STEP_BYTES)
+    return any(data[at : at + _STEP_BYTES].strip() for at in steps)
 
 
 def _take(source: CorrectionSource, data: bytes) -> bool:

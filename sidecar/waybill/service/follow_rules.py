@@ -14,7 +14,7 @@ from pathlib import Path
 
 from waybill.core.errors import RuleSetError
 from waybill.core.reasons import RulePullCode
-from waybill.labelling.rules.files import MAX_TOTAL_BYTES, content_hash
+from waybill.labelling.rules.files import MAX_FILE_BYTES, content_hash
 from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_version
 from waybill.ops.metrics import Metrics
 from waybill.service.fetching import Asking, Fetcher, FetchError
@@ -27,8 +27,8 @@ from waybill.settings.schema import Settings
 __all__ = ["RuleFollower", "follow_rules"]
 
 log = logging.getLogger(__name__)
-#: JSON writes a control character in six bytes; a text has few.
-_MOST_BYTES = 2 * MAX_TOTAL_BYTES
+#: A thousand rules with their samples have 0.4 MB.
+_MOST_BYTES = 2 * MAX_FILE_BYTES
 
 
 class RuleFollower:
@@ -83,11 +83,12 @@ class RuleFollower:
             return self._fail("emptied", "the server has none any more; the last ones stay")
         if not data:
             return "unchanged"
-        files = decode_texts(data)
-        if texts_version(files) == self._folder.version():
+        files = await asyncio.to_thread(decode_texts, data)
+        version = await asyncio.to_thread(texts_version, files)
+        if version == self._folder.version():
             outcome = await self._keep()
         else:
-            outcome = await self._take(files)
+            outcome = await self._take(files, version)
         if outcome in ("accepted", "unchanged"):
             self._fetcher.tag = tag
         return outcome
@@ -99,9 +100,9 @@ class RuleFollower:
             await self._part.reload()
         return "unchanged"
 
-    async def _take(self, files: dict[str, str]) -> str:
+    async def _take(self, files: dict[str, str], version: str) -> str:
         """Check and keep them. Raises RuleSetError, OSError."""
-        key = (texts_version(files), await asyncio.to_thread(self._others))
+        key = (version, await asyncio.to_thread(self._others))
         if self._refused is not None and self._refused[0] == key:
             return self._fail(*self._refused[1:])
         staged = await asyncio.to_thread(self._folder.stage, files)

@@ -37,13 +37,20 @@ def read_mapping(file: Path) -> dict[str, object]:
         ConfigError: one problem that names the file and, for a fault of YAML, the line.
     """
     try:
-        text = file.read_text("utf-8-sig")
+        data = file.read_bytes()
     except FileNotFoundError:
         raise _error(str(file), f"no such file; looked for {file.absolute()}") from None
-    except UnicodeDecodeError as error:
-        raise _error(str(file), f"is not UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise _error(str(file), f"cannot be read: {error.strerror}") from None
+    return mapping_in(data, file)
+
+
+def mapping_in(content: bytes, file: Path) -> dict[str, object]:
+    """`read_mapping` of what was read already; ``file`` stands in messages."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _error(str(file), f"is not UTF-8: {error.reason} at byte {error.start}") from None
     try:
         data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -26,6 +26,8 @@ def write_settings(folder: Path, settings: Settings, said: bytes) -> None:
         own = Path(corrections.path) if corrections.path is not None else None
         before = own.read_bytes() if own is not None and own.is_file() else b""
         history = folder / "corrections.ndjson"
+        if before and not before.endswith(b"\n"):
+            before += b"\n"
         history.write_bytes(before + said)
         corrections = msgspec.structs.replace(corrections, path=str(history))
     settings = msgspec.structs.replace(settings, corrections=corrections)

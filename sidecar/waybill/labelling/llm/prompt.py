@@ -19,12 +19,12 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import ConfigError
-from waybill.core.files import open_regular
+from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy, unknown_labels
 from waybill.core.records import Verdict
 from waybill.labelling.llm.errors import BadAnswer
 from waybill.labelling.tier import Scope
-from waybill.settings.yaml_file import read_mapping
+from waybill.settings.yaml_file import mapping_in
 
 #: Part of every prompt's version: raise it when the way texts are cleaned or packed changes.
 _REVISION = "1"
@@ -219,25 +219,22 @@ def load_prompt(
         ConfigError: with every fault found.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError([f"{path}: larger than {_MAX_BYTES} bytes"])
-        file_hash = hash_file(path)
+        content = read_small(path, _MAX_BYTES)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from None
     try:
-        source = msgspec.convert(read_mapping(path), PromptSource)
+        source = msgspec.convert(mapping_in(content, path), PromptSource)
     except msgspec.ValidationError as error:
         raise ConfigError([f"{path}: {error}"]) from None
     problems = [f"{path}: {problem}" for problem in _faults(source, taxonomy, route_labels)]
     if problems:
         raise ConfigError(problems)
-    return Prompt(source, taxonomy, file_hash=file_hash)
+    return Prompt(source, taxonomy, file_hash=hashlib.sha256(content).hexdigest())
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file. Raises OSError."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 of a prompt file. Raises OSError."""
+    return hashlib.sha256(read_small(path, _MAX_BYTES)).hexdigest()
 
 
 def _faults(

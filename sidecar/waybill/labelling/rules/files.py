@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from waybill.core.files import open_regular
+
 _SUFFIXES = (".yaml", ".yml")
 #: The largest file that is read into memory; a thousand rules with their samples have 0.4 MB.
 MAX_FILE_BYTES = 16 << 20
-#: All files together.
+#: All files together: they are read again every few seconds.
 MAX_TOTAL_BYTES = 64 << 20
+MAX_FILES = 2000
 
 
 class RuleFile(msgspec.Struct, frozen=True):
@@ -32,11 +35,15 @@ class RuleFile(msgspec.Struct, frozen=True):
 def rule_files(folders: Sequence[Path]) -> list[Path]:
     """The rule files of all ``folders``, sorted by file name.
 
-    Hidden entries (``..data`` of a Kubernetes volume) are left out. Raises OSError.
+    Hidden entries (``..data`` of a Kubernetes volume) are left out. Raises OSError: a folder cannot
+    be read, or they are more than `MAX_FILES`.
     """
     found: list[Path] = []
     for folder in folders:
         found += filter(is_rule_file, folder.iterdir())
+        if len(found) > MAX_FILES:
+            detail = f"more than {MAX_FILES:,} rule files; write more rules into each"
+            raise OSError(errno.E2BIG, detail, str(folder))
     return sorted(found, key=lambda file: (file.name, str(file)))
 
 
@@ -44,19 +51,27 @@ def read_rule_files(folders: Sequence[Path]) -> list[RuleFile]:
     """The rule files of all ``folders`` with what is in them, in order.
 
     Raises:
-        OSError: a folder or a file cannot be read, a file is larger than `MAX_FILE_BYTES`, or all
+        OSError: as `rule_files`; a file cannot be read, is larger than `MAX_FILE_BYTES`, or all
             together are larger than `MAX_TOTAL_BYTES`.
     """
     files: list[RuleFile] = []
-    total = 0
     layers = {folder: layer for layer, folder in enumerate(folders)}
-    for file in rule_files(folders):
-        data = _read(file)
-        total += len(data)
-        if total > MAX_TOTAL_BYTES:
-            raise _too_large(file)
+    for file, data in _read_each(folders):
         files.append(RuleFile(str(file), data, layers[file.parent]))
     return files
+
+
+def _read_each(folders: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Each file and what is in it. Raises OSError, as `read_rule_files`."""
+    left = MAX_TOTAL_BYTES
+    for file in rule_files(folders):
+        data = _read(file)
+        left -= len(data)
+        if left < 0:
+            raise OSError(
+                errno.EFBIG, f"all files have more than {MAX_TOTAL_BYTES:,} bytes", str(file)
+            )
+        yield file, data
 
 
 def hash_files(files: Sequence[RuleFile], disable: Sequence[str] = ()) -> str:
@@ -85,11 +100,11 @@ def content_hash(folders: Sequence[Path], disable: Sequence[str] = ()) -> str:
     """`hash_files` of what is in ``folders`` now, one file in memory at a time.
 
     Raises:
-        OSError: while a file cannot be read, or is too large.
+        OSError: as `read_rule_files`.
     """
     digest = _digest(disable)
-    for file in rule_files(folders):
-        _digest_file(digest, str(file), _read(file))
+    for file, data in _read_each(folders):
+        _digest_file(digest, str(file), data)
     return digest.hexdigest()
 
 
@@ -99,14 +114,10 @@ def is_rule_file(file: Path) -> bool:
 
 
 def _read(file: Path) -> bytes:
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise _too_large(file)
-    with file.open("rb") as stream:  # it may have grown
-        data = stream.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise _too_large(file)
+    with open_regular(file) as stream:
+        # What is too much is not even read; and it may grow meanwhile.
+        size = os.fstat(stream.fileno()).st_size
+        data = stream.read(MAX_FILE_BYTES + 1) if size <= MAX_FILE_BYTES else b""
+    if max(size, len(data)) > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
     return data
-
-
-def _too_large(file: Path) -> OSError:
-    return OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from waybill.core.errors import WaybillError
+from waybill.core.foreign import decode_with
 from waybill.labelling.rules.files import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 
 __all__ = ["PATH", "TextsError", "decode_texts", "encode_texts", "is_file_name", "text_mark",
@@ -31,7 +32,7 @@ class _Answer(msgspec.Struct):
     files: dict[str, str]
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decoder = msgspec.json.Decoder(_Answer)
 
 
 def is_file_name(name: str) -> bool:
@@ -61,8 +62,8 @@ def encode_texts(files: Mapping[str, str]) -> bytes:
 def decode_texts(data: bytes) -> dict[str, str]:
     """Name -> text. Raises TextsError: it is something else, or too much."""
     try:
-        files = _decode(data).files
-    except (msgspec.DecodeError, UnicodeError) as error:
+        files = decode_with(_decoder, data).files
+    except msgspec.DecodeError as error:
         raise TextsError(f"no answer of rule files: {error}") from None
     if len(files) > _MOST_FILES:
         raise TextsError(f"{len(files)} files, at most {_MOST_FILES} are taken")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from waybill.core.files import open_regular
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import is_rule_file
 
@@ -56,7 +57,7 @@ def _why_odd(entry: Path, *, is_yaml: bool) -> str | None:
         return "it is no regular file" if is_yaml else None
     if is_yaml:
         return "its name must end in .yaml or .yml, in small letters"
-    with entry.open("rb") as stream:
+    with open_regular(entry) as stream:
         head = stream.read(_HEAD_BYTES)
     if b"\0" in head or _RULES.search(head) is None:
         return None
