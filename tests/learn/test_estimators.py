@@ -278,6 +278,29 @@ def test_indices_that_compiled_code_trusts_are_checked(tmp_path: Path) -> None:
             load_estimator(tmp_path / "x.joblib")
 
 
+@pytest.mark.parametrize("holds_itself", [False, True])
+def test_lists_of_the_same_list_are_as_large_as_they_become(
+    tmp_path: Path, holds_itself: bool
+) -> None:
+    estimator = fitted("logistic regression")
+    shared: list[object] = [1.0]
+    if holds_itself:
+        shared.append(shared)
+    for _ in range(40):
+        shared = [shared, shared]
+    estimator.coef_ = shared
+    joblib.dump(estimator, tmp_path / "a.joblib")
+    with pytest.raises(BundleError, match="becomes too large"):
+        load_estimator(tmp_path / "a.joblib")
+
+
+def test_a_file_does_not_choose_how_many_threads_there_are(tmp_path: Path) -> None:
+    forest = fitted("forest")
+    forest.n_jobs = 1_000_000
+    joblib.dump(forest, tmp_path / "a.joblib")
+    assert getattr(load_estimator(tmp_path / "a.joblib"), "n_jobs", 0) is None
+
+
 def test_a_type_that_hides_object_pointers_is_refused(tmp_path: Path) -> None:
     """Flags that deny the object inside would let bytes be read as pointers."""
     dtype = call(name("numpy", "dtype"), text("V8"), b"\x89", b"\x88")

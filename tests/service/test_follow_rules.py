@@ -149,7 +149,7 @@ async def test_a_workbench_is_followed_refused_and_outlived(
     [
         (200, b"<html>", "malformed"),
         (200, b'{"x": ' + b"[" * 100_000, "malformed"),
-        (200, b'{"files": {}}' + b" " * (33 << 20), "too_large"),
+        (200, b'{"files": {}}' + b" " * (9 << 20), "too_large"),
         (200, b'{"files": {"../x.yaml": ""}}', "malformed"),
         (401, b"", "unauthorised"),
         (500, b"", "refused"),

@@ -20,6 +20,7 @@ from waybill.core.pattern import encode, pattern_id
 from waybill.patterns import client
 from waybill.web.spool import Spool
 from waybill.web.store.queries import node_rows
+from waybill.web.store.recording import forget
 
 GOOD = encode(pattern("User <id> logged in", share("User Action", 40), count=40))
 
@@ -202,3 +203,17 @@ async def test_who_gave_no_answer_is_asked_last(
             await collector.collect()
     places = [url.rstrip("/") for url in urls]
     assert asked == [*places, *reversed(places)]
+
+
+async def test_a_clock_that_jumps_ahead_makes_nobody_forget(tmp_path: Path) -> None:
+    async with opened(settings_for(tmp_path)) as client:
+        await client.put(pattern("User <id> logged in", share("User Action", 40), count=40))
+        database = client.running.bench.database
+        assert await database.write(lambda store: forget(store, None, 10)) == 0
+        await client.running.bench.collector.collect()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "time", lambda: 4e9)
+            await client.running.bench.collector.collect()
+        count = "SELECT count(*) FROM patterns"
+        assert await database.read(lambda store: store.execute(count).fetchone()[0]) == 1
+        assert await database.write(lambda store: forget(store, 4e9, 10)) == 1

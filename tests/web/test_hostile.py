@@ -139,6 +139,10 @@ def test_guessing_tokens_is_slow_and_locks_nobody_out() -> None:
     assert guesses.passed("elsewhere", "bob") == "bob"
     now[0] += 2
     assert guesses.passed("proxy", "bob") == "bob"
+    for i in range(100):
+        guesses.passed(f"2001:db8::{i:x}", None)
+    assert guesses.passed("2001:db8::ffff", "ann") is None, "one has all addresses beside"
+    assert guesses.passed("2001:db8:0:1::1", "ann") == "ann"
     for i in range(10_000):
         guesses.passed(str(i), None)
     assert len(guesses._left) <= 4096

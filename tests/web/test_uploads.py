@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
+from aiohttp import BodyPartReader, web
 from msgspec.structs import replace
 
 from tests.web.conftest import Client, opened, settings_for
 from tests.web.test_files import send
 from tests.wire.test_workbook_limits import BOMBS
+from waybill.core.errors import UploadError
+from waybill.web.views import tables
 
 NAMES = [
     "../../../etc/passwd",
@@ -101,3 +109,45 @@ async def test_a_bomb_is_refused_with_its_code(pages: Client, code: str) -> None
     _, page = await pages.get(job)
     assert f"[{code}]" in page
     assert "save the sheet as .xlsx or CSV" in page
+
+
+async def test_files_that_are_being_sent_count_and_leave_their_place(pages: Client) -> None:
+    room = pages.running.bench.jobs.room
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in NAMES:
+            await stack.enter_async_context(room.place())
+        status, words = await refusal(pages)
+        assert (status, "are being sent" in words) == (507, True)
+    assert (await refusal(pages))[0] == 200
+
+
+async def test_a_file_of_unknown_size_stops_before_the_disk_is_full(
+    pages: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = pages.running.bench.jobs
+    job = jobs.new("a.csv", "ann")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"log\n"
+
+    monkeypatch.setattr("waybill.web.jobs._LOOK_BYTES", 8)
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(UploadError, match="disk_full"):
+        await jobs.receive(job, chunks())
+    assert not jobs.folder(job).exists()
+
+
+async def test_a_file_that_drips_is_given_up() -> None:
+    class Drips:
+        async def read_chunk(self, _: int) -> bytes:
+            await asyncio.Event().wait()
+            return b""
+
+    with pytest.raises(web.HTTPRequestTimeout):
+        await tables._next_chunk(cast("BodyPartReader", Drips()), 0)
+    now = time.monotonic()
+    assert 59 < tables._patience(now, 0) <= 60
+    assert tables._patience(now - 100, 10 << 10) == 0
+    assert tables._patience(now - 100, 1 << 20) > 60

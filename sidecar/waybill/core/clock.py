@@ -20,6 +20,8 @@ Clock = Callable[[], float]
 MONOTONIC: Clock = time.monotonic
 #: Seconds since 1970-01-01 UTC.
 EPOCH: Clock = time.time
+#: How long the time of day must have gone as it should before it is believed.
+STEADY_SECS = 3600.0
 #: More than clocks are put right by in small steps.
 _JUMP_SECS = 60.0
 
@@ -45,7 +47,9 @@ class Steadiness:
     everything old.
     """
 
-    def __init__(self, secs: float, clock: Clock = EPOCH, monotonic: Clock = MONOTONIC) -> None:
+    def __init__(
+        self, secs: float = STEADY_SECS, clock: Clock = EPOCH, monotonic: Clock = MONOTONIC
+    ) -> None:
         self._secs = secs
         self._clock = clock
         self._monotonic = monotonic

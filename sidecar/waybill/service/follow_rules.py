@@ -14,7 +14,7 @@ from pathlib import Path
 
 from waybill.core.errors import RuleSetError
 from waybill.core.reasons import RulePullCode
-from waybill.labelling.rules.files import MAX_FILE_BYTES, content_hash
+from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_version
 from waybill.ops.metrics import Metrics
 from waybill.service.fetching import Asking, Fetcher, FetchError
@@ -28,7 +28,7 @@ __all__ = ["RuleFollower", "follow_rules"]
 
 log = logging.getLogger(__name__)
 #: A thousand rules with their samples have 0.4 MB.
-_MOST_BYTES = 2 * MAX_FILE_BYTES
+_MOST_BYTES = 8 << 20
 
 
 class RuleFollower:

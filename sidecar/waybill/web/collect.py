@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from waybill.core.clock import Steadiness
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.sections.workbench import WorkbenchSettings
@@ -61,6 +62,8 @@ class Collector:
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Event()
         self._has_news = True
+        #: A clock that jumped ahead makes everything old.
+        self._is_steady = Steadiness()
         #: Those that gave no answer the last time: they may keep others waiting, so they are last.
         self._silent: set[str] = set()
         self.groups = Groups()
@@ -93,9 +96,9 @@ class Collector:
         await asyncio.gather(*(ask(name, address) for name, address in in_order))
         await self._database.write(self.groups.renew)
         now = time.time()
-        keep = self._settings.keep_days * _DAY
+        before = now - self._settings.keep_days * _DAY if self._is_steady() else None
         most = self._settings.max_patterns
-        await self._database.write(lambda connection: forget(connection, keep, most, now))
+        await self._database.write(lambda connection: forget(connection, before, most))
         if self._has_news:
             self._has_news = False
             await self._database.write(lambda connection: sum_sources(connection, now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Guesses:
 
     def passed(self, address: str, found: T | None) -> T | None:
         """``found``, what a token of ``address`` opens (None: nothing), or None all the same."""
+        address = _place_of(address)
         left = self._in_stock(address)
         if found is None:
             self._left[address] = (left - min(left, 1), self._clock())
@@ -49,3 +51,14 @@ class Guesses:
     def _in_stock(self, address: str) -> float:
         left, at = self._left.get(address, (_STOCK, 0.0))
         return min(_STOCK, left + (self._clock() - at) * _REFILL)
+
+
+def _place_of(address: str) -> str:
+    """What counts as one address: of IPv6 whoever has one has the 2^64 beside it."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))

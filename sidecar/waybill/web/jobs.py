@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from waybill.core.clock import Steadiness
 from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
 from waybill.web.room import Room, not_written, plain_name
@@ -39,6 +40,8 @@ from waybill.web.store.jobs import (
 
 log = logging.getLogger(__name__)
 _SWEEP_SECS = 600.0
+#: After so many bytes of a file that is sent the disk is looked at.
+_LOOK_BYTES = 16 << 20
 #: Longest line that the command may tell.
 _LINE_BYTES = 1 << 24
 _STOPPED = "The workbench was stopped while the file was labelled. Start it again."
@@ -61,9 +64,11 @@ class Jobs:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._order: list[str] = []
         self._sweeper: asyncio.Task[None] | None = None
+        #: A clock that jumped ahead makes everything old.
+        self._is_steady = Steadiness()
 
     async def start_sweeping(self) -> None:
-        """Remove what is too old, now and from time to time."""
+        """Remove what is too old, from time to time, when the clock is to be believed."""
         self._sweeper = asyncio.create_task(self._sweep())
 
     def new(self, name: str, author: str) -> Job:
@@ -111,6 +116,8 @@ class Jobs:
             self.folder(job).mkdir(parents=True, exist_ok=True)
             with self.source(job).open("wb") as file:
                 async for chunk in chunks:
+                    if job.size // _LOOK_BYTES < (job.size + len(chunk)) // _LOOK_BYTES:
+                        self.room.check_more(job.size)
                     job.size += len(chunk)
                     await asyncio.to_thread(file.write, chunk)
             await self.save(job)
@@ -294,7 +301,8 @@ class Jobs:
     async def _sweep(self) -> None:
         while True:
             try:
-                await self.forget_old()
+                if self._is_steady():
+                    await self.forget_old()
             except OSError:
                 log.exception("old files of the CSV page cannot be removed")
             await asyncio.sleep(_SWEEP_SECS)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import shutil
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from waybill.core.errors import UploadError
 from waybill.settings.sections.workbench import WorkbenchSettings
 from waybill.web.store.database import Database
-from waybill.web.store.jobs import count_jobs
+from waybill.web.store.jobs import Kept, count_jobs
 
 __all__ = ["Room", "not_written", "plain_name"]
 
@@ -28,6 +30,8 @@ class Room:
         self._folder = folder
         self._database = database
         self._settings = settings
+        #: Files that are being sent.
+        self._coming = 0
 
     def check(self, size: int) -> None:
         """Raises UploadError where a file of ``size`` bytes and its labels have no room."""
@@ -43,17 +47,38 @@ class Room:
             )
             raise UploadError("disk_full", detail)
 
-    async def check_number(self) -> None:
-        """Raises UploadError where as many files are kept as may be."""
+    def check_more(self, size: int) -> None:
+        """Raises UploadError where there is no room for the labels of a file of which ``size``
+        bytes are written.
+        """
+        free = shutil.disk_usage(self._folder).free
+        if free < size + _SPARE_BYTES:
+            raise UploadError("disk_full", f"The disk of workbench.store has {free >> 20} MB left.")
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A file may be sent meanwhile; until it is kept it counts here.
+
+        Raises UploadError where as many files are kept, or being sent, as may be.
+        """
         kept = await self._database.read(count_jobs)
-        if kept.number < self._settings.upload_files:
-            return
+        if kept.number + self._coming >= self._settings.upload_files:
+            raise UploadError("too_many_files", self._why_full(kept))
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    def _why_full(self, kept: Kept) -> str:
+        most = f"as many as workbench.upload_files ({self._settings.upload_files:,}) allows."
+        if not kept.number:
+            return f"{self._coming:,} files are being sent, {most}"
         left = kept.oldest + self._settings.upload_keep_secs - time.time()
-        detail = (
-            f"{kept.number:,} files are kept, as many as workbench.upload_files allows. Delete one "
-            f"on its page; the oldest goes by itself in {max(0.0, left) / 3600:.1f} h."
+        return (
+            f"{kept.number:,} files are kept and {self._coming:,} being sent, {most} Delete one on "
+            f"its page; the oldest goes by itself in {max(0.0, left) / 3600:.1f} h."
         )
-        raise UploadError("too_many_files", detail)
 
 
 def not_written(error: OSError) -> UploadError:

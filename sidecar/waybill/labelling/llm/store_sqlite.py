@@ -45,8 +45,6 @@ _KEYS_AT_ONCE = 500
 #: Share of the verdicts that goes when the file has reached its bound.
 _PRUNED = 0.2
 _DAYS_OF_USAGE = 90
-#: How long the clock must have been steady before anything is deleted for its age.
-_STEADY_SECS = 3600.0
 
 
 class SqliteStore:
@@ -71,7 +69,7 @@ class SqliteStore:
         self._max_secs = max_secs
         self._max_bytes = max_bytes
         self._clock = clock
-        self._is_steady = Steadiness(_STEADY_SECS, clock, monotonic)
+        self._is_steady = Steadiness(clock=clock, monotonic=monotonic)
         #: Whether other processes of this node keep their verdicts in the same place.
         self.is_shared = path is not None
         # SQLite's connections belong to the thread that opened them.

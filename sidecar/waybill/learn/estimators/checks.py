@@ -7,26 +7,63 @@ BundleError.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from waybill.learn.estimators.parts import refuse
+from waybill.learn.estimators.stream import MOST_BYTES
 
 __all__ = ["check_part"]
 
+_VALUE_BYTES = 8
+#: Of what holds itself.
+_ENDLESS = 2 * MOST_BYTES
 Ints = npt.NDArray[np.integer]
 
 
 def check_part(part: object) -> None:
     """Check one object of the file, now that all of it is there."""
+    _check_extent(part)
     check = _CHECKS.get(type(part).__name__)
     if sparse.issparse(part):
         check = _check_sparse
     if check is not None:
         check(part)
+
+
+def _check_extent(part: object) -> None:
+    """What stands in many places counts in each: lists of lists that are the same one are small in
+    a file, and an array that is made of them is not.
+    """
+    attributes: dict[str, object] = getattr(part, "__dict__", {})
+    if "n_jobs" in attributes:
+        attributes["n_jobs"] = None  # threads are ours to choose
+    known: dict[int, int] = {}
+    for value in attributes.values():
+        if _extent(value, known) > MOST_BYTES:
+            raise refuse(f"an attribute of {type(part).__name__} that becomes too large")
+
+
+def _extent(value: object, known: dict[int, int]) -> int:
+    """Bytes of ``value`` when it is written out, about; ``known`` is that of containers by id."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.nbytes
+    if isinstance(value, np.ndarray):
+        inner: Iterable[object] = value.flat
+    elif isinstance(value, dict):
+        inner = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    else:
+        return _VALUE_BYTES
+    extent = known.setdefault(id(value), -1)
+    if extent == -1:
+        known[id(value)] = _ENDLESS  # until it is known, for what holds itself
+        extent = known[id(value)] = sum(_extent(one, known) for one in inner) + _VALUE_BYTES
+    return extent
 
 
 def _check_sparse(matrix: object) -> None:

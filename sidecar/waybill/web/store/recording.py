@@ -111,17 +111,20 @@ def refresh_rates(connection: sqlite3.Connection, ids: Iterable[str] | None, now
     connection.executemany(f"{statement} WHERE id = :id", [{**values, "id": one} for one in ids])
 
 
-def forget(connection: sqlite3.Connection, keep_secs: float, most: int, now: float) -> int:
-    """Remove what is older than ``keep_secs``, and the least frequent beyond ``most`` patterns.
+def forget(connection: sqlite3.Connection, before: float | None, most: int) -> int:
+    """Remove what was last seen ``before`` (Unix seconds; None: nothing for its age), and the least
+    frequent beyond ``most`` patterns.
 
     What a correction names stays. Gives the number of patterns that went.
     """
-    connection.execute("DELETE FROM hours WHERE hour < ?", ((now - keep_secs) // HOUR,))
-    connection.execute("DELETE FROM label_hours WHERE hour < ?", ((now - keep_secs) // HOUR,))
     kept = "SELECT pattern FROM corrections"
-    gone = connection.execute(
-        f"DELETE FROM patterns WHERE last_seen < ? AND id NOT IN ({kept})", (now - keep_secs,)
-    ).rowcount
+    gone = 0
+    if before is not None:
+        connection.execute("DELETE FROM hours WHERE hour < ?", (before // HOUR,))
+        connection.execute("DELETE FROM label_hours WHERE hour < ?", (before // HOUR,))
+        gone = connection.execute(
+            f"DELETE FROM patterns WHERE last_seen < ? AND id NOT IN ({kept})", (before,)
+        ).rowcount
     (count,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
     if count > most:
         gone += connection.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 
 from aiohttp import BodyPartReader, web
@@ -36,6 +37,9 @@ ENCODINGS = (
 )
 DELIMITERS = ((",", "comma"), (";", "semicolon"), ("tab", "tab"), ("|", "pipe"), ("space", "blank"))
 _CHUNK_BYTES = 1 << 18
+#: A file may wait so long, in seconds; from then on so many bytes a second must come.
+_PATIENCE_SECS = 60.0
+_LEAST_RATE = 1024.0
 #: A form token has 64 characters.
 _TOKEN_BYTES = 100
 
@@ -91,9 +95,9 @@ async def _taken(request: web.Request) -> Job:
     bench = bench_of(request)
     _check_size(request.content_length or 0, bench.settings.workbench.upload_bytes)
     bench.jobs.room.check(request.content_length or 0)
-    await bench.jobs.room.check_number()
-    with form_faults():
-        return await _received(request)
+    async with bench.jobs.room.place():
+        with form_faults():
+            return await _received(request)
 
 
 async def _received(request: web.Request) -> Job:
@@ -248,10 +252,25 @@ def _too_large(size: int, most: int) -> str:
 
 async def _chunks(part: BodyPartReader, most: int) -> AsyncIterator[bytes]:
     taken = 0
-    while chunk := await part.read_chunk(_CHUNK_BYTES):
+    begin = time.monotonic()
+    while chunk := await _next_chunk(part, _patience(begin, taken)):
         taken += len(chunk)
         if taken > most:
             text = _too_large(taken, most)
             raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=taken, text=text)
         yield chunk
         await asyncio.sleep(0)
+
+
+async def _next_chunk(part: BodyPartReader, secs: float) -> bytes:
+    """What comes next. Raises web.HTTPRequestTimeout: nothing does within ``secs``."""
+    try:
+        async with asyncio.timeout(secs):
+            return await part.read_chunk(_CHUNK_BYTES)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="The file came too slowly.\n") from None
+
+
+def _patience(begin: float, taken: int) -> float:
+    """How long more may take to come, in seconds: one that drips keeps a place from others."""
+    return max(0.0, begin + _PATIENCE_SECS + taken / _LEAST_RATE - time.monotonic())
