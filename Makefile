@@ -10,6 +10,9 @@ TOOLS := $(VENV)/.installed-tools
 FUZZ := $(VENV)/.installed-fuzz
 INSTALL := PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 
+# Programs that the targets start again and again would compile every module each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo run test coverage test-newest peers test-peers wheel-test bench chaos soak stalls greedy fuzz \
 	mutate audit sbom pins generate docs lint clean

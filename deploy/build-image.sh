@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the image consists of: `build SOURCE TARGET [LIST]` makes a virtual environment with the wheel and what serving
-# needs (no torch, no training tools), without caches and tests. Without Docker: run it and look at TARGET.
+# needs (no torch, no training tools), with its bytecode and without tests. Without Docker: run it and look at TARGET.
 set -eu
 [ "${1:-}" = build ] && [ $# -ge 3 ] || { echo "usage: $0 build SOURCE TARGET [LIST]" >&2; exit 2; }
 source=$2 target=$3 list=${4:-image}
@@ -13,5 +13,8 @@ python3 -m venv "$target"
 find "$target" -type d \( -name __pycache__ -o -name tests -o -name test \) -prune -exec rm -rf {} +
 # Not what wheels bring along in `*.libs`: its segments were moved, and stripping breaks them.
 find "$target" -name '*.so*' -type f -not -path '*.libs/*' -exec strip --strip-unneeded {} + 2>/dev/null || true
+# A container cannot write bytecode: without it every start compiles all that it imports again, twice the work. It
+# need not be compared with the sources either; nothing changes in an image.
+"$target/bin/python" -m compileall -q --invalidation-mode unchecked-hash "$target"/lib
 "$target/bin/waybill" check >/dev/null
 du -sm "$target" | cut -f1 | sed 's/$/ MB/'

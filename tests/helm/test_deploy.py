@@ -57,3 +57,10 @@ def test_the_image_runs_its_own_script_and_a_numeric_user() -> None:
     names = {name for line in copied for name in line.split()}
     assert {name.replace("${LIST}", one) for name in names for one in lists} <= allowed
     assert "torch" not in (DEPLOY / "build-image.sh").read_text().replace("(no torch,", "")
+
+
+def test_the_image_brings_the_bytecode_that_its_containers_cannot_write() -> None:
+    recipe = (DEPLOY / "Dockerfile").read_text()
+    script = (DEPLOY / "build-image.sh").read_text()
+    assert "PYTHONDONTWRITEBYTECODE=1" in recipe
+    assert script.rindex("__pycache__") < script.index("-m compileall")

@@ -29,8 +29,8 @@ from waybill.learn.backtest.result import Backtest
 from waybill.learn.backtest.run import Plan, backtest
 from waybill.learn.backtest.sides import SideSpec
 from waybill.ops.metrics import Metrics
-from waybill.service.loading import read_rules
 from waybill.service.opening import open_pipeline
+from waybill.service.reading_rules import read_rules
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.engine import Engine

@@ -122,7 +122,8 @@ async def _open_desk(settings: Settings, labelling: str) -> Desk:
     """The desk that a service would have. Raises ConfigError."""
     from waybill.core.errors import ConfigError, RuleSetError
     from waybill.labelling.corrections.desk import Desk
-    from waybill.service.loading import correction_source, read_rules
+    from waybill.service.loading import correction_source
+    from waybill.service.reading_rules import read_rules
     from waybill.settings.taxonomy import read_labels
 
     taxonomy = read_labels(settings.labels.path)

@@ -97,7 +97,7 @@ def _add_suggest(actions: Commands) -> None:
 def read_rules_or_fail(settings: Settings) -> RuleSet:
     """The configured rules. Raises ConfigError with every fault."""
     from waybill.core.errors import ConfigError, RuleSetError
-    from waybill.service.loading import read_rules
+    from waybill.service.reading_rules import read_rules
     from waybill.settings.taxonomy import read_labels
 
     taxonomy = read_labels(settings.labels.path)

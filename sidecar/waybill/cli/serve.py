@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, load
+
+if TYPE_CHECKING:
+    from waybill.settings.schema import Settings
 
 __all__ = ["add", "run_loop"]
 
@@ -24,7 +28,6 @@ def add(commands: Commands) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     from waybill.ops.logs import setup_logging
-    from waybill.service.app import serve
 
     settings = load(given)
     setup_logging(settings.log.level)
@@ -32,8 +35,26 @@ def _run(given: argparse.Namespace) -> int:
         from waybill.service.workers import serve_workers
 
         return serve_workers(settings, run_loop)
-    run_loop(serve(settings))
+    run_loop(_serve(settings))
     return 0
+
+
+async def _serve(settings: Settings) -> None:
+    """`waybill.service.app.serve`, imported while a child process compiles the rules: together
+    they take most of the time of a start. Raises ConfigError.
+    """
+    from waybill.service.reading_rules import compile_ahead
+
+    ahead = asyncio.create_task(compile_ahead(settings))
+    serve = await asyncio.to_thread(_import_serve)
+    await serve(settings)
+    await ahead
+
+
+def _import_serve() -> Callable[[Settings], Coroutine[object, object, None]]:
+    from waybill.service.app import serve
+
+    return serve
 
 
 def run_loop(work: Coroutine[object, object, object]) -> None:

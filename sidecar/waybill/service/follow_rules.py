@@ -19,7 +19,7 @@ from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_
 from waybill.ops.metrics import Metrics
 from waybill.service.fetching import Asking, Fetcher, FetchError
 from waybill.service.followed_rules import FollowedFolder
-from waybill.service.loading import rule_folders
+from waybill.service.reading_rules import rule_folders
 from waybill.service.reload import problems_of
 from waybill.service.rules import RulesPart
 from waybill.settings.schema import Settings

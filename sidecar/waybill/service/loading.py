@@ -8,13 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import (
-    BundleError,
-    ConfigError,
-    CorrectionsError,
-    RuleError,
-    RuleSetError,
-)
+from waybill.core.errors import BundleError, ConfigError, CorrectionsError, RuleSetError
 from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
@@ -23,39 +17,15 @@ from waybill.labelling.corrections.table import CorrectionTable
 from waybill.labelling.llm.prompt import Prompt, load_prompt
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.opening import Encoders
-from waybill.labelling.rules.artefact import Advice
-from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
-from waybill.service.followed_rules import followed_folder
+from waybill.service.reading_rules import first_rules
 from waybill.settings.addresses import is_address
-from waybill.settings.labellings import (
-    NO_RULES,
-    added_fields,
-    each_labelling,
-    labelling_names,
-    names_added,
-)
+from waybill.settings.labellings import each_labelling, labelling_names
 from waybill.settings.resources import hidden_copy, looked_for, resolve_path
-from waybill.settings.schema import RulesFollowSettings, Settings
+from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 
 log = logging.getLogger(__name__)
-
-
-def rule_folders(settings: Settings, followed: Path | None = None) -> list[Path]:
-    """The folders that rules are read from, in order; ``followed`` in place of that of
-    ``rules.follow``.
-
-    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
-    empty where a further labelling has no rules.
-    """
-    extra = [Path(path) for path in settings.rules.extra_paths]
-    followed = followed or followed_folder(settings)
-    if followed is not None:
-        extra.append(followed)
-    if settings.rules.path == NO_RULES:
-        return extra
-    return [resolve_path(settings.rules.path)[0], *extra]
 
 
 def bundle_folders(settings: Settings) -> list[Path]:
@@ -119,7 +89,7 @@ async def _read_labelling(name: str, settings: Settings, encoders: Encoders) -> 
     """The parts of the labelling ``name``. Raises ConfigError."""
     taxonomy = await asyncio.to_thread(read_labels, settings.labels.path)
     rules, bundle, prompt, corrections = await asyncio.gather(
-        _first_rules(settings, taxonomy),
+        first_rules(settings, taxonomy),
         read_bundle(settings, taxonomy, encoders),
         read_prompt(settings, taxonomy),
         read_corrections(settings, taxonomy, name),
@@ -222,67 +192,6 @@ def take_cached(source: CorrectionSource, cache: Path) -> None:
         log.warning("the copy of followed corrections is left out", extra={"detail": str(error)})
         return
     source.take_fetched(data)
-
-
-async def _first_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
-    """`read_rules` to start with: files of a workbench that no longer fit beside the own ones are
-    left out, for they must not keep records from coming through. Raises RuleSetError.
-    """
-    try:
-        return await read_rules(settings, taxonomy)
-    except RuleSetError as error:
-        if followed_folder(settings) is None:
-            raise
-        refused = error
-    alone = msgspec.structs.replace(settings.rules, follow=RulesFollowSettings())
-    rules = await read_rules(msgspec.structs.replace(settings, rules=alone), taxonomy)
-    detail = str(refused.errors[0])
-    log.error("followed rules were refused; the own rules serve", extra={"detail": detail})
-    return rules
-
-
-async def read_rules(
-    settings: Settings, taxonomy: Taxonomy, followed: Path | None = None
-) -> RuleSet:
-    """Parse, compile and check the configured rules in a child process; ``followed`` as of
-    `rule_folders`.
-
-    What is doubtful about them is in ``advice``. Raises RuleSetError.
-    """
-    hidden = await asyncio.to_thread(hidden_rules, settings)
-    try:
-        rules = await load_ruleset(
-            rule_folders(settings, followed),
-            labels=taxonomy.names,
-            cpu_secs=settings.rules.compile_secs,
-            memory_bytes=settings.rules.compile_bytes,
-            max_message_bytes=settings.limits.message_bytes,
-            reserved=names_added(added_fields(settings)),
-            disable=settings.rules.disable,
-        )
-    except RuleSetError as error:
-        if hidden is None:
-            raise
-        # Perhaps nobody meant that folder: Prometheus and others have one of the same name.
-        told = RuleError(error.errors[0].code, hidden.detail, file=hidden.file)
-        raise RuleSetError([*error.errors, told]) from None
-    if hidden is not None:
-        rules.advice = (hidden, *rules.advice)
-    return rules
-
-
-def hidden_rules(settings: Settings) -> Advice | None:
-    """That a folder of the working directory is used in place of the packaged rules, if one is."""
-    path = settings.rules.path
-    hidden = hidden_copy(path)
-    if hidden is None:
-        return None
-    detail = (
-        f"this folder of the working directory is used as rules.path, and the rules that come with "
-        f"Waybill ({hidden}) are not used; to have both, give it another name and put that into "
-        "rules.extra_paths"
-    )
-    return Advice("packaged_rules_hidden", detail, str(Path(path).absolute()))
 
 
 async def read_bundle(

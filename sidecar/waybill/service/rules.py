@@ -15,7 +15,7 @@ from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.guard import Guard
-from waybill.service.loading import read_rules, rule_folders
+from waybill.service.reading_rules import read_rules, rule_folders
 from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
 

@@ -20,8 +20,8 @@ from waybill.labelling.corrections.files import parse_history
 from waybill.labelling.corrections.table import read_table
 from waybill.labelling.masking import mask
 from waybill.ops.metrics import Metrics
-from waybill.service.loading import read_rules
 from waybill.service.opening import Opened, open_pipeline
+from waybill.service.reading_rules import read_rules
 from waybill.settings.schema import Settings
 from waybill.web.store.corrections import applied_version, export_applied
 from waybill.web.store.database import Database

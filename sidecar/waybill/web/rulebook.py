@@ -21,7 +21,7 @@ from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_artefact, opened
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import is_file_name
-from waybill.service.loading import rule_folders
+from waybill.service.reading_rules import rule_folders
 from waybill.settings.labellings import added_fields, names_added
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.web.ways import own_folder

@@ -19,7 +19,8 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.several import Labeller, Several
 from waybill.labelling.shared_masks import SharedMasks
 from waybill.labelling.texts import ReadTexts, SharedTexts, read_texts
-from waybill.service.loading import bundle_folders, read_rules
+from waybill.service.loading import bundle_folders
+from waybill.service.reading_rules import read_rules
 from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings

@@ -35,6 +35,14 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import text_mark
 from waybill.labelling.rules.unread import unread_files
 
+
+class _Run(msgspec.Struct):
+    """A child at work, and how many wait for its output."""
+
+    task: asyncio.Task[bytes]
+    waiting: int = 0
+
+
 #: Seconds by the clock for each second of processor time: the compiler gives way to everything
 #: else.
 _PATIENCE = 4
@@ -42,6 +50,8 @@ _PATIENCE = 4
 _compiled: dict[bytes, bytes] = {}
 _MOST_KEPT = 3
 _MOST_KEPT_BYTES = 16 << 20
+#: What is being compiled, by the same digest.
+_under_way: dict[bytes, _Run] = {}
 #: How a line of the child's stderr begins that says what it is at.
 _PLACE = '{"doing":'
 
@@ -118,7 +128,7 @@ async def compile_artefact(request: CompileRequest) -> Artefact:
 
     It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
     everything else on a busy node. What is asked again is answered from memory, however it was
-    compiled.
+    compiled; who asks while it is under way waits for the same child.
 
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
@@ -128,12 +138,35 @@ async def compile_artefact(request: CompileRequest) -> Artefact:
     mark = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
     output = _compiled.get(mark)
     if output is None:
-        ended = await _run_compiler(request)
-        if ended.code != 0:
-            raise RuleSetError(await _explain(ended, request))
-        output = ended.output
+        output = await _shared(mark, request)
         _keep(mark, output)
     return msgspec.msgpack.decode(output, type=Artefact)
+
+
+async def _shared(mark: bytes, request: CompileRequest) -> bytes:
+    """The output of one child for all who ask at once; it is ended when nobody waits any more.
+
+    Raises RuleSetError.
+    """
+    run = _under_way.get(mark)
+    if run is None:
+        run = _under_way[mark] = _Run(asyncio.create_task(_compile(request)))
+    run.waiting += 1
+    try:
+        return await asyncio.shield(run.task)
+    finally:
+        run.waiting -= 1
+        if not run.waiting:
+            del _under_way[mark]
+            run.task.cancel()
+
+
+async def _compile(request: CompileRequest) -> bytes:
+    """Raises RuleSetError."""
+    ended = await _run_compiler(request)
+    if ended.code != 0:
+        raise RuleSetError(await _explain(ended, request))
+    return ended.output
 
 
 def _keep(mark: bytes, output: bytes) -> None:

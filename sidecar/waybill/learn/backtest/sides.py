@@ -28,8 +28,9 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.tier import Tier
 from waybill.learn.backtest.result import SideReport
 from waybill.ops.metrics import Metrics
-from waybill.service.loading import Parts, read_bundle, read_rules
+from waybill.service.loading import Parts, read_bundle
 from waybill.service.opening import open_pipeline
+from waybill.service.reading_rules import read_rules
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.resources import resolve_path
 from waybill.settings.schema import Settings

@@ -31,7 +31,8 @@ from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.messages import read_messages
 from waybill.learn.proposals import to_yaml
 from waybill.learn.recorded import are_patterns, read_recorded
-from waybill.service.loading import bundle_folders, read_rules
+from waybill.service.loading import bundle_folders
+from waybill.service.reading_rules import read_rules
 from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 

@@ -1,0 +1,113 @@
+"""The configured rules from their files, compiled and checked; nothing here is in force yet.
+
+Apart from `waybill.service.loading`, which brings the models' libraries along: compiling takes
+longest of all that a start does, so it begins before the rest is even imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+import msgspec
+
+from waybill.core.errors import ConfigError, RuleError, RuleSetError
+from waybill.core.labels import Taxonomy
+from waybill.labelling.rules.artefact import Advice
+from waybill.labelling.rules.loading import load_ruleset
+from waybill.labelling.rules.ruleset import RuleSet
+from waybill.service.followed_rules import followed_folder
+from waybill.settings.labellings import NO_RULES, added_fields, each_labelling, names_added
+from waybill.settings.resources import hidden_copy, resolve_path
+from waybill.settings.schema import RulesFollowSettings, Settings
+from waybill.settings.taxonomy import read_labels
+
+log = logging.getLogger(__name__)
+
+
+async def compile_ahead(settings: Settings) -> None:
+    """Have the rules of every labelling compiled, one after the other, and kept for whoever reads
+    them next; what is wrong with them is said then.
+    """
+    with contextlib.suppress(ConfigError, RuleSetError):
+        for one in each_labelling(settings):
+            await read_rules(one, await asyncio.to_thread(read_labels, one.labels.path))
+
+
+def rule_folders(settings: Settings, followed: Path | None = None) -> list[Path]:
+    """The folders that rules are read from, in order; ``followed`` in place of that of
+    ``rules.follow``.
+
+    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
+    empty where a further labelling has no rules.
+    """
+    extra = [Path(path) for path in settings.rules.extra_paths]
+    followed = followed or followed_folder(settings)
+    if followed is not None:
+        extra.append(followed)
+    if settings.rules.path == NO_RULES:
+        return extra
+    return [resolve_path(settings.rules.path)[0], *extra]
+
+
+async def first_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
+    """`read_rules` to start with: files of a workbench that no longer fit beside the own ones are
+    left out, for they must not keep records from coming through. Raises RuleSetError.
+    """
+    try:
+        return await read_rules(settings, taxonomy)
+    except RuleSetError as error:
+        if followed_folder(settings) is None:
+            raise
+        refused = error
+    alone = msgspec.structs.replace(settings.rules, follow=RulesFollowSettings())
+    rules = await read_rules(msgspec.structs.replace(settings, rules=alone), taxonomy)
+    detail = str(refused.errors[0])
+    log.error("followed rules were refused; the own rules serve", extra={"detail": detail})
+    return rules
+
+
+async def read_rules(
+    settings: Settings, taxonomy: Taxonomy, followed: Path | None = None
+) -> RuleSet:
+    """Parse, compile and check the configured rules in a child process; ``followed`` as of
+    `rule_folders`.
+
+    What is doubtful about them is in ``advice``. Raises RuleSetError.
+    """
+    hidden = await asyncio.to_thread(hidden_rules, settings)
+    try:
+        rules = await load_ruleset(
+            rule_folders(settings, followed),
+            labels=taxonomy.names,
+            cpu_secs=settings.rules.compile_secs,
+            memory_bytes=settings.rules.compile_bytes,
+            max_message_bytes=settings.limits.message_bytes,
+            reserved=names_added(added_fields(settings)),
+            disable=settings.rules.disable,
+        )
+    except RuleSetError as error:
+        if hidden is None:
+            raise
+        # Perhaps nobody meant that folder: Prometheus and others have one of the same name.
+        told = RuleError(error.errors[0].code, hidden.detail, file=hidden.file)
+        raise RuleSetError([*error.errors, told]) from None
+    if hidden is not None:
+        rules.advice = (hidden, *rules.advice)
+    return rules
+
+
+def hidden_rules(settings: Settings) -> Advice | None:
+    """That a folder of the working directory is used in place of the packaged rules, if one is."""
+    path = settings.rules.path
+    hidden = hidden_copy(path)
+    if hidden is None:
+        return None
+    detail = (
+        f"this folder of the working directory is used as rules.path, and the rules that come with "
+        f"Waybill ({hidden}) are not used; to have both, give it another name and put that into "
+        "rules.extra_paths"
+    )
+    return Advice("packaged_rules_hidden", detail, str(Path(path).absolute()))
