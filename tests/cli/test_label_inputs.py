@@ -6,76 +6,12 @@ import datetime
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from waybill.cli import label_file
+from tests.cli.label_rig import DISK, LOGIN, Label
 from waybill.cli.main import main
-from waybill.library import Labeller
-from waybill.settings.schema import Settings
-from waybill.settings.sources import load_settings
-
-RULES = """rules:
-- {id: login, label: User Action, pattern: 'User User\\d+ logged in'}
-- {id: disk, label: Critical Error, pattern: 'disk [0-9]+ is full'}
-- {id: name, label: Error, pattern: 'Müller'}
-"""
-DISK, LOGIN = "disk 5 is full", "User User1 logged in."
-
-
-class Done(NamedTuple):
-    """What came of a run."""
-
-    code: int
-    said: str
-    out: bytes | None
-
-    def records(self) -> list[dict[str, object]]:
-        assert self.out is not None
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Label = Callable[..., Done]
-
-
-@pytest.fixture(scope="module")
-def labeller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labeller]:
-    folder = tmp_path_factory.mktemp("rules")
-    (folder / "a.yaml").write_text(RULES)
-    overrides = [f"rules.path={folder}", "model.path=null"]
-    with Labeller(load_settings(overrides=overrides, environ={})) as labeller:
-        yield labeller
-
-
-@pytest.fixture(name="label")
-def _label(
-    labeller: Labeller,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Label:
-    """Label bytes under a name; one labeller serves all tests."""
-
-    class Shared:
-        def __init__(self, _: Settings) -> None: ...
-
-        def __enter__(self) -> Labeller:
-            return labeller
-
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(label_file, "Labeller", Shared)
-
-    def label(name: str, data: bytes, *options: str) -> Done:
-        (tmp_path / name).write_bytes(data)
-        target = tmp_path / "out"
-        code = main(["label", str(tmp_path / name), "-o", str(target), *options])
-        return Done(code, capsys.readouterr().err, target.read_bytes() if target.exists() else None)
-
-    return label
 
 
 def workbook(*sheets: list[list[object]]) -> bytes:
@@ -189,7 +125,9 @@ def test_another_member_can_hold_the_known_labels(label: Label) -> None:
 def test_where_nothing_is_labelled_the_code_is_1_and_the_members_are_told(label: Label) -> None:
     done = label("in.json", b'{"hits":{"hits":[]},"took":5}')
     assert done.code == 1
-    assert "the first such record has: hits, took" in done.said
+    assert "the first such record has: hits, took; say which" in done.said
+    done = label("in.json", b'{"n":1,"logs":[{"log":"x"}]}')
+    assert "records within it are read with --set fields.records=logs" in done.said
     assert label("in.json", b'["a","b"]').code == 1
     assert label("in.ndjson", b"").code == 0
 
@@ -260,10 +198,13 @@ def test_columns_are_found_under_other_spellings(label: Label, head: str, row: s
     assert b",Critical Error,1,rule,,disk" in done.out
 
 
-def test_a_table_without_a_head_is_refused_with_the_way_out(label: Label) -> None:
-    done = label("in.csv", f"{DISK}\n{LOGIN}\n".encode())
+def test_a_table_without_a_head_and_without_sentences_is_refused_with_the_way_out(
+    label: Label,
+) -> None:
+    done = label("in.csv", b"a,b\nc,d\n")
     assert (done.code, done.out) == (1, None)
-    assert f"the columns are: {DISK}; the first row is the head (--head none" in done.said
+    assert "the columns are: a, b. Name the one" in done.said
+    assert "--head none --message-column 2" in done.said
     assert len(label("in.csv", f"{DISK}\n{LOGIN}\n".encode(), "--format", "text").records()) == 2
 
 

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-import itertools
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from tqdm import tqdm
 
 from waybill.cli.label_check import check_records, check_text
+from waybill.cli.label_input import open_input, reading
 from waybill.cli.label_json import label_json, label_lines, label_text
 from waybill.cli.label_known import JsonPieces
+from waybill.cli.label_output import writing_labelled
 from waybill.cli.label_plan import Plan
 from waybill.cli.label_progress import JsonSummary
 from waybill.cli.label_summary import Summary
 from waybill.cli.label_table import check_table, label_table
-from waybill.core.errors import ConfigError, WaybillError
-from waybill.core.output import writing
+from waybill.core.errors import MalformedError, WaybillError, WorkbookError
 from waybill.library import Labeller
 from waybill.ops.memory import settle_memory
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
-from waybill.wire.inputs import Format, as_utf8, form_of, pieces
-from waybill.wire.workbook import read_sheet
+from waybill.wire.inputs import as_utf8
 
 __all__ = ["label_file"]
 
@@ -44,13 +40,23 @@ def label_file(settings: Settings, plan: Plan) -> int:
         MalformedError: the input cannot be read as that format.
     """
     summary = _summary(plan)
-    if plan.is_check:
-        return _check(settings, plan, summary)
+    try:
+        if plan.is_check:
+            return _check(settings, plan, summary)
+        _label(settings, plan, summary)
+    except (MalformedError, WorkbookError) as error:
+        raise WaybillError(f"{summary.name}: {error}") from error
+    summary.show()
+    return int(summary.faults > 0 or summary.is_nothing_labelled)
+
+
+def _label(settings: Settings, plan: Plan, summary: Summary) -> None:
     with (
-        _reading(plan.source) as (reader, size),  # before rules and model: a wrong name is told now
-        _writing(plan.target) as writer,
+        reading(plan.source) as (reader, size),  # before rules and model: a wrong name is told now
+        writing_labelled(plan.target) as writer,
         Labeller(settings) as labeller,
     ):
+        summary.begin()
         has_bar = sys.stderr.isatty() and not plan.is_progress_json
         settle_memory()
         bar = tqdm(total=size, unit="B", unit_scale=True, disable=not has_bar, leave=False)
@@ -60,8 +66,6 @@ def label_file(settings: Settings, plan: Plan) -> int:
                 writer.write(piece)
                 if plan.target == "-":
                     writer.flush()
-    summary.show()
-    return int(summary.faults > 0 or summary.is_all_passed)
 
 
 def _summary(plan: Plan) -> Summary:
@@ -73,43 +77,19 @@ def _summary(plan: Plan) -> Summary:
 
 def _check(settings: Settings, plan: Plan, summary: Summary) -> int:
     """Read all of it and name its faults; no rule and no model is needed for that."""
-    with _reading(plan.source) as (reader, _):
+    with reading(plan.source) as (reader, _):
         chunks = summary.following(iter(functools.partial(reader.read, _CHUNK_BYTES), b""))
-        form, start, chunks = _formed(settings, plan, summary, chunks)
-        match form:
+        opened = open_input(settings, plan, summary, chunks)
+        match opened.form:
             case "json" | "ndjson":
-                check_records(_json(settings, plan, summary), summary, chunks, start, form)
+                records = _json(settings, plan, summary)
+                check_records(records, summary, opened.chunks, opened.start, opened.form)
             case "text":
-                check_text(summary, chunks, plan.choice.encoding)
+                check_text(summary, opened.chunks, plan.choice.encoding)
             case _:
-                check_table(settings, plan, summary, chunks)
+                check_table(settings, opened.plan, summary, opened.chunks)
     summary.show()
     return int(summary.faults > 0)
-
-
-def _formed(
-    settings: Settings, plan: Plan, summary: Summary, chunks: Iterator[bytes]
-) -> tuple[Format, bytes, Iterator[bytes]]:
-    """The format, the first bytes, and all of it in pieces: inflated, of a workbook as CSV."""
-    chunks = pieces(chunks)
-    start = next(chunks, b"")
-    chunks = itertools.chain((start,), chunks)
-    names = settings.fields.message
-    if plan.choice.message is not None:
-        names = (*names, plan.choice.message)
-    form, told = plan.form, ""
-    if form is None:
-        form, told = form_of(start, plan.source, names)
-    if told:
-        summary.say(told)
-    if form == "parquet":
-        raise ConfigError([f"{plan.source}: Parquet is not labelled; write it as CSV or NDJSON"])
-    if form == "xlsx":
-        sheet = read_sheet(io.BytesIO(b"".join(chunks)), names, plan.sheet)
-        summary.say(sheet.told)
-        summary.expect(sheet.rows)
-        chunks = sheet.pieces
-    return form, start, chunks
 
 
 def _json(settings: Settings, plan: Plan, summary: Summary) -> JsonPieces:
@@ -124,14 +104,17 @@ def _labelled(
     chunks: Iterator[bytes],
 ) -> Iterator[bytes]:
     """The output, in pieces."""
-    form, start, chunks = _formed(settings, plan, summary, chunks)
+    opened = open_input(settings, plan, summary, chunks)
+    if opened.is_empty:
+        return opened.chunks
+    chunks = opened.chunks
     strict = plan.policy.general == "fail"
-    if form in ("json", "ndjson"):
-        encoding, chunks = as_utf8(start, chunks)
+    if opened.form in ("json", "ndjson"):
+        encoding, chunks = as_utf8(opened.start, chunks)
         if encoding is not None:
             summary.say(f"read as {encoding}; the output is UTF-8")
     reader = _json(settings, plan, summary)
-    match form:
+    match opened.form:
         case "json":
             return label_json(reader, labeller, summary, chunks)
         case "ndjson":
@@ -139,7 +122,7 @@ def _labelled(
         case "text":
             return label_text(settings, labeller, summary, chunks, plan.choice.encoding)
         case _:
-            return label_table(settings, labeller, plan, summary, chunks)
+            return label_table(settings, labeller, opened.plan, summary, chunks)
 
 
 def _tracked(reader: BinaryIO, bar: tqdm[NoReturn]) -> Iterator[bytes]:
@@ -148,35 +131,3 @@ def _tracked(reader: BinaryIO, bar: tqdm[NoReturn]) -> Iterator[bytes]:
     while chunk := read(_CHUNK_BYTES):
         bar.update(len(chunk))
         yield chunk
-
-
-@contextlib.contextmanager
-def _reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    if path == "-":
-        yield sys.stdin.buffer, None
-        return
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise WaybillError(f"{path}: {_sentence(error)}") from None
-    with file:
-        yield file, Path(path).stat().st_size
-
-
-@contextlib.contextmanager
-def _writing(path: str) -> Iterator[BinaryIO]:
-    """As `writing`; a folder that is missing is named as the user named it."""
-    folder = Path(path).parent
-    if path != "-" and not folder.is_dir():
-        raise WaybillError(f"-o {path}: there is no folder {folder}")
-    if path != "-" and Path(path).is_dir():
-        raise WaybillError(f"-o {path}: this is a folder; name a file")
-    try:
-        with writing(path) as file:
-            yield file
-    except PermissionError as error:
-        raise WaybillError(f"-o {path}: {_sentence(error)}") from None
-
-
-def _sentence(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -54,22 +54,32 @@ def label_lines(
     """
     has_record = False
     has_bytes = False
+    line = 1
     for piece, decoded in whole_values(reader, chunks):
         has_bytes = has_bytes or bool(piece.strip())
-        try:
-            codec, batch = decoded or reader.decode(piece)
-        except MalformedError as error:
-            if error.code != "not_json" or is_strict:
-                raise
-            summary.passed(len([line for line in piece.split(b"\n") if line.strip()]), "not JSON")
+        found = decoded or _decoded(reader, piece)
+        if is_strict:
+            _check(found, piece, line)
+        line += piece.count(b"\n")
+        if found is None:
+            summary.passed(sum(map(bool, map(bytes.strip, piece.split(b"\n")))), "not JSON")
             yield piece
             continue
-        if is_strict:
-            _check(batch)
+        codec, batch = found
         has_record = has_record or len(batch) > 0
         yield _label(labeller, summary, codec, batch, reader)
     if has_bytes and not has_record:
         raise MalformedError("not_json", "no JSON record can be found; see --format text")
+
+
+def _decoded(reader: JsonPieces, piece: bytes) -> Decoded | None:
+    """The records of a piece, None where there is not one. Raises MalformedError."""
+    try:
+        return reader.decode(piece)
+    except MalformedError as error:
+        if error.code != "not_json":
+            raise
+    return None
 
 
 def label_text(
@@ -121,10 +131,21 @@ def _label(
     return spliced_body(codec, batch, verdicts)
 
 
-def _check(batch: Batch) -> None:
-    for i, special in batch.specials.items():
-        if special.reason in ("malformed_record", "not_an_object"):
-            raise MalformedError("not_json", f"record {i + 1} of a piece is no JSON object")
+def _check(found: Decoded | None, piece: bytes, line: int) -> None:
+    """Raise MalformedError for the first line that is none of a JSON object; ``piece`` begins with
+    the line of the number ``line``.
+    """
+    at = None
+    if found is None:
+        at = len(piece) - len(piece.lstrip())
+    else:
+        for i, special in found[1].specials.items():
+            if special.reason in ("malformed_record", "not_an_object"):
+                at = found[1].starts[i]
+                break
+    if at is not None and piece.strip():
+        line += piece.count(b"\n", 0, at)
+        raise MalformedError("not_json", f"line {line}: no JSON object")
 
 
 Decoded = tuple[Codec, Batch]

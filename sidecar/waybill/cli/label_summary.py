@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from waybill.core.batch import Batch
+from waybill.core.batch import Batch, Passed
 from waybill.core.records import Verdict
 from waybill.wire.json import scan
 
-__all__ = ["Summary"]
+__all__ = ["Summary", "rows_of"]
 
 #: Rows with a fault that are named one by one.
 _NAMED = 20
 _LABELS = 30
+#: Bodies of protocols that are no records, by the member that holds all.
+_FORMS = {
+    "streams": "this is what Loki is sent, which is not read: write its lines as text or NDJSON",
+    "resourceLogs": "this is OTLP: send it to POST /v1/logs of `waybill serve`",
+}
+_ARRAY_OF_OBJECTS = re.compile(rb"\[\s*\{")
+#: In less time a rate says nothing.
+_LEAST_SECS = 0.1
+#: Why a record that could be read has no text to label.
+_WITHOUT_TEXT = ("no_message", "message_not_a_string")
 #: So many names of a record without a message are told.
 _MEMBERS = 12
 
@@ -24,7 +35,7 @@ class Summary:
     """Counts rows, labels and faults, and names the first faults on stderr as they come."""
 
     def __init__(self, name: str, *, is_quiet: bool) -> None:
-        self._name = name
+        self.name = name
         self._is_quiet = is_quiet
         self._begin = time.monotonic()
         self.rows = 0
@@ -35,11 +46,13 @@ class Summary:
         self._kinds: Counter[str] = Counter()
         self._known: Counter[tuple[str, str]] = Counter()
         self._members: str | None = None
+        #: The member of such a record that holds objects, which may be records.
+        self._envelope: str | None = None
 
     def say(self, text: str) -> None:
         """A line on stderr, unless it is to be quiet."""
         if not self._is_quiet:
-            print(f"waybill: {self._name}: {text}", file=sys.stderr)
+            print(f"waybill: {self.name}: {text}", file=sys.stderr)
 
     def expect(self, rows: int) -> None:
         """Who shows progress is told how many rows there may be, where bytes do not say it."""
@@ -49,9 +62,9 @@ class Summary:
         self.faults += 1
         self._kinds.update(kinds)
         if self.faults <= _NAMED:
-            print(f"waybill: {self._name}: {where}: {what}", file=sys.stderr)
+            print(f"waybill: {self.name}: {where}: {what}", file=sys.stderr)
         elif self.faults == _NAMED + 1:
-            print(f"waybill: {self._name}: more rows with faults are only counted", file=sys.stderr)
+            print(f"waybill: {self.name}: more rows with faults are only counted", file=sys.stderr)
 
     def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks`` as they are; who shows progress looks at them on their way."""
@@ -71,30 +84,33 @@ class Summary:
 
     def count_batch(self, batch: Batch, verdicts: Sequence[Verdict]) -> None:
         """Count the records of a body; those that pass as they are stand apart."""
-        passed = [batch.specials[i].reason for i in batch.specials if batch.messages[i] is None]
+        passed = {i: one.reason for i, one in batch.specials.items() if isinstance(one, Passed)}
+        if batch.specials:
+            self._note_members(batch)
         if not passed:
             self.count(verdicts)
             return
         self.rows += len(passed)
-        self._passed.update(str(reason) for reason in passed)
-        self._note_members(batch)
-        special = batch.specials
-        told = zip(verdicts, batch.messages, strict=True)
-        self.count([one for i, (one, message) in enumerate(told) if message or i not in special])
+        self._passed.update(map(str, passed.values()))
+        self.count([verdict for i, verdict in enumerate(verdicts) if i not in passed])
 
     @property
-    def is_all_passed(self) -> bool:
-        """Whether there are rows and not one of them was labelled."""
-        return 0 < self.rows == self._passed.total()
+    def is_nothing_labelled(self) -> bool:
+        """Whether there are rows and not one of them had a text that could be labelled."""
+        without = sum(self._reasons[reason] for reason in _WITHOUT_TEXT)
+        return 0 < self.rows == self._passed.total() + without
 
     def _note_members(self, batch: Batch) -> None:
         """Keep what the first record without a message has instead."""
         if self._members is not None:
             return
         for i, special in batch.specials.items():
-            if special.reason == "no_message":
-                names = [name for name, *_ in scan.members(batch.body, batch.starts[i])]
-                self._members = ", ".join(names[:_MEMBERS]) or "nothing"
+            if special.reason in _WITHOUT_TEXT:
+                members = list(scan.members(batch.body, batch.starts[i]))
+                self._members = ", ".join(name for name, *_ in members[:_MEMBERS]) or "nothing"
+                for name, _, at, end in members:
+                    if _ARRAY_OF_OBJECTS.match(batch.body, at, end):
+                        self._envelope = name
                 return
 
     def passed(self, count: int, reason: str) -> None:
@@ -112,6 +128,10 @@ class Summary:
             return
         for line in self._lines():
             print(line, file=sys.stderr)
+
+    def begin(self) -> None:
+        """The time is taken from now on: rules and model are there."""
+        self._begin = time.monotonic()
 
     @property
     def secs(self) -> float:
@@ -135,21 +155,29 @@ class Summary:
 
     def _lines(self) -> Iterator[str]:
         secs = self.secs
-        yield f"{self.rows:,} rows in {secs:.1f} s ({self.rows / secs:,.0f} a second)"
+        rate = f" ({self.rows / secs:,.0f} a second)" if secs >= _LEAST_SECS else ""
+        yield f"{rows_of(self.rows)} in {secs:.1f} s{rate}"
         for label, count in self._labels.most_common(_LABELS):
             yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
         yield from self._told("without a decision, by reason:", self._reasons)
         yield from self._told("passed as they are, by reason:", self._passed)
         if self._members is not None:
-            yield f"no_message: see fields.message; the first such record has: {self._members}"
-        if self.is_all_passed:
+            yield f"no message: the first such record has: {self._members}; {self._advice()}"
+        if self.is_nothing_labelled:
             yield "no row was labelled; exit code 1"
         if len(self._kinds) > 1:
             kinds = ", ".join(f"{kind} {count:,}" for kind, count in self._kinds.most_common())
             yield f"faults by kind: {kinds}"
         if self.faults:
-            yield f"{self.faults:,} rows have faults (see above); exit code 1"
+            yield f"{rows_of(self.faults)} with faults (see above); exit code 1"
         yield from self._agreement()
+
+    def _advice(self) -> str:
+        if self._envelope in _FORMS:
+            return _FORMS[self._envelope]
+        if self._envelope is not None:
+            return f"records within it are read with --set fields.records={self._envelope}"
+        return "say which of them holds it: --set 'fields.message=[\"NAME\"]'"
 
     def _told(self, title: str, counted: Counter[str]) -> Iterator[str]:
         if counted:
@@ -162,7 +190,7 @@ class Summary:
             return
         total = self._known.total()
         agreed = sum(count for (known, ours), count in self._known.items() if known == ours)
-        yield f"{total:,} rows had a label: {agreed:,} agree ({_share(agreed, total)})"
+        yield f"{rows_of(total)} had a label: {agreed:,} agree ({_share(agreed, total)})"
         yield f"  {'rows':>12}  {'agree':>7}  label in the file"
         by_label: Counter[str] = Counter()
         for (known, _), count in self._known.items():
@@ -173,6 +201,11 @@ class Summary:
         for (known, ours), count in self._known.most_common():
             if known != ours:
                 yield f"  {count:>12,}  differ   {known} -> {ours}"
+
+
+def rows_of(count: int) -> str:
+    """So many rows, in words."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _share(part: int, whole: int) -> str:

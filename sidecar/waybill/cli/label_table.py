@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator, Sequence
 
 from waybill.cli.label_plan import Plan
-from waybill.cli.label_summary import Summary
+from waybill.cli.label_summary import Summary, rows_of
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.library import Labeller
@@ -95,7 +95,11 @@ def _found(table: Table) -> str:
     """A sentence about how the table is read."""
     columns = ", ".join(f"{what} {name!r}" for what, name in table.columns.told().items())
     encoding = table.decoder.name or "ASCII"
-    return f"{encoding}, delimiter {table.dialect.delimiter!r}, columns: {columns}"
+    above = table.dialect.above
+    told = ""
+    if above:
+        told = f"; in front of the head: {rows_of(above)}, kept"
+    return f"{encoding}, delimiter {table.dialect.delimiter!r}, columns: {columns}{told}"
 
 
 def _taken(rows: list[Row], columns: Columns, policy: Policy, summary: Summary) -> list[Row]:

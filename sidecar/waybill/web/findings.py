@@ -16,7 +16,6 @@ from waybill.wire.table.table import Table
 Findings: TypeAlias = dict[str, tuple[str, str]]
 _NAMES = {"\t": "tab", " ": "blank"}
 _BEYOND = re.compile(r"\w*[^\x00-\x7f]\w*")
-_WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
 def table_findings(
@@ -57,20 +56,6 @@ def encoding_finding(decoder: TextDecoder, text: str, start: bytes = b"") -> tup
     if word is None:
         return decoder.name, "by the first bytes beyond ASCII"
     return decoder.name, f"reads {word[0][:40]}"
-
-
-def column_of_messages(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int, bool]:
-    """The column with the most words, and whether ``head`` has as many there as the rows have."""
-    totals = [0] * len(head)
-    for cells in rows:
-        for at, cell in enumerate(cells[: len(head)]):
-            totals[at] += len(_WORDS.findall(cell))
-    place = totals.index(max(totals, default=0)) if head else 0
-    if not rows or not head:
-        return place, False
-    of_rows = totals[place] / len(rows)
-    is_data = len(_WORDS.findall(head[place])) > max(2.0, of_rows / 2)
-    return place, is_data
 
 
 def _even(table: Table, rows: Sequence[Row]) -> str:

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from waybill.core.errors import WaybillError
 from waybill.settings.schema import FieldSettings
-from waybill.web.findings import Findings, column_of_messages, encoding_finding, table_findings
+from waybill.web.findings import Findings, encoding_finding, table_findings
 from waybill.web.job import Options
 from waybill.wire import FieldPlan, Wire
 from waybill.wire.inputs import as_utf8, form_of, form_of_magic, pieces
 from waybill.wire.table.columns import Choice, make_choice
+from waybill.wire.table.content import find_messages
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
@@ -219,15 +220,12 @@ def _with_message(fields: FieldSettings, start: bytes, options: Options) -> tupl
     """
     if options.message:
         return options, ""
-    table = Table(fields, choice_of(options), _ROW_CHARS, needs_message=False)
-    rows = table.feed(start, is_last=len(start) < SAMPLE_BYTES)
-    if table.columns.has_messages:
+    found = find_messages(fields, start, choice_of(options), is_last=len(start) < SAMPLE_BYTES)
+    if found is None:
         return options, ""
-    cells = list(filter(None, map(_cells_of, rows[:ROWS])))
-    place, is_data = column_of_messages(table.columns.head, cells)
-    if is_data and not options.head:
-        return replace(options, head="none", message=str(place + 1)), "content"
-    return replace(options, message=table.columns.head[place] or str(place + 1)), "content"
+    if not found.has_head and not options.head:
+        return replace(options, head="none", message=found.number), "content"
+    return replace(options, message=found.name), "content"
 
 
 def _cells_of(row: Row) -> Sequence[str]:

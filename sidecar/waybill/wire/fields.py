@@ -81,9 +81,14 @@ def tells_all(record: Extract) -> bool:
 
 #: From a decoded record to the values at some paths, in order.
 Values = Callable[[object], Sequence[object]]
+#: From a type to what decodes bytes as it.
+DecoderOf = Callable[[type[Extract]], Callable[[bytes], object]]
 #: Message and source paths that are read of every record. Those behind them are read only where
 #: these lead to nothing: each costs a little for each key of each record.
 _AT_ONCE = 5
+#: Message paths that are read at the second look, which many records need for their source alone.
+#: Those behind them are read only of a record that has no message by then.
+_SECOND = 41
 
 
 class FieldPlan:
@@ -108,9 +113,13 @@ class FieldPlan:
         #: Reads no more than ``m`` and ``s``: each path costs a little for each key of each record.
         self.glance = Stage(messages[:1], sources[:1], added, texts).type
         self.further: Stage | None = None
+        self.last: Stage | None = None
+        second = parse_paths(settings.message[:_SECOND])
         if len(messages) < len(self.message) or len(sources) < len(self.source):
-            further = self.message[len(messages) :]
+            further = second[len(messages) :]
             self.further = Stage(further, self.source[len(sources) :], added, texts)
+        if len(second) < len(self.message):
+            self.last = Stage(self.message[len(second) :], (), added, texts)
 
 
 class Stage:
@@ -143,13 +152,15 @@ class Stage:
 class Finder:
     """Message and source of records of which the first paths do not tell both at a glance.
 
-    ``decode`` makes a record of `FieldPlan.further` of its bytes.
+    ``decoder_of`` makes of the type of a `Stage` what decodes bytes as it.
     """
 
-    def __init__(self, plan: FieldPlan, decode: Callable[[bytes], object]) -> None:
+    def __init__(self, plan: FieldPlan, decoder_of: DecoderOf) -> None:
         self._first = plan.first
         self._further = plan.further
-        self._decode = decode
+        self._last = plan.last
+        self._decode = decoder_of((plan.further or plan.first).type)
+        self._decode_last = decoder_of((plan.last or plan.first).type)
 
     def find(self, record: object, data: bytes) -> Reading:
         """What ``data`` says, of which ``record`` is what the first paths tell.
@@ -159,19 +170,25 @@ class Finder:
         message = self._first.message_of(record)
         source = self._first.source_of(record)
         further = self._further
-        if further is None or (message is not None and source is not None):
-            return self._reading(message, source, record)
-        more = self._decode(data)
-        if source is None:
-            source = further.source_of(more)
-        if message is None:
-            message = further.message_of(more)
-        if message is None and further.has_other_message(more):
-            return Reading(None, source, "message_not_a_string")
-        return self._reading(message, source, record)
+        is_other = False
+        if further is not None and (message is None or source is None):
+            more = self._decode(data)
+            if source is None:
+                source = further.source_of(more)
+            if message is None:
+                message = further.message_of(more)
+                is_other = message is None and further.has_other_message(more)
+        if message is not None:
+            return reading(message, source, is_other=False)
+        is_other = is_other or self._first.has_other_message(record)
+        return self._read_last(source, data, is_other=is_other)
 
-    def _reading(self, message: str | None, source: str | None, record: object) -> Reading:
-        is_other = message is None and self._first.has_other_message(record)
+    def _read_last(self, source: str | None, data: bytes, *, is_other: bool) -> Reading:
+        if self._last is None:
+            return reading(None, source, is_other=is_other)
+        more = self._decode_last(data)
+        message = self._last.message_of(more)
+        is_other = message is None and (is_other or self._last.has_other_message(more))
         return reading(message, source, is_other=is_other)
 
 

@@ -69,7 +69,10 @@ class Inflater:
             try:
                 out, left, wants_more = self._stream.step(data, _STEP_BYTES)
             except (zlib.error, zstd.ZstdError) as error:
-                raise MalformedError(corrupt(self._encoding), str(error)) from None
+                words = str(error)
+                if self._has_member:
+                    words = f"what stands behind its end is no {self._encoding}"
+                raise MalformedError(corrupt(self._encoding), words) from None
             data = left
             if out:
                 yield out

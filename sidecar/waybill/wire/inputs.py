@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Literal, TypeAlias
@@ -14,7 +15,14 @@ from waybill.wire.inflate import compression_of, inflated
 from waybill.wire.table.dialect import cells_of, find_dialect, normal
 from waybill.wire.table.encoding import WIDE, TextDecoder, replaced
 
-__all__ = ["Format", "as_utf8", "form_of", "form_of_magic", "form_of_name", "pieces"]
+__all__ = [
+    "Format",
+    "as_utf8",
+    "form_of",
+    "form_of_magic",
+    "form_of_name",
+    "pieces",
+]
 
 #: What a file holds.
 Format: TypeAlias = Literal["csv", "ndjson", "json", "text", "xlsx", "parquet"]
@@ -56,12 +64,40 @@ _UNREADABLE: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF: copy its lines to a text file"),
     (b"\x7fELF", "a program"),
 )
+#: A tar archive says so behind its first name and numbers.
+_TAR = b"ustar"
+_TAR_AT = 257
+#: Text of other kinds, by how it begins: what it is, what to do.
+_FOREIGN_TEXT: tuple[tuple[str, str], ...] = (
+    ("__CURSOR=", "a journal of systemd in its export format: write it with journalctl -o json"),
+    ("{\\rtf", "RTF: save it as plain text"),
+    ("%!PS", "PostScript"),
+    ("-----BEGIN", "a key or certificate"),
+    ("<!doctype html", "HTML: save it as CSV"),
+    ("<html", "HTML: save it as CSV"),
+    ("<table", "HTML: save it as CSV"),
+    ("<?mso-application", "a spreadsheet in XML: save it as .xlsx or CSV"),
+    ("<workbook", "a spreadsheet in XML: save it as .xlsx or CSV"),
+)
+_XML_HEAD = re.compile(r"<\?xml[^>]*\?>\s*", re.IGNORECASE)
+#: Text has hardly any control characters beside these: colours, form feeds, paddings of NUL.
+_USUAL_CONTROLS = "\t\n\r\x0b\x0c\x08\x1b\x00\x1e\x1f\x01\x85"
+_CONTROL = re.compile(f"(?![{_USUAL_CONTROLS}])[\x00-\x1f\x7f-\x9f]")
+_CONTROL_SHARE = 0.05
+#: Fewer bytes say nothing about what they are.
+_LEAST_BYTES = 32
+#: So often a file may be compressed.
+_MOST_LAYERS = 3
 #: The first member of a zip that is a workbook.
 _OF_WORKBOOKS = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"xl/", b"customXml/")
 #: Where a zip names its first member, and how much tells what a file is.
 _ZIP_NAME_AT = 30
-_MAGIC_BYTES = 64
+_MAGIC_BYTES = _TAR_AT + len(_TAR)
 _SAMPLE_BYTES = 64 << 10
+#: So many lines are looked at for the head of a table.
+_PROBED_LINES = 40
+_SAMPLE_CHARS = 4096
+_OTHERWISE = "; --format text takes it line by line"
 
 
 def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]:
@@ -69,10 +105,14 @@ def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]
 
     What only one format begins like decides before the name, the name before the content; but a
     name of a table does not make a table of JSON. ``names`` are those of columns for messages.
+
+    Raises:
+        MalformedError: ``unsupported_encoding``: it is no text of lines; it says what it is.
     """
     by_magic = form_of_magic(start)
     if by_magic is not None:
         return by_magic, ""
+    _refuse_foreign(start)
     text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1e\x00")
     by_name, by_json = form_of_name(name), _form_of_json(text)
     if by_name == "csv" and by_json is not None:
@@ -102,9 +142,11 @@ def form_of_magic(start: bytes) -> Format | None:
 def _form_of_lines(text: str, names: Sequence[str]) -> Format:
     """What is no JSON: a table by a head that has one of ``names``, else text."""
     dialect = find_dialect(text, names)
-    lines = io.StringIO(text[len(dialect.preamble) :], newline="").readlines(1)
-    head = next(iter(cells_of(lines, dialect)), [])
-    wanted = {normal(name) for name in names}
+    lines = io.StringIO(text[len(dialect.preamble) :], newline="").readlines()[:_PROBED_LINES]
+    rows = [row for row in cells_of(lines, dialect) if "".join(row).strip()]
+    head = next(iter(rows[dialect.above :]), [])
+    # One word is a head of one column; a path of several is none.
+    wanted = {normal(name) for name in names if len(head) > 1 or "." not in name}
     if any(normal(name) in wanted for name in head):
         return "csv"
     return "text"
@@ -128,27 +170,65 @@ def pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
             Others for what is inflated.
     """
     start, whole = _beginning(chunks)
-    compression = compression_of(start)
-    if compression is not None:
+    for _ in range(_MOST_LAYERS):
+        compression = compression_of(start)
+        if compression is None:
+            break
         start, whole = _beginning(inflated(whole, compression))
     _must_be_readable(start)
     return whole
 
 
 def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """At least as many bytes as tell what it is, and all again."""
+    """At least as many bytes as tell what it is, and all again.
+
+    Where they break off behind the first bytes, that is said when these were taken.
+    """
     start = b""
-    for chunk in chunks:
-        start += chunk
-        if len(start) >= _MAGIC_BYTES:
-            break
+    try:
+        for chunk in chunks:
+            start += chunk
+            if len(start) >= _MAGIC_BYTES:
+                break
+    except MalformedError as error:
+        if not start:
+            raise
+        chunks = _raising(error)
     return start, itertools.chain((start,), chunks)
+
+
+def _raising(error: MalformedError) -> Iterator[bytes]:
+    yield from ()
+    raise error
+
+
+def _refuse_foreign(start: bytes) -> None:
+    """Refuse what is no text of lines, whatever its name says.
+
+    Raises:
+        MalformedError: ``unsupported_encoding``, with what it is.
+    """
+    sample = start[:_SAMPLE_BYTES]
+    decoder = TextDecoder()
+    text = decoder.feed(sample)
+    begin = _XML_HEAD.sub("", text[:_SAMPLE_CHARS].lstrip("\ufeff \t\r\n")).lower()
+    for beginning, told in _FOREIGN_TEXT:
+        if begin.startswith(beginning.lower()):
+            raise MalformedError("unsupported_encoding", f"this is {told}{_OTHERWISE}")
+    if len(sample) < _LEAST_BYTES:
+        return
+    odd = len(_CONTROL.findall(text))
+    if odd > _CONTROL_SHARE * len(text):
+        told = "no text: it is full of control characters"
+        raise MalformedError("unsupported_encoding", f"this is {told}{_OTHERWISE}")
 
 
 def _must_be_readable(start: bytes) -> None:
     for magic, told in _UNREADABLE:
         if start.startswith(magic):
             raise MalformedError("unsupported_encoding", f"this is {told}")
+    if start[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        raise MalformedError("unsupported_encoding", "this is a tar archive: unpack it")
     if start.startswith(_ZIP) and not start[_ZIP_NAME_AT:].startswith(_OF_WORKBOOKS):
         told = "a zip archive and no workbook: unpack it, or save the sheet as .xlsx or CSV"
         raise MalformedError("unsupported_encoding", f"this is {told}")

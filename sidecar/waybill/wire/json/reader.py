@@ -46,8 +46,7 @@ class JsonReader:
     def __init__(self, plan: FieldPlan) -> None:
         self._plan = plan
         self._extract: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.first.type)
-        further = plan.further or plan.first
-        self._find = Finder(plan, msgspec.json.Decoder(further.type).decode).find
+        self._find = Finder(plan, _decoder_of).find
         self._runs = RunReader(plan, self._extract.decode, self._find)
         self._array = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -327,3 +326,7 @@ class JsonReader:
 
 def _what_is_no_object(text: bytes) -> RecordReason:
     return "not_an_object" if scan.is_valid(text) else "malformed_record"
+
+
+def _decoder_of(kind: type[Extract]) -> Callable[[bytes], Extract]:
+    return msgspec.json.Decoder(kind).decode

@@ -6,6 +6,8 @@ the tolerant scanner (`waybill.wire.msgpack.scan`) and are paid for out of the b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgpack
 import msgspec
 
@@ -41,8 +43,7 @@ class MsgpackReader:
         glance = tuple[msgspec.Raw, plan.glance]  # type: ignore[name-defined]
         self._glance: msgspec.msgpack.Decoder[tuple[msgspec.Raw, Extract]]
         self._glance = msgspec.msgpack.Decoder(glance)
-        further = plan.further or plan.first
-        self._find = Finder(plan, msgspec.msgpack.Decoder(further.type).decode).find
+        self._find = Finder(plan, _decoder_of).find
 
     def read_stream(self, batch: Batch) -> None:
         """Read entries one after another; what is left at the end is one malformed record."""
@@ -203,3 +204,7 @@ def _record_start(body: bytes, start: int) -> int:
     if head > 1 and int.from_bytes(body[start + 1 : start + head], "big") != 2:
         return -1
     return scan.value_end(body, start + head)
+
+
+def _decoder_of(kind: type[Extract]) -> Callable[[bytes], Extract]:
+    return msgspec.msgpack.Decoder(kind).decode

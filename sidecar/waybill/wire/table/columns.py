@@ -230,6 +230,8 @@ class Columns:
         if name is None:
             return []
         found = list(self._places([name]))
+        if not found and name.isdecimal() and 0 < int(name) <= self.width:
+            return [int(name) - 1]
         if not found:
             raise MalformedError(
                 "csv_columns",
@@ -277,12 +279,13 @@ def _no_message(fields: FieldSettings, choice: Choice, head: Sequence[str]) -> s
     if not choice.has_head:
         return (
             "a table without a head has no names: say which column holds the messages by its "
-            f"number, 1 to {len(head)} (--message-column)"
+            f"number, 1 to {len(head)}, as in --message-column {len(head)}"
         )
     return (
-        f"no column is called {_few(fields.message)} (fields.message, or "
-        f"--message-column); the columns are: {_shown(head)}; the first row "
-        "is the head (--head none: there is none), and --format text takes a file line by line"
+        f"no column is called {_few(fields.message)} (fields.message); the columns are: "
+        f"{_shown(head)}. Name the one that holds the messages: --message-column NAME or its "
+        f"number; where the first row is no head: --head none --message-column {len(head)}; "
+        "--format text takes a file line by line"
     )
 
 

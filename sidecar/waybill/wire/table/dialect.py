@@ -6,15 +6,17 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 __all__ = [
     "DELIMITERS",
+    "HEAD_ROWS",
     "CsvReader",
     "Dialect",
     "cells_of",
     "find_dialect",
+    "has_name",
     "normal",
     "reader_of",
     "row_text",
@@ -22,17 +24,23 @@ __all__ = [
 
 #: What is looked for, the likelier first. Others can be named.
 DELIMITERS = ",;\t|"
+#: What is looked for where a head with a wanted name is found only by it: unit separators of ASCII
+#: and Hive, and what exports of databases take for being rare.
+_RARE_DELIMITERS = "~^\x1f\x01\xa6"
 #: A first line of spreadsheets that names the delimiter and is no row.
 _DECLARED = re.compile(r"\ufeff?\"?sep=(.)\"?(?:\r\n|\n|\r|$)", re.IGNORECASE)
 _SAMPLE_CHARS = 64 << 10
 _SAMPLE_ROWS = 50
+#: The head is looked for in so many rows: a title or comments may stand above it.
+HEAD_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """``preamble`` is a ``sep=`` line in front of the head, with its end; mostly empty.
 
-    ``quote`` None: nothing stands round cells, and quotes are text.
+    ``quote`` None: nothing stands round cells, and quotes are text. ``above`` is how many rows that
+    are not blank stand above the head: a title, comments.
     """
 
     delimiter: str = ","
@@ -40,6 +48,7 @@ class Dialect:
     escape: str | None = None
     skips_blanks: bool = False
     preamble: str = ""
+    above: int = 0
 
 
 class CsvReader(Protocol):
@@ -100,10 +109,17 @@ def normal(name: str) -> str:
 
 
 def find_dialect(
-    text: str, names: Sequence[str], delimiter: str | None = None, quote: str | None = None
+    text: str,
+    names: Sequence[str],
+    delimiter: str | None = None,
+    quote: str | None = None,
+    *,
+    sources: Sequence[str] = (),
+    has_head: bool = True,
 ) -> Dialect:
-    """The dialect of a table that begins with ``text``; ``names`` are columns that its head is
-    expected to have, ``delimiter`` and ``quote`` what is known already; ``quote`` ``""``: none.
+    """The dialect of a table that begins with ``text``; ``names`` are columns for messages that its
+    head is expected to have, ``sources`` others; ``delimiter`` and ``quote`` what is known already;
+    ``quote`` ``""``: none.
     """
     declared = _DECLARED.match(text)
     preamble = ""
@@ -112,18 +128,74 @@ def find_dialect(
         delimiter = delimiter or declared[1]
     sample = text[len(preamble) : len(preamble) + _SAMPLE_CHARS].lstrip("\ufeff")
     lines = _whole_lines(sample)
-    wanted = {normal(name) for name in names}
+    messages = {normal(name) for name in names}
+    wanted = messages.union(map(normal, sources))
+    is_quote_known = quote is not None
     if quote is None:
         quote = "'" if re.match(r"\s*'[^'\r\n]*'\s*[,;\t|\r\n]", sample) else '"'
-    best = Dialect(delimiter or ",", quote or None, preamble=preamble)
+    plain = Dialect(delimiter or ",", quote or None, preamble=preamble)
+    best = _best(lines, plain, delimiter or DELIMITERS, wanted)
+    if has_head and not _names_one(_first_row(lines, best), messages):
+        rare = delimiter or DELIMITERS + _RARE_DELIMITERS
+        best = _with_head_below(lines, plain, rare, messages) or best
+    return best if is_quote_known else _with_single_quotes(lines, best)
+
+
+def _with_single_quotes(lines: Sequence[str], plain: Dialect) -> Dialect:
+    """``plain`` with single quotes round cells, where that makes rows whole that are not."""
+    sample = "".join(lines)
+    if f"{plain.delimiter}'" not in sample or f'{plain.delimiter}"' in sample:
+        return plain
+    single = replace(plain, quote="'")
+    return single if _ragged(lines, single) < _ragged(lines, plain) else plain
+
+
+def _best(lines: Sequence[str], plain: Dialect, delimiters: str, wanted: set[str]) -> Dialect:
+    best = plain
     best_score = (False, False, 0.0, 0)
-    for candidate in delimiter or DELIMITERS:
-        found = _tuned(lines, Dialect(candidate, quote or None, preamble=preamble))
+    for candidate in delimiters:
+        found = _tuned(lines, replace(plain, delimiter=candidate))
         score = _score(cells_of(lines, found), wanted)
         if score > best_score:
             best = found
             best_score = score
     return best
+
+
+def has_name(text: str, names: Sequence[str], delimiter: str = "") -> bool:
+    """Whether a cell of ``text`` is surely one of ``names``, whatever stands between cells."""
+    wanted = {normal(name) for name in names}
+    between = re.escape(DELIMITERS + _RARE_DELIMITERS + delimiter)
+    cells = re.split(f"[{between}\r\n]", text)
+    return any(normal(cell.strip(" \"'")) in wanted for cell in cells)
+
+
+def _first_row(lines: Sequence[str], dialect: Dialect) -> list[str]:
+    return next(filter(None, reader_of(lines, dialect)), [])
+
+
+def _names_one(row: Sequence[str], wanted: set[str]) -> bool:
+    return any(normal(name) in wanted for name in row)
+
+
+def _with_head_below(
+    lines: Sequence[str], plain: Dialect, delimiters: str, wanted: set[str]
+) -> Dialect | None:
+    """The dialect by which one of the first rows has a wanted name, most rows behind it have as
+    many cells, and the rows above have not; None where there is no such row.
+    """
+    for candidate in delimiters:
+        dialect = _tuned(lines, replace(plain, delimiter=candidate))
+        rows = [row for row in cells_of(lines, dialect) if "".join(row).strip()]
+        for at, head in enumerate(rows[:HEAD_ROWS]):
+            if len(head) > 1 and _names_one(head, wanted) and _is_even(rows[at + 1 :], len(head)):
+                return replace(dialect, above=at)
+    return None
+
+
+def _is_even(rows: Sequence[Sequence[str]], width: int) -> bool:
+    even = sum(len(row) == width for row in rows)
+    return 2 * even > len(rows)
 
 
 def _tuned(lines: Sequence[str], plain: Dialect) -> Dialect:
@@ -146,7 +218,7 @@ def _tuned(lines: Sequence[str], plain: Dialect) -> Dialect:
 
 
 def _ragged(lines: Sequence[str], dialect: Dialect) -> int:
-    rows = [row for row in cells_of(lines, dialect) if row]
+    rows = [row for row in cells_of(lines, dialect) if row][dialect.above :]
     return sum(len(row) != len(rows[0]) for row in rows)
 
 

@@ -15,7 +15,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.columns import Choice, Columns
-from waybill.wire.table.dialect import Dialect, find_dialect, row_text
+from waybill.wire.table.dialect import HEAD_ROWS, Dialect, find_dialect, has_name, row_text
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.faults import FaultKind
 from waybill.wire.table.row import Row
@@ -24,6 +24,8 @@ from waybill.wire.table.written import Written
 
 __all__ = ["Row", "Table"]
 
+#: The head is not waited for in more.
+_HEAD_CHARS = 16 << 10
 #: `Row._make` is a call of Python more for each row.
 _make_row = functools.partial(tuple.__new__, Row)
 
@@ -61,6 +63,8 @@ class Table:
         self._width = 0
         #: What stands in front of the head: a byte order mark, a ``sep=`` line, blank lines.
         self._before = ""
+        #: So many rows above the head are not read yet.
+        self._above = 0
         self._head = ("", "\n")
         self._count = 0
         self._was_whole = True
@@ -150,22 +154,46 @@ class Table:
             if len(self._start) > self._limit:
                 raise MalformedError("csv_row_too_large", "the head never ends")
             return ""
-        names = [*self._fields.message, *self._fields.source]
-        if self._choice.message is not None:
-            names.append(self._choice.message)
+        choice = self._choice
+        names = [choice.message] if choice.message is not None else self._fields.message
+        if not is_last and self._waits_for_head(start, names):
+            return ""
         text = self._start
         self._start = ""
         mark = text[: text.startswith("\ufeff")]
-        self.dialect = find_dialect(text, names, self._choice.delimiter, self._choice.quote)
+        self.dialect = find_dialect(
+            text,
+            names,
+            choice.delimiter,
+            choice.quote,
+            sources=self._fields.source,
+            has_head=choice.has_head,
+        )
+        self._above = self.dialect.above
         self._before = self.dialect.preamble or mark
         first_line = 2 if self.dialect.preamble else 1
         self._reader = RowReader(self.dialect, self._limit, first_line)
         return text[len(self._before) :]
 
+    def _waits_for_head(self, start: str, names: Sequence[str]) -> bool:
+        """Whether the head may come below rows that are not there yet: no first line has one of
+        ``names``, and there are few lines.
+        """
+        if not self._choice.has_head or len(start) > _HEAD_CHARS:
+            return False
+        lines = start.replace("\r", "\n").split("\n", HEAD_ROWS)
+        if len(lines) > HEAD_ROWS:
+            return False
+        return not has_name("\n".join(lines[:-1]), names, self._choice.delimiter or "")
+
     def _open(self, raw: RawRow) -> None:
         cells, text, fault, _ = raw
         if not "".join(cells).strip():
             self._before += text  # blank lines in front of the head
+            return
+        if self._above:
+            self._above -= 1
+            self._before += text
             return
         self._columns = Columns(
             cells,
