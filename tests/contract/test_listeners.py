@@ -94,7 +94,7 @@ async def test_an_address_that_is_taken_is_a_fault_that_names_its_setting(make: 
         taken = first.addresses[0].rpartition("/")[2]
         with pytest.raises(
             ConfigError,
-            match=r"http\.listen.*cannot listen.*--set http\.listen=|forward.*cannot listen",
+            match=r"(http|forward)\.listen: cannot listen.*--set \1\.listen=",
         ):
             async with listening(make, taken):
                 pass

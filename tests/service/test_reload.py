@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import Running, Sidecar
 from tests.patience import patience, until
-from waybill.service.app import run_until_stopped
+from waybill.service.signals import until_stopped
 
 BUNDLE = Path(__file__).parents[2] / "models" / "default"
 
@@ -191,7 +191,7 @@ async def test_a_reload_can_be_asked_for(running: Running, tmp_path: Path) -> No
 async def test_sighup_reloads_and_sigterm_ends(running: Running, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(rule("a"))
     async with running(f"rules.path={tmp_path}", "model.path=null") as sidecar:
-        serving = asyncio.create_task(run_until_stopped(sidecar.service))
+        serving = asyncio.create_task(until_stopped(sidecar.service.reloader.reload))
         await asyncio.sleep(0)
         loads = sidecar.metric("waybill_reloads_total", what="rules", outcome="accepted")
         os.kill(os.getpid(), signal.SIGHUP)

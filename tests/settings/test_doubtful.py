@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from waybill.cli.check import check
+from waybill.settings.dump import changed_settings
 from waybill.settings.naming import doubtful_settings
 from waybill.settings.sources import load_settings, read_settings
 
@@ -22,3 +23,12 @@ async def test_otlp_without_a_way_back_is_said_with_its_endpoint_and_setting(
     printed = capsys.readouterr()
     assert printed.err.count("warning: return.type: ") == count
     assert printed.out.endswith("ok\n")
+
+
+def test_what_is_not_as_by_default_is_told_alone() -> None:
+    assert changed_settings(load_settings(overrides=(), environ={})) == {}
+    settings = load_settings(overrides=(*PUSHED, "log.level=debug"), environ={})
+    assert changed_settings(settings) == {
+        "log": {"level": "debug"},
+        "return": {"type": "otlp", "url": "http://127.0.0.1:1/v1/logs"},
+    }

@@ -30,6 +30,8 @@ from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.batch import Batch, Passed
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
+from waybill.settings.schema import FieldSettings
+from waybill.wire import FieldPlan, Wire
 from waybill.wire.otlp import protobuf
 
 BROKEN = [
@@ -246,3 +248,16 @@ def test_a_broken_record_becomes_a_plain_one_with_its_bytes() -> None:
     batch = WIRE.otlp.decode(protobuf.pack_field(1, protobuf.pack_field(2, scope)))
     record = json.loads(json_records(WIRE.otlp, batch, [VERDICT] * 2)[1])
     assert base64.b64decode(record["raw_base64"]) == b"\x0f\xff"
+
+
+@pytest.mark.parametrize("name", ["resourceLogs", "resource_logs"])
+def test_a_request_in_json_is_known_by_its_first_key(name: str) -> None:
+    """However it is sent: a record of that name would get its label beside the request."""
+    request = (
+        b' {"%s":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}' % name.encode()
+    )
+    wire = Wire(FieldPlan(FieldSettings()))
+    codec, batch = wire.decode(request, "application/json")
+    assert (codec, batch.messages) == (wire.otlp_json, ["x"])
+    for other in (request * 2, b'{"resourceLogs":5}', b'{"log":"x","resourceLogs":[]}'):
+        assert wire.decode(other, "application/json")[0] is wire.json

@@ -19,6 +19,7 @@ from waybill.flow.inflight import Grow
 from waybill.ops.streaming import write_within
 from waybill.settings.schema import FieldSettings
 from waybill.wire.compression import decompress, encodings_of
+from waybill.wire.hints import no_table_hint
 from waybill.wire.inflate import Inflater
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.faults import Policy, parse_policy
@@ -118,7 +119,12 @@ async def _answer(
     service: Service, request: web.Request, upload: _Upload, chunks: AsyncIterator[bytes]
 ) -> None:
     """Label what comes until it ends. Raises ConnectionError: the client left, or reads nothing."""
+    is_first = True
     async for data in chunks:
+        told = no_table_hint(data) if is_first else None
+        if told is not None:
+            raise MalformedError("csv_columns", told)
+        is_first = False
         for piece in _pieces(data):
             await _feed(service, request, upload, piece, is_last=False)
             await asyncio.sleep(0)

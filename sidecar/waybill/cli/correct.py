@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
 from waybill.cli.terminal import cleaned, read_stdin
+from waybill.core.causes import cause_of
 from waybill.core.errors import CorrectError, WaybillError
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ async def _send(address: str, token: str | None, saying: Saying) -> str:
             told = await answer.json(content_type=None)
             status = answer.status
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise WaybillError(f"{url}: no answer of Waybill: {error or 'too late'}") from None
+        raise WaybillError(f"{url}: no answer of Waybill: {cause_of(error)}") from None
     if not isinstance(told, dict) or status not in (200, 201):
         raise _refusal(url, status, told)
     return _tell(told)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
+from waybill.core.causes import cause_of
 from waybill.core.errors import HandbackError
 from waybill.core.reasons import HandbackCode
 from waybill.core.retry import retry
@@ -132,5 +133,6 @@ def _printable(character: str) -> str:
 
 def cause(error: BaseException) -> str:
     """What an exception of a connection says, with its kind; never longer than an `excerpt`."""
-    text = excerpt(str(error).encode("utf-8", "replace"))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = excerpt(cause_of(error).encode("utf-8", "replace"))
+    kind = type(error).__name__
+    return kind if text == kind else f"{kind}: {text}"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 import aiohttp
 import msgspec
 
+from waybill.core.causes import cause_of
 from waybill.core.errors import WaybillError
 from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
@@ -212,8 +213,7 @@ class PatternClient:
         return body
 
     def _silent(self, error: Exception) -> NoAnswerError:
-        why = str(error) or type(error).__name__
-        return NoAnswerError(f"no sidecar answers at {self.url}: {why}")
+        return NoAnswerError(f"no sidecar answers at {self.url}: {cause_of(error)}")
 
     def _check(self, status: int, body: bytes) -> None:
         match status:

@@ -42,11 +42,12 @@ from waybill.service.parts import reloadable_parts
 from waybill.service.patterns import Patterns, open_patterns
 from waybill.service.reload import Reloader
 from waybill.service.roles import SINGLE, Member, Role
+from waybill.service.signals import until_stopped
 from waybill.service.tokens import TokensPart
 from waybill.settings.deadlines import deadlines_of
-from waybill.settings.dump import dump_settings
+from waybill.settings.dump import changed_settings, dump_settings
 from waybill.settings.labellings import added_fields
-from waybill.settings.naming import doubtful_settings, name_secrets
+from waybill.settings.naming import closed_doors, missing_secrets, name_secrets
 from waybill.settings.schema import Settings, TlsSettings
 from waybill.wire import FieldPlan, Wire
 
@@ -298,23 +299,6 @@ def make_handback(settings: Settings, metrics: Metrics) -> Handback:
             return BodyHandback()
 
 
-async def run_until_stopped(service: Service) -> None:
-    """Wait for SIGTERM or SIGINT; SIGHUP reloads rules, model and LLM prompt."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    reloads: set[asyncio.Task[bool]] = set()
-
-    def on_hangup() -> None:
-        task = asyncio.create_task(service.reloader.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    await stop.wait()
-
-
 async def serve(settings: Settings, role: Role = SINGLE) -> None:
     """Run until SIGTERM or SIGINT, alone or as one of several workers.
 
@@ -325,12 +309,15 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     if is_alone:
         tune_allocator()
     if role.is_first:
-        shown = {"settings": dump_settings(settings), "secrets": name_secrets(settings)}
-        log.info("settings", extra=shown)
-        for doubt in doubtful_settings(settings):
-            log.warning("a setting may not do what is expected", extra={"detail": doubt})
+        shown = {"settings": changed_settings(settings), "secrets": name_secrets(settings)}
+        log.info("settings other than the defaults", extra=shown)
+        log.debug("all settings", extra={"settings": dump_settings(settings)})
+        for lack in missing_secrets(settings):
+            log.warning("a setting may not do what is expected", extra={"detail": lack})
+        for closed in closed_doors(settings):
+            log.info("a path takes nothing", extra={"detail": closed})
     async with build(settings, role) as service:
         settle_memory()
-        await run_until_stopped(service)
+        await until_stopped(service.reloader.reload)
         if is_alone:
             log.info("stopping")

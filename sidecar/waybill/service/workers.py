@@ -35,7 +35,8 @@ from waybill.service.app import serve
 from waybill.service.loading import Parts, bundle_folders, read_parts
 from waybill.service.patterns import make_known
 from waybill.service.roles import Member
-from waybill.settings.addresses import cannot_listen, split_address
+from waybill.service.signals import ENDING_AT_ONCE
+from waybill.settings.addresses import cannot_listen, cannot_listen_unix, split_address
 from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
 
@@ -241,13 +242,16 @@ class Supervisor:
                 os.kill(slot.pid, number)
 
     def _stop(self) -> None:
-        """Let every worker drain; kill what has not ended in time."""
+        """Let every worker drain; kill what has not ended in time, or at another Ctrl-C."""
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + self._settings.http.drain_secs + _CLOSE_SECS
         while any(slot.pid for slot in self._slots):
             if time.monotonic() > deadline:
                 self._signal_all(signal.SIGKILL)
-            signal.sigtimedwait((signal.SIGCHLD,), 0.1)
+            caught = signal.sigtimedwait((signal.SIGCHLD, signal.SIGINT), 0.1)
+            if caught is not None and caught.si_signo == signal.SIGINT:
+                log.warning(ENDING_AT_ONCE)
+                deadline = 0.0
             self._reap()
 
 
@@ -269,7 +273,7 @@ def _listen_unix(path: str) -> socket.socket:
     try:
         return listen_unix(path)
     except OSError as error:
-        raise ConfigError([f"forward: cannot listen: {error.strerror or error}"]) from None
+        raise ConfigError([cannot_listen_unix("forward.unix", path, error)]) from None
 
 
 def _hold_addresses(settings: Settings) -> tuple[Settings, list[socket.socket]]:

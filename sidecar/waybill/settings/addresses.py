@@ -23,6 +23,11 @@ def cannot_listen(path: str, address: str, error: OSError) -> str:
     return why
 
 
+def cannot_listen_unix(path: str, address: str, error: OSError) -> str:
+    """Why nothing can listen on the socket at ``address``, the value of the setting ``path``."""
+    return f"{path}: cannot listen on {address}: {error.strerror or error}"
+
+
 def bracketed(host: str) -> str:
     """A host as it stands in a URL: IPv6 in brackets."""
     if ":" in host:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -31,3 +32,21 @@ def _value(value: object) -> object:
     if isinstance(value, str):
         return _PASSWORD.sub("//***@", value)
     return value
+
+
+def changed_settings(settings: Settings) -> dict[str, object]:
+    """As `dump_settings`, but only what is not as by default."""
+    return _changed(dump_settings(settings), dump_settings(Settings()))
+
+
+def _changed(now: Mapping[str, object], usual: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in now.items():
+        other = usual.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            below = _changed(value, other)
+            if below:
+                found[name] = below
+        elif value != other:
+            found[name] = value
+    return found

@@ -42,11 +42,16 @@ def missing_secrets(settings: Settings) -> Iterator[str]:
 def doubtful_settings(settings: Settings) -> Iterator[str]:
     """What is configured and will not do what somebody may expect, with what to set."""
     yield from missing_secrets(settings)
+    yield from closed_doors(settings)
+
+
+def closed_doors(settings: Settings) -> Iterator[str]:
+    """Which paths take nothing as things are set, and what to set for it."""
     if settings.return_.type == "body":
         yield (
             "return.type: with body, POST /v1/logs (OTLP) answers 503 to every request, because an "
             "OTLP answer has no room for records; to take OTLP there set return.type to otlp, http "
-            "or forward, or post to /v1/label"
+            "or forward, or post to /v1/label, which answers with the labelled request"
         )
 
 

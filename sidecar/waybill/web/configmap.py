@@ -15,6 +15,7 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
+from waybill.core.causes import cause_of
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.foreign import read_json
 from waybill.ops.answers import beginning_of
@@ -130,7 +131,7 @@ class ConfigMap:
         except TimeoutError:
             raise ConfigMapError(f"{self._url}: no answer within {_TIMEOUT_SECS:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ConfigMapError(f"{self._url}: {error}") from None
+            raise ConfigMapError(f"{self._url}: {cause_of(error)}") from None
 
     def _content(self, body: bytes) -> Content:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
@@ -28,6 +29,8 @@ __all__ = [
 
 #: In front of a nested object may stand a byte order mark, blanks or a colour.
 _NESTED_WITHIN = 16
+#: How a request of OTLP in JSON begins, and no record does.
+_OTLP = re.compile(rb"\s{0,64}\{\s{0,64}\"resource(?:L|_l)ogs\"\s{0,64}:\s{0,64}\[")
 #: The first byte of an entry: an array header, which cannot begin JSON text.
 _ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
 
@@ -57,7 +60,9 @@ class Wire:
             LaboriousError: reading costs more than ``budget``.
         """
         codec = self.codec_of(body, content_type)
-        if codec is not self.json:
+        if codec is self.otlp_json and not content_type.startswith(OTLP_JSON):
+            codec, batch = self._decode_unnamed_otlp(body, content_type, tag, budget)
+        elif codec is not self.json:
             batch = codec.decode(body, tag=tag, budget=budget)
         elif is_text(content_type):
             batch = self._decode_text(body, content_type, tag, budget)
@@ -71,15 +76,25 @@ class Wire:
         """The codec for ``body``.
 
         Shippers send JSON under several names, so only msgpack is believed on its word; without it
-        the first byte tells. OTLP looks like neither, or like any other JSON, so it must be named.
+        the first byte tells. OTLP in protobuf looks like neither, so it must be named; in JSON its
+        first key tells.
         """
         if "protobuf" in content_type:
             return self.otlp
-        if content_type.startswith(OTLP_JSON):
+        if content_type.startswith(OTLP_JSON) or _OTLP.match(body):
             return self.otlp_json
         if "msgpack" in content_type or body[:1] in _ARRAY_HEADERS:
             return self.msgpack
         return self.json
+
+    def _decode_unnamed_otlp(
+        self, body: bytes, content_type: str, tag: str, budget: ScanBudget
+    ) -> tuple[Codec, Batch]:
+        """What begins like a request of OTLP in JSON; several of them are read as any JSON."""
+        try:
+            return self.otlp_json, self.otlp_json.decode(body, tag=tag, budget=budget)
+        except MalformedError:
+            return self.json, self._decode_json(body, content_type, tag, budget)
 
     def _decode_json(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:
         """What claims to be JSON or claims nothing; lines of logfmt come without a name."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["hint", "is_length_delimited", "is_table"]
+__all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint"]
 
 _LENGTH_BYTES = 4
 #: So many frames are looked at: what fits by chance does not fit three times.
 _FRAMES = 3
 _OBJECT = b"{"
+_JOURNAL = b"__CURSOR="
 #: Magic numbers of what is sent without saying so.
 _KINDS = (
     (b"\x1f\x8b", "the body is compressed with gzip: send Content-Encoding: gzip"),
@@ -18,6 +19,11 @@ _KINDS = (
     (b"\xff\xfe", "the body is UTF-16: send UTF-8"),
     (b"\xfe\xff", "the body is UTF-16: send UTF-8"),
 )
+
+
+#: Of these a table may not begin, whatever its encoding.
+_NO_TABLES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1")
+_BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
 
 def is_length_delimited(body: bytes) -> bool:
@@ -41,6 +47,16 @@ def is_table(content_type: str) -> bool:
     return "csv" in content_type or "tab-separated" in content_type
 
 
+def no_table_hint(start: bytes) -> str | None:
+    """A sentence about what begins with ``start`` and is no table of text; None where it may be."""
+    for magic, sentence in _KINDS:
+        if start.startswith(magic) and magic in _NO_TABLES:
+            return sentence
+    if start.lstrip(_BLANK_BYTES).startswith((b"{", b"[{")):
+        return "the body is JSON: send it to /v1/label"
+    return None
+
+
 def hint(body: bytes, content_type: str) -> str:
     """A sentence about a body in which no record can be found."""
     if is_length_delimited(body):
@@ -53,6 +69,8 @@ def hint(body: bytes, content_type: str) -> str:
     for start, sentence in _KINDS:
         if body.startswith(start):
             return sentence
+    if body.startswith(_JOURNAL):
+        return "the body is a journal in its export format: send it as JSON (journalctl -o json)"
     if body[:1].decode("ascii", "replace").isprintable():
         return (
             "no JSON record can be found; lines of plain text are taken with "

@@ -86,3 +86,20 @@ async def test_what_no_rule_can_match_has_no_draft(message: str) -> None:
 
 def test_a_number_alone_is_asked_for_as_a_whole() -> None:
     assert pattern_of("4711") == r"^\d+$"
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ('[01/May/2024:10:00:00 +0200] "GET /"', r"\[\d+/[A-Z][a-z]{2}/[0-9A-Fa-f:]+\s+\+\d+\]"),
+        ("May  1 10:00:00 disk gone", r"[A-Z][a-z]{2}\s+\d+\s+\d+:\d+:\d+\s+disk\s+gone"),
+        ("at Wed, 01 May 2024 gone", r"at\s+[A-Z][a-z]{2},\s+\d+\s+[A-Z][a-z]{2}\s+\d+\s+gone"),
+        ("Sun May 12 10:00 gone", r"[A-Z][a-z]{2}\s+[A-Z][a-z]{2}\s+\d+\s+\d+:\d+\s+gone"),
+        ("May contain nuts", r"May\s+contain\s+nuts"),
+    ],
+)
+def test_names_of_months_and_days_are_kept_out_of_dates(text: str, pattern: str) -> None:
+    found = pattern_of(text)
+    assert found is not None
+    assert found.startswith(pattern)
+    assert re.match(found, text)

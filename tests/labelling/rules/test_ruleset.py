@@ -60,6 +60,7 @@ RULE = "- {id: a, label: Error, pattern: boom}\n"
         pytest.param(b"rules:\n- {id: \xff}", [("yaml", 2, None)], id="not UTF-8"),
         pytest.param("rules:\n" + RULE + "\n" + RULE, [("duplicate_id", 4, "a")], id="an id twice"),
         pytest.param("rules:\n- {id: a, label: Error, pattern: '('}", [("pattern", 2, "a")], id="pattern syntax"),
+        pytest.param("rules:\n- id: a\n  label: Error\n  pattern: '('", [("pattern", 4, "a")], id="line of the pattern"),
         pytest.param(
             "rules:\n- {id: a, label: Error, pattern: x, match: [y], no_match: [xx]}", [("sample", 2, "a")] * 2, id="samples"
         ),

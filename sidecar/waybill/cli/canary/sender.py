@@ -14,6 +14,7 @@ import orjson
 from waybill.cli.canary.ledger import Ledger
 from waybill.cli.canary.outlets import records
 from waybill.cli.canary.plan import CanaryPlan
+from waybill.core.causes import cause_of
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.settings.secrets import read_content, secrets_in
 
@@ -68,7 +69,7 @@ class Sender:
             ) as reply:
                 answer = await reply.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._note(ledger, str(error) or type(error).__name__)
+            self._note(ledger, cause_of(error))
             return None
         if reply.status < 300:
             return answer

@@ -17,7 +17,8 @@ from waybill.cli.demo.pages import pages
 from waybill.cli.demo.table import Record, print_summary, print_table
 from waybill.learn.json_stream import values
 from waybill.ops.logs import setup_logging
-from waybill.service.app import build, run_until_stopped
+from waybill.service.app import build
+from waybill.service.signals import until_stopped
 from waybill.settings.schema import Settings
 from waybill.wire.compression import compress, decompress, encodings_of
 from waybill.wire.moments import event_time, split_seconds
@@ -57,7 +58,7 @@ async def demo(settings: Settings, *, is_once: bool) -> None:
         print(f"  curl -s {service.address}/metrics | grep labelled")
         async with pages(settings, service.address) as link:
             print(f"\nPatterns, corrections and rules, in a browser: {link}")
-            await run_until_stopped(service)
+            await until_stopped(service.reloader.reload)
 
 
 async def _play(

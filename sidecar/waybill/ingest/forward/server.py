@@ -24,7 +24,7 @@ from waybill.ingest.forward.sockets import keep_alive, listen_unix
 from waybill.ingest.listener import Intake
 from waybill.ops.secret_file import SecretFile
 from waybill.ops.tls import ServerTls
-from waybill.settings.addresses import split_address
+from waybill.settings.addresses import cannot_listen, cannot_listen_unix, split_address
 from waybill.settings.schema import ForwardSettings
 
 #: How long `stop` waits for messages under way; what is drained before needs none of it.
@@ -64,17 +64,20 @@ class ForwardServer:
 
     async def start(self) -> None:
         """Open the sockets. Raises ConfigError."""
-        try:
-            await self._listen_tcp()
-            await self._listen_unix()
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise ConfigError([f"forward: cannot listen: {why}"]) from error
+        listen, unix = self._settings.listen, self._settings.unix
+        if listen:
+            try:
+                await self._listen_tcp(listen)
+            except OSError as error:
+                raise ConfigError([cannot_listen("forward.listen", listen, error)]) from error
+        if unix:
+            try:
+                await self._listen_unix(unix)
+            except OSError as error:
+                raise ConfigError([cannot_listen_unix("forward.unix", unix, error)]) from error
 
-    async def _listen_tcp(self) -> None:
-        if not self._settings.listen:
-            return
-        host, port = split_address(self._settings.listen)
+    async def _listen_tcp(self, address: str) -> None:
+        host, port = split_address(address)
         server = await asyncio.get_running_loop().create_server(
             self._entrance.protocol, host, port, reuse_port=self._shares_address or None
         )
@@ -82,10 +85,7 @@ class ForwardServer:
         for sock in server.sockets:
             self.addresses.append(_address(sock.getsockname()))
 
-    async def _listen_unix(self) -> None:
-        path = self._settings.unix
-        if not path:
-            return
+    async def _listen_unix(self, path: str) -> None:
         sock = self._shared_unix
         if sock is None:
             sock = await asyncio.to_thread(listen_unix, path)

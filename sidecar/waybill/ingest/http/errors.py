@@ -10,6 +10,7 @@ which would write a line for each try.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -140,6 +141,9 @@ class Refusals:
 
     def _not_found(self, request: web.Request) -> Problem:
         detail = f"nothing is served at {request.path[:_PATH_CHARS]}; see paths"
+        meant = re.sub("/+", "/", request.path).rstrip("/").lower()
+        if meant in self._paths:
+            detail = f"nothing is served at {request.path[:_PATH_CHARS]}; send to {meant}"
         return Problem(404, "not_found", detail, "not_found", paths=self._paths)
 
 

@@ -297,7 +297,8 @@ def _check_sample(
 
 
 def _fault(code: RuleCode, detail: str, source: RuleSource) -> RuleError:
-    return RuleError(code, detail, file=source.file, line=source.line, rule_id=source.id)
+    line = source.pattern_line if code == "pattern" else source.line
+    return RuleError(code, detail, file=source.file, line=line, rule_id=source.id)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,17 @@ _VARYING = (
 _ANY_VARYING = re.compile("|".join(f"({varies})" for varies, _ in _VARYING), re.ASCII)
 
 
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
+#: Names of months and days within dates, and what stands for them until the pattern is made.
+_DATED = re.compile(
+    rf"(?<=\d[/ -])(?:{_MONTHS})(?=[/ -]\d{{2,4}})|\b(?:{_MONTHS})(?= {{1,2}}\d{{1,2}}(?:,? |$))"
+    rf"|\b(?:{_DAYS})(?=,? (?:(?:{_MONTHS}) |\d{{1,2}} (?:{_MONTHS})))"
+)
+_NAME_STAND = "\ue001"
+_NAME_CLASS = "[A-Z][a-z]{2}"
+
+
 class _Quoted(str):
     """A text that is written in quotes, so that a person can edit it without knowing YAML."""
 
@@ -115,7 +126,8 @@ def pattern_of(text: str) -> str | None:
     """
     begin = _first_word(text)
     told = text[begin or 0 :].strip()
-    pattern = r"\s+".join(map(_word, _BLANKS.split(told[:_PATTERN_CHARS].strip())))
+    words = _BLANKS.split(_DATED.sub(_NAME_STAND, told[:_PATTERN_CHARS].strip()))
+    pattern = r"\s+".join(map(_word, words)).replace(_NAME_STAND, _NAME_CLASS)
     if not pattern:
         return None
     if begin is not None:

@@ -63,6 +63,8 @@ class RuleSource(msgspec.Struct, frozen=True):
     no_match: tuple[str, ...] = ()
     override: bool = False
     layer: int = 0
+    #: Where the pattern begins.
+    pattern_line: int = 0
 
 
 class ParsedFile(NamedTuple):
@@ -188,6 +190,7 @@ class _FileReader(NodeReader):
             no_match=self._texts(entries.get("no_match"), "no_match"),
             override=self._is_true(entries.get("override"), "override"),
             layer=self._layer,
+            pattern_line=entries["pattern"].start_mark.line + 1,
         )
 
     def _pattern(self, node: yaml.Node) -> str:
