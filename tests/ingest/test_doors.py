@@ -32,8 +32,10 @@ Address = tuple[str, int]
 SERVE = """
 import asyncio, sys
 from tests.conftest import running
+from waybill.ops.logs import setup_logging
 from waybill.ops.memory import settle_memory, tune_allocator
 async def main():
+    setup_logging("info")
     tune_allocator()  # as `waybill serve` does
     async with running(*sys.argv[1:]) as sidecar:
         settle_memory()

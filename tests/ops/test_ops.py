@@ -147,8 +147,16 @@ def test_a_second_mistake_at_the_same_place_is_news_but_not_without_end() -> Non
         False,
     ]
     assert sum(passes(f"detail {i}") for i in range(1000)) == 8
+    assert sum(limit.filter(_of_peer(f"/{i}")) for i in range(1000)) == 10
     now[0] = 10.0
     assert passes("one")
+
+
+def _of_peer(path: str) -> logging.LogRecord:
+    """What a stranger can have written as often as it likes."""
+    record = logging.LogRecord("l", logging.INFO, "", 0, "a client left", (), None)
+    vars(record).update(peer="10.0.0.1", path=path)
+    return record
 
 
 def test_a_dead_letter_folder_that_cannot_be_written_is_found_at_the_start(tmp_path: Path) -> None:

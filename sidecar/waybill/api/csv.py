@@ -16,6 +16,7 @@ from waybill.core.errors import MalformedError, OverloadedError
 from waybill.core.names import Compression
 from waybill.core.records import Verdict
 from waybill.flow.inflight import Grow
+from waybill.ingest.http.errors import about
 from waybill.ops.streaming import write_within
 from waybill.settings.schema import FieldSettings
 from waybill.wire.compression import decompress, encodings_of
@@ -107,7 +108,7 @@ def routes(service: Service) -> list[web.RouteDef]:
             except ConnectionError:
                 if not upload.response.prepared:
                     raise
-                log.info("a client left before its table was labelled")
+                log.info("a client left before its table was labelled", extra=about(request))
         if upload.faults:
             log.warning("rows of a CSV had faults", extra={"rows": upload.faults})
         return upload.response

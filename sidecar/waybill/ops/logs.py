@@ -20,6 +20,8 @@ INTERVAL_SECS = 10.0
 _CAUSE = ("reason", "file", "line", "rule")
 #: What tells two faults of one cause apart: a second mistake in the same rule is news, too.
 _DETAILS = ("detail", "path")
+#: Who was talked to: a line with it is limited whatever its level, for strangers cause it.
+_STRANGER = "peer"
 #: Details may come from outside: of one cause so many different ones are written in an interval.
 _MOST_DETAILS = 10
 _MOST_CAUSES = 1000
@@ -54,7 +56,8 @@ class _Written:
 
 
 class RateLimit(logging.Filter):
-    """Lets a warning or error of one kind (logger, message template, cause, detail) through once.
+    """Lets a warning, an error or what a peer caused, of one kind (logger, message template, cause,
+    detail), through once.
 
     Once per interval, that is; and of one cause not more than ten different details.
     """
@@ -69,7 +72,7 @@ class RateLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether ``record`` is to be written; what was held back before is noted in it."""
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING and not hasattr(record, _STRANGER):
             return True
         cause = (record.name, str(record.msg), *_values(record, _CAUSE))
         detail = _values(record, _DETAILS)

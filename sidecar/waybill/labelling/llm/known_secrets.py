@@ -39,6 +39,14 @@ _TOKEN = re.compile(
     r"|A\d-(?:[A-Z0-9]{5,6}-){3,}"
     r"[A-Z0-9]{5,6}"
     r"|EAA[A-Za-z0-9]{16,}|dapi[0-9a-f<>]{8,}"
+    r"|(?:LTAI|AKID)[A-Za-z0-9]{12,}|pat(?:\w{14}|\.\w{16,})\.[\w.<>]{8,}"
+    r"|pat-[a-z]{2,4}\d-[\w<>-]{8,}|t\d\.[\w-]{20,}(?:\.[\w-]*)?"
+    r"|API-[A-Z0-9]{20,}|access-(?:sandbox|development|production)-[\w<>-]{8,}"
+    r"|(?:sdk|api|mob)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{12,}|re_\w{6,12}_\w{12,}"
+    r"|(?:live|test)_[0-9a-f]{12,}|AAAA[\w-]{5,9}:APA\d{1,2}b[\w-]{8,}|\d{1,2}D\w{12,15}![\w.]{8,}"
+    r"|access_token\$\w{4,12}\$[\w$]{8,}|(?:HRKU|dnkey|nvapi|csk|ico)-[\w<>-]{8,}|sl\.[\w-]{30,}"
+    r"|(?:api_org|pnu|sgp|waka|zpka|esecret|napi|pcsk|rnd|fo\d|fm\d|ddp|tfp|aio)_[\w<>-]{12,}"
+    r"|rzp_(?:live|test)_\w{8,}|(?:WPL_AP\d|mlsn)\.[\w.]{8,}={0,2}|sha\d{1,3}~[\w-]{16,}"
     r"|AGE-SECRET-KEY-\w{8,}|sq0(?:atp|csp|idp)-[\w-]{8,}|NR(?:AK|II|JS|RA)-\w{8,}"
     r"|(?:bot)?\d{1,12}:AA[\w-]{15,}"  # Telegram
     r"|(?:M[DTjz]|N[DTjz]|O[DT])[\w-]{10,30}\.[\w-]{5,7}\.[\w-]{16,}"  # Discord
@@ -56,6 +64,10 @@ _RANDOM = re.compile(
 _WORDS = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{2,}(?=[A-Z][a-z]|[_+-]|\d|$)")
 #: So much of a word's letters are in such parts where it is a name.
 _NAME_SHARE = 0.85
+#: Letters of one case, and digits here and there among them.
+_SPRINKLED = re.compile(r"(?<![A-Za-z0-9])(?:[a-z0-9]{20,}|[A-Z0-9]{26,})(?![A-Za-z0-9])")
+_TURNS = re.compile(r"[A-Za-z]+")
+_MOST_TURNS = 4
 _BASE64 = re.compile(
     r"(?<![A-Za-z0-9/])(?=[\w+/]{0,80}[A-Z])(?=[\w+/]{0,80}[a-z])(?=[\w+/]{0,80}[\d+])"
     r"[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9])"
@@ -71,6 +83,7 @@ def hide_known(text: str) -> str:
     """``text`` with what looks like a secret replaced by ``<secret>``."""
     text = _TOKEN.sub("<secret>", text)
     text = _RANDOM.sub(_random, text)
+    text = _SPRINKLED.sub(_sprinkled, text)
     for pattern in (_BASE64, _PADDED, _HEX):
         text = pattern.sub("<secret>", text)
     return text
@@ -81,6 +94,10 @@ def _random(match: re.Match[str]) -> str:
     letters = sum(map(str.isalpha, word))
     named = sum(map(len, _WORDS.findall(word)))
     return word if named >= _NAME_SHARE * letters else "<secret>"
+
+
+def _sprinkled(match: re.Match[str]) -> str:
+    return match[0] if len(_TURNS.findall(match[0])) <= _MOST_TURNS else "<secret>"
 
 
 def hide_keys(text: str) -> str:
