@@ -10,7 +10,7 @@ import pytest
 from tests.patience import patience
 from waybill.core import letting_go
 from waybill.core.correction import new_correction, settle
-from waybill.core.letting_go import let_go, take_apart
+from waybill.core.letting_go import empty_in_turns, let_go, take_apart
 from waybill.labelling.corrections.table import make_table
 
 
@@ -53,3 +53,21 @@ def test_the_garbage_collector_has_nothing_to_look_at() -> None:
     table = make_table(history)
     for one in (history[0], settle(history)[0], next(table.standing())):
         assert not gc.is_tracked(one)
+
+
+async def test_lists_are_emptied_in_turns_unless_somebody_else_has_them() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    held = [str(i) for i in range(50_000)]
+    tables = [held, [str(i) for i in range(50_000)], ["few"]]
+    task = asyncio.create_task(others())
+    await empty_in_turns(tables)
+    task.cancel()
+    assert [len(table) for table in tables] == [50_000, 0, 1]
+    assert turns >= 3

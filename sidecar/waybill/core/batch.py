@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.letting_go import empty_in_turns
 from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
 
@@ -125,6 +126,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    async def end(self) -> None:
+        """Let go of the records in turns, when nobody needs them any more: 250,000 of them take the
+        event loop 30 ms where they go at once.
+        """
+        texts, self.messages = [self.messages], []
+        await empty_in_turns(texts)
+        offsets, self.starts, self.ends = [self.starts, self.ends], [], []
+        await empty_in_turns(offsets)
 
     def data(self, i: int) -> bytes:
         """The bytes of record ``i`` (an ordinary JSON record without its closing brace)."""

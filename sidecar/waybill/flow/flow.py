@@ -151,6 +151,7 @@ class Flow:
         if self._count_set_aside(batch, verdicts):
             given = await count_in_turns(verdicts)
         self._metrics.count_verdicts(given, self.labeller.taxonomy.fallback, self.labeller.names)
+        await batch.end()
         return answer
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
