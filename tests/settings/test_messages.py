@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,39 @@ def test_another_kind_of_file_given_as_settings_is_recognised(
     with pytest.raises(ConfigError, match="expected a mapping") as caught:
         load_settings(file, environ={})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http.listen: 127.0.0.1:9\n", "keys stand below their section, as in http: {listen: ...}"),
+        ("y-base: &b {level: debug}\nlog: {<<: *b}\n", "y-base: no such key"),
+        ("log: {x-level: debug}\n", "log.x-level: no such key"),
+    ],
+)
+def test_keys_in_odd_places_are_told(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "waybill.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_settings(file, environ={})
+
+
+def test_keys_at_the_top_may_hold_what_others_take_over(tmp_path: Path) -> None:
+    file = tmp_path / "waybill.yaml"
+    file.write_text("x-base: &b {level: debug}\nlog: {<<: *b}\n")
+    assert load_settings(file, environ={}).log.level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "http=5",
+            "--set http: a section, and no setting; name one of its keys, as in http.listen",
+        ),
+        ("http.listen=http://127.0.0.1:9880", "http.listen: expected host:port"),
+    ],
+)
+def test_overrides_that_are_near_are_told(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_settings(overrides=[override], environ={})

@@ -9,7 +9,7 @@ import ipaddress
 def split_address(address: str) -> tuple[str, int]:
     """``host:port`` or ``[v6]:port`` as (host, port). Raises ValueError."""
     host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit() or not 0 <= int(port) <= 65_535:
+    if not separator or not port.isdigit() or not 0 <= int(port) <= 65_535 or "/" in host:
         raise ValueError("expected host:port")
     return host.strip("[]"), int(port)
 

@@ -172,7 +172,11 @@ def _read_overrides(tree: Tree, overrides: Sequence[str]) -> None:
             )
         elif path not in known:
             meant = suggest(path, known)
-            tree.findings.add(Problem(f"--set {path}", f"no such setting{meant}"), *meant.words)
+            told = f"no such setting{meant}"
+            below = next((other for other in known if other.startswith(f"{path}.")), None)
+            if below is not None:
+                told = f"a section, and no setting; name one of its keys, as in {below}"
+            tree.findings.add(Problem(f"--set {path}", told), *meant.words)
         else:
             tree.put(path, parse(known[path], text), origin=f"--set {path}")
 

@@ -17,6 +17,10 @@ from waybill.settings.schema import Section, Settings
 S = TypeVar("S", bound=Section)
 
 
+#: What a key at the top begins with that holds what others take over by ``<<``, as in rule files.
+_PRIVATE = "x-"
+
+
 class Tree:
     """Values by key, section in section; where each came from, and what is wrong."""
 
@@ -69,7 +73,7 @@ def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | No
     for key, item in values.items():
         if key in fields:
             _read_field(tree, fields[key], item, _below(path, key), given)
-        else:
+        elif path or not str(key).startswith(_PRIVATE):
             _refuse_key(tree, path, str(key), fields)
     for key, field in fields.items():
         if field.required and key not in values:
@@ -80,6 +84,11 @@ def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | No
 
 
 def _refuse_key(tree: Tree, path: str, key: str, known: Iterable[str]) -> None:
+    section, dot, rest = key.partition(".")
+    if dot and section in known:
+        told = f"no such key; keys stand below their section, as in {section}: {{{rest}: ...}}"
+        tree.findings.add(Problem(_below(path, key), told), key)
+        return
     meant = suggest(key, known)
     paths = [_below(path, word) for word in meant.words]
     tree.findings.add(Problem(_below(path, key), f"no such key{meant}"), *paths)

@@ -1,8 +1,9 @@
 """Times as records spell them, as moments.
 
 Read are RFC 3339, ISO 8601 (basic and extended, reduced to minutes or hours, week and ordinal
-dates), RFC 2822 and HTTP dates, the common log format, Go's and nginx's spelling, and epochs in
-seconds, milliseconds, microseconds or nanoseconds, as numbers or as text. A time without a zone is
+dates), RFC 2822 and HTTP dates, the common log format, Go's and nginx's spelling, what databases
+and runtimes write (`waybill.wire.odd_times`), and epochs in seconds, milliseconds, microseconds or
+nanoseconds, as numbers or as text. A time without a zone is
 UTC; one with a zone's name only (``CEST``) is none, and one without a year, as in syslog, would be
 a guess and is none. What lies outside the years 2000 to 2099 is no time of a log record: a
 duration, a date as a number, a clock that was never set. The next field is asked then.
@@ -20,6 +21,7 @@ import re
 from email.utils import parsedate_tz
 
 from waybill.wire.moments import Moment
+from waybill.wire.odd_times import respelled
 
 __all__ = ["midnight_of", "moment_of"]
 
@@ -27,6 +29,8 @@ __all__ = ["midnight_of", "moment_of"]
 _FIRST, _END = 946_684_800, 4_102_444_800
 #: Units per second. For plausible moments the four ranges lie apart.
 _SCALES = (1, 10**3, 10**6, 10**9)
+#: What MongoDB wraps a date in.
+_WITHIN = ("$date", "$numberLong")
 #: Longer texts are no times.
 _MOST_CHARS = 100
 _NUMBER = re.compile(r"(\d{9,19})(?:[.,](\d{1,30}))?")
@@ -63,8 +67,17 @@ def moment_of(value: object) -> Moment | None:
 
 
 def _split_moment(value: dict[object, object]) -> Moment | None:
-    """``{"seconds": ..., "nanos": ...}``, as protobuf and its JSON have it."""
-    seconds, nanos = value.get("seconds"), value.get("nanos", 0)
+    """``{"seconds": ..., "nanos": ...}``, as protobuf and its JSON have it; Log4j's instant and
+    MongoDB's ``{"$date": ...}``.
+    """
+    for name in _WITHIN:
+        if name in value:
+            within = value[name]
+            if isinstance(within, dict):
+                within = within.get("$numberLong")
+            return moment_of(within) if isinstance(within, str | int) else None
+    seconds = value.get("seconds", value.get("epochSecond"))
+    nanos = value.get("nanos", value.get("nanoOfSecond", 0))
     moment = moment_of(seconds)
     if moment is None or not isinstance(nanos, int) or not 0 <= nanos < _SCALES[-1]:
         return None
@@ -102,11 +115,18 @@ def _text_moment(text: str) -> Moment | None:
     if len(text) > _MOST_CHARS:
         return None
     match = _COMMON.fullmatch(text)
-    if match is not None:
-        found = _common(match)
-        if found is not None:
-            return found
-    text = text.strip()
+    found = _common(match) if match is not None else None
+    if found is None:
+        text = text.strip()
+        found = _by_form(text)
+    if found is None:
+        other = respelled(text)
+        found = _by_form(other) if other is not None else None
+    return found
+
+
+def _by_form(text: str) -> Moment | None:
+    """By the first standard that ``text`` follows."""
     match = _NUMBER.fullmatch(text)
     if match is not None:
         found = _epoch_text(match[1], match[2] or "")

@@ -169,6 +169,11 @@ class FieldSettings(Section, frozen=True):
         "timeUnixNano",
         "_SOURCE_REALTIME_TIMESTAMP",
         "__REALTIME_TIMESTAMP",
+        "t",
+        "instant",
+        "timeMillis",
+        "receiveTimestamp",
+        "asctime",
     )
     records: Annotated[
         Text | None,
