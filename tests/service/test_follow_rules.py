@@ -117,6 +117,8 @@ async def test_a_workbench_is_followed_refused_and_outlived(
         await until(sidecar, "pattern")
         told = await edition(sidecar)
         assert told["is_newest"] is False
+        await sidecar.post(b"", "/-/reload")  # of what is here, which changes nothing
+        assert (await edition(sidecar))["is_newest"] is False
         assert "50-workbench.yaml:2: rule 'bad'" in str(told["last_refusal"])
         assert "50-workbench.yaml" in str(told["follow"])
         assert await label(sidecar) == "User Action"

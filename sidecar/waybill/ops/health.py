@@ -29,6 +29,8 @@ class LoadState:
         self.problems: list[str] = []
         #: The newest refusal, kept when a later load is accepted; None where there was none.
         self.last_refusal: dict[str, object] | None = None
+        #: Problems of what somebody else offers: loading again what is here does not settle them.
+        self._standing: list[str] = []
 
     def accepted(self, version: str) -> None:
         """A load is in force."""
@@ -36,14 +38,21 @@ class LoadState:
         if version != self.version:
             self.in_force_since = self.loaded_at
         self.version = version
-        self.problems = []
+        self.problems = list(self._standing)
         self._metrics.reloads.labels(self.what, "accepted").inc()
-        self._metrics.reload_ok.labels(self.what).set(1)
+        self._metrics.reload_ok.labels(self.what).set(not self.problems)
         self._metrics.reload_time.labels(self.what).set(self.loaded_at)
 
-    def refused(self, problems: Sequence[str], reason: str = "failed") -> None:
-        """A load was refused; what was in force before still is. ``reason`` is a bounded code."""
+    def refused(
+        self, problems: Sequence[str], reason: str = "failed", *, stands: bool = False
+    ) -> None:
+        """A load was refused; what was in force before still is. ``reason`` is a bounded code.
+
+        One that ``stands`` is over with `settled`, not with the next load.
+        """
         self.problems = list(problems)
+        if stands:
+            self._standing = self.problems
         self.last_refusal = {
             "at": utc(self._wall()),
             "reason": reason,
@@ -51,6 +60,10 @@ class LoadState:
         }
         self._metrics.reloads.labels(self.what, "refused").inc()
         self._metrics.reload_ok.labels(self.what).set(0)
+
+    def settled(self) -> None:
+        """What was refused and stood is not offered any more: the next load decides."""
+        self._standing = []
 
     def forgotten(self) -> None:
         """There is nothing to load any more, and nothing in force."""

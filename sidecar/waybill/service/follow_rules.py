@@ -97,6 +97,7 @@ class RuleFollower:
         """What is offered is in force; perhaps something between was refused, which is over."""
         if self._refused is not None:
             self._refused = None
+            self._part.state.settled()
             await self._part.reload()
         return "unchanged"
 
@@ -112,11 +113,12 @@ class RuleFollower:
             await asyncio.to_thread(self._folder.drop, staged)
             problems = problems_of(error)
             code = error.errors[0].code
-            self._part.state.refused(problems, code)
+            self._part.state.refused(problems, code, stands=True)
             self._refused = key, code, "; ".join(problems[:10])
             raise
         await asyncio.to_thread(self._folder.keep, staged)
         self._refused = None
+        self._part.state.settled()
         await self._part.reload()
         return "accepted"
 

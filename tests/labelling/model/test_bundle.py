@@ -19,6 +19,7 @@ from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.core.errors import BundleError
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
+from waybill.labelling.model.encoders.opening import Encoders
 
 ROOT = Path(__file__).parents[3]
 
@@ -143,6 +144,17 @@ def test_a_changed_manifest_is_refused(
 ) -> None:
     edit_manifest(bundle_copy, change)
     assert refuse(bundle_copy) == code
+
+
+def test_an_encoder_that_is_open_does_not_hide_what_a_manifest_asks_of_it(
+    bundle_copy: Path,
+) -> None:
+    encoders = Encoders()
+    bundle = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
+    assert load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders).encoder is bundle.encoder
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(pooling="cls"))
+    with pytest.raises(BundleError, match="unknown pooling 'cls'"):
+        load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])

@@ -27,7 +27,8 @@ class Encoders:
     def open(
         self, encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str], threads: int
     ) -> VectorEncoder:
-        """As `open_encoder`, but the one that is open already."""
+        """As `open_encoder`, but the one that is open already. Raises as it does."""
+        _check_pooling(encoder)
         identity = identity_of(encoder, sha256)
         if identity is None:
             return open_encoder(encoder, files, sha256, threads)
@@ -50,8 +51,7 @@ def open_encoder(
     encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str], threads: int
 ) -> VectorEncoder:
     """The encoder that a manifest names. Raises BundleError (``encoder``)."""
-    if encoder.pooling != "mean":
-        raise BundleError("encoder", f"unknown pooling {encoder.pooling!r}")
+    _check_pooling(encoder)
     match encoder.kind:
         case "onnx" if encoder.file and encoder.tokenizer:
             text_encoder = TextEncoder(
@@ -67,3 +67,8 @@ def open_encoder(
             raise BundleError(
                 "encoder", f"unknown kind {encoder.kind!r}, or its file or model is missing"
             )
+
+
+def _check_pooling(encoder: Encoder) -> None:
+    if encoder.pooling != "mean":
+        raise BundleError("encoder", f"unknown pooling {encoder.pooling!r}")
