@@ -28,7 +28,8 @@ from urllib.request import urlopen
 
 import msgpack
 
-from tests.ingest.test_doors import LIMIT, request, served, status_bytes
+from tests.ingest.test_doors import LIMIT, request, served
+from tests.memory import peak_bytes, resident_bytes
 from tests.web.serving import workbench_served
 from waybill.wire import forward as protocol
 from waybill.wire.compression import compress
@@ -261,10 +262,6 @@ def opened(door: Door, folder: Path) -> Iterator[tuple[Address, Address, int]]:
         yield (host, int(port)), http, pid
 
 
-def _over(pid: int, name: str, before: int) -> int:
-    return status_bytes(pid, name) - before
-
-
 def _is_at_work(door: Door, address: Address) -> bool:
     """Whether bodies are worked on whose peers are gone; the workbench does not tell."""
     if door.is_workbench or door.is_tls:
@@ -283,9 +280,9 @@ def _settled(door: Door, address: Address, pid: int, before: int) -> int:
     while _is_at_work(door, address) and time.monotonic() < patience:
         time.sleep(1)
     ends_at = time.monotonic() + 60
-    while _over(pid, "VmRSS", before) > STAYS and time.monotonic() < ends_at:
+    while resident_bytes(pid) - before > STAYS and time.monotonic() < ends_at:
         time.sleep(0.5)
-    return _over(pid, "VmRSS", before)
+    return resident_bytes(pid) - before
 
 
 def measure(name: str, door: Door, peers: int, secs: float, folder: Path) -> bool:
@@ -294,11 +291,11 @@ def measure(name: str, door: Door, peers: int, secs: float, folder: Path) -> boo
     with opened(door, folder) as (address, told, pid):
         asyncio.run(crowd("greedy", address, door, WARM_UP, 2.0))
         time.sleep(3)
-        before = status_bytes(pid, "VmRSS")
+        before = resident_bytes(pid)
         for manner in MANNERS:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
             seen = asyncio.run(crowd(manner, address, door, peers, secs))
-            most = _over(pid, "VmHWM", before)
+            most = peak_bytes(pid) - before
             left = _settled(door, told, pid, before)
             fits = most <= LIMIT + SPARE and left <= STAYS
             is_fine &= fits

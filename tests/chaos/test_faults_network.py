@@ -22,6 +22,7 @@ from tests.chaos.peers import ForwardProducer, ForwardReceiver, HttpProducer, Ht
 from tests.chaos.process import Waybill
 from tests.chaos.proxy import FaultProxy, Faults
 from tests.conftest import Running
+from tests.memory import ROOM_BYTES, peak_bytes, resident_bytes
 from tests.patience import patience, until
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.schema import Settings
@@ -187,12 +188,12 @@ async def test_slow_readers_of_our_answers(tmp_path: Path) -> None:
 
             slow = [asyncio.create_task(read_slowly()) for _ in range(readers)]
             await until_calm(waybill)
-            before = waybill.status("VmRSS")
+            before = resident_bytes(waybill.pid)
             oracle = Oracle()
             await HttpProducer(oracle, waybill.address).run(4000)
             assert oracle.close().is_conserved
-            assert waybill.status("VmRSS") < before + 64
-            assert waybill.status("VmHWM") < 400
+            assert resident_bytes(waybill.pid) < before + ROOM_BYTES
+            assert peak_bytes(waybill.pid) < before + 2 * ROOM_BYTES
             for task in slow:
                 task.cancel()
             await asyncio.gather(*slow, return_exceptions=True)
@@ -209,13 +210,14 @@ async def test_more_than_it_can_take(tmp_path: Path) -> None:
             await asyncio.sleep(0.2)
 
         receiver.before_answer = slow
+        before = resident_bytes(waybill.pid)
         producer = HttpProducer(oracle, waybill.address, chunk=400, connections=40)
         await producer.run(120_000 if IS_LONG else 16_000)
         report = oracle.close()
         assert report.is_conserved, report
         assert report.statuses["503"] > 0
         assert set(report.statuses) == {"204", "503"}
-        assert waybill.status("VmHWM") < 250
+        assert peak_bytes(waybill.pid) < before + ROOM_BYTES
         assert (
             await waybill.metric(
                 'waybill_batches_refused_total{ingest="http",reason="inflight_bytes"}'

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import msgpack
 import pytest
@@ -24,6 +25,7 @@ import pytest
 from tests.conftest import Running
 from tests.effort import allowed
 from tests.gaps import gaps
+from tests.memory import ROOM_BYTES, peak_bytes, resident_bytes
 from tests.patience import patience, wait_until
 from tests.support.startup.sitecustomize import search_path
 
@@ -229,9 +231,11 @@ def served(*overrides: str) -> Iterator[tuple[Address, list[str], int]]:
         process.stdin.close()
 
 
-def status_bytes(pid: int, name: str) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition(f"{name}:")[2].split()[0]) << 10
+def held_bytes(http: Address) -> int:
+    """What it counts as held at this moment."""
+    with urlopen(f"http://{http[0]}:{http[1]}/metrics", timeout=30) as reply:
+        text = reply.read().decode()
+    return int(float(text.partition("\nwaybill_inflight_bytes ")[2].split()[0]))
 
 
 def ask(http: tuple[str, int], data: bytes) -> int:
@@ -245,13 +249,16 @@ def test_answers_that_nobody_reads_are_counted_and_cut() -> None:
     small = request(b"/v1/label", b"", b'[{"log":"x"}]')
     with served("http.read_timeout_secs=3") as (http, _, pid):
         assert ask(http, small) == 200
-        before = status_bytes(pid, "VmRSS")
+        before = resident_bytes(pid)
         clients = []
         for _ in range(20):
             clients.append(slow_reader(http, request(b"/v1/label", b"", body)))
             time.sleep(0.2)  # the answers add up, not the work on them
-        time.sleep(5)  # more than the time that an answer may wait
-        assert status_bytes(pid, "VmHWM") - before < LIMIT + (64 << 20)
+            assert (
+                held_bytes(http) < 2 * LIMIT
+            )  # what came last before the limit has an answer, too
+        wait_until(lambda: held_bytes(http) == 0)  # though nobody has read an answer
+        assert peak_bytes(pid) - before < LIMIT + ROOM_BYTES
         assert ask(http, small) == 200
         answers = [read_all(client) for client in clients]
         assert not any(len(answer) > len(body) for answer in answers)
@@ -264,15 +271,16 @@ def test_full_bodies_at_once_stay_within_the_limit_and_leave_nothing_behind() ->
     probe = request(b"/v1/label", b"", b'[{"log":"x"}]')
     with served() as (http, _, pid), ThreadPoolExecutor(6) as peers:
         assert ask(http, probe) == 200
-        before = status_bytes(pid, "VmRSS")
+        before = resident_bytes(pid)
         bodies = [request(b"/v1/label", b"", body) for body in (large, small) * 3]
         answers = list(peers.map(lambda body: ask(http, body), bodies))
         assert set(answers) <= {200, 503}
         assert 200 in answers
-        assert status_bytes(pid, "VmHWM") - before < LIMIT + (70 << 20)
+        wait_until(lambda: held_bytes(http) == 0)
+        assert peak_bytes(pid) - before < LIMIT + ROOM_BYTES
         # What a few small objects keep of the heap is 14 to 38 MB from round to round and does not
         # grow; what is left behind would be all of the bodies, and what was made of them.
-        wait_until(lambda: status_bytes(pid, "VmRSS") - before <= 50 << 20)
+        wait_until(lambda: resident_bytes(pid) - before < ROOM_BYTES)
         assert ask(http, probe) == 200
 
 
@@ -284,7 +292,7 @@ def test_half_sent_forward_messages_are_counted() -> None:
         host, _, port = forward[0].rpartition(":")
         probe = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
         assert ask(http, probe) == 200
-        before = status_bytes(pid, "VmRSS")
+        before = resident_bytes(pid)
         clients = []
         for _ in range(8):
             client = socket.create_connection((host, int(port)))
@@ -292,7 +300,8 @@ def test_half_sent_forward_messages_are_counted() -> None:
             with contextlib.suppress(OSError):  # it is not read any more
                 client.sendall(head + bytes(size - 1000))
             clients.append(client)
-        assert status_bytes(pid, "VmHWM") - before < LIMIT + (64 << 20)
+        assert held_bytes(http) <= LIMIT
+        assert peak_bytes(pid) - before < LIMIT + ROOM_BYTES
         assert ask(http, probe) == 200
         for client in clients:
             client.close()
