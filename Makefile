@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test coverage test-newest peers test-peers wheel-test bench chaos soak stalls greedy fuzz \
-	mutate audit sbom pins generate docs lint clean
+	mutate audit sbom pins generate docs lint clean types suite
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -49,11 +49,19 @@ run: $(RUN) ## Serve on 127.0.0.1:9880
 
 # Side by side; who is done takes over what others still have to do.
 SUITE := --ignore=tests/peers -n auto --maxprocesses 4 --dist worksteal
+# Each process of the tests would compile all that it imports from its source: half of its start.
+test coverage test-newest: export PYTHONDONTWRITEBYTECODE =
 
 test: $(DEV) ## Lint, type-check and run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 types suite
+
+types: $(DEV) ## Check the types
+	@echo "$(BIN)/mypy, beside the tests"
+	@said=$$($(BIN)/mypy 2>&1); code=$$?; echo; echo "mypy: $$said"; exit $$code
+
+suite: $(DEV) ## Run all tests side by side
 	$(BIN)/pytest $(SUITE)
 
 coverage: $(DEV) ## Run all tests and count the lines they reach (takes twice as long as they do)
