@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,7 @@ import tests.one_thread  # noqa: F401 - before all that imports numpy
 from tests.collector import Collector
 from tests.support.startup import sitecustomize
 from waybill.labelling.model import bundle
+from waybill.labelling.model.encoders import opening
 from waybill.labelling.rules import loading
 from waybill.ops.health import LoadState
 from waybill.service.app import Service, build
@@ -33,6 +35,42 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("waybill")
 
 Running = Callable[..., AbstractAsyncContextManager["Sidecar"]]
+
+#: The files whose tests wait long for a browser, a peer or a fault. They come first, so that none
+#: of them is still running alone when the other processors have nothing left.
+SLOW_FILES = (
+    "tests/web/test_access.py",
+    "tests/web/test_walk.py",
+    "tests/web/test_hostile_pages.py",
+    "tests/web/test_walks.py",
+    "tests/web/test_files.py",
+    "tests/web/test_browser.py",
+    "tests/input/test_stalls.py",
+    "tests/chaos/",
+    "tests/ingest/test_doors.py",
+    "tests/service/test_reload.py",
+    "tests/hub/",
+    "tests/docs/test_blocks.py",
+    "tests/e2e/",
+)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many again as there are processors: a third of the time, a test waits."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    return processors + (processors + 1) // 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After the shuffling, which orders the tests within."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_FILES))
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -51,6 +89,8 @@ def _work_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         sitecustomize.remember(loading, folder)
         patch.setattr(bundle, "_check_golden", bundle._check_golden)
         sitecustomize.remember_golden(bundle, folder)
+        patch.setattr(opening, "open_encoder", opening.open_encoder)
+        sitecustomize.remember_encoders(opening)
         patch.setenv(sitecustomize.FOLDER, str(folder))
         patch.setenv("PYTHONPATH", sitecustomize.search_path(*inherited))
         yield

@@ -96,12 +96,22 @@ class HttpProducer(Producer):
         self.headers: dict[str, str] = {}
         #: What the other side said when it dropped a chunk.
         self.answers: list[bytes] = []
+        #: What is sent again and again until it is taken.
+        self._made: dict[range, tuple[bytes, str]] = {}
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Callable[[range], Awaitable[bool]]]:
         timeout = aiohttp.ClientTimeout(total=self.answer_secs)
         async with aiohttp.ClientSession(timeout=timeout) as client:
-            yield lambda numbers: self._send(client, numbers)
+            yield lambda numbers: self._until_taken(client, numbers)
+
+    async def _until_taken(self, client: aiohttp.ClientSession, numbers: range) -> bool:
+        if numbers not in self._made:
+            self._made[numbers] = self.body(numbers)
+        is_done = await self._send(client, numbers, *self._made[numbers])
+        if is_done:
+            del self._made[numbers]
+        return is_done
 
     def body(self, numbers: range) -> tuple[bytes, str]:
         """A chunk and its content type."""
@@ -113,8 +123,9 @@ class HttpProducer(Producer):
             return b"[" + b",".join(texts) + b"]", "application/json"
         return b"\n".join(texts) + b"\n", "application/x-ndjson"
 
-    async def _send(self, client: aiohttp.ClientSession, numbers: range) -> bool:
-        body, kind = self.body(numbers)
+    async def _send(
+        self, client: aiohttp.ClientSession, numbers: range, body: bytes, kind: str
+    ) -> bool:
         try:
             async with client.post(
                 f"{self.address}/v1/label/app.web",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import jinja2
 import msgspec
 import pytest
 
+from tests.support.forking.process import command_words
 from waybill.core.pattern import Guess, Pattern, VerdictShare, pattern_id
 from waybill.settings.schema import Settings
+from waybill.web import jobs
 from waybill.web.app import Workbench, running_workbench
 from waybill.web.store.recording import NodeAnswer, record_answer
 from waybill.web.store.source_sums import sum_sources
@@ -124,6 +127,37 @@ async def opened(settings: Settings) -> AsyncIterator[Client]:
         for bench in running.benches.values():
             bench.rule_stats.patience_secs = 60.0
         yield Client(running, one)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _templates_once() -> Iterator[None]:
+    """A template that one workbench has compiled serves the next of this process."""
+    compile_template = jinja2.Environment.compile
+    compiled: dict[object, object] = {}
+
+    def once(
+        self: jinja2.Environment,
+        source: str,
+        name: str | None = None,
+        filename: str | None = None,
+        **more: object,
+    ) -> object:
+        key = (source, name, filename, *more.items())
+        if key not in compiled:
+            compiled[key] = compile_template(self, source, name, filename, **more)  # type: ignore[call-overload]
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_forked() -> Iterator[None]:
+    """The command that labels a file starts as a fork of one that has imported everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_WAYBILL", command_words())
+        yield
 
 
 @pytest.fixture(name="browser")

@@ -65,6 +65,17 @@ async def overflow(page: Any) -> int:
     return wide
 
 
+async def _misfits(page: Any) -> list[str]:
+    """At which widths the page does not fit."""
+    found = []
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        wide = await overflow(page)
+        if wide > 0:
+            found.append(f" at {width} px: {wide} px too wide")
+    return found
+
+
 async def test_axe_finds_nothing_serious_and_every_page_fits(tmp_path: Path) -> None:
     found: list[str] = []
     async with opened_pages(settings_for(tmp_path)) as client:
@@ -72,18 +83,16 @@ async def test_axe_finds_nothing_serious_and_every_page_fits(tmp_path: Path) -> 
         async with browsing(client, color_scheme="light", reduced_motion="reduce") as page:
             for path in (*PAGES, *further):
                 await page.goto(client.running.address + path)
-                await page.wait_for_load_state("networkidle")
                 await page.evaluate(AXE)
                 found += await _serious(page, f"light {path}", "{}")
                 await page.emulate_media(color_scheme="dark")
                 only = "{runOnly: ['color-contrast', 'link-in-text-block']}"
                 found += await _serious(page, f"dark {path}", only)
+                found += [f"{path}, dark{fault}" for fault in await _misfits(page)]
                 await page.emulate_media(color_scheme="light")
-                for width in WIDTHS:
-                    await page.set_viewport_size({"width": width, "height": 800})
-                    wide = await overflow(page)
-                    if wide > 0:
-                        found.append(f"{path} at {width} px: {wide} px too wide")
+                found += [f"{path}{fault}" for fault in await _misfits(page)]
+                if await page.locator("h1").count() != 1:
+                    found.append(f"{path}: not one heading")
     assert found == [], "\n".join(found)
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: keys, the editor, a file, both themes; no error, no foreign request.
+"""The pages in a real browser: keys, the editor, a file; no error, no foreign request.
 
 Needs Playwright and a Chromium on the PATH (or CHROMIUM_BIN).
 """
@@ -135,25 +135,6 @@ async def test_the_queue_is_answered_and_undone_by_keys(browser: Client) -> None
         await page.keyboard.press("u")
         await page.get_by_text("Taken back.").wait_for()
     assert len((await browser.running.bench.database.read(export)).splitlines()) == 2
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-async def test_every_page_fits_and_runs_nothing_of_the_logs(
-    browser: Client, theme: str, width: int
-) -> None:
-    await fill(browser)
-    size = {"width": width, "height": 800}
-    async with browsing(browser, viewport=size, color_scheme=theme) as page:
-        for path in ("/", "/patterns", f"/patterns/{pattern_id(HOSTILE)}", "/review", "/sources",
-                     "/nodes", "/corrections", "/csv", "/try", "/changes", "/keys"):  # fmt: skip
-            await page.goto(browser.running.address + path)
-            await page.wait_for_load_state("networkidle")
-            wide = await page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert wide <= 0, (path, wide)
-            assert await page.locator("h1").count() == 1
 
 
 async def test_a_rule_is_drafted_tried_applied_and_undone(tmp_path: Path) -> None:

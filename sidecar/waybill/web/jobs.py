@@ -44,6 +44,8 @@ _SWEEP_SECS = 600.0
 _LOOK_BYTES = 16 << 20
 #: Longest line that the command may tell.
 _LINE_BYTES = 1 << 24
+#: The command that labels a file, in a process of its own.
+_WAYBILL: Sequence[str] = (sys.executable, "-m", "waybill")
 _STOPPED = "The workbench was stopped while the file was labelled. Start it again."
 Note = Callable[[Job, bytes], None]
 
@@ -273,8 +275,8 @@ class Jobs:
         )
         settings = str(self.folder(job) / SETTINGS_FILE)
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "waybill", "label", str(self.source(job)), "--config", settings),
+            *_WAYBILL,
+            *("label", str(self.source(job)), "--config", settings),
             *("--progress", "json", *options.arguments(), *flags),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=target,

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from typing import IO
 from tests.support.forking.wire import Request, encode
 from tests.support.startup.sitecustomize import search_path
 
-__all__ = ["Forked", "Process", "command_script", "start_waybill"]
+__all__ = ["Forked", "Process", "command_script", "command_words", "start_waybill"]
 
 ROOT = Path(__file__).parents[3]
 _COMMAND = Path(__file__).with_name("command.py")
@@ -142,8 +143,13 @@ def start_waybill(
         os.close(files[0])
 
 
+def command_words() -> tuple[str, ...]:
+    """What stands in place of ``python -m waybill``."""
+    if not _is_forking():
+        return (sys.executable, "-m", "waybill")
+    return (sys.executable, "-I", "-S", str(_COMMAND), server_socket())
+
+
 def command_script() -> str:
     """The text of a command ``waybill`` for a shell."""
-    if not _is_forking():
-        return f'#!/bin/sh\nexec "{sys.executable}" -m waybill "$@"\n'
-    return f'#!/bin/sh\nexec "{sys.executable}" -I -S "{_COMMAND}" "{server_socket()}" "$@"\n'
+    return f'#!/bin/sh\nexec {shlex.join(command_words())} "$@"\n'

@@ -47,6 +47,8 @@ _PACKAGES = (
     "service",
     "web",
 )
+#: The command that the workbench starts for each file.
+_MODULES = ("cli.main", "cli.label_file", "cli.label_plan")
 
 
 class _Refuser(importlib.abc.MetaPathFinder):
@@ -69,6 +71,9 @@ def _preload() -> None:
         for module in walk_packages(folder.__path__, f"waybill.{package}."):
             with contextlib.suppress(ImportError):
                 import_module(module.name)
+    for name in _MODULES:
+        with contextlib.suppress(ImportError):
+            import_module(f"waybill.{name}")
     sys.meta_path.remove(refuser)
     assert threading.active_count() == 1
     assert len(list(Path("/proc/self/task").iterdir())) == 1
