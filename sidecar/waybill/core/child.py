@@ -81,9 +81,13 @@ async def run_child(
         async with asyncio.timeout(secs):
             return await _talk(child, stdin, output_bytes)
     finally:
-        if child.returncode is None:
-            _kill(child)
-            await child.wait()
+        try:
+            if child.returncode is None:
+                _kill(child)
+                await child.wait()
+        finally:
+            # Its pipes are left to a later turn of the loop, which may be at its end.
+            child._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _search_path() -> str:

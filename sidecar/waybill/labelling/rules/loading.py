@@ -158,7 +158,9 @@ async def _shared(mark: bytes, request: CompileRequest) -> bytes:
         run.waiting -= 1
         if not run.waiting:
             del _under_way[mark]
-            run.task.cancel()
+            if not run.task.cancelling():  # a second time would end its wait for the child
+                run.task.cancel()
+            await asyncio.wait([run.task])
 
 
 async def _compile(request: CompileRequest) -> bytes:
