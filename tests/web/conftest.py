@@ -125,7 +125,7 @@ async def opened(settings: Settings) -> AsyncIterator[Client]:
     jar = aiohttp.CookieJar(unsafe=True)
     async with running_workbench(settings) as running, aiohttp.ClientSession(cookie_jar=jar) as one:
         for bench in running.benches.values():
-            bench.rule_stats.patience_secs = 60.0
+            bench.rule_stats.patience_secs = bench.trials.patience_secs = 60.0
         yield Client(running, one)
 
 

@@ -84,6 +84,24 @@ async def test_a_trial_is_a_matrix_with_groups_and_what_to_look_out_for(
     assert "0 of 1 groups viewed" in text
 
 
+async def test_a_trial_that_takes_long_is_shown_as_far_as_it_is(own: tuple[Client, Path]) -> None:
+    client, _ = own
+    client.running.bench.trials.patience_secs = 0.0
+    form = {"file": "10-own.yaml", "text": NEW, "do": "try"}
+    _, text = await client.send("/rules/edit", form)
+    found = re.search(r'hx-get="(/-/trials/[^"?]+)', text)
+    assert found is not None
+    async with asyncio.timeout(60):
+        while "All patterns are compared" not in text:
+            assert "The rest follows here" in text
+            _, text = await client.get(f"{found[1]}?part=progress")
+    _, text = await client.get(found[1])
+    assert "Very broad" in text
+    assert "The rest follows here" not in text
+    _, text = await client.get("/-/trials/unknown")
+    assert "This trial was forgotten" in text
+
+
 async def test_an_edition_that_moved_on_is_refused_and_rebased(own: tuple[Client, Path]) -> None:
     client, file = own
     _, text = await client.get("/rules/edit?file=10-own.yaml")
@@ -96,8 +114,13 @@ async def test_an_edition_that_moved_on_is_refused_and_rebased(own: tuple[Client
     assert "bob was here" in file.read_text()
     _, text = await client.send("/rules/edit", {**form, "do": "rebase"})
     assert "bob was here" in text
-    form = {**form, "base": hidden(text, "base"), "do": "apply"}
-    await client.send("/rules/edit", form)
+    # The records that it changes have become others since it was tried.
+    await client.put(pattern("half rejected by partner <id>", at=time.time(), count=300))
+    form = {**form, "base": hidden(text, "base"), "shown": hidden(text, "shown"), "do": "apply"}
+    _, text = await client.send("/rules/edit", form)
+    assert "it changed 700 records a day when it was tried, and 1,000 now" in text
+    assert "bob was here" in file.read_text()
+    await client.send("/rules/edit", {**form, "shown": hidden(text, "shown")})
     assert file.read_text() == NEW
 
 

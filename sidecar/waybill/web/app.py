@@ -10,7 +10,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -37,6 +37,7 @@ from waybill.web.rulestats import RuleStatsReader
 from waybill.web.security import guard
 from waybill.web.store.database import Database
 from waybill.web.templating import Templates
+from waybill.web.trials import Trials
 from waybill.web.views.entry import OPEN, logged_out
 from waybill.web.views.forms import MAX_FORM_BYTES
 from waybill.web.ways import Travel, place_of
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 #: Longest request line: `/find` carries a whole message.
 _MAX_LINE_BYTES = 32 << 10
 _DRAIN_SECS = 5.0
+
+
+_SomePart = TypeVar("_SomePart", bound="_Part")
 
 
 class Workbench(NamedTuple):
@@ -159,14 +163,11 @@ async def _build_one(
     token = LateSecret(mine.sidecar_token_file, "workbench.sidecar_token_file")() or ""
     travel = Travel(settings, database, place_of(settings), name)
     await travel.start()
-    rulebook = Rulebook(settings, taxonomy)
-    stack.push_async_callback(rulebook.close)
-    engine = Engine(settings, rulebook.edition, database)
-    stack.push_async_callback(engine.close)
-    jobs = Jobs(Path(f"{mine.store}-files"), database, engine.settings)
-    stack.push_async_callback(jobs.close)
-    rule_stats = RuleStatsReader(engine, database)
-    stack.push_async_callback(rule_stats.close)
+    rulebook = _closed_by(stack, Rulebook(settings, taxonomy))
+    engine = _closed_by(stack, Engine(settings, rulebook.edition, database))
+    trials = _closed_by(stack, Trials(engine, rulebook, database))
+    jobs = _closed_by(stack, Jobs(Path(f"{mine.store}-files"), database, engine.settings))
+    rule_stats = _closed_by(stack, RuleStatsReader(engine, database))
     return Bench(
         settings,
         database,
@@ -177,6 +178,7 @@ async def _build_one(
         engine,
         jobs,
         rulebook,
+        trials,
         travel,
         hosts,
         rule_stats,
@@ -184,6 +186,15 @@ async def _build_one(
         metrics,
         name,
     )
+
+
+class _Part(Protocol):
+    async def close(self) -> None: ...
+
+
+def _closed_by(stack: contextlib.AsyncExitStack, part: _SomePart) -> _SomePart:
+    stack.push_async_callback(part.close)
+    return part
 
 
 def _signing_key(connection: sqlite3.Connection) -> bytes:

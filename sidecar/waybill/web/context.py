@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from waybill.web.rulestats import RuleStatsReader
     from waybill.web.store.trends import Moves
     from waybill.web.templating import Templates
+    from waybill.web.trials import Trials
     from waybill.web.ways import Travel
 
 
@@ -37,6 +38,7 @@ class Bench(NamedTuple):
     engine: Engine
     jobs: Jobs
     rulebook: Rulebook
+    trials: Trials
     travel: Travel
     hosts: frozenset[str]
     rule_stats: RuleStatsReader

@@ -78,6 +78,7 @@ def _rules(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/rules/edit", rules.edit),
         web.post(f"{base}/rules/edit", rules.attempt),
         web.post(f"{base}/rules/check", rules.check),
+        web.get(f"{base}/-/trials/{{key:[0-9a-z.-]{{1,80}}}}", rules.trial),
         web.get(f"{base}/changes", changes.show),
         web.get(f"{base}/changes/{_NUMBER}", changes.change),
         web.get(f"{base}/changes/{_NUMBER}.patch", changes.download),

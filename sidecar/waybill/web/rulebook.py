@@ -63,8 +63,6 @@ class Rulebook:
         #: What was compiled whole, so that of a text that is tried only new patterns are compiled.
         self._known: Known | None = None
         self._compiling = asyncio.Lock()
-        #: Held by whoever uses the compiled rules: one at a time may.
-        self.in_use = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:

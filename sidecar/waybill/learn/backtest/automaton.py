@@ -27,6 +27,8 @@ HIT: Final = -1
 #: States of one pattern beyond which nothing is said of it; a rule of the packs has 60 on average.
 _MOST_NODES = 6_000
 _MOST_STATES = 4_000
+#: Words of which a pattern remembers where they lead.
+_MOST_WORDS = 4_000
 
 
 class TooComplex(WaybillError):
@@ -56,6 +58,7 @@ class Automaton:
         #: By character (the first of its like): the looks along which it leads.
         self._held: dict[str, frozenset[int]] = {}
         self._distinct: dict[str, list[str]] = {}
+        self._words = 0
         self.start = self._number(frozenset(), "")
         #: What callers keep about a state, such as where a value leads from it.
         self.kept: dict[tuple[int, object], frozenset[int]] = {}
@@ -76,13 +79,24 @@ class Automaton:
 
     def run(self, state: int, text: str) -> int:
         """The state after ``text``. Raises TooComplex."""
+        if state == HIT or not text:
+            return state
+        # A word that was here before is kept beside the characters.
+        known = self._steps[state].get(text)
+        return self._run(state, text) if known is None else known
+
+    def _run(self, state: int, text: str) -> int:
         steps = self._steps
+        first = state
         for character in text:
-            if state == HIT:
-                break
             # As `step`, which a known character need not call.
             known = steps[state].get(character)
             state = self.step(state, character) if known is None else known
+            if state == HIT:
+                break
+        if self._words < _MOST_WORDS:
+            self._words += 1
+            steps[first][text] = state
         return state
 
     def step(self, state: int, character: str) -> int:

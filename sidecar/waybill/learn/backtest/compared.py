@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.learn.backtest.automaton import Automaton, TooComplex, automaton_of
 from waybill.learn.backtest.texts import Reach, Text, reach
-from waybill.learn.backtest.words import words_of
+from waybill.learn.backtest.words import WordIndex, words_of
 
 __all__ = ["ComparedRule", "ComparedRules"]
 
@@ -61,7 +61,7 @@ class ComparedRule:
     @functools.cached_property
     def _automaton(self) -> Automaton | None:
         try:
-            return automaton_of(self._pattern)
+            return _automaton_of(self._pattern)
         except TooComplex:
             return None
 
@@ -72,6 +72,8 @@ def _is_one_there(words: Iterable[str], text: str) -> bool:
 
 #: Answers that a rule remembers.
 _KEPT = 256
+#: One rule set after another is compared: what is known of a pattern stays known.
+_automaton_of = functools.lru_cache(maxsize=1024)(automaton_of)
 
 
 class ComparedRules:
@@ -88,6 +90,15 @@ class ComparedRules:
             self._add(mine[start:stop], theirs[new_start:new_stop])
         #: The rules that only one of them has.
         self.changed = frozenset(self.old) ^ frozenset(self.new)
+        self._index = WordIndex([rule.words for rule in self.rules])
+
+    def near(self, text: str, *, is_cut: bool = False) -> list[int]:
+        """The rules that a message with these words, in lower case, may match, in order.
+
+        With ``is_cut`` every rule that only one set has is among them.
+        """
+        found = [i for i in self._index.asked_for(text) if self.rules[i].may_match(text)]
+        return sorted(self.changed.union(found)) if is_cut else found
 
     def _add(self, old: Sequence[Rule], new: Sequence[Rule]) -> None:
         """Rules between two that both sets share, or a piece that they share."""

@@ -40,12 +40,17 @@ async def check_corrections(
     found: Backtest,
     corrections: Corrections,
     evidence: Evidence,
+    *,
+    only_new: bool = False,
 ) -> None:
     """Ask both sides about every corrected mask, by its lines where there are any.
 
-    Scores and contradictions are written into ``found``.
+    Scores and contradictions are written into ``found``. ``only_new``: masks about which both sides
+    say the same are left out, so that the scores are of the others.
     """
     standing = sorted(corrections, key=lambda one: one.at, reverse=True)
+    if only_new:
+        standing = [one for one in standing if _differs(judge, one, evidence)]
     if len(standing) > _MOST_ASKED:
         left = len(standing) - _MOST_ASKED
         found.notes.append(f"{left} of {len(standing)} corrections were not checked: the oldest")
@@ -59,7 +64,7 @@ async def check_corrections(
     await slow_new.ask(questions)
     fallback = new.pipeline.taxonomy.fallback
     for one, found_scopes in zip(asked, scopes, strict=True):
-        lines = Lines(one.mask, evidence.examples.get(one.mask, ()))
+        lines = _lines(one, evidence)
         mine: set[Said] = set()
         theirs: set[Said] = set()
         for scope in found_scopes:
@@ -71,6 +76,16 @@ async def check_corrections(
         _score(old.report.corrections, one, before, fallback)
         _score(new.report.corrections, one, after, fallback)
         _contradict(found, one, before, after)
+
+
+def _lines(one: Correction, evidence: Evidence) -> Lines:
+    return Lines(one.mask, evidence.examples.get(one.mask, ()))
+
+
+def _differs(judge: Judge, one: Correction, evidence: Evidence) -> bool:
+    lines = _lines(one, evidence)
+    scopes = _scopes(judge, one, evidence)
+    return any(judge.pairs(lines, scope) is not None for scope in scopes)
 
 
 def _scopes(judge: Judge, one: Correction, evidence: Evidence) -> list[Scope]:

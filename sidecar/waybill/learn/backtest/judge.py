@@ -47,14 +47,14 @@ class Lines:
 
 
 class Scope(NamedTuple):
-    """Sources that are alike on both sides: the rules in question, as indexes, in order.
+    """Sources that are alike on both sides: the rules in question, as indexes.
 
     ``path`` is the index of their route. ``is_open``: which sources they are is not known, so that
     a rule for some sources may be meant or not.
     """
 
-    old: tuple[int, ...]
-    new: tuple[int, ...]
+    old: frozenset[int]
+    new: frozenset[int]
     path: int
     is_open: bool = False
     #: The rules that only one side puts these sources to.
@@ -77,8 +77,8 @@ class Judge:
         old, new = groups[source], self._new.pipeline.edition.groups[source]
         found = self._scopes.get((old, new))
         if found is None:
-            mine = tuple(self._allowed(old, is_old=True))
-            theirs = tuple(self._allowed(new, is_old=False))
+            mine = self._allowed(old, is_old=True)
+            theirs = self._allowed(new, is_old=False)
             found = _make_scope(mine, theirs, groups.path_index(source))
             self._scopes[old, new] = found
         return found
@@ -89,6 +89,14 @@ class Judge:
             paths = self._old.pipeline.edition.paths
             self._open_scopes = list(map(self._open_scope, range(len(paths))))
         return self._open_scopes
+
+    def may_touch(self, text: str) -> bool:
+        """Whether lines that are told in ``text``, in lower case, may get another verdict.
+
+        Asked before a text is read: what else stands in it only makes the answer yes more often.
+        """
+        rules = map(self._compared.rules.__getitem__, self._compared.changed)
+        return self._has_other_model or any(rule.may_match(text, is_cut=True) for rule in rules)
 
     def pairs(self, lines: Lines, scope: Scope) -> frozenset[Pair] | None:
         """Every pair of verdicts that lines of a pattern can get.
@@ -102,8 +110,9 @@ class Judge:
     def all_pairs(self, lines: Lines, scope: Scope) -> frozenset[Pair]:
         """As `pairs`, also where nothing differs."""
         found: set[Pair] = set()
+        near = self._compared.near(lines.words, is_cut=lines.is_cut)
         for text in lines.texts:
-            found.update(self._pairs_of(lines, text, scope))
+            found.update(self._pairs_of(lines, text, scope, near))
         if not lines.is_dressed and self._may_be_dressed(lines, scope):
             found.add((ANOTHER, ANOTHER))
         return frozenset(found)
@@ -120,11 +129,11 @@ class Judge:
         route = self._old.pipeline.edition.paths[path].route
         if not route.has_rules:
             return _make_scope((), (), path, is_open=True)
-        orders: list[tuple[int, ...]] = []
+        sides: list[list[int]] = []
         for is_old, order in ((True, self._compared.old), (False, self._compared.new)):
             permits = route.scope.permits
-            orders.append(tuple(i for i in order if permits(self._rule(i, is_old=is_old).label)))
-        return _make_scope(orders[0], orders[1], path, is_open=True)
+            sides.append([i for i in order if permits(self._rule(i, is_old=is_old).label)])
+        return _make_scope(sides[0], sides[1], path, is_open=True)
 
     def _rule(self, index: int, *, is_old: bool) -> Rule:
         compared = self._compared.rules[index]
@@ -147,11 +156,9 @@ class Judge:
 
         Such a line gets the same label from both.
         """
-        for index in {*scope.old, *scope.new} - self._compared.changed:
-            rule = self._compared.rules[index]
-            if rule.reads_dress and rule.may_match(lines.words):
-                return True
-        return False
+        both = (scope.old | scope.new) - self._compared.changed
+        near = filter(both.__contains__, self._compared.near(lines.words))
+        return any(self._compared.rules[index].reads_dress for index in near)
 
     def _reach(self, index: int, lines: Lines, text: Text, scope: Scope) -> Reach:
         rule = self._compared.rules[index]
@@ -164,10 +171,12 @@ class Judge:
         is_open = rule.is_scoped and scope.is_open
         return "some" if is_open else found
 
-    def _pairs_of(self, lines: Lines, text: Text, scope: Scope) -> Iterable[Pair]:
+    def _pairs_of(
+        self, lines: Lines, text: Text, scope: Scope, near: Sequence[int]
+    ) -> Iterable[Pair]:
         known: dict[int, Reach] = {}  # most rules are in both
-        old = self._in_question(scope.old, lines, text, scope, known)
-        new = self._in_question(scope.new, lines, text, scope, known)
+        old = self._in_question(filter(scope.old.__contains__, near), lines, text, scope, known)
+        new = self._in_question(filter(scope.new.__contains__, near), lines, text, scope, known)
         both = old | new
         open_rules = list(filter(lambda index: both[index] == "some", both))
         if len(open_rules) > _MOST_OPEN:
@@ -224,6 +233,7 @@ class Judge:
 
 
 def _make_scope(
-    old: tuple[int, ...], new: tuple[int, ...], path: int, *, is_open: bool = False
+    old: Iterable[int], new: Iterable[int], path: int, *, is_open: bool = False
 ) -> Scope:
-    return Scope(old, new, path, is_open, frozenset(old) ^ frozenset(new))
+    mine, theirs = frozenset(old), frozenset(new)
+    return Scope(mine, theirs, path, is_open, mine ^ theirs)

@@ -52,9 +52,18 @@ class PatternBacktest:
     """Both sides over patterns."""
 
     def __init__(
-        self, old: Side, new: Side, judge: Judge, found: Backtest, corrections: Corrections
+        self,
+        old: Side,
+        new: Side,
+        judge: Judge,
+        found: Backtest,
+        corrections: Corrections,
+        *,
+        only_flips: bool = False,
     ) -> None:
+        """``only_flips``: of records that keep their label only the number is told."""
         self._old, self._new = old, new
+        self._only_flips = only_flips
         self._judge = judge
         self._found = found
         self._tally = Tally(found, corrections)
@@ -64,38 +73,66 @@ class PatternBacktest:
     async def run(self, patterns: Iterable[Pattern]) -> None:
         """Measure; the result is in `Backtest`."""
         for block in _blocks(patterns):
-            rows = [row for pattern in block for row in self._rows(pattern)]
-            self._found.patterns += len(block)
-            self._found.error += sum(pattern.error for pattern in block)
+            await self.take(block)
+        self.finish()
+
+    async def take(self, block: Sequence[Pattern]) -> None:
+        """Count some patterns more."""
+        rows = [row for pattern in block for row in self._rows(pattern)]
+        self._found.patterns += len(block)
+        self._found.error += sum(pattern.error for pattern in block)
+        if self._only_flips:
+            rows = list(filter(self._is_changed, rows))
+            kept: list[Said | None] = [None] * len(rows)
+        else:
             kept = self._kept_labels(rows)
-            await self._ask(rows, kept)
-            for row, said in zip(rows, kept, strict=True):
-                self._count(row, said)
+        await self._ask(rows, kept)
+        for row, said in zip(rows, kept, strict=True):
+            self._count(row, said)
+
+    def finish(self) -> None:
+        """Write what was found so far into the result; more may follow."""
         self._tally.finish()
+
+    def _is_changed(self, row: _Row) -> bool:
+        """Whether a record of it may be told anything else; those of others are only counted."""
+        if all(pairs is None for pairs in row.pairs):
+            self._found.records += row.records
+            return False
+        return True
 
     def _rows(self, pattern: Pattern) -> Iterator[_Row]:
         lines = Lines(pattern.mask, pattern.examples)
-        too_many = pattern.error
+        known: dict[int, frozenset[Pair] | None] = {}  # most sources are alike
         sources = dict(pattern.sources) or {"": pattern.count - pattern.other_sources}
         for source, records in sources.items():
-            yield self._row(
-                pattern, source, records, too_many, lines, [self._judge.scope_of(source)]
-            )
+            scopes = [self._judge.scope_of(source)]
+            yield self._row(pattern, source, records, scopes, self._pairs(lines, scopes, known))
         others = pattern.count - sum(sources.values())
         if others > 0:
-            yield self._row(pattern, _OTHERS, others, too_many, lines, self._judge.open_scopes())
+            scopes = self._judge.open_scopes()
+            yield self._row(pattern, _OTHERS, others, scopes, self._pairs(lines, scopes, known))
 
+    def _pairs(
+        self, lines: Lines, scopes: Sequence[Scope], known: dict[int, frozenset[Pair] | None]
+    ) -> list[frozenset[Pair] | None]:
+        """The pairs of each scope; ``known`` are those of the same lines by the scope's place."""
+        found: list[frozenset[Pair] | None] = []
+        for scope in scopes:
+            if id(scope) not in known:
+                known[id(scope)] = self._judge.pairs(lines, scope)
+            found.append(known[id(scope)])
+        return found
+
+    @staticmethod
     def _row(
-        self,
         pattern: Pattern,
         source: str,
         records: int,
-        too_many: int,
-        lines: Lines,
         scopes: Sequence[Scope],
+        pairs: Sequence[frozenset[Pair] | None],
     ) -> _Row:
-        pairs = [self._judge.pairs(lines, scope) for scope in scopes]
-        return _Row(pattern, source, records, min(too_many, records), scopes, pairs)
+        return _Row(pattern, source, records, min(pattern.error, records), scopes, pairs)
 
     def _kept_labels(self, rows: Sequence[_Row]) -> list[Said | None]:
         """What the rules of both sides say of a line of each row; its cost is each side's.

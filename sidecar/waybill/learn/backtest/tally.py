@@ -76,7 +76,7 @@ class Tally:
             self._put(before, after, least * is_only, records)
 
     def finish(self) -> None:
-        """Write the sums into the result."""
+        """Write the sums so far into the result."""
         found = self._found
         found.matrix = sorted(
             self._matrix.values(), key=lambda flip: (-flip.high, flip.old, flip.new)
@@ -84,7 +84,7 @@ class Tally:
         found.changed_patterns = len(self._changes) + self._more
         found.changes = heapq.nlargest(_MOST_TOLD, self._changes.values(), key=_weight)
         if self._more:
-            found.notes.append(f"{self._more} further masks flip that are not listed")
+            found.notes = [f"{self._more} further masks flip that are not listed"]
 
     def _put(self, old: str, new: str, low: int, high: int) -> None:
         flip = self._matrix.setdefault((old, new), Flip(old, new))

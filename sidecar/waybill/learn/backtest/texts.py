@@ -58,8 +58,11 @@ _TIME = (
 )
 _HEX = "[0-9a-fA-F]"
 _CLEANED = "<(?:secret|email|iban|card|phone|private)>"
+#: Words in front of spaces, in which no value begins: told at once, since most of a line is words.
+_WORDS = rf"(?:[A-Za-z]+(?<!{_MONTHS})(?<!{_DAYS}) +)+"
 _VARIES = re.compile(
-    rf"(?P<more>(?<![\w.-])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d{{1,5}}|/\d{{1,2}})(?![.\d]))"
+    rf"(?P<words>{_WORDS})"
+    rf"|(?P<more>(?<![\w.-])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d{{1,5}}|/\d{{1,2}})(?![.\d]))"
     rf"|(?P<ipv4>(?<![\w.-])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![.\d]))"
     rf"|(?P<time>{_TIME})"
     rf"|(?P<colons>(?<![\w:])(?:{_HEX}{{0,4}}:){{3,8}}{_HEX}{{1,4}}(?![\w:]))"
@@ -97,6 +100,8 @@ _OF_MASK = re.compile(
     rf"(?P<ip><ip>)|(?P<id><id>)|(?P<text>{_CLEANED})|(?P<number>0+(?:[.,]0+)*)"
     r"|(?P<ruler>([.\-=*_#~+])\6\6)"
 )
+#: A word with what is blank behind it, or blanks.
+_SPLIT = re.compile(r"\S+\s*|\s+")
 _CLOCK_BEFORE = "2026-11-20T22:23:01.117Z "
 
 
@@ -110,9 +115,9 @@ def of_message(message: str) -> Text:
     text = prepare(message)[:_LOOK_CHARS]
     head = _HOST.match(text)
     if head is None:
-        return tuple(_joined(_pieces(text)))
+        return _text_of(_pieces(text))
     before, behind = text[: head.start(1)], text[head.end(1) :]
-    return tuple(_joined([*_pieces(before), NAME, *_pieces(behind)]))
+    return _text_of([*_pieces(before), NAME, *_pieces(behind)])
 
 
 def of_mask(mask: str) -> list[Text]:
@@ -120,13 +125,15 @@ def of_mask(mask: str) -> list[Text]:
 
     Lines in JSON, logfmt or with a head of syslog can have the same mask: these are not among them.
     """
-    plain = tuple(_joined(_of_mask(mask)))
+    plain = _text_of(_of_mask(mask))
     return [plain, (*of_message(_CLOCK_BEFORE), " ", *plain)]
 
 
 def _pieces(text: str) -> Iterator[str | Value]:
     at = 0
     for found in _VARIES.finditer(text):
+        if found.lastgroup == "words":
+            continue
         yield text[at : found.start()]
         if found.lastgroup == "time":
             yield from _of_time(found[0])
@@ -157,15 +164,21 @@ def _of_mask(mask: str) -> Iterator[str | Value]:
     yield mask[at:]
 
 
-def _joined(pieces: Iterable[str | Value]) -> list[str | Value]:
-    """The pieces with texts put together, and none of them empty."""
-    joined: list[str | Value] = []
+def _text_of(pieces: Iterable[str | Value]) -> Text:
+    """The pieces, what stands as it is as words: of a word an automaton knows where it leads."""
+    found: list[str | Value] = []
+    fixed = ""
     for piece in pieces:
-        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += piece
-        elif piece != "":
-            joined.append(piece)
-    return joined
+        if isinstance(piece, str):
+            fixed += piece
+            continue
+        if fixed:
+            found += _SPLIT.findall(fixed)
+            fixed = ""
+        found.append(piece)
+    if fixed:
+        found += _SPLIT.findall(fixed)
+    return tuple(found)
 
 
 def reach(automaton: Automaton, text: Text) -> Reach:
@@ -181,7 +194,22 @@ def reach(automaton: Automaton, text: Text) -> Reach:
 
 def _states(automaton: Automaton, text: Text) -> frozenset[int]:
     """The states in which ``automaton`` can be at the end. Raises TooComplex."""
-    states = frozenset((automaton.start,))
+    state = automaton.start
+    for at, piece in enumerate(text):
+        if isinstance(piece, str):
+            state = automaton.run(state, piece)
+        else:
+            led = piece.lead(automaton, state)
+            if len(led) != 1:
+                return _many_states(automaton, led, text[at + 1 :])
+            (state,) = led
+        if state == HIT:
+            break
+    return frozenset((state,))
+
+
+def _many_states(automaton: Automaton, states: frozenset[int], text: Text) -> frozenset[int]:
+    """As `_states`, for what is left of a text."""
     for piece in text:
         if isinstance(piece, str):
             states = frozenset(automaton.run(state, piece) for state in states)

@@ -64,7 +64,7 @@ class Database:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What ``work`` gives on a connection that changes nothing. Raises StoreError."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._read_threads, self._look, work)
+        return await loop.run_in_executor(self._read_threads, self.look, work)
 
     def close(self) -> None:
         """Wait for what is under way and close the file."""
@@ -77,7 +77,8 @@ class Database:
         with _in_words(), _transaction(self._writer):
             return work(self._writer)
 
-    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `read`, on the thread that calls: it must be one that lasts, and waits."""
         with _in_words(), _moment(self._reader()) as connection:
             return work(connection)
 

@@ -19,11 +19,11 @@ from waybill.hub.versions import is_version
 from waybill.labelling.model.manifest import read_manifest
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.groups import groups_of, matrix_of
+from waybill.web.model_trial import try_models
 from waybill.web.reliability import Bin, bins_of, reliability_svg
 from waybill.web.rendering import page
 from waybill.web.store.changes import Change, add_change
 from waybill.web.store.queries import history, node_rows
-from waybill.web.trial import try_models
 from waybill.web.versions import Scores, promote, scores_of, versions_in
 from waybill.web.views.forms import read_form, see
 

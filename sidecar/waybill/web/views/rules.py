@@ -31,7 +31,7 @@ from waybill.web.store.changes import Change, list_changes
 from waybill.web.store.drafts import Draft, find_draft, save_draft
 from waybill.web.store.queries import hours_of, hours_of_label, one_pattern
 from waybill.web.store.recording import pattern_of
-from waybill.web.trial import Trial, try_rules
+from waybill.web.trials import Trial
 from waybill.web.views.forms import read_form, see
 
 #: Keys of a rule, for completion.
@@ -46,6 +46,11 @@ KEYS = (
     ("no_match", "messages that it must not take"),
     ("description", "for people"),
 )
+
+
+#: More than this share of other records than were shown, and *Apply* says so first.
+_MOVED = 0.1
+_MOST_DIGITS = 15
 
 
 async def edit(request: web.Request) -> web.Response:
@@ -124,6 +129,11 @@ async def _apply(
     said = await bench.rulebook.check(name, text)
     if said.faults:
         return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
+    moved = await _moved(bench, form, name, text)
+    if moved is not None:
+        trial, words = moved
+        base = form.get("base", "")
+        return await _editor(request, name, text, trial, [words], base=base)
     before = bench.rulebook.files().get(name)
     made = Change(
         user_of(request).name,
@@ -140,6 +150,24 @@ async def _apply(
     except WaybillError as error:
         return await _editor(request, name, text, None, [str(error)])
     raise see(request, f"/changes/{number}", urlencode({"said": "Recorded."}))
+
+
+async def _moved(
+    bench: Bench, form: Mapping[str, str], name: str, text: str
+) -> tuple[Trial, str] | None:
+    """A new trial with a sentence, where it says something else than the one that was shown."""
+    shown = form.get("shown", "")
+    if not shown.isdigit() or len(shown) > _MOST_DIGITS:
+        return None
+    trial = await bench.trials.attempt(name, text)
+    before, now = int(shown), trial.found.high if trial.found is not None else 0
+    if not trial.is_done or abs(now - before) <= _MOVED * max(before, 1):
+        return None
+    words = (
+        f"Not applied yet: it changed {before:,} records a day when it was tried, and {now:,} now. "
+        "Look once more, and apply it then."
+    )
+    return trial, words
 
 
 async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
@@ -201,7 +229,7 @@ async def editor(
     faults = list(map(str, said.faults))
     trial = None
     if not faults:
-        trial = await try_rules(bench.engine, bench.rulebook, bench.database, name, text)
+        trial = await bench.trials.attempt(name, text)
     warnings = list(map(str, said.warnings))
     return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
 
@@ -239,23 +267,45 @@ async def _editor(
         now_edition=now,
         is_stale=is_stale,
         draft=draft,
+        part="",
         trial=trial,
-        told=await _told_of(bench, (name, text), trial, json.loads(row["viewed"]) if row else {}),
+        told=await _told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
         faults=faults or [],
         warnings=warnings or [],
         lines=difference(own.get(name), text, name) if trial is not None else [],
     )
 
 
+async def trial(request: web.Request) -> web.Response:
+    """What was found by now in a trial; with ``part=progress`` only how far it is."""
+    bench = bench_of(request)
+    found = await bench.trials.again(request.match_info["key"])
+    if found is None:
+        found = Trial(None, 0.0, "This trial was forgotten, since nobody looked: try again.")
+    number = request.query.get("draft", "")
+    draft = int(number) if number.isdigit() and len(number) < 10 else 0
+    row = await bench.database.read(lambda store: find_draft(store, draft))
+    return await page(
+        request,
+        "trial.html",
+        "Trial · Rules",
+        part=request.query.get("part", ""),
+        draft=draft,
+        trial=found,
+        told=await _told_of(bench, found, json.loads(row["viewed"]) if row else {}),
+        lines=difference(bench.rulebook.files().get(found.file), found.text, found.file),
+    )
+
+
 async def _told_of(
-    bench: Bench, edited: tuple[str, str], trial: Trial | None, viewed: Mapping[str, str]
+    bench: Bench, trial: Trial | None, viewed: Mapping[str, str]
 ) -> dict[str, object]:
     """What a trial found, as its page shows it; empty without one."""
     if trial is None or trial.found is None:
         return {}
-    name, text = edited
+    text = trial.text
     groups = groups_of(trial.found, viewed)
-    said = await bench.rulebook.check(name, text)
+    said = await bench.rulebook.check(trial.file, text)
     rules = said.compiled.rules if said.compiled is not None else ()
     return {
         "patterns": {rule.id: rule.pattern for rule in rules},
