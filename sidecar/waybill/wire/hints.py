@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint"]
 
 _LENGTH_BYTES = 4
@@ -23,6 +25,7 @@ _KINDS = (
 
 #: Of these a table may not begin, whatever its encoding.
 _NO_TABLES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1")
+_JSON = re.compile(rb"(?:\[\s*)?\{\s*\"")
 _BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -52,7 +55,7 @@ def no_table_hint(start: bytes) -> str | None:
     for magic, sentence in _KINDS:
         if start.startswith(magic) and magic in _NO_TABLES:
             return sentence
-    if start.lstrip(_BLANK_BYTES).startswith((b"{", b"[{")):
+    if _JSON.match(start.lstrip(_BLANK_BYTES)):
         return "the body is JSON: send it to /v1/label"
     return None
 
