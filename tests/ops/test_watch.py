@@ -34,3 +34,27 @@ async def test_a_change_at_the_moment_of_the_stop_keeps_nobody_waiting(
     async with patience():
         await watch.stop()
     assert looks >= 1
+
+
+async def test_another_reason_why_a_folder_cannot_be_read_is_news(tmp_path: Path) -> None:
+    reasons = iter(["pipe", "pipe", "full"])
+    looks = asyncio.Event()
+    heard: list[str] = []
+    last = ""
+
+    def fingerprint() -> str:
+        nonlocal last
+        last = next(reasons, last)
+        raise OSError(last)
+
+    async def changed() -> None:
+        heard.append(last)
+        if last == "full":
+            looks.set()
+
+    watch = FolderWatch([tmp_path], fingerprint, changed, poll_secs=0.001)
+    await watch.start("")
+    async with patience():
+        await looks.wait()
+    await watch.stop()
+    assert heard == ["pipe", "full"]

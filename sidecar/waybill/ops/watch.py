@@ -70,8 +70,8 @@ class FolderWatch:
     async def _look(self) -> None:
         try:
             found = await asyncio.to_thread(self._fingerprint)
-        except OSError:
-            found = "unreadable"
+        except OSError as error:
+            found = f"unreadable: {error}"  # another reason is news, too
         if found != self._seen:
             self._seen = found
             await self._on_change()
