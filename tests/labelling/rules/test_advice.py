@@ -9,8 +9,10 @@ import pytest
 from tests.taxonomies import LABELS
 from waybill.core.errors import RuleSetError
 from waybill.labelling.rules.artefact import Advice
+from waybill.labelling.rules.dialects import with_remedy
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules, load_ruleset
+from waybill.labelling.rules.pattern import translate
 
 PACKS = Path(__file__).parents[3] / "rules"
 HEAD = "rules:\n"
@@ -205,3 +207,20 @@ async def test_a_folder_with_nothing_to_read_says_what_was_left_out(tmp_path: Pa
     (tmp_path / "A.YAML").write_text("rules: []")
     with pytest.raises(RuleSetError, match=r"A\.YAML is not read"):
         await load_ruleset([tmp_path], labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("(?<x>a)", "(?P<name>...)"),
+        (r"\p{L}+", r"[^\W\d_]"),
+        ("*.log", "any text is .* here"),
+        ("[error", r"to have [ as text write \["),
+        ("failed (", r"write \("),
+        (r"end\z", r"the end of the text is \Z"),
+    ],
+)
+def test_syntax_of_elsewhere_is_answered_with_ours(pattern: str, told: str) -> None:
+    with pytest.raises(ValueError, match=" at position ") as caught:
+        translate(pattern)
+    assert told in with_remedy(str(caught.value))

@@ -33,6 +33,7 @@ from waybill.labelling.rules.artefact import (
     Known,
     Place,
 )
+from waybill.labelling.rules.dialects import with_remedy
 from waybill.labelling.rules.files import hash_files
 from waybill.labelling.rules.known import Places, find_known
 from waybill.labelling.rules.pattern import (
@@ -174,7 +175,7 @@ def _translate_all(
         try:
             translation = done.get(source.pattern) or translate(source.pattern)
         except ValueError as error:
-            faults.append(_fault("pattern", str(error), source))
+            faults.append(_fault("pattern", with_remedy(str(error)), source))
             continue
         if translation.is_exact and not translation.expression.replace("(?:)", ""):
             faults.append(_fault("pattern", "would take every message", source))

@@ -54,6 +54,41 @@ _LOOKALIKES = {
 }
 
 
+#: How a fault of syntax begins, and what to write where a pattern comes from elsewhere.
+_REMEDIES = (
+    ("unknown extension ?<", "a named group is written (?P<name>...)"),
+    ("unknown extension ?|", "write (?:...) with the branches in it"),
+    ("bad escape \\p", "for letters write [^\\W\\d_], for what is none \\W"),
+    ("bad escape \\P", "for letters write [^\\W\\d_], for what is none \\W"),
+    ("bad escape \\Q", "write a backslash in front of each special character"),
+    ("bad escape \\h", "for blanks write [ \\t]"),
+    ("bad escape \\R", "for line ends write \\r?\\n"),
+    ("bad escape \\z", "the end of the text is \\Z"),
+    ("bad escape \\K", "the part that is matched changes nothing: leave \\K out"),
+    ("bad escape (end", "a backslash as text is written \\\\"),
+    ("nothing to repeat", "any text is .* here; to have * + or ? as text write \\* \\+ or \\?"),
+    ("multiple repeat", "to have * + or ? as text write \\* \\+ or \\?"),
+    ("unterminated character set", "to have [ as text write \\["),
+    ("Possible nested set", "write [A-Za-z], [0-9], \\s or \\w for sets with a name"),
+    ("missing ), unterminated sub", "to have ( as text write \\("),
+    ("unbalanced parenthesis", "to have ) as text write \\)"),
+    ("bad character range", "to have - in a set put it at its end"),
+    ("look-behind requires", "give each length a branch of its own: (?<=a)|(?<=aa)"),
+)
+
+
+def with_remedy(fault: str) -> str:
+    """What is wrong with the syntax of a pattern, and what to write, where that is known.
+
+    >>> with_remedy("unknown extension ?| at position 1")
+    'unknown extension ?| at position 1; write (?:...) with the branches in it'
+    """
+    for beginning, remedy in _REMEDIES:
+        if fault.startswith(beginning):
+            return f"{fault}; {remedy}"
+    return fault
+
+
 def doubts(pattern: str, *, is_proven: bool) -> Iterator[str]:
     """What is doubtful about ``pattern``; ``is_proven``: a sample shows that it matches."""
     yield from _control_characters(pattern)
