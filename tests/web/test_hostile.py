@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.patience import patience, until
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
+from waybill.web.form_room import FormRoom
 from waybill.web.guesses import Guesses
 from waybill.web.routes import routes
 from waybill.web.store.nodes import NodeState, note_node
+from waybill.web.views import forms
 from waybill.web.views.forms import MAX_FORM_BYTES
 
 MASK = "order <id> rejected"
@@ -146,6 +149,36 @@ def test_guessing_tokens_is_slow_and_locks_nobody_out() -> None:
     for i in range(10_000):
         guesses.passed(str(i), None)
     assert len(guesses._left) <= 4096
+
+
+def test_forms_of_strangers_have_so_many_bytes_together() -> None:
+    room = FormRoom(100)
+    with room.counted() as one, room.counted() as other:
+        assert one(4096 + 60)
+        assert one(4096 + 90)
+        assert not other(4096 + 20), "together they are more"
+        assert other(4096), "a token gets in"
+        assert other(4096 + 10)
+    assert room.held_bytes == 0
+
+
+async def test_a_form_that_is_refused_leaves_nothing_to_the_collector(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytearray] = []
+    read = forms._read
+
+    async def noted(request: web.Request, body: bytearray) -> None:
+        seen.append(body)
+        await read(request, body)
+
+    monkeypatch.setattr(forms, "_read", noted)
+    data = io.BytesIO(b"token=" + b"x" * MAX_FORM_BYTES)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    address = f"{browser.running.address}/login"
+    async with browser.session.post(address, data=data, headers=kind) as reply:
+        assert reply.status == 413
+    assert [len(one) for one in seen] == [0]
 
 
 class Planted(HTMLParser):

@@ -25,8 +25,9 @@ from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
 from waybill.web.collect import Collector
-from waybill.web.context import BENCHES, LOGGED_OUT, OPEN_TO_ALL, Bench
+from waybill.web.context import BENCHES, LOGGED_OUT, OPEN_TO_ALL, STRANGE_FORMS, Bench
 from waybill.web.engine import Engine
+from waybill.web.form_room import FormRoom
 from waybill.web.jobs import Jobs
 from waybill.web.kept import Kept
 from waybill.web.labellings import bench_settings, with_own_corrections
@@ -102,6 +103,7 @@ def make_app(benches: Mapping[str, Bench]) -> web.Application:
     app[BENCHES] = benches
     app[OPEN_TO_ALL] = OPEN
     app[LOGGED_OUT] = logged_out
+    app[STRANGE_FORMS] = FormRoom()
     app.add_routes(routes(benches[""].base_path))
     return app
 

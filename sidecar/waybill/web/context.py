@@ -10,6 +10,7 @@ from aiohttp import web
 from waybill.core.labels import Taxonomy
 from waybill.settings.schema import Settings
 from waybill.web.auth import Door, User
+from waybill.web.form_room import FormRoom
 from waybill.web.store.database import Database
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ TAX = "tax"
 OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
 #: What answers a form of somebody who is logged out.
 LOGGED_OUT: web.AppKey[Callable[[web.Request], Awaitable[web.Response]]] = web.AppKey("logged_out")
+#: Forms of those who are not logged in.
+STRANGE_FORMS: web.AppKey[FormRoom] = web.AppKey("strange_forms")
 #: Keys of a request: who asks, and the nonce of its page.
 USER: web.RequestKey[User | None] = web.RequestKey("user")
 NONCE: web.RequestKey[str] = web.RequestKey("nonce")

@@ -52,7 +52,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
     except web.HTTPException as refusal:
         dress(request, refusal)
-        raise
+        # It and the frames that it came through would hold each other, and what was read there.
+        refusal.__context__ = None
+        raise refusal.with_traceback(None) from None
     dress(request, answer)
     return answer
 

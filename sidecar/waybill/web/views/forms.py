@@ -9,7 +9,7 @@ from aiohttp import web
 from multidict import MultiDict
 
 from waybill.web.auth import Scope
-from waybill.web.context import bench_of, user_of
+from waybill.web.context import OPEN_TO_ALL, STRANGE_FORMS, USER, bench_of, user_of
 from waybill.web.security import FORM_HEADER, FORM_TOKEN
 
 #: What a form may hold; files have an endpoint of their own.
@@ -34,11 +34,7 @@ async def read_texts(request: web.Request) -> MultiDict[str]:
         raise web.HTTPUnsupportedMediaType(text=f"Send the form as {_KINDS[0]}.\n")
     body = bytearray()
     try:
-        async with asyncio.timeout(_READ_SECS):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > MAX_FORM_BYTES:
-                    raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
+        await _read(request, body)
         pairs = parse_qsl(
             body.decode("utf-8", "replace"),
             keep_blank_values=True,
@@ -47,7 +43,27 @@ async def read_texts(request: web.Request) -> MultiDict[str]:
         )
     except (TimeoutError, ValueError):
         raise web.HTTPBadRequest(text="The form did not come in time, or is none.\n") from None
+    finally:
+        # A refusal holds the frames that it came through, and they hold it: the megabytes would
+        # wait for the collector, which counts objects.
+        body.clear()
     return MultiDict(pairs)
+
+
+async def _read(request: web.Request, body: bytearray) -> None:
+    """Append what comes to ``body``. Raises web.HTTPException, TimeoutError."""
+    is_open = request.match_info.handler in request.app[OPEN_TO_ALL]
+    is_strange = is_open or request.get(USER) is None
+    with request.app[STRANGE_FORMS].counted() as grow:
+        async with asyncio.timeout(_READ_SECS):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > MAX_FORM_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
+                if is_strange and not grow(len(body)):
+                    raise web.HTTPServiceUnavailable(
+                        text="Too much is being sent by others.\n", headers={"Retry-After": "15"}
+                    )
 
 
 async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
