@@ -6,12 +6,15 @@ import bz2
 import gzip
 import io
 from pathlib import Path
+from typing import get_args
 
 import openpyxl
 import pytest
 
+from waybill.core.reasons import Reason
 from waybill.settings.schema import FieldSettings
 from waybill.web.job import Options
+from waybill.web.reason_words import WORDS, reason_words
 from waybill.web.sample import is_table, read_sample
 
 TABLE = b"source,message\nshop,User 1 logged in\n"
@@ -53,6 +56,22 @@ def test_a_file_is_a_table_where_it_is_read_as_one(
     assert is_table(FieldSettings(), file, name, options) is expected
     sample = read_sample(FieldSettings(), file, name, options)
     assert (sample.form in ("csv", "xlsx")) is expected
+
+
+def test_a_record_that_is_left_as_it_is_has_the_reason_that_the_command_tells(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "in"
+    file.write_bytes(b'{"log": "ok"}\n{"log": \n[1]\n{"log": 7}\n{"other": 1}\n')
+    lines = read_sample(FieldSettings(), file, "a.ndjson", Options()).lines
+    told = [None, "malformed_record", "not_an_object", "message_not_a_string"]
+    assert [line.reason for line in lines][:4] == told
+
+
+def test_every_reason_has_words() -> None:
+    assert set(WORDS) == set(get_args(Reason))
+    assert reason_words("of_tomorrow") == "of_tomorrow"
+    assert reason_words(None) == ""
 
 
 def test_what_cannot_be_read_is_no_table(tmp_path: Path) -> None:

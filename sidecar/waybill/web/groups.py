@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from waybill.core.names import DecidedBy
 from waybill.learn.backtest.result import Backtest, Change
 from waybill.web import numbers
 
@@ -14,6 +15,8 @@ from waybill.web import numbers
 _BROAD = 0.2
 #: Patterns of a group that are shown.
 _MOST_ROWS = 50
+#: What says a label where no rule does.
+_TIERS = frozenset(get_args(DecidedBy))
 
 
 class Group(NamedTuple):
@@ -90,10 +93,10 @@ def warnings_of(found: Backtest) -> list[str]:
     beaten: Counter[str] = Counter()
     for change in found.changes:
         for said in change.old:
-            if said.by.startswith("rule"):
+            if said.by not in _TIERS:
                 beaten[said.by] += change.high
     for by, records in beaten.most_common(5):
-        told.append(f"It takes up to {numbers.count(records)} records a day from {by}.")
+        told.append(f"It takes up to {numbers.count(records)} records a day from rule {by}.")
     return told
 
 

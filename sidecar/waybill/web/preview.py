@@ -52,6 +52,9 @@ async def preview(
         verdicts = await pipeline.label(*sample.columns())
     except (WaybillError, OSError, ValueError) as error:
         return Preview(options.form or "csv", options, fault=str(error))
+    for i, line in enumerate(sample.lines):
+        if line.reason is not None:
+            verdicts[i] = pipeline.taxonomy.passed[line.reason]
     verdicts = list(map(functools.partial(_corrected, engine, said), sample.lines, verdicts))
     rows = tuple(zip(sample.lines, verdicts, strict=True))
     secs = time.monotonic() - begin

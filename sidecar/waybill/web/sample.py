@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 from msgspec.structs import replace
 
 from waybill.core.errors import WaybillError
+from waybill.core.reasons import RecordReason
 from waybill.settings.schema import FieldSettings
 from waybill.web.findings import Findings, encoding_finding, table_findings
 from waybill.web.job import Options
@@ -38,13 +39,17 @@ TABLES = ("csv", "xlsx")
 
 
 class Line(NamedTuple):
-    """One record: its number, its cells, what is labelled, and the label that the file has."""
+    """One record: its number, its cells, what is labelled, and the label that the file has.
+
+    ``reason`` says why a record is left as it is, such as one that cannot be read.
+    """
 
     number: int
     cells: tuple[str, ...]
     message: str | None
     source: str
     known: str = ""
+    reason: RecordReason | None = None
 
 
 class Sample(NamedTuple):
@@ -163,7 +168,9 @@ def _records(fields: FieldSettings, opened: _Opened, options: Options) -> Sample
         guesses = {}
     lines: list[Line] = []
     for i, message in enumerate(batch.messages[:ROWS]):
-        lines.append(Line(i + 1, (message or "",), message, batch.sources[i]))
+        special = batch.specials.get(i)
+        reason = special.reason if special is not None and message is None else None
+        lines.append(Line(i + 1, (message or "",), message, batch.sources[i], reason=reason))
     return Sample(opened.form, options, guesses, ("message",), tuple(lines))
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from waybill.core.pattern import kind_of
 from waybill.core.version import VERSION
 from waybill.web import hits, numbers, text
 from waybill.web.charts import bars
+from waybill.web.reason_words import reason_words
 from waybill.web.store.filters import Filter
 
 #: Links to narrower lists that are kept; a page has some three hundred, most of them alike.
@@ -55,11 +57,13 @@ class Templates:
             timed=text.timed,
             mask=text.mask_text,
             as_json=as_json,
+            reason=reason_words,
         )
         self._environment.globals["narrow"] = functools.lru_cache(_NARROWED)(self._narrow)
         self._environment.globals["values"] = hits.values_behind
         self._environment.globals["hit"] = hits.hit_text
         self._environment.globals["zip"] = zip
+        self._environment.globals["kind_of"] = kind_of
         self._environment.globals["share"] = numbers.share
         self._environment.globals["ago"] = numbers.ago
 
