@@ -140,6 +140,26 @@ def test_cutoffs_keep_the_known() -> None:
     assert (distances[:100] <= cutoffs.distance).mean() >= 0.99
 
 
+@pytest.mark.parametrize(("far", "passes"), [("Error", True), (UNCLASSIFIED, False)])
+def test_a_border_that_costs_more_than_it_finds_is_loosened(far: str, passes: bool) -> None:
+    labels = np.array(["Error"] * 1000 + [far] * 4)
+    best = np.array(["Error"] * 1004)
+    distances = np.concatenate([np.linspace(0.1, 0.5, 1000), np.full(4, 0.7)]).astype(np.float32)
+    chances = np.full((1004, 2), [0.9, 0.1], np.float32)
+    cutoffs = fit_cutoffs(best, chances, labels, distances, UNCLASSIFIED)
+    assert (cutoffs.distance > 0.69) is passes
+
+
+@pytest.mark.parametrize(("right", "kept"), [(30, True), (3, False)])
+def test_a_guess_pays_from_one_chance_in_three_on(right: int, kept: bool) -> None:
+    labels = np.array(["Error"] * 4000 + ["Error"] * right + ["User Action"] * (40 - right))
+    best = np.array(["Error"] * 4040)
+    sure = np.concatenate([np.full(4000, 0.9), np.full(40, 0.4)])
+    chances = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], axis=1).astype(np.float32)
+    cutoffs = fit_cutoffs(best, chances, labels, np.full(4040, 0.2), UNCLASSIFIED)
+    assert (cutoffs.confidence <= 0.4) is kept
+
+
 # Importing a classifier that somebody trained elsewhere.
 
 

@@ -46,6 +46,9 @@ NEIGHBOURS = 3
 KEEP_NEAR, KEEP_KNOWN = 0.997, 0.99
 #: The least confidence of an answer is never put higher than this.
 HIGHEST_CONFIDENCE = 0.5
+#: What it is worth to leave a line unclassified that would get a wrong label, where a right label
+#: is worth 1: a guess pays from one chance in three on.
+_SPARED = 0.5
 #: Rows whose neighbours are looked for at once.
 _SLICE = 2048
 
@@ -259,18 +262,46 @@ def reference_rows(
 def fit_cutoffs(
     best: Strings, chances: Floats, labels: Strings, distances: Floats, fallback: str
 ) -> Cutoffs:
-    """Cutoffs from held-out rows: as strict as they can be while known lines keep their labels.
+    """Cutoffs from held-out rows, ``best`` their likeliest labels.
 
-    ``best`` are the likeliest labels. The distance lets `KEEP_NEAR` of the known lines pass; the
-    confidence is then the highest, up to `HIGHEST_CONFIDENCE`, at which no more than
-    1 - `KEEP_KNOWN` of them are unclassified.
+    The strictest distance lets `KEEP_NEAR` of the known lines pass; the strictest confidence is the
+    highest, up to `HIGHEST_CONFIDENCE`, at which no more than 1 - `KEEP_KNOWN` of them are
+    unclassified. Each is then loosened while it costs more than it is worth, see `_worth`.
     """
     known = labels != fallback
+    sure = chances.max(axis=1)
     distance = float(np.quantile(distances[known], KEEP_NEAR))
     passing = (distances[known] <= distance) & (best[known] != fallback)
-    confidence = np.where(passing, chances.max(axis=1)[known], 0.0)
+    confidence = np.where(passing, sure[known], 0.0)
     least = min(HIGHEST_CONFIDENCE, float(np.quantile(confidence, 1 - KEEP_KNOWN)))
+    told = best != fallback  # what the label itself tells needs no border
+    worth = _worth(best, labels, fallback)[told]
+    distance = _loosened(distances[told], worth, distance)
+    near = distances[told] <= distance
+    least = -_loosened(-sure[told][near], worth[near], -least)
     return Cutoffs(round(distance, 4), round(least, 4))
+
+
+def _worth(best: Strings, labels: Strings, fallback: str) -> Floats:
+    """What it is worth to leave each row unclassified: 1 for what is no event, `_SPARED` for a
+    label that would be wrong, -1 for one that is right.
+    """
+    worth = np.where(best == labels, -1.0, _SPARED)
+    worth[labels == fallback] = 1.0
+    return worth
+
+
+def _loosened(values: Floats, worth: Floats, border: float) -> float:
+    """The border, or a higher one, above which the ``worth`` of the values is greatest; of several
+    the highest. It is never put above the highest value.
+    """
+    beyond = values > border
+    borders, place = np.unique(values[beyond], return_inverse=True)
+    gains = np.bincount(place, worth[beyond], minlength=len(borders))
+    # All that is beyond is rejected first, nothing beyond the last border.
+    rejected = np.concatenate([np.cumsum(gains[::-1])[::-1], [0.0]])
+    chosen = len(borders) - int(rejected[::-1].argmax())
+    return float(borders[chosen - 1]) if chosen else border
 
 
 def folds_of(groups: Strings, unseen: Booleans | None = None) -> list[Fold]:
