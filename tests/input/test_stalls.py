@@ -20,6 +20,8 @@ from tests.gaps import gaps
 #: Work in one piece, in seconds: about as long as a probe waits.
 MOST_SECS = 0.05
 _CHARS = 200_000
+#: Records of a body; ten times what is labelled in one piece.
+_MANY = 10_000
 #: Texts that something in the way might read again and again.
 TEXTS = {
     "words": "w " * (_CHARS // 2),
@@ -49,26 +51,31 @@ RECORD = {"log": "component failed", "source": "shop", "kubernetes": {"pod_name"
 
 
 def batches() -> dict[str, tuple[str, str, bytes, str]]:
-    """Path, content type, body and encoding of what shippers send, a few megabytes of each."""
-    lines = [json.dumps(dict(RECORD, log=f"order x{i} failed y{i}")) for i in range(20_000)]
+    """Path, content type, body and encoding of what shippers send, a megabyte of each."""
+    lines = [json.dumps(dict(RECORD, log=f"order x{i} failed y{i}")) for i in range(_MANY)]
     array = f"[{','.join(lines)}]".encode()
     event = msgpack.packb([[0, {}], RECORD])
     gelf = b'{"version":"1.1","host":"a","short_message":"it failed","_k":1}\n'
     record = {"body": {"stringValue": "it failed"}, "attributes": [{"key": "k", "value": {}}]}
-    otlp = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * 10_000}]}]}
+    otlp = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record] * (_MANY // 2)}]}]}
     return {
         "array": ("/v1/label", JSON, array, ""),
         "lines": ("/v1/label", JSON, "\n".join(lines).encode(), ""),
         "gzip": ("/v1/label", JSON, gzip.compress(array, 1), "gzip"),
-        "msgpack": ("/v1/label", "application/msgpack", event * 20_000, ""),
-        "hosts": ("/v1/label", JSON, b'{"log":"it failed","host":"a"}\n' * 20_000, ""),
-        "gelf": ("/v1/label", JSON, gelf * 20_000, ""),
-        "text": ("/v1/label", "text/plain", b"it failed again\n" * 20_000, ""),
-        "logfmt": ("/v1/label", "application/logfmt", b'level=error msg="x"\n' * 20_000, ""),
+        "msgpack": ("/v1/label", "application/msgpack", event * _MANY, ""),
+        "hosts": ("/v1/label", JSON, b'{"log":"it failed","host":"a"}\n' * _MANY, ""),
+        "gelf": ("/v1/label", JSON, gelf * _MANY, ""),
+        "text": ("/v1/label", "text/plain", b"it failed again\n" * _MANY, ""),
+        "logfmt": ("/v1/label", "application/logfmt", b'level=error msg="x"\n' * _MANY, ""),
         "otlp": ("/v1/label", "application/otlp+json", json.dumps(otlp).encode(), ""),
-        "otlp protobuf": ("/v1/label", "application/x-protobuf", b"\x0a\x00" * 100_000, ""),
-        "table": ("/v1/classify/csv", "text/csv", b"log,source\n" + b"it failed,a\n" * 10_000, ""),
-        "broken table": ("/v1/classify/csv", "text/csv", b'log\n"' + b"\n" * 20_000, ""),
+        "otlp protobuf": ("/v1/label", "application/x-protobuf", b"\x0a\x00" * (5 * _MANY), ""),
+        "table": (
+            "/v1/classify/csv",
+            "text/csv",
+            b"log,source\n" + b"it failed,a\n" * (_MANY // 2),
+            "",
+        ),
+        "broken table": ("/v1/classify/csv", "text/csv", b'log\n"' + b"\n" * _MANY, ""),
     }
 
 
