@@ -110,6 +110,15 @@ def test_a_labeller_can_be_closed_twice_and_ends_at_once() -> None:
 
 def test_what_is_interrupted_is_given_up_at_once() -> None:
     """A Ctrl-C meets the thread that waits, not the one that works."""
+    # A shell's `&` starts programs that ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupt_one_that_waits()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_one_that_waits() -> None:
     with Labeller(load_settings(overrides=["model.path=null"])) as one:
         ended, waiting = threading.Event(), threading.get_ident()
 

@@ -285,7 +285,8 @@ def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str
     assert "llm.provider is not set" in out
     assert run("explain", "xylophone quokka 3 zzz") == 0
     out = capsys.readouterr().out
-    assert "counts as known, so it does not know this one" in out
+    assert out.startswith("Unclassified: none_of_these")
+    assert "The model takes it for no event. Write a rule if it is one." in out
     assert "pattern: 'xylophone\\s+quokka\\s+\\d+\\s+zzz'" in out
 
 

@@ -44,7 +44,7 @@ CASES: list[tuple[Record, str | None, str]] = [
     ({"@mt": "m", "Properties": {"SourceContext": "s"}}, "m", "s"),
     ({"Message": "m", "SourceContext": "s"}, "m", "s"),
     ({"@message": "m", "kubernetes.container_name": "s"}, "m", "s"),
-    ({"event": "m", "logger": "x"}, "m", ""),
+    ({"event": "m", "logger": "x"}, "m", "x"),
     ({"event": {"kind": "x"}, "message": "m"}, "m", ""),
     ({"log": "m", "kubernetes": "x", "resource": None, "Properties": 7}, "m", ""),
     ({"log": "m", "service": "s", "source": None}, "m", "s"),
