@@ -3,10 +3,20 @@
 import { autocompletion, closeBrackets, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
-import { bracketMatching, defaultHighlightStyle, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { HighlightStyle, bracketMatching, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, setDiagnostics } from "@codemirror/lint";
 import { Compartment, EditorState } from "@codemirror/state";
 import { EditorView, drawSelection, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+
+// In the colours of the page, which follow light and dark by themselves.
+const colours = HighlightStyle.define([
+  { tag: [tags.propertyName, tags.definition(tags.propertyName), tags.labelName, tags.typeName], color: "var(--link)" },
+  { tag: [tags.string, tags.special(tags.string), tags.attributeValue], color: "var(--ok)" },
+  { tag: [tags.keyword, tags.meta, tags.number, tags.bool, tags.null], color: "var(--warn)" },
+  { tag: tags.comment, color: "var(--text-2)", fontStyle: "italic" },
+  { tag: tags.invalid, color: "var(--danger)" },
+]);
 
 const area = document.querySelector("textarea[data-editor]");
 if (area) start(area);
@@ -34,7 +44,7 @@ function start(textarea) {
       extensions: [
         EditorView.cspNonce.of(document.querySelector("meta[name=editor-nonce]").content),
         lineNumbers(), history(), drawSelection(), highlightActiveLine(), bracketMatching(), closeBrackets(), lintGutter(),
-        indentUnit.of("  "), yaml(), syntaxHighlighting(defaultHighlightStyle, { fallback: true }),
+        indentUnit.of("  "), yaml(), syntaxHighlighting(colours),
         autocompletion({ override: [complete] }),
         keymap.of([{ key: "Shift-Enter", run: () => { textarea.form.requestSubmit(); return true; } },
           ...completionKeymap, ...defaultKeymap, ...historyKeymap]),
