@@ -8,6 +8,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -101,11 +102,13 @@ class Labeller:
         return self._opened.pipeline.taxonomy
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
-        under_way = asyncio.run_coroutine_threadsafe(work, self._loop)
+        # Made first: a Ctrl-C may come as soon as the loop is asked.
+        answer: Future[T] = Future()
         try:
-            return under_way.result()
+            self._loop.call_soon_threadsafe(_work_for, answer, work)
+            return answer.result()
         finally:
-            under_way.cancel()  # nobody waits for it after a Ctrl-C
+            answer.cancel()  # nobody waits for it after a Ctrl-C
 
     def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order."""
@@ -180,3 +183,25 @@ def _end(loop: asyncio.AbstractEventLoop, opened: AbstractAsyncContextManager[ob
 def labeller(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
     """The labeller of these settings, loaded once; one that is pushed out ends its thread."""
     return Labeller(load_settings(config, overrides))
+
+
+def _work_for(answer: Future[T], work: Coroutine[object, object, T]) -> None:
+    """Do ``work`` on the running loop for whoever waits for ``answer``, until that is cancelled."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+
+    def give(done: asyncio.Task[T]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if done.cancelled() or not answer.set_running_or_notify_cancel():
+            answer.cancel()
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(done.result())
+
+    def give_up(answer: Future[T]) -> None:
+        if answer.cancelled():
+            loop.call_soon_threadsafe(task.cancel)
+
+    task.add_done_callback(give)
+    answer.add_done_callback(give_up)
