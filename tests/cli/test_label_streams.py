@@ -9,11 +9,13 @@ from typing import cast
 import pytest
 
 from tests.taxonomies import TEN
+from waybill.cli import label_input
 from waybill.cli.label_json import label_lines
 from waybill.cli.label_known import JsonPieces
 from waybill.cli.label_summary import Summary
 from waybill.core.labels import Taxonomy
 from waybill.core.records import Verdict
+from waybill.core.text import decoded
 from waybill.library import Labeller
 from waybill.settings.schema import FieldSettings
 
@@ -81,3 +83,22 @@ def test_each_piece_of_whole_lines_is_decoded_once(monkeypatch: pytest.MonkeyPat
     body = b'{"log":"a"}\n' * 100_000
     run([body[at : at + (1 << 20)] for at in range(0, len(body), 1 << 20)])
     assert sum(sizes) < 1.01 * len(body) + (1 << 16)
+
+
+def test_blank_lines_in_front_are_read_a_few_times_and_not_once_for_each_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def counted(data: bytes) -> str:
+        read.append(len(data))
+        return decoded(data)
+
+    monkeypatch.setattr(label_input, "decoded", counted)
+    blank = [b"\n" * 1000] * 500
+    start, _ = label_input._first(iter(blank))
+    assert start == b""
+    start, everything = label_input._first(iter([*blank, b"disk full"]))
+    assert start.endswith(b"disk full")
+    assert b"".join(everything) == b"".join(blank) + b"disk full"
+    assert sum(read) < 8 * 500_000

@@ -105,14 +105,25 @@ def _to_its_end(chunks: Iterator[bytes], plan: Plan, summary: Summary) -> Iterat
 
 def _first(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first bytes that are not blank, with what is in front of them, and all again."""
-    start = b""
+    taken: list[bytes] = []
+    size = looked = 0
     for chunk in chunks:
-        start += chunk
-        if decoded(start).strip(_BLANK):
+        taken.append(chunk)
+        size += len(chunk)
+        if size < 2 * looked:  # a file of blank lines is not read again for each piece
+            continue
+        looked = size
+        if _has_text(b"".join(taken)):
             break
     else:
-        start = start if decoded(start).strip(_BLANK) else b""
+        if not _has_text(b"".join(taken)):
+            taken = []
+    start = b"".join(taken)
     return start, itertools.chain((start,), chunks)
+
+
+def _has_text(data: bytes) -> bool:
+    return bool(decoded(data).strip(_BLANK))
 
 
 def _at_least(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
