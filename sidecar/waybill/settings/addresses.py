@@ -16,7 +16,7 @@ def split_address(address: str) -> tuple[str, int]:
 
 def cannot_listen(path: str, address: str, error: OSError) -> str:
     """Why nothing can listen on ``address``, the value of the setting ``path``."""
-    why = f"{path}: cannot listen on {address}: {error.strerror}"
+    why = cannot_listen_unix(path, address, error)
     if error.errno == errno.EADDRINUSE:
         another = split_address(address)[1] % 65_535 + 1
         why += f"; take another port, such as --set {path}=127.0.0.1:{another}"
