@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from waybill.core.prepare import prepare
 
-__all__ = ["MASK_CHARS", "mask", "shape", "shapes"]
+__all__ = ["DAY", "MASK_CHARS", "MONTH", "mask", "shape", "shapes"]
 
 #: Length cap of a mask, in characters: about the 128 tokens that the encoder reads.
 MASK_CHARS = 512
@@ -61,15 +61,16 @@ def shapes(messages: Sequence[str]) -> list[str]:
 
 # All patterns below see shaped text: every digit is already 0. Each repeats only disjoint character
 # classes, or counts with a bound, so each is linear in the text.
-_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = r"00[:.]00[:.]00(?:[.,:]0{1,9})?(?:Z|[ ]?[+-]00:?00|[ ]UTC)?"
 _TIMESTAMP = re.compile(
     r"[\[(<]?(?<![0\w])(?:"
     rf"0000[-/.]00[-/.]00[T _-]{{1,2}}{_CLOCK}"
     rf"|00[-/.]00[-/.](?:00){{1,2}}[T ,]{{1,2}}{_CLOCK}"
-    rf"|00/{_MONTH}/0000:{_CLOCK}"
-    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} 00? {_CLOCK}(?: 0000)?"
-    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?00? {_MONTH} 0000 {_CLOCK}"
+    rf"|00/{MONTH}/0000:{_CLOCK}"
+    rf"|(?:{DAY},? )?{MONTH} 00? {_CLOCK}(?: 0000)?"
+    rf"|(?:{DAY},? )?00? {MONTH} 0000 {_CLOCK}"
     rf"|{_CLOCK}"
     r")[\])>]?:?(?![0\w]) ?"
 )
@@ -87,7 +88,7 @@ _PLACE = re.compile(r"\b[A-Z]{1,3}0+(?:[-:][A-Z]{1,3}0*)+\b")
 # The dress of a line, at its beginning: RFC 3164 and 5424 heads, CRI, lone numbers and ids.
 _LEVEL = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE|PANIC)\b"
 _SYSLOG = re.compile(
-    rf"(?:<0{{1,3}}>)?(?:{_MONTH} 00? {_CLOCK}|0000-00-00T{_CLOCK}) "
+    rf"(?:<0{{1,3}}>)?(?:{MONTH} 00? {_CLOCK}|0000-00-00T{_CLOCK}) "
     rf"(?!\[?{_LEVEL})[\w.:-]{{1,255}} (?=[\w./()@-]{{1,64}}(?:\[[\w/.-]{{1,64}}\])?: )",
     re.IGNORECASE,
 )

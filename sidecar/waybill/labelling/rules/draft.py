@@ -17,6 +17,7 @@ import yaml
 
 from waybill.core.errors import RuleSetError
 from waybill.core.prepare import prepare
+from waybill.labelling.masking import DAY, MONTH
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 
@@ -48,12 +49,10 @@ _VARYING = (
 _ANY_VARYING = re.compile("|".join(f"({varies})" for varies, _ in _VARYING), re.ASCII)
 
 
-_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-_DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 #: Names of months and days within dates, and what stands for them until the pattern is made.
 _DATED = re.compile(
-    rf"(?<=\d[/ -])(?:{_MONTHS})(?=[/ -]\d{{2,4}})|\b(?:{_MONTHS})(?= {{1,2}}\d{{1,2}}(?:,? |$))"
-    rf"|\b(?:{_DAYS})(?=,? (?:(?:{_MONTHS}) |\d{{1,2}} (?:{_MONTHS})))"
+    rf"(?<=\d[/ -]){MONTH}(?=[/ -]\d{{2,4}})|\b{MONTH}(?= {{1,2}}\d{{1,2}}(?:,? |$))"
+    rf"|\b{DAY}(?=,? (?:{MONTH} |\d{{1,2}} {MONTH}))"
 )
 _NAME_STAND = "\ue001"
 _NAME_CLASS = "[A-Z][a-z]{2}"
