@@ -76,10 +76,6 @@ def test_one_override_without_a_list_is_refused() -> None:
         classify([], overrides="memo.bytes=0")
 
 
-def threads() -> int:
-    return sum(thread.name == "waybill-labeller" for thread in threading.enumerate())
-
-
 def until(condition: Callable[[], bool]) -> bool:
     for _ in range(500):
         if condition():
@@ -91,21 +87,23 @@ def until(condition: Callable[[], bool]) -> bool:
 
 def test_a_labeller_that_is_pushed_out_ends_its_thread() -> None:
     labeller.cache_clear()
-    assert until(lambda: threads() == 0)
+    threads = []
     for budget in range(1, 7):
-        classify([("s", MESSAGE)], overrides=["model.path=null", f"memo.bytes={budget}000000"])
-    assert until(lambda: threads() == labeller.cache_info().maxsize)
+        one = labeller(None, ("model.path=null", f"memo.bytes={budget}000000"))
+        threads.append(one._thread)
+        del one
+    kept = labeller.cache_info().maxsize
+    assert until(lambda: sum(thread.is_alive() for thread in threads) == kept)
     labeller.cache_clear()
-    assert until(lambda: threads() == 0)
+    assert until(lambda: not any(thread.is_alive() for thread in threads))
 
 
 def test_a_labeller_can_be_closed_twice_and_ends_at_once() -> None:
-    before = threads()
     with Labeller(load_settings(overrides=["model.path=null"])) as one:
-        assert threads() == before + 1
+        assert one._thread.is_alive()
         assert one.classify([("ModernCRM", MESSAGE)])[0].label == "User Action"
         one.close()
-    assert threads() == before
+    assert not one._thread.is_alive()
 
 
 def test_what_is_interrupted_is_given_up_at_once() -> None:
