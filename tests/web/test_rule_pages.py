@@ -114,11 +114,11 @@ async def test_an_edition_that_moved_on_is_refused_and_rebased(own: tuple[Client
     assert "bob was here" in file.read_text()
     _, text = await client.send("/rules/edit", {**form, "do": "rebase"})
     assert "bob was here" in text
-    # The records that it changes have become others since it was tried.
+    # What it changes has become more since it was tried.
     await client.put(pattern("half rejected by partner <id>", at=time.time(), count=300))
     form = {**form, "base": hidden(text, "base"), "shown": hidden(text, "shown"), "do": "apply"}
     _, text = await client.send("/rules/edit", form)
-    assert "it changed 700 records a day when it was tried, and 1,000 now" in text
+    assert "Patterns that change: 1 when it was tried, 2 now" in text
     assert "bob was here" in file.read_text()
     await client.send("/rules/edit", {**form, "shown": hidden(text, "shown")})
     assert file.read_text() == NEW

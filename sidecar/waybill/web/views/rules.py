@@ -48,7 +48,8 @@ KEYS = (
 )
 
 
-#: More than this share of other records than were shown, and *Apply* says so first.
+#: More than this share of other patterns than were shown, and *Apply* says so first. Patterns, not
+#: records: of those that were shown new records come every second.
 _MOVED = 0.1
 _MOST_DIGITS = 15
 
@@ -160,11 +161,11 @@ async def _moved(
     if not shown.isdigit() or len(shown) > _MOST_DIGITS:
         return None
     trial = await bench.trials.attempt(name, text)
-    before, now = int(shown), trial.found.high if trial.found is not None else 0
+    before, now = int(shown), trial.found.changed_patterns if trial.found is not None else 0
     if not trial.is_done or abs(now - before) <= _MOVED * max(before, 1):
         return None
     words = (
-        f"Not applied yet: it changed {before:,} records a day when it was tried, and {now:,} now. "
+        f"Not applied yet. Patterns that change: {before:,} when it was tried, {now:,} now. "
         "Look once more, and apply it then."
     )
     return trial, words
