@@ -61,8 +61,8 @@ types: $(DEV) ## Check the types
 	@echo "$(BIN)/mypy, beside the tests"
 	@said=$$($(BIN)/mypy 2>&1); code=$$?; echo; echo "mypy: $$said"; exit $$code
 
-suite: $(DEV) ## Run all tests side by side
-	$(BIN)/pytest $(SUITE)
+suite: $(DEV) ## Run all tests side by side, and what failed once more by itself
+	$(BIN)/pytest --cache-clear $(SUITE) || $(BIN)/python -m tests.again $$?
 
 coverage: $(DEV) ## Run all tests and count the lines they reach (takes twice as long as they do)
 	$(BIN)/pytest $(SUITE) --cov --cov-report=term:skip-covered
