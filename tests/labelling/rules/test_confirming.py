@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.effort import allowed
 from tests.patience import wait_until
 from tests.taxonomies import LABELS
 from waybill.core.clock import ManualClock
-from waybill.labelling.rules.confirming import Allowance
+from waybill.labelling.rules.confirming import Allowance, Confirmer
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
 from waybill.labelling.rules.ruleset import RuleSet
@@ -98,6 +99,15 @@ async def test_rules_without_confirmation_take_whole_turns() -> None:
     rules = await compile_rules([RuleFile("a.yaml", text)], labels=LABELS)
     assert rules.turn_messages(4096) == 4096
     assert rules.slow_rules() == []
+
+
+def test_waiting_for_the_processor_costs_no_match() -> None:
+    """On a busy node a pause falls into a confirmation now and then; here into each."""
+    confirmer = Confirmer(itertools.count(0, 0.1).__next__)
+    one = confirmer.add("sudo", "a.yaml", 2, regex.compile(SUDO))
+    confirmer.begin_message()
+    assert all(confirmer.confirms(one, REAL) for _ in range(9))
+    assert (confirmer.unconfirmed, confirmer.describe()) == (0, [])
 
 
 def test_the_allowance_follows_the_clock() -> None:

@@ -138,14 +138,19 @@ class Confirmer:
         limit = CONFIRM_SECS if is_calm else CONFIRM_SECS * _HASTY_SHARE
         begin = self._clock()
         try:
-            return one.pattern.search(text, timeout=limit) is not None
+            is_match = one.pattern.search(text, timeout=limit) is not None
         except TimeoutError:
             one.timeouts += 1
             self.timeouts += 1
             self._note_unconfirmed(one)
+            self._charge(one, limit)
             return False
-        finally:
-            self._charge(one, self._clock() - begin)
+        secs = self._clock() - begin
+        # `regex` counts processor time: with more of it than the limit there were no answer. So the
+        # process had to wait for its processor, which is not held against rule and message.
+        if secs < limit:
+            self._charge(one, secs)
+        return is_match
 
     def _share(self, one: Confirmation) -> float:
         """The rule's allowance; puts the rule back in force when half of it is there."""
@@ -165,8 +170,6 @@ class Confirmer:
         self._message_secs += secs
         if secs < _SLOW_SECS:
             return
-        # A process that had to wait for its processor is not held against the rule.
-        secs = min(secs, CONFIRM_SECS)
         one.last_slow = self._clock()
         one.allowance.spend(secs)
         self._shared.spend(secs)
