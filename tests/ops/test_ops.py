@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
+from prometheus_client.mmap_dict import MmapedDict
 
 from tests.conftest import Running
 from tests.patience import patience
@@ -297,3 +298,14 @@ async def test_https_with_client_certificates_and_rotation(
         issue(ca, tmp_path, "127.0.0.1")
         while await serial(address) == before:
             await asyncio.sleep(0.05)
+
+
+def test_a_worker_that_begins_does_not_fail_the_scrape(tmp_path: Path) -> None:
+    """A file is there for a moment before its head is; the scrape of others came then: 503."""
+    counted = MmapedDict(str(tmp_path / "counter_1.db"))  # type: ignore[no-untyped-call]
+    key = json.dumps(["waybill_x", "waybill_x_total", {}, "Some."])
+    counted.write_value(key, 7.0, 0.0)  # type: ignore[no-untyped-call]
+    counted.close()  # type: ignore[no-untyped-call]
+    (tmp_path / "counter_2.db").touch()
+    body, _ = Metrics("1", tmp_path).render("")
+    assert b"waybill_x_total 7.0" in body

@@ -20,7 +20,6 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome, TierName
@@ -30,7 +29,7 @@ from waybill.ops.drift import LabelDrift
 from waybill.ops.labelling_metrics import LabellingMetrics
 from waybill.ops.making import Maker
 from waybill.ops.pattern_metrics import PatternMetrics
-from waybill.ops.processes import SiblingCollector
+from waybill.ops.processes import SharedCollector, SiblingCollector
 
 #: Reasons of verdicts that no record gets: it has a label already, or is none.
 _NOT_OURS = frozenset(("already_labelled", "group_marker"))
@@ -336,7 +335,7 @@ class Metrics:
         registry = self.registry
         if self._shared is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+            registry.register(SharedCollector(self._shared))
             registry.register(SiblingCollector())
         if "application/openmetrics-text" in accept:
             return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]

@@ -9,11 +9,25 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 _MEMORY = "process_resident_memory_bytes"
 #: What is no sum: the oldest start and the tightest limit stand for all.
 _SMALLEST = frozenset(("process_start_time_seconds", "process_max_fds"))
+
+
+class SharedCollector(Collector):
+    """What all processes counted in the files of ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        # A process that begins has made its file and not yet written its head.
+        files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
 
 
 class SiblingCollector(Collector):
@@ -34,6 +48,13 @@ class SiblingCollector(Collector):
                     ours, theirs = total.samples[0].value, metric.samples[0].value
                     _set(total, min(ours, theirs) if metric.name in _SMALLEST else ours + theirs)
         return found.values()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # of a process that has ended
+        return 0
 
 
 def _family() -> Iterator[int]:
