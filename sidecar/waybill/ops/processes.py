@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 _MEMORY = "process_resident_memory_bytes"
+_merge: Callable[[list[str]], Iterable[Metric]] = MultiProcessCollector.merge
 #: What is no sum: the oldest start and the tightest limit stand for all.
 _SMALLEST = frozenset(("process_start_time_seconds", "process_max_fds"))
 
@@ -26,8 +27,7 @@ class SharedCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         # A process that begins has made its file and not yet written its head.
         files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
-        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        return merged
+        return _merge(files)
 
 
 class SiblingCollector(Collector):
