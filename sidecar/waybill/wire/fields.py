@@ -19,7 +19,7 @@ import msgspec
 
 from waybill.core.prepare import is_blank
 from waybill.settings.schema import FieldSettings
-from waybill.wire.policy import LabelPolicy, Reading, reading
+from waybill.wire.policy import LabelPolicy
 
 Path = tuple[str, ...]
 #: A type that no value has: its mere presence fails the fast decoder.
@@ -32,7 +32,7 @@ class _Object(msgspec.Struct, gc=False):
 
 #: What may stand where a text is looked for without troubling the tolerant reader. Those that are
 #: no text are only noticed.
-_LEAF = _Object | str | int | float | bool | None
+LEAF = _Object | str | int | float | bool | None
 
 
 def parse_path(text: str) -> Path:
@@ -81,14 +81,9 @@ def tells_all(record: Extract) -> bool:
 
 #: From a decoded record to the values at some paths, in order.
 Values = Callable[[object], Sequence[object]]
-#: From a type to what decodes bytes as it.
-DecoderOf = Callable[[type[Extract]], Callable[[bytes], object]]
-#: Message and source paths that are read of every record. Those behind them are read only where
-#: these lead to nothing: each costs a little for each key of each record.
+#: Message and source paths that are read of every record. All of them are looked for only where
+#: these lead to nothing (`waybill.wire.finder`): each costs a little for each key of each record.
 _AT_ONCE = 5
-#: Message paths that are read at the second look, which many records need for their source alone.
-#: Those behind them are read only of a record that has no message by then.
-_SECOND = 41
 
 
 class FieldPlan:
@@ -112,14 +107,6 @@ class FieldPlan:
         self.first = Stage(messages, sources, added, texts)
         #: Reads no more than ``m`` and ``s``: each path costs a little for each key of each record.
         self.glance = Stage(messages[:1], sources[:1], added, texts).type
-        self.further: Stage | None = None
-        self.last: Stage | None = None
-        second = parse_paths(settings.message[:_SECOND])
-        if len(messages) < len(self.message) or len(sources) < len(self.source):
-            further = second[len(messages) :]
-            self.further = Stage(further, self.source[len(sources) :], added, texts)
-        if len(second) < len(self.message):
-            self.last = Stage(self.message[len(second) :], (), added, texts)
 
 
 class Stage:
@@ -136,60 +123,7 @@ class Stage:
         for name, paths in (("m", message), ("s", source)):
             shortcuts[name] = paths[0] if paths else ()
         self.type, values_at = extraction_type([*message, *source], added, shortcuts, texts)
-        self.message_of = first_text(values_at(message), self.type())
         self.source_of = first_text(values_at(source), self.type())
-        self._messages = values_at(message)
-        self._nothing = self._messages(self.type())
-
-    def has_other_message(self, record: object) -> bool:
-        """Whether something that is no text stands at one of the message paths."""
-        for value, nothing in zip(self._messages(record), self._nothing, strict=True):
-            if value is not nothing and value is not None and not isinstance(value, str):
-                return True
-        return False
-
-
-class Finder:
-    """Message and source of records of which the first paths do not tell both at a glance.
-
-    ``decoder_of`` makes of the type of a `Stage` what decodes bytes as it.
-    """
-
-    def __init__(self, plan: FieldPlan, decoder_of: DecoderOf) -> None:
-        self._first = plan.first
-        self._further = plan.further
-        self._last = plan.last
-        self._decode = decoder_of((plan.further or plan.first).type)
-        self._decode_last = decoder_of((plan.last or plan.first).type)
-
-    def find(self, record: object, data: bytes) -> Reading:
-        """What ``data`` says, of which ``record`` is what the first paths tell.
-
-        Raises `waybill.wire.codec.DECODE_ERRORS`: only the tolerant reader can tell.
-        """
-        message = self._first.message_of(record)
-        source = self._first.source_of(record)
-        further = self._further
-        is_other = False
-        if further is not None and (message is None or source is None):
-            more = self._decode(data)
-            if source is None:
-                source = further.source_of(more)
-            if message is None:
-                message = further.message_of(more)
-                is_other = message is None and further.has_other_message(more)
-        if message is not None:
-            return reading(message, source, is_other=False)
-        is_other = is_other or self._first.has_other_message(record)
-        return self._read_last(source, data, is_other=is_other)
-
-    def _read_last(self, source: str | None, data: bytes, *, is_other: bool) -> Reading:
-        if self._last is None:
-            return reading(None, source, is_other=is_other)
-        more = self._decode_last(data)
-        message = self._last.message_of(more)
-        is_other = message is None and (is_other or self._last.has_other_message(more))
-        return reading(message, source, is_other=is_other)
 
 
 def extraction_type(
@@ -277,7 +211,7 @@ class _Builder:
         An empty struct, so that what lies below can be asked for without looking whether it exists.
         """
         if not node.below:
-            return _LEAF, None
+            return LEAF, None
         inner = self.struct(node, path, self.chains[path])
         return inner | str | int | float | bool | None, inner()
 

@@ -16,7 +16,8 @@ from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
-from waybill.wire.fields import Extract, FieldPlan, Finder
+from waybill.wire.fields import Extract, FieldPlan
+from waybill.wire.finder import Finder
 from waybill.wire.json import scan
 from waybill.wire.json.envelope import records_within
 from waybill.wire.json.runs import RunReader
@@ -54,7 +55,8 @@ class JsonReader:
         """Message and source of an object within a record: (None, "") where it has none."""
         try:
             data = text.encode()
-            found = self._find(self._extract.decode(data), data)
+            self._extract.decode(data)  # none of our names, as in a record
+            found = self._find(data)
         except (*DECODE_ERRORS, UnicodeEncodeError):
             return None, ""
         return found.message, found.source or ""
@@ -154,11 +156,12 @@ class JsonReader:
                 record = extract(line)
                 message = record.m
                 source = record.s
-                if source.__class__ is not str or not "!" <= source < "\x7f":
+                is_told = message.__class__ is str and "!" <= message < "\x7f"
+                if is_told and (source.__class__ is not str or not "!" <= source < "\x7f"):
                     source = source_of(record)
-                if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
-                    found = find(record, line)
-                    if found.source is not None or message is not found.message:
+                if source is None or not is_told:
+                    found = find(line)
+                    if found.source is not None or message != found.message:
                         batch.budget.take(FURTHER_BYTES)
                     message = found.message
                     source = found.source
@@ -280,10 +283,10 @@ class JsonReader:
         line = batch.body[start:end]
         try:
             record = self._extract.decode(line)
-            found = self._find(record, line)
+            found = self._find(line)
         except DECODE_ERRORS:
             return False
-        if found.message is not record.m:
+        if found.message != record.m:
             batch.budget.take(FURTHER_BYTES)
         if found.message is None:
             self._add_without_message(batch, start, end, found)
@@ -328,5 +331,5 @@ def _what_is_no_object(text: bytes) -> RecordReason:
     return "not_an_object" if scan.is_valid(text) else "malformed_record"
 
 
-def _decoder_of(kind: type[Extract]) -> Callable[[bytes], Extract]:
+def _decoder_of(kind: object) -> Callable[[bytes | msgspec.Raw], object]:
     return msgspec.json.Decoder(kind).decode

@@ -31,11 +31,11 @@ class RunReader:
     """Reads the records of one `FieldPlan`.
 
     ``extract`` decodes one by `FieldPlan.first`, ``find`` is that of a
-    `waybill.wire.fields.Finder`.
+    `waybill.wire.finder.Finder`.
     """
 
     def __init__(
-        self, plan: FieldPlan, extract: Decode, find: Callable[[object, bytes], Reading]
+        self, plan: FieldPlan, extract: Decode, find: Callable[[bytes | msgspec.Raw], Reading]
     ) -> None:
         glance: msgspec.json.Decoder[Extract] = msgspec.json.Decoder(plan.glance)
         self._glance: Decode = glance.decode
@@ -109,7 +109,7 @@ class RunReader:
         for record, raw in zip(records, raws, strict=True):
             source = of_first(record)
             if source is None:
-                source = find(record, raw).source
+                source = find(raw).source
                 if source is not None:
                     budget.take(FURTHER_BYTES)
             sources.append(source or "")

@@ -19,7 +19,8 @@ from waybill.wire.codec import (
     SPECIAL_BYTES,
     WITHOUT_MESSAGE_BYTES,
 )
-from waybill.wire.fields import Extract, FieldPlan, Finder, tells_all
+from waybill.wire.fields import Extract, FieldPlan, tells_all
+from waybill.wire.finder import Finder
 from waybill.wire.msgpack import scan
 from waybill.wire.policy import Reading, reading
 
@@ -64,11 +65,12 @@ class MsgpackReader:
                 map_at = start + 1 + memoryview(time).nbytes
                 message = record.m
                 source = record.s
-                if source.__class__ is not str or not "!" <= source < "\x7f":
+                is_told = message.__class__ is str and "!" <= message < "\x7f"
+                if is_told and (source.__class__ is not str or not "!" <= source < "\x7f"):
                     source = source_of(record)
-                if source is None or message.__class__ is not str or not "!" <= message < "\x7f":
-                    found = find(record, body[map_at:end])
-                    if found.source is not None or message is not found.message:
+                if source is None or not is_told:
+                    found = find(body[map_at:end])
+                    if found.source is not None or message != found.message:
                         batch.budget.take(FURTHER_BYTES)
                     message = found.message
                     source = found.source
@@ -206,5 +208,5 @@ def _record_start(body: bytes, start: int) -> int:
     return scan.value_end(body, start + head)
 
 
-def _decoder_of(kind: type[Extract]) -> Callable[[bytes], Extract]:
+def _decoder_of(kind: object) -> Callable[[bytes | msgspec.Raw], object]:
     return msgspec.msgpack.Decoder(kind).decode

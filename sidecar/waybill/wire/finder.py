@@ -1,0 +1,131 @@
+"""Message and source of records of which the first paths do not tell both at a glance.
+
+Such a record is read as its members by name, and only those are looked into with which one of the
+paths begins: what it costs depends on what is in it, not on how many paths there are. The way of
+the fast decoders costs a little for each path, and there are a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias, cast
+
+import msgspec
+
+from waybill.core.prepare import is_blank
+from waybill.wire.fields import LEAF, FieldPlan, Path
+from waybill.wire.policy import Reading, reading
+
+__all__ = ["DecoderOf", "Finder"]
+
+_Data: TypeAlias = bytes | msgspec.Raw
+_Members: TypeAlias = Mapping[str, msgspec.Raw]
+#: From a type to what decodes bytes as it.
+DecoderOf: TypeAlias = Callable[[object], Callable[[_Data], object]]
+#: What a path may lead through without troubling the tolerant reader.
+_INNER = dict[str, msgspec.Raw] | str | int | float | bool | None
+
+
+class _Wanted:
+    """The first text among the values at some paths, and whether one of them was no text."""
+
+    __slots__ = ("is_other", "place", "text")
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self.place = -1
+        self.is_other = False
+
+    def offer(self, value: object, place: int) -> None:
+        """Take ``value``, which stands at the path number ``place``, if it is the first text."""
+        if not isinstance(value, str):
+            self.is_other |= value is not None
+        elif (self.text is None or place < self.place) and not is_blank(value):
+            self.text = value
+            self.place = place
+
+
+class _Node:
+    """What is looked for at one key."""
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.names: frozenset[str] = frozenset()
+        #: Numbers of the paths that end here: of those of messages, and of those of sources.
+        self.messages: list[int] = []
+        self.sources: list[int] = []
+
+    def at(self, path: Path) -> _Node:
+        """The node to which ``path`` leads, made where there is none."""
+        node = self
+        for key in path:
+            node = node.below.setdefault(key, _Node())
+        return node
+
+    def offer(self, value: object, message: _Wanted, source: _Wanted) -> None:
+        """Take ``value``, which stands here."""
+        for place in self.messages:
+            message.offer(value, place)
+        for place in self.sources:
+            source.offer(value, place)
+
+
+def _tree(messages: Sequence[Path], sources: Sequence[Path]) -> _Node:
+    root = _Node()
+    for place, path in enumerate(messages):
+        root.at(path).messages.append(place)
+    for place, path in enumerate(sources):
+        root.at(path).sources.append(place)
+    _name(root)
+    return root
+
+
+def _name(node: _Node) -> None:
+    node.names = frozenset(node.below)
+    for below in node.below.values():
+        _name(below)
+
+
+class Finder:
+    """Finds message and source by all the paths of ``plan``.
+
+    ``decoder_of`` makes of a type what decodes bytes of one encoding as it.
+    """
+
+    def __init__(self, plan: FieldPlan, decoder_of: DecoderOf) -> None:
+        self._root = _tree(plan.message, plan.source)
+        self._members = cast("Callable[[_Data], _Members]", decoder_of(dict[str, msgspec.Raw]))
+        self._inner = decoder_of(_INNER)
+        self._leaf = decoder_of(LEAF)
+
+    def find(self, data: _Data) -> Reading:
+        """What ``data``, an object, says.
+
+        Raises `waybill.wire.codec.DECODE_ERRORS`: only the tolerant reader can tell.
+        """
+        members = self._members(data)
+        hits = self._root.names.intersection(members)
+        if not hits:
+            return Reading(None, None, "no_message")
+        message, source = _Wanted(), _Wanted()
+        self._look(self._root, members, hits, message, source)
+        return reading(message.text, source.text, is_other=message.is_other)
+
+    def _look(
+        self,
+        node: _Node,
+        members: _Members,
+        hits: Collection[str],
+        message: _Wanted,
+        source: _Wanted,
+    ) -> None:
+        """Look at the members ``hits``, of which ``node`` says what is wanted below them."""
+        for name in hits:
+            child = node.below[name]
+            if not child.below:
+                child.offer(self._leaf(members[name]), message, source)
+                continue
+            value = self._inner(members[name])
+            child.offer(value, message, source)
+            if isinstance(value, dict):
+                self._look(child, value, child.names.intersection(value), message, source)
