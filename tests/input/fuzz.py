@@ -85,6 +85,7 @@ def main(name: str, secs: int) -> None:
             f"-max_len={_MAX_BYTES}",
             f"-rss_limit_mb={_RSS_MB}",
             f"-timeout={_HANG_SECS}",
+            f"-report_slow_units={_HANG_SECS}",
             f"-artifact_prefix={folder}/",
             "-print_final_stats=1",
             "-verbosity=1",

@@ -143,7 +143,6 @@ class JsonReader:
         body = batch.body
         size = len(body)
         extract = self._extract.decode
-        find = self._find
         source_of = self._plan.first.source_of
         span_bytes = _BROKEN_SPANS * size
         at = self._runs.read_lines(batch, at)
@@ -160,7 +159,7 @@ class JsonReader:
                 if is_told and (source.__class__ is not str or not "!" <= source < "\x7f"):
                     source = source_of(record)
                 if source is None or not is_told:
-                    found = find(line)
+                    found = self._find(line)
                     if found.source is not None or message != found.message:
                         batch.budget.take(FURTHER_BYTES)
                     message = found.message

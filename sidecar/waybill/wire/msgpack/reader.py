@@ -49,7 +49,6 @@ class MsgpackReader:
     def read_stream(self, batch: Batch) -> None:
         """Read entries one after another; what is left at the end is one malformed record."""
         body = batch.body
-        find = self._find
         source_of = self._plan.first.source_of
         ends = _entry_ends(batch)
         known = self._read_entries(batch, ends)
@@ -69,7 +68,7 @@ class MsgpackReader:
                 if is_told and (source.__class__ is not str or not "!" <= source < "\x7f"):
                     source = source_of(record)
                 if source is None or not is_told:
-                    found = find(body[map_at:end])
+                    found = self._find(body[map_at:end])
                     if found.source is not None or message != found.message:
                         batch.budget.take(FURTHER_BYTES)
                     message = found.message
