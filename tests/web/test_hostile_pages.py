@@ -145,7 +145,7 @@ async def test_no_text_runs_turns_or_stretches_a_page(tmp_path: Path) -> None:
             assert await page.locator("[data-bulk]").is_visible()
             await page.locator('[data-bulk] [data-key="1"]').click()
             await page.locator("[data-bulk] [data-send]").click()
-            await page.get_by_text(re.compile(r"Corrected \d")).wait_for()
+            await page.get_by_role("status").filter(has_text=re.compile(r"Corrected \d")).wait_for()
             assert (await page.evaluate(LOOK))["broken"] is None
         await exports(client, job)
 

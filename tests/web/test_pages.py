@@ -55,6 +55,7 @@ async def test_undecided_patterns_stand_first_and_filters_agree_with_counts(
     assert "1 of 4" in only
     _, none = await browser.get("/patterns?q=nowhere")
     assert "Nothing fits" in none
+    assert "Without the text “nowhere”: <b>4</b>" in none
     _, told = await browser.get("/patterns.json?state=undecided")
     assert {one["mask"] for one in json.loads(told)["patterns"]} == {ORDER, BAD}
 
@@ -118,6 +119,22 @@ async def test_a_line_leads_to_its_pattern_or_to_what_reads_alike(browser: Clien
     status, other = await browser.get("/find?message=invoice+rejected")
     assert status == 200
     assert "No sidecar has told" in other
+    assert "/try#lines=invoice%20rejected" in other
+
+
+async def test_a_refusal_is_a_page_that_leads_on_and_short_addresses_lead_to_lists(
+    browser: Client,
+) -> None:
+    await fill(browser)
+    status, text = await browser.get("/nowhere", Accept="text/html")
+    assert (status, "There is no such page" in text) == (404, True)
+    assert 'href="/patterns"' in text
+    status, text = await browser.get("/csv/0123456789abcdef", Accept="text/html")
+    assert (status, "<h1>" in text) == (404, True)
+    assert await browser.get("/nowhere") == (404, "404: Not Found")
+    for path, chip in (("/sources/shop", "source"), ("/nodes/n-1", "node"), ("/rules/x", "rule")):
+        status, text = await browser.get(path)
+        assert (status, f"{chip} <b>is</b> {path.rpartition('/')[2]}" in text) == (200, True)
     status, gone = await browser.get("/patterns/0123456789abcdef")
     assert status == 200
     assert "not known" in gone

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["SUSPECTS", "is_blank", "prepare", "prepare_all"]
+__all__ = ["SUSPECTS", "is_blank", "prepare", "prepare_all", "without_escapes"]
 
 _LINE_ENDS = "\r\x0b\x0c\x85\u2028\u2029"
 _SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
@@ -60,8 +60,7 @@ def prepare(text: str) -> str:
     """``text`` as the tiers read it. `prepare` of what it gives changes nothing more."""
     if _TO_MEND.search(text) is None:
         return text.strip()
-    if "\x1b" in text:
-        text = _ESCAPE.sub("", text)
+    text = without_escapes(text)
     if text.isascii():  # the same as below, without a regular expression
         data = text.encode().replace(b"\r\n", b"\n")
         return data.translate(_ASCII_LINE_ENDS, _ASCII_UNSEEN).decode().strip()
@@ -69,6 +68,15 @@ def prepare(text: str) -> str:
     text = _SPACE.sub(" ", text)
     text = _LINE_END.sub("\n", text)
     return _UNSEEN_RUN.sub("", text).strip()
+
+
+def without_escapes(text: str) -> str:
+    r"""``text`` without what colours a terminal or moves its cursor.
+
+    >>> without_escapes("\x1b[31mfailed\x1b[0m")
+    'failed'
+    """
+    return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def prepare_all(texts: Sequence[str], limit_chars: int | None = None) -> Sequence[str]:

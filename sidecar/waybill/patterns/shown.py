@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from waybill.core.prepare import without_escapes
 from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.memo import BoundedMap
@@ -31,7 +32,7 @@ class Shown:
         found = self._kept.get(text)
         if found is None:
             try:
-                found = self._privacy.clean(text)
+                found = self._privacy.clean(without_escapes(text))
             except PrivacyError:
                 found = HIDDEN
             self._kept.put(text, found)

@@ -25,7 +25,14 @@ from waybill.settings.schema import Settings
 from waybill.settings.taxonomy import read_labels
 from waybill.web.auth import Door
 from waybill.web.collect import Collector
-from waybill.web.context import BENCHES, LOGGED_OUT, OPEN_TO_ALL, STRANGE_FORMS, Bench
+from waybill.web.context import (
+    BENCHES,
+    LOGGED_OUT,
+    OPEN_TO_ALL,
+    REFUSED,
+    STRANGE_FORMS,
+    Bench,
+)
 from waybill.web.engine import Engine
 from waybill.web.form_room import FormRoom
 from waybill.web.jobs import Jobs
@@ -41,6 +48,7 @@ from waybill.web.templating import Templates
 from waybill.web.trials import Trials
 from waybill.web.views.entry import OPEN, logged_out
 from waybill.web.views.forms import MAX_FORM_BYTES
+from waybill.web.views.refused import refused
 from waybill.web.ways import Travel, place_of
 
 log = logging.getLogger(__name__)
@@ -103,6 +111,7 @@ def make_app(benches: Mapping[str, Bench]) -> web.Application:
     app[BENCHES] = benches
     app[OPEN_TO_ALL] = OPEN
     app[LOGGED_OUT] = logged_out
+    app[REFUSED] = refused
     app[STRANGE_FORMS] = FormRoom()
     app.add_routes(routes(benches[""].base_path))
     return app

@@ -64,6 +64,10 @@ TAX = "tax"
 OPEN_TO_ALL: web.AppKey[frozenset[object]] = web.AppKey("open_to_all")
 #: What answers a form of somebody who is logged out.
 LOGGED_OUT: web.AppKey[Callable[[web.Request], Awaitable[web.Response]]] = web.AppKey("logged_out")
+#: What shows a refusal to somebody who looks at pages.
+REFUSED: web.AppKey[Callable[[web.Request, int, str], Awaitable[web.Response]]] = web.AppKey(
+    "refused"
+)
 #: Forms of those who are not logged in.
 STRANGE_FORMS: web.AppKey[FormRoom] = web.AppKey("strange_forms")
 #: Keys of a request: who asks, and the nonce of its page.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from waybill.core.correction import moment
 
 _FULL = 10_000
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_MINUTE, _HOUR, DAY = 60, 3600, 86_400
 
 
 def count(number: float) -> str:
@@ -61,9 +61,36 @@ def ago(moment: float, now: float) -> str:
         return f"{int(past)} s ago"
     if past < _HOUR:
         return f"{int(past // _MINUTE)} min ago"
-    if past < _DAY:
+    if past < DAY:
         return f"{int(past // _HOUR)} h ago"
     return utc(moment)
+
+
+def size(amount: float) -> str:
+    """A number of bytes, in the unit that leaves few digits.
+
+    >>> size(300), size(3_250_000), size(4 << 30)
+    ('300 bytes', '3.1 MB', '4 GB')
+    """
+    if amount < 1024:
+        return f"{amount:.0f} bytes"
+    units = ["GB", "MB", "KB"]
+    amount /= 1024
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop()
+    return f"{amount:,.1f} {units[-1]}".replace(".0 ", " ")
+
+
+def span(secs: float) -> str:
+    """A time that has passed, in whole minutes or hours, at least one.
+
+    >>> span(20), span(3 * 3600)
+    ('1 min', '3 h')
+    """
+    if secs < _HOUR:
+        return f"{max(1, round(secs / _MINUTE))} min"
+    return f"{round(secs / _HOUR)} h"
 
 
 def utc(moment: float) -> str:

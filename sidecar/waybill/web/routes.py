@@ -17,6 +17,7 @@ from waybill.web.views import (
     pattern,
     patterns,
     places,
+    refused,
     review,
     rule_list,
     rules,
@@ -111,7 +112,7 @@ def _tables(base: str) -> list[web.RouteDef]:
 
 
 def _entry(base: str) -> list[web.RouteDef]:
-    """What needs nobody to be logged in, and the list of keys."""
+    """What needs nobody to be logged in, the list of keys, and short addresses."""
     return [
         web.get(f"{base}/keys", entry.keys),
         web.get(f"{base}/docs", entry.docs),
@@ -121,4 +122,5 @@ def _entry(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/healthz", entry.healthz),
         web.get(f"{base}/metrics", metrics.show),
         web.get(f"{base}/static/{{name:.+}}", entry.static),
+        web.get(f"{base}/{{kind:sources|nodes|rules}}/{{name}}", refused.by_name),
     ]

@@ -10,7 +10,16 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp import web
 
 from waybill.web.auth import Door
-from waybill.web.context import BENCHES, HAS_EDITOR, LOGGED_OUT, NONCE, OPEN_TO_ALL, TAX, USER
+from waybill.web.context import (
+    BENCHES,
+    HAS_EDITOR,
+    LOGGED_OUT,
+    NONCE,
+    OPEN_TO_ALL,
+    REFUSED,
+    TAX,
+    USER,
+)
 from waybill.web.store.faults import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,6 +35,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+#: The first status that refuses something.
+_BAD_REQUEST = 400
 _SAFE = ("GET", "HEAD", "OPTIONS")
 #: For a year a browser asks us by TLS only; said where the certificate is our own.
 _ONLY_TLS = "max-age=31536000"
@@ -51,6 +62,10 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except StoreError as error:
         answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
     except web.HTTPException as refusal:
+        if refusal.status >= _BAD_REQUEST and _is_page(request) and USER in request:
+            answer = await request.app[REFUSED](request, refusal.status, refusal.text or "")
+            dress(request, answer)
+            return answer
         dress(request, refusal)
         # It and the frames that it came through would hold each other, and what was read there.
         refusal.__context__ = None
@@ -82,10 +97,13 @@ def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:
 
 def _is_form_of_ours(request: web.Request) -> bool:
     """Whether a page of ours sends a form and shows the answer as the next page."""
-    is_page = (
-        "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
-    )
-    return request.method == "POST" and is_page and _is_own(request)
+    return request.method == "POST" and _is_page(request) and _is_own(request)
+
+
+def _is_page(request: web.Request) -> bool:
+    """Whether a browser shows the answer as the next page."""
+    accepted = request.headers.get("Accept", "")
+    return "text/html" in accepted and "HX-Request" not in request.headers
 
 
 def _is_own(request: web.Request) -> bool:

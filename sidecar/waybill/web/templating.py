@@ -48,6 +48,7 @@ class Templates:
         self._environment.filters.update(
             count=numbers.count,
             rate=numbers.rate,
+            size=numbers.size,
             utc=numbers.utc,
             iso=numbers.iso,
             seconds=numbers.seconds,

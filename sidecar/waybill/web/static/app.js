@@ -117,7 +117,8 @@ document.documentElement.classList.add("scripted");
     if (!good && bar.hidden) {
       const now = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
       const words = reply && reply.status === 401 ? "You are logged out since " + now + ": log in in another tab, and this page goes on."
-        : "No answer since " + now + ": what is shown is from before. It is tried again.";
+        : reply && reply.words ? "Refused at " + now + ": " + reply.words + " What is shown is from before."
+          : "No answer since " + now + ": what is shown is from before. It is tried again.";
       window.waybillZone.sentence(bar, words);
     }
     bar.hidden = good;
@@ -133,9 +134,14 @@ document.documentElement.classList.add("scripted");
   document.addEventListener("submit", (event) => { if (!event.defaultPrevented && !event.target.hasAttribute("hx-post")) busy(1); });
   window.addEventListener("pageshow", () => { awaited = 0; busy(0); });
   document.addEventListener("htmx:error", () => window.waybillAnswered(null));
-  document.addEventListener("htmx:response:error", (event) => {
-    const reply = event.detail?.ctx?.response;
-    if (reply?.status === 401) window.waybillAnswered({ ok: false, status: 401 });
+  // A refusal has none of the parts of a page: putting it in would empty what is shown.
+  document.addEventListener("htmx:before:swap", (event) => {
+    const told = event.detail?.ctx;
+    const status = told?.response?.status || 0;
+    if (status < 400) return;
+    event.preventDefault();
+    const ours = (told.response.headers?.get("Content-Type") || "").startsWith("text/plain");
+    window.waybillAnswered({ ok: false, status, words: ours ? (told.text || "").trim().split("\n")[0].slice(0, 300) : "" });
   });
   document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };

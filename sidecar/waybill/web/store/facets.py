@@ -6,6 +6,7 @@ All of them come from the predicate that makes the rows, without the part that t
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from waybill.web.store.filters import (
@@ -17,6 +18,8 @@ from waybill.web.store.filters import (
     state_parts,
 )
 
+#: Parts of an empty list's filter that are tried without, one by one.
+_MOST_WAYS = 6
 #: How large a list is: its patterns, and their records an hour.
 _SIZE = "count(*), coalesce(sum(hour_rate), 0)"
 
@@ -32,6 +35,14 @@ class Facets(NamedTuple):
     matching: int
     total: int
     rate: float
+
+
+class WayOut(NamedTuple):
+    """What a list would show without one part of its filter."""
+
+    part: str
+    query: str
+    matching: int
 
 
 class Moved(NamedTuple):
@@ -72,6 +83,31 @@ def facets(
     by_label = [(name, number) for name, number in labels]
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
     return Facets(dict(zip(parts, row, strict=True)), by_label, matching, total, rate)
+
+
+def ways_out(
+    connection: sqlite3.Connection, wanted: Filter, now: float, unsure_below: float
+) -> list[WayOut]:
+    """For a list that shows nothing: what is left of its filter without each of its parts."""
+    found = []
+    for part, rest in list(_without_each(wanted))[:_MOST_WAYS]:
+        where = predicate(gathered(connection, rest), now, unsure_below)
+        (matching,) = connection.execute(
+            f"SELECT count(*) FROM patterns WHERE {where.sql}", where.values
+        ).fetchone()
+        found.append(WayOut(part, rest.query(), matching))
+    return found
+
+
+def _without_each(wanted: Filter) -> Iterator[tuple[str, Filter]]:
+    if wanted.text:
+        yield f"the text “{wanted.text}”", wanted._replace(text="")
+    for one in wanted.conditions:
+        others = tuple(other for other in wanted.conditions if other != one)
+        yield one.text, wanted._replace(conditions=others)
+    for state in wanted.states:
+        states = tuple(other for other in wanted.states if other != state)
+        yield f"state {state}", wanted._replace(states=states)
 
 
 def moved_since(

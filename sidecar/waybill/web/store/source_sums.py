@@ -62,12 +62,14 @@ def source_rows(connection: sqlite3.Connection, most: int, after: str = "") -> S
 def labels_of_sources(
     connection: sqlite3.Connection, sources: Sequence[str]
 ) -> dict[str, list[sqlite3.Row]]:
-    """Records of a day by label of each of these sources, the most frequent label first."""
+    """Records of a day by label of each of these sources, the most frequent label first; those
+    that nobody decided (``is_open``) apart.
+    """
     marks = ",".join("?" * len(sources))
     found: dict[str, list[sqlite3.Row]] = {source: [] for source in sources}
     for row in connection.execute(
-        "SELECT source, label, sum(records) AS records FROM source_sums"
-        f" WHERE source IN ({marks}) GROUP BY source, label ORDER BY records DESC, label",
+        "SELECT source, label, is_open, sum(records) AS records FROM source_sums"
+        f" WHERE source IN ({marks}) GROUP BY source, label, is_open ORDER BY records DESC, label",
         sources,
     ):
         found[row["source"]].append(row)

@@ -33,7 +33,8 @@ KEYS = (
     ("s o n a", "in the queue: skip, open, note, answer those that read alike too"),
     ("u", "undo"),
     ("1 to 9, 0", "the labels in their order; 0 is no event"),
-    ("g then o p r u s m c t", "go to a page"),
+    ("g then o, p, r, u", "go to Overview, Patterns, Review, Rules"),
+    ("g then s, m, c, t", "go to Sources, Models, CSV, Try"),
     ("?", "this list"),
 )
 _YEAR = 31_536_000

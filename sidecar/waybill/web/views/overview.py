@@ -72,6 +72,7 @@ async def show(request: web.Request) -> web.Response:
     facts = await bench.database.read(lambda store: _read(store, now, unsure, _SPANS[span]))
     moved = await _moves(bench, until)
     total = _total(facts.rows)
+    has_day_before = _has_day_before(facts.since, now)
     basis = ""
     if any(hour.low is not None for hour in facts.hours):
         basis = "The grey band is what the same hour had in the seven days before."
@@ -79,7 +80,9 @@ async def show(request: web.Request) -> web.Response:
         request,
         "overview.html",
         f"{numbers.share(total.undecided, total.records)} undecided · Overview",
-        rows=_rows(facts.rows, bench.taxonomy, has_day_before=_has_day_before(facts.since, now)),
+        rows=_rows(facts.rows, bench.taxonomy, has_day_before=has_day_before),
+        has_day_before=has_day_before,
+        age=_age(facts.since, now),
         total=total,
         sentence=_sentence(total),
         counts=facts.counts,
@@ -115,6 +118,14 @@ def _sentence(total: Total) -> str:
     if abs(points) < 0.05:
         return "as much as the day before"
     return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than the day before"
+
+
+def _age(since: float | None, now: float) -> str:
+    """For how long there are data; empty where it is a day or more."""
+    past = now - since if since is not None else numbers.DAY
+    if past >= numbers.DAY:
+        return ""
+    return numbers.span(past)
 
 
 def _until(word: str) -> float | None:

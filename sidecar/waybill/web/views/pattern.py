@@ -80,6 +80,7 @@ async def show(request: web.Request) -> web.Response:
         standings=found.standings,
         records=found.records,
         verdict_total=sum(one.count for one in found.pattern.verdicts),
+        source_total=sum(found.pattern.sources.values()) + found.pattern.other_sources,
         verdict_sentence=_sentence(row),
         spread=await _spread(bench),
         waiting=await bench.database.read(count_waiting),
@@ -104,11 +105,24 @@ async def why_part(request: web.Request) -> web.Response:
     pattern_id = request.match_info["id"]
     row = await bench.database.read(lambda store: one_pattern(store, pattern_id))
     way = Way((), fault="This pattern has aged out.")
+    differs = ""
     if row is not None:
         pattern = pattern_of(row)
         known = (*pattern.examples, pattern.mask)
         way = await why(bench.engine, known[0], next(iter(pattern.sources), ""))
-    return await page(request, "why.html", "Why · Pattern", way=way)
+        differs = _difference(pattern, way)
+    return await page(request, "why.html", "Why · Pattern", way=way, differs=differs)
+
+
+def _difference(pattern: Pattern, way: Way) -> str:
+    """Why this workbench would say another label than the sidecars did; empty where it says it."""
+    said = [one.label for one in pattern.verdicts]
+    if not way.label or not said or way.label in said:
+        return ""
+    return (
+        f"The sidecars said {said[0]}; of the first example this workbench would say {way.label}. "
+        "Examples are cleaned before they are sent, and rules or model may be others here (Nodes)."
+    )
 
 
 def _chart(found: Found) -> Chart:
@@ -177,6 +191,9 @@ async def unknown(request: web.Request, what: str) -> web.Response:
         heading="This pattern is not known here",
         sentence=f"No sidecar has told of {what[:64]}, or it has aged out.",
         near=near.rows,
+        line="",
+        is_refused=False,
+        near_heading="Those of which most must be decided",
     )
 
 

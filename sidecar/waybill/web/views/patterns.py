@@ -21,7 +21,7 @@ from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
 from waybill.web.security import dress
 from waybill.web.store.corrections import last_batch
-from waybill.web.store.facets import Facets, Moved, facets, moved_since
+from waybill.web.store.facets import Facets, Moved, WayOut, facets, moved_since, ways_out
 from waybill.web.store.filters import MEMBERS, STATES, Filter, gathered, predicate, read_filter
 from waybill.web.store.queries import (
     Page,
@@ -53,6 +53,8 @@ HEADERS = (
 )
 #: How long a piece of an answer may wait to be read.
 _READ_SECS = 60.0
+#: Characters of a mask in its row: two lines of the narrowest column, so that its end is seen too.
+_LIST_CHARS = 96
 _COUNTS = ("hour_rate", "day_count")
 #: Rows of a download that are held at once.
 _BATCH = 1_000
@@ -70,6 +72,7 @@ class Listing(NamedTuple):
     since: float | None
     alike: dict[str, int]
     seen: sqlite3.Row | None
+    ways_out: list[WayOut]
 
 
 async def show(request: web.Request) -> web.Response:
@@ -95,6 +98,7 @@ async def show(request: web.Request) -> web.Response:
         pattern_of=pattern_of,
         seen=found.seen,
         sources_of=sources_of,
+        list_chars=_LIST_CHARS,
         label_counts=_in_order(found.facets.labels, bench.taxonomy),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
@@ -254,6 +258,7 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
             first_hour(store),
             alike_counts(store, where, rows) if one_of_each else {},
             one_pattern(store, request.query.get("sel", "")),
+            [] if rows else ways_out(store, wanted, now, unsure),
         )
 
     return await bench.database.read(read)

@@ -21,9 +21,10 @@ _MOST_SOURCES = 200
 
 
 class Part(NamedTuple):
-    """A label's part of a bar, in percent."""
+    """A label's part of a bar, in percent; ``is_open``: nobody decided."""
 
     label: str
+    is_open: bool
     start: float
     width: float
 
@@ -74,7 +75,8 @@ async def nodes(request: web.Request) -> web.Response:
         rows.append(_node(row))
         failing += bool(row["fault"])
     title = f"({failing} failing) Nodes" if failing else "Nodes"
-    return await page(request, "nodes.html", title, rows=rows)
+    collect_secs = round(bench_of(request).settings.workbench.collect_secs)
+    return await page(request, "nodes.html", title, rows=rows, collect_secs=collect_secs)
 
 
 async def ask_again(request: web.Request) -> web.Response:
@@ -94,8 +96,9 @@ def _source(row: sqlite3.Row, labels: Sequence[sqlite3.Row]) -> Source:
     words = []
     for one in labels:
         width = 100 * one["records"] / total
-        parts.append(Part(one["label"], start, width))
-        words.append(f"{one['label']} {numbers.share(one['records'], total)}")
+        label = "Undecided" if one["is_open"] else one["label"]
+        parts.append(Part(label, bool(one["is_open"]), start, width))
+        words.append(f"{label} {numbers.share(one['records'], total)}")
         start += width
     return Source(
         row["source"],

@@ -29,6 +29,16 @@ from waybill.web.views.patterns import sources_of
 _MOST_SKIPPED = 50
 #: Records a day from which an answer wants its key twice, unless the address says another number.
 _CONFIRM = 100_000
+#: What an empty queue says: what would stand in it.
+_EMPTY: dict[Queue, str] = {
+    "undecided": "Nothing undecided is left to answer.",
+    "unsure": "Nothing unsure is left to answer: the model's confidence is above "
+    "workbench.unsure_below everywhere.",
+    "new": "Nothing new is left to answer: no pattern came for the first time since yesterday.",
+    "second": "Nobody disagrees: patterns of which two people said different labels come here.",
+    "disagree": "Nothing is contradicted: patterns come here whose rule or model says another "
+    "label than a correction does.",
+}
 _CARRIED = ("queue", "skipped", "started", "blind", "confirm")
 
 
@@ -72,6 +82,7 @@ async def show(request: web.Request) -> web.Response:
         item=found.item,
         row=row,
         sources=sources_of(pattern_of(row)) if row is not None else "",
+        empty=_EMPTY[name],
         why=_why(row, name) if row is not None else "",
         found=found,
         left=left,

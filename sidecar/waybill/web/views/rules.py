@@ -185,7 +185,7 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
     drafted = await draft_rule(message, bench.taxonomy.names)
     if drafted is None:
         return ""
-    label = row["guess_label"] or "" if row is not None else ""
+    label = _label_for(row, bench.taxonomy.fallback) if row is not None else ""
     number = row["id"][:6] if row is not None else "new"
     if row is not None:
         pattern = pattern_of(row)
@@ -193,6 +193,13 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
         if found:
             drafted = with_pattern(drafted, found)
     return drafted.replace("my-rule", f"own-{number}").replace("YOUR LABEL", label or "YOUR LABEL")
+
+
+def _label_for(row: sqlite3.Row, fallback: str) -> str:
+    """The label that a draft begins with: what the pattern has, else what was nearest."""
+    if row["kind"] == "decided" and row["label"] != fallback:
+        return str(row["label"])
+    return row["guess_label"] or ""
 
 
 def _appended(text: str, drafted: str) -> str:

@@ -36,6 +36,8 @@ class Tried(NamedTuple):
     rule: str | None
     confidence: float | None
     reason: str | None
+    guess_label: str | None
+    guess_score: float | None
     #: That of the rule which decided; empty: none did.
     pattern: str
 
@@ -84,6 +86,8 @@ async def find(request: web.Request) -> web.Response:
         heading="No sidecar has told of this line",
         sentence=f"Its pattern would be: {mask[:300]}",
         near=near,
+        line=asked[:2000],
+        is_refused=False,
     )
 
 
@@ -111,6 +115,8 @@ def _tried(line: str, verdict: Verdict, pattern: str) -> Tried:
         verdict.rule,
         verdict.confidence,
         verdict.reason,
+        verdict.guess,
+        verdict.confidence,
         pattern,
     )
 

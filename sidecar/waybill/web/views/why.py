@@ -16,7 +16,13 @@ from waybill.web.nearmiss import NearMiss, near_misses
 
 log = logging.getLogger(__name__)
 #: Sentences that stand in tables of their own.
-_TOLD_APART = ("rules:", "the nearest of those lines", "read as:", "  ")
+_TOLD_APART = (
+    "rules:",
+    "rules that match, the first decides:",
+    "the nearest of those lines",
+    "read as:",
+    "  ",
+)
 
 
 class Near(NamedTuple):
@@ -35,6 +41,8 @@ class Way(NamedTuple):
     misses: Sequence[NearMiss] = ()
     nearest: Sequence[Near] = ()
     fault: str = ""
+    #: What this workbench would say of the message.
+    label: str = ""
 
 
 async def why(engine: Engine, message: str, source: str) -> Way:
@@ -48,7 +56,9 @@ async def why(engine: Engine, message: str, source: str) -> Way:
     matching = list(map(itemgetter("id"), told))
     rules = opened.pipeline.rules.rules
     misses = await asyncio.to_thread(near_misses, rules, matching, message)
-    return Way(list(_sentences(show(found))), matching, misses, _nearest(found.get("model")))
+    nearest = _nearest(found.get("model"))
+    sentences = list(_sentences(show(found)))
+    return Way(sentences, matching, misses, nearest, label=str(found["label"]))
 
 
 def _sentences(told: str) -> Sequence[str]:

@@ -1,0 +1,51 @@
+"""What somebody sees whose request is refused: a page that leads on, not a line of text."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from waybill.web.rendering import page
+from waybill.web.views.forms import see
+
+_HEADINGS = {
+    400: "This cannot be read",
+    403: "This is not allowed",
+    404: "There is no such page",
+    405: "This address only takes forms",
+    409: "Something else was faster",
+    413: "This is too large",
+    415: "This comes in the wrong form",
+    503: "This does not work now",
+}
+_SENTENCES = {
+    404: "The link may be old, or was cut off. What is kept for a time may have aged out.",
+    405: "Open the page that the form is on, and send it from there.",
+}
+
+
+async def refused(request: web.Request, status: int, words: str) -> web.Response:
+    """The page for a refusal with this status; ``words`` say why, where somebody wrote it."""
+    words = words.strip()
+    # A refusal without words of ours says only its status.
+    if not words or words.startswith(str(status)):
+        words = _SENTENCES.get(status, f"The answer is {status}.")
+    heading = _HEADINGS.get(status, "This does not work")
+    return await page(
+        request,
+        "message.html",
+        heading,
+        status,
+        heading=heading,
+        sentence=words,
+        near=[],
+        line="",
+        is_refused=True,
+    )
+
+
+async def by_name(request: web.Request) -> web.Response:
+    """``/rules/ID``, ``/sources/NAME``, ``/nodes/NAME``: its patterns."""
+    kind = request.match_info["kind"].removesuffix("s")
+    raise see(request, "/patterns", urlencode({kind: request.match_info["name"]}))
