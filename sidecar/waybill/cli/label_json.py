@@ -105,6 +105,8 @@ def label_text(
         yield from _label_text_lines(wire, labeller, summary, pending + text[:cut])
         pending = text[cut:]
     yield from _label_text_lines(wire, labeller, summary, pending + decoder.feed(b"", is_last=True))
+    if decoder.is_guess:
+        summary.say(f"read as {decoder.told()}")
 
 
 def _label_text_lines(

@@ -94,12 +94,12 @@ def _cut(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _found(table: Table) -> str:
     """A sentence about how the table is read."""
     columns = ", ".join(f"{what} {name!r}" for what, name in table.columns.told().items())
-    encoding = table.decoder.name or "ASCII"
     above = table.dialect.above
     told = ""
     if above:
         told = f"; in front of the head: {rows_of(above)}, kept"
-    return f"{encoding}, delimiter {table.dialect.delimiter!r}, columns: {columns}{told}"
+    read = f"{table.decoder.told()}, delimiter {table.dialect.delimiter!r}"
+    return f"{read}, columns: {columns}{told}"
 
 
 def _taken(rows: list[Row], columns: Columns, policy: Policy, summary: Summary) -> list[Row]:

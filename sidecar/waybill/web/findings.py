@@ -53,9 +53,10 @@ def encoding_finding(decoder: TextDecoder, text: str, start: bytes = b"") -> tup
     if decoder.name is None:
         return "ASCII", "nothing beyond ASCII so far"
     word = _BEYOND.search(text)
-    if word is None:
-        return decoder.name, "by the first bytes beyond ASCII"
-    return decoder.name, f"reads {word[0][:40]}"
+    why = f"reads {word[0][:40]}" if word else "by the first bytes beyond ASCII"
+    if decoder.is_guess:
+        why = f"a guess, since it is no UTF-8; {why}"
+    return decoder.name, why
 
 
 def _even(table: Table, rows: Sequence[Row]) -> str:

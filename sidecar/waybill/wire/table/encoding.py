@@ -36,6 +36,8 @@ class TextDecoder:
         self._given = encoding is not None
         #: The codec's name; None as long as all was ASCII.
         self.name: str | None = None
+        #: Whether it was chosen because the bytes are no UTF-8, and nothing says what they are.
+        self.is_guess = False
         #: What was behind the last whole character at the end of the input.
         self.tail = b""
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -72,6 +74,12 @@ class TextDecoder:
             )
         return text
 
+    def told(self) -> str:
+        """The encoding in words, and whether it is a guess."""
+        if self.is_guess:
+            return f"{self.name} (a guess, since it is no UTF-8; --encoding names another)"
+        return self.name or "ASCII"
+
     def encode(self, text: str) -> bytes:
         """Text of `feed` as the bytes that it was."""
         return text.encode(self.name or "utf-8", self._errors)
@@ -102,7 +110,8 @@ class TextDecoder:
             if wide is not None and not self._given:
                 self._choose(wide)
         if self._decoder is None and not data.isascii():
-            self._choose("utf-8" if is_utf8_rather(data) else _narrow(data))
+            self.is_guess = not is_utf8_rather(data)
+            self._choose(_narrow(data) if self.is_guess else "utf-8")
 
     def _choose(self, name: str) -> None:
         if name.startswith(WIDE):
