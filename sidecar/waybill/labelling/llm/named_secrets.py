@@ -26,6 +26,8 @@ _STRONG = (
 _WEAK = (
     r"(?:\w{0,12}[_-]|user|db|root|admin|my|ssh|ftp|smtp|ldap|http|proxy|mail|store|sudo|login)?"
     r"(?:pass|pw)|\w{0,12}sess(?:ion)?[ _-]?id|csrf\w{0,8}|(?:wpa[_-]?)?psk|"
+    r"(?:user|device|verification|activation|pairing)[ _-]?code|"
+    r"(?:(?:totp|mfa|otp|hotp)[ _-]?)(?:seed|code|key)|unlock[ _-]?code|puk|"
     r"otp|pin|cvv|cvc|ssn|mdp|clave|parola|heslo"
 )
 #: Of these, also names of programs and parts of sentences: with a blank behind the sign, only what
@@ -47,13 +49,13 @@ _VALUE = (
 )
 #: Between name and value: signs, their escapes in URLs and JSON (digits may be masked), verbs.
 _BETWEEN = (
-    r":=|[=-]>|[:=]|%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
+    r":=|[=-]>|[:=]|\.{3,}|(?:%(?:25)?(?:22|27|0)){0,2}%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
     r"|\b(?:is|was|to|equals|lautet|ist|war|est|es)\b"
 )
 #: A value that is hidden already.
 _HIDDEN = r"[\"'\\]{0,2}<(?:secret|id|ip)>(?:[\"'\\]{0,2}(?:[\s,;&)\]}]|$))"
 _PAIR = re.compile(
-    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,3}}"
+    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,12}}"
     rf"\s*(?:{_BETWEEN})\s*)(?!{_HIDDEN})(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
@@ -81,7 +83,7 @@ _NO_SECRET = frozenset(
 #: A name and a word behind it, without a sign in between: believed if the word is none.
 _LOOSE = re.compile(
     r"(?P<name>\b(?:\w{0,12}passw(?:or)?d|pwd|passcode|secret|token|credentials?|session|rootpw|"
-    r"requirepass|masterauth|passwort|kennwort|auth|[A-Z][A-Z0-9]{1,20}_"
+    r"requirepass|masterauth|passwort|kennwort|auth|(?:totp|mfa|otp) seed|[A-Z][A-Z0-9]{1,20}_"
     r"(?:API|TOKEN|KEY|PAT|PASS|PW))"
     r"[\"']?[ (\[]{1,2}[\"']?(?:[\w.$-]{1,40}/)?)(?![<\[({])(?P<value>[^\s\"'()<>\[\]/]{4,})",
     re.IGNORECASE,
@@ -132,7 +134,7 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS)\s+(?!<)([\w.~+/=<>:-]{6,})",
+    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS|GenieKey|Splunk)\s+(?!<)([\w.~+/=<>:-]{6,})",
     re.IGNORECASE,
 )
 #: What follows "bearer" where no token does.
@@ -141,9 +143,77 @@ _OF_BEARERS = frozenset(
      "header", "realm", "scheme", "security", "string", "support", "tokens")
 )  # fmt: skip
 _FLAG = re.compile(
-    rf"((?<![\w-])--?(?:[\w-]{{0,20}}(?:{_STRONG})|{_WEAK}|u|user|p)(?:[= ]|[\"'],? ?))(?!<secret>)"
+    rf"((?<![\w-])--?(?:[\w-]{{0,20}}(?:{_STRONG}|pass-?phrase)|{_WEAK}|u|user|p)"
+    r"(?:[= ]|[\"'],? ?))(?!<secret>)"
     r"(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
     re.IGNORECASE,
+)
+#: Options of one letter, of programs where a secret follows them.
+_PROGRAM = re.compile(
+    r"(\b(?:(?:ldap\w{2,10}|vncviewer|winexe|bw)\b[^|;]{0,160}? -w"
+    r"|snmp\w{2,10}\b[^|;]{0,160}? -[AXac]"
+    r"|(?:redis-cli|valkey-cli)\b[^|;]{0,160}? -a|(?:ipmitool|mosquitto_\w{3}|zip|unzip|isql|bcp"
+    r"|sqlcmd|osql|tsql|impacket-\w{2,16}|evil-winrm|rdesktop|nxc|crackmapexec)\b"
+    r"[^|;]{0,160}? -[Pp]|(?:htpasswd)\b[^|;]{0,40}? -\w{0,6}b\w{0,6} \S{1,80} \S{1,40}"
+    r"|(?:rabbitmqctl|mosquitto_passwd) (?:add_user|change_password|authenticate_user|-b \S{1,80})"
+    r" \S{1,40}|net (?:use|user)\b[^|;]{0,120}?(?: /user:\S{1,60}| \w{1,20})) )(?!/|\\|-)"
+    r"(\"[^\"]*\"?|'[^']*'?|\S+)",
+    re.IGNORECASE,
+)
+#: The same where the secret is glued to the option.
+_SWITCH = re.compile(
+    r"(\b(?:xfreerdp|rdesktop|wfreerdp|\d{1,2}za?|rar|unrar)\b[^|;]{0,160}? (?:/p:|-p))[^\s\"',]+"
+)
+#: Secrets by their place in a command, and those that another program reads from it.
+_PLACED = re.compile(
+    r"(\b(?:radtest \S{1,60}|openssl\b[^|;]{0,120}? -[kK]|schtasks\b.{0,160}? /rp"
+    r"|pre-shared-key (?:local|remote|ascii-text|hexadecimal|address \S{1,60} key)"
+    r"|snmp-server community|(?:password|secret|key) \d|(?:md\d|sha\d?|auth|priv) \d) )"
+    r"(?=\S{0,80}[A-Z\d])([^\s\"'<]{6,})"
+)
+_PIPED = re.compile(
+    r"(\b(?:echo|printf)\s+(?:-\w{1,2} )?)(\"[^\"]*\"|'[^']*'|[^\s|]+)"
+    r"(?=\s?\|\s?(?:\S{0,40}/)?"
+    r"(?:sudo\b.{0,20}? -S|chpasswd|passwd\b|docker login|openssl|gpg|kinit))",
+    re.IGNORECASE,
+)
+#: A user and a secret that are handed to what logs in with them.
+_CALLED = re.compile(
+    r"(\b(?:\w{0,24}(?:auth|credentials?|login|logon|signin)\s?[(=:]{1,2}\s?\(?\s?)"
+    r"(?P<quote>\\?[\"'])[^\"'\\]{1,64}(?P=quote)\s?,\s?)\\?[\"'][^\"']*\\?[\"']?",
+    re.IGNORECASE,
+)
+#: A name and a value, each a member of its own.
+_MEMBERS = re.compile(
+    r"((?:\b(?:name|key|field|param(?:eter)?|property|variable|header|attribute|k|n)"
+    r"[\\\"']{0,8}\s?[:=]\s?[\\\"']{0,8})"
+    rf"[\w.-]{{0,40}}(?:{_STRONG})[\w.-]{{0,20}}[\\\"']{{0,8}}[,;\s]{{1,3}}"
+    r"[\\\"']{0,8}(?:(?:string|old|new|default)?value|val)[\\\"']{0,8}\s?[:=]\s?)"
+    rf"(?!{_HIDDEN})(?:{_VALUE})",
+    re.IGNORECASE,
+)
+#: Strings that shells make secrets of.
+_SECURE = re.compile(
+    r"(\bConvertTo-SecureString\s+(?:-String\s+)?)(\"[^\"]*\"?|'[^']*'?|[^\s$-]\S*)", re.IGNORECASE
+)
+#: User and password in front of a network and its address, as Go's drivers take them.
+_DIALLED = re.compile(
+    r"(\b[\w.-]{1,40}:)\S{1,80}(?=@(?:tcp6?|tcp0|udp|unix|cloudsql)\()", re.IGNORECASE
+)
+#: Variables that hold a key; their value is one if it is no word.
+_VARIABLE = re.compile(
+    r"(?P<name>\b[A-Z][A-Z0-9_]{1,40}_(?:KEY|PAT|SALT|PEPPER|SEED|DSN|CREDS?)[\"']?\s?[=:]\s?[\"']?)"
+    r"(?P<value>[\w.~+/=!@#$%^*-]{8,})"
+)
+#: With what is in every text that one matches.
+_COMMANDS = (
+    (" ", _PROGRAM),
+    ("", _SWITCH),
+    (" ", _PLACED),
+    ("|", _PIPED),
+    (",", _CALLED),
+    ("", _MEMBERS),
+    ("-", _SECURE),
 )
 _GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}?[ ,\"']-p)[^\s<\"',][^\s\"',]*")
 _GLUED_USER = re.compile(r"((?<![\w-])-u[^\s:/=-][^\s:/=]{0,63}:)[^\s\"']+")
@@ -167,9 +237,14 @@ def hide_named(text: str) -> str:
         text = _HOOK.sub("<secret>", text)
         text = _URL_USER.sub(r"\1<secret>@", text)
         text = _ORACLE.sub(r"\1<secret>", text)
+    if "@" in text:
+        text = _DIALLED.sub(r"\1<secret>", text)
     if "/" in text or "=" in text:
         text = _QUERY.sub(r"\1<secret>", text)
         text = _LINK.sub(r"\1<secret>", text)
+    for sign, pattern in _COMMANDS:
+        if sign in text:
+            text = pattern.sub(r"\1<secret>", text)
     text = _REST.sub(r"\1\2<secret>", text)
     text = _HEADER.sub(_credential, text)
     if "-" in text:
@@ -181,6 +256,7 @@ def hide_named(text: str) -> str:
     text = _FORM.sub(r"\1 <secret>", text)
     text = _PHRASE.sub(_phrase, text)
     text = _PAIR.sub(_pair, text)
+    text = _VARIABLE.sub(_loose, text)
     text = _LOOSE.sub(_loose, text)
     text = _SLASHED.sub(_loose, text)
     for pattern in (_OWNED, _SASL, _COMMUNITY, _COMMAND):
