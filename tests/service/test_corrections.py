@@ -18,6 +18,8 @@ from tests.conftest import Running, Sidecar
 from waybill.core.correction import decode_correction, encode_correction, new_correction
 from waybill.labelling.masking import mask
 from waybill.library import Labeller
+from waybill.service.corrections import CorrectionsPart
+from waybill.service.fetching import Fetched, Fetcher
 from waybill.settings.sources import load_settings
 
 RULES = "rules:\n- {id: fault, label: Error, pattern: 'status 5\\d\\d'}\n"
@@ -296,3 +298,30 @@ async def test_a_value_that_came_by_and_decides_is_named(
         status, answer = await say(sidecar, **saying)
         assert (status, answer["reason"]) == (409, "mixed")
         assert "8240117" in str(answer["detail"])
+
+
+async def test_what_a_server_sends_again_is_not_loaded_again(
+    running: Running, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that call their copies by no name send all of them each time."""
+    said = encode_correction(
+        new_correction("a <num> b", "Error", by="ann", at="2026-11-20T10:00:00Z")
+    )
+    answers = [said, said, said, said + said[:-1], said, b"{}", said]
+
+    async def fetch(_: Fetcher) -> Fetched:
+        return Fetched(answers.pop(0) if answers else said, None)
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    loads = []
+
+    async def catch_up(part: CorrectionsPart) -> None:
+        loads.append(part)
+
+    monkeypatch.setattr(CorrectionsPart, "catch_up", catch_up)
+    follow = ["corrections.follow=http://127.0.0.1:9", "corrections.interval_secs=0.01"]
+    async with running(*overrides[:2], *follow) as sidecar:
+        while answers or not sidecar.metric("waybill_correction_pulls_total", outcome="unchanged"):
+            await asyncio.sleep(0.01)
+        assert len(loads) <= 3
+        assert sidecar.metric("waybill_correction_pulls_total", outcome="accepted") == len(loads)

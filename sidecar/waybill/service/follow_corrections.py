@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import operator
 from pathlib import Path
 
 from waybill.core.errors import CorrectionError, CorrectionsError
@@ -81,17 +82,24 @@ class CorrectionFollower:
         if data is None:
             return False
         source = self._part.source
+        if data and await asyncio.to_thread(operator.eq, data, source.fetched):
+            self._name(tag)  # servers that name no copies send each again
+            return False
         if await asyncio.to_thread(_is_emptied, source.fetched, data):
             detail = "the server has none any more; a blank line in its file takes all back"
             raise CorrectionsError([CorrectionError("emptied", detail, file=self._settings.follow)])
         await asyncio.to_thread(self._check, data)
         is_new = await asyncio.to_thread(_take, source, data)
-        self._fetcher.tag = tag
-        self._part.follow_tag = tag
+        self._name(tag)
         await self._part.catch_up()
         if is_new and self._cache is not None:
             await asyncio.to_thread(_keep, self._cache, data)
         return is_new
+
+    def _name(self, tag: str | None) -> None:
+        """What is in force is what the server calls ``tag``."""
+        self._fetcher.tag = tag
+        self._part.follow_tag = tag
 
     def _check(self, data: bytes) -> None:
         """Refuse what could not come into force. Raises CorrectionsError."""

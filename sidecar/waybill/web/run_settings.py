@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
 
 from waybill.core.child import ROOT
+from waybill.core.files import open_regular
+from waybill.labelling.corrections.files import correction_files
 from waybill.settings.dump import dump_settings
 from waybill.settings.schema import Settings
 
@@ -19,20 +22,30 @@ SETTINGS_FILE = "settings.yaml"
 
 def write_settings(folder: Path, settings: Settings, said: bytes) -> None:
     """Write the settings into ``folder``; with the corrections ``said`` (NDJSON) behind those that
-    the settings name. Raises OSError.
+    the settings name, in a file or a folder of files. Raises OSError.
     """
     corrections = settings.corrections
     if said:
-        own = Path(corrections.path) if corrections.path is not None else None
-        before = own.read_bytes() if own is not None and own.is_file() else b""
-        history = folder / "corrections.ndjson"
-        if before and not before.endswith(b"\n"):
-            before += b"\n"
-        history.write_bytes(before + said)
-        corrections = msgspec.structs.replace(corrections, path=str(history))
+        whole = folder / "corrections"
+        _gather(whole, corrections.path, said)
+        corrections = msgspec.structs.replace(corrections, path=str(whole))
     settings = msgspec.structs.replace(settings, corrections=corrections)
     text = json.dumps(_without_secrets(dump_settings(settings)))
     (folder / SETTINGS_FILE).write_text(text, "utf-8")
+
+
+def _gather(whole: Path, own: str | None, said: bytes) -> None:
+    """Make ``whole`` a folder of what ``own`` has, in its order, and of ``said`` behind it.
+
+    Files are copied as they are: each may be compressed, or in an encoding of its own.
+    """
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir()
+    before = [] if own is None else correction_files(Path(own))
+    for number, file in enumerate(before):
+        with open_regular(file) as there, (whole / f"{number:06}.ndjson").open("wb") as copy:
+            shutil.copyfileobj(there, copy)
+    (whole / f"{len(before):06}.ndjson").write_bytes(said)
 
 
 def _without_secrets(value: object) -> object:
