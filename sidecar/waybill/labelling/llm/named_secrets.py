@@ -55,7 +55,8 @@ _BETWEEN = (
 #: A value that is hidden already.
 _HIDDEN = r"[\"'\\]{0,2}<(?:secret|id|ip)>(?:[\"'\\]{0,2}(?:[\s,;&)\]}]|$))"
 _PAIR = re.compile(
-    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}[\\\"'\])]{{0,12}}"
+    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}"
+    r"[\\\"'\])]{0,12}"
     rf"\s*(?:{_BETWEEN})\s*)(?!{_HIDDEN})(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
@@ -134,7 +135,8 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS|GenieKey|Splunk)\s+(?!<)([\w.~+/=<>:-]{6,})",
+    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS|GenieKey|Splunk)\s+"
+    r"(?!<)([\w.~+/=<>:-]{6,})",
     re.IGNORECASE,
 )
 #: What follows "bearer" where no token does.
@@ -202,7 +204,8 @@ _DIALLED = re.compile(
 )
 #: Variables that hold a key; their value is one if it is no word.
 _VARIABLE = re.compile(
-    r"(?P<name>\b[A-Z][A-Z0-9_]{1,40}_(?:KEY|PAT|SALT|PEPPER|SEED|DSN|CREDS?)[\"']?\s?[=:]\s?[\"']?)"
+    r"(?P<name>\b[A-Z][A-Z0-9_]{1,40}_(?:KEY|PAT|SALT|PEPPER|SEED|DSN|CREDS?)"
+    r"[\"']?\s?[=:]\s?[\"']?)"
     r"(?P<value>[\w.~+/=!@#$%^*-]{8,})"
 )
 #: With what is in every text that one matches.
