@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
+from waybill.core.turns import in_turns
 from waybill.labelling.edition import Edition
 from waybill.labelling.groups import UNDECIDED
 from waybill.labelling.slices import slices
@@ -17,6 +18,8 @@ __all__ = ["decide_later"]
 #: Messages masked between two turns of the event loop, and their characters (about 3 ms).
 _MASK_SLICE = 512
 _MASK_SLICE_CHARS = 512 << 10
+#: Verdicts looked at between two: 0.1 us each.
+_LOOK_SLICE = 32_768
 #: By mask the records that share it.
 Masks = Mapping[str, Sequence[int]]
 
@@ -30,9 +33,13 @@ async def decide_later(
 ) -> Sequence[Masks]:
     """Fill in what is `UNDECIDED` in ``verdicts``; gives which records shared a mask, by route."""
     records: dict[SlowPath, dict[str, list[int]]] = {}
-    undecided = [i for i, verdict in enumerate(verdicts) if verdict is UNDECIDED]
+    undecided: list[int] = []
+    waiting: list[str | None] = []
+    async for some in in_turns(range(len(verdicts)), _LOOK_SLICE):
+        open_ones = [i for i in some if verdicts[i] is UNDECIDED]
+        undecided += open_ones
+        waiting += map(messages.__getitem__, open_ones)
     texts: dict[int, str] = {}
-    waiting = [messages[i] for i in undecided]
     for start, stop in slices(waiting, lambda: _MASK_SLICE, _MASK_SLICE_CHARS):
         if start:
             await asyncio.sleep(0)

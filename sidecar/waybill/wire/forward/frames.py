@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import cast
 
 import msgpack
 
@@ -92,9 +93,8 @@ class FrameReader:
             else:
                 yield from self._value()
             marks.append(self._at)
-        with memoryview(self._buffer) as view:
-            data = bytes(view[: self._at])
-        return parse_message(data, marks, is_list=is_list)
+        # Read where it is, which a buffer allows as bytes do: copying 60 MB takes 30 ms.
+        return parse_message(cast("bytes", self._buffer), marks, is_list=is_list)
 
     def _entries(self) -> Generator[None, None, int]:
         """Pass a list of entries; gives the offset of the first."""

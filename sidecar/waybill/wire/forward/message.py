@@ -51,6 +51,8 @@ class Message(msgspec.Struct):
 def parse_message(data: bytes, marks: Sequence[int], *, is_list: bool) -> Message:
     """The message in ``data``; ``marks`` are the offsets at which its parts begin, and its end.
 
+    Its entries are copied once, however large they are, and no part is copied beside them.
+
     Raises:
         MalformedError: ``malformed_frame``, ``unsupported_signal`` or ``unsupported_encoding``.
     """
@@ -58,19 +60,19 @@ def parse_message(data: bytes, marks: Sequence[int], *, is_list: bool) -> Messag
     if tag is None:
         raise MalformedError("malformed_frame", _SHAPE)
     if is_list:
-        options = _options(data, marks[2])
-        return _new(tag, data[marks[1] : marks[2]], options)
-    packed = scan.payload_at(data, marks[1])
-    if packed is not None:
-        options = _options(data, marks[2])
-        message = _new(tag, packed, options)
+        options = _options(data, marks[2], marks[-1])
+        return _new(tag, _copied(data, marks[1], marks[2]), options)
+    payload = scan.payload_span(data, marks[1])
+    if payload is not None:
+        options = _options(data, marks[2], marks[-1])
+        message = _new(tag, _copied(data, *payload), options)
         encodings = _encodings(options.get("compressed"))
-        if packed:  # nothing, even compressed, is nothing
+        if message.entries:  # nothing, even compressed, is nothing
             message.encodings = encodings
         return message
     if len(marks) < _SINGLE_MARKS:
         raise MalformedError("malformed_frame", _SHAPE)
-    options = _options(data, marks[3])
+    options = _options(data, marks[3], marks[-1])
     return _new(tag, _single_entry(data, marks, options), options)
 
 
@@ -82,22 +84,30 @@ def _new(tag: str, entries: bytes, options: _Options) -> Message:
     return Message(tag, entries, chunk)
 
 
+def _copied(data: bytes, start: int, end: int) -> bytes:
+    with memoryview(data) as view:
+        return bytes(view[start:end])
+
+
 def _single_entry(data: bytes, marks: Sequence[int], options: _Options) -> bytes:
     """The one entry of the Message mode, in the shape in which all others come."""
-    time = data[marks[1] : marks[2]]
+    time = _copied(data, marks[1], marks[2])
     metadata = options.get("metadata", b"")
     if scan.map_header(metadata, 0) is not None:
         time = b"\x92" + time + metadata
-    return b"\x92" + time + data[marks[2] : marks[3]]
+    with memoryview(data) as view, view[marks[2] : marks[3]] as record:
+        return b"".join((b"\x92", time, record))
 
 
-def _options(data: bytes, at: int) -> _Options:
-    """The options at ``at`` by name, each as it came; none at the end of ``data``."""
-    if at == len(data) or data[at] == _NIL[0]:
+def _options(data: bytes, at: int, end: int) -> _Options:
+    """The options between ``at`` and ``end`` by name, each as it came."""
+    if at == end or data[at] == _NIL[0]:
         return {}
     if scan.map_header(data, at) is None:
         raise MalformedError("malformed_frame", "options are a map")
-    return {name: data[value_at:end] for name, _, value_at, end in scan.members(data, at)}
+    return {
+        name: _copied(data, value_at, stop) for name, _, value_at, stop in scan.members(data, at)
+    }
 
 
 def _require_logs(signal: bytes | None) -> None:

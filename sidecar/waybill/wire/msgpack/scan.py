@@ -115,10 +115,16 @@ def is_array(byte: int) -> bool:
 
 def payload_at(data: bytes, at: int) -> bytes | None:
     """The bytes of the str or bin value at ``at``; None for another kind."""
+    span = payload_span(data, at)
+    return None if span is None else data[slice(*span)]
+
+
+def payload_span(data: bytes, at: int) -> tuple[int, int] | None:
+    """Where the bytes of the str or bin value at ``at`` begin and end; None for another kind."""
     if not (0xA0 <= data[at] <= 0xBF or data[at] in _STRINGS):
         return None
     head, payload, _ = header(data, at)
-    return data[at + head : at + head + payload]
+    return at + head, at + head + payload
 
 
 def text_at(data: bytes, at: int) -> str | None:
