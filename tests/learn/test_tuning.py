@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.learn.tiny import DEFAULT_BUNDLE
 from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.cli.main import run
 from waybill.core.errors import WaybillError
+from waybill.labelling.model.bundle import load_bundle
+from waybill.learn.candidate import prepare
+from waybill.learn.chain import Prepared
 from waybill.learn.corpus.entries import Corpus, load_corpus
-from waybill.learn.fitting import folds_of, rows_tested
-from waybill.learn.plan import BROAD, CORPUS, DataPlan, TuningPlan
+from waybill.learn.fitting import folds_of, held_out, logistic_regression, rows_tested
+from waybill.learn.plan import BROAD, CORPUS, DataPlan, TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
 from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
 
@@ -87,7 +92,11 @@ def test_every_group_is_tested_where_the_encoder_knows_none_or_all(
         (["--tune", "--tune-share", "1.2"], "--tune-share 1.2: expected a number from 0 to 1"),
         (["--tune", "--tune-left-out", "1"], "--tune-left-out 1: expected 2 or more"),
         (["--tune", "--tune-runs", "0"], "--tune-runs 0: expected 1 or more"),
-        (["--extra-weight", "0"], "--extra-weight 0.0: expected a number above 0"),
+        (
+            ["--extra-weight", "0"],
+            "--extra-weight 0: expected numbers from 0 on, one of them above 0",
+        ),
+        (["--extra-weight", "1", "1,2,3"], "--extra-weight 1,2,3: expected one number, or one for"),
         (["--ngram-weight", "nan"], "--ngram-weight nan: expected a number above 0"),
     ],
 )
@@ -96,10 +105,32 @@ def test_a_tuning_that_cannot_be_is_refused(tmp_path: Path, options: list[str], 
         run(["model", "train", "--output", str(tmp_path / "x"), *options])
 
 
-def test_lines_of_further_folders_count_for_less() -> None:
-    plan = DataPlan(per_label=20, extra_weight=0.25)
-    data = gather(plan, TEN, 42)
-    broad = {entry.group for entry in load_corpus(TEN, CORPUS, (BROAD,)).entries if entry.folder}
-    weights = {(example.group in broad, example.weight) for example in data.examples}
-    assert weights == {(False, 1.0), (True, 0.25)}
-    assert data.made["extra_weight"] == 0.25
+def test_lines_of_further_folders_count_for_less(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text('shop:\n  Error:\n    - "till {n} is stuck"\n')
+    folders = (BROAD, tmp_path)
+    weights = ((0.25, 0.0), (0.5,))
+    plan = TrainingPlan("x", DataPlan(per_label=20, corpus_extra=folders, extra_weights=weights))
+    data = gather(plan.data, TEN, 42)
+    assert data.made["extra_weights"] == [[0.25, 0.0], [0.5]]
+    found = {example.folder: example for example in data.examples}
+    rows = [found[folder] for folder in range(3)]
+    encoder = load_bundle(DEFAULT_BUNDLE, taxonomy=TEN).encoder
+    given = prepare(rows, encoder, plan, UNCLASSIFIED).weights
+    assert given.tolist() == [[1.0, 0.25, 0.0], [1.0, 0.5, 0.5]]
+    assert prepare(rows[:1], encoder, plan, UNCLASSIFIED).weights.tolist() == [[1.0]]
+
+
+def test_several_weights_give_the_geometric_mean_of_a_fit_with_each() -> None:
+    rng = np.random.default_rng(7)
+    weights = np.stack([np.ones(60, np.float32), np.repeat(np.array([1, 0.01], np.float32), 30)])
+    features = rng.normal(size=(60, 4)).astype(np.float32)
+    labels = rng.choice(["Error", "HTTP Status", "User Action"], 60)
+    names = np.array([f"g{row}" for row in range(60)])
+    data = Prepared([], features, features, labels, names, names, weights, None)
+    folds = folds_of(names)
+    make = partial(logistic_regression, 1.0, 42)
+    each = [held_out(make, data._replace(weights=one[None]), folds) for one in weights]
+    mean = np.sqrt(each[0] * each[1])
+    expected = mean / mean.sum(axis=1, keepdims=True)
+    assert np.abs(each[0] - each[1]).max() > 0.05
+    np.testing.assert_allclose(held_out(make, data, folds), expected, atol=1e-4)

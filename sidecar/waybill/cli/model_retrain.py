@@ -15,7 +15,7 @@ from waybill.cli.model_train import (
     add_corpus_options,
     add_weight_option,
     corpus_extra_of,
-    extra_weight_of,
+    extra_weights_of,
 )
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
 from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan, default_cache
@@ -208,7 +208,7 @@ def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan
         files=tuple(given.data),
         corpus=_corpus(given, made, base),
         corpus_extra=_corpus_extra(given, made),
-        extra_weight=_extra_weight(given, made),
+        extra_weights=_extra_weights(given, made),
         per_label=given.per_label or made.get("per_label", PER_LABEL),
         keep_apart=tuple(given.keep_apart),
         corrections=corrections_of(given, settings),
@@ -269,11 +269,18 @@ def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tupl
     return corpus_extra_of(given)
 
 
-def _extra_weight(given: argparse.Namespace, made: Mapping[str, object]) -> float:
-    told = made.get("extra_weight")
-    if isinstance(told, float) and given.extra_weight is None and given.corpus_extra is None:
-        return told
-    return extra_weight_of(given)
+def _extra_weights(
+    given: argparse.Namespace, made: Mapping[str, object]
+) -> tuple[tuple[float, ...], ...]:
+    if given.extra_weight is not None or given.corpus_extra is not None:
+        return extra_weights_of(given)
+    several = made.get("extra_weights")
+    if isinstance(several, list) and several:
+        return tuple(tuple(map(float, weights)) for weights in several)
+    told = made.get("extra_weight")  # of a bundle from before there could be several
+    if isinstance(told, float):
+        return ((told,),)
+    return extra_weights_of(given)
 
 
 def _patterns(sources: list[str], labelling: str) -> list[Pattern]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from waybill.cli.parsing import (
 from waybill.core.errors import WaybillError
 from waybill.learn.plan import (
     BROAD,
-    BROAD_WEIGHT,
+    BROAD_WEIGHTS,
     CORPUS,
     PER_LABEL,
     SPLITS,
@@ -39,7 +40,7 @@ __all__ = [
     "add_selection_options",
     "add_weight_option",
     "corpus_extra_of",
-    "extra_weight_of",
+    "extra_weights_of",
 ]
 
 
@@ -78,11 +79,27 @@ def add_weight_option(group: argparse._ActionsContainer) -> None:
     """``--extra-weight``."""
     group.add_argument(
         "--extra-weight",
-        type=float,
+        type=_weights_of_a_fit,
+        nargs="+",
         metavar="NUMBER",
-        help="what a line of --corpus-extra counts as when the classifier is fitted, above 0 "
-        f"(default: {BROAD_WEIGHT} for the folders that come with the default corpus, else 1)",
+        help="what a line of --corpus-extra counts as when the classifier is fitted; 0.1,0 gives "
+        "each folder its own. Of several, it is fitted with each, and the coefficients are "
+        f"averaged (default: {' '.join(map(_told, BROAD_WEIGHTS))} for the folders that come with "
+        "the default corpus, else 1)",
     )
+
+
+def _told(weights: Sequence[float]) -> str:
+    return ",".join(f"{weight:g}" for weight in weights)
+
+
+def _weights_of_a_fit(text: str) -> tuple[float, ...]:
+    """Numbers between commas. Raises ArgumentTypeError for what is none."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        told = f"{text!r}: expected a number, or several with commas between them"
+        raise argparse.ArgumentTypeError(told) from None
 
 
 def corpus_extra_of(given: argparse.Namespace) -> tuple[Path, ...]:
@@ -92,17 +109,22 @@ def corpus_extra_of(given: argparse.Namespace) -> tuple[Path, ...]:
     return (BROAD,) if given.corpus == CORPUS else ()
 
 
-def extra_weight_of(given: argparse.Namespace) -> float:
-    """``--extra-weight``; without it, that of `corpus_extra_of`.
+def extra_weights_of(given: argparse.Namespace) -> tuple[tuple[float, ...], ...]:
+    """``--extra-weight``; without it, those of `corpus_extra_of`.
 
-    Raises WaybillError for one that is not above 0.
+    Raises WaybillError for weights below 0, no weight above 0, and another number of weights than
+    of folders.
     """
-    weight: float | None = given.extra_weight
-    if weight is None:
-        weight = BROAD_WEIGHT if given.corpus_extra is None else 1.0
-    if not 0 < weight < math.inf:
-        raise WaybillError(f"--extra-weight {weight}: expected a number above 0")
-    return weight
+    if given.extra_weight is None:
+        return BROAD_WEIGHTS if given.corpus_extra is None else ((1.0,),)
+    folders = len(corpus_extra_of(given))
+    for weights in given.extra_weight:
+        told = f"--extra-weight {_told(weights)}"
+        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            raise WaybillError(f"{told}: expected numbers from 0 on, one of them above 0")
+        if len(weights) not in (1, folders):
+            raise WaybillError(f"{told}: expected one number, or one for each of {folders} folders")
+    return tuple(given.extra_weight)
 
 
 def add_selection_options(group: argparse._ActionsContainer, default_share: float) -> None:
@@ -254,7 +276,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         split=given.split,
         corpus=None if given.no_corpus else given.corpus,
         corpus_extra=corpus_extra_of(given),
-        extra_weight=extra_weight_of(given),
+        extra_weights=extra_weights_of(given),
         per_label=given.per_label,
         keep_apart=tuple(given.keep_apart),
     )

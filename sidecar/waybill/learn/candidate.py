@@ -59,9 +59,27 @@ def prepare(
         labels=np.array(labels_of(examples)),
         templates=templates,
         software=software,
-        weights=np.array([example.weight for example in examples], np.float32),
+        weights=_weights(examples, plan.data.extra_weights),
         unseen=unseen,
     )
+
+
+def _weights(examples: Sequence[Example], extra: Sequence[Sequence[float]]) -> Floats:
+    """How many lines each example counts as, shape (fits, examples).
+
+    Each of ``extra`` makes a fit: the weights of the further folders, or one for all of them.
+    One fit is enough where there are no such lines.
+    """
+    folder = np.array([example.folder for example in examples])
+    own = np.array([example.weight for example in examples], np.float32)
+    if not folder.any():
+        return own[None]
+    fits: list[Floats] = []
+    for given in extra:
+        by_folder = np.ones(1 + max(len(given), int(folder.max())), np.float32)
+        by_folder[1:] = given
+        fits.append(own * by_folder[folder])
+    return np.stack(fits)
 
 
 def _unseen(software: Strings, seen: Collection[str]) -> Booleans | None:
@@ -134,7 +152,7 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
     if unseen is None:
         folds = _folds(data, data.templates, None, is_whole=other is not None)
-        chances = fitting.held_out(fitted.again, data, folds)
+        chances = fitting.held_out(fitted.again, data, folds, is_weighted=other is None)
         held = _held(data, folds, chances, per_template, taxonomy.fallback)
         measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)
     cutoffs = fitting.fit_cutoffs(

@@ -21,6 +21,7 @@ __all__ = [
     "Labelled",
     "Line",
     "Prepared",
+    "Regression",
     "TrainingSet",
     "labels_of",
     "masks_of",
@@ -52,7 +53,8 @@ class Labelled(Protocol):
 
 class Example(NamedTuple):
     """One line, its label, the group that a split must not tear apart, and the software
-    it is of; it counts as ``weight`` lines when a classifier is fitted.
+    it is of; it counts as ``weight`` lines when a classifier is fitted. ``folder`` counts the
+    folders of the corpus; 0 is the first, and whatever is of none.
     """
 
     text: str
@@ -60,6 +62,7 @@ class Example(NamedTuple):
     group: str
     software: str
     weight: float = 1.0
+    folder: int = 0
 
 
 def labels_of(items: Iterable[Labelled]) -> list[str]:
@@ -96,9 +99,16 @@ class Estimator(Protocol):
         ...
 
 
+class Regression(Estimator, Protocol):
+    """A logistic regression: shape (classes, columns) and (classes,)."""
+
+    coef_: Floats
+    intercept_: Floats
+
+
 class Prepared(NamedTuple):
-    """A training set as arrays of equal length; ``texts`` are masked, ``weights`` say how many
-    lines a row counts as.
+    """A training set as arrays of equal length; ``texts`` are masked. ``weights`` say how many
+    lines a row counts as, shape (fits, rows): the coefficients of so many fits are averaged.
 
     ``unseen`` tells the rows of software that the encoder was not tuned on; None where it was not
     tuned at all, or nobody knows.

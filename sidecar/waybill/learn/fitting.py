@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold
 
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
 from waybill.learn.arrays import Booleans, Features, Floats, Strings
-from waybill.learn.chain import Estimator, Fitted, Prepared
+from waybill.learn.chain import Estimator, Fitted, Prepared, Regression
 
 __all__ = [
     "Cutoffs",
@@ -30,6 +30,7 @@ __all__ = [
     "fit_cutoffs",
     "folds_of",
     "held_out",
+    "logistic_regression",
     "neighbour_distances",
     "reference_rows",
     "rows_tested",
@@ -106,10 +107,24 @@ def held_out(
 def _fitted(
     estimator: Estimator, data: Prepared, rows: Indices | slice, *, is_weighted: bool
 ) -> Estimator:
-    """The estimator, fitted on these rows. Not every classifier takes weights."""
-    if is_weighted:
-        return estimator.fit(data.features[rows], data.labels[rows], data.weights[rows])
-    return estimator.fit(data.features[rows], data.labels[rows])
+    """The estimator, fitted on these rows. Not every classifier takes weights.
+
+    A regression is fitted with each of the ``weights``; its coefficients are the mean of these
+    fits: the geometric mean of their probabilities at the cost of one, and steadier than each.
+    """
+    features, labels = data.features[rows], data.labels[rows]
+    if not is_weighted:
+        return estimator.fit(features, labels)
+    regression = cast("Regression", estimator)
+    coefficients: list[Floats] = []
+    intercepts: list[Floats] = []
+    for weights in data.weights:
+        regression.fit(features, labels, weights[rows])
+        coefficients.append(regression.coef_)
+        intercepts.append(regression.intercept_)
+    regression.coef_ = np.mean(coefficients, axis=0)
+    regression.intercept_ = np.mean(intercepts, axis=0)
+    return regression
 
 
 class Choice(NamedTuple):

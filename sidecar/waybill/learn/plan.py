@@ -15,7 +15,7 @@ from waybill.settings.environment import cache_folder
 
 __all__ = [
     "BROAD",
-    "BROAD_WEIGHT",
+    "BROAD_WEIGHTS",
     "CORPUS",
     "CORRECTION_WEIGHT",
     "PER_LABEL",
@@ -33,9 +33,10 @@ __all__ = [
 CORPUS = Path(__file__).parent / "corpus" / "templates"
 #: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``.
 BROAD = Path(__file__).parent / "corpus" / "broad"
-#: A line of `BROAD` counts as so much for the classifier. The encoder learns from all lines alike
-#: and carries the breadth; the classifier on top of it is steadier on what is common.
-BROAD_WEIGHT = 0.1
+#: What a line of `BROAD` counts as for the classifier, for each fit that it is the mean of. The
+#: encoder learns from all lines alike and carries the breadth; the classifier on top of it is
+#: steadier on what is common. Several fits were no better: docs/decisions/0041-means-of-fits.md.
+BROAD_WEIGHTS = ((0.1,),)
 #: Distinct masked examples wanted per label of the corpus, before its shares.
 PER_LABEL = 2000
 #: A corrected mask counts as so many lines. A template of the corpus gives about twenty, and one
@@ -53,10 +54,12 @@ class DataPlan(msgspec.Struct, frozen=True):
     ``where`` are ``COLUMN=VALUE`` or ``COLUMN!=VALUE`` conditions on the rows of ``files``;
     ``test_share`` of them, in [0, 1], is only measured on. ``corpus`` is a folder of template
     files, or None, ``corpus_extra`` are folders that add to it. No line with the mask of a line in
-    ``keep_apart`` is trained on. A line of ``corpus_extra`` counts as ``extra_weight`` of one of
-    ``corpus`` when the classifier is fitted. ``corrections`` are files or folders of them: each
-    corrected mask counts as ``correction_weight`` lines, in the place of all others that have it.
-    ``labelling`` names the one whose corrections are meant; "" is the first.
+    ``keep_apart`` is trained on. The classifier is fitted once for each of ``extra_weights``, and
+    the coefficients are averaged: what a line of each folder of ``corpus_extra`` counts as in that
+    fit, beside 1 for one of ``corpus``; a single number is for all folders. ``corrections`` are
+    files or folders of them: each corrected mask counts as ``correction_weight`` lines, in the
+    place of all others that have it. ``labelling`` names the one whose corrections are meant; "" is
+    the first.
     """
 
     files: tuple[Path, ...] = ()
@@ -65,7 +68,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     split: str = "stratified"
     corpus: Path | None = CORPUS
     corpus_extra: tuple[Path, ...] = (BROAD,)
-    extra_weight: float = BROAD_WEIGHT
+    extra_weights: tuple[tuple[float, ...], ...] = BROAD_WEIGHTS
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
     corrections: tuple[Path, ...] = ()

@@ -50,13 +50,11 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
         examples, made["dropped"] = distinct(found)
     if plan.corpus is not None:
         corpus = load_corpus(taxonomy, plan.corpus, plan.corpus_extra)
-        examples += generate(
-            corpus, seed=seed, per_label=plan.per_label, extra_weight=plan.extra_weight
-        )
+        examples += generate(corpus, seed=seed, per_label=plan.per_label)
         made["corpus_sha256"] = corpus_hash(plan.corpus, plan.corpus_extra)
         made["per_label"] = plan.per_label
         if plan.corpus_extra:
-            made["extra_weight"] = plan.extra_weight
+            made["extra_weights"] = [list(weights) for weights in plan.extra_weights]
         made["balance_sha256"] = balance_hash(plan.corpus)
     if plan.corrections:
         examples = without_masks(examples, corrected.labels)

@@ -24,12 +24,10 @@ FURTHER = 0.5
 _ATTEMPTS = 3
 
 
-def generate(
-    corpus: Corpus, *, seed: int = 42, per_label: int = PER_LABEL, extra_weight: float = 1.0
-) -> list[Example]:
+def generate(corpus: Corpus, *, seed: int = 42, per_label: int = PER_LABEL) -> list[Example]:
     """Examples with distinct masks: about ``per_label`` times its share of each label from the
     first folder, `FURTHER` of that from each other one, and more of the templates that have more
-    alternatives. Those of the other folders have the weight ``extra_weight``.
+    alternatives.
     """
     parts: dict[tuple[int, str], list[CorpusEntry]] = defaultdict(list)
     for entry in corpus.entries:
@@ -41,10 +39,8 @@ def generate(
         if label == corpus.fallback:
             most = PER_TEMPLATE_NONE
         wanted = per_label * corpus.balance_of(label).share
-        line_weight = 1.0
         if folder:
             wanted *= FURTHER
-            line_weight = extra_weight
         entries = parts[folder, label]
         weights = [1 + entry.text.count("|") for entry in entries]
         unit = wanted / sum(weights)
@@ -52,7 +48,7 @@ def generate(
             count = min(most, max(2, round(unit * weight)))
             rng = random.Random(f"{seed} {entry.group} {entry.text}")
             made = _variants(corpus, entry, count, seen, rng)
-            examples.extend(example._replace(weight=line_weight) for example in made)
+            examples.extend(made)
     return examples
 
 
@@ -69,7 +65,7 @@ def _variants(
         if key in seen:
             continue
         seen.add(key)
-        yield Example(text, entry.label, entry.group, entry.software)
+        yield Example(text, entry.label, entry.group, entry.software, folder=entry.folder)
         made += 1
         if made == count:
             return
