@@ -9,11 +9,16 @@ from typing import NamedTuple
 
 from waybill.core.pattern import Pattern
 
-__all__ = ["HEAD", "RowOf", "need", "print_patterns", "printable", "rate_of", "row_of"]
+__all__ = ["HEAD", "RowOf", "need", "print_patterns", "printable", "rate_of", "row_of", "widths_of"]
 
-HEAD = ("a minute", "records", "label", "decided by", "conf.", "source", "message")
-_WIDTHS = (9, 9, 26, 24, 5, 18)
+HEAD = ("a minute", "records", "label", "message", "decided by", "conf.", "source")
+#: Characters of each column in a terminal of 150 columns and more; the message takes the rest.
+_WIDTHS = (9, 9, 26, 0, 24, 5, 18)
+#: The same in a narrower one: a message is what one looks for.
+_NARROW = (9, 8, 16, 0, 14, 5, 10)
+_WIDE_COLUMNS = 150
 _LEAST_MESSAGE = 40
+_MESSAGE = HEAD.index("message")
 
 
 class RowOf(NamedTuple):
@@ -22,10 +27,10 @@ class RowOf(NamedTuple):
     rate: str
     records: str
     label: str
+    message: str
     by: str
     confidence: str
     source: str
-    message: str
 
 
 def printable(text: str) -> str:
@@ -66,23 +71,34 @@ def row_of(pattern: Pattern, rates: Mapping[str, float] | None = None) -> RowOf:
     source = sources[0] if sources else "-"
     if len(sources) > 1:
         source += f" +{len(sources) - 1}"
-    cells = (f"{about}{rate:,.1f}", f"{pattern.least:,}", label, by, confidence, source)
-    return RowOf(*map(printable, (*cells, pattern.mask)))
+    figures = (f"{about}{rate:,.1f}", f"{pattern.least:,}")
+    return RowOf(*map(printable, (*figures, label, pattern.mask, by, confidence, source)))
 
 
 def print_patterns(patterns: Iterable[Pattern]) -> None:
     """A row for each."""
     columns = shutil.get_terminal_size((150, 24)).columns
-    width = max(_LEAST_MESSAGE, columns - sum(_WIDTHS) - len(_WIDTHS) - 1)
-    print(_line(HEAD, width))
+    widths = widths_of(columns)
+    print(_line(HEAD, widths))
     for pattern in patterns:
-        print(_line(row_of(pattern), width))
+        print(_line(row_of(pattern), widths))
 
 
-def _line(cells: Iterable[str], width: int) -> str:
+def widths_of(columns: int) -> list[int]:
+    """The width of each column of `HEAD` in a terminal of so many columns, a blank between two.
+
+    >>> widths_of(120)
+    [9, 8, 16, 52, 14, 5, 10]
+    """
+    widths = list(_WIDTHS if columns >= _WIDE_COLUMNS else _NARROW)
+    widths[_MESSAGE] = max(_LEAST_MESSAGE, columns - sum(widths) - len(widths) + 1)
+    return widths
+
+
+def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
     """One line; figures stand to the right."""
     parts: list[str] = []
-    for number, (cell, wide) in enumerate(zip(cells, (*_WIDTHS, width), strict=True)):
+    for number, (cell, wide) in enumerate(zip(cells, widths, strict=True)):
         shown = cell[:wide]
         parts.append(f"{shown:>{wide}}" if number < 2 else f"{shown:<{wide}}")
     return " ".join(parts).rstrip()

@@ -13,10 +13,11 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from waybill.cli.pattern_rows import HEAD, need, printable, rate_of, row_of
+from waybill.cli.pattern_rows import HEAD, need, printable, rate_of, row_of, widths_of
 from waybill.cli.patterns import asked_of
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
@@ -76,6 +77,7 @@ class TopApp(App[None]):
         self._patterns: dict[str, Pattern] = {}
         self._rates: dict[str, float] = {}
         self._looked_at = 0.0
+        self._width = 0
         self._words = ""
         self._is_undecided = False
 
@@ -89,10 +91,23 @@ class TopApp(App[None]):
     async def on_mount(self) -> None:
         """Begin to ask."""
         self._client = PatternClient(self._address, self._token)
-        self._table.add_columns(*HEAD)
+        self._add_columns(self.size.width)
         self._table.focus()
         self.set_interval(self._interval, self.look)
         await self.look()
+
+    def on_resize(self, event: Resize) -> None:
+        """Columns as wide as the terminal allows; nothing to do before the first look."""
+        if self._table.columns and event.size.width != self._width:
+            self._table.clear(columns=True)
+            self._add_columns(event.size.width)
+            self.show()
+
+    def _add_columns(self, width: int) -> None:
+        self._width = width
+        # Each cell has a blank on both sides, a line of text one between two.
+        for name, wide in zip(HEAD, widths_of(width - len(HEAD) - 3), strict=True):
+            self._table.add_column(name, width=wide)
 
     async def on_unmount(self) -> None:
         """Ask no more."""

@@ -123,6 +123,9 @@ document.documentElement.classList.add("scripted");
     }
     bar.hidden = good;
   };
+  // On a narrow screen the pages stand in a row that scrolls: the one that is open is in sight.
+  const here = document.querySelector("header nav [aria-current=page]");
+  if (here && here.parentElement.scrollWidth > here.parentElement.clientWidth) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
   // While an answer is awaited a thin bar runs, and the page is busy for a screen reader.
   let awaited = 0;
   const busy = (step) => {
