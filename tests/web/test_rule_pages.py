@@ -100,6 +100,12 @@ async def test_a_trial_that_takes_long_is_shown_as_far_as_it_is(own: tuple[Clien
     assert "The rest follows here" not in text
     _, text = await client.get("/-/trials/unknown")
     assert "This trial was forgotten" in text
+    trials = client.running.bench.trials
+    loop = trials._loop
+    assert loop is not None
+    under_way = asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop)
+    await trials.close()
+    assert under_way.cancelled()
 
 
 async def test_an_edition_that_moved_on_is_refused_and_rebased(own: tuple[Client, Path]) -> None:

@@ -205,8 +205,8 @@ class Jobs:
             tasks.append(self._sweeper)
         for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # One that failed must not keep the others from being awaited.
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def save(self, job: Job) -> None:
         """Keep what is known of it."""
@@ -242,10 +242,14 @@ class Jobs:
         await self.save(job)
 
     async def _check(self, job: Job) -> None:
-        async with self._reading:
-            await self._prepare(job)
-            name = f"check of {job.id}"
-            await self._command(job, name, ["--check"], asyncio.subprocess.DEVNULL, note_check)
+        try:
+            async with self._reading:
+                await self._prepare(job)
+                name = f"check of {job.id}"
+                await self._command(job, name, ["--check"], asyncio.subprocess.DEVNULL, note_check)
+        except OSError as error:
+            log.exception("a file of the CSV page cannot be read")
+            job.check_words = f"The file cannot be read: {error.strerror}"
         if job.check == "running":
             job.check = "failed"
         await self.save(job)
@@ -292,9 +296,13 @@ class Jobs:
             return await process.wait()
         finally:
             del self._processes[name]
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            try:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            finally:
+                # Its pipe is left to a later turn of the loop, which may be at its end.
+                process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
 
     def _leave(self, job: Job) -> None:
         if job.id in self._order:

@@ -163,11 +163,12 @@ class Trials:
         """Give up what is under way."""
         if self._loop is None or self._thread is None:
             return
-        for _, ended in self._running.values():
-            ended.cancel()
+        # They end before their loop does, or nobody would be left to end them.
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end_others(), self._loop))
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
+        self._loop = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
         """The event loop of the thread of trials."""
@@ -237,6 +238,14 @@ def of_a_day(row: sqlite3.Row) -> Pattern:
     return msgspec.structs.replace(
         pattern, count=row["day_count"], error=0, sources=sources, other_sources=0
     )
+
+
+async def _end_others() -> None:
+    """Cancel all tasks of this loop but this one, and wait until they have ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _tell(running: _Running) -> Trial:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from waybill.labelling.rules.examples import examples
 from waybill.labelling.rules.pattern import parse
 from waybill.learn.backtest.automaton import Automaton, TooComplex, automaton_of
+from waybill.learn.backtest.compared import KeptAutomata
 
 PATTERNS = (
     r"status 5\d\d",
@@ -76,3 +77,13 @@ def test_what_it_cannot_say_exactly_it_reaches_at_least_as_often(pattern: str, t
 def test_a_pattern_of_too_many_states_is_refused() -> None:
     with pytest.raises(TooComplex):
         automaton_of(r"(?:a{50}){200}")
+
+
+def test_automata_are_kept_as_long_as_they_are_small_together() -> None:
+    kept = KeptAutomata(most_steps=20)
+    first = kept.of("order")
+    assert kept.of("order") is first
+    for number in range(30):
+        first.run(first.start, f"word{number}")
+    kept.of("disk")
+    assert kept.of("order") is not first

@@ -27,8 +27,8 @@ HIT: Final = -1
 #: States of one pattern beyond which nothing is said of it; a rule of the packs has 60 on average.
 _MOST_NODES = 6_000
 _MOST_STATES = 4_000
-#: Words of which a pattern remembers where they lead.
-_MOST_WORDS = 4_000
+#: Words of which a pattern remembers where they lead: 100 bytes each, and hundreds of patterns.
+_MOST_WORDS = 1_500
 
 
 class TooComplex(WaybillError):
@@ -76,6 +76,10 @@ class Automaton:
                 ways.append((number, edge.target))
             numbered.append(ways)
         return numbered
+
+    def size(self) -> int:
+        """How many steps it remembers; each takes about 100 bytes."""
+        return sum(map(len, self._steps))
 
     def run(self, state: int, text: str) -> int:
         """The state after ``text``. Raises TooComplex."""

@@ -61,7 +61,7 @@ class ComparedRule:
     @functools.cached_property
     def _automaton(self) -> Automaton | None:
         try:
-            return _automaton_of(self._pattern)
+            return _AUTOMATA.of(self._pattern)
         except TooComplex:
             return None
 
@@ -72,8 +72,39 @@ def _is_one_there(words: Iterable[str], text: str) -> bool:
 
 #: Answers that a rule remembers.
 _KEPT = 256
-#: One rule set after another is compared: what is known of a pattern stays known.
-_automaton_of = functools.lru_cache(maxsize=1024)(automaton_of)
+#: Steps that the automata remember together, at about 100 bytes each.
+_MOST_STEPS = 200_000
+
+
+class KeptAutomata:
+    """The automata of patterns. One rule set after another is compared: what is known of a pattern
+    stays known, as long as all together stay small; those that were not asked for longest go.
+    """
+
+    def __init__(self, most_steps: int = _MOST_STEPS) -> None:
+        self._most_steps = most_steps
+        self._kept: dict[str, Automaton] = {}
+
+    def of(self, pattern: str) -> Automaton:
+        """The automaton of a rule's pattern. Raises TooComplex, ValueError."""
+        found = self._kept.pop(pattern, None)
+        if found is None:
+            found = automaton_of(pattern)
+            self._make_room()
+        self._kept[pattern] = found
+        return found
+
+    def _make_room(self) -> None:
+        sizes = {pattern: one.size() for pattern, one in list(self._kept.items())}
+        steps = sum(sizes.values())
+        for pattern, size in sizes.items():
+            if steps <= self._most_steps:
+                return
+            self._kept.pop(pattern, None)  # another thread may have it
+            steps -= size
+
+
+_AUTOMATA = KeptAutomata()
 
 
 class ComparedRules:
