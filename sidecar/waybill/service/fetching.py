@@ -11,10 +11,11 @@ from typing import NamedTuple
 import aiohttp
 
 from waybill.core.causes import cause_of
-from waybill.core.errors import WaybillError
+from waybill.core.errors import MalformedError, WaybillError
 from waybill.core.reasons import FetchCode
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
+from waybill.wire.compression import ENCODINGS, decompress
 
 __all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
 
@@ -64,7 +65,7 @@ class Fetcher:
 
     async def fetch(self) -> Fetched:
         """What is there now. Raises FetchError."""
-        headers = {}
+        headers = {"Accept-Encoding": "identity"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token()}"
         if self.tag is not None:
@@ -72,7 +73,9 @@ class Fetcher:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+                aiohttp.ClientSession(
+                    timeout=timeout, headers=headers, auto_decompress=False
+                ) as session,
                 session.get(self.url, allow_redirects=False) as answer,
             ):
                 return await self._read(answer)
@@ -93,8 +96,27 @@ class Fetcher:
             raise FetchError(code, f"{self.url} answered {answer.status}")
         whole = await beginning_of(answer.content, self._most_bytes + 1)
         if len(whole) > self._most_bytes:
-            raise FetchError("too_large", f"more than {self._most_bytes} bytes")
+            raise self._too_large()
+        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding != "identity":  # asked for or not; what it becomes would hold up the event loop
+            whole = await asyncio.to_thread(self._inflated, whole, encoding)
         return Fetched(whole, answer.headers.get("ETag"))
+
+    def _too_large(self) -> FetchError:
+        return FetchError("too_large", f"more than {self._most_bytes} bytes")
+
+    def _inflated(self, data: bytes, encoding: str) -> bytes:
+        """``data`` without its compression. Raises FetchError."""
+        for known in ENCODINGS:
+            if known != encoding:
+                continue
+            try:
+                return decompress(data, (known,), self._most_bytes)
+            except MalformedError as error:
+                if error.code == "too_large":
+                    raise self._too_large() from None
+                raise FetchError("refused", f"{self.url}: {error}") from None
+        raise FetchError("refused", f"{self.url}: Content-Encoding {encoding[:20]!r} is not known")
 
 
 class Asking:
