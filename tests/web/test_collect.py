@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import itertools
 import time
 from pathlib import Path
@@ -58,6 +59,7 @@ LIES = {
     "a number for a text": (b'{"id":"0","mask":1,"count":1}', ""),
     "deep": (b"[" * 100_000, ""),
     "garbage": (b'{"id":1}\n<html>\x1b[31m', ""),
+    "compressed": (gzip.compress(GOOD), ""),
     "no end": (GOOD, "again"),
     "pages without an end": (GOOD, "next"),
 }
@@ -72,6 +74,8 @@ def sidecar(body: bytes, cursor: str) -> TestServer:
         if body == ELSEWHERE:
             raise web.HTTPFound("/v1/edition")
         headers = {"Waybill-Workers": "1/1"}
+        if body.startswith(b"\x1f\x8b"):
+            headers["Content-Encoding"] = "gzip"
         if cursor:
             headers["Waybill-Cursor"] = f"{cursor}{next(pages)}" if cursor == "next" else cursor
         return web.Response(body=body, headers=headers)

@@ -75,9 +75,14 @@ class PatternClient:
 
     def __init__(self, address: str, token: str = "") -> None:
         self.url = address_of(address)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # What came compressed would be inflated on the event loop; a sidecar sends none.
+        headers = {"Accept-Encoding": "identity"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         # Never redirected: who answers must not choose whom a workbench asks, and what it shows.
-        self._client = aiohttp.ClientSession(timeout=_PATIENCE, headers=headers)
+        self._client = aiohttp.ClientSession(
+            timeout=_PATIENCE, headers=headers, auto_decompress=False
+        )
 
     async def __aenter__(self) -> PatternClient:
         return self
