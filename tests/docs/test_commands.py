@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import PAGES, ROOT, blocks
-from waybill.cli.main import main
+from waybill.cli.main import main, make_parser
 
 GROUPS = {"rules", "model", "labels", "pack"}
 _COMMAND = re.compile(r"(?:^|[|;&(] *)waybill ([a-z]+)((?: [a-z]+)?)\b([^`\n]*)")
@@ -68,6 +69,22 @@ def test_commands_that_are_named_exist() -> None:
                 continue
             for flag in re.findall(r"(?<!\S)(--[a-z][a-z-]+)", rest.partition("|")[0]):
                 assert flag in text, f"{page.name}: waybill {' '.join(command)} {flag}"
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """``parser`` and those of its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name in action.choices:
+                yield from parsers(action.choices[name])
+
+
+def test_every_argument_says_what_it_is() -> None:
+    for parser in parsers(make_parser()):
+        for action in parser._actions:
+            if not isinstance(action, argparse._SubParsersAction):
+                assert action.help, f"{parser.prog} {action.dest}"
 
 
 @pytest.mark.parametrize("command", commands())

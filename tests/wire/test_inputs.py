@@ -57,6 +57,12 @@ UNREADABLE = {
     "Windows event log": b"ElfFile\x00" + bytes(64),
     "SQLite": b"SQLite format 3\x00",
     "Avro": b"Obj\x01\x04",
+    "lzma": lzma.compress(b"log\nx\n", format=lzma.FORMAT_ALONE),
+    "uncompress": b"\x1f\x9d\x90\x6c",
+    "snappy": b"\xff\x06\x00\x00sNaPpY",
+    "capture of packets": b"\xd4\xc3\xb2\xa1\x02\x00",
+    "HDF5": b"\x89HDF\r\n\x1a\n",
+    "a picture": b"\x89PNG\r\n\x1a\n",
     "PDF": b"%PDF-1.7\n",
     "zip archive and no workbook": zipped("logs/a.csv"),
     "an empty zip": zipped("a")[-22:],
@@ -74,7 +80,9 @@ def test_what_holds_no_lines_is_named_and_what_to_do(told: str, size: int) -> No
         assert caught.value.code == "unsupported_encoding"
 
 
-@pytest.mark.parametrize("text", [b"", b"B", b"BZhang logged in\n", b"Object 1\n", b"PKI failed\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"B", b"BZhang logged in\n", b"Object 1\n", b"PKI failed\n", b"LZIP 1\n"]
+)
 def test_a_text_that_begins_alike_is_a_text(text: bytes) -> None:
     assert b"".join(pieces(iter([text[:1], text[1:]]))) == text
 

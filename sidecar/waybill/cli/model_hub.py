@@ -40,7 +40,7 @@ def _add_push(actions: Commands) -> None:
         "waybill model push models/mine --repo acme/waybill-model",
         has_settings=False,
     )
-    push.add_argument("bundle", type=Path)
+    push.add_argument("bundle", type=Path, help="bundle folder")
     _add_source(push)
     _add_labels(push)
     push.add_argument(

@@ -83,9 +83,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="bundle in force (default: the newest version where sidecars follow, else model.path)",
     )
-    data.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
+    data.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        help="file of embeddings (default: %(default)s)",
+    )
     data.add_argument("--no-cache", action="store_true", help="embed everything anew")
-    data.add_argument("--seed", type=int, default=42)
+    data.add_argument(
+        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
+    )
 
 
 def _add_gate(parser: argparse.ArgumentParser) -> None:

@@ -62,7 +62,12 @@ def add(actions: Commands) -> None:
 
 def add_corpus_options(group: argparse._ActionsContainer) -> None:
     """``--corpus``, ``--corpus-extra`` and ``--per-label``."""
-    group.add_argument("--corpus", type=Path, default=CORPUS, help="folder of template files")
+    group.add_argument(
+        "--corpus",
+        type=Path,
+        default=CORPUS,
+        help="folder of template files (default: the one of Waybill)",
+    )
     group.add_argument(
         "--corpus-extra",
         type=Path,
@@ -71,7 +76,10 @@ def add_corpus_options(group: argparse._ActionsContainer) -> None:
         help="folders of further template files (default: those that come with the default corpus)",
     )
     group.add_argument(
-        "--per-label", type=int, default=PER_LABEL, help="lines wanted per label of the corpus"
+        "--per-label",
+        type=int,
+        default=PER_LABEL,
+        help="lines wanted per label of the corpus (default: %(default)s)",
     )
 
 
@@ -202,7 +210,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="leave the default encoder where it is; the bundle names its hash",
     )
     model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
-    model.add_argument("--cache", type=Path, default=default_cache(), help="file of embeddings")
+    model.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        help="file of embeddings (default: %(default)s)",
+    )
     model.add_argument("--no-cache", action="store_true", help="embed everything anew")
     _add_ngrams(model)
     model.add_argument(
@@ -211,7 +224,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--classifier-args", metavar="JSON", default="{}", help="its keyword arguments"
     )
-    model.add_argument("--seed", type=int, default=42)
+    model.add_argument(
+        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
+    )
 
 
 def _add_ngrams(model: argparse._ArgumentGroup) -> None:
