@@ -13,12 +13,13 @@ from waybill.cli.evidence import corrections_of
 from waybill.cli.exits import ExitCode
 from waybill.cli.model_train import (
     add_corpus_options,
+    add_repeat_options,
     add_weight_option,
     corpus_extra_of,
     extra_weights_of,
 )
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
-from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan, default_cache
+from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan
 
 if TYPE_CHECKING:
     from waybill.core.pattern import Pattern
@@ -83,16 +84,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="bundle in force (default: the newest version where sidecars follow, else model.path)",
     )
-    data.add_argument(
-        "--cache",
-        type=Path,
-        default=default_cache(),
-        help="file of embeddings (default: %(default)s)",
-    )
-    data.add_argument("--no-cache", action="store_true", help="embed everything anew")
-    data.add_argument(
-        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
-    )
+    add_repeat_options(data)
 
 
 def _add_gate(parser: argparse.ArgumentParser) -> None:

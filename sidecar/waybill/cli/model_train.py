@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add",
     "add_corpus_options",
+    "add_repeat_options",
     "add_selection_options",
     "add_weight_option",
     "corpus_extra_of",
@@ -79,7 +80,7 @@ def add_corpus_options(group: argparse._ActionsContainer) -> None:
         "--per-label",
         type=int,
         default=PER_LABEL,
-        help="lines wanted per label of the corpus (default: %(default)s)",
+        help="lines wanted per label of the corpus",
     )
 
 
@@ -210,13 +211,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="leave the default encoder where it is; the bundle names its hash",
     )
     model.add_argument("--dimensions", type=int, default=768, help="of gemini's vectors")
-    model.add_argument(
-        "--cache",
-        type=Path,
-        default=default_cache(),
-        help="file of embeddings (default: %(default)s)",
-    )
-    model.add_argument("--no-cache", action="store_true", help="embed everything anew")
+    add_repeat_options(model)
     _add_ngrams(model)
     model.add_argument(
         "--classifier", metavar="DOTTED", help="another scikit-learn classifier with predict_proba"
@@ -224,7 +219,18 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--classifier-args", metavar="JSON", default="{}", help="its keyword arguments"
     )
-    model.add_argument(
+
+
+def add_repeat_options(group: argparse._ArgumentGroup) -> None:
+    """Add what makes a second training quick, and the same."""
+    group.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        help="file of embeddings (default: %(default)s)",
+    )
+    group.add_argument("--no-cache", action="store_true", help="embed everything anew")
+    group.add_argument(
         "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
     )
 
