@@ -164,7 +164,7 @@ def test_explain_says_what_the_model_fell_short_of(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Unclassified: unknown (the nearest lines of its training are ")
     assert any(line.startswith("  the next best labels: ") for line in lines)
-    assert run("explain", "user bob changed his e-mail address", "--set", "model.threshold=1") == 0
+    assert run("explain", "bob changed his e-mail address", "--set", "model.threshold=1") == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("Unclassified: low_confidence (the model thinks of User Action, but ")
     assert first.endswith("a label needs 1)")

@@ -40,7 +40,6 @@ OPENERS = {
     "settings/yaml_file.py": "read at the start, when a pipe may stand for a file",
     "web/auth.py": "read at the start, when a pipe may stand for a file",
     "web/configmap.py": "of the cluster",
-    "web/run_settings.py": "named by the settings",
     "web/sample.py": "written by the workbench",
     "web/spreadsheet.py": "written by the workbench",
     "web/ways.py": "written by the workbench",

@@ -15,9 +15,9 @@ HEAD = ("a minute", "records", "label", "message", "decided by", "conf.", "sourc
 #: Characters of each column in a terminal of 150 columns and more; the message takes the rest.
 _WIDTHS = (9, 9, 26, 0, 24, 5, 18)
 #: The same in a narrower one: a message is what one looks for.
-_NARROW = (9, 8, 16, 0, 14, 5, 10)
+_NARROW = (9, 8, 22, 0, 14, 5, 10)
 _WIDE_COLUMNS = 150
-_LEAST_MESSAGE = 40
+_LEAST_MESSAGE = 38
 _MESSAGE = HEAD.index("message")
 
 
@@ -88,7 +88,7 @@ def widths_of(columns: int) -> list[int]:
     """The width of each column of `HEAD` in a terminal of so many columns, a blank between two.
 
     >>> widths_of(120)
-    [9, 8, 16, 52, 14, 5, 10]
+    [9, 8, 22, 46, 14, 5, 10]
     """
     widths = list(_WIDTHS if columns >= _WIDE_COLUMNS else _NARROW)
     widths[_MESSAGE] = max(_LEAST_MESSAGE, columns - sum(widths) - len(widths) + 1)

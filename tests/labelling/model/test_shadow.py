@@ -189,7 +189,7 @@ async def test_a_service_asks_it_and_goes_on_when_it_breaks(
         other_labels(versions / "v1.0")
         assert await sidecar.service.reloader.reload()
         assert (await told(sidecar))["version"] == "default@swapped"
-        (given,) = await label(sidecar, "user bob changed his e-mail address to bob@example.com")
+        (given,) = await label(sidecar, "customer bob changed his e-mail address to bob@example.com")
         assert given == "User Action"
         metric = "waybill_model_shadow_total"
         assert sidecar.metric(metric, label=given, shadow_label=SWAPPED[given]) == 1
@@ -202,7 +202,7 @@ async def test_a_service_asks_it_and_goes_on_when_it_breaks(
         assert "[hash]" in str((await told(sidecar))["refused"])
         assert sidecar.metric("waybill_last_reload_successful", what="shadow") == 0
         assert sidecar.metric("waybill_last_reload_successful", what="model") == 1
-        await label(sidecar, "user eve changed her phone number and her postal address")
+        await label(sidecar, "account owner eve edited her profile and saved it")
         assert (await told(sidecar))["compared"] == 2
         # Taken away it is not asked, and back again it is.
         versions.rename(tmp_path / "aside")
