@@ -189,7 +189,7 @@ async def test_a_service_asks_it_and_goes_on_when_it_breaks(
         other_labels(versions / "v1.0")
         assert await sidecar.service.reloader.reload()
         assert (await told(sidecar))["version"] == "default@swapped"
-        (given,) = await label(sidecar, "customer bob changed his e-mail address to bob@example.com")
+        (given,) = await label(sidecar, "bob changed his e-mail address to bob@example.com")
         assert given == "User Action"
         metric = "waybill_model_shadow_total"
         assert sidecar.metric(metric, label=given, shadow_label=SWAPPED[given]) == 1
