@@ -107,7 +107,9 @@ class _Server:
 
     def _accept(self) -> Request | None:
         connection, _ = self._listener.accept()
-        data, files, _, _ = socket.recv_fds(connection, _MOST_BYTES, 3)
+        data, files = b"", list[int]()
+        with contextlib.suppress(OSError):  # it was killed meanwhile
+            data, files, _, _ = socket.recv_fds(connection, _MOST_BYTES, 3)
         if not data.endswith(b"\n"):  # the one who started this looks whether it is there
             connection.close()
             return None
@@ -124,7 +126,8 @@ class _Server:
         self._running[connection], self._ends[end] = (pid, end), connection
         self._selector.register(end, selectors.EVENT_READ)
         self._selector.register(connection, selectors.EVENT_READ)
-        connection.sendall(b"%d\n" % pid)
+        with contextlib.suppress(OSError):  # it was killed meanwhile: `_hear` kills its process
+            connection.sendall(b"%d\n" % pid)
         return None
 
     def _leave_all(self, connection: socket.socket) -> None:
