@@ -43,10 +43,8 @@ async def _serve(settings: Settings) -> None:
     """`waybill.service.app.serve`, imported while a child process compiles the rules: together
     they take most of the time of a start. Raises ConfigError.
     """
-    from waybill.ops.memory import tune_allocator
     from waybill.service.reading_rules import compile_ahead
 
-    tune_allocator()  # first: the thread that imports would get a heap of its own
     ahead = asyncio.create_task(compile_ahead(settings))
     serve = await asyncio.to_thread(_import_serve)
     await serve(settings)

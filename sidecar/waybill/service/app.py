@@ -28,7 +28,7 @@ from waybill.ingest.forward.server import ForwardServer
 from waybill.ingest.http.server import HttpServer
 from waybill.ingest.listener import Intake, Listener
 from waybill.ops.deadletter import DeadLetters, prepare_folder
-from waybill.ops.memory import Trimmer, kept_small, settle_memory
+from waybill.ops.memory import Trimmer, kept_small, settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.ops.watched import refresh_often
@@ -305,6 +305,9 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     Raises:
         ConfigError: when the service cannot start as configured.
     """
+    is_alone = not isinstance(role, Member)
+    if is_alone:
+        tune_allocator()
     if role.is_first:
         shown = {"settings": changed_settings(settings), "secrets": name_secrets(settings)}
         log.info("settings other than the defaults", extra=shown)
@@ -316,5 +319,5 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     async with build(settings, role) as service:
         settle_memory()
         await until_stopped(service.reloader.reload)
-        if not isinstance(role, Member):
+        if is_alone:
             log.info("stopping")
