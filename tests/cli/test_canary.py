@@ -7,8 +7,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import Running
+from tests.serving import serving
 from waybill.cli.canary import outlets
 from waybill.cli.canary.audit import audit
 from waybill.cli.canary.command import plan_of
@@ -38,19 +37,6 @@ def given(to: str, **changes: Any) -> CanaryPlan:
         "settle_secs": 0.2,
     }
     return CanaryPlan(**(values | {"to": to, "connect_secs": 30.0} | changes))
-
-
-@asynccontextmanager
-async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def test_records_in_the_answer(running: Running) -> None:

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.serving import serving
 from waybill.ops.answers import beginning_of
 
 
@@ -23,18 +24,9 @@ async def in_pieces(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize(("most", "wanted"), [(10_000, 800), (800, 800), (350, 350), (0, 0)])
 async def test_a_body_in_pieces_is_read_up_to_its_most(most: int, wanted: int) -> None:
-    app = web.Application()
-    app.router.add_get("/", in_pieces)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        port = runner.addresses[0][1]
-        async with (
-            aiohttp.ClientSession() as client,
-            client.get(f"http://127.0.0.1:{port}/") as reply,
-        ):
-            assert await beginning_of(reply.content, most) == b"x" * wanted
-    finally:
-        await runner.cleanup()
+    async with (
+        serving(in_pieces) as address,
+        aiohttp.ClientSession() as client,
+        client.get(address) as reply,
+    ):
+        assert await beginning_of(reply.content, most) == b"x" * wanted

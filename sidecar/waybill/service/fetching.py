@@ -15,7 +15,7 @@ from waybill.core.errors import MalformedError, WaybillError
 from waybill.core.reasons import FetchCode
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
-from waybill.wire.compression import ENCODINGS, decompress
+from waybill.wire.compression import decompress, encodings_of
 
 __all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
 
@@ -24,6 +24,8 @@ _TIMEOUT_SECS = 30.0
 #: Where nothing was fetched before, the start waits for it, but not longer.
 _START_SECS = 5.0
 _JITTER = 0.1
+#: Of what is wrong with an answer so much is told: a header may be long.
+_SHOWN_CHARS = 100
 _STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
 
 
@@ -97,8 +99,8 @@ class Fetcher:
         whole = await beginning_of(answer.content, self._most_bytes + 1)
         if len(whole) > self._most_bytes:
             raise self._too_large()
-        encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding != "identity":  # asked for or not; what it becomes would hold up the event loop
+        encoding = answer.headers.get("Content-Encoding")
+        if encoding is not None:  # asked for or not; what it becomes would hold up the event loop
             whole = await asyncio.to_thread(self._inflated, whole, encoding)
         return Fetched(whole, answer.headers.get("ETag"))
 
@@ -107,16 +109,15 @@ class Fetcher:
 
     def _inflated(self, data: bytes, encoding: str) -> bytes:
         """``data`` without its compression. Raises FetchError."""
-        for known in ENCODINGS:
-            if known != encoding:
-                continue
-            try:
-                return decompress(data, (known,), self._most_bytes)
-            except MalformedError as error:
-                if error.code == "too_large":
-                    raise self._too_large() from None
-                raise FetchError("refused", f"{self.url}: {error}") from None
-        raise FetchError("refused", f"{self.url}: Content-Encoding {encoding[:20]!r} is not known")
+        try:
+            encodings = encodings_of(encoding)
+            if len(encodings) > 1:
+                raise MalformedError("unsupported_encoding", f"Content-Encoding {encoding!r}")
+            return decompress(data, encodings, self._most_bytes)
+        except MalformedError as error:
+            if error.code == "too_large":
+                raise self._too_large() from None
+            raise FetchError("refused", f"{self.url}: {str(error)[:_SHOWN_CHARS]}") from None
 
 
 class Asking:
