@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,13 +82,18 @@ async def run_child(
         async with asyncio.timeout(secs):
             return await _talk(child, stdin, output_bytes)
     finally:
-        try:
-            if child.returncode is None:
-                _kill(child)
-                await child.wait()
-        finally:
-            # Its pipes are left to a later turn of the loop, which may be at its end.
-            child._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
+        await end_child(child, functools.partial(_kill, child))
+
+
+async def end_child(child: Process, kill: Callable[[], None]) -> None:
+    """Close its pipes, after it has ended; if it runs still, ``kill`` is called."""
+    try:
+        if child.returncode is None:
+            kill()
+            await child.wait()
+    finally:
+        # Its pipes are left to a later turn of the loop, which may be at its end.
+        child._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _search_path() -> str:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from waybill.core.child import end_child
 from waybill.core.clock import Steadiness
 from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
@@ -296,13 +297,7 @@ class Jobs:
             return await process.wait()
         finally:
             del self._processes[name]
-            try:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            finally:
-                # Its pipe is left to a later turn of the loop, which may be at its end.
-                process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
+            await end_child(process, process.kill)
 
     def _leave(self, job: Job) -> None:
         if job.id in self._order:
