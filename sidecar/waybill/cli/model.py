@@ -13,6 +13,7 @@ from waybill.cli.parsing import (
     add_group,
     add_labelling_option,
     add_labels_option,
+    add_seed_option,
     load,
     load_labels,
     needs_extra,
@@ -45,9 +46,7 @@ def _add_corpus(actions: Commands) -> None:
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
     model_train.add_corpus_options(parser)
     add_labels_option(parser)
-    parser.add_argument(
-        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
-    )
+    add_seed_option(parser)
 
 
 def _corpus(given: argparse.Namespace) -> int:
@@ -79,9 +78,7 @@ def _add_evaluate(actions: Commands) -> None:
     )
     model_train.add_selection_options(parser, default_share=1.0)
     add_labelling_option(parser)
-    parser.add_argument(
-        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
-    )
+    add_seed_option(parser)
     parser.add_argument(
         "--ablation",
         action="store_true",

@@ -13,6 +13,7 @@ from waybill.cli.parsing import (
     Commands,
     add_command,
     add_labels_option,
+    add_seed_option,
     load_labels,
     needs_extra,
 )
@@ -230,9 +231,7 @@ def add_repeat_options(group: argparse._ArgumentGroup) -> None:
         help="file of embeddings (default: %(default)s)",
     )
     group.add_argument("--no-cache", action="store_true", help="embed everything anew")
-    group.add_argument(
-        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
-    )
+    add_seed_option(group)
 
 
 def _add_ngrams(model: argparse._ArgumentGroup) -> None:

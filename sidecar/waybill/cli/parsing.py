@@ -71,6 +71,13 @@ def add_labelling_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_seed_option(parser: argparse._ActionsContainer) -> None:
+    """``--seed``, for tools that draw lots."""
+    parser.add_argument(
+        "--seed", type=int, default=42, help="of every choice by chance (default: 42)"
+    )
+
+
 def add_labels_option(parser: argparse._ActionsContainer) -> None:
     """``--labels``, for tools whose labels need not be those of the settings."""
     parser.add_argument(
