@@ -17,6 +17,7 @@ from waybill.web.store.filters import (
     predicate,
     state_parts,
 )
+from waybill.web.store.queries import count_patterns
 
 #: Parts of an empty list's filter that are tried without, one by one.
 _MOST_WAYS = 6
@@ -92,10 +93,7 @@ def ways_out(
     found = []
     for part, rest in list(_without_each(wanted))[:_MOST_WAYS]:
         where = predicate(gathered(connection, rest), now, unsure_below)
-        (matching,) = connection.execute(
-            f"SELECT count(*) FROM patterns WHERE {where.sql}", where.values
-        ).fetchone()
-        found.append(WayOut(part, rest.query(), matching))
+        found.append(WayOut(part, rest.query(), count_patterns(connection, where)))
     return found
 
 
