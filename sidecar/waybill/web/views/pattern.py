@@ -191,8 +191,6 @@ async def unknown(request: web.Request, what: str) -> web.Response:
         heading="This pattern is not known here",
         sentence=f"No sidecar has told of {what[:64]}, or it has aged out.",
         near=near.rows,
-        line="",
-        is_refused=False,
         near_heading="Those of which most must be decided",
     )
 

@@ -39,8 +39,6 @@ async def refused(request: web.Request, status: int, words: str) -> web.Response
         status,
         heading=heading,
         sentence=words,
-        near=[],
-        line="",
         is_refused=True,
     )
 

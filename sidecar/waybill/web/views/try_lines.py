@@ -87,7 +87,6 @@ async def find(request: web.Request) -> web.Response:
         sentence=f"Its pattern would be: {mask[:300]}",
         near=near,
         line=asked[:2000],
-        is_refused=False,
     )
 
 
