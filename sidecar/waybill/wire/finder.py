@@ -50,7 +50,6 @@ class _Node:
 
     def __init__(self) -> None:
         self.below: dict[str, _Node] = {}
-        self.names: frozenset[str] = frozenset()
         #: Numbers of the paths that end here: of those of messages, and of those of sources.
         self.messages: list[int] = []
         self.sources: list[int] = []
@@ -76,14 +75,7 @@ def _tree(messages: Sequence[Path], sources: Sequence[Path]) -> _Node:
         root.at(path).messages.append(place)
     for place, path in enumerate(sources):
         root.at(path).sources.append(place)
-    _name(root)
     return root
-
-
-def _name(node: _Node) -> None:
-    node.names = frozenset(node.below)
-    for below in node.below.values():
-        _name(below)
 
 
 class Finder:
@@ -104,7 +96,7 @@ class Finder:
         Raises `waybill.wire.codec.DECODE_ERRORS`: only the tolerant reader can tell.
         """
         members = self._members(data)
-        hits = self._root.names.intersection(members)
+        hits = self._root.below.keys() & members.keys()
         if not hits:
             return Reading(None, None, "no_message")
         message, source = _Wanted(), _Wanted()
@@ -128,4 +120,4 @@ class Finder:
             value = self._inner(members[name])
             child.offer(value, message, source)
             if isinstance(value, dict):
-                self._look(child, value, child.names.intersection(value), message, source)
+                self._look(child, value, child.below.keys() & value.keys(), message, source)
