@@ -146,8 +146,8 @@ class Confirmer:
             self._charge(one, limit)
             return False
         secs = self._clock() - begin
-        # `regex` counts processor time: with more of it than the limit there were no answer. So the
-        # process had to wait for its processor, which is not held against rule and message.
+        # `regex` counts processor time, and gives no answer after more of it than the limit. More
+        # time by the clock was a wait for the processor, for which rule and message do not pay.
         if secs < limit:
             self._charge(one, secs)
         return is_match
