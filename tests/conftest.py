@@ -17,6 +17,8 @@ from aiohttp import web
 
 import tests.one_thread  # noqa: F401 - before all that imports numpy
 from tests.collector import Collector
+from tests.support.forking.child import forked_compilers
+from tests.support.forking.process import is_forking, server_socket
 from tests.support.startup import sitecustomize
 from waybill.labelling.model import bundle
 from waybill.labelling.model.encoders import opening
@@ -93,6 +95,8 @@ def _work_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         sitecustomize.remember_encoders(opening)
         patch.setenv(sitecustomize.FOLDER, str(folder))
         patch.setenv("PYTHONPATH", sitecustomize.search_path(*inherited))
+        if is_forking():
+            patch.setattr(loading, "run_child", forked_compilers(server_socket))
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import resource
 import shlex
 import signal
 import socket
@@ -18,10 +17,18 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from tests.support.forking.wire import Request, encode
+from tests.support.forking.wire import Request, encode, own_limits
 from tests.support.startup.sitecustomize import search_path
 
-__all__ = ["Forked", "Process", "command_script", "command_words", "start_waybill"]
+__all__ = [
+    "Forked",
+    "Process",
+    "command_script",
+    "command_words",
+    "is_forking",
+    "server_socket",
+    "start_waybill",
+]
 
 ROOT = Path(__file__).parents[3]
 _COMMAND = Path(__file__).with_name("command.py")
@@ -29,7 +36,8 @@ _COMMAND = Path(__file__).with_name("command.py")
 _EARLY = ("LD_PRELOAD", "MALLOC_", "PYTHONIOENCODING", "LC_ALL", "COV", "COVERAGE_")
 
 
-def _is_forking() -> bool:
+def is_forking() -> bool:
+    """Whether processes are forked here."""
     return hasattr(os, "pidfd_open") and not any(name.startswith("COV") for name in os.environ)
 
 
@@ -73,8 +81,7 @@ class Forked:
     ) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(server_socket())
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        request = Request(list(words), str(folder), dict(environ), *limits)
+        request = Request(list(words), str(folder), dict(environ), *own_limits())
         socket.send_fds(self._connection, [encode(request)], files)
         self._answers = self._connection.makefile("rb")
         self.pid = int(self._answers.readline())
@@ -129,7 +136,7 @@ def start_waybill(
     """
     own = dict(environ or {})
     whole = os.environ | {"PYTHONPATH": search_path(ROOT / "sidecar", ROOT)} | own
-    if not _is_forking() or any(name.startswith(_EARLY) for name in own):
+    if not is_forking() or any(name.startswith(_EARLY) for name in own):
         command = [sys.executable, "-m", "waybill", *words]
         return subprocess.Popen(command, cwd=folder, env=whole, stdout=output, stderr=errors)
     files = [os.open(os.devnull, os.O_RDONLY)]
@@ -145,7 +152,7 @@ def start_waybill(
 
 def command_words() -> tuple[str, ...]:
     """What stands in place of ``python -m waybill``."""
-    if not _is_forking():
+    if not is_forking():
         return (sys.executable, "-m", "waybill")
     return (sys.executable, "-I", "-S", str(_COMMAND), server_socket())
 

@@ -28,8 +28,11 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
+from typing import NoReturn
 
+from tests.support.forking.child import forked_compilers
 from tests.support.forking.wire import Request, decode
+from waybill.labelling.rules import loading
 
 _MOST_BYTES = 1 << 20
 #: What serving and the small commands import.
@@ -47,8 +50,8 @@ _PACKAGES = (
     "service",
     "web",
 )
-#: The command that the workbench starts for each file.
-_MODULES = ("cli.main", "cli.label_file", "cli.label_plan")
+#: The command that the workbench starts for each file, and the compiler.
+_MODULES = ("cli.main", "cli.label_file", "cli.label_plan", "labelling.rules.compiler")
 
 
 class _Refuser(importlib.abc.MetaPathFinder):
@@ -159,6 +162,7 @@ class _Server:
 
 
 def _become(request: Request) -> int:
+    """What was asked for; its exit code."""
     os.environ.clear()
     os.environ.update(request.environ)
     os.chdir(request.folder)
@@ -170,14 +174,24 @@ def _become(request: Request) -> int:
     sys.stderr = open(  # noqa: SIM115
         2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
     )
+    if request.module is not None:
+        _end_at_once(import_module(request.module).main())
     from waybill.cli.main import main
 
     return main(request.words)
 
 
+def _end_at_once(code: int) -> NoReturn:
+    """Without tearing down all that was imported, which would take longer than the work."""
+    sys.stdout.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _preload()
-    asked = _Server(sys.argv[1]).until_asked()
+    socket_path = sys.argv[1]
+    setattr(loading, "run_child", forked_compilers(lambda: socket_path))  # noqa: B010 - mypy
+    asked = _Server(socket_path).until_asked()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(_become(asked))
