@@ -71,8 +71,10 @@ def test_a_bundle_that_shares_its_encoder_is_small_and_holds_to_it(
         load_bundle(copy, taxonomy=taxonomy)
 
 
-async def test_two_models_label_one_record(running: Running, pack: Path) -> None:
-    async with running(f"labellings=[{{name: urgency, pack: '{pack}'}}]") as sidecar:
+async def test_two_models_label_one_record(running: Running, pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("rules: []")
+    rules = f"rules.path={tmp_path}"
+    async with running(rules, f"labellings=[{{name: urgency, pack: '{pack}'}}]") as sidecar:
         line = b'{"log":"shop wrote a line that means Later, could not open the store"}'
         _, body, _ = await sidecar.post(line)
         record = json.loads(body)

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from tests.contract.encodings import KINDS, Kind
-from tests.taxonomies import LABELS, TEN
+from tests.support.shipped import load_shipped
+from tests.taxonomies import TEN
 from waybill.labelling.explain import explain
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.settings.schema import FieldSettings, RouteSettings, Settings
 from waybill.wire import FieldPlan, Wire
@@ -48,7 +48,7 @@ def samples() -> list[str]:
 
 @pytest.fixture(name="rules", scope="module")
 def _rules() -> RuleSet:
-    return asyncio.run(load_ruleset(FOLDERS, labels=LABELS))
+    return asyncio.run(load_shipped())
 
 
 @pytest.fixture(name="pipeline")

@@ -20,16 +20,23 @@ rules:
 """
 
 
+#: Of the first labelling; the shipped ones take long to compile for each further one.
+FIRST = "rules: [{id: login, label: User Action, pattern: 'logged in'}]"
+
+
 @pytest.fixture(name="labelling")
-def _labelling(tmp_path: Path) -> str:
+def _labelling(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "a.yaml").write_text(FIRST)
     (tmp_path / "labels.yaml").write_text(SEVERITY_YAML)
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text(RULES)
-    return f"labellings=[{{name: severity, pack: '{tmp_path}'}}]"
+    further = f"labellings=[{{name: severity, pack: '{tmp_path}'}}]"
+    return f"rules.path={tmp_path / 'first'}", further
 
 
-async def test_both_labels_come_by_every_way(running: Running, labelling: str) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+async def test_both_labels_come_by_every_way(running: Running, labelling: tuple[str, str]) -> None:
+    async with running("model.path=null", *labelling) as sidecar:
         _, body, _ = await sidecar.post(b'[{"log":"User User1 logged in."},{"log":"a is down"}]')
         first, second = json.loads(body)
         assert (first["target_label"], first["severity"]) == ("User Action", "Unclassified")
@@ -65,8 +72,8 @@ async def test_both_labels_come_by_every_way(running: Running, labelling: str) -
         assert sidecar.metric("waybill_labelling_rules_loaded", labelling="severity") == 1
 
 
-async def test_explain_tells_of_each(running: Running, labelling: str) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+async def test_explain_tells_of_each(running: Running, labelling: tuple[str, str]) -> None:
+    async with running("model.path=null", *labelling) as sidecar:
         async with sidecar.client.post(
             f"{sidecar.service.address}/v1/explain", json={"message": "a is down"}
         ) as answer:
@@ -81,9 +88,9 @@ async def test_explain_tells_of_each(running: Running, labelling: str) -> None:
 
 
 async def test_rules_of_each_are_loaded_anew_by_themselves(
-    running: Running, labelling: str, tmp_path: Path
+    running: Running, labelling: tuple[str, str], tmp_path: Path
 ) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+    async with running("model.path=null", *labelling) as sidecar:
         before = sidecar.service.opened.pipeline.rules
         file = tmp_path / "rules" / "a.yaml"
         file.write_text(RULES.replace("High", "Low"))
@@ -101,20 +108,20 @@ async def test_rules_of_each_are_loaded_anew_by_themselves(
 
 
 async def test_every_fault_is_told_with_its_labelling(
-    running: Running, labelling: str, tmp_path: Path
+    running: Running, labelling: tuple[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "rules" / "a.yaml").write_text(RULES.replace("is down'", "(down'"))
     with pytest.raises(Exception, match=r"labelling severity: .*a.yaml") as raised:
-        async with running("model.path=null", labelling):
+        async with running("model.path=null", *labelling):
             pass
     assert "rule 'down'" in str(raised.value)
 
 
 async def test_corrections_belong_to_one_labelling(
-    running: Running, labelling: str, tmp_path: Path
+    running: Running, labelling: tuple[str, str], tmp_path: Path
 ) -> None:
     async with running(
-        "model.path=null", labelling, f"corrections.path={tmp_path / 'c.ndjson'}"
+        "model.path=null", *labelling, f"corrections.path={tmp_path / 'c.ndjson'}"
     ) as sidecar:
 
         async def say(**said: str) -> tuple[int, dict[str, object]]:
@@ -155,8 +162,10 @@ async def patterns(sidecar: Sidecar, query: str) -> dict[str, Pattern]:
     return {one.mask: one for one in map(decode, body.splitlines())}
 
 
-async def test_patterns_and_sources_tell_of_each(running: Running, labelling: str) -> None:
-    settings = ("model.path=null", labelling, "patterns.learn_secs=0.000001")
+async def test_patterns_and_sources_tell_of_each(
+    running: Running, labelling: tuple[str, str]
+) -> None:
+    settings = ("model.path=null", *labelling, "patterns.learn_secs=0.000001")
     async with running(*settings) as sidecar:
         await asyncio.sleep(1.1)  # moments of patterns are whole seconds
         records = [{"source": "db", "log": f"disk {number} is down"} for number in range(6)]
@@ -182,8 +191,8 @@ async def test_patterns_and_sources_tell_of_each(running: Running, labelling: st
         assert metric("waybill_labelling_patterns", labelling="severity") == 2
 
 
-async def test_sources_of_each_have_metrics(running: Running, labelling: str) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+async def test_sources_of_each_have_metrics(running: Running, labelling: tuple[str, str]) -> None:
+    async with running("model.path=null", *labelling) as sidecar:
         await sidecar.post(b'[{"source":"db","log":"disk 1 is down"}]')
         await sidecar.get("/metrics")
         found = sidecar.metric(
@@ -195,8 +204,8 @@ async def test_sources_of_each_have_metrics(running: Running, labelling: str) ->
         assert found == 1
 
 
-async def test_rules_and_edition_tell_of_each(running: Running, labelling: str) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+async def test_rules_and_edition_tell_of_each(running: Running, labelling: tuple[str, str]) -> None:
+    async with running("model.path=null", *labelling) as sidecar:
         (rule,) = (await ask(sidecar, "/v1/rules?labelling=severity"))["rules"]
         assert (rule["id"], rule["label"]) == ("down", "High")
         asked = {
@@ -216,9 +225,9 @@ async def test_rules_and_edition_tell_of_each(running: Running, labelling: str) 
 
 
 async def test_a_labelling_that_is_not_there_is_answered_with_those_that_are(
-    running: Running, labelling: str
+    running: Running, labelling: tuple[str, str]
 ) -> None:
-    async with running("model.path=null", labelling) as sidecar:
+    async with running("model.path=null", *labelling) as sidecar:
         of = "labelling=sevrity"
         answers = [await sidecar.get(f"/v1/{one}?{of}") for one in ("patterns", "sources", "rules")]
         posted: dict[str, dict[str, str]] = {

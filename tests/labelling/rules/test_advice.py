@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.shipped import load_shipped
 from tests.taxonomies import LABELS
 from waybill.core.errors import RuleSetError
 from waybill.labelling.rules.artefact import Advice
@@ -14,7 +15,6 @@ from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules, load_ruleset
 from waybill.labelling.rules.pattern import translate
 
-PACKS = Path(__file__).parents[3] / "rules"
 HEAD = "rules:\n"
 
 DOUBTFUL = {
@@ -178,7 +178,7 @@ async def test_of_many_victims_the_first_are_named() -> None:
 
 
 async def test_the_packs_give_no_reason_for_doubts() -> None:
-    rules = await load_ruleset([PACKS], labels=LABELS)
+    rules = await load_shipped()
     assert rules.advice == ()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.patience import patience
+from tests.support.shipped import load_shipped
 from tests.taxonomies import LABELS
 from waybill.core import child
 from waybill.core.errors import RuleSetError
@@ -17,8 +18,6 @@ from waybill.labelling.rules.files import RuleFile, content_hash, hash_files
 from waybill.labelling.rules.loading import compile_rules, load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.schema import json_schema
-
-PACKS = Path(__file__).parents[3] / "rules"
 
 
 async def load(folder: Path, text: str | bytes, name: str = "a.yaml", **limits: Any) -> RuleSet:
@@ -278,7 +277,7 @@ async def test_the_content_hash_follows_names_and_bytes(tmp_path: Path) -> None:
 @pytest.fixture(name="packs", scope="module")
 def _packs() -> RuleSet:
     """The rules that come with Waybill, compiled once."""
-    return asyncio.run(load_ruleset([PACKS], labels=LABELS))
+    return asyncio.run(load_shipped())
 
 
 def test_the_packs_load_and_every_rule_has_samples_of_both_kinds(packs: RuleSet) -> None:

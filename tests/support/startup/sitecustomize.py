@@ -26,6 +26,8 @@ __all__ = ["FOLDER", "remember", "remember_encoders", "remember_golden", "search
 
 #: Names the folder where the answers are.
 FOLDER = "TESTS_COMPILED_RULES"
+#: What takes long to compile: the shipped rules.
+_LONG_BYTES = 50_000
 #: The encoder of the default model is larger; those that the tests make are smaller.
 _LARGE_BYTES = 1 << 20
 
@@ -37,6 +39,9 @@ def search_path(*folders: Path | str) -> str:
 
 def remember(loading: ModuleType, folder: Path) -> None:
     """Keep the answers of the compiler, which ``loading`` asks, in ``folder``."""
+    import asyncio
+    import fcntl
+
     import msgspec
 
     from waybill.core.child import Ended
@@ -47,6 +52,13 @@ def remember(loading: ModuleType, folder: Path) -> None:
     async def once(request: CompileRequest) -> Ended:
         data = msgspec.msgpack.encode(request)
         answer = folder / hashlib.sha256(data).hexdigest()
+        if len(data) < _LONG_BYTES:
+            return await answered(request, answer)
+        with answer.with_suffix(".lock").open("w") as lock:  # another process may be at it
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            return await answered(request, answer)
+
+    async def answered(request: CompileRequest, answer: Path) -> Ended:
         if answer.exists():
             return Ended(0, answer.read_bytes(), b"")
         ended: Ended = await run_compiler(request)
