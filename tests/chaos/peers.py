@@ -21,6 +21,7 @@ import msgpack
 from aiohttp import web
 
 from tests.chaos.oracle import Oracle
+from tests.support.streams import StreamServer
 
 Hook = Callable[[], Awaitable[None]]
 _RETRY_SECS = 0.1
@@ -268,21 +269,16 @@ class ForwardReceiver:
         #: Makes the acknowledgement of a chunk id; None sends none.
         self.ack: Callable[[str], bytes | None] = lambda chunk: msgpack.packb({"ack": chunk})
         self.batches = 0
+        self._server = StreamServer(self._serve)
 
     async def __aenter__(self) -> ForwardReceiver:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await self._server.wait_closed()
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         unpacker = msgpack.Unpacker(max_buffer_size=1 << 27, strict_map_key=False)
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 18):
@@ -296,7 +292,6 @@ class ForwardReceiver:
                     if answer is not None:
                         writer.write(answer)
                         await writer.drain()
-        writer.close()
 
     def _note(self, entries: bytes | list[Any]) -> None:
         if isinstance(entries, bytes):

@@ -16,6 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from tests.support.streams import StreamServer
+
 Direction = Literal["up", "down"]
 _CHUNK = 1 << 16
 
@@ -51,16 +53,15 @@ class FaultProxy:
         self.port = 0
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._server = StreamServer(self._serve)
 
     async def __aenter__(self) -> FaultProxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
         self.reset_all()
-        await self._server.wait_closed()
+        await self._server.stop()
 
     def heal(self) -> None:
         """No faults any more; connections that suffered from one are reset."""

@@ -11,6 +11,7 @@ import msgpack
 from aiohttp import web
 
 from tests.contract.encodings import KINDS, Record
+from tests.support.streams import StreamServer
 from waybill.handback.body import BodyHandback
 from waybill.handback.forward import ForwardHandback
 from waybill.handback.handback import Handback
@@ -83,22 +84,15 @@ class ForwardReceiver:
         self.url = ""
         self.records: list[Record] = []
         self.trouble = 0
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._server = StreamServer(self._serve)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"forward://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.url = f"forward://127.0.0.1:{await self._server.start()}"
 
     async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._open:
-            writer.transport.abort()
-        await self._server.wait_closed()
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
         frames = protocol.FrameReader(1 << 20)
         while data := await reader.read(65_536):
             for message in frames.feed(data):

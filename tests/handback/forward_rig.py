@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.patience import until
+from tests.support.streams import StreamServer
 from waybill.core.errors import HandbackError
 from waybill.core.records import Verdict
 from waybill.handback import push as handback_push
@@ -42,24 +42,20 @@ class Receiver:
         self.open: set[asyncio.StreamWriter] = set()
         self.peak = 0
         self.url = ""
-        self._server: asyncio.Server | None = None
+        self._server = StreamServer(self._serve)
 
     async def start(
         self, address: Any = ("127.0.0.1", 0), context: ssl.SSLContext | None = None
     ) -> None:
         if isinstance(address, str):
-            self._server = await asyncio.start_unix_server(self._serve, address)
+            await self._server.start(path=address)
             self.url = f"forward+unix://{address}"
             return
-        self._server = await asyncio.start_server(self._serve, *address, ssl=context)
-        self.url = f"forward://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port = await self._server.start(*address, context=context)
+        self.url = f"forward://127.0.0.1:{port}"
 
     async def stop(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in list(self.open):
-            writer.transport.abort()
-        await until(lambda: not self.open)
+        await self._server.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -23,6 +23,7 @@ from tests.handback.forward_rig import (
     pushing,
 )
 from tests.patience import patience, until
+from tests.support.streams import StreamServer
 from waybill.handback import forward_pool
 from waybill.handback import push as handback_push
 from waybill.handback.forward import ForwardHandback
@@ -178,10 +179,10 @@ async def test_a_receiver_that_does_not_shake_hands(
 
     monkeypatch.setattr(forward_pool, "_HANDSHAKE_SECS", 0.05)
     (tmp_path / "key").write_bytes(KEY)
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"forward://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = StreamServer(serve)
+    url = f"forward://127.0.0.1:{await server.start()}"
     assert await failing(url, shared_key_file=str(tmp_path / "key")) == "handshake"
-    server.close()
+    await server.stop()
 
 
 async def test_tls(tmp_path: Path) -> None:
