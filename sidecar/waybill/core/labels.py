@@ -126,7 +126,12 @@ def read_taxonomy(path: Path) -> Taxonomy:
         ConfigError: with every fault found, each as ``file:line: what is wrong and what is
             expected``.
     """
-    text = _read_text(path)
+    return _parsed(path, _read_text(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(path: Path, text: str) -> Taxonomy:
+    """What is checked at a start and then used is parsed once. Raises ConfigError."""
     try:
         _check_depth(text)
         root = yaml.compose(text, yaml.SafeLoader)
