@@ -53,6 +53,7 @@ FOREIGN = {
     "control": bytes(range(256)) * 8,
     "HTML": b"<html><table><tr><td>message</td></tr></table></html>",
     "XML": b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook/>',
+    "one record a row": b'\xef\xbb\xbf<?xml version="1.0"?>\n<log><record/></log>',
     "journalctl -o json": b"__CURSOR=s=1\nMESSAGE=disk 5 is full\n",
 }
 
@@ -63,6 +64,34 @@ def test_what_is_no_text_of_lines_is_named(label: Label, name: str, told: str) -
     done = label(name, FOREIGN[told])
     assert (done.code, done.out) == (1, None)
     assert told in done.said
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("in.csv", f"source,log\r\na,{LOGIN}\r\n"),
+        ("in.log", f"{LOGIN}\r\n"),
+        ("in.ndjson", f'{{"log":"{LOGIN}"}}\r\n'),
+        ("in.json", f'[{{"log":"{LOGIN}"}}]'),
+    ],
+)
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a\r\n", "\x1a\x00\x00", " \t\r\n"])
+def test_an_end_mark_is_no_row(label: Label, name: str, data: str, end: str) -> None:
+    done = label(name, (data + end).encode())
+    assert (done.code, "1 row in" in done.said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        ('{"hits":{"total":1,"hits":[{"_source":{"message":"a"}}]}}', "fields.records=hits.hits"),
+        ('{"a.b":{"items":[{"message":"a"}]}}', "fields.records=a\\.b.items"),
+        ('{"status":"success","data":{"result":[{"values":[]}]}}', "logcli -o raw"),
+        ('{"a":{"b":{"c":{"d":[{"message":"a"}]}}}}', 'fields.message=["NAME"]'),
+    ],
+)
+def test_where_records_may_lie_is_said(label: Label, data: str, advice: str) -> None:
+    assert advice in label("in.json", data.encode()).said
 
 
 @pytest.mark.parametrize("name", ["in.csv", "in.ndjson", "in.json", "in.log", "in"])

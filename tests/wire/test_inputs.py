@@ -42,10 +42,10 @@ def test_what_the_name_does_not_say_is_told() -> None:
     assert "read as csv" in form_of(b"log\nx\n", "export.xlsx", NAMES)[1]
 
 
-def zipped(name: str) -> bytes:
+def zipped(name: str, content: str = "log\nx\n") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(name, "log\nx\n")
+        archive.writestr(name, content)
     return out.getvalue()
 
 
@@ -65,6 +65,8 @@ UNREADABLE = {
     "a picture": b"\x89PNG\r\n\x1a\n",
     "PDF": b"%PDF-1.7\n",
     "zip archive and no workbook": zipped("logs/a.csv"),
+    r"\(\.ods\)": zipped("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+    r"\(\.odt\)": zipped("mimetype", "application/vnd.oasis.opendocument.text"),
     "an empty zip": zipped("a")[-22:],
 }
 

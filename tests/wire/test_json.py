@@ -321,7 +321,16 @@ def test_an_array_of_lines_that_never_end_is_read_once() -> None:
 
 @pytest.mark.parametrize(
     "between",
-    [b"\x00", b"\x1e", b"\n\x1e", b"\r\n\x00", b"\xef\xbb\xbf", b"\n\xef\xbb\xbf ", b"\x00\x00"],
+    [
+        b"\x00",
+        b"\x1e",
+        b"\n\x1e",
+        b"\r\n\x00",
+        b"\xef\xbb\xbf",
+        b"\n\xef\xbb\xbf ",
+        b"\x00\x00",
+        b"\x1a",
+    ],
 )
 def test_what_stands_between_records_is_no_record(between: bytes) -> None:
     records = [b'{"log":"a","n":1}', b'{"log":"b"}', b'{"log":"c","target_label":"X"}']

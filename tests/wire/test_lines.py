@@ -32,7 +32,7 @@ def lines(body: bytes, content_type: str = "text/plain") -> list[dict[str, objec
 
 
 def test_each_line_of_text_is_a_record() -> None:
-    body = b'disk full\r\n\n  at x\n12\n[a] b\n\x00\n"c"\nM\xfcller\xe2\x80\xa8\x0c!\nend'
+    body = b'disk full\r\n\n  at x\n12\n[a] b\n\x00\n\x1b[0m\n"c"\nM\xfcller\xe2\x80\xa8\x0c!\nend\r\n\x1a'
     assert [record["log"] for record in lines(body)] == [
         "disk full", "  at x", "12", "[a] b", '"c"', "Müllerâ\x80¨\x0c!".replace("\x80", "€"), "end",
     ]  # fmt: skip

@@ -219,6 +219,9 @@ def test_what_spreadsheets_write_is_read() -> None:
     assert rows[0].cells == ["a", "b, c"]
     table, rows = read(b'source,log\na,"he said \\"no\\", then left"\nb,c\n')
     assert rows[0].cells == ["a", 'he said "no", then left']
+    table, rows = read(b"source,log\r\na,b\r\n \t\r\nc,d\r\n\x1a")
+    assert [list(row.cells) for row in rows] == [["a", "b"], [], ["c", "d"], []]
+    assert label(table, rows).endswith(b"\r\n \t\r\nc,d,Error,1,rule,,r1\r\n\x1a")
     table, rows = read(b"\n\r\nsource,log\na,b\n")
     assert label(table, rows).startswith(b"\n\r\nsource,log,target_label")
 

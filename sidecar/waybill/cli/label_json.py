@@ -14,6 +14,7 @@ from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
 from waybill.wire import Codec, FieldPlan, Wire
+from waybill.wire.json import scan
 from waybill.wire.rescue import spliced_body
 from waybill.wire.table.encoding import TextDecoder, replaced
 
@@ -62,7 +63,9 @@ def label_lines(
             _check(found, piece, line)
         line += piece.count(b"\n")
         if found is None:
-            summary.passed(sum(map(bool, map(bytes.strip, piece.split(b"\n")))), "not JSON")
+            lines = sum(scan.skip_between(line, 0) < len(line) for line in piece.split(b"\n"))
+            if lines:
+                summary.passed(lines, "not JSON")
             yield piece
             continue
         codec, batch = found

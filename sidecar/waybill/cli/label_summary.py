@@ -21,8 +21,11 @@ _LABELS = 30
 _FORMS = {
     "streams": "this is what Loki is sent, which is not read: write its lines as text or NDJSON",
     "resourceLogs": "this is OTLP: send it to POST /v1/logs of `waybill serve`",
+    "data.result": "this is an answer of Loki's API: write its lines as text (logcli -o raw)",
 }
 _ARRAY_OF_OBJECTS = re.compile(rb"\[\s*\{")
+#: Answers of APIs hold their records so deep: ``hits.hits``, ``data.items``.
+_DEEPEST = 3
 #: In less time a rate says nothing.
 _LEAST_SECS = 0.1
 #: Why a record that could be read has no text to label.
@@ -108,9 +111,7 @@ class Summary:
             if special.reason in _WITHOUT_TEXT:
                 members = list(scan.members(batch.body, batch.starts[i]))
                 self._members = ", ".join(name for name, *_ in members[:_MEMBERS]) or "nothing"
-                for name, _, at, end in members:
-                    if _ARRAY_OF_OBJECTS.match(batch.body, at, end):
-                        self._envelope = name
+                self._envelope = _path_of_objects(batch.body, batch.starts[i])
                 return
 
     def passed(self, count: int, reason: str) -> None:
@@ -210,3 +211,19 @@ def rows_of(count: int) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str | None:
+    """Where the object at ``at`` holds an array of objects, as `fields.records` is written."""
+    inner: list[tuple[str, int]] = []
+    for name, _, start, end in scan.members(body, at):
+        if _ARRAY_OF_OBJECTS.match(body, start, end):
+            return ".".join((*above, name.replace(".", "\\.")))
+        if body.startswith(b"{", start):
+            inner.append((name.replace(".", "\\."), start))
+    if len(above) + 1 < _DEEPEST:
+        for name, start in inner:
+            found = _path_of_objects(body, start, (*above, name))
+            if found is not None:
+                return found
+    return None

@@ -137,10 +137,10 @@ class WorkbookError(WaybillError):
     code: WorkbookCode
 
     def __init__(self, code: WorkbookCode, detail: str) -> None:
-        super().__init__(
-            f"the workbook cannot be read: {detail} [{code}]. An .xls, a protected workbook or a "
-            "zip of other files: save the sheet as .xlsx or CSV"
-        )
+        told = f"the workbook cannot be read: {detail} [{code}]"
+        if code != "not_a_workbook":  # which says itself what to do
+            told += ". An .xls, a protected or a large one: save the sheet as .xlsx or CSV"
+        super().__init__(told)
         self.code = code
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 __all__ = ["objects", "values"]
 
 #: What may stand between two values.
-_BETWEEN = " \t\r\n,\x1e\x00\ufeff"
+_BETWEEN = " \t\r\n,\x1a\x1e\x00\ufeff"
 _DECODER = json.JSONDecoder(strict=False)
 
 

@@ -80,6 +80,12 @@ _UNREADABLE: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF: copy its lines to a text file"),
     (b"\x7fELF", "a program"),
 )
+#: Documents in a zip, by what it begins with behind its head: a first member that names the kind.
+_DOCUMENTS: tuple[tuple[bytes, str], ...] = (
+    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "an OpenDocument sheet (.ods)"),
+    (b"mimetypeapplication/vnd.oasis.opendocument", "an OpenDocument text (.odt)"),
+    (b"mimetypeapplication/epub", "a book (.epub)"),
+)
 #: A tar archive says so behind its first name and numbers.
 _TAR = b"ustar"
 _TAR_AT = 257
@@ -97,8 +103,9 @@ _FOREIGN_TEXT: tuple[tuple[str, str], ...] = (
     ("<workbook", "a spreadsheet in XML: save it as .xlsx or CSV"),
 )
 _XML_HEAD = re.compile(r"<\?xml[^>]*\?>\s*", re.IGNORECASE)
+_XML = "XML: write it as CSV or NDJSON, one record a row"
 #: Text has hardly any control characters beside these: colours, form feeds, paddings of NUL.
-_USUAL_CONTROLS = "\t\n\r\x0b\x0c\x08\x1b\x00\x1e\x1f\x01\x85"
+_USUAL_CONTROLS = "\t\n\r\x0b\x0c\x08\x1a\x1b\x00\x1e\x1f\x01\x85"
 _CONTROL = re.compile(f"(?![{_USUAL_CONTROLS}])[\x00-\x1f\x7f-\x9f]")
 _CONTROL_SHARE = 0.05
 #: Fewer bytes say nothing about what they are.
@@ -130,7 +137,7 @@ def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]
     if by_magic is not None:
         return by_magic, ""
     _refuse_foreign(start)
-    text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1e\x00")
+    text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1a\x1e\x00")
     by_name, by_json = form_of_name(name), _form_of_json(text)
     if by_name == "csv" and by_json is not None:
         return by_json, f"holds JSON and is read as {by_json}; --format csv says otherwise"
@@ -228,10 +235,13 @@ def _refuse_foreign(start: bytes) -> None:
     sample = start[:_SAMPLE_BYTES]
     decoder = TextDecoder()
     text = decoder.feed(sample)
-    begin = _XML_HEAD.sub("", text[:_SAMPLE_CHARS].lstrip("\ufeff \t\r\n")).lower()
+    whole = text[:_SAMPLE_CHARS].lstrip("\ufeff \t\r\n").lower()
+    begin = _XML_HEAD.sub("", whole)
     for beginning, told in _FOREIGN_TEXT:
         if begin.startswith(beginning.lower()):
             raise MalformedError("unsupported_encoding", f"this is {told}{_OTHERWISE}")
+    if begin != whole:
+        raise MalformedError("unsupported_encoding", f"this is {_XML}{_OTHERWISE}")
     if len(sample) < _LEAST_BYTES:
         return
     odd = len(_CONTROL.findall(text))
@@ -247,8 +257,15 @@ def _must_be_readable(start: bytes) -> None:
     if start[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
         raise MalformedError("unsupported_encoding", "this is a tar archive: unpack it")
     if start.startswith(_ZIP) and not start[_ZIP_NAME_AT:].startswith(_OF_WORKBOOKS):
-        told = "a zip archive and no workbook: unpack it, or save the sheet as .xlsx or CSV"
-        raise MalformedError("unsupported_encoding", f"this is {told}")
+        raise MalformedError("unsupported_encoding", f"this is {_of_zip(start[_ZIP_NAME_AT:])}")
+
+
+def _of_zip(inner: bytes) -> str:
+    """What a zip is whose first member, with its content, is ``inner``, and what to do."""
+    for beginning, told in _DOCUMENTS:
+        if inner.startswith(beginning):
+            return f"{told}: save it as .xlsx, CSV or plain text"
+    return "a zip archive and no workbook: unpack it, or save the sheet as .xlsx or CSV"
 
 
 def as_utf8(start: bytes, chunks: Iterator[bytes]) -> tuple[str | None, Iterator[bytes]]:

@@ -16,6 +16,7 @@ import re
 
 import orjson
 
+from waybill.core.prepare import is_blank
 from waybill.core.text import BOMS, single_byte
 
 __all__ = ["as_ndjson", "is_logfmt", "is_text", "pairs_of"]
@@ -61,7 +62,7 @@ def as_ndjson(body: bytes, content_type: str) -> bytes:
     records = bytearray()
     for text in _texts(body, content_type):
         line = text.strip("\r\x00")
-        if not line.strip():
+        if is_blank(line):  # the end mark of DOS, 0x1A, is one
             continue
         if line.lstrip().startswith("{") and _is_object(line):
             records += line.encode("utf-8", "replace")

@@ -33,6 +33,13 @@ _MOST_STRINGS = 4_000_000
 _FEW_STRINGS_BYTES = 16 << 20
 _CONTENT = "[Content_Types].xml"
 _SHOWN_NAMES = 3
+#: What is made like a workbook and is none, by a part that only it has.
+_OTHER_DOCUMENTS = (
+    ("xl/workbook.bin", "a binary workbook (.xlsb): save it as .xlsx or CSV"),
+    ("word/document.xml", "a Word document: save its lines as plain text"),
+    ("ppt/presentation.xml", "a presentation: save its lines as plain text"),
+    ("visio/document.xml", "a drawing: save its lines as plain text"),
+)
 #: A DTD stands before the first element.
 _PROLOG_BYTES = 64 << 10
 _DTD = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -65,6 +72,9 @@ def _check_names(parts: list[zipfile.ZipInfo]) -> None:
         held = ", ".join(name[:60] for name in names[:_SHOWN_NAMES]) or "nothing"
         detail = f"it is a zip of other files ({held}): send one of those"
         raise WorkbookError("not_a_workbook", detail)
+    for name, told in _OTHER_DOCUMENTS:
+        if name in names:
+            raise WorkbookError("not_a_workbook", f"it is {told}")
     if any(part.flag_bits & 1 for part in parts):
         raise WorkbookError("protected", "it has a password: save it without one")
 

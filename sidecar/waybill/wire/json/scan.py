@@ -22,8 +22,9 @@ Span = tuple[int, int]
 SPACE = b" \t\n\r"
 _QUOTE, _OPEN_BRACKET = b'"['
 _SPACE = re.compile(rb"[ \t\n\r]*")
-#: What may stand between records: NUL (GELF), RS (RFC 7464), the mark of a file that was joined on.
-_BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1e]|\xef\xbb\xbf)*+")
+#: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
+#: file that was joined on.
+_BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")

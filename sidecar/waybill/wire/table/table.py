@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from waybill.core.errors import MalformedError
+from waybill.core.prepare import is_blank
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.columns import Choice, Columns
@@ -229,8 +230,8 @@ class Table:
                 end = "\n"
             else:
                 body, end = _split_end(text)
-            if not cells:
-                add(Row(cells, body, end, count, None, line))
+            if not cells or (len(cells) == 1 < width and is_blank(body)):
+                add(Row([], body, end, count, None, line))
                 continue
             count += 1
             if fault is None and is_whole and len(cells) == width:
