@@ -48,6 +48,26 @@ async def test_a_csv_fault_in_a_later_row_breaks_the_connection(running: Running
         assert (status, json.loads(answer)["reason"]) == (400, "csv_row")
 
 
+@pytest.mark.parametrize(
+    ("rows", "query", "told"),
+    [
+        ("Größe;log\n9;müde\n".encode("cp1252"), "", ["(a guess", "';'", "message 'log'"]),
+        ("log,größe\nmüde,9\n".encode(), "", ["utf-8,", "','"]),
+        ("log,größe\nmüde,9\n".encode(), "?message_column=2", ["message 'gr\\xf6\\xdfe'"]),
+        (b"log\nx\n", "", ["ASCII"]),
+        (b"log," + b"x" * 70_000 + b"\na,b\n", "?message_column=2", ["ASCII"]),
+        (b'log,"x\r\nSet-Cookie: a=b"\na,b\n', "?message_column=2", ["x\\r\\nSet-Cookie"]),
+    ],
+)
+async def test_how_a_csv_is_read_is_told(
+    sidecar: Sidecar, rows: bytes, query: str, told: list[str]
+) -> None:
+    status, _, headers = await sidecar.post(rows, f"/v1/classify/csv{query}")
+    assert status == 200
+    assert [part for part in told if part not in headers["Waybill-Table"]] == []
+    assert ("(a guess" in headers["Waybill-Table"]) is ("(a guess" in told)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "snappy"])
 async def test_a_csv_may_be_compressed(sidecar: Sidecar, encoding: str) -> None:
     body = compress(CSV.encode(), encoding)

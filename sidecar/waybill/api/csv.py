@@ -45,6 +45,8 @@ _INLINE_CHARS = 4 << 10
 #: A table that is longer than limits.body_bytes may inflate to so many times what was sent: tables
 #: of logs reach 10 to 60.
 _MOST_TIMES = 250
+#: Of how a table is read so much is told: clients take some KB of headers.
+_TOLD_CHARS = 1000
 _OPTIONS = (
     "delimiter",
     "encoding",
@@ -186,6 +188,8 @@ async def _open(request: web.Request, upload: _Upload) -> None:
     charset = upload.table.decoder.name or "utf-8"
     upload.response.headers["Content-Disposition"] = 'attachment; filename="labelled.csv"'
     upload.response.headers["Content-Type"] = f"text/csv; charset={charset}"
+    told = upload.table.told().encode("ascii", "backslashreplace").decode()
+    upload.response.headers["Waybill-Table"] = told[:_TOLD_CHARS]
     await upload.response.prepare(request)
     await upload.response.write(upload.table.head())
 

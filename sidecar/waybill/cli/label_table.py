@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator, Sequence
 
 from waybill.cli.label_plan import Plan
-from waybill.cli.label_summary import Summary, rows_of
+from waybill.cli.label_summary import Summary
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.library import Labeller
@@ -75,7 +75,7 @@ def _rows_of(table: Table, summary: Summary, chunks: Iterator[bytes]) -> Iterato
         rows = table.feed(chunk or b"", is_last=chunk is None)
         if table.has_head and not is_begun:
             is_begun = True
-            summary.say(_found(table))
+            summary.say(table.told())
             yield []
         for at in range(0, len(rows), _ROWS):
             yield rows[at : at + _ROWS]
@@ -89,17 +89,6 @@ def _cut(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         for at in range(0, len(chunk), _TABLE_BYTES):
             yield chunk[at : at + _TABLE_BYTES]
-
-
-def _found(table: Table) -> str:
-    """A sentence about how the table is read."""
-    columns = ", ".join(f"{what} {name!r}" for what, name in table.columns.told().items())
-    above = table.dialect.above
-    told = ""
-    if above:
-        told = f"; in front of the head: {rows_of(above)}, kept"
-    read = f"{table.decoder.told()}, delimiter {table.dialect.delimiter!r}"
-    return f"{read}, columns: {columns}{told}"
 
 
 def _taken(rows: list[Row], columns: Columns, policy: Policy, summary: Summary) -> list[Row]:

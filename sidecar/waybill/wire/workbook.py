@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
 from waybill.core.errors import WaybillError, WorkbookError
+from waybill.wire.merged import Filled, Merge, merges_of
 from waybill.wire.table.dialect import normal
 from waybill.wire.workbook_limits import MOST_COLUMNS, MOST_ROWS, refuse_bomb
 
@@ -49,7 +50,7 @@ def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) 
     above the head are left out. Raises WaybillError.
     """
     try:
-        from openpyxl import load_workbook
+        from openpyxl.reader.excel import ExcelReader
     except ModuleNotFoundError:
         raise WaybillError(
             "openpyxl is missing; install it with: pip install 'waybill-sidecar[files]', "
@@ -57,8 +58,9 @@ def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) 
         ) from None
     with _faults():
         refuse_bomb(file)
-        book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-        sheets: list[_Worksheet] = book.worksheets
+        reader = ExcelReader(file, read_only=True, data_only=True, keep_links=False)
+        reader.read()
+        sheets: list[_Worksheet] = reader.wb.worksheets
         if not sheets:
             raise WorkbookError("no_sheet", "it has no sheet with cells")
         titles = tuple(sheet.title for sheet in sheets)
@@ -68,11 +70,15 @@ def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) 
         for sheet in offered:
             _check_width(sheet.max_column or 0)
         sheet, above = _place_of_head(offered, {normal(name) for name in names})
+        parts = {one.name: relation.target for one, relation in reader.parser.find_sheets()}
+        merges = merges_of(file, parts[sheet.title])
     told = f"sheet {sheet.title!r} of {len(sheets)} is read; the output is CSV"
     if above:
         told += f"; {above} rows above the head are left out"
+    if merges:
+        told += f"; merged cells: {len(merges)} stand in each of their rows"
     rows = max(0, (sheet.max_row or 0) - above - 1)
-    return Sheet(told, _pieces(sheet, above), rows, sheet.title, titles)
+    return Sheet(told, _pieces(sheet, above, merges), rows, sheet.title, titles)
 
 
 def _check_width(columns: int) -> None:
@@ -89,7 +95,8 @@ def _place_of_head(sheets: Sequence[_Worksheet], wanted: set[str]) -> tuple[_Wor
     return sheets[0], 0
 
 
-def _pieces(sheet: _Worksheet, above: int) -> Iterator[bytes]:
+def _pieces(sheet: _Worksheet, above: int, merges: Sequence[Merge]) -> Iterator[bytes]:
+    filled = Filled(merges)
     with _faults():
         rows = itertools.islice(sheet.iter_rows(values_only=True), above, None)
         for number, row in enumerate(rows, above + 1):
@@ -100,7 +107,7 @@ def _pieces(sheet: _Worksheet, above: int) -> Iterator[bytes]:
                 yield b"\n"
                 continue
             out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerow(row)
+            csv.writer(out, lineterminator="\n").writerow(filled.row(number, row))
             yield out.getvalue().encode()
 
 

@@ -83,6 +83,15 @@ class Table:
         """Whether the head was read."""
         return self._columns is not None
 
+    def told(self) -> str:
+        """A sentence about how the table is read, whatever of it is a guess."""
+        columns = ", ".join(f"{what} {name!r}" for what, name in self.columns.told().items())
+        told = f"{self.decoder.told()}, delimiter {self.dialect.delimiter!r}, columns: {columns}"
+        if self.dialect.above:
+            rows = "row" if self.dialect.above == 1 else "rows"
+            told += f"; in front of the head: {self.dialect.above} {rows}, kept"
+        return told
+
     @property
     def pending_chars(self) -> int:
         """How much text waits for the end of its row."""
