@@ -95,7 +95,7 @@ def _add_evaluate(actions: Commands) -> None:
     parser.add_argument(
         "--report",
         type=Path,
-        metavar="DIR",
+        metavar="FOLDER",
         help="write report.html, confusion.png, reliability.png",
     )
     parser.add_argument(

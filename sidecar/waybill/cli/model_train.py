@@ -91,7 +91,7 @@ def add_weight_option(group: argparse._ActionsContainer) -> None:
         "--extra-weight",
         type=_weights_of_a_fit,
         nargs="+",
-        metavar="NUMBER",
+        metavar="N",
         help="what a line of --corpus-extra counts as when the classifier is fitted; 0.1,0 gives "
         "each folder its own. Of several, it is fitted with each, and the coefficients are "
         f"averaged (default: {' '.join(map(_told, BROAD_WEIGHTS))} for the folders that come with "
@@ -239,7 +239,7 @@ def _add_ngrams(model: argparse._ArgumentGroup) -> None:
     model.add_argument(
         "--ngram-weight",
         type=float,
-        metavar="NUMBER",
+        metavar="N",
         help="length of the n-grams beside an embedding of length 1, above 0 (default: 3); with "
         "less, new software is judged less by its letters",
     )

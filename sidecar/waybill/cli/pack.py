@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
         "waybill pack check packs/banking",
         has_settings=False,
     )
-    check.add_argument("folder", type=Path, metavar="DIR", help="the pack's folder")
+    check.add_argument("folder", type=Path, metavar="FOLDER", help="the pack's folder")
     add_command(
         actions,
         "list",
