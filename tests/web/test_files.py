@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
 from tests.patience import patience
 from tests.web.conftest import Client, opened, settings_for
@@ -22,7 +24,9 @@ from waybill.core.errors import UploadError
 from waybill.core.pattern import pattern_id
 from waybill.settings.schema import Settings
 from waybill.web.job import Job, Options
+from waybill.web.rendering import page
 from waybill.web.store.jobs import JobRow, save_job
+from waybill.web.views import tables
 
 TABLE = "source,message,n\nshop,User 1 logged in,1\nshop,zxqv 17 blorp,2\nshop,zxqv 18 blorp,3\n"
 
@@ -160,6 +164,28 @@ async def test_faults_are_named_before_anything_is_done(pages: Client) -> None:
     assert "row 4 (line 6): its quote is never closed" in str(told["failure"])
     _, text = await pages.get(job)
     assert "Start again" in text
+
+
+async def test_a_page_shows_one_moment_of_a_file_that_is_being_read(
+    pages: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await send(pages, "a.csv", b'log,n\n"a\nb",1\nc\n')
+    async with patience():
+        while "read to the end" not in (await pages.get(job))[1]:
+            await asyncio.sleep(0.05)
+    found = await pages.running.bench.jobs.find(job.rpartition("/")[2])
+    assert found is not None
+    found.check = "running"
+
+    async def ended_meanwhile(*args: Any, **values: Any) -> web.StreamResponse:
+        found.check = "done"
+        return await page(*args, **values)
+
+    monkeypatch.setattr(tables, "page", ended_meanwhile)
+    _, text = await pages.get(job)
+    assert ("read to the end" in text, "Label the file" in text) == (False, True)
+    _, text = await pages.get(job)
+    assert ("read to the end" in text, "Label 2 rows" in text) == (True, True)
 
 
 async def test_an_undecided_pattern_is_corrected_and_the_file_run_again(pages: Client) -> None:

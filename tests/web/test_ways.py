@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import sqlite3
 import time
@@ -18,7 +20,7 @@ from waybill.core.correction import decode_correction, new_correction
 from waybill.labelling.rules.texts import text_mark
 from waybill.settings.schema import Settings
 from waybill.web.spread import Spread, read_fleet, spread
-from waybill.web.store.changes import Change, add_change, find_change, newest_by_file
+from waybill.web.store.changes import Change, add_change, find_change, newest_by_file, put_file
 from waybill.web.store.corrections import add_correction, count_waiting
 from waybill.web.store.database import Database
 from waybill.web.store.nodes import NodeState, note_node
@@ -132,6 +134,18 @@ async def test_a_configmap_is_patched_and_rebased(tmp_path: Path) -> None:
             NAME: "written",
             "corrections.ndjson": "written",
         }
+
+
+async def test_files_that_are_refreshed_by_many_at_once_are_the_last_ones(tmp_path: Path) -> None:
+    """A change refreshes them, and each round of collecting does."""
+    settings = settings_for(tmp_path, apply="follow")
+    async with travelling(settings) as (travel, database):
+        for turn in range(20):
+            text = f"rules: [] # {turn}\n"
+            await database.write(functools.partial(put_file, name=NAME, text=text))
+            await asyncio.gather(*(travel.refresh() for _ in range(8)))
+            (file,) = (tmp_path / "store.db-rules").iterdir()
+            assert (file.name, file.read_text()) == (NAME, text)
 
 
 @pytest.mark.parametrize("found", [None, RULES, "rules: [] # of somebody else\n"])

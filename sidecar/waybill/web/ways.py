@@ -143,6 +143,7 @@ class Travel:
         self._database = database
         self._place = place
         self._lock = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._mirror = own_folder(settings)
         self._mirrors = self.way in ("follow", "configmap")
 
@@ -156,6 +157,10 @@ class Travel:
         """Have the own files be those that stand where changes are written."""
         if not self._mirrors or self._mirror is None:
             return
+        async with self._refreshing:  # two at once would take each other's files for old ones
+            await self._refresh(self._mirror)
+
+    async def _refresh(self, mirror: Path) -> None:
         if self._place is not None:
             try:
                 found = await self._place.read()
@@ -164,7 +169,7 @@ class Travel:
             if found != await self._database.read(stored_files):
                 await self._database.write(lambda store: put_all_files(store, found))
         files = await self._database.read(stored_files)
-        await asyncio.to_thread(_mirror, self._mirror, files)
+        await asyncio.to_thread(_mirror, mirror, files)
 
     async def bring_rules(self, made: Change) -> int:
         """Record a change of a rule file and let it travel; gives its number.

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 from aiohttp import BodyPartReader, web
 
 from waybill.api.upload import bounded_form, form_faults
@@ -121,7 +122,7 @@ async def _received(request: web.Request) -> Job:
 async def job(request: web.Request) -> web.Response:
     """A file: how it is read and what comes of it, or how far it is."""
     bench = bench_of(request)
-    found = await find_job(request)
+    found = msgspec.structs.replace(await find_job(request))  # it goes on while the page is made
     said = await said_labels(bench)
     looked = None
     if found.state in ("ready", "failed", "cancelled") or request.query.get("change"):
