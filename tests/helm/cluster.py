@@ -7,13 +7,14 @@ and of the Gateway API exist.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
+from tests.serving import serving_apart
 
 #: group/version -> (kind, plural, namespaced)
 RESOURCES: dict[str, list[tuple[str, str, bool]]] = {
@@ -50,37 +51,25 @@ class Cluster:
     def __init__(self, version: str = "v1.31.0") -> None:
         self.version = version
         self.objects: list[dict[str, Any]] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._running = ExitStack()
 
     def __enter__(self) -> Cluster:
-        self._thread.start()
-        self._runner = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._port = self._running.enter_context(serving_apart(app))
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._running.close()
 
     def kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig that points here."""
-        port = self._runner.addresses[0][1]
         path.write_text(
             "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{self._port}'}}}}]\n"
             "users: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: logging}}]\n"
         )
         return path
-
-    async def _serve(self) -> web.AppRunner:
-        app = web.Application(client_max_size=1 << 26)
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return runner
 
     async def _answer(self, request: web.Request) -> web.Response:
         path = request.match_info["path"].strip("/")
