@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECS, patience
 from tests.support.forking.wire import Request, encode, own_limits
 from waybill.core import child
 from waybill.core.child import Ended, run_child
@@ -26,14 +27,15 @@ RunChild = Callable[..., Awaitable[Ended]]
 def forked_compilers(path: Callable[[], str]) -> RunChild:
     """What runs the compiler in a fork of the server at ``path()``.
 
-    A test that changes what a started process would find gets one.
+    A test that changes what a started process would find, or has it hurry, gets one.
     """
     usual = _surroundings()
 
     async def forked(module: str, *, stdin: bytes, secs: float) -> Ended:
-        if len(stdin) > _MOST_BYTES or _surroundings() != usual:
+        is_usual = secs >= PATIENCE_SECS and _surroundings() == usual
+        if len(stdin) > _MOST_BYTES or not is_usual:
             return await run_child(module, stdin=stdin, secs=secs)
-        async with asyncio.timeout(secs):
+        async with patience():
             return await _fork(path(), module, stdin)
 
     return forked

@@ -12,6 +12,7 @@ id at once and the exit code in the end. Who goes away before that has its proce
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib.abc
@@ -175,16 +176,22 @@ def _become(request: Request) -> int:
         2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
     )
     if request.module is not None:
-        _end_at_once(import_module(request.module).main())
+        code: int = import_module(request.module).main()
+        return code
     from waybill.cli.main import main
 
     return main(request.words)
 
 
-def _end_at_once(code: int) -> NoReturn:
-    """Without tearing down all that was imported, which would take longer than the work."""
-    sys.stdout.flush()
-    os._exit(code)
+def _end(code: int) -> NoReturn:
+    """As any process, but for tearing down all that was imported: 0.05 s, as long as the work."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # what cannot be written is told by the ordinary end
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
@@ -194,4 +201,4 @@ if __name__ == "__main__":
     setattr(loading, "run_child", forked_compilers(lambda: socket_path))  # noqa: B010 - mypy
     asked = _Server(socket_path).until_asked()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(_become(asked))
+    _end(_become(asked))
