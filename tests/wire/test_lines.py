@@ -79,6 +79,60 @@ def test_what_is_no_logfmt_is_text(line: str) -> None:
     assert pairs_of(line) is None or line == "a=="
 
 
+CRI = "2026-01-01T00:00:00.123456789Z stdout F "
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        CRI,
+        "2026-01-01T02:00:00+02:00 stderr F ",
+        "2026-01-01T00:00:00.5-03:30 stderr P ",
+        "\ufeff2026-01-01T00:00:00Z stdout F:a ",
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "message", "source"),
+    [
+        ("disk full", "disk full", ""),
+        ("  at x", "  at x", ""),
+        ('{"message":"disk full","service":"nas"}', "disk full", "nas"),
+        ('{"n":1}', '{"n":1}', ""),
+        ("{disk} full", "{disk} full", ""),
+        ('msg="disk full" service=nas', "disk full", "nas"),
+        ("", "", ""),
+    ],
+)
+def test_what_a_runtime_puts_in_front_is_no_message(
+    head: str, text: str, message: str, source: str
+) -> None:
+    body = f"{head}{text}\n".encode()
+    _, batch = opened(body, "text/plain")
+    assert (batch.messages, batch.sources) == ([message], [source])
+    assert [record["log"] for record in lines(body)] == [f"{head}{text}".lstrip("\ufeff")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<34>1 2026-01-01T00:00:00Z h sshd 1 - - disk full",
+        "Oct 11 22:14:15 h sshd[1]: disk full",
+        "2026-01-01T00:00:00Z disk full",
+        "2026-01-01T00:00:00Z stdout disk full",
+        "2026-01-01T00:00:00Z stdout Full disk",
+        "at 2026-01-01T00:00:00Z stdout F disk full",
+        "2026-01-01T00:00:00Z stdin F disk full",
+    ],
+)
+def test_any_other_head_is_part_of_the_message(line: str) -> None:
+    assert opened(line.encode(), "text/plain")[1].messages == [line]
+
+
+def test_a_record_is_as_its_shipper_made_it() -> None:
+    """The text in a record's field stays whole: who parses heads does so before."""
+    assert opened(b'{"log":"%s x"}' % CRI.encode())[1].messages == [f"{CRI} x"]
+
+
 def test_a_long_line_costs_no_more_than_its_length() -> None:
     assert pairs_of("a=b " * 16_000 + "c") is None
     assert pairs_of('a="' + "\\" * 60_000) is None

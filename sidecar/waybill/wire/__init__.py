@@ -12,7 +12,7 @@ from waybill.wire.codec import Codec, Encoding
 from waybill.wire.fields import FieldPlan, Path
 from waybill.wire.hints import hint, is_length_delimited, is_table
 from waybill.wire.json.codec import JsonCodec
-from waybill.wire.lines import as_ndjson, is_logfmt, is_text, pairs_of
+from waybill.wire.lines import as_ndjson, behind_head, is_logfmt, is_text, pairs_of
 from waybill.wire.msgpack.codec import MsgpackCodec
 from waybill.wire.otlp import OTLP_JSON, OtlpCodec, OtlpJsonCodec
 
@@ -138,16 +138,21 @@ class Wire:
         """
         budget.take(len(body))
         batch = self.json.decode(as_ndjson(body, content_type), tag=tag, budget=budget)
-        self._read_logfmt(batch)
+        self._read_lines(batch)
         return batch
 
-    def _read_logfmt(self, batch: Batch) -> None:
-        """Of lines of logfmt, take message and source from their pairs."""
-        for i, message in enumerate(batch.messages):
-            pairs = None if message is None else pairs_of(message)
+    def _read_lines(self, batch: Batch) -> None:
+        """Take messages from behind the runtime's heads, and from logfmt and JSON there."""
+        for i, line in enumerate(batch.messages):
+            if line is None:
+                continue
+            message = batch.messages[i] = behind_head(line)
+            pairs = pairs_of(message)
             if pairs is not None:
                 batch.messages[i] = _first(pairs, self.plan.message) or message
                 batch.sources[i] = batch.sources[i] or _first(pairs, self.plan.source) or ""
+            elif message is not line:
+                self._read_object(batch, i, message)
 
     def codecs(self) -> tuple[Codec, ...]:
         """All of them."""
@@ -156,10 +161,15 @@ class Wire:
     def _read_nested(self, batch: Batch) -> None:
         """Where a message is itself a JSON object, take message and source from within it."""
         for i, message in enumerate(batch.messages):
-            if message is not None and "{" in message[:_NESTED_WITHIN]:
-                nested, source = self.json.read_nested(prepare(message))
-                batch.messages[i] = nested or message
-                batch.sources[i] = batch.sources[i] or source
+            if message is not None:
+                self._read_object(batch, i, message)
+
+    def _read_object(self, batch: Batch, i: int, text: str) -> None:
+        """Take message and source of record ``i`` from ``text`` where it is a JSON object."""
+        if "{" in text[:_NESTED_WITHIN]:
+            nested, source = self.json.read_nested(prepare(text))
+            batch.messages[i] = nested or text
+            batch.sources[i] = batch.sources[i] or source
 
 
 def _first(pairs: Mapping[str, str], paths: Iterable[Path]) -> str | None:

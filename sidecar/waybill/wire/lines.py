@@ -1,12 +1,15 @@
 r"""Plain text, one record a line, as a shipper's codec ``text`` or ``logfmt`` sends it.
 
 A line becomes the object ``{"log": line}``; one that is a JSON object already stays as it is. Of a
-line of logfmt message and source are read from its pairs.
+line of logfmt message and source are read from its pairs. What a container runtime puts in front
+(CRI: time, stream, tag) is no part of the message. A head of syslog is: it names the program.
 
     >>> as_ndjson(b"disk full\n\n", "text/plain")
     b'{"log":"disk full"}\n'
     >>> pairs_of('level=error msg="disk full"')
     {'level': 'error', 'msg': 'disk full'}
+    >>> behind_head("2026-01-01T00:00:00.5Z stderr F disk full")
+    'disk full'
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import orjson
 from waybill.core.prepare import is_blank
 from waybill.core.text import BOMS, single_byte
 
-__all__ = ["as_ndjson", "is_logfmt", "is_text", "pairs_of"]
+__all__ = ["as_ndjson", "behind_head", "is_logfmt", "is_text", "pairs_of"]
 
 #: Content types of text that is no log line for each line of it.
 _OTHER_TEXT = (
@@ -36,6 +39,11 @@ _LOGFMT = re.compile(rf"\s*+{_PAIR}(?:\s++{_PAIR})*+\s*+")
 _ONE = re.compile(r'([^\s="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s"]*+))')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+#: What CRI-O and containerd write before a line: time, stream, tags (F is full, P in part).
+_CRI_HEAD = re.compile(
+    r"\s*+\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
+    r" std(?:out|err) [FP](?::\S*+)?(?: |\Z)"
+)
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
 _LONGEST = 64 << 10
 #: Of a body without a content type so many lines must be logfmt.
@@ -70,6 +78,12 @@ def as_ndjson(body: bytes, content_type: str) -> bytes:
             records += orjson.dumps({"log": line})
         records += b"\n"
     return bytes(records)
+
+
+def behind_head(line: str) -> str:
+    """``line`` without what a container runtime put in front; itself where that is nothing."""
+    head = _CRI_HEAD.match(line)
+    return line if head is None else line[head.end() :]
 
 
 def pairs_of(line: str) -> dict[str, str] | None:
