@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _TIMEOUT_SECS = 60.0
+#: An answer to a correction has some hundred bytes.
+_MOST_BYTES = 1 << 20
 
 
 def add(commands: Commands) -> None:
@@ -164,6 +166,10 @@ async def _send(address: str, token: str | None, saying: Saying) -> str:
     import aiohttp
     import msgspec
 
+    from waybill.core.foreign import read_json
+    from waybill.ops.answers import beginning_of
+    from waybill.ops.sessions import open_session
+
     headers = {}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
@@ -172,22 +178,23 @@ async def _send(address: str, token: str | None, saying: Saying) -> str:
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            open_session(timeout=timeout, headers=headers) as session,
             session.post(url, json=body, allow_redirects=False) as answer,
         ):
-            told = await answer.json(content_type=None)
+            said = await beginning_of(answer.content, _MOST_BYTES)
             status = answer.status
+        told = read_json(said, dict[str, object])
+    except msgspec.DecodeError:
+        raise WaybillError(f"{url}: answered {status}, and no JSON object") from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise WaybillError(f"{url}: no answer of Waybill: {cause_of(error)}") from None
-    if not isinstance(told, dict) or status not in (200, 201):
-        raise _refusal(url, status, told)
+    if status not in (200, 201):
+        raise _refusal(url, told)
     return _tell(told)
 
 
-def _refusal(url: str, status: int, told: object) -> WaybillError:
+def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
     """Why a Waybill did not take it, in its own words."""
-    if not isinstance(told, Mapping):
-        return WaybillError(f"{url}: answered {status}")
     text = f"{url}: {told.get('detail')} [{told.get('reason')}]"
     rule = told.get("rule")
     if isinstance(rule, str):

@@ -23,6 +23,7 @@ from waybill.handback.push import PassingError, Push, cause, excerpt
 from waybill.handback.target import client_tls, return_tag
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
+from waybill.ops.sessions import open_session
 from waybill.settings.schema import ReturnSettings
 from waybill.wire.compression import compress
 from waybill.wire.rendered import Rendered
@@ -132,16 +133,12 @@ class HttpClient:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self._settings.connections,
-                keepalive_timeout=self._settings.idle_secs,
-                ssl=self._tls if self._tls is not None else True,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,
-                auto_decompress=False,
-                skip_auto_headers=("Accept-Encoding",),
+            self._session = open_session(
+                connector={
+                    "limit": self._settings.connections,
+                    "keepalive_timeout": self._settings.idle_secs,
+                    "ssl": self._tls if self._tls is not None else True,
+                }
             )
         return self._session
 

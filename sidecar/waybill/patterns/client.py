@@ -14,6 +14,7 @@ from waybill.core.errors import WaybillError
 from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
 from waybill.ops.answers import Lines, OversizeError, beginning_of
+from waybill.ops.sessions import open_session
 from waybill.patterns.query import MOST_PATTERNS
 
 __all__ = ["Answer", "NoAnswerError", "PatternClient", "address_of"]
@@ -75,14 +76,9 @@ class PatternClient:
 
     def __init__(self, address: str, token: str = "") -> None:
         self.url = address_of(address)
-        # What came compressed would be inflated on the event loop; a sidecar sends none.
-        headers = {"Accept-Encoding": "identity"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Never redirected: who answers must not choose whom a workbench asks, and what it shows.
-        self._client = aiohttp.ClientSession(
-            timeout=_PATIENCE, headers=headers, auto_decompress=False
-        )
+        self._client = open_session(timeout=_PATIENCE, headers=headers)
 
     async def __aenter__(self) -> PatternClient:
         return self

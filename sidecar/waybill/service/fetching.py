@@ -15,6 +15,7 @@ from waybill.core.errors import MalformedError, WaybillError
 from waybill.core.reasons import FetchCode
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
+from waybill.ops.sessions import open_session
 from waybill.wire.compression import decompress, encodings_of
 
 __all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
@@ -67,7 +68,7 @@ class Fetcher:
 
     async def fetch(self) -> Fetched:
         """What is there now. Raises FetchError."""
-        headers = {"Accept-Encoding": "identity"}
+        headers = {}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token()}"
         if self.tag is not None:
@@ -75,9 +76,7 @@ class Fetcher:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
         try:
             async with (
-                aiohttp.ClientSession(
-                    timeout=timeout, headers=headers, auto_decompress=False
-                ) as session,
+                open_session(timeout=timeout, headers=headers) as session,
                 session.get(self.url, allow_redirects=False) as answer,
             ):
                 return await self._read(answer)

@@ -20,6 +20,7 @@ from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.foreign import read_json
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
+from waybill.ops.sessions import open_session
 from waybill.settings.environment import kubernetes_server
 from waybill.settings.sections.workbench import WorkbenchSettings
 
@@ -119,10 +120,10 @@ class ConfigMap:
         if body is not None:
             headers |= _MERGE
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
-        connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+        connector = {"ssl": self._tls if self._tls is not None else True}
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+                open_session(timeout=timeout, connector=connector) as session,
                 session.request(
                     method, self._url, data=body, headers=headers, allow_redirects=False
                 ) as answer,

@@ -12,6 +12,7 @@ from waybill.cli.canary.outlets import Elasticsearch, Listener, Loki, Outlet
 from waybill.cli.canary.plan import CanaryPlan
 from waybill.cli.canary.sender import Sender
 from waybill.core.errors import WaybillError
+from waybill.ops.sessions import open_session
 
 __all__ = ["audit"]
 
@@ -29,7 +30,7 @@ async def audit(plan: CanaryPlan) -> Report:
     """
     ledger = Ledger(plan.message, plan.label_field, plan.late_secs)
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECS)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as client:
+    async with open_session(timeout=timeout) as client:
         try:
             async with asyncio.timeout(plan.records / plan.rate + plan.wait_secs):
                 await _run(client, plan, ledger)

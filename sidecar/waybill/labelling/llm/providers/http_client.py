@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: A chat completion of 20 labels has 2 KB.
 MAX_REPLY_BYTES = 262_144
+#: So much of an answer is read, and parsed, at once: thousands of interim answers (``103``) that
+#: come together would hold the event loop up.
+_PIECE_BYTES = 4096
 #: Loggers that write down requests when the level is debug: with texts of records, which no log may
 #: hold.
 _CHATTY = ("groq", "google_genai", "httpx", "httpcore")
@@ -26,8 +29,7 @@ def http_client(
     """The client for all providers; ``strip`` is left out of paths."""
     import httpx
 
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    _tame()
 
     class Guarded(httpx.AsyncHTTPTransport):
         """Takes answers that are uncompressed and of bounded size."""
@@ -68,3 +70,12 @@ def http_client(
     return httpx.AsyncClient(
         transport=transport, timeout=timeout_secs, follow_redirects=False, trust_env=False
     )
+
+
+def _tame() -> None:
+    """Keep the libraries below from writing down records, and from long pieces of work."""
+    import httpcore
+
+    httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = _PIECE_BYTES
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
