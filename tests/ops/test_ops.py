@@ -10,6 +10,8 @@ import logging
 import os
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -114,6 +116,25 @@ def test_the_same_warning_is_written_once_per_interval_and_says_how_often_it_was
     assert all(passes(logging.INFO, "a") for _ in range(3))
     clock.now += 11
     assert getattr(passes(logging.WARNING, "a"), "repeated", None) == 2
+
+
+#: Each form that strangers send makes aiohttp warn, in their words.
+FORMS = """
+from aiohttp.multipart import parse_content_disposition
+from waybill.ops.logs import setup_logging
+setup_logging("debug")
+for number in range(100):
+    parse_content_disposition(f"{number} no disposition; a; a")
+print("done")
+"""
+
+
+def test_what_a_library_warns_of_a_strangers_words_is_not_in_the_log() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORMS], env=environ, capture_output=True, check=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_each_cause_is_logged_and_counted_for_itself() -> None:

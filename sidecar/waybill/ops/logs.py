@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -117,6 +118,8 @@ def setup_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    if not sys.warnoptions:  # libraries warn of what strangers send, in its words and as often
+        warnings.simplefilter("ignore")
     # aiohttp logs each malformed request with its bytes, which may be records.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
