@@ -10,6 +10,7 @@ none of those that differ tells how something went: ``login failed`` is not like
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
@@ -43,7 +44,6 @@ _OUTCOME = re.compile(
 )
 
 _Words: TypeAlias = "tuple[str, ...]"
-_Place: TypeAlias = "tuple[int, int, str]"
 
 
 class _Group:
@@ -61,7 +61,7 @@ class Alike:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
-        self._by_place: dict[_Place, list[_Group]] = {}
+        self._by_place: dict[int, list[_Group]] = {}
 
     def add(self, mask: str, group: str | None = None) -> str:
         """The id of the group of ``mask``; ``group`` is what was said of it before."""
@@ -111,15 +111,17 @@ def _words(mask: str) -> _Words:
         name, equals, value = word.rpartition("=")
         if equals and not tells_outcome(value):
             word = name + equals
-        words.append(_VALUE.sub("0", word))
+        words.append(sys.intern(_VALUE.sub("0", word)))  # most stand in many masks
     return tuple(words)
 
 
-def _places(words: _Words) -> Iterator[_Place]:
-    """Where a mask is looked for: by its first two words, and by its last two."""
+def _places(words: _Words) -> Iterator[int]:
+    """Where a mask is looked for: by its first two words, and by its last two; as a number, since
+    `_same` tells apart what shares one by chance.
+    """
     count = len(words)
-    yield count, 0, " ".join(words[:2])
-    yield count, 1, " ".join(words[-2:])
+    yield hash((count, 0, words[:2]))
+    yield hash((count, 1, words[-2:]))
 
 
 def _same(mine: list[str], theirs: _Words) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from waybill.core.names import DecidedBy
-from waybill.learn.backtest.result import Backtest, Change
+from waybill.learn.backtest.result import Backtest, Change, Unlisted
 from waybill.web import numbers
 
 #: More than this share of a day's records is very broad.
@@ -34,6 +34,14 @@ class Group(NamedTuple):
     is_viewed: bool
 
 
+class Rest(NamedTuple):
+    """Patterns of a group that are counted and not listed."""
+
+    patterns: int = 0
+    low: int = 0
+    high: int = 0
+
+
 class Matrix(NamedTuple):
     """Records of a day by label before (rows) and after (columns)."""
 
@@ -45,22 +53,28 @@ class Matrix(NamedTuple):
 def groups_of(found: Backtest, viewed: Mapping[str, str]) -> list[Group]:
     """The groups, those with most records first."""
     by_pair: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
+    more = _sums(found.unlisted)
     for change in found.changes:
         old = change.old[0].label if change.old else ""
         new = change.new[0].label if change.new else ""
         by_pair[old, new].append(change)
+    for pair in more:
+        by_pair.setdefault(pair, [])
     groups = []
     for (old, new), rows in by_pair.items():
         key = f"{old} → {new}"
-        mark = _mark(rows)
+        rest = more.get((old, new), Rest())
+        mark = _mark(rows, rest.patterns)
         sources: Counter[str] = Counter()
         for row in rows:
             sources.update(row.sources)
-        low, high = sum(row.low for row in rows), sum(row.high for row in rows)
+        low = rest.low + sum(row.low for row in rows)
+        high = rest.high + sum(row.high for row in rows)
         names = [name for name, _ in sources.most_common(5)]
         is_viewed = viewed.get(key) == mark
         shown = rows[:_MOST_ROWS]
-        groups.append(Group(key, old, new, low, high, len(rows), names, shown, mark, is_viewed))
+        patterns = rest.patterns + len(rows)
+        groups.append(Group(key, old, new, low, high, patterns, names, shown, mark, is_viewed))
     groups.sort(key=lambda group: (-group.high, group.key))
     return groups
 
@@ -95,14 +109,27 @@ def warnings_of(found: Backtest) -> list[str]:
         for said in change.old:
             if said.by not in _TIERS:
                 beaten[said.by] += change.high
+    for rest in found.unlisted:
+        if rest.old.by not in _TIERS:
+            beaten[rest.old.by] += rest.high
     for by, records in beaten.most_common(5):
         told.append(f"It takes up to {numbers.count(records)} records a day from rule {by}.")
     return told
 
 
-def _mark(rows: Sequence[Change]) -> str:
+def _sums(unlisted: Sequence[Unlisted]) -> dict[tuple[str, str], Rest]:
+    """By the labels before and after."""
+    found: dict[tuple[str, str], Rest] = {}
+    for one in unlisted:
+        key = one.old.label, one.new.label
+        known = found.get(key, Rest())
+        found[key] = Rest(known.patterns + one.patterns, known.low + one.low, known.high + one.high)
+    return found
+
+
+def _mark(rows: Sequence[Change], more: int) -> str:
     """Another one when another pattern belongs to the group."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(more).encode())
     for row in sorted(rows, key=lambda one: one.id):
         digest.update(row.id.encode())
     return digest.hexdigest()[:16]

@@ -13,6 +13,7 @@ import json
 import sqlite3
 import threading
 import time
+from array import array
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.result import Backtest
 from waybill.learn.backtest.sides import Lent, SideSpec, open_sides
 from waybill.learn.backtest.stepwise import Stepwise
+from waybill.ops.memory import give_back
 from waybill.web.engine import Engine
 from waybill.web.rulebook import Rulebook
 from waybill.web.store.corrections import export
@@ -61,13 +63,6 @@ class Trial(NamedTuple):
     text: str = ""
 
 
-class _Candidate(NamedTuple):
-    """A pattern that a changed rule may match, with its records of a day."""
-
-    records: int
-    id: str
-
-
 class _Running:
     """A trial under way, or done; but for ``asked_at`` only the thread of trials touches it."""
 
@@ -76,9 +71,11 @@ class _Running:
         self.begin = self.asked_at = time.monotonic()
         #: Whether somebody was told only a part of it.
         self.is_awaited = False
-        #: What all patterns are, and those to be compared, those with most records first.
+        #: What all patterns are, and those to be compared as rows of the store with their records,
+        #: those with most first.
         self.patterns = self.records = 0
-        self.candidates: list[_Candidate] = []
+        self.candidates = array("q")
+        self.weights = array("q")
         self.steps: Stepwise | None = None
         self.compared = 0
         self._done: Trial | None = None
@@ -91,7 +88,7 @@ class _Running:
         if self.steps is None:
             return self._say(None)
         found = self.steps.so_far()
-        found.high += sum(one.records for one in self.candidates[self.compared :])
+        found.high += sum(self.weights[self.compared :])
         return self._say(found)
 
     def end(self, found: Backtest | None, fault: str = "") -> None:
@@ -211,6 +208,8 @@ class Trials:
                 await self._compare(running, steps)
         except (WaybillError, OSError) as error:
             running.end(None, str(error))
+        finally:
+            give_back()
 
     async def _compare(self, running: _Running, steps: Stepwise) -> None:
         """Compare all candidates, in turns with other trials."""
@@ -221,8 +220,7 @@ class Trials:
                 running.end(None, "nobody waited for it: try again")
                 return
             block = running.candidates[running.compared : running.compared + size]
-            ids = [one.id for one in block]
-            await steps.take(self._database.look(functools.partial(_patterns, ids)))
+            await steps.take(self._database.look(functools.partial(_patterns, block.tolist())))
             running.compared += len(block)
             took = time.monotonic() - begin
             size = max(_FIRST_TURN, min(2 * size, int(size * _TURN_SECS / max(took, 1e-6))))
@@ -255,15 +253,19 @@ async def _tell(running: _Running) -> Trial:
 def _read(store: sqlite3.Connection, steps: Stepwise, running: _Running) -> None:
     """Count all patterns, and note those that a changed rule may match or somebody corrected."""
     corrected = {row["pattern"] for row in store.execute("SELECT pattern FROM standing")}
-    for row in store.execute("SELECT id, day_count, body FROM patterns WHERE day_count > 0"):
+    rows, weights = array("q"), array("q")
+    for row in store.execute("SELECT rowid, id, day_count, body FROM patterns WHERE day_count > 0"):
         running.patterns += 1
         running.records += row["day_count"]
         if row["id"] in corrected or steps.may_touch(row["body"].lower()):
-            running.candidates.append(_Candidate(row["day_count"], row["id"]))
-    running.candidates.sort(reverse=True)
+            rows.append(row["rowid"])
+            weights.append(row["day_count"])
+    order = sorted(range(len(rows)), key=weights.__getitem__, reverse=True)
+    running.candidates.extend(map(rows.__getitem__, order))
+    running.weights.extend(map(weights.__getitem__, order))
 
 
-def _patterns(ids: list[str], store: sqlite3.Connection) -> list[Pattern]:
-    """The stored patterns with these ids, in any order."""
-    query = "SELECT body, day_count FROM patterns WHERE id IN (SELECT value FROM json_each(?))"
-    return list(map(of_a_day, store.execute(query, (json.dumps(ids),))))
+def _patterns(rows: list[int], store: sqlite3.Connection) -> list[Pattern]:
+    """The stored patterns of these rows, in any order."""
+    query = "SELECT body, day_count FROM patterns WHERE rowid IN (SELECT value FROM json_each(?))"
+    return list(map(of_a_day, store.execute(query, (json.dumps(rows),))))

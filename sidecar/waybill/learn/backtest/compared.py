@@ -54,8 +54,9 @@ class ComparedRule:
         known = self._known.get(text)
         if known is None:
             known = "some" if self._automaton is None else reach(self._automaton, text)
-            if len(self._known) < _KEPT:
-                self._known[text] = known
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[text] = known
         return known
 
     @functools.cached_property
@@ -70,8 +71,8 @@ def _is_one_there(words: Iterable[str], text: str) -> bool:
     return any(map(text.__contains__, words))  # a generator would cost more than the search
 
 
-#: Answers that a rule remembers.
-_KEPT = 256
+#: Answers that a rule remembers: the sources of one pattern ask the same.
+_KEPT = 16
 #: Steps that the automata remember together, at about 100 bytes each.
 _MOST_STEPS = 200_000
 

@@ -20,6 +20,8 @@ __all__ = ["PatternBacktest"]
 
 #: Patterns held at once.
 _BLOCK = 5_000
+#: Changes that are listed for somebody who waits; patterns with most records come first.
+_MOST_LISTED = 2_000
 #: Source of the records whose sources a pattern does not name.
 _OTHERS = "*"
 
@@ -61,12 +63,15 @@ class PatternBacktest:
         *,
         only_flips: bool = False,
     ) -> None:
-        """``only_flips``: of records that keep their label only the number is told."""
+        """``only_flips``: of records that keep their label only the number is told, each pattern
+        comes once, and those with most records come first.
+        """
         self._old, self._new = old, new
         self._only_flips = only_flips
         self._judge = judge
         self._found = found
-        self._tally = Tally(found, corrections)
+        most = {"most_masks": _MOST_LISTED} if only_flips else {}
+        self._tally = Tally(found, corrections, **most)
         self._slow_old = SlowVerdicts(old)
         self._slow_new = self._slow_old if old.bundle is new.bundle else SlowVerdicts(new)
 
@@ -89,6 +94,9 @@ class PatternBacktest:
         await self._ask(rows, kept)
         for row, said in zip(rows, kept, strict=True):
             self._count(row, said)
+        if self._only_flips:
+            self._slow_old.forget()
+            self._slow_new.forget()
 
     def finish(self) -> None:
         """Write what was found so far into the result; more may follow."""

@@ -19,6 +19,7 @@ __all__ = [
     "Said",
     "Score",
     "SideReport",
+    "Unlisted",
     "broken",
 ]
 
@@ -56,6 +57,16 @@ class Change(msgspec.Struct):
     old: list[Said]
     new: list[Said]
     example: str = ""
+
+
+class Unlisted(msgspec.Struct):
+    """Masks that flip from ``old`` to ``new`` and have no `Change` of their own, as one."""
+
+    old: Said
+    new: Said
+    patterns: int = 0
+    low: int = 0
+    high: int = 0
 
 
 class Contradiction(msgspec.Struct):
@@ -115,7 +126,7 @@ class Backtest(msgspec.Struct):
 
     ``held``: records that would flip, had no correction decided them. ``matrix`` has the flips and
     the records that keep their label; ``changes`` the masks that flip, most records first, of
-    ``changed_patterns`` in all.
+    ``changed_patterns`` in all, and ``unlisted`` those that were only counted.
     """
 
     on: str
@@ -131,6 +142,7 @@ class Backtest(msgspec.Struct):
     matrix: list[Flip] = []
     changed_patterns: int = 0
     changes: list[Change] = []
+    unlisted: list[Unlisted] = []
     contradictions: list[Contradiction] = []
     notes: list[str] = []
 

@@ -44,6 +44,10 @@ class SlowVerdicts:
         """Take over what a sidecar has seen the same model say."""
         self._known.setdefault(question, said)
 
+    def forget(self) -> None:
+        """Let go of what was said: nobody asks for these masks again."""
+        self._known.clear()
+
     async def ask(self, questions: Iterable[Question]) -> None:
         """Ask what is not known yet; a bar on stderr shows progress on a terminal."""
         by_path: dict[int, list[str]] = {}

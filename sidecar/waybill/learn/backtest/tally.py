@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from waybill.core.pattern import pattern_id
 from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.judge import ANOTHER
-from waybill.learn.backtest.result import Backtest, Change, Flip, Said
+from waybill.learn.backtest.result import Backtest, Change, Flip, Said, Unlisted
 
 __all__ = ["SettledPair", "Tally"]
 
@@ -23,12 +23,18 @@ _MOST_SOURCES = 8
 class Tally:
     """Counts flips; what a correction decides is held apart."""
 
-    def __init__(self, found: Backtest, corrections: Corrections) -> None:
+    def __init__(
+        self, found: Backtest, corrections: Corrections, most_masks: int = _MOST_MASKS
+    ) -> None:
+        """Masks beyond the first ``most_masks`` are only counted."""
         self._found = found
+        self._most_masks = most_masks
         self._corrections = corrections
         self._matrix: dict[tuple[str, str], Flip] = {}
         self._changes: dict[str, Change] = {}
         self._more = 0
+        self._unlisted: dict[SettledPair, Unlisted] = {}
+        self._last_unlisted = ""
 
     def count(
         self,
@@ -83,6 +89,7 @@ class Tally:
         )
         found.changed_patterns = len(self._changes) + self._more
         found.changes = heapq.nlargest(_MOST_TOLD, self._changes.values(), key=_weight)
+        found.unlisted = list(self._unlisted.values())
         if self._more:
             found.notes = [f"{self._more} further masks flip that are not listed"]
 
@@ -102,8 +109,8 @@ class Tally:
     ) -> None:
         change = self._changes.get(mask)
         if change is None:
-            if len(self._changes) >= _MOST_MASKS:
-                self._more += 1
+            if len(self._changes) >= self._most_masks:
+                self._count_unlisted(mask, min(flips), low, high)
                 return
             change = Change(pattern_id(mask), mask, 0, 0, {}, [], [], example)
             self._changes[mask] = change
@@ -114,6 +121,16 @@ class Tally:
         for old, new in sorted(flips):
             change.old += [old] * (old not in change.old)
             change.new += [new] * (new not in change.new)
+
+    def _count_unlisted(self, mask: str, flip: SettledPair, low: int, high: int) -> None:
+        """Count a mask beyond the most; the sources of one come one after the other."""
+        is_new = mask != self._last_unlisted
+        self._last_unlisted = mask
+        self._more += is_new
+        one = self._unlisted.setdefault(flip, Unlisted(*flip))
+        one.patterns += is_new
+        one.low += low
+        one.high += high
 
 
 def _is_flip(pair: SettledPair) -> bool:

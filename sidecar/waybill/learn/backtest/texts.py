@@ -105,7 +105,7 @@ _SPLIT = re.compile(r"\S+\s*|\s+")
 _CLOCK_BEFORE = "2026-11-20T22:23:01.117Z "
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=2048)
 def of_message(message: str) -> Text:
     """Every text like ``message``: its words as they stand, in each value's place any of its kind.
 
