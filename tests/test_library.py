@@ -8,12 +8,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.labelling.llm.standin import Standin
+from tests.labelling.llm.tier_rig import SEED
 from waybill import classify, classify_records
-from waybill.library import Labeller, Record, labeller
+from waybill.library import Classified, Labeller, Record, labeller
 from waybill.settings.sources import load_settings
 
 MESSAGE = "User User123 logged in."
@@ -62,6 +65,57 @@ def test_the_richer_form_says_who_decided_and_why_not() -> None:
 def test_other_shapes_are_refused_with_what_is_expected(records: object, told: str) -> None:
     with pytest.raises(TypeError, match=told):
         classify(records)  # type: ignore[arg-type]
+
+
+NEW = [("shop", f"unseen {a} of {b} went by") for a in "abcdefg" for b in "hijklmnop"]
+
+
+def assert_the_model_was_asked(found: list[Classified]) -> None:
+    assert "model" in {one.tier for one in found}
+    assert {one.reason for one in found} <= {None, "unknown", "low_confidence", "none_of_these"}
+
+
+@pytest.mark.parametrize(
+    "overrides", [("model.over_budget=defer", "model.budget_ms=0"), ("model.queue_messages=16",)]
+)
+def test_whoever_waits_for_no_shipper_gets_what_the_model_says(overrides: tuple[str, ...]) -> None:
+    with Labeller(load_settings(overrides=overrides)) as one:
+        found = one.classify(NEW)
+    assert_the_model_was_asked(found)
+    assert [(one.source, one.message) for one in found] == NEW
+
+
+def test_callers_side_by_side_get_their_own_answers() -> None:
+    with (
+        Labeller(load_settings(overrides=["model.queue_messages=16"])) as one,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        parts = [NEW[at::4] for at in range(4)]
+        for part, found in zip(parts, pool.map(one.classify, parts), strict=True):
+            assert [(each.source, each.message) for each in found] == part
+            assert_the_model_was_asked(found)
+
+
+def test_a_call_waits_for_the_llm(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("first-key\n")
+    settings = [
+        "model.path=null", "llm.provider=groq", f"llm.api_key_file={key}",
+        f"llm.store={tmp_path / 'llm.sqlite'}", "llm.wait_ms=1", "llm.queue_messages=8",
+    ]  # fmt: skip
+
+    async def classified() -> list[Classified]:
+        async with Standin().running() as standin:
+            settings.append(f"llm.base_url={standin.url}")
+            one = await asyncio.to_thread(Labeller, load_settings(overrides=settings))
+            records = [("LegacyCRM", line) for line, _ in SEED] * 5
+            try:
+                return await asyncio.to_thread(one.classify, records)
+            finally:
+                await asyncio.to_thread(one.close)
+
+    found = asyncio.run(classified())
+    assert [one.label for one in found] == [expected for _, expected in SEED] * 5
 
 
 def test_a_config_is_a_path_or_its_text(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ __all__ = ["Classified", "Labeller", "Record", "labeller"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+#: So long a call waits for model or LLM: they end what they have taken by themselves.
+_PATIENCE_SECS = 24 * 3600.0
+#: Messages that are put to the pipeline at once.
+_AT_ONCE = 4096
 #: A pair of source and message, or a mapping that holds them.
 Record: TypeAlias = tuple[str, str] | Mapping[str, object]
 
@@ -49,19 +53,22 @@ class Classified(NamedTuple):
 class Labeller:
     """Labels from any thread; its pipeline lives on a thread of its own.
 
-    The thread ends when the labeller is closed or nobody has it any more. Raises ConfigError when
-    rules or model cannot be used. ``model_secs`` is how long a call waits for the model, in place
-    of what the settings leave.
+    Nobody but its caller waits for an answer: it takes the time that model and LLM need, whatever
+    ``model.over_budget`` and ``llm.wait_ms`` leave a batch of a shipper. The thread ends when the
+    labeller is closed or nobody has it any more. Raises ConfigError when rules or model cannot be
+    used.
     """
 
-    def __init__(self, settings: Settings, *, model_secs: float | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._places = Places(settings.fields)
+        self._turn = threading.Lock()
+        self._at_once = _room(settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=_run, args=(self._loop,), name="waybill-labeller", daemon=True
         )
         self._thread.start()
-        opened = open_pipeline(settings, Metrics(VERSION), model_secs=model_secs)
+        opened = open_pipeline(settings, Metrics(VERSION), patience_secs=_PATIENCE_SECS)
         try:
             self._opened = self._wait(opened.__aenter__())
         except BaseException:
@@ -112,7 +119,13 @@ class Labeller:
 
     def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
         """One verdict per message, in order."""
-        return self._wait(self._opened.labeller.label(messages, sources))
+        verdicts: list[Verdict] = []
+        for at in range(0, len(messages), self._at_once):
+            until = at + self._at_once
+            with self._turn:  # the room of model and LLM is for one caller at a time
+                work = self._opened.labeller.label(messages[at:until], sources[at:until])
+                verdicts += self._wait(work)
+        return verdicts
 
     def classify(self, records: Iterable[Record]) -> list[Classified]:
         """As `waybill.classify_records`."""
@@ -152,6 +165,14 @@ class Labeller:
                 f"it has {', '.join(map(str, record))}"
             )
         return self._places.source_of(record), message
+
+
+def _room(settings: Settings) -> int:
+    """How many messages at once neither model nor LLM turns away for want of room."""
+    room = min(_AT_ONCE, settings.model.queue_messages)
+    if settings.llm.provider is not None:
+        room = min(room, settings.llm.queue_messages)
+    return max(1, room)
 
 
 def _shown(record: object) -> str:

@@ -42,9 +42,6 @@ ABLATION = {"rules": ("rules",), "model": ("model",), "rules and model": ("rules
 _FRAGMENTS = 300
 #: Lines that are labelled at once.
 _BATCH = 200
-#: A batch waits so long for the model, whatever ``model.over_budget`` says: no shipper waits for
-#: the answer, and a line that came too late would be counted as a mistake.
-_MODEL_SECS = 3600.0
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True):
@@ -133,7 +130,7 @@ def evaluate(
 
 def _label(settings: Settings, examples: Sequence[Example]) -> list[Verdict]:
     verdicts: list[Verdict] = []
-    with Labeller(settings, model_secs=_MODEL_SECS) as labeller:
+    with Labeller(settings) as labeller:
         for at in range(0, len(examples), _BATCH):
             part = examples[at : at + _BATCH]
             messages = [example.text for example in part]

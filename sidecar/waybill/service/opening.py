@@ -29,7 +29,7 @@ from waybill.ops.secret_file import LateSecret
 from waybill.service.loading import Parts, read_parts
 from waybill.settings.deadlines import deadlines_of
 from waybill.settings.labellings import each_labelling, labelling_names
-from waybill.settings.schema import MemoSettings, Settings
+from waybill.settings.schema import LlmSettings, MemoSettings, Settings
 
 #: The part of the memo's size that several labellings share for masks.
 _MASKS_SHARE = 8
@@ -67,14 +67,14 @@ async def open_pipeline(
     parts: Parts | None = None,
     workers: int = 1,
     *,
-    model_secs: float | None = None,
+    patience_secs: float | None = None,
 ) -> AsyncIterator[Opened]:
     """Rules, model and LLM prompt of every labelling, loaded unless given as ``parts``, ready to
     label; closed at the end.
 
     ``workers`` is the number of processes that share the LLM's budgets. A batch waits
-    ``model_secs`` for the model where no shipper waits for the batch; without it, what the
-    settings leave.
+    ``patience_secs`` for the model, and for the LLM, where no shipper waits for the batch; without
+    it, what the settings leave.
 
     Raises:
         ConfigError: with every fault of rules, model, prompt and corrections together.
@@ -82,7 +82,9 @@ async def open_pipeline(
     async with contextlib.AsyncExitStack() as stack:
         # Built elsewhere: this frame lives as long as the service, and what it names would outlive
         # its reload.
-        yield await _build(_Opener(stack, settings, metrics, workers, model_secs), settings, parts)
+        yield await _build(
+            _Opener(stack, settings, metrics, workers, patience_secs), settings, parts
+        )
 
 
 async def _build(opener: _Opener, settings: Settings, parts: Parts | None) -> Opened:
@@ -130,12 +132,12 @@ class _Opener:
         settings: Settings,
         metrics: Metrics,
         workers: int,
-        model_secs: float | None,
+        patience_secs: float | None,
     ) -> None:
         self._stack = stack
         self._metrics = metrics
         self._workers = workers
-        self._model_secs = model_secs
+        self._patience_secs = patience_secs
         self._embeddings = Embeddings(settings.model.embedding_cache_bytes)
         self._mask: Callable[[str], str] = mask
         self._read: ReadTexts = read_texts
@@ -157,7 +159,9 @@ class _Opener:
         if parts.prompt is not None:
             key = LateSecret(settings.llm.api_key_file, "llm.api_key_file", settings.llm.api_key)
             llm = await self._stack.enter_async_context(
-                open_llm(settings.llm, parts.prompt, key, self._metrics, self._workers)
+                open_llm(
+                    self._of_llm(settings.llm), parts.prompt, key, self._metrics, self._workers
+                )
             )
             tiers["llm"] = llm
         if self._has_several:
@@ -177,9 +181,14 @@ class _Opener:
 
     def _deadlines(self, settings: Settings) -> Deadlines:
         found = deadlines_of(settings)
-        if self._model_secs is not None:
-            found = msgspec.structs.replace(found, model=self._model_secs)
+        if self._patience_secs is not None:
+            found = msgspec.structs.replace(found, model=self._patience_secs)
         return found
+
+    def _of_llm(self, settings: LlmSettings) -> LlmSettings:
+        if self._patience_secs is None:
+            return settings
+        return msgspec.structs.replace(settings, wait_ms=round(1000 * self._patience_secs))
 
     def _open_model(self, settings: Settings, parts: Parts, telemetry: Telemetry) -> Batcher | None:
         if parts.bundle is None:
