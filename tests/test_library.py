@@ -47,6 +47,14 @@ def test_the_richer_form_says_who_decided_and_why_not() -> None:
     assert (unknown.label, unknown.tier, unknown.reason) == ("Unclassified", "none", "llm_disabled")
 
 
+def test_half_a_character_costs_itself() -> None:
+    odd = [("shop", "M\udcfcller is no word of any list"), ("sh\ud83dop", "nor is this one")]
+    found = classify_records([*odd, ("shop", f"\ud83d {MESSAGE}")])
+    assert [one.reason for one in found if one.reason == "model_failed"] == []
+    assert [one[:2] for one in found[:2]] == odd
+    assert found[2].label == classify_records([("shop", MESSAGE)])[0].label
+
+
 @pytest.mark.parametrize(
     ("records", "told"),
     [

@@ -42,6 +42,7 @@ TEXTS = st.text(PIECES, max_size=40)
         ("\x1b]0;never ended: Disk full", "]0;never ended: Disk full"),
         ("\x1bDisk full", "Disk full"),
         ("Größe … 5°\xa0C – 日本語", "Größe … 5° C – 日本語"),
+        ("M\udcfcller \ud83d!", "M?ller ?!"),
         ("", ""),
         ("\x1b[0m\ufeff\r\n\u200b\x00 \xa0", ""),
     ],
@@ -55,7 +56,7 @@ def test_what_is_read_of_a_text(text: str, expected: str) -> None:
 @given(TEXTS)
 def test_preparing_is_done_once_and_everywhere_alike(text: str) -> None:
     prepared = prepare(text)
-    assert prepare(prepared) == prepared
+    assert prepare(prepared) == prepared.encode().decode() == prepared
     assert list(prepare_all([text, "x"])) == [prepared, "x"]
     assert is_blank(text) is (prepared == "")
     assert prepare(shape(text)) == shape(prepared)

@@ -8,6 +8,7 @@ message:
 - Every line end (CR LF, CR, VT, FF, NEL, U+2028, U+2029) is LF, every blank of Unicode's a space.
 - What has no width goes: BOM, zero-width and direction marks, soft hyphens, NUL and all other
   control characters but TAB and LF.
+- What is no character (half of a surrogate pair) is a question mark, as in every encoding.
 - Blanks and line ends around the text go.
 
 Upper and lower case, spaces within and everything visible stay. A text of which nothing is left is
@@ -30,7 +31,7 @@ _UNSEEN = (
     "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
 )
-_TO_MEND = re.compile(f"[{_LINE_ENDS}{_SPACES}{_UNSEEN}]")
+_TO_MEND = re.compile(f"[{_LINE_ENDS}{_SPACES}{_UNSEEN}\ud800-\udfff]")
 _LINE_END = re.compile(f"\r\n|[{_LINE_ENDS}]")
 _SPACE = re.compile(f"[{_SPACES}]")
 _UNSEEN_RUN = re.compile(f"[{_UNSEEN}]+")
@@ -60,7 +61,7 @@ def prepare(text: str) -> str:
     """``text`` as the tiers read it. `prepare` of what it gives changes nothing more."""
     if _TO_MEND.search(text) is None:
         return text.strip()
-    text = without_escapes(text)
+    text = without_escapes(text.encode("utf-8", "replace").decode())
     if text.isascii():  # the same as below, without a regular expression
         data = text.encode().replace(b"\r\n", b"\n")
         return data.translate(_ASCII_LINE_ENDS, _ASCII_UNSEEN).decode().strip()
@@ -88,7 +89,11 @@ def prepare_all(texts: Sequence[str], limit_chars: int | None = None) -> Sequenc
     if limit_chars is not None and _has_longer(texts, len(together), limit_chars):
         texts = [text[:limit_chars] for text in texts]
         together = "".join(texts)
-    if b"\0" in together.encode("utf-8", "replace").translate(_MARK):
+    try:
+        has_suspects = b"\0" in together.encode().translate(_MARK)
+    except UnicodeEncodeError:  # half a pair of surrogates
+        has_suspects = True
+    if has_suspects:
         return list(map(prepare, texts))
     stripped = list(map(str.strip, texts))
     return texts if stripped == texts else stripped
