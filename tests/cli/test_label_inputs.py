@@ -189,6 +189,8 @@ def test_the_summary_says_what_came_of_it(label: Label) -> None:
         ("LOG-MESSAGE,n", f"{DISK},1"),
         ("log_message,log_message", f",{DISK}"),
         ("log,message", f" ,{DISK}"),
+        ("log,message", f"\u200b,{DISK}"),
+        ("log,message", f"\x1b[0m,{DISK}"),
         ("jsonPayload.message,n", f"{DISK},1"),
     ],
 )

@@ -81,6 +81,19 @@ def test_an_end_mark_is_no_row(label: Label, name: str, data: str, end: str) -> 
     assert (done.code, "1 row in" in done.said) == (0, True)
 
 
+def test_an_end_mark_is_no_row_of_one_column(label: Label) -> None:
+    for end in ("\x1a", "\r\n\x1a\r\n", "\x1a\x00"):
+        done = label("in.csv", f"log\r\n{LOGIN}\r\n{end}".encode())
+        assert (done.code, "1 row in" in done.said) == (0, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_table_without_a_suffix_is_one_in_any_encoding(label: Label, encoding: str) -> None:
+    done = label("in", f"source,log\nÄ,{LOGIN}\n".encode(encoding))
+    assert done.out is not None
+    assert done.out.decode(encoding).splitlines()[1] == f"Ä,{LOGIN},User Action,1,rule,,login"
+
+
 @pytest.mark.parametrize(
     ("data", "advice"),
     [

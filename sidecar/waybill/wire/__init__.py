@@ -10,7 +10,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank, prepare
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.fields import FieldPlan, Path
-from waybill.wire.hints import hint, is_length_delimited, is_table
+from waybill.wire.hints import hint, is_length_delimited, is_table, no_text_hint
 from waybill.wire.json.codec import JsonCodec
 from waybill.wire.lines import as_ndjson, behind_head, is_logfmt, is_text, pairs_of
 from waybill.wire.msgpack.codec import MsgpackCodec
@@ -114,6 +114,9 @@ class Wire:
 
     def _decode_text(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:
         """Plain text by its lines; JSON that is sent as text is JSON all the same."""
+        told = no_text_hint(body)
+        if told is not None:
+            raise MalformedError("not_json", told)
         try:
             batch = self.json.decode(body, tag=tag, budget=budget)
         except MalformedError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint"]
+__all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint", "no_text_hint"]
 
 _LENGTH_BYTES = 4
 #: So many frames are looked at: what fits by chance does not fit three times.
@@ -20,11 +20,14 @@ _KINDS = (
     (b"<", "the body is XML or HTML"),
     (b"\xff\xfe", "the body is UTF-16: send UTF-8"),
     (b"\xfe\xff", "the body is UTF-16: send UTF-8"),
+    (b"{\0", "the body is UTF-16: send UTF-8"),
+    (b"[\0", "the body is UTF-16: send UTF-8"),
+    (b"\0{", "the body is UTF-16: send UTF-8"),
+    (b"\0[", "the body is UTF-16: send UTF-8"),
 )
-
-
-#: Of these a table may not begin, whatever its encoding.
-_NO_TABLES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1")
+#: No text begins so, whatever its encoding; a line may begin with PAR1, a table does not.
+_NO_TEXT = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+_NO_TABLES = (*_NO_TEXT, b"PAR1")
 _JSON = re.compile(rb"(?:\[\s*)?\{\s*\"")
 _BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
@@ -50,11 +53,19 @@ def is_table(content_type: str) -> bool:
     return "csv" in content_type or "tab-separated" in content_type
 
 
+def no_text_hint(start: bytes, none_of: tuple[bytes, ...] = _NO_TEXT) -> str | None:
+    """A sentence about what begins with ``start`` and is no text; None where it may be."""
+    for magic, sentence in _KINDS:
+        if magic in none_of and start.startswith(magic):
+            return sentence
+    return None
+
+
 def no_table_hint(start: bytes) -> str | None:
     """A sentence about what begins with ``start`` and is no table of text; None where it may be."""
-    for magic, sentence in _KINDS:
-        if start.startswith(magic) and magic in _NO_TABLES:
-            return sentence
+    told = no_text_hint(start, _NO_TABLES)
+    if told is not None:
+        return told
     if _JSON.match(start.lstrip(_BLANK_BYTES)):
         return "the body is JSON: send it to /v1/label"
     return None

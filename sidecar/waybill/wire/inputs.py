@@ -10,7 +10,6 @@ from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 from waybill.core.errors import MalformedError
-from waybill.core.text import decoded
 from waybill.wire.inflate import compression_of, inflated
 from waybill.wire.table.dialect import cells_of, find_dialect, normal
 from waybill.wire.table.encoding import WIDE, TextDecoder, replaced
@@ -137,7 +136,8 @@ def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]
     if by_magic is not None:
         return by_magic, ""
     _refuse_foreign(start)
-    text = decoded(start[:_SAMPLE_BYTES]).lstrip("\ufeff \t\r\n\x1a\x1e\x00")
+    sample = replaced(TextDecoder().feed(start[:_SAMPLE_BYTES], is_last=True))
+    text = sample.lstrip("\ufeff \t\r\n\x1a\x1e\x00")
     by_name, by_json = form_of_name(name), _form_of_json(text)
     if by_name == "csv" and by_json is not None:
         return by_json, f"holds JSON and is read as {by_json}; --format csv says otherwise"

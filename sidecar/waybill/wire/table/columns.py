@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from waybill.core.errors import MalformedError
+from waybill.core.prepare import is_blank
 from waybill.settings.schema import FieldSettings
 from waybill.wire.table.dialect import normal
 
@@ -177,7 +178,7 @@ class Columns:
     def message_of(self, cells: Sequence[str]) -> str | None:
         """The first message that is not blank, or None."""
         for at in self._messages:
-            if at < len(cells) and cells[at] and not cells[at].isspace():
+            if at < len(cells) and not is_blank(cells[at]):
                 return cells[at]
         return None
 
@@ -198,7 +199,7 @@ class Columns:
         for at in self._sources:
             if at < len(cells):
                 source = cells[at].strip()
-                if source:
+                if not is_blank(source):
                     return source
         return self._source_text
 

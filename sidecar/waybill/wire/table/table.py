@@ -27,6 +27,8 @@ __all__ = ["Row", "Table"]
 
 #: The head is not waited for in more.
 _HEAD_CHARS = 16 << 10
+#: The end mark of DOS.
+_EOF = "\x1a"
 #: `Row._make` is a call of Python more for each row.
 _make_row = functools.partial(tuple.__new__, Row)
 
@@ -239,7 +241,7 @@ class Table:
                 end = "\n"
             else:
                 body, end = _split_end(text)
-            if not cells or (len(cells) == 1 < width and is_blank(body)):
+            if not cells or (len(cells) == 1 and is_blank(body) and (width > 1 or _EOF in body)):
                 add(Row([], body, end, count, None, line))
                 continue
             count += 1
@@ -253,7 +255,7 @@ class Table:
     def _suits(self, plain: PlainRows, text: str) -> bool:
         """Whether all are rows as the head has them, of characters only."""
         is_even = self._columns is not None and set(map(len, plain.cells)) == {self._width}
-        return is_even and self._was_whole and _is_whole(text)
+        return is_even and self._was_whole and _EOF not in text and _is_whole(text)
 
     def _plain_rows(self, plain: PlainRows) -> list[Row]:
         """`_rows` without a line of Python for each."""
