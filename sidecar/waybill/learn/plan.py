@@ -20,6 +20,7 @@ __all__ = [
     "CORRECTION_WEIGHT",
     "PER_LABEL",
     "SPLITS",
+    "WIDE",
     "DataPlan",
     "EncoderPlan",
     "HostedEncoder",
@@ -29,10 +30,13 @@ __all__ = [
     "hosted_encoder",
 ]
 
-#: The templates that the shipped model is trained on; the next one takes `BROAD`, too.
+#: The templates that the shipped model is trained on, with those of `BROAD`.
 CORPUS = Path(__file__).parent / "corpus" / "templates"
 #: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``.
 BROAD = Path(__file__).parent / "corpus" / "broad"
+#: Further software, that no shipped model has been trained on yet: a tuning that takes it names it
+#: with ``--corpus-extra``. See docs/decisions/0048-wider-before-the-next-tuning.md.
+WIDE = Path(__file__).parent / "corpus" / "wide"
 #: What a line of `BROAD` counts as for the classifier, for each fit that it is the mean of. The
 #: encoder learns from all lines alike and carries the breadth; the classifier on top of it is
 #: steadier on what is common. Several fits were no better: docs/decisions/0041-means-of-fits.md.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from waybill.core.labels import Taxonomy, read_taxonomy
 from waybill.learn.corpus.entries import CorpusEntry, load_corpus
-from waybill.learn.plan import BROAD, CORPUS
+from waybill.learn.plan import BROAD, CORPUS, WIDE
 
 __all__ = ["PAGE", "listing"]
 
@@ -31,7 +31,7 @@ A training learns from templates of log lines, written for this project; the shi
 
 def listing(taxonomy: Taxonomy) -> str:
     """The page, in Markdown. Raises WaybillError for a corpus that cannot be read."""
-    total = load_corpus(taxonomy, CORPUS, [BROAD]).entries
+    total = load_corpus(taxonomy, CORPUS, [BROAD, WIDE]).entries
     parts = [_HEAD, "## By label\n", _label_table(total, taxonomy)]
     parts += ["## By software\n", _software_table(total, taxonomy)]
     return "\n".join(parts)
