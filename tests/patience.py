@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 #: Seconds after which it will not come any more; under the limit of a test (pyproject.toml).
 PATIENCE_SECS = 90.0
+#: The first looks follow each other closely; what takes longer is looked at less often, for a look
+#: can be as much work as what it waits for.
 _LOOK_SECS = 0.01
+_LONG_LOOK_SECS = 0.1
+_GROWTH = 1.1
 
 
 def patience() -> asyncio.Timeout:
@@ -26,19 +30,28 @@ async def until(condition: Callable[[], object | Awaitable[object]]) -> None:
     Raises `TimeoutError`.
     """
     async with patience():
-        while True:
+        for look_secs in _looks():
             found = condition()
             if inspect.isawaitable(found):
                 found = await found
             if found:
                 return
-            await asyncio.sleep(_LOOK_SECS)
+            await asyncio.sleep(look_secs)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
     """`until` where no event loop runs. Raises `TimeoutError`."""
     ends_at = time.monotonic() + PATIENCE_SECS
-    while not condition():
+    for look_secs in _looks():
+        if condition():
+            return
         if time.monotonic() > ends_at:
             raise TimeoutError("what must come did not")
-        time.sleep(_LOOK_SECS)
+        time.sleep(look_secs)
+
+
+def _looks() -> Iterator[float]:
+    secs = _LOOK_SECS
+    while True:
+        yield secs
+        secs = min(_GROWTH * secs, _LONG_LOOK_SECS)
