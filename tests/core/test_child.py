@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from tests.patience import patience, until, wait_until
 from waybill.core import child
 from waybill.core.child import ChildOutputError, Ended, run_child
 
@@ -105,6 +107,30 @@ async def test_it_is_killed_with_its_family_when_its_caller_is_cancelled(module:
         await running
     while not all(map(is_gone, pids)):
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("turns", range(2, 12))
+def test_it_is_killed_with_its_family_however_early_its_caller_is_cancelled(
+    module: Path, run: Callable[..., None], turns: int
+) -> None:
+    """A loop that is held up may connect the pipes when the child has long been at work."""
+    module.write_text(_FAMILY)
+    file = module.parent / "pids"
+
+    async def cancelled() -> None:
+        running = asyncio.create_task(run_child("told", [str(file)], secs=600))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        wait_until(file.exists)
+        running.cancel()
+        async with patience():
+            await asyncio.wait([running])
+        assert running.cancelled()
+        pids = await written(file)
+        await until(lambda: all(map(is_gone, pids)))
+
+    run(cancelled())
 
 
 async def test_it_finds_our_code_and_nothing_of_the_working_directory(

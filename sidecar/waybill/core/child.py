@@ -20,7 +20,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from waybill.core.errors import WaybillError
 
@@ -66,12 +66,13 @@ async def run_child(
         TimeoutError: it took longer and was killed.
         ChildOutputError: it printed more than ``output_bytes`` and was killed.
     """
-    child = await asyncio.create_subprocess_exec(
+    child = await start_child(
         sys.executable,
         "-P",
         "-m",
         module,
         *arguments,
+        kill=_kill,
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -83,6 +84,25 @@ async def run_child(
             return await _talk(child, stdin, output_bytes)
     finally:
         await end_child(child, functools.partial(_kill, child))
+
+
+async def start_child(
+    *words: str, kill: Callable[[Process], None] = Process.kill, **options: Any
+) -> Process:
+    """`asyncio.create_subprocess_exec` that may be cancelled: then ``kill`` is called.
+
+    asyncio can wait for ever for the end of a process whose pipes were not connected yet. Raises
+    OSError.
+    """
+    starting = asyncio.create_task(asyncio.create_subprocess_exec(*words, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            child = starting.result()
+            await end_child(child, functools.partial(kill, child))
+        raise
 
 
 async def end_child(child: Process, kill: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from waybill.core.child import end_child
+from waybill.core.child import end_child, start_child
 from waybill.core.clock import Steadiness
 from waybill.settings.schema import Settings
 from waybill.web.job import Faults, Job, note, note_check
@@ -279,7 +279,7 @@ class Jobs:
             settled_options, fields, self.source(job), job.name, job.options
         )
         settings = str(self.folder(job) / SETTINGS_FILE)
-        process = await asyncio.create_subprocess_exec(
+        process = await start_child(
             *_WAYBILL,
             *("label", str(self.source(job)), "--config", settings),
             *("--progress", "json", *options.arguments(), *flags),
