@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.hub.light import light_bundle
 from tests.hubserver import Hub, commit_id
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
-
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_BUNDLE = ROOT / "models" / "default"
@@ -21,11 +21,16 @@ REPO = "acme/labels"
 
 
 def changed_copy(target: Path, **changes: Any) -> Path:
-    """The default bundle with another manifest."""
-    shutil.copytree(DEFAULT_BUNDLE, target)
+    """The light bundle with another manifest."""
+    shutil.copytree(light_bundle(), target)
     manifest = json.loads((target / "manifest.json").read_bytes()) | changes
     (target / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     return target
+
+
+def files_of(bundle: Path) -> dict[str, bytes]:
+    """What `publish` takes as the changes that make up ``bundle``."""
+    return {file.name.replace(".", "__"): file.read_bytes() for file in bundle.iterdir()}
 
 
 def publish(hub: Hub, tag: str, **changes: bytes) -> None:
@@ -33,7 +38,7 @@ def publish(hub: Hub, tag: str, **changes: bytes) -> None:
     ``__``).
     """
     commits = hub.commits.setdefault(
-        REPO, [{f.name: f.read_bytes() for f in DEFAULT_BUNDLE.iterdir()}]
+        REPO, [{f.name: f.read_bytes() for f in light_bundle().iterdir()}]
     )
     commits.append(commits[-1] | {name.replace("__", "."): data for name, data in changes.items()})
     oid = commit_id(REPO, len(commits) - 1)
@@ -42,7 +47,7 @@ def publish(hub: Hub, tag: str, **changes: bytes) -> None:
 
 def manifest_bytes(**changes: Any) -> bytes:
     return msgspec.json.encode(
-        json.loads((DEFAULT_BUNDLE / "manifest.json").read_bytes()) | changes
+        json.loads((light_bundle() / "manifest.json").read_bytes()) | changes
     )
 
 

@@ -15,7 +15,8 @@ from waybill.labelling.model.manifest import read_manifest
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
-from tests.hub.rig import DEFAULT_BUNDLE, changed_copy, visible
+from tests.hub.light import light_bundle
+from tests.hub.rig import changed_copy, visible
 from waybill.cli.main import main
 from waybill.hub.folder import FolderSource, sole_use
 from waybill.hub.outcome import HubError
@@ -35,9 +36,9 @@ def test_a_folder_of_versions_is_a_source_too(tmp_path: Path) -> None:
     assert versions(str(source)) == ["v1.0", "v1.1", "v1.2"]
     pulled = pull(str(source), into)
     assert (pulled.version, pulled.refused["v1.2"][0]) == ("v1.1", "missing_file")
-    shutil.copy(DEFAULT_BUNDLE / "manifest.json", source / "v1.2")
+    shutil.copy(light_bundle() / "manifest.json", source / "v1.2")
     assert pull(str(source), into).refused["v1.2"][0] == "missing_file"
-    shutil.copytree(DEFAULT_BUNDLE, source / "v1.2", dirs_exist_ok=True)
+    shutil.copytree(light_bundle(), source / "v1.2", dirs_exist_ok=True)
     assert pull(str(source), into).version == "v1.2"
 
 
@@ -45,7 +46,7 @@ def test_a_folder_of_versions_can_be_pushed_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    bundle = shutil.copytree(light_bundle(), tmp_path / "bundle")
     (bundle / ".notes").write_text("mine")
     for version in ("v1.0", "v1.1"):
         assert main(["model", "push", "bundle", "--repo", "./new/repo"]) == 0
@@ -54,7 +55,7 @@ def test_a_folder_of_versions_can_be_pushed_to(
     assert push(bundle, str(tmp_path / "new" / "repo"), is_major=True) == "v2.0"
     assert push(bundle, "new/repo", tag="v3.7") == "v3.7"  # it is there, so it is the folder
     assert versions("./new/repo") == ["v1.0", "v1.1", "v2.0", "v3.7"]
-    names = {file.name for file in DEFAULT_BUNDLE.iterdir()}
+    names = {file.name for file in light_bundle().iterdir()}
     assert {file.name for file in (tmp_path / "new/repo/v3.7").iterdir()} == names
     assert pull("./new/repo", tmp_path / "followed").version == "v3.7"
     for tag in ("v1.1", "1.2", "latest"):
@@ -63,14 +64,14 @@ def test_a_folder_of_versions_can_be_pushed_to(
 
 
 def test_pushes_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:
-    manifest = read_manifest(DEFAULT_BUNDLE)
+    manifest = read_manifest(light_bundle())
     few = {name: manifest.sha256[name] for name in ("classifier.onnx", "reference.json")}
     manifest = msgspec.structs.replace(manifest, sha256=few)
     source = FolderSource(tmp_path / "repo")
     source.prepare()
     with ThreadPoolExecutor(4) as pool:
         jobs = [
-            pool.submit(_publish_next, source, DEFAULT_BUNDLE, manifest, is_major=False)
+            pool.submit(_publish_next, source, light_bundle(), manifest, is_major=False)
             for _ in range(4)
         ]
     made = sorted(job.result() for job in jobs)
@@ -84,20 +85,20 @@ def test_a_push_that_waits_too_long_says_so(
 ) -> None:
     monkeypatch.setattr("waybill.hub.folder._PUSH_WAIT_SECS", 0.1)
     with sole_use(tmp_path / "repo"), pytest.raises(HubError) as caught:
-        push(DEFAULT_BUNDLE, str(tmp_path / "repo"))
+        push(light_bundle(), str(tmp_path / "repo"))
     assert caught.value.code == "busy"
 
 
 def test_a_name_that_is_neither_folder_nor_repository_says_how_to_write_it() -> None:
     with pytest.raises(HubError, match=r"\./versions") as caught:
-        push(DEFAULT_BUNDLE, "versions")
+        push(light_bundle(), "versions")
     assert caught.value.code == "not_found"
 
 
 def test_a_push_to_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HubError) as caught:
-        push(DEFAULT_BUNDLE, str(tmp_path / "file" / "repo"))
+        push(light_bundle(), str(tmp_path / "file" / "repo"))
     assert caught.value.code == "disk"
     with pytest.raises(BundleError, match="golden"):
         push(changed_copy(tmp_path / "bad", golden=[]), str(tmp_path / "repo"))

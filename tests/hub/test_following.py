@@ -22,7 +22,8 @@ from waybill.settings.schema import FollowSettings, ModelSettings
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
-from tests.hub.rig import DEFAULT_BUNDLE, REPO, ROOT, changed_copy, manifest_bytes, publish
+from tests.hub.light import light_bundle
+from tests.hub.rig import REPO, ROOT, changed_copy, manifest_bytes, publish
 from waybill.hub.pull import pull
 from waybill.hub.push import push
 
@@ -114,7 +115,7 @@ async def test_a_pulled_version_that_the_disk_spoilt_does_not_stop_the_start(
     (into / "v1.0" / "classifier.onnx").write_bytes(b"spoilt")
     shutil.rmtree(tmp_path / "source")
     async with running(*following(str(tmp_path / "source"), into)) as sidecar:
-        default = json.loads((DEFAULT_BUNDLE / "manifest.json").read_bytes())["version"]
+        default = json.loads((light_bundle() / "manifest.json").read_bytes())["version"]
         assert await rule_of(sidecar) == f"default@{default}"
         await until(lambda: bool(sidecar.state("model").problems))
         assert "hash" in sidecar.state("model").problems[0]
@@ -132,7 +133,7 @@ async def test_versions_are_held_against_the_labels_that_are_configured(tmp_path
         pull(source, tmp_path / "pulled", labels=labels)
     assert caught.value.code == "labels"
     with pytest.raises(BundleError, match="trained on other labels"):
-        push(DEFAULT_BUNDLE, str(tmp_path / "new"), labels=labels)
+        push(light_bundle(), str(tmp_path / "new"), labels=labels)
     metrics = Metrics("test")
     settings = ModelSettings(follow=FollowSettings(source=source, into=str(tmp_path / "into")))
     assert not await ModelFollower(settings, metrics, labels).pull()

@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,16 @@ from waybill.labelling.model.bundle import load_bundle
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
-from tests.hub.rig import DEFAULT_BUNDLE, REPO, changed_copy, manifest_bytes, publish, visible
+from tests.hub.light import light_bundle
+from tests.hub.rig import (
+    DEFAULT_BUNDLE,
+    REPO,
+    changed_copy,
+    files_of,
+    manifest_bytes,
+    publish,
+    visible,
+)
 from waybill.cli.main import main
 from waybill.hub import repository
 from waybill.hub.outcome import HubError, Pulled
@@ -32,7 +42,7 @@ def test_versions_go_up_and_come_down(
     hub: tuple[Hub, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server, endpoint = hub
-    assert push(DEFAULT_BUNDLE, REPO, endpoint=endpoint) == "v1.0"
+    assert push(light_bundle(), REPO, endpoint=endpoint) == "v1.0"
     newer = changed_copy(tmp_path / "newer", version="newer")
     assert push(newer, REPO, endpoint=endpoint) == "v1.1"
     assert push(newer, REPO, is_major=True, endpoint=endpoint) == "v2.0"
@@ -54,10 +64,10 @@ def test_versions_go_up_and_come_down(
     assert json.loads(capsys.readouterr().out)["version"] == "v2.11"
     assert load_bundle(into / "current", taxonomy=TEN).manifest.version == "newer"
     assert (into / "current").readlink() == Path("v2.11")
-    for file in DEFAULT_BUNDLE.iterdir():
+    for file in light_bundle().iterdir():
         assert (into / "v1.0" / file.name).read_bytes() == file.read_bytes()
     assert sorted(e.name for e in (into / "v1.0").iterdir()) == sorted(
-        e.name for e in DEFAULT_BUNDLE.iterdir()
+        e.name for e in light_bundle().iterdir()
     )
     for tag in ("v1.1", "1.2", "latest"):
         with pytest.raises(HubError, match="no_version"):
@@ -67,14 +77,14 @@ def test_versions_go_up_and_come_down(
 
 def test_a_push_holds_the_bundle_and_leaves_the_rest(hub: tuple[Hub, str], tmp_path: Path) -> None:
     server, endpoint = hub
-    push(DEFAULT_BUNDLE, REPO, endpoint=endpoint)
+    push(light_bundle(), REPO, endpoint=endpoint)
     server.commits[REPO].append(
         server.commits[REPO][-1] | {"README.md": b"# Labels", "old.onnx": b"x"}
     )
-    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    bundle = shutil.copytree(light_bundle(), tmp_path / "bundle")
     (bundle / ".notes").write_text("mine")
     push(bundle, REPO, endpoint=endpoint)
-    ours = {file.name for file in DEFAULT_BUNDLE.iterdir()}
+    ours = {file.name for file in light_bundle().iterdir()}
     assert set(server.commits[REPO][-1]) == ours | {".gitattributes", "README.md"}
     assert pull(REPO, tmp_path / "followed", endpoint=endpoint).version == "v1.1"
 
@@ -87,7 +97,7 @@ def test_a_bundle_that_does_not_load_is_not_pushed(hub: tuple[Hub, str], tmp_pat
 
 
 def test_a_repository_can_be_made_public(hub: tuple[Hub, str]) -> None:
-    main(["model", "push", str(DEFAULT_BUNDLE), "--repo", REPO, "--public", "--endpoint", hub[1]])
+    main(["model", "push", str(light_bundle()), "--repo", REPO, "--public", "--endpoint", hub[1]])
     assert hub[0].private[REPO] is False
 
 
@@ -96,26 +106,23 @@ def test_a_repository_can_be_made_public(hub: tuple[Hub, str]) -> None:
     [
         ({"classifier__onnx": b"something else"}, "hash"),
         ({"manifest__json": b"{"}, "manifest"),
-        ({"manifest__json": manifest_bytes(labels=["Nonsense"])}, "labels"),
-        ({"manifest__json": manifest_bytes(sha256={"gone.onnx": "0" * 64})}, "manifest"),
-        (
-            {
-                "manifest__json": manifest_bytes(
-                    golden=[{"text": "disk full", "label": "User Action"}]
-                )
-            },
-            "golden",
-        ),
+        ({"manifest__json": {"labels": ["Nonsense"]}}, "labels"),
+        ({"manifest__json": {"sha256": {"gone.onnx": "0" * 64}}}, "manifest"),
+        ({"manifest__json": {"golden": [{"text": "disk full", "label": "HTTP Status"}]}}, "golden"),
     ],
 )
 def test_a_version_that_is_refused_is_kept_out_with_its_reason(
-    hub: tuple[Hub, str], tmp_path: Path, changes: dict[str, bytes], code: str
+    hub: tuple[Hub, str], tmp_path: Path, changes: dict[str, Any], code: str
 ) -> None:
+    files = {
+        name: manifest_bytes(**one) if isinstance(one, dict) else one
+        for name, one in changes.items()
+    }
     server, endpoint = hub
     publish(server, "v1.0")
     into = tmp_path / "followed"
     pull(REPO, into, endpoint=endpoint)
-    publish(server, "v1.1", **changes)
+    publish(server, "v1.1", **files)
     pulled = pull(REPO, into, endpoint=endpoint)
     assert (pulled.version, pulled.is_new) == ("v1.0", False)
     assert pulled.refused["v1.1"][0] == code
@@ -130,7 +137,7 @@ def test_a_version_that_is_refused_is_kept_out_with_its_reason(
     publish(
         server,
         "v1.1",
-        **{f.name.replace(".", "__"): f.read_bytes() for f in DEFAULT_BUNDLE.iterdir()},
+        **files_of(light_bundle()),
     )
     assert pull(REPO, into, endpoint=endpoint) == Pulled("v1.1", str(into / "v1.1"), True, {})
     assert not list(into.glob(".v*"))
@@ -166,7 +173,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(
     hub: tuple[Hub, str], tmp_path: Path
 ) -> None:
     server, endpoint = hub
-    publish(server, "v1.0")
+    publish(server, "v1.0", **files_of(DEFAULT_BUNDLE))  # larger than the client keeps at once
     size = len(server.commits[REPO][-1]["encoder.onnx"])
     server.breaks["encoder.onnx"] = size // 2
     into = tmp_path / "followed"
@@ -245,7 +252,7 @@ def test_the_token_comes_from_the_environment_or_a_file(
     hub: tuple[Hub, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, endpoint = hub
-    push(DEFAULT_BUNDLE, REPO, endpoint=endpoint)
+    push(light_bundle(), REPO, endpoint=endpoint)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HubError) as caught:
         versions(REPO, endpoint=endpoint)

@@ -14,7 +14,8 @@ from tests.taxonomies import TEN
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
-from tests.hub.rig import DEFAULT_BUNDLE, REPO, publish
+from tests.hub.light import light_bundle
+from tests.hub.rig import REPO, publish
 from waybill.cli.main import main
 from waybill.core.errors import BundleError
 from waybill.hub import repository
@@ -37,7 +38,7 @@ def test_a_version_that_was_rolled_back_waits_for_a_newer_one(
 ) -> None:
     source, into = tmp_path / "source", tmp_path / "followed"
     for tag in ("v1.0", "v1.1"):
-        push(DEFAULT_BUNDLE, str(source), tag=tag)
+        push(light_bundle(), str(source), tag=tag)
         pull(str(source), into)
     command = ["model", "rollback", "--into", str(into)]
     assert main(command) == 0
@@ -47,7 +48,7 @@ def test_a_version_that_was_rolled_back_waits_for_a_newer_one(
     again = pull(str(source), into)
     assert (again.version, again.is_new) == ("v1.0", False)
     assert again.refused["v1.1"].code == "rolled_back"
-    push(DEFAULT_BUNDLE, str(source), tag="v1.2")
+    push(light_bundle(), str(source), tag="v1.2")
     assert pull(str(source), into).version == "v1.2"
 
     rollback(into, TEN)
@@ -60,7 +61,7 @@ def test_a_version_that_was_rolled_back_waits_for_a_newer_one(
 def test_a_pull_of_one_version_ends_its_rollback(tmp_path: Path) -> None:
     source, into = tmp_path / "source", tmp_path / "followed"
     for tag in ("v1.0", "v1.1"):
-        push(DEFAULT_BUNDLE, str(source), tag=tag)
+        push(light_bundle(), str(source), tag=tag)
         pull(str(source), into)
     assert rollback(into, TEN, to="v1.0") == ("v1.1", "v1.0")
     assert pull(str(source), into, version="v1.1").version == "v1.1"
@@ -73,7 +74,7 @@ def test_nothing_is_rolled_back_where_nothing_is_kept(
     source, into = tmp_path / "source", tmp_path / "followed"
     with pytest.raises(HubError, match="no such folder"):
         rollback(into, TEN)
-    push(DEFAULT_BUNDLE, str(source))
+    push(light_bundle(), str(source))
     into.mkdir()
     with pytest.raises(HubError, match="no version is in force"):
         rollback(into, TEN)
@@ -90,7 +91,7 @@ def test_nothing_is_rolled_back_where_nothing_is_kept(
 def test_a_source_with_nothing_but_what_was_rolled_back_changes_nothing(tmp_path: Path) -> None:
     source, into = tmp_path / "source", tmp_path / "followed"
     for tag in ("v1.0", "v1.1"):
-        push(DEFAULT_BUNDLE, str(source), tag=tag)
+        push(light_bundle(), str(source), tag=tag)
         pull(str(source), into)
     rollback(into, TEN)
     shutil.rmtree(source / "v1.0")
