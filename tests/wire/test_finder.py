@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from types import FrameType
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.settings.schema import FieldSettings
+from waybill.wire import Wire
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.fields import FieldPlan
 from waybill.wire.finder import Finder
@@ -95,3 +97,46 @@ def test_a_record_without_a_message_costs_no_more_with_more_paths(
     )
     data = orjson.dumps(record)
     assert _calls(more, data) == _calls(few, data) <= 20
+
+
+@given(_RECORDS)
+def test_a_large_record_is_read_as_a_small_one(record: dict[str, object]) -> None:
+    """Of a large one only the members that are wanted are listed."""
+    ballast = {"ballast": "x" * 70_000}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            record = {**record, name: {**value, **ballast}}
+            break
+    record = {**record, **ballast}
+    _agree(_JSON, orjson.dumps(record), _tolerant_json)
+    _agree(_PACKED, msgpack.packb(record), _tolerant_packed)
+
+
+_WIDE = {f"k{number}": 1 for number in range(100_000)}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {**_WIDE, "log": 1},
+        {**_WIDE, "log": {"x": 1}, "kubernetes": _WIDE},
+        {**_WIDE, "log": "failed", "target_label": 5},
+        {**_WIDE, "log": [1], "target_label": "Error", "kubernetes": _WIDE},
+    ],
+    ids=["no text", "within", "our name", "labelled"],
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/msgpack"])
+def test_what_is_read_of_a_record_takes_no_more_than_it(
+    record: dict[str, object], kind: str
+) -> None:
+    """Lists of five million members took 800 MB for a body of 42 MB."""
+    body = orjson.dumps(record) if kind.endswith("json") else msgpack.packb([0, record])
+    wire = Wire(FieldPlan(FieldSettings()))
+    tracemalloc.start()
+    try:
+        _, batch = wire.decode(body, kind)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(batch) == 1
+    assert most < 3 * len(body)

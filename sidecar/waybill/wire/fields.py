@@ -103,6 +103,8 @@ class FieldPlan:
         messages = parse_paths(settings.message[:_AT_ONCE])
         sources = parse_paths(settings.source[:_AT_ONCE])
         added = self.policy.added
+        #: What matters of a record's own members: where paths begin, and what we add.
+        self.names = frozenset((*added, *(path[0] for path in (*self.message, *self.source))))
         texts = {path[0] for path in (*self.message, *self.source) if len(path) == 1}
         self.first = Stage(messages, sources, added, texts)
         #: Reads no more than ``m`` and ``s``: each path costs a little for each key of each record.

@@ -8,7 +8,7 @@ the fast decoders costs a little for each path, and there are a hundred.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -22,8 +22,11 @@ _Data: TypeAlias = bytes | msgspec.Raw
 _Members: TypeAlias = Mapping[str, msgspec.Raw]
 #: From a type to what decodes bytes as it.
 DecoderOf: TypeAlias = Callable[[object], Callable[[_Data], object]]
+_OTHERS = str | int | float | bool | None
 #: What a path may lead through without troubling the tolerant reader.
-_INNER = dict[str, msgspec.Raw] | str | int | float | bool | None
+_INNER = dict[str, msgspec.Raw] | _OTHERS
+#: A record that is longer may have millions of members, and lists of them take 20 times its size.
+_LARGE_BYTES = 64 << 10
 
 
 class _Wanted:
@@ -89,13 +92,15 @@ class Finder:
         self._members = cast("Callable[[_Data], _Members]", decoder_of(dict[str, msgspec.Raw]))
         self._inner = decoder_of(_INNER)
         self._leaf = decoder_of(LEAF)
+        self._wanted = _decoders(self._root, decoder_of)
 
     def find(self, data: _Data) -> Reading:
         """What ``data``, an object, says.
 
         Raises `waybill.wire.codec.DECODE_ERRORS`: only the tolerant reader can tell.
         """
-        members = self._members(data)
+        is_large = len(memoryview(data)) > _LARGE_BYTES
+        members = self._wanted[self._root](data) if is_large else self._members(data)
         hits = self._root.below.keys() & members.keys()
         if not hits:
             return Reading(None, None, "no_message")
@@ -117,7 +122,37 @@ class Finder:
             if not child.below:
                 child.offer(self._leaf(members[name]), message, source)
                 continue
-            value = self._inner(members[name])
+            data = members[name]
+            is_large = len(memoryview(data)) > _LARGE_BYTES
+            value = self._wanted[child](data) if is_large else self._inner(data)
             child.offer(value, message, source)
             if isinstance(value, dict):
                 self._look(child, value, child.below.keys() & value.keys(), message, source)
+
+
+def _decoders(root: _Node, decoder_of: DecoderOf) -> dict[_Node, Callable[[_Data], Any]]:
+    """What reads of an object only the members that are wanted below a node, for each node."""
+    found: dict[_Node, Callable[[_Data], Any]] = {}
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        nodes.extend(node.below.values())
+        if node.below:
+            found[node] = _decoder(list(node.below), decoder_of)
+    return found
+
+
+def _decoder(names: Sequence[str], decoder_of: DecoderOf) -> Callable[[_Data], Any]:
+    fields = {f"f{place}": name for place, name in enumerate(names)}
+    members = [(field, msgspec.Raw, None) for field in fields]
+    kind = msgspec.defstruct("Wanted", members, rename=fields, gc=False)
+    decode = decoder_of(kind | _OTHERS)
+
+    def read(data: _Data) -> Any:
+        value = decode(data)
+        if not isinstance(value, msgspec.Struct):
+            return value
+        found = ((name, getattr(value, field)) for field, name in fields.items())
+        return {name: raw for name, raw in found if raw is not None}
+
+    return read

@@ -306,9 +306,12 @@ class JsonReader:
             batch.add_special(start, Passed(end, _what_is_no_object(body[start:end])))
             return
         top: dict[str, scan.Span] = {}
+        is_empty = True
         for name, _, value_at, stop in scan.members(body, start):
-            top[name] = (value_at, stop)
-        if not top and not scan.is_valid(body[start:end]):
+            is_empty = False
+            if name in self._plan.names:
+                top[name] = (value_at, stop)
+        if is_empty and not scan.is_valid(body[start:end]):
             batch.add_special(start, Passed(end, "malformed_record"))
             return
         self._plan.policy.add(

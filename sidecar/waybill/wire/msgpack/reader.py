@@ -145,7 +145,8 @@ class MsgpackReader:
     def _add_map(self, batch: Batch, start: int, end: int) -> None:
         body = batch.body
         members = scan.members(body, start)
-        top = {name: value_at for name, _, value_at, _ in members if name is not None}
+        names = self._plan.names
+        top = {name: at for name, _, at, _ in members if name is not None and name in names}
         self._plan.policy.add(
             batch,
             start,
