@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -66,6 +68,16 @@ async def test_how_a_csv_is_read_is_told(
     assert status == 200
     assert [part for part in told if part not in headers["Waybill-Table"]] == []
     assert ("(a guess" in headers["Waybill-Table"]) is ("(a guess" in told)
+
+
+async def test_a_table_waits_for_the_model(running: Running) -> None:
+    rows = "".join(f"unseen {a} of {b} went by\n" for a in "abcdef" for b in "ghijkl")
+    async with running("model.over_budget=defer", "model.budget_ms=200") as sidecar:
+        status, answer, _ = await sidecar.post(f"log\n{rows}".encode(), "/v1/classify/csv")
+    found = list(csv.DictReader(io.StringIO(answer.decode())))
+    assert (status, len(found)) == (200, 36)
+    assert "model" in {row["tier"] for row in found}
+    assert "pending" not in {row["tier"] for row in found}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "snappy"])

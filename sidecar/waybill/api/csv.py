@@ -60,6 +60,10 @@ _OPTIONS = (
     "details",
     "on_error",
 )
+#: No shipper waits for a table: rows that model or LLM was too late for are asked again, so long,
+#: with so much time in between.
+_PATIENCE_SECS = 120.0
+_REST_SECS = 0.05
 #: Labels messages and their sources, in order.
 Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]]
 
@@ -198,10 +202,27 @@ async def _label(
     service: Service, request: web.Request, upload: _Upload, rows: Sequence[Row]
 ) -> None:
     columns = upload.table.columns
-    verdicts = await service.label(*columns.read([row.cells for row in rows]))
+    verdicts = await _verdicts(service, *columns.read([row.cells for row in rows]))
     service.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
     answer = upload.table.labelled(rows, verdicts)
     await write_within(request, upload.response, answer, service.read_secs)
+
+
+async def _verdicts(
+    service: Service, messages: Sequence[str | None], sources: Sequence[str]
+) -> list[Verdict]:
+    """What is said of each message, also of those that model or LLM was too late for at first."""
+    verdicts = await service.label(messages, sources)
+    end = time.monotonic() + _PATIENCE_SECS
+    while time.monotonic() < end:
+        late = [i for i, verdict in enumerate(verdicts) if verdict.tier == "pending"]
+        if not late:
+            break
+        await asyncio.sleep(_REST_SECS)
+        again = await service.label([messages[i] for i in late], [sources[i] for i in late])
+        for i, verdict in zip(late, again, strict=True):
+            verdicts[i] = verdict
+    return verdicts
 
 
 def _taken(rows: Sequence[Row], upload: _Upload) -> list[Row]:
