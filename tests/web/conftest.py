@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -74,7 +74,13 @@ class Client:
 
     async def send(self, path: str, fields: dict[str, str], **headers: str) -> tuple[int, str]:
         """Send a form with its token; the status and the page that follows."""
-        body = {"form_token": await self.token(), **fields}
+        return await self.send_many(path, fields.items(), **headers)
+
+    async def send_many(
+        self, path: str, fields: Iterable[tuple[str, str]], **headers: str
+    ) -> tuple[int, str]:
+        """As `send`, with fields that may come several times."""
+        body = [("form_token", await self.token()), *fields]
         async with self.session.post(
             self.running.address + path, data=body, headers=headers
         ) as reply:

@@ -83,8 +83,11 @@ def _chromium() -> str:
 
 
 @asynccontextmanager
-async def browsing(client: Client, **options: object) -> AsyncIterator[Any]:
-    """A page that fails the test on any error, and on any request to somebody else."""
+async def browsing(client: Client, expected: str = "", /, **options: object) -> AsyncIterator[Any]:
+    """A page that fails the test on any error, and on any request to somebody else.
+
+    What the browser says with ``expected`` in it is no fault.
+    """
     faults: list[str] = []
     address = client.running.address
     async with playwright.async_playwright() as engine:
@@ -93,7 +96,7 @@ async def browsing(client: Client, **options: object) -> AsyncIterator[Any]:
         page = await context.new_page()
         page.set_default_timeout(60_000)  # a busy machine is no fault of the page
         page.on("console", lambda one: faults.append(f"{page.url}: {one.text}")
-                if one.type == "error" else None)  # fmt: skip
+                if one.type == "error" and not (expected and expected in one.text) else None)  # fmt: skip
         page.on("pageerror", lambda one: faults.append(str(one)))
         page.on("request", lambda one: None if one.url.startswith((address, "data:"))
                 else faults.append(f"foreign: {one.url}"))  # fmt: skip

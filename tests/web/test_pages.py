@@ -13,6 +13,7 @@ from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.correction import decode_correction, new_correction, settle
 from waybill.core.pattern import pattern_id
 from waybill.web.store.corrections import add_correction, export
+from waybill.web.store.queries import history
 
 PAGES = ("/", "/patterns", "/review", "/sources", "/nodes", "/try", "/csv", "/corrections",
          "/changes", "/keys", "/login")  # fmt: skip
@@ -78,6 +79,27 @@ async def test_a_correction_is_recorded_withdrawn_and_exported(browser: Client) 
     await browser.send(f"/corrections/{line.id}/withdraw", {})
     body = await browser.running.bench.database.read(export)
     assert settle([decode_correction(one) for one in body.splitlines()]) == []
+
+
+async def test_several_corrections_are_withdrawn_in_one_go(browser: Client) -> None:
+    await fill(browser)
+    for mask in (ORDER, BAD):
+        for label in ("Workflow Error", "Error"):  # the first one no longer stands
+            await browser.send(f"/patterns/{pattern_id(mask)}/correct", {"label": label})
+    _, page = await browser.get("/corrections")
+    ids = re.findall('name="id" value="([0-9a-f]{16})" form="several"', page)
+    assert len(ids) == 2
+    old = {line.id for line in await browser.running.bench.database.read(history)} - set(ids)
+    where = "/corrections/withdraw"
+    for chosen in ((), ("0" * 16, "<i>", "")):
+        _, page = await browser.send_many(where, [("id", one) for one in chosen])
+        assert "Nothing was selected that stands." in page
+    _, page = await browser.send_many(where, [("id", one) for one in (*ids, *old, ids[0])])
+    assert "2 withdrawn." in page
+    body = await browser.running.bench.database.read(export)
+    stand = settle([decode_correction(one) for one in body.splitlines()])
+    assert [one.correction.label for one in stand] == ["Workflow Error"] * 2  # as before those
+    assert len(body.splitlines()) == 6
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,26 @@ async def test_own_rules_stand_where_a_sidecar_reads_them(own: tuple[Client, Pat
     twin = await book.check("20-twin.yaml", OWN)
     assert all("duplicate" in str(fault) or "20-twin" in str(fault) for fault in twin.faults)
     assert twin.faults
+
+
+async def test_rules_are_found_by_words_and_sorted_by_what_they_decide(
+    own: tuple[Client, Path],
+) -> None:
+    client, _ = own
+    for words, ids in {
+        "workflow": ["order-shadow"],
+        "ORDER rejected": ["order-shadow"],
+        "10-own zzz": ["order-first"],
+        "critical disk": ["disk"],
+        "zzz login": [],
+    }.items():
+        _, text = await client.get(f"/rules?q={words.replace(' ', '+')}")
+        found = re.findall(r'<td><a href="[^"]*rule=([a-z-]+)', text)
+        assert found == ids, words
+    assert "No rule is so." in text
+    now = time.time()
+    await client.put(pattern("disk 0 is full", share("Error", 90), count=90, at=now))
+    client.running.bench.rule_stats._kept = None
+    _, text = await client.get("/rules?sort=-day")
+    assert re.findall(r'<td><a href="[^"]*rule=([a-z-]+)', text)[0] == "disk"
+    assert "they are tried in another order" in text

@@ -26,6 +26,9 @@ from waybill.settings.schema import Settings
 from waybill.web.store.corrections import applied_version, export_applied
 from waybill.web.store.database import Database
 
+#: What is kept of the embeddings that were made.
+_CACHE_BYTES = 1 << 20
+
 
 class Engine:
     """Labels as a sidecar with these settings would."""
@@ -36,6 +39,10 @@ class Engine:
         self._database = database
         self._seen: tuple[str, str] = ("", "")
         self.settings = replace(settings, llm=replace(settings.llm, provider=None))
+        #: As those, for labelling a little now and then: a cache would stay.
+        kept = min(_CACHE_BYTES, settings.model.embedding_cache_bytes)
+        model = replace(settings.model, embedding_cache_bytes=kept)
+        self.lean = replace(self.settings, model=model)
         self._stack = contextlib.AsyncExitStack()
         self._lock = asyncio.Lock()
         self._opened: Opened | None = None
@@ -47,7 +54,7 @@ class Engine:
         """The pipeline and its model, opened by the first who asks. Raises ConfigError."""
         async with self._lock:
             if self._opened is None:
-                opening = open_pipeline(self.settings, Metrics(VERSION))
+                opening = open_pipeline(self.lean, Metrics(VERSION))
                 self._opened = await self._stack.enter_async_context(opening)
             await self._catch_up(self._opened)
             return self._opened

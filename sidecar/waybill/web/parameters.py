@@ -18,7 +18,7 @@ _KNOWN = {
     "patterns.html": _LIST | {"add", "op", "value"},
     "pattern.html": frozenset({"t", "tab", "in"}),
     "review.html": frozenset({"queue", "skipped", "started", "blind", "confirm", "at"}),
-    "rules.html": frozenset({"state", "file"}),
+    "rules.html": frozenset({"state", "file", "q", "sort"}),
     "rule_edit.html": frozenset({"file", "from", "message", "enforce", "rule"}),
     "corrections.html": frozenset({"after"}),
     "changes.html": frozenset({"after"}),

@@ -59,6 +59,7 @@ def _reading(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/corrections", corrections.show),
         web.get(f"{base}/corrections.ndjson", corrections.download),
         web.post(f"{base}/corrections/{_ID}/withdraw", pattern.withdraw),
+        web.post(f"{base}/corrections/withdraw", corrections.withdraw),
         web.post(f"{base}/corrections/apply", changes.apply_corrections),
         web.get(f"{base}/v1/corrections", following.corrections),
         web.get(f"{base}/v1/rule-files", following.rule_files),

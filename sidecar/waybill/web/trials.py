@@ -195,9 +195,7 @@ class Trials:
     async def _work(self, running: _Running, lent: Lent) -> None:
         """All of a trial, on the thread of trials."""
         try:
-            sides = open_sides(
-                self._engine.settings, SideSpec(), SideSpec(), is_alone=False, lent=lent
-            )
+            sides = open_sides(self._engine.lean, SideSpec(), SideSpec(), is_alone=False, lent=lent)
             async with sides as (old, new):
                 lines = self._database.look(export)
                 history = parse_history(lines, str(self._database.path)).corrections

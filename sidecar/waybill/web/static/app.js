@@ -147,6 +147,11 @@ document.documentElement.classList.add("scripted");
     window.waybillAnswered({ ok: false, status, words: ours ? (told.text || "").trim().split("\n")[0].slice(0, 300) : "" });
   });
   document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
+  // One tick for all rows whose boxes belong to a form.
+  document.addEventListener("change", (event) => {
+    const of = event.target.dataset.tickAll;
+    if (of) for (const box of document.querySelectorAll(`input[type=checkbox][form="${of}"]`)) box.checked = event.target.checked;
+  });
   const submitOnChange = (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); };
   document.addEventListener("change", submitOnChange);
 })();

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.core.correction import Correction, settle
+from waybill.core.correction import Correction, settle, withdrawal
 from waybill.core.pattern import pattern_id
 from waybill.web import numbers
-from waybill.web.context import bench_of
+from waybill.web.context import bench_of, user_of
 from waybill.web.labellings import named
 from waybill.web.rendering import page
-from waybill.web.store.corrections import count_waiting, export
+from waybill.web.store.corrections import add_correction, count_waiting, export
 from waybill.web.store.queries import history
+from waybill.web.views.forms import read_form, see
 
 #: Lines of a page; the download has all.
 _PAGE = 200
@@ -53,6 +56,24 @@ async def show(request: web.Request) -> web.Response:
         fault=request.query.get("fault", ""),
         said=request.query.get("said", ""),
     )
+
+
+async def withdraw(request: web.Request) -> web.Response:
+    """Take back all that are ticked and stand: a line more for each, nothing is deleted."""
+    wanted = set((await read_form(request, "review")).getall("id", []))
+    by = user_of(request).name
+
+    def take_back(store: sqlite3.Connection) -> int:
+        standing = [one.correction for one in settle(history(store))]
+        chosen = [one for one in standing if one.id in wanted]
+        for one in chosen:
+            add_correction(store, withdrawal(one, by=by))
+        return len(chosen)
+
+    count = await bench_of(request).database.write(take_back) if wanted else 0
+    if not count:
+        raise see(request, "/corrections", "fault=Nothing+was+selected+that+stands.")
+    raise see(request, "/corrections", urlencode({"said": f"{numbers.count(count)} withdrawn."}))
 
 
 def _behind(lines: Sequence[Correction], after: str) -> int:

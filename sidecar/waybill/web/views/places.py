@@ -76,7 +76,8 @@ async def nodes(request: web.Request) -> web.Response:
         failing += bool(row["fault"])
     title = f"({failing} failing) Nodes" if failing else "Nodes"
     collect_secs = round(bench_of(request).settings.workbench.collect_secs)
-    return await page(request, "nodes.html", title, rows=rows, collect_secs=collect_secs)
+    said = request.query.get("said", "")
+    return await page(request, "nodes.html", title, rows=rows, collect_secs=collect_secs, said=said)
 
 
 async def ask_again(request: web.Request) -> web.Response:
@@ -86,7 +87,7 @@ async def ask_again(request: web.Request) -> web.Response:
     change = form.get("change", "")
     if change.isascii() and change.isdigit() and len(change) < 10:
         raise see(request, f"/changes/{change}", "said=Every+sidecar+is+asked.")
-    raise see(request, "/nodes")
+    raise see(request, "/nodes", "said=Every+sidecar+is+asked.")
 
 
 def _source(row: sqlite3.Row, labels: Sequence[sqlite3.Row]) -> Source:

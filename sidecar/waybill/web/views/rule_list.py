@@ -18,7 +18,10 @@ _AGAIN_SECS = "2"
 
 
 async def show(request: web.Request) -> web.Response:
-    """The rules in the order in which they are tried; ``state`` and ``file`` narrow them."""
+    """The rules in the order in which they are tried; ``state``, ``file`` and ``q`` narrow them.
+
+    With ``sort=-day`` those that decide most come first.
+    """
     bench = bench_of(request)
     fault = request.query.get("fault", "")
     found: list[RuleStats] | None = []
@@ -31,7 +34,10 @@ async def show(request: web.Request) -> web.Response:
         found = []
     state, file = request.query.get("state", ""), request.query.get("file", "")
     own = bench.rulebook.files()
-    shown = [one for one in found if _is_shown(one, state, file)]
+    text, sort = request.query.get("q", "").strip(), request.query.get("sort", "")
+    shown = [one for one in found if _is_shown(one, state, file) and _reads(one, text)]
+    if sort == "-day":
+        shown.sort(key=lambda one: -one.decided)
     title = "Being read · Rules" if is_being_read else f"{numbers.count(len(shown))} rules"
     answer = await page(
         request,
@@ -44,6 +50,8 @@ async def show(request: web.Request) -> web.Response:
         words=WORDS,
         state=state,
         file=file,
+        text=text,
+        sort=sort,
         own=own,
         drafts=await bench.database.read(list_drafts),
         folder=str(bench.rulebook.folder or ""),
@@ -53,6 +61,13 @@ async def show(request: web.Request) -> web.Response:
     if is_being_read:
         answer.headers["Refresh"] = _AGAIN_SECS
     return answer
+
+
+def _reads(one: RuleStats, text: str) -> bool:
+    """Whether each word of ``text`` stands in the rule's id, label, pattern or file."""
+    rule = one.rule
+    told = " ".join((rule.id, rule.label, rule.pattern, rule.file.rpartition("/")[2])).lower()
+    return all(word in told for word in text.lower().split())
 
 
 def _is_shown(one: RuleStats, state: str, file: str) -> bool:
