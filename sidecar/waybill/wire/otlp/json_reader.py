@@ -83,6 +83,9 @@ class OtlpJsonReader:
         found = walk(body, start, _SCOPES, read_scope)
         frame.gaps = found.gaps(0, len(frame.scopes))
         frame.about = found.members.get("resource")
+        for one in (frame, *frame.scopes):
+            if one.about and scan.has_too_many_values(body[slice(*one.about)]):
+                raise ValueError("a resource or scope says too much about itself")
         # Members may come in any order: only now is the resource known to be whole.
         self._lookup.note_source(_attributes(about_frame(body, frame)), frame)
         for at, stop in spans:
