@@ -103,7 +103,8 @@ def warnings_of(found: Backtest) -> list[str]:
             "already, or is in shadow mode."
         )
     if found.records and found.high > _BROAD * found.records:
-        told.append(f"Very broad: {numbers.share(found.high, found.records)} of a day changes.")
+        words = "changes" if found.low == found.high else "may change"
+        told.append(f"Very broad: {numbers.share(found.high, found.records)} of a day {words}.")
     beaten: Counter[str] = Counter()
     for change in found.changes:
         for said in change.old:

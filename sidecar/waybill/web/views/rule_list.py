@@ -35,9 +35,8 @@ async def show(request: web.Request) -> web.Response:
     state, file = request.query.get("state", ""), request.query.get("file", "")
     own = bench.rulebook.files()
     text, sort = request.query.get("q", "").strip(), request.query.get("sort", "")
-    shown = [one for one in found if _is_shown(one, state, file) and _reads(one, text)]
-    if sort == "-day":
-        shown.sort(key=lambda one: -one.decided)
+    near = [one for one in found if _is_near(one, file, text)]
+    shown = _sorted([one for one in near if state in ("", one.state)], sort)
     title = "Being read · Rules" if is_being_read else f"{numbers.count(len(shown))} rules"
     answer = await page(
         request,
@@ -46,7 +45,7 @@ async def show(request: web.Request) -> web.Response:
         is_being_read=is_being_read,
         rules=shown,
         all=len(found),
-        counts=Counter(one.state for one in found),
+        counts=Counter(one.state for one in near),
         words=WORDS,
         state=state,
         file=file,
@@ -63,12 +62,14 @@ async def show(request: web.Request) -> web.Response:
     return answer
 
 
-def _reads(one: RuleStats, text: str) -> bool:
-    """Whether each word of ``text`` stands in the rule's id, label, pattern or file."""
+def _is_near(one: RuleStats, file: str, text: str) -> bool:
+    """Whether it is of ``file``, and each word of ``text`` is in its id, label, pattern or file."""
     rule = one.rule
-    told = " ".join((rule.id, rule.label, rule.pattern, rule.file.rpartition("/")[2])).lower()
-    return all(word in told for word in text.lower().split())
+    name = rule.file.rpartition("/")[2]
+    told = " ".join((rule.id, rule.label, rule.pattern, name)).lower()
+    return file in ("", name) and all(word in told for word in text.lower().split())
 
 
-def _is_shown(one: RuleStats, state: str, file: str) -> bool:
-    return state in ("", one.state) and file in ("", one.rule.file.rpartition("/")[2])
+def _sorted(rules: list[RuleStats], sort: str) -> list[RuleStats]:
+    """Those that decide most first, where somebody asks for it; else as they are."""
+    return sorted(rules, key=lambda one: -one.decided) if sort == "-day" else rules
