@@ -191,6 +191,35 @@ async def test_pages_of_other_sites_change_nothing(
             assert reply.status == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "is_refused"),
+    [
+        ("evil.example", True),
+        ("evil.example:80", True),
+        ("localhost.evil.example", True),
+        ("127.0.0.1.evil.example", True),
+        ("[broken", True),
+        ("localhost", False),
+        ("LOCALHOST:8080", False),
+        ("waybill.localhost", False),
+        ("127.0.0.1:1", False),
+        ("[::1]:8080", False),
+    ],
+)
+async def test_a_page_whose_name_leads_to_this_machine_changes_nothing(
+    running: Running, host: str, is_refused: bool
+) -> None:
+    async with running("model.path=null") as sidecar:
+        page = {"Host": host, "Origin": f"http://{host}"}
+        for path in ("/v1/label", "/-/reload", "/v1/rules/test"):
+            url = sidecar.service.address + path
+            async with sidecar.client.post(url, data=b"{}", headers=page) as reply:
+                assert (reply.status == 403) is is_refused, path
+            program = {"Host": host}
+            async with sidecar.client.post(url, data=b"{}", headers=program) as reply:
+                assert reply.status != 403
+
+
 async def test_gzip_with_padding_is_taken(running: Running) -> None:
     async with running("model.path=null") as sidecar:
         body = gzip.compress(b'{"log":"x"}') + bytes(1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -63,6 +64,33 @@ def _is_of_another_site(request: web.Request) -> bool:
     if origin is None:
         return False
     try:
-        return urlsplit(origin).netloc.lower() != request.host.lower()
+        is_other = urlsplit(origin).netloc.lower() != request.host.lower()
+        return is_other or _is_borrowed(request)
     except ValueError:
         return True
+
+
+def _is_borrowed(request: web.Request) -> bool:
+    """Whether a browser asks this machine itself under another name than ``localhost``.
+
+    Whoever owns a name can make it resolve to the loopback address, and then his page is, for a
+    browser, one of ours. Raises ValueError: the name is none.
+    """
+    own = request.transport.get_extra_info("sockname") if request.transport else None
+    name = request.url.host or ""
+    if not isinstance(own, tuple) or not _is_loopback(own[0]) or _is_address(name):
+        return False
+    return name.rpartition(".")[2].lower() != "localhost"
+
+
+def _is_loopback(address: str) -> bool:
+    found = ip_address(address)
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
