@@ -342,3 +342,32 @@ def test_what_stands_between_records_is_no_record(between: bytes) -> None:
     assert first == records[0][:-1] + b"," + SUFFIX + b"}"
     assert second == records[1][:-1] + b"," + SUFFIX + b"}"
     assert CODEC.splice(batch, [VERDICT] * 3).replace(b"," + SUFFIX, b"") == body
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"index":{}}',
+        b'{"index":{"_index":"logs","_id":"1"}}',
+        b'{ "create" : { "_index" : "logs" } }',
+        b'{"update":{"_id":"1","retry_on_conflict":3}}',
+        b'{"delete":{"_id":"1"}}',
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_action_line_passes_between_records(line: bytes, end: bytes) -> None:
+    body = line + end + b'{"log":"a"}' + end + line + end + b'{"log":"b"}' + end
+    codec, batch = Wire(FieldPlan(FieldSettings())).decode(body)
+    assert batch.messages == [None, "a", None, "b"]
+    assert [batch.specials[i].reason for i in (0, 2)] == ["action_line"] * 2
+    out = codec.splice(batch, [Verdict("Error", "rule")] * 4)
+    assert out.count(line) == 2
+    assert out.count(b"target_label") == 2
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"index":5}', b'{"index":{"a":{}}}', b'{"index":{},"n":1}', b'{"n":{}}']
+)
+def test_what_only_looks_like_an_action_line_is_a_record(line: bytes) -> None:
+    _, batch = Wire(FieldPlan(FieldSettings())).decode(line)
+    assert batch.specials[0].reason == "no_message"

@@ -16,6 +16,7 @@ RecordReason = Literal[
     "not_an_object",
     "malformed_record",
     "group_marker",
+    "action_line",
     "no_message",
     "message_not_a_string",
     "record_failed",
@@ -309,11 +310,10 @@ def silent(tier: SlowTierName, code: TierCode | Literal["over_budget", "disabled
     """
     if code in ("over_budget", "disabled"):
         return cast("Reason", f"{tier}_{code}")
-    is_of_model = code in MODEL_CODES
     is_of_encoder = code.startswith("encoder_")
     match tier:
         case "model":
-            return cast("Reason", f"model_{code}") if is_of_model else "model_failed"
+            return cast("Reason", f"model_{code}") if code in MODEL_CODES else "model_failed"
         case "llm":
             return cast("Reason", f"llm_{code}") if not is_of_encoder else "llm_failed"
         case _:

@@ -32,7 +32,7 @@ from waybill.ops.pattern_metrics import PatternMetrics
 from waybill.ops.processes import SharedCollector, SiblingCollector
 
 #: Reasons of verdicts that no record gets: it has a label already, or is none.
-_NOT_OURS = frozenset(("already_labelled", "group_marker"))
+_NOT_OURS = frozenset(("already_labelled", "group_marker", "action_line"))
 #: The one metric of the parent, who counts beside the workers.
 WORKER_RESTARTS = "worker_restarts_total"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

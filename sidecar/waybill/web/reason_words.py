@@ -12,6 +12,7 @@ WORDS: dict[Reason, str] = {
     "not_an_object": "no JSON object",
     "malformed_record": "cannot be read as a record",
     "group_marker": "marks a group of records",
+    "action_line": "says what to do with the next record",
     "no_message": "no message in it",
     "message_not_a_string": "its message is no text",
     "record_failed": "handling it failed",

@@ -7,12 +7,13 @@ batch's scan budget.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import msgspec
 
-from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
+from waybill.core.batch import MAX_RECORDS, Batch, Passed, Special, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
@@ -36,6 +37,8 @@ _BROKEN_SPANS = 2
 _MOST_COMMAS = 16 * MAX_RECORDS
 #: Records of an array that are read at once.
 _RUN = 4096
+#: A line of Elasticsearch's bulk format that says what becomes of the record behind it.
+_ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
 #: A record's bytes.
 _view: Callable[[msgspec.Raw], memoryview] = memoryview
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
@@ -296,7 +299,10 @@ class JsonReader:
     def _add_without_message(self, batch: Batch, start: int, end: int, found: Reading) -> None:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         start = scan.skip_space(batch.body, start)
-        batch.add_special(start, Spliced(end, found.reason), None, found.source)
+        special: Special = Spliced(end, found.reason)
+        if _ACTION.match(batch.body, start, end):
+            special = Passed(end, "action_line")
+        batch.add_special(start, special, None, found.source)
 
     def _add_special(self, batch: Batch, start: int, end: int) -> None:
         """Add a record that the fast decoder refused."""
