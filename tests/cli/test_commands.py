@@ -262,17 +262,17 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
             yield from commands(below)
 
 
-def test_every_command_has_a_sentence_and_an_example_that_can_be_read() -> None:
+def test_every_command_has_a_sentence_and_examples_that_can_be_read() -> None:
     found = list(commands(make_parser()))
     assert len(found) >= 20
     for parser in found:
         assert parser.description
         assert parser.description.endswith(".")
         assert parser.epilog is not None
-        first = parser.epilog.splitlines()[1]
-        words = shlex.split(first.split(" > ")[0], comments=True)
-        assert " ".join(words).startswith(parser.prog)
-        make_parser().parse_args(words[1:])
+        for example in parser.epilog.splitlines()[1:]:
+            words = shlex.split(example.split(" > ")[0], comments=True)
+            assert " ".join(words).startswith(parser.prog)
+            make_parser().parse_args(words[1:])
 
 
 def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str]) -> None:
