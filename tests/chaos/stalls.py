@@ -244,6 +244,8 @@ async def measure(rules: Path, model: Path) -> None:
         mute, labelled = record.replace(b"log", b"txt"), record[:-1] + b',"target_label":"Error"}'
         wide = b'[{"log":"' + b"x" * (60 << 20) + b'"}]'
         deep = b"[" * 1_000_000
+        million = {f"k{number}": number for number in range(1_000_000)}
+        members, packed_members = orjson.dumps(million), msgpack.packb([1, million])
         events = (
             msgpack.packb([[0, {}], {"log": "component-7 failed", "stream": "stderr"}])
             * MAX_RECORDS
@@ -261,6 +263,8 @@ async def measure(rules: Path, model: Path) -> None:
             "200,000 records labelled already": lambda: post(b"\n".join([labelled] * 200_000)),
             "one record of 60 MB": lambda: post(wide),
             "a million brackets": lambda: post(deep),
+            "one record of a million members": lambda: post(members),
+            "the same, msgpack": lambda: post(packed_members, "application/msgpack"),
             **{
                 f"20,000 records {name}": lambda one=one, form=form: post(form(one))  # type: ignore[misc]
                 for what, one in (
