@@ -94,6 +94,13 @@ CASES: dict[str, tuple[Work, Callable[[int], bytes], int]] = {
         lambda n: b"log\n" + b'"""\n' * n,
         4_000,
     ),
+    "table: open": (
+        lambda b: (tabled(b), None)[1],
+        lambda n: b'log\n"' + b"a" * n,
+        100_000,
+    ),
+    "table: no head": (lambda b: (tabled(b), None)[1], lambda n: b"a" * n, 100_000),
+    "table: blank lines": (lambda b: (tabled(b), None)[1], lambda n: b"\n" * n, 20_000),
     "table: cells": (lambda b: (tabled(b), None)[1], lambda n: b"log\n" + b"," * n, 100_000),
     "table: names": (lambda b: (tabled(b), None)[1], lambda n: b"log," * n + b"\n", 20_000),
     "lines": (lined, lambda n: b"x\n" * n, 10_000),

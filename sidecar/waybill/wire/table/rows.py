@@ -81,7 +81,7 @@ class RowReader:
 
         What is not plain is given to `feed`. Lines are put to ``csv`` here at most once.
         """
-        if self._enough or self._size + len(text) > self._limit:
+        if self._enough or self._size + len(text) > self._limit or "\n" not in text:
             return None
         text = "".join((*self._parts, text))
         cut = text.rfind("\n") + 1

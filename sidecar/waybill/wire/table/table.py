@@ -60,7 +60,10 @@ class Table:
         self._needs_message = needs_message
         self.decoder = TextDecoder(choice.encoding)
         self.dialect = Dialect()
-        self._start = ""
+        self._start: list[str] = []
+        self._start_chars = 0
+        #: A start without a head is looked at again only when there is twice as much of it.
+        self._enough = 0
         self._reader: RowReader | None = None
         self._columns: Columns | None = None
         self._width = 0
@@ -97,7 +100,7 @@ class Table:
     @property
     def pending_chars(self) -> int:
         """How much text waits for the end of its row."""
-        return self._reader.pending_chars if self._reader else len(self._start)
+        return self._reader.pending_chars if self._reader else self._start_chars
 
     def feed(self, data: bytes, is_last: bool = False) -> list[Row]:
         """The rows that ``data`` completes.
@@ -159,19 +162,25 @@ class Table:
 
     def _begin(self, text: str, is_last: bool) -> str:
         """Find the dialect as soon as there is a whole line; gives the text that is to be read."""
-        self._start += text
-        start = self._start.lstrip("\ufeff\r\n")
+        self._start.append(text)
+        self._start_chars += len(text)
+        if not is_last and self._start_chars < min(self._enough, self._limit):
+            return ""
+        text = "".join(self._start)
+        self._start = [text]
+        self._enough = 2 * len(text) if len(text) > _HEAD_CHARS else 0
+        start = text.lstrip("\ufeff\r\n")
         has_line = "\n" in start or "\r" in start[:-1]
         if not has_line and not is_last:
-            if len(self._start) > self._limit:
+            if len(text) > self._limit:
                 raise MalformedError("csv_row_too_large", "the head never ends")
             return ""
         choice = self._choice
         names = [choice.message] if choice.message is not None else self._fields.message
         if not is_last and self._waits_for_head(start, names):
             return ""
-        text = self._start
-        self._start = ""
+        self._start.clear()
+        self._start_chars = 0
         mark = text[: text.startswith("\ufeff")]
         self.dialect = find_dialect(
             text,
