@@ -79,7 +79,14 @@ async def test_a_draft_is_tried_before_it_is_shown(message: str) -> None:
     assert re.search(rule["pattern"], prepare(message), re.ASCII)
 
 
-@pytest.mark.parametrize("message", ["", " \t\r\n", "\x1b[0m", json.loads('"lone \\ud800 half"')])
+async def test_half_a_character_is_drafted_as_it_is_read() -> None:
+    drafted = await draft(json.loads('"lone \\ud800 half"'), LABELS)
+    assert drafted is not None
+    (rule,) = yaml.safe_load(drafted)["rules"]
+    assert re.search(rule["pattern"], "lone ? half", re.ASCII)
+
+
+@pytest.mark.parametrize("message", ["", " \t\r\n", "\x1b[0m"])
 async def test_what_no_rule_can_match_has_no_draft(message: str) -> None:
     assert await draft(message, LABELS) is None
 
