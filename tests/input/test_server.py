@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Sidecar, running
-from tests.patience import patience, until
+from tests.patience import PATIENCE_SECS, patience, until
 from waybill.core.batch import ScanBudget
 from waybill.ops.tokens import Tokens
 from waybill.ops.watched import WatchedFile
@@ -79,7 +79,7 @@ ABUSE = {
 }
 
 
-async def talk(sidecar: Sidecar, data: bytes) -> bytes:
+async def talk(sidecar: Sidecar, data: bytes, silent_secs: float = 0.4) -> bytes:
     """What the server says to ``data`` until it closes, or falls silent."""
     host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -87,7 +87,7 @@ async def talk(sidecar: Sidecar, data: bytes) -> bytes:
     with contextlib.suppress(TimeoutError, ConnectionError):
         writer.write(data)
         await writer.drain()
-        async with asyncio.timeout(0.4):
+        async with asyncio.timeout(silent_secs):
             while piece := await reader.read(65_536):
                 answer += piece
     writer.transport.abort()
@@ -218,8 +218,9 @@ async def test_a_hostile_tag_is_made_plain(tag: str, monkeypatch: pytest.MonkeyP
     async with running("model.path=null") as sidecar:
         answer = await talk(
             sidecar,
-            b"POST /v1/label/%s HTTP/1.1\r\nHost: evil\r\nContent-Length: 13\r\n\r\n%s"
-            % (tag.encode(), BODY),
+            b"POST /v1/label/%s HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n"
+            b"Content-Length: 13\r\n\r\n%s" % (tag.encode(), BODY),
+            PATIENCE_SECS,
         )
         assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400", b"HTTP/1.1 404"))
     for one in seen:

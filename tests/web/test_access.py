@@ -176,6 +176,8 @@ async def test_a_file_is_sent_and_labelled_by_keys_alone(tmp_path: Path) -> None
 
 
 async def _serious(page: Any, where: str, options: str) -> list[str]:
+    # What waits for an answer is paler for that long.
+    await page.wait_for_function("document.querySelector('.htmx-request') === null")
     told = await page.evaluate(f"axe.run({{resultTypes: ['violations'], ...{options}}})")
     lines: list[str] = []
     for one in told["violations"]:
