@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,15 +72,15 @@ class Client:
         async with self.session.get(self.running.address + path, headers=headers) as reply:
             return reply.status, await reply.text()
 
-    async def send(self, path: str, fields: dict[str, str], **headers: str) -> tuple[int, str]:
-        """Send a form with its token; the status and the page that follows."""
-        return await self.send_many(path, fields.items(), **headers)
-
-    async def send_many(
-        self, path: str, fields: Iterable[tuple[str, str]], **headers: str
+    async def send(
+        self, path: str, fields: Mapping[str, str | Sequence[str]], **headers: str
     ) -> tuple[int, str]:
-        """As `send`, with fields that may come several times."""
-        body = [("form_token", await self.token()), *fields]
+        """Send a form with its token; the status and the page that follows. A field may have
+        several values.
+        """
+        body: list[tuple[str, str]] = []
+        for name, values in {"form_token": await self.token(), **fields}.items():
+            body += [(name, value) for value in ([values] if isinstance(values, str) else values)]
         async with self.session.post(
             self.running.address + path, data=body, headers=headers
         ) as reply:

@@ -92,9 +92,9 @@ async def test_several_corrections_are_withdrawn_in_one_go(browser: Client) -> N
     old = {line.id for line in await browser.running.bench.database.read(history)} - set(ids)
     where = "/corrections/withdraw"
     for chosen in ((), ("0" * 16, "<i>", "")):
-        _, page = await browser.send_many(where, [("id", one) for one in chosen])
+        _, page = await browser.send(where, {"id": chosen})
         assert "Nothing was selected that stands." in page
-    _, page = await browser.send_many(where, [("id", one) for one in (*ids, *old, ids[0])])
+    _, page = await browser.send(where, {"id": [*ids, *old, ids[0]]})
     assert "2 withdrawn." in page
     body = await browser.running.bench.database.read(export)
     stand = settle([decode_correction(one) for one in body.splitlines()])
