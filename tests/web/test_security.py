@@ -16,6 +16,7 @@ from waybill.web.app import running_workbench
 from waybill.web.auth import User
 from waybill.web.kept_forms import KeptForm, keep_form, read_kept
 from waybill.web.store.corrections import export
+from waybill.web.views import patterns
 
 MASK = "order <id> rejected"
 CORRECT = f"/patterns/{pattern_id(MASK)}/correct"
@@ -50,6 +51,28 @@ async def test_a_form_of_another_site_is_refused(browser: Client, headers: dict[
     status, _ = await browser.send(CORRECT, {"label": "Error", "form_token": "0" * 64})
     assert status == 403
     assert await browser.running.bench.database.read(export) == b""
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_a_page_that_fails_says_so_and_why_is_in_the_log(
+    browser: Client,
+    accept: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("the disk of the page is wobbly")
+
+    monkeypatch.setattr(patterns, "_read", broken)
+    status, text = await browser.get("/patterns?q=s3cret", Accept=accept)
+    assert (status, "its log says where" in text) == (500, True)
+    assert ("Something failed here" in text) is (accept == "text/html")
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert "wobbly" in str(record.exc_info)
+    assert record.__dict__["path"] == "/patterns"
+    assert "s3cret" not in caplog.text
+    _, told = await browser.get("/metrics")
+    assert "waybill_workbench_requests_failed_total 1.0" in told
 
 
 async def test_a_token_lets_in_as_far_as_its_scope(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ class BenchMetrics:
         self._refused = make.counter(
             "workbench_uploads_refused_total", "Files that were not taken.", "reason"
         )
+        self._failed = make.counter(
+            "workbench_requests_failed_total", "Requests that failed in an unforeseen way."
+        )
         self._sidecars = make.gauge(
             "workbench_sidecars", "Sidecars that are asked, by whether they answer.", "state"
         )
@@ -29,6 +32,10 @@ class BenchMetrics:
     def upload_refused(self, reason: UploadRefusal) -> None:
         """Count a file that was not taken."""
         self._refused.labels(reason).inc()
+
+    def request_failed(self) -> None:
+        """Count a request that failed in a way that nobody has foreseen."""
+        self._failed.inc()
 
     def note_sidecars(self, answering: int, failing: int) -> None:
         """How many sidecars answer, and how many do not."""

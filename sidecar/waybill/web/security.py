@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import SplitResult, urlsplit
@@ -22,6 +23,7 @@ from waybill.web.context import (
 )
 from waybill.web.store.faults import StoreError
 
+log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'{nonce}; img-src 'self' data:;"
@@ -37,6 +39,8 @@ _HEADERS = {
 }
 #: The first status that refuses something.
 _BAD_REQUEST = 400
+#: Of a path so much is logged.
+_PATH_CHARS = 200
 _SAFE = ("GET", "HEAD", "OPTIONS")
 #: For a year a browser asks us by TLS only; said where the certificate is our own.
 _ONLY_TLS = "max-age=31536000"
@@ -58,7 +62,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             )
         if request.query.get(TAX, "") not in benches:
             raise web.HTTPNotFound(text=_no_labelling(request, benches))
-        answer = await _let_in(request, handler, bench.door)
+        answer = await _foreseen(request, handler, bench.door)
     except StoreError as error:
         answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
     except web.HTTPException as refusal:
@@ -72,6 +76,26 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise refusal.with_traceback(None) from None
     dress(request, answer)
     return answer
+
+
+async def _foreseen(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:
+    """The answer; what nobody has foreseen is logged, counted and refused.
+
+    Nothing of the request is logged but its method and path: its body may be records.
+    """
+    try:
+        return await _let_in(request, handler, door)
+    except (StoreError, web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        asked = {"method": request.method, "path": request.path[:_PATH_CHARS]}
+        log.exception("a page failed in an unforeseen way", extra=asked)
+        request.app[BENCHES][""].metrics.request_failed()
+        if request.writer.output_size:
+            raise  # the answer is under way: its connection breaks
+        raise web.HTTPInternalServerError(
+            text="The workbench failed in an unforeseen way; its log says where.\n"
+        ) from None
 
 
 async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:

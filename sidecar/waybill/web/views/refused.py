@@ -17,6 +17,7 @@ _HEADINGS = {
     409: "Something else was faster",
     413: "This is too large",
     415: "This comes in the wrong form",
+    500: "Something failed here",
     503: "This does not work now",
 }
 _SENTENCES = {
