@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,20 @@ async def test_versions_are_listed_and_an_old_one_becomes_the_newest(tmp_path: P
         assert "version: v1.0" in text
         status, _ = await client.get("/models/setting.yaml?version=%0Aevil:")
         assert status == 404
+
+
+async def test_each_row_of_the_matrix_ends_in_what_was_found(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    model = msgspec.structs.replace(settings.model, path="models/default")
+    async with opened(msgspec.structs.replace(settings, model=model)) as client:
+        _, page = await client.get("/models")
+    scores = json.loads(Path("models/default/manifest.json").read_text())["metrics"]
+    confusion = scores["held_out_software"]["confusion"]
+    table = page[page.index("Right label (rows)") :]
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table[: table.index("</table>")])
+    ends = [re.sub("<[^>]*>", "", re.findall(r"<td.*?</td>", row)[-1]) for row in rows]
+    expected = [100 * row[at] / sum(row) for at, row in enumerate(confusion)]
+    assert ends == [f"{share:.1f} %" for share in expected]
 
 
 def test_bins_hold_what_was_right_and_a_matrix_what_was_said() -> None:
