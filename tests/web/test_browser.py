@@ -175,6 +175,7 @@ async def test_a_file_is_dropped_labelled_and_taken_away(tmp_path: Path) -> None
         await page.get_by_role("button", name=re.compile("^Label")).click()
         link = page.get_by_role("link", name="Download")
         await link.wait_for(timeout=120_000)
+        assert "finished" in await page.get_by_role("heading", name="logs.csv").inner_text()
         async with page.expect_download() as download:
             await link.click()
         saved = await (await download.value).path()
