@@ -42,12 +42,20 @@ DRESSES = {
 
 
 @functools.cache  # a quarter of a second of parsing
-def samples() -> list[str]:
-    found: list[str] = []
+def sorted_samples() -> tuple[list[str], list[str]]:
+    """What some rule must match, and what one must not, though another one may."""
+    matched: list[str] = []
+    others: list[str] = []
     for file in sorted(FOLDERS[0].rglob("*.yaml")):
         for rule in yaml.safe_load(file.read_text())["rules"]:
-            found += [*rule.get("match", []), *rule.get("no_match", [])]
-    return found
+            matched += rule.get("match", [])
+            others += rule.get("no_match", [])
+    return matched, others
+
+
+def samples() -> list[str]:
+    matched, others = sorted_samples()
+    return matched + others
 
 
 @pytest.fixture(name="rules", scope="module")
@@ -74,7 +82,7 @@ async def test_a_dress_changes_no_verdict_and_no_byte(
     plain = samples()
     assert len(plain) > 1000
     expected = await decided(pipeline, plain)
-    assert expected.count(None) < len(plain) / 4
+    assert None not in expected[: len(sorted_samples()[0])]
     dressed = [DRESSES[dress].format(text) for text in plain]
     body = kind.pack([{"log": text} for text in dressed])
     codec, batch = Wire(FieldPlan(FieldSettings())).decode(body, kind.content_type)
