@@ -171,7 +171,7 @@ async def both(
     )  # fmt: skip
     page = []
     for message, source in records:
-        page += await engine.label([message], source)
+        page += await engine.label([message], [source])
     trials = Trials(engine, rulebook, database)
     trials.patience_secs = 0.0
     early = await trials.attempt(name, texts[2])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -213,3 +215,28 @@ async def test_all_corrections_are_read_page_by_page(browser: Client) -> None:
         path = found[1] if found is not None else ""
     assert seen == [line.id for line in lines[::-1]]
     assert "of 451" in text
+
+
+async def test_a_record_is_tried_and_found_by_its_message(browser: Client) -> None:
+    await browser.put(pattern("User 0 logged in"))
+    record = json.dumps({"service": "crm", "message": "User 7 logged in", "level": "info"})
+    head = "2026-01-01T00:00:00.5Z stdout F "
+    lines = "\n".join(["User 7 logged in", record, head + record, head + "User 7 logged in"])
+    _, text = await browser.send("/try", {"lines": lines})
+    shown = re.findall(r"<tr data-row>.*?</tr>", text, re.DOTALL)
+    assert len(shown) == 4
+    assert len(set(shown)) == 1
+    _, text = await browser.send("/try", {"lines": '{"level": "info"}\n[1]\n{"a": '})
+    assert text.count("<tr data-row>") == 3
+    for asked in (record, head + record):
+        _, page = await browser.get(f"/find?message={quote(asked)}")
+        assert "No sidecar has told of this line" not in page
+
+
+async def test_a_new_file_begins_with_a_rule_without_faults(browser: Client) -> None:
+    _, page = await browser.get("/rules/edit")
+    (text,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
+    text = html.unescape(text).lstrip()
+    assert text.startswith("rules:\n- id: own-example")
+    _, page = await browser.send("/rules/edit", {"file": "50-a.yaml", "text": text, "do": "try"})
+    assert 'class="banner bad"' not in page

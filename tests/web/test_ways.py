@@ -254,6 +254,6 @@ async def test_corrections_are_served_once_they_are_applied(tmp_path: Path) -> N
         _, page = await client.send("/changes/1/undo", {})
         assert "Undone." in page
         assert len((await client.get("/v1/corrections"))[1].splitlines()) == 2
-        assert (await client.running.bench.engine.label(["disk 3 is wobbly"], ""))[0].tier != (
+        assert (await client.running.bench.engine.label(["disk 3 is wobbly"], [""]))[0].tier != (
             "correction"
         )

@@ -73,13 +73,10 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
 
     Settings decide where message and source stand, as they do for what is served.
     """
-    from waybill.wire.members import Places
+    from waybill.wire.members import Places, members_in
 
-    try:
-        members = json.loads(text)
-    except (ValueError, RecursionError):
-        return Asked("", text)
-    if not isinstance(members, dict):
+    members = members_in(text)
+    if members is None:
         return Asked("", text)
     places = Places(fields)
     message = places.message_of(members)

@@ -25,6 +25,8 @@ from waybill.service.reading_rules import read_rules
 from waybill.settings.schema import Settings
 from waybill.web.store.corrections import applied_version, export_applied
 from waybill.web.store.database import Database
+from waybill.wire.lines import behind_head
+from waybill.wire.members import Places, members_in
 
 #: What is kept of the embeddings that were made.
 _CACHE_BYTES = 1 << 20
@@ -43,6 +45,7 @@ class Engine:
         kept = min(_CACHE_BYTES, settings.model.embedding_cache_bytes)
         model = replace(settings.model, embedding_cache_bytes=kept)
         self.lean = replace(self.settings, model=model)
+        self._places = Places(settings.fields)
         self._stack = contextlib.AsyncExitStack()
         self._lock = asyncio.Lock()
         self._opened: Opened | None = None
@@ -86,10 +89,10 @@ class Engine:
             pipeline.swap_corrections(read_table(history, pipeline.taxonomy))
         self._seen = seen
 
-    async def label(self, messages: Sequence[str], source: str) -> list[Verdict]:
+    async def label(self, messages: Sequence[str], sources: Sequence[str]) -> list[Verdict]:
         """One verdict a message. Raises ConfigError: rules or model cannot be used."""
         pipeline = (await self.opened()).pipeline
-        return await pipeline.label(messages, [source] * len(messages))
+        return await pipeline.label(messages, sources)
 
     def known_rules(self) -> tuple[str, ...]:
         """Ids of the rules, as far as the pipeline is open: who types does not wait for it."""
@@ -119,6 +122,17 @@ class Engine:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warming
         await self._stack.aclose()
+
+    def read(self, line: str) -> tuple[str, str]:
+        """Source, as far as it is told, and message of a line that may be a record as JSON, or have
+        the head of a container runtime.
+        """
+        line = behind_head(line)
+        members = members_in(line)
+        message = None if members is None else self._places.message_of(members)
+        if members is None or message is None:
+            return "", line
+        return self._places.source_of(members), message
 
     def mask_of(self, message: str) -> str:
         """The mask of a message: what corrections and patterns are kept by."""

@@ -8,6 +8,14 @@ from collections.abc import Sequence
 
 import yaml
 
+#: What a new file begins with: a rule without faults is easier to change than none is to write.
+EXAMPLE = """\
+rules:
+- id: own-example
+  label: {label}
+  pattern: 'words of the line \\d+'
+  match: ["here stand words of the line 17"]
+"""
 #: Characters of a mask that a drafted pattern is made of.
 _MASK_CHARS = 160
 #: What stands for a value in a mask, with what may stand there in a message.

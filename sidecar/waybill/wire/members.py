@@ -9,6 +9,7 @@ For tools and the library call; what is served is read from bytes (`waybill.wire
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -17,12 +18,25 @@ from waybill.core.text import text_of_bytes
 from waybill.settings.schema import FieldSettings
 from waybill.wire.fields import parse_path
 
-__all__ = ["Members", "Places"]
+__all__ = ["Members", "Places", "members_in"]
 
 #: A record: columns or members by name.
 Members: TypeAlias = Mapping[str, object]
 #: A name of ``fields``, and the path that it is when it leads into members.
 Place: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+def members_in(text: str) -> Members | None:
+    """The record that ``text`` is; None where it is no JSON object.
+
+    >>> members_in('{"log": "disk full"}'), members_in("disk full")
+    ({'log': 'disk full'}, None)
+    """
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) else None
 
 
 class Places:

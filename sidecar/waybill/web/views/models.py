@@ -172,7 +172,7 @@ async def _agreement(bench: Bench, standing: Sequence[Settled]) -> Agreement | N
     if not standing:
         return None
     masks = [one.correction.mask for one in standing]
-    said = await bench.engine.label(masks, "")
+    said = await bench.engine.label(masks, [""] * len(masks))
     table = Table(bench.taxonomy.names)
     sure = []
     for one, verdict in zip(standing, said, strict=True):

@@ -12,6 +12,7 @@ from aiohttp import web
 from waybill.core.correction import Settled, withdrawal
 from waybill.core.pattern import Pattern
 from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.reason_words import reason_words
 from waybill.web.rendering import page
 from waybill.web.saying import GONE, say
 from waybill.web.series import Chart, rate_chart
@@ -248,7 +249,7 @@ def _sentence(row: sqlite3.Row) -> str:
         guess = ""
         if row["guess_label"]:
             guess = f"; the best guess is {row['guess_label']} ({row['guess_score']:.2f})"
-        return f"Nobody decided ({row['reason'] or 'undecided'}){guess}."
+        return f"Nobody decided: {reason_words(row['reason'] or 'undecided')}{guess}."
     if row["tier"] == "rule":
         return f"{row['label']}, by the rule {row['rule']}."
     if row["tier"] == "correction":

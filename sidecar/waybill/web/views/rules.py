@@ -19,6 +19,7 @@ from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
 from waybill.web.ruletext import (
+    EXAMPLE,
     new_rules,
     pattern_of_mask,
     rule_ids,
@@ -65,9 +66,9 @@ async def edit(request: web.Request) -> web.Response:
         text = _appended(text, drafted)
     if request.query.get("enforce"):
         text = with_mode(text, request.query["enforce"], "")
-    return await editor(
-        request, name, text or "rules:\n", with_try=bool(request.query.get("enforce"))
-    )
+    if not text:
+        text = EXAMPLE.format(label=bench.taxonomy.names[0])
+    return await editor(request, name, text, with_try=bool(request.query.get("enforce")))
 
 
 async def attempt(request: web.Request) -> web.Response:

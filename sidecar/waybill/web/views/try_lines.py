@@ -53,10 +53,12 @@ async def label(request: web.Request) -> web.Response:
     text = form.get("lines", "")
     source = form.get("source", "").strip()
     lines = [line for line in text.splitlines() if line.strip()][:MOST_LINES]
+    engine = bench_of(request).engine
+    asked = [engine.read(line) for line in lines]
+    lines = [message for _, message in asked]
     begin = time.perf_counter()
     try:
-        engine = bench_of(request).engine
-        verdicts = await engine.label(lines, source)
+        verdicts = await engine.label(lines, [source or own for own, _ in asked])
         patterns = await engine.rule_patterns()
     except WaybillError as error:
         return await _page(request, text, source, [], 0.0, str(error))
@@ -73,6 +75,7 @@ async def find(request: web.Request) -> web.Response:
     asked = request.query.get("message", "").strip()[:_FOUND_CHARS]
     if not asked:
         raise see(request, "/patterns")
+    _, asked = bench.engine.read(asked)
     mask = bench.engine.mask_of(asked)
     known = (asked.lower(), pattern_id(mask))
     row = await bench.database.read(lambda store: _first(store, known))
