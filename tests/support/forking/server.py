@@ -99,15 +99,18 @@ class _Server:
     def until_asked(self) -> Request:
         """Fork for each request; returns in the forks only, with what was asked of them."""
         while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._listener:
-                    request = self._accept()
-                    if request is not None:
-                        return request
-                elif isinstance(key.fileobj, int):
-                    self._reap(self._ends[key.fileobj])
-                elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._running:
-                    self._hear(key.fileobj)
+            told = [key.fileobj for key, _ in self._selector.select()]
+            for one in told:
+                # A process that ends as its caller goes is told of twice.
+                if isinstance(one, int) and one in self._ends:
+                    self._reap(self._ends[one])
+                elif isinstance(one, socket.socket) and one in self._running:
+                    self._hear(one)
+            # Last: its descriptors may be those of what has just ended.
+            if self._listener in told:
+                request = self._accept()
+                if request is not None:
+                    return request
 
     def _accept(self) -> Request | None:
         connection, _ = self._listener.accept()
