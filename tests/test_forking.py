@@ -22,14 +22,15 @@ def _fields(pid: int) -> list[str]:
 @pytest.mark.skipif(not is_forking(), reason="processes are not forked here")
 def test_a_process_that_ends_as_its_caller_goes(tmp_path: Path) -> None:
     request = Request(["serve"], str(tmp_path), dict(os.environ), *own_limits())
-    with open(os.devnull, "r+b") as null, socket.socket(socket.AF_UNIX) as caller:
+    with Path(os.devnull).open("r+b") as null, socket.socket(socket.AF_UNIX) as caller:
         caller.connect(server_socket())
         socket.send_fds(caller, [encode(request)], [null.fileno()] * 3)
-        pid = int(caller.makefile("rb").readline())
+        with caller.makefile("rb") as answers:
+            pid = int(answers.readline())
         server = int(_fields(pid)[1])
         os.kill(server, signal.SIGSTOP)
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: _fields(pid)[0] == "Z")
+    os.kill(pid, signal.SIGKILL)  # after its caller has gone
+    wait_until(lambda: _fields(pid)[0] == "Z")
     os.kill(server, signal.SIGCONT)  # and is told of both at once
     output = tmp_path / "version"
     with output.open("wb") as file:
