@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -19,19 +20,33 @@ def _fields(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-@pytest.mark.skipif(not is_forking(), reason="processes are not forked here")
-def test_a_process_that_ends_as_its_caller_goes(tmp_path: Path) -> None:
-    request = Request(["serve"], str(tmp_path), dict(os.environ), *own_limits())
-    with Path(os.devnull).open("r+b") as null, socket.socket(socket.AF_UNIX) as caller:
-        caller.connect(server_socket())
+def _is_dead(pid: int) -> bool:
+    return _fields(pid)[0] == "Z"
+
+
+def _serving(caller: socket.socket, folder: Path) -> int:
+    """The id of a ``waybill serve`` that ``caller`` has asked for."""
+    request = Request(["serve"], str(folder), dict(os.environ), *own_limits())
+    caller.connect(server_socket())
+    with Path(os.devnull).open("r+b") as null:
         socket.send_fds(caller, [encode(request)], [null.fileno()] * 3)
-        with caller.makefile("rb") as answers:
-            pid = int(answers.readline())
-        server = int(_fields(pid)[1])
-        os.kill(server, signal.SIGSTOP)
-    os.kill(pid, signal.SIGKILL)  # after its caller has gone
-    wait_until(lambda: _fields(pid)[0] == "Z")
-    os.kill(server, signal.SIGCONT)  # and is told of both at once
+    with caller.makefile("rb") as answers:
+        return int(answers.readline())
+
+
+@pytest.mark.skipif(not is_forking(), reason="processes are not forked here")
+def test_processes_that_end_as_their_callers_go(tmp_path: Path) -> None:
+    callers = [socket.socket(socket.AF_UNIX) for _ in range(6)]
+    pids = [_serving(caller, tmp_path) for caller in callers]
+    server = int(_fields(pids[0])[1])
+    os.kill(server, signal.SIGSTOP)
+    for at, (caller, pid) in enumerate(zip(callers, pids, strict=True)):
+        if at % 2:
+            caller.close()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(functools.partial(_is_dead, pid))
+        caller.close()
+    os.kill(server, signal.SIGCONT)  # and is told of both ends at once
     output = tmp_path / "version"
     with output.open("wb") as file:
         assert start_waybill("--version", folder=tmp_path, output=file).wait(60) == 0
