@@ -215,15 +215,12 @@ def _share(part: int, whole: int) -> str:
 
 def _path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str | None:
     """Where the object at ``at`` holds an array of objects, as `fields.records` is written."""
-    inner: list[tuple[str, int]] = []
+    inner: list[tuple[int, tuple[str, ...]]] = []
     for name, _, start, end in scan.members(body, at):
+        path = (*above, name.replace(".", "\\."))
         if _ARRAY_OF_OBJECTS.match(body, start, end):
-            return ".".join((*above, name.replace(".", "\\.")))
-        if body.startswith(b"{", start):
-            inner.append((name.replace(".", "\\."), start))
-    if len(above) + 1 < _DEEPEST:
-        for name, start in inner:
-            found = _path_of_objects(body, start, (*above, name))
-            if found is not None:
-                return found
-    return None
+            return ".".join(path)
+        if body.startswith(b"{", start) and len(path) < _DEEPEST:
+            inner.append((start, path))
+    found = (_path_of_objects(body, start, path) for start, path in inner)
+    return next(filter(None, found), None)
