@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -38,10 +38,20 @@ def bracketed(host: str) -> str:
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches ``host:port``."""
     host = address.rpartition(":")[0].strip("[]")
+    found = ip_of(host)
+    return host == "localhost" or (found is not None and found.is_loopback)
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address of a machine that ``text`` is; None where it is a name or anything else.
+
+    >>> ip_of("127.0.0.1"), ip_of("localhost")
+    (IPv4Address('127.0.0.1'), None)
+    """
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return ip_address(text)
     except ValueError:
-        return False
+        return None
 
 
 def is_address(text: str) -> bool:

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+from waybill.settings.addresses import ip_of
+
 __all__ = ["Guesses"]
 
 T = TypeVar("T")
@@ -55,10 +57,7 @@ class Guesses:
 
 def _place_of(address: str) -> str:
     """What counts as one address: of IPv6 whoever has one has the 2^64 beside it."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:
+    found = ip_of(address)
+    if found is None or found.version == 4:
         return address
     return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))

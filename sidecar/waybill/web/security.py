@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
+from waybill.settings.addresses import ip_of
 from waybill.web.auth import Door
 from waybill.web.context import (
     BENCHES,
@@ -153,13 +153,7 @@ def _is_of_another_page(request: web.Request) -> bool:
 def _is_known_host(request: web.Request, hosts: frozenset[str]) -> bool:
     """A name that somebody else's DNS points at us is refused; addresses are what they are."""
     name = _name_of(request)
-    if name in hosts or name == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return name in hosts or name == "localhost" or ip_of(name) is not None
 
 
 def _name_of(request: web.Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from waybill.ingest.http.errors import CrossSiteError, OutOfScopeError, Unauthor
 from waybill.ingest.http.guard import Handler
 from waybill.ingest.http.scopes import scope_of
 from waybill.ops.tokens import Tokens
+from waybill.settings.addresses import ip_of
 
 #: Methods that change nothing.
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -78,19 +78,11 @@ def _is_borrowed(request: web.Request) -> bool:
     """
     own = request.transport.get_extra_info("sockname") if request.transport else None
     name = request.url.host or ""
-    if not isinstance(own, tuple) or not _is_loopback(own[0]) or _is_address(name):
+    if not isinstance(own, tuple) or not _is_loopback(own[0]) or ip_of(name) is not None:
         return False
     return name.rpartition(".")[2].lower() != "localhost"
 
 
 def _is_loopback(address: str) -> bool:
-    found = ip_address(address)
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    found = ip_of(address)
+    return found is not None and (getattr(found, "ipv4_mapped", None) or found).is_loopback
