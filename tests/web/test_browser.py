@@ -122,7 +122,7 @@ async def test_a_wrong_label_takes_three_keys(browser: Client) -> None:
         await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
         for key in ("w", "6", "Enter"):
             await page.keyboard.press(key)
-        await page.get_by_text("Recorded.").wait_for()
+        await page.get_by_text("Recorded:").wait_for()
     body = await browser.running.bench.database.read(export)
     assert b'"label":"Workflow Error"' in body
 
@@ -160,7 +160,7 @@ async def test_a_rule_is_drafted_tried_applied_and_undone(tmp_path: Path) -> Non
             await page.get_by_text("Recorded.").wait_for()
             assert "Workflow Error" in (own / "50-workbench.yaml").read_text()
             await page.get_by_role("button", name="Undo").click()
-            await page.get_by_text("Undone.").wait_for()
+            await page.get_by_text("On its way: it takes back").wait_for()
     assert not (own / "50-workbench.yaml").exists()
 
 

@@ -104,7 +104,7 @@ async def test_what_is_said_belongs_to_the_labelling(running: Running, tmp_path:
     async with filled(running, tmp_path) as client:
         where = f"/patterns/{pattern_id('blorp 0')}"
         status, page = await client.send(f"{where}/correct?{TAX}", {"label": "Low"})
-        assert (status, "Recorded." in page) == (200, True)
+        assert (status, "Recorded:" in page) == (200, True)
         status, page = await client.send(f"{where}/correct?{TAX}", {"label": "Error"})
         assert "No label was chosen" in page or status == 400
         _, lines = await client.get(f"/corrections.ndjson?{TAX}")

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,8 +26,6 @@ BAD = '"><script>alert(1)</script> \u202e \x1b[31m <id>'
 
 
 async def fill(browser: Client) -> None:
-    import time
-
     now = time.time()
     await browser.put(
         pattern(ORDER, at=now),
@@ -61,6 +60,18 @@ async def test_undecided_patterns_stand_first_and_filters_agree_with_counts(
     assert "Without the text “nowhere”: <b>4</b>" in none
     _, told = await browser.get("/patterns.json?state=undecided")
     assert {one["mask"] for one in json.loads(told)["patterns"]} == {ORDER, BAD}
+
+
+async def test_what_is_rare_is_told_by_the_day_and_the_largest_source_first(
+    browser: Client,
+) -> None:
+    now = time.time()
+    sources = {"few": 1, "most": 6, "some": 2}
+    await browser.put(pattern(ORDER, at=now, count=9, sources=sources))
+    _, text = await browser.get(f"/patterns/{pattern_id(ORDER)}")
+    assert "9/day" in text
+    assert "216/day" not in text
+    assert text.index("source=most") < text.index("source=some") < text.index("source=few")
 
 
 async def test_a_correction_is_recorded_withdrawn_and_exported(browser: Client) -> None:

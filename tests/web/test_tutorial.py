@@ -57,5 +57,5 @@ async def test_the_walk_of_the_tutorial_is_as_it_says(tmp_path: Path) -> None:
             (file,) = own.iterdir()
             assert "User Action" in file.read_text()
             await page.keyboard.press("u")
-            await page.get_by_text("Undone.").wait_for()
+            await page.get_by_text("On its way: it takes back").wait_for()
             assert list(own.iterdir()) == []

@@ -95,7 +95,7 @@ async def test_from_an_undecided_pattern_to_a_rule_and_back(
             await in_force(page)
             assert await label(sidecar) == (LABEL, "rule")
             await page.get_by_role("button", name="Undo").click()
-            await page.get_by_text("Undone.").wait_for()
+            await page.get_by_text("On its way: it takes back").wait_for()
             await in_force(page)
             assert await label(sidecar) == ("Unclassified", "none")
 
@@ -109,6 +109,6 @@ async def test_from_an_undecided_pattern_to_a_rule_and_back(
             await in_force(page)
             assert await label(sidecar) == (LABEL, "correction")
             await page.get_by_role("button", name="Undo").click()
-            await page.get_by_text("Undone.").wait_for()
+            await page.get_by_text("On its way: it takes back").wait_for()
             await in_force(page)
             assert await label(sidecar) == ("Unclassified", "none")

@@ -64,7 +64,7 @@ async def test_walk_a_corrects_with_three_keys_and_a_click_and_walk_c_reads_with
         hands = Hands(page)
         await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
         await hands.press("w", "6", "Enter")
-        await page.get_by_text("Recorded.").wait_for()
+        await page.get_by_text("Recorded:").wait_for()
         assert b'"Workflow Error"' in await browser.running.bench.database.read(export)
         assert await browser.running.bench.database.read(export_applied) == b""
         await hands.click(page.locator("[data-apply]"))

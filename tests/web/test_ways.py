@@ -252,8 +252,29 @@ async def test_corrections_are_served_once_they_are_applied(tmp_path: Path) -> N
         _, page = await client.send("/corrections/apply", {})
         assert "No correction waits." in page
         _, page = await client.send("/changes/1/undo", {})
-        assert "Undone." in page
+        assert "takes back change 1." in page
         assert len((await client.get("/v1/corrections"))[1].splitlines()) == 2
         assert (await client.running.bench.engine.label(["disk 3 is wobbly"], [""]))[0].tier != (
             "correction"
         )
+
+
+async def test_a_correction_says_whether_it_is_applied_and_in_which_change(tmp_path: Path) -> None:
+    async with opened(settings_for(tmp_path, apply="follow")) as client:
+        await client.put(pattern("disk 0 is wobbly", at=time.time()))
+        (one,) = json.loads((await client.get("/patterns.json"))[1])["patterns"]
+        where = f"/patterns/{one['id']}"
+        _, page = await client.send(f"{where}/correct", {"label": "Error"})
+        assert "Nothing changes before it is applied" in page
+        assert "not yet: apply it" in page
+        assert "<b>Corrected to Error</b>" in page
+        assert "not applied" in (await client.get("/corrections"))[1]
+        _, page = await client.send("/corrections/apply", {})
+        assert where in page
+        assert "not applied" not in (await client.get("/corrections"))[1]
+        _, page = await client.get(where)
+        assert "not yet: apply it" not in page
+        assert '/changes/1">Change 1</a>' in page
+        await client.send("/changes/1/undo", {})
+        assert "Taken back by" in (await client.get("/changes/1"))[1]
+        assert "It takes back" in (await client.get("/changes/2"))[1]

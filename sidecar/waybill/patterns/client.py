@@ -166,7 +166,7 @@ class PatternClient:
             for line in found:
                 take(decode(line))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            why = f"{self.url} answers what are no patterns: {error}"
+            why = f"{self.url} answers with no list of patterns, so it may be no sidecar: {error}"
             raise NoAnswerError(why, lines.head) from None
 
     async def edition(self) -> dict[str, object]:

@@ -25,15 +25,15 @@ def count(number: float) -> str:
     return f"{number / 1_000_000_000:.1f} G"
 
 
-def rate(per_hour: float) -> str:
-    """Records in an hour; where that is less than 10, in a day.
+def rate(per_hour: float, of_day: float) -> str:
+    """Records in an hour; where those are fewer than 10, records of the last day.
 
-    >>> rate(1240), rate(1.29)
+    >>> rate(1240, 9000), rate(1, 31)
     ('1,240/h', '31/day')
     """
     if per_hour >= 10:
         return f"{count(per_hour)}/h"
-    return f"{count(per_hour * 24)}/day"
+    return f"{count(of_day)}/day"
 
 
 def share(part: float, whole: float) -> str:

@@ -71,6 +71,14 @@ def find_change(connection: sqlite3.Connection, number: int) -> sqlite3.Row | No
     return found
 
 
+def undone_by(connection: sqlite3.Connection, number: int) -> int | None:
+    """The newest change that takes this one back and did not fail; None: there is none."""
+    (found,) = connection.execute(
+        "SELECT max(number) FROM changes WHERE undoes = ? AND state != 'failed'", (number,)
+    ).fetchone()
+    return None if found is None else int(found)
+
+
 def list_changes(
     connection: sqlite3.Connection, before: int | None = None, most: int = 100
 ) -> list[sqlite3.Row]:

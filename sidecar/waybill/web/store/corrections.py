@@ -69,6 +69,12 @@ def count_waiting(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
+def waiting_ids(connection: sqlite3.Connection) -> set[str]:
+    """The lines that are in no change yet."""
+    rows = connection.execute("SELECT id FROM corrections WHERE change IS NULL")
+    return {row["id"] for row in rows}
+
+
 def apply_waiting(connection: sqlite3.Connection, change: int) -> None:
     """Make every line that waits a part of ``change``."""
     connection.execute("UPDATE corrections SET change = ? WHERE change IS NULL", (change,))
@@ -86,6 +92,12 @@ def lines_of_change(connection: sqlite3.Connection, change: int) -> list[Correct
         "SELECT body FROM corrections WHERE change = ? ORDER BY number", (change,)
     )
     return [_decode(row["body"]) for row in rows]
+
+
+def changes_with(connection: sqlite3.Connection, pattern: str) -> dict[str, int | None]:
+    """Of each line about a pattern the change that brought it on its way; None: it waits."""
+    rows = connection.execute("SELECT id, change FROM corrections WHERE pattern = ?", (pattern,))
+    return {row["id"]: row["change"] for row in rows}
 
 
 def waiting_text(connection: sqlite3.Connection) -> str:

@@ -21,14 +21,15 @@ from waybill.web.store.queries import count_patterns
 
 #: Parts of an empty list's filter that are tried without, one by one.
 _MOST_WAYS = 6
-#: How large a list is: its patterns, and their records an hour.
-_SIZE = "count(*), coalesce(sum(hour_rate), 0)"
+#: How large a list is: its patterns, and their records of an hour and of a day.
+_SIZE = "count(*), coalesce(sum(hour_rate), 0), coalesce(sum(day_count), 0)"
 
 
 class Facets(NamedTuple):
     """Numbers by state, and by label; an undecided label is one of its own.
 
-    ``matching`` patterns of ``total`` are in the list, with ``rate`` records an hour.
+    ``matching`` patterns of ``total`` are in the list, with ``rate`` records an hour and ``day`` in
+    the last 24.
     """
 
     states: dict[State, int]
@@ -36,6 +37,7 @@ class Facets(NamedTuple):
     matching: int
     total: int
     rate: float
+    day: int
 
 
 class WayOut(NamedTuple):
@@ -65,13 +67,13 @@ def facets(
     for part in parts.values():
         sums.append(f"coalesce(sum({part.sql}), 0)")
         values += part.values
-    *row, matching, rate = connection.execute(
+    *row, matching, rate, day = connection.execute(
         f"SELECT {', '.join(sums)}, {_SIZE} FROM patterns WHERE {where.sql}",
         (*values, *where.values),
     ).fetchone()
     if wanted.states:
         whole = predicate(wanted, now, unsure_below)
-        matching, rate = connection.execute(
+        matching, rate, day = connection.execute(
             f"SELECT {_SIZE} FROM patterns WHERE {whole.sql}", whole.values
         ).fetchone()
     rest = tuple(one for one in wanted.conditions if one.member != "label")
@@ -83,7 +85,7 @@ def facets(
     )
     by_label = [(name, number) for name, number in labels]
     (total,) = connection.execute("SELECT count(*) FROM patterns").fetchone()
-    return Facets(dict(zip(parts, row, strict=True)), by_label, matching, total, rate)
+    return Facets(dict(zip(parts, row, strict=True)), by_label, matching, total, rate, day)
 
 
 def ways_out(

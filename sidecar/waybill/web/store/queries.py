@@ -217,9 +217,16 @@ class LabelRow(NamedTuple):
 
 
 def first_hour(connection: sqlite3.Connection) -> float | None:
-    """Since when there are counts; None: there are none."""
-    (found,) = connection.execute("SELECT min(hour) FROM label_hours").fetchone()
-    return None if found is None else float(found) * HOUR
+    """Since when there are counts, to the second within their first hour; None: there are none."""
+    (hour,) = connection.execute("SELECT min(hour) FROM label_hours").fetchone()
+    if hour is None:
+        return None
+    begin = float(hour) * HOUR
+    (added,) = connection.execute(
+        "SELECT min(added_at) FROM patterns WHERE added_at >= ? AND added_at < ?",
+        (begin, begin + HOUR),
+    ).fetchone()
+    return begin if added is None else float(added)
 
 
 def records_of_day(connection: sqlite3.Connection, now: float) -> int:

@@ -9,14 +9,21 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.core.correction import withdrawal
+from waybill.core.correction import Correction, withdrawal
 from waybill.core.errors import WaybillError
+from waybill.core.pattern import pattern_id
 from waybill.labelling.rules.texts import is_file_name
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.difference import difference
 from waybill.web.rendering import page
 from waybill.web.spread import Spread, read_fleet, sentences, spread
-from waybill.web.store.changes import CORRECTIONS_FILE, Change, find_change, list_changes
+from waybill.web.store.changes import (
+    CORRECTIONS_FILE,
+    Change,
+    find_change,
+    list_changes,
+    undone_by,
+)
 from waybill.web.store.corrections import add_correction, lines_of_change
 from waybill.web.store.queries import history
 from waybill.web.views.forms import read_form, see
@@ -25,6 +32,8 @@ from waybill.web.ways import NotWrittenError
 _PAGE = 100
 #: Lines of a difference that the page shows; the download has all.
 _MOST_LINES = 2000
+#: Corrections of a change that the page lists.
+_MOST_SAID = 200
 
 
 class Told(NamedTuple):
@@ -58,6 +67,7 @@ async def change(request: web.Request) -> web.Response:
         lambda store: spread(read_fleet(store), row, time.time())
     )
     lines = difference(row["before"], row["after"], row["file"])
+    said, taken_back_by = await bench_of(request).database.read(lambda store: _about(store, row))
     state = f"({len(where.refused)} refused) " if where.refused else ""
     return await page(
         request,
@@ -67,9 +77,18 @@ async def change(request: web.Request) -> web.Response:
         spread=where,
         lines=lines[:_MOST_LINES],
         more_lines=max(0, len(lines) - _MOST_LINES),
+        corrections=[(one, pattern_id(one.mask)) for one in said[:_MOST_SAID]],
+        more_said=max(0, len(said) - _MOST_SAID),
+        undone_by=taken_back_by,
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
     )
+
+
+def _about(store: sqlite3.Connection, row: sqlite3.Row) -> tuple[list[Correction], int | None]:
+    """The corrections that a change brought, and the number of the change that took it back."""
+    said = lines_of_change(store, row["number"]) if row["file"] == CORRECTIONS_FILE else []
+    return said, undone_by(store, row["number"])
 
 
 async def download(request: web.Request) -> web.Response:
@@ -107,7 +126,8 @@ async def undo(request: web.Request) -> web.Response:
     if number is None:
         query = urlencode({"fault": "There is nothing left of it to take back."})
         raise see(request, f"/changes/{row['number']}", query)
-    raise see(request, f"/changes/{number}", urlencode({"said": "Undone."}))
+    said = f"On its way: it takes back change {row['number']}."
+    raise see(request, f"/changes/{number}", urlencode({"said": said}))
 
 
 async def _undo(request: web.Request, bench: Bench, row: sqlite3.Row) -> int | None:

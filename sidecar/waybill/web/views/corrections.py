@@ -15,7 +15,7 @@ from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.labellings import named
 from waybill.web.rendering import page
-from waybill.web.store.corrections import add_correction, count_waiting, export
+from waybill.web.store.corrections import add_correction, export, waiting_ids
 from waybill.web.store.queries import history
 from waybill.web.views.forms import read_form, see
 
@@ -24,11 +24,12 @@ _PAGE = 200
 
 
 class Line(NamedTuple):
-    """A line of the history and what became of it."""
+    """A line of the history, what became of it, and whether it waits to be applied."""
 
     line: Correction
     pattern: str
     state: str
+    waits: bool
 
 
 async def show(request: web.Request) -> web.Response:
@@ -38,10 +39,12 @@ async def show(request: web.Request) -> web.Response:
     standing = {one.correction.id: one.is_disputed for one in settle(lines)}
     taken_back = {line.withdraws for line in lines if line.withdraws is not None}
     lines.reverse()
+    waiting = await bench.database.read(waiting_ids)
     begin = _behind(lines, request.query.get("after", ""))
     page_of = lines[begin : begin + _PAGE]
     shown = [
-        Line(line, pattern_id(line.mask), _state(line, standing, taken_back)) for line in page_of
+        Line(line, pattern_id(line.mask), _state(line, standing, taken_back), line.id in waiting)
+        for line in page_of
     ]
     is_last = begin + _PAGE >= len(lines)
     return await page(
@@ -52,7 +55,7 @@ async def show(request: web.Request) -> web.Response:
         first=begin + 1,
         all=len(lines),
         after="" if is_last else page_of[-1].id,
-        waiting=await bench.database.read(count_waiting),
+        waiting=len(waiting),
         fault=request.query.get("fault", ""),
         said=request.query.get("said", ""),
     )

@@ -16,8 +16,15 @@ from waybill.web.reason_words import reason_words
 from waybill.web.rendering import page
 from waybill.web.saying import GONE, say
 from waybill.web.series import Chart, rate_chart
+from waybill.web.spread import Spread, read_fleet, spread
 from waybill.web.store.alike import Group, others_of
-from waybill.web.store.corrections import add_correction, count_waiting, find_correction
+from waybill.web.store.changes import find_change
+from waybill.web.store.corrections import (
+    add_correction,
+    changes_with,
+    count_waiting,
+    find_correction,
+)
 from waybill.web.store.events import Event, events_of
 from waybill.web.store.filters import Filter, read_filter
 from waybill.web.store.queries import (
@@ -45,11 +52,21 @@ class Found(NamedTuple):
     row: sqlite3.Row
     pattern: Pattern
     counts: list[int]
-    standings: list[Settled]
+    standings: list[Standing]
     records: int
     events: list[Event]
     alike: Group
     around: Around | None
+
+
+class Standing(NamedTuple):
+    """What somebody said and stands; the number of the change that brings it to the sidecars, and
+    where that is (None: it waits to be applied).
+    """
+
+    said: Settled
+    change: int | None
+    spread: Spread | None
 
 
 class Around(NamedTuple):
@@ -83,7 +100,6 @@ async def show(request: web.Request) -> web.Response:
         verdict_total=sum(one.count for one in found.pattern.verdicts),
         source_total=sum(found.pattern.sources.values()) + found.pattern.other_sources,
         verdict_sentence=_sentence(row),
-        spread=await _spread(bench),
         waiting=await bench.database.read(count_waiting),
         chart=_chart(found),
         span=span,
@@ -93,7 +109,7 @@ async def show(request: web.Request) -> web.Response:
         events=found.events,
         alike=found.alike,
         around=found.around,
-        came_from=request.query.get("in", ""),
+        came_from=request.query.get("in"),
         trail=_trail(request.query.get("in", "")),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
@@ -159,10 +175,11 @@ async def correct(request: web.Request) -> web.Response:
     rows = await bench.database.read(lambda store: patterns_with(store, [pattern_id]))
     label, note = form.get("label", ""), form.get("note", "")
     outcome = await say(bench, user_of(request).name, rows, label, note)
-    query = {"said": "Recorded. It is in force where the sidecars have read it."}
+    query = {"said": f"Recorded: {label}. Nothing changes before it is applied."}
     if not outcome.done:
-        query = {"fault": next(iter(outcome.skipped), GONE)}
-    query["in"] = form.get("in", "")
+        query = {"fault": f"Not recorded: {next(iter(outcome.skipped), GONE)}"}
+    if "in" in form:
+        query["in"] = form["in"]
     raise see(request, f"/patterns/{pattern_id}", urlencode(query))
 
 
@@ -213,7 +230,7 @@ async def _read(bench: Bench, pattern_id: str, query: str | None, hours: int) ->
             row,
             pattern_of(row),
             rate_hours(connection, pattern_id, now, hours),
-            standing(connection, pattern_id),
+            _standings(connection, pattern_id, now),
             records_of_day(connection, now),
             events_of(connection, row),
             others_of(connection, row),
@@ -232,11 +249,15 @@ def _around(ids: list[str], pattern_id: str) -> Around | None:
     return Around(place + 1, len(ids), before, after)
 
 
-async def _spread(bench: Bench) -> str:
-    """On how many nodes the corrections of the store are in force."""
-    if bench.settings.workbench.apply == "patch":
-        return "once the file is brought to the sidecars"
-    return "see Nodes"
+def _standings(store: sqlite3.Connection, pattern_id: str, now: float) -> list[Standing]:
+    changes = changes_with(store, pattern_id)
+    fleet = read_fleet(store)
+    found = []
+    for one in standing(store, pattern_id):
+        number = changes.get(one.correction.id)
+        row = find_change(store, number) if number is not None else None
+        found.append(Standing(one, number, spread(fleet, row, now) if row is not None else None))
+    return found
 
 
 def _state(row: sqlite3.Row) -> str:

@@ -123,7 +123,7 @@ async def live(request: web.Request) -> web.Response:
     cells = {}
     for row in rows.rows:
         cells[row["id"]] = {
-            "rate": numbers.rate(row["hour_rate"]),
+            "rate": numbers.rate(row["hour_rate"], row["day_count"]),
             "seen": numbers.ago(row["last_seen"], now),
             "at": numbers.iso(row["last_seen"]),
         }

@@ -181,7 +181,7 @@ def _queue(word: str) -> Queue:
 
 def _why(row: sqlite3.Row, name: Queue) -> str:
     """Why this one is asked now, in words."""
-    rate = numbers.rate(row["hour_rate"])
+    rate = numbers.rate(row["hour_rate"], row["day_count"])
     if name == "second":
         return f"Two people said different labels of it, and it has {rate}."
     if name == "disagree":
