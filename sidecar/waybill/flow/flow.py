@@ -127,14 +127,14 @@ class Flow:
         if delivery.encodings:
             body = await inflated(delivery, self._limits.body_bytes, self._inflight)
             grow(len(body))
-        records = 0
+        parts = 0
         while True:
-            async with self._inflight.work(len(body), records) as grow_work:
+            async with self._inflight.work(len(body), parts) as grow_work:
                 codec, batch = await self._decode(body, delivery)
-                if records or grow_work(RECORD_BYTES * len(batch)):
+                if parts or grow_work(RECORD_BYTES * batch.parts):
                     return await self._label(body, delivery, codec, batch)
                 # More records than there is room for beside others: again, when there is.
-                records = len(batch)
+                parts = batch.parts
                 del codec, batch
 
     async def _label(

@@ -93,7 +93,9 @@ class Wire:
         """What begins like a request of OTLP in JSON; several of them are read as any JSON."""
         try:
             return self.otlp_json, self.otlp_json.decode(body, tag=tag, budget=budget)
-        except MalformedError:
+        except MalformedError as error:
+            if error.code != "not_otlp":
+                raise
             return self.json, self._decode_json(body, content_type, tag, budget)
 
     def _decode_json(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:

@@ -48,9 +48,12 @@ def wrapped(data: bytes, plan: FieldPlan, verdict: Verdict) -> Record:
 
     Beside it stand the verdict's fields and, where the bytes are not UTF-8, the bytes as base64.
     """
-    text = data.decode("utf-8", "replace")
-    record: Record = {plan.message[0][0]: text}
-    if text.encode() != data:
+    name = plan.message[0][0]
+    record: Record
+    try:
+        record = {name: data.decode()}
+    except UnicodeDecodeError:
+        record = {name: data.decode("utf-8", "replace")}
         record[RAW_FIELD] = base64.b64encode(data).decode()
     record.update(plan.policy.pairs(verdict))
     return record

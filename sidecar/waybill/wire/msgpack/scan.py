@@ -6,6 +6,7 @@ Formats as in the MessagePack specification
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,8 +69,11 @@ def run_end(data: bytes, at: int, most: int) -> int:
     return at if found is None else found.end()
 
 
-def value_end(data: bytes, at: int) -> int:
-    """The offset behind the value at ``at``; -1 when it does not end within ``data``."""
+def value_end(data: bytes, at: int, most: float = math.inf) -> int:
+    """The offset behind the value at ``at``.
+
+    It is -1 when it does not end within ``data``, or holds more than ``most`` values.
+    """
     needed = 1
     while needed:
         run = run_end(data, at, needed)
@@ -85,6 +89,9 @@ def value_end(data: bytes, at: int) -> int:
         if at > len(data):
             return -1
         needed += nested - 1
+        most -= nested
+        if most < 0:
+            return -1
     return at
 
 

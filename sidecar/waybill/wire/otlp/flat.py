@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.wire.event import Event, Record, jsonable_members, members_of
 from waybill.wire.fields import FieldPlan
@@ -29,6 +30,8 @@ _MEMBERS = (
 _RESERVED = frozenset(("attributes", "resource", "scope", "body", *(name for _, name in _MEMBERS)))
 #: The record's time, else when it was observed; 64-bit numbers are strings in JSON.
 _TIMES = ("timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano")
+#: Of what frames say, in all records together. An ordinary body of 250,000 records says 100 MB.
+_MOST_REPEATED = 128 << 20
 #: What EventTime can say ends here.
 _END_NANOS = 2**32 * 10**9
 
@@ -57,6 +60,7 @@ class Describes(Protocol):
 def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict]) -> Iterator[Event]:
     """Each labelled record, in order."""
     labelled = codec.split(batch, verdicts)
+    _check_repeated(batch)
     for resource in batch.resources:
         of_resource = _about(codec, batch, resource).get("attributes")
         for scope in resource.scopes:
@@ -67,6 +71,19 @@ def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict])
                 if not batch.is_set_aside(i):
                     _fill(event, codec, labelled[i], above)
                 yield event
+
+
+def _check_repeated(batch: OtlpBatch) -> None:
+    """Each record takes along what its resource and scope say: a megabyte, ten thousand times,
+    is no longer a body.
+    """
+    repeated = 0
+    for resource in batch.resources:
+        for frame in (resource, *resource.scopes):
+            start, end = frame.about or (0, 0)
+            repeated += (end - start) * (frame.stop - frame.first)
+    if repeated > _MOST_REPEATED:
+        raise MalformedError("too_large", "each record would repeat what its resource says")
 
 
 def _fill(event: Event, codec: Describes, data: bytes, above: Record) -> None:

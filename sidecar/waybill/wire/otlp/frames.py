@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
+from waybill.core.errors import MalformedError
 
 #: (index of the child in front of which it stands, start, end)
 Gap = tuple[int, int, int]
@@ -22,6 +23,8 @@ Wrap = Callable[[bytes, int], bytes]
 _TOP, _NESTED = 1, 2
 #: What a frame or record costs in a request beside its own bytes: its tag and its length.
 _HEAD_BYTES = 8
+#: Frames without a record, which cost a hundred times their two bytes and are not counted.
+_MOST_EMPTY = 1 << 14
 
 
 class Frame(msgspec.Struct):
@@ -40,6 +43,10 @@ class Frame(msgspec.Struct):
     fallback: str = ""
     about: tuple[int, int] | None = None
 
+    def note_gap(self, child: int, start: int, end: int) -> None:
+        """Keep ``body[start:end]``, in front of ``child``."""
+        note_gap(self.gaps, child, start, end)
+
     def is_empty(self) -> bool:
         """Whether it holds no record at all."""
         return self.first == self.stop
@@ -49,15 +56,40 @@ class Frame(msgspec.Struct):
         return _HEAD_BYTES + sum(end - start for _, start, end in self.gaps)
 
 
+def note_gap(gaps: list[Gap], child: int, start: int, end: int) -> None:
+    """Add a gap; what follows one directly becomes part of it."""
+    if gaps and gaps[-1][0] == child and gaps[-1][2] == start:
+        start = gaps.pop()[1]
+    gaps.append((child, start, end))
+
+
 class OtlpBatch(Batch):
     """A `Batch` whose ``starts`` and ``ends`` are those of ``LogRecord`` messages (or objects)."""
 
-    __slots__ = ("gaps", "resources")
+    __slots__ = ("_empty", "_frames", "gaps", "resources")
 
     def __init__(self, body: bytes, tag: str = "", budget: ScanBudget = UNBOUNDED) -> None:
         super().__init__(body, tag, budget)
         self.resources: list[Frame] = []
         self.gaps: list[Gap] = []
+        self._frames = 0
+        self._empty = 0
+
+    @property
+    def parts(self) -> int:
+        return len(self) + self._frames
+
+    def keep(self, frames: list[Frame], frame: Frame) -> None:
+        """Add ``frame``, which has been read, to ``frames``.
+
+        Raises:
+            MalformedError: ``too_many_records``: most of them have no record.
+        """
+        self._frames += 1
+        self._empty += frame.is_empty()
+        if self._empty > _MOST_EMPTY:
+            raise MalformedError("too_many_records", f"more than {_MOST_EMPTY} without any record")
+        frames.append(frame)
 
     def alone(self, i: int) -> OtlpBatch:
         """A batch of record ``i`` only, in its resource and scope."""

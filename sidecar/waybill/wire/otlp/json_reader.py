@@ -67,6 +67,7 @@ class OtlpJsonReader:
         spans: list[Span] = []
 
         def note_record(at: int) -> int:
+            batch.check_room(len(spans) + 1)
             size = next(sizes, 0)
             end = at + size if size else scan.value_end(body, at)
             spans.append((at, end))
@@ -77,7 +78,8 @@ class OtlpJsonReader:
             found = walk(body, at, _RECORDS, note_record)
             stop = frame.first + len(spans)
             about = found.members.get("scope")
-            frame.scopes.append(Frame(first, stop, found.gaps(first, stop), about=about))
+            scope = Frame(first, stop, found.gaps(first, stop), about=about)
+            batch.keep(frame.scopes, scope)
             return found.end
 
         found = walk(body, start, _SCOPES, read_scope)
@@ -91,7 +93,7 @@ class OtlpJsonReader:
         for at, stop in spans:
             self._add(batch, frame, at, stop)
         frame.stop = len(batch)
-        batch.resources.append(frame)
+        batch.keep(batch.resources, frame)
         return found.end
 
     def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:

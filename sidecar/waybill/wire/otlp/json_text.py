@@ -41,9 +41,14 @@ def loads(text: bytes) -> tuple[object, bool]:
         return None, False
 
 
-class Walk(msgspec.Struct):
-    """An object that was walked: its members' spans, its array of children, and its end.
+#: What frames say about themselves.
+_ABOUT = ("resource", "scope")
 
+
+class Walk(msgspec.Struct):
+    """An object that was walked: the spans of members, its array of children, and its end.
+
+    Members that are neither of these nor a frame's own are one, ``""``: there may be millions.
     ``inside`` are the offsets of the array's brackets, None where it has no such array.
     """
 
@@ -80,7 +85,7 @@ def walk(body: bytes, start: int, names: Sequence[str], on_child: Callable[[int]
             end = scan.value_end(body, value_at)
         if end < 0:
             raise ValueError(f"{name} cannot be read")
-        found.members[name] = value_at, end
+        found.members[name if name in names or name in _ABOUT else ""] = value_at, end
         at = _next(body, end, b"}")
     found.end = at + 1
     return found

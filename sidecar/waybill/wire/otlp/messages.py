@@ -12,6 +12,7 @@ import re
 
 import msgspec
 
+from waybill.wire.allowance import Allowance
 from waybill.wire.otlp import protobuf, scalars
 from waybill.wire.otlp.protobuf import LENGTH
 from waybill.wire.otlp.scalars import Scalar
@@ -108,34 +109,45 @@ LOG_RECORD = Message().fill(
 )
 
 
-def to_members(data: bytes, message: Message, depth: int = _MAX_DEPTH) -> dict[str, object]:
+def to_members(data: bytes, message: Message) -> dict[str, object]:
     """The ``message`` in protobuf as the members of its JSON object.
 
     Raises:
-        ValueError: it cannot be read, or is nested too deep.
+        ValueError: it cannot be read, is nested too deep, or holds too many values.
     """
-    if not depth:
-        raise ValueError(_TOO_DEEP)
-    found: dict[str, object] = {}
-    repeated: dict[str, list[object]] = {}
-    for number, wire, _, at, stop in protobuf.fields(data, 0, len(data)):
-        member = message.members.get(number)
-        if member is None or member.wire != wire:
-            continue
-        value = _read(data[at:stop], member.holds, depth)
-        if member.is_repeated:
-            repeated.setdefault(member.name, []).append(value)
-            continue
-        if message.is_oneof:
-            found.clear()
-        found[member.name] = value
-    return found | repeated
+    return _ToMembers(data).read(0, len(data), message, _MAX_DEPTH)
 
 
-def _read(data: bytes, holds: Scalar | Message, depth: int) -> object:
-    if isinstance(holds, Scalar):
-        return holds.read(data)
-    return to_members(data, holds, depth - 1)
+class _ToMembers:
+    """One `to_members`: reads where things are, for a copy at each level would add up."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._allowance = Allowance()
+
+    def read(self, start: int, end: int, message: Message, depth: int) -> dict[str, object]:
+        if not depth:
+            raise ValueError(_TOO_DEEP)
+        found: dict[str, object] = {}
+        repeated: dict[str, list[object]] = {}
+        for number, wire, _, at, stop in protobuf.fields(self._data, start, end):
+            member = message.members.get(number)
+            if member is None or member.wire != wire:
+                continue
+            value = self._value(at, stop, member.holds, depth)
+            if member.is_repeated:
+                repeated.setdefault(member.name, []).append(value)
+                continue
+            if message.is_oneof:
+                found.clear()
+            found[member.name] = value
+        return found | repeated
+
+    def _value(self, at: int, stop: int, holds: Scalar | Message, depth: int) -> object:
+        self._allowance.take()
+        if isinstance(holds, Scalar):
+            return holds.read(self._data[at:stop])
+        return self.read(at, stop, holds, depth - 1)
 
 
 def to_protobuf(members: object, message: Message, depth: int = _MAX_DEPTH) -> bytes:

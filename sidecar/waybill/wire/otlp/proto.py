@@ -106,13 +106,13 @@ class OtlpCodec:
             names = _ABOUT_RESOURCE
             number = RESOURCE_ATTRIBUTES
         found = _members(batch.body, *frame.about, names)
-        found["attributes"] = members_of(list(read_pairs(batch.body, *frame.about, number)))
+        found["attributes"] = members_of(read_pairs(batch.body, *frame.about, number))
         return found
 
     def record(self, data: bytes) -> Record:
         """The members of a ``LogRecord`` in plain values. Raises ValueError."""
         found = _members(data, 0, len(data), _MEMBERS)
-        found["attributes"] = members_of(list(read_pairs(data, 0, len(data), ATTRIBUTES)))
+        found["attributes"] = members_of(read_pairs(data, 0, len(data), ATTRIBUTES))
         return found
 
 

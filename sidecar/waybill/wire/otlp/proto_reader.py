@@ -10,7 +10,7 @@ from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.prepare import is_blank
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
-from waybill.wire.otlp.frames import Frame, OtlpBatch
+from waybill.wire.otlp.frames import Frame, OtlpBatch, note_gap
 from waybill.wire.otlp.lookup import Lookup
 from waybill.wire.otlp.protobuf import LENGTH, varint
 from waybill.wire.otlp.values import STRING, name_of, read_pair, read_pairs, read_value
@@ -43,38 +43,39 @@ class ProtoReader:
             if (number, kind) == (RESOURCES, LENGTH):
                 self._read_resource(batch, start, end)
             else:
-                batch.gaps.append((len(batch.resources), at, end))
+                note_gap(batch.gaps, len(batch.resources), at, end)
 
     def _read_resource(self, batch: OtlpBatch, start: int, end: int) -> None:
         frame = Frame(len(batch))
-        scopes: list[Span] = []
         attributes: dict[str, object] = {}
+        scopes = 0
         for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
             if (number, kind) == (SCOPES, LENGTH):
-                scopes.append((value_at, stop))
+                scopes += 1
                 continue
-            frame.gaps.append((len(scopes), at, stop))
+            frame.note_gap(scopes, at, stop)
             if (number, kind) == (RESOURCE, LENGTH):
                 frame.about = value_at, stop
-                attributes |= read_pairs(batch.body, value_at, stop, RESOURCE_ATTRIBUTES)
+                attributes |= dict(read_pairs(batch.body, value_at, stop, RESOURCE_ATTRIBUTES))
         # Fields may come in any order: only now is the resource known to be whole.
         self._lookup.note_source(attributes, frame)
-        for value_at, stop in scopes:
-            frame.scopes.append(self._read_scope(batch, frame, value_at, stop))
+        for number, kind, _, value_at, stop in protobuf.fields(batch.body, start, end):
+            if (number, kind) == (SCOPES, LENGTH):
+                self._read_scope(batch, frame, value_at, stop)
         frame.stop = len(batch)
-        batch.resources.append(frame)
+        batch.keep(batch.resources, frame)
 
-    def _read_scope(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> Frame:
+    def _read_scope(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         scope = Frame(len(batch))
         for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
             if (number, kind) == (RECORDS, LENGTH):
                 self._add(batch, resource, value_at, stop)
                 continue
-            scope.gaps.append((len(batch), at, stop))
+            scope.note_gap(len(batch), at, stop)
             if (number, kind) == (SCOPE, LENGTH):
                 scope.about = value_at, stop
         scope.stop = len(batch)
-        return scope
+        batch.keep(resource.scopes, scope)
 
     def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         """Add a record; whatever reading it raises costs this record its label, no other."""
@@ -94,7 +95,7 @@ class ProtoReader:
             if message is not None and not spans and not is_blank(message):
                 batch.add(start, end, message, resource.name or resource.fallback)
                 return
-            attributes = {key: read_value(body, at, stop) for key, at, stop in spans}
+            attributes = {key: read_value(body, *span) for key, span in spans.items()}
             content: object = message
             if message is None:
                 content = read_value(body, body_at, body_end)
@@ -115,12 +116,12 @@ class ProtoReader:
             lambda names: _without(body, start, end, names),
         )
 
-    def _find(self, body: bytes, at: int, end: int) -> tuple[Span, list[tuple[str, int, int]]]:
-        """The body's range and the wanted attributes (key, value start, value end) of one record.
+    def _find(self, body: bytes, at: int, end: int) -> tuple[Span, dict[str, Span]]:
+        """The ranges of the body and of the wanted attributes of one record; the last of twins.
 
         The one place that every record pays for: the common fields are passed without a call.
         """
-        found: list[tuple[str, int, int]] = []
+        found: dict[str, Span] = {}
         content = (at, at)
         wanted = self._wanted
         while at < end:
@@ -143,9 +144,9 @@ class ProtoReader:
                     )
                     if is_plain and body[key_at : key_at + body[key_at - 1]] not in wanted:
                         continue
-                    pair = read_pair(body, value_at, at)
-                    if pair[0] in self._lookup.wanted:
-                        found.append(pair)
+                    key, *span = read_pair(body, value_at, at)
+                    if key in self._lookup.wanted:
+                        found[key] = (span[0], span[1])
             elif is_common and kind in _SCALAR_BYTES:
                 at += 1 + _SCALAR_BYTES[kind]
             else:

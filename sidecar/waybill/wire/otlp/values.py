@@ -7,8 +7,9 @@ Field numbers as in opentelemetry-proto's common.proto.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from waybill.wire.allowance import Allowance
 from waybill.wire.event import members_of
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.protobuf import LENGTH
@@ -22,54 +23,75 @@ INT64 = range(-(2**63), 2**63)
 _VALUES = 1
 
 
-def read_value(data: bytes, start: int, end: int, depth: int = MAX_DEPTH) -> object:
-    """The ``AnyValue`` in ``data[start:end]``. Raises ValueError on broken or too deep ones."""
-    if not depth:
-        raise ValueError("values are nested too deep")
-    value: object = None
-    for number, kind, _, at, stop in protobuf.fields(data, start, end):
-        if kind == LENGTH and number in _SIZED:
-            value = _SIZED[number](data, at, stop, depth - 1)
-        elif (number, kind) == (DOUBLE, protobuf.FIXED64):
-            (value,) = struct.unpack_from("<d", data, at)
-        elif (number, kind) == (BOOL, protobuf.VARINT):
-            value = bool(protobuf.varint(data, at, stop)[0])
-        elif (number, kind) == (INT, protobuf.VARINT):
-            raw, _ = protobuf.varint(data, at, stop)
-            value = raw - (1 << 64) * (raw >> 63)
-    return value
+def read_value(data: bytes, start: int, end: int) -> object:
+    """The ``AnyValue`` in ``data[start:end]``.
+
+    Raises:
+        ValueError: it is broken, nested too deep, or holds too many values.
+    """
+    return _Reader(data).value(start, end, MAX_DEPTH)
 
 
-def _read_text(data: bytes, at: int, stop: int, _depth: int) -> str:
-    return data[at:stop].decode("utf-8", "replace")
+def read_pairs(data: bytes, start: int, end: int, number: int) -> list[tuple[str, object]]:
+    """The ``KeyValue`` messages in field ``number`` of the message in ``data[start:end]``.
+
+    Raises as `read_value`.
+    """
+    return _Reader(data).pairs(start, end, number, MAX_DEPTH)
 
 
-def _read_bytes(data: bytes, at: int, stop: int, _depth: int) -> bytes:
-    return data[at:stop]
+class _Reader:
+    """Reads the values of one message."""
 
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._allowance = Allowance()
+        #: Readers of the kinds of value that have a length.
+        self._sized: dict[int, Callable[[int, int, int], object]] = {
+            STRING: self._text, BYTES: self._bytes, KVLIST: self._map, ARRAY: self._list
+        }  # fmt: skip
 
-def _read_map(data: bytes, at: int, stop: int, depth: int) -> dict[str, object]:
-    return members_of(list(read_pairs(data, at, stop, _VALUES, depth)))
+    def value(self, start: int, end: int, depth: int) -> object:
+        if not depth:
+            raise ValueError("values are nested too deep")
+        data = self._data
+        value: object = None
+        for number, kind, _, at, stop in protobuf.fields(data, start, end):
+            self._allowance.take()
+            if kind == LENGTH and number in self._sized:
+                value = self._sized[number](at, stop, depth - 1)
+            elif (number, kind) == (DOUBLE, protobuf.FIXED64):
+                (value,) = struct.unpack_from("<d", data, at)
+            elif (number, kind) == (BOOL, protobuf.VARINT):
+                value = bool(protobuf.varint(data, at, stop)[0])
+            elif (number, kind) == (INT, protobuf.VARINT):
+                raw, _ = protobuf.varint(data, at, stop)
+                value = raw - (1 << 64) * (raw >> 63)
+        return value
 
+    def pairs(self, start: int, end: int, number: int, depth: int) -> list[tuple[str, object]]:
+        pairs: list[tuple[str, object]] = []
+        for key, value_at, value_end in find_pairs(self._data, start, end, number):
+            self._allowance.take()
+            pairs.append((key, self.value(value_at, value_end, depth)))
+        return pairs
 
-def _read_list(data: bytes, at: int, stop: int, depth: int) -> list[object]:
-    items = []
-    for number, kind, _, item_at, item_end in protobuf.fields(data, at, stop):
-        if (number, kind) == (_VALUES, LENGTH):
-            items.append(read_value(data, item_at, item_end, depth))
-    return items
+    def _text(self, at: int, stop: int, _depth: int) -> str:
+        return self._data[at:stop].decode("utf-8", "replace")
 
+    def _bytes(self, at: int, stop: int, _depth: int) -> bytes:
+        return self._data[at:stop]
 
-#: Readers of the kinds of value that have a length.
-_SIZED = {STRING: _read_text, BYTES: _read_bytes, KVLIST: _read_map, ARRAY: _read_list}
+    def _map(self, at: int, stop: int, depth: int) -> dict[str, object]:
+        return members_of(self.pairs(at, stop, _VALUES, depth))
 
-
-def read_pairs(
-    data: bytes, start: int, end: int, number: int, depth: int = MAX_DEPTH
-) -> Iterator[tuple[str, object]]:
-    """The ``KeyValue`` messages in field ``number`` of the message in ``data[start:end]``."""
-    for key, value_at, value_end in find_pairs(data, start, end, number):
-        yield key, read_value(data, value_at, value_end, depth)
+    def _list(self, at: int, stop: int, depth: int) -> list[object]:
+        items: list[object] = []
+        for number, kind, _, item_at, item_end in protobuf.fields(self._data, at, stop):
+            if (number, kind) == (_VALUES, LENGTH):
+                self._allowance.take()
+                items.append(self.value(item_at, item_end, depth))
+        return items
 
 
 def find_pairs(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[str, int, int]]:
