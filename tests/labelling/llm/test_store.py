@@ -83,7 +83,7 @@ async def flush(url: str) -> None:
     from waybill.labelling.llm.store_redis import Redis
 
     redis = Redis(url)
-    await redis.run(redis.client.flushall())
+    await redis.run(redis.client.flushall(), bool)
     await redis.close()
 
 
@@ -243,7 +243,7 @@ async def test_what_something_else_wrote_costs_itself_only(redis_url: str, value
     store = RedisStore(redis, max_secs=1000, max_bytes=6000)
     await store.put([judgement("a"), judgement("b")])
     keys = [judgement(text).key for text in "ab"]
-    await redis.run(redis.client.set(PREFIX + "verdict:" + keys[0], value))
+    await redis.run(redis.client.set(PREFIX + "verdict:" + keys[0], value), bool)
     assert dict(await store.get(keys)) == {keys[1]: "Workflow Error"}
     assert [one.text for one in await store.judgements()] == ["b"]
     await store.close()

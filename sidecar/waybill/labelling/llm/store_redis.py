@@ -6,8 +6,9 @@ many.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,9 @@ T = TypeVar("T")
 PREFIX = "waybill:llm:"
 _INDEX = PREFIX + "index"
 _TIMEOUT_SECS = 1.0
+#: For the whole of an answer, which may drip.
+_ANSWER_SECS = 3.0
+_SAID_CHARS = 200
 #: What a verdict takes in Redis, about: key, value of 300 bytes, index entry.
 _VERDICT_BYTES = 600
 _KEYS_AT_ONCE = 500
@@ -34,7 +38,6 @@ class Redis:
     def __init__(self, url: str) -> None:
         import redis.asyncio
 
-        self._error = redis.asyncio.RedisError
         self.client: Any = redis.asyncio.from_url(
             url,
             decode_responses=True,
@@ -44,15 +47,19 @@ class Redis:
             health_check_interval=30,
         )
 
-    async def run(self, work: Awaitable[T]) -> T:
-        """The result of a command. Raises StoreError."""
+    async def run(self, work: Awaitable[Any], read: Callable[[Any], T]) -> T:
+        """What ``read`` makes of the answer to a command.
+
+        Raises:
+            StoreError: there is none, not in time, or one that Redis does not give.
+        """
         try:
-            return await work
-        except (self._error, OSError, TimeoutError) as error:
+            async with asyncio.timeout(_ANSWER_SECS):
+                return read(await work)
+        except Exception as error:  # noqa: BLE001 - an answer that is none, in whatever way
             # The text of a connection error names host and port, never the password.
-            log.warning(
-                "the LLM's Redis failed", extra={"error": f"{type(error).__name__}: {error}"}
-            )
+            said = f"{type(error).__name__}: {error}"[:_SAID_CHARS]
+            log.warning("the LLM's Redis failed", extra={"error": said})
             raise StoreError("redis") from None
 
     async def close(self) -> None:
@@ -83,15 +90,16 @@ class RedisStore:
         pipe.zadd(_INDEX, {one.key: one.judged_at for one in judgements})
         pipe.zremrangebyscore(_INDEX, "-inf", judgements[-1].judged_at - self._max_secs)
         pipe.zcard(_INDEX)
-        *_, count = await self._redis.run(pipe.execute())
+        count = await self._redis.run(pipe.execute(), lambda answer: int(answer[-1]))
         if count > self._max_count:
             await self._forget_oldest(count - self._max_count)
 
     async def _forget_oldest(self, count: int) -> None:
-        oldest = await self._redis.run(self._redis.client.zpopmin(_INDEX, count))
-        await self._redis.run(
-            self._redis.client.unlink(*(PREFIX + "verdict:" + key for key, _ in oldest))
+        popped = self._redis.client.zpopmin(_INDEX, count)
+        names = await self._redis.run(
+            popped, lambda oldest: [f"{PREFIX}verdict:{key}" for key, _ in oldest]
         )
+        await self._redis.run(self._redis.client.unlink(*names), int)
 
     async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
         key = f"{PREFIX}usage:{day}"
@@ -99,22 +107,25 @@ class RedisStore:
         pipe.hincrby(key, "tokens", tokens)
         pipe.hincrby(key, "micros", micros)
         pipe.expire(key, _USAGE_DAYS * 86_400)
-        total = await self._redis.run(pipe.execute())
-        return Usage(int(total[0]), int(total[1]))
+        return await self._redis.run(
+            pipe.execute(), lambda total: Usage(int(total[0]), int(total[1]))
+        )
 
     async def judgements(self) -> list[Judgement]:
-        return await self._read(await self._redis.run(self._redis.client.zrange(_INDEX, 0, -1)))
+        every = self._redis.client.zrange(_INDEX, 0, -1)
+        return await self._read(await self._redis.run(every, _texts))
 
     async def _read(self, keys: Sequence[str]) -> list[Judgement]:
         found: list[Judgement] = []
         for at in range(0, len(keys), _KEYS_AT_ONCE):
             part = keys[at : at + _KEYS_AT_ONCE]
             values = await self._redis.run(
-                self._redis.client.mget([PREFIX + "verdict:" + key for key in part])
+                self._redis.client.mget([PREFIX + "verdict:" + key for key in part]),
+                _texts,
             )
-            for key, value in zip(part, values, strict=True):
+            for key, value in zip(part, values, strict=False):
                 try:
-                    judgement = read_json(value or b"", Judgement)
+                    judgement = read_json(value, Judgement)
                 except msgspec.MsgspecError:  # absent, or written by something else
                     continue
                 if judgement.key == key:
@@ -123,3 +134,10 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._redis.close()
+
+
+def _texts(values: Any) -> list[str]:
+    """A list of texts, "" for what is not there. Raises ValueError on anything else."""
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list, got {type(values).__name__}")
+    return [value if isinstance(value, str) else "" for value in values]

@@ -61,8 +61,8 @@ class RedisWindow:
         # The own share counts every call, too, so that it knows them when Redis goes away.
         try:
             arguments = [call, self._limit, self._secs, self._call_secs]
-            wait = await self._redis.run(self._script(keys=[_WINDOW], args=arguments))
-            return max(0.0, float(wait))
+            asked = self._script(keys=[_WINDOW], args=arguments)
+            return max(0.0, await self._redis.run(asked, float))
         except StoreError:
             return await self._fallback.enter(call)
 
@@ -70,6 +70,6 @@ class RedisWindow:
         await self._fallback.leave(call, was_made=was_made)
         try:
             arguments = [call, self._secs, "1" if was_made else "0"]
-            await self._redis.run(self._leave_script(keys=[_WINDOW], args=arguments))
+            await self._redis.run(self._leave_script(keys=[_WINDOW], args=arguments), int)
         except StoreError:
             pass  # the slot then counts a little longer

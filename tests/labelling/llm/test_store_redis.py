@@ -1,0 +1,84 @@
+"""A Redis that lies, drips or speaks something else is one that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from waybill.labelling.llm import store_redis
+from waybill.labelling.llm.errors import StoreError
+from waybill.labelling.llm.ledger import Ledger
+from waybill.labelling.llm.store import Usage
+from waybill.labelling.llm.window import LocalWindow
+
+Say = Callable[[asyncio.StreamWriter], Awaitable[None]]
+#: Answers that no command of ours has, or that are none at all.
+LIES = [
+    b"$9999999999\r\nx",
+    b"+" + b"x" * (1 << 20),
+    b"?what\r\n",
+    b"*-7\r\n",
+    b":x\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"*1\r\n" * 3_000,
+    b"+OK\r\n" * 1_000,
+    b"-ERR " + b"x" * 60_000 + b"\r\n",
+    b"$-1\r\n" * 1_000,
+    b"\x00\xff\xfe",
+]
+
+
+@asynccontextmanager
+async def redis_that(says: bytes) -> AsyncIterator[str]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while await reader.read(4096):
+                writer.write(says)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("says", LIES, ids=lambda says: repr(says[:12]))
+async def test_whatever_it_answers_the_ledger_spends_its_own_share(says: bytes) -> None:
+    pytest.importorskip("redis", reason="the redis client is not installed")
+    from waybill.labelling.llm.window_redis import RedisWindow
+
+    async with redis_that(says) as url:
+        redis = store_redis.Redis(url)
+        store = store_redis.RedisStore(redis, max_secs=1000, max_bytes=6000)
+        ledger = Ledger(store, tokens_per_day=1000, own_share=0.5)
+        assert await ledger.reserve(100, 0) == Usage(100, 0)
+        for ask in (store.judgements(), store.get(["a"])):
+            with suppress(StoreError):
+                assert not await ask
+        window = RedisWindow(redis, 60, 10.0, LocalWindow(60))
+        assert await window.enter("call") >= 0.0
+        await window.leave("call", was_made=True)
+        await store.close()
+
+
+async def test_an_answer_that_drips_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_redis, "_ANSWER_SECS", 0.02)
+    redis = object.__new__(store_redis.Redis)
+    with pytest.raises(StoreError):
+        await redis.run(asyncio.Event().wait(), bool)
+
+
+@pytest.mark.parametrize("answer", [None, "x", [], ["x"], {}, [[1]]])
+async def test_an_answer_of_another_kind_is_none(answer: object) -> None:
+    async def said() -> object:
+        return answer
+
+    redis = object.__new__(store_redis.Redis)
+    with pytest.raises(StoreError):
+        await redis.run(said(), lambda total: Usage(int(total[0]), int(total[1])))
