@@ -240,6 +240,46 @@ def test_a_body_without_any_event_is_refused(body: bytes) -> None:
     assert caught.value.code == "not_msgpack"
 
 
+#: Each makes the rest of a stream unreadable for readers that do not look for the next event.
+BROKEN = {
+    "never used": b"\xc1",
+    "never used, in a record": b"\x92" + TIME + b"\x82\xa3log\xa1x\xa1a\xc1",
+    "never used, beside metadata": b"\x92\x92" + TIME + b"\x80\x81\xa1a\xc1",
+    "a map without end": b"\x92" + TIME + b"\xdf\xff\xff\xff\xff\xa3log\xa1x",
+    "an array without end": b"\xdd\xff\xff\xff\xff",
+    "a text without end": b"\x92" + TIME + b"\x81\xa3log\xdb\x7f\xff\xff\xffabc",
+}
+TIMES = [
+    TIME,
+    b"\xce" + b"\x66" * 4,
+    b"\xcb" + struct.pack(">d", 1.8e9),
+    b"\xc7\x08\x00" + TIME[2:],
+]
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("time", TIMES, ids=["EventTime", "integer", "double", "long EventTime"])
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_broken_event_costs_only_itself(broken: bytes, time: bytes, is_nested: bool) -> None:
+    good = [entry({"log": text, "v": [{}, None]}, time, is_nested) for text in "abcd"]
+    body = broken + good[0] + good[1] + broken + good[2] + broken + good[3]
+    batch = CODEC.decode(body)
+    assert batch.messages == [None, "a", "b", None, "c", None, "d"]
+    assert {special.reason for special in batch.specials.values()} == {"malformed_record"}
+    out = CODEC.splice(batch, [VERDICT] * 7)
+    assert out.count(SUFFIX) == 4
+    records = CODEC.split(batch, [VERDICT] * 7)
+    assert [records[i] for i in (0, 3, 5)] == [broken] * 3
+    assert b"".join(records) == out
+
+
+def test_an_event_without_end_is_looked_behind_so_often_only() -> None:
+    broken = b"\x92" + TIME + b"\xdf\xff\xff\xff\xff"
+    batch = CODEC.decode(entry({"log": "a"}) + broken * 20_000)
+    assert batch.messages[0] == "a"
+    assert len(batch) < 100
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_decoder(body: bytes) -> None:
     try:

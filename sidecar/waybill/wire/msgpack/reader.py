@@ -6,7 +6,9 @@ the tolerant scanner (`waybill.wire.msgpack.scan`) and are paid for out of the b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator
 
 import msgpack
 import msgspec
@@ -31,6 +33,12 @@ _GROUP_INTEGERS = (b"\xff", b"\xfe")
 #: Head byte of an array of two -> bytes of the whole head.
 _PAIR_HEADS = {0x92: 1, 0xDC: 3, 0xDD: 5}
 _PAIR = 0x92
+#: How an entry begins: an array of two; in it, alone or with metadata behind it, an EventTime,
+#: a double, or an integer of 32 or 64 bits.
+_ENTRY = re.compile(rb"\x92\x92?(?:\xd7\x00|\xc7\x08\x00|[\xcb\xce\xcf\xd2\xd3])")
+#: So often the next entry is looked for behind a broken one; what is met there has so many values.
+_TRIES = 64
+_TRIED_VALUES = 1 << 16
 
 
 class MsgpackReader:
@@ -50,14 +58,14 @@ class MsgpackReader:
         """Read entries one after another; what is left at the end is one malformed record."""
         body = batch.body
         source_of = self._plan.first.source_of
-        ends = _entry_ends(batch)
+        ends, broken = _entry_ends(batch)
         known = self._read_entries(batch, ends)
         at = batch.ends[-1] if known else 0
         for end in ends[known:]:
             start = at
             at = end
-            if body[start] != _PAIR:
-                self._add(batch, start, end)
+            if body[start] != _PAIR or end in broken:
+                self._add(batch, start, end, is_broken=end in broken)
                 continue
             try:
                 time, record = self._entry.decode(body[start:end])
@@ -85,8 +93,6 @@ class MsgpackReader:
                 batch.ends.append(end)
                 batch.messages.append(message)
                 batch.sources.append(source or "")
-        if at < len(body):
-            batch.add_special(at, Passed(len(body), "malformed_record"))
 
     def _read_entries(self, batch: Batch, ends: list[int]) -> int:
         """Add entries as long as each is one of two with a record of which a glance tells all.
@@ -118,21 +124,21 @@ class MsgpackReader:
         else:
             batch.add_special(start, Spliced(end, found.reason), None, found.source)
 
-    def _add(self, batch: Batch, start: int, end: int) -> None:
+    def _add(self, batch: Batch, start: int, end: int, *, is_broken: bool = False) -> None:
         """Add an entry; whatever reading it raises costs this record its label, no other."""
         count = len(batch)
         try:
-            self._add_special(batch, start, end)
+            self._add_special(batch, start, end, is_broken)
         except NOT_OF_A_RECORD:
             raise
         except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
             batch.give_up(count, start, end, error)
 
-    def _add_special(self, batch: Batch, start: int, end: int) -> None:
+    def _add_special(self, batch: Batch, start: int, end: int, is_broken: bool) -> None:
         """Add an entry that the fast decoder refused."""
         body = batch.body
         batch.budget.take(end - start + SPECIAL_BYTES)
-        at = _record_start(body, start)
+        at = -1 if is_broken else _record_start(body, start)
         if at < 0:
             batch.add_special(start, Passed(end, "malformed_record"))
         elif scan.map_header(body, at) is None:
@@ -174,8 +180,8 @@ def is_group_marker(time: bytes | msgspec.Raw) -> bool:
     return data[:1] in _GROUP_INTEGERS
 
 
-def _entry_ends(batch: Batch) -> list[int]:
-    """The offset behind each whole value of the stream; stops at one that is broken or cut."""
+def _entry_ends(batch: Batch) -> tuple[list[int], set[int]]:
+    """The offset behind each value of the stream, and which of them are broken or cut."""
     body = batch.body
     ends: list[int] = []
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
@@ -193,9 +199,36 @@ def _entry_ends(batch: Batch) -> list[int]:
     # What the library gives up on (nesting past its stack) our own reader still finds.
     at = ends[-1] if ends else 0
     batch.budget.take(len(body) - at)
-    while at < len(body) and (at := scan.value_end(body, at)) > 0:
-        ends.append(at)
-    return ends
+    broken: set[int] = set()
+    tries = iter(range(_TRIES))
+    most = math.inf
+    while at < len(body):
+        batch.check_room(len(ends))
+        end = scan.value_end(body, at, most)
+        if end < 0:
+            end = _next_entry(body, at, tries)
+            broken.add(end)
+            most = _TRIED_VALUES
+        ends.append(end)
+        at = end
+    return ends, broken
+
+
+def _next_entry(body: bytes, broken: int, tries: Iterator[int]) -> int:
+    """Where behind the one at ``broken`` the next whole entry with a time and a map begins.
+
+    Without any it is the end of ``body``.
+    """
+    # Time and metadata of a broken entry look like an entry.
+    inside = body.startswith(b"\x92\x92", broken)
+    for found in _ENTRY.finditer(body, broken + 1 + inside):
+        if next(tries, None) is None:
+            break
+        at = scan.value_end(body, found.start() + 1, _TRIED_VALUES)
+        is_map = at > 0 and scan.map_header(body, at) is not None
+        if is_map and scan.value_end(body, at, _TRIED_VALUES) > 0:
+            return found.start()
+    return len(body)
 
 
 def _record_start(body: bytes, start: int) -> int:
