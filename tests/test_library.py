@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.labelling.llm.standin import Standin
 from tests.labelling.llm.tier_rig import SEED
-from waybill import classify, classify_records
-from waybill.library import Classified, Labeller, Record, labeller
+from waybill import classify, classify_records, library
+from waybill.labelling.rules import loading
+from waybill.library import Classified, Labeller, Labellers, Record
 from waybill.settings.sources import load_settings
 
 MESSAGE = "User User123 logged in."
@@ -148,16 +151,72 @@ def until(condition: Callable[[], bool]) -> bool:
 
 
 def test_a_labeller_that_is_pushed_out_ends_its_thread() -> None:
-    labeller.cache_clear()
+    kept = Labellers()
     threads = []
     for budget in range(1, 7):
-        one = labeller(None, ("model.path=null", f"memo.bytes={budget}000000"))
+        one = kept.of(None, ("model.path=null", f"memo.bytes={budget}000000"))
         threads.append(one._thread)
         del one
-    kept = labeller.cache_info().maxsize
-    assert until(lambda: sum(thread.is_alive() for thread in threads) == kept)
-    labeller.cache_clear()
+    assert until(lambda: sum(thread.is_alive() for thread in threads) == library._MOST_LOADED)
+    del kept
     assert until(lambda: not any(thread.is_alive() for thread in threads))
+
+
+def test_callers_that_come_first_at_the_same_time_share_one() -> None:
+    kept = Labellers()
+    together = threading.Barrier(4)
+
+    def ask(_: int) -> Labeller:
+        together.wait()
+        return kept.of(None, ("model.path=null",))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) == 1
+
+
+def test_labellers_of_the_same_rules_are_opened_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "_compiled", {})
+    together = threading.Barrier(3)
+
+    def label(memo: int) -> str:
+        settings = load_settings(overrides=["model.path=null", f"memo.bytes={memo}000000"])
+        together.wait()
+        with Labeller(settings) as one:
+            return one.classify([("ModernCRM", MESSAGE)])[0].label
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(label, range(1, 4))) == ["User Action"] * 3
+
+
+def test_a_process_that_is_forked_labels_for_itself() -> None:
+    overrides = ("model.path=null",)
+    expected = classify([("ModernCRM", MESSAGE)], overrides=overrides)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        found = pool.map(functools.partial(classify, overrides=overrides), [[(MESSAGE, MESSAGE)]])
+        assert [one[0][2:] for one in found] == [expected[0][2:]]
+    assert classify([("ModernCRM", MESSAGE)], overrides=overrides) == expected
+
+
+_inherited: list[Labeller] = []
+
+
+def _use_inherited(_: int) -> str:
+    """What a process that was forked is told; closing does no harm there."""
+    _inherited[0].close()
+    with pytest.raises(RuntimeError) as told:
+        _inherited[0].classify([("ModernCRM", MESSAGE)])
+    return str(told.value)
+
+
+def test_a_labeller_of_the_parent_says_so_in_a_fork() -> None:
+    with Labeller(load_settings(overrides=["model.path=null"])) as one:
+        _inherited[:] = [one]
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+            assert "from which this one was forked" in next(pool.map(_use_inherited, [0]))
+        _inherited.clear()
+        assert one.classify([("ModernCRM", MESSAGE)])[0].label == "User Action"
 
 
 def test_a_labeller_can_be_closed_twice_and_ends_at_once() -> None:

@@ -30,8 +30,8 @@ def classify(
     ``fields.message`` and ``fields.source`` say (by default ``log``, ``message``, ``log_message``,
     ... and ``source``, ``service``, ...). The confidence is None where nothing was estimated. Rules
     and model are loaded on the first call and kept for later ones with the same ``config`` file and
-    ``overrides`` (``dotted.key=value``). Safe to call from several threads and from within a
-    running event loop (it blocks it meanwhile).
+    ``overrides`` (``dotted.key=value``). Safe to call from several threads, in processes that are
+    forked and from within a running event loop (it blocks it meanwhile).
 
     Raises:
         TypeError: a record is neither, or a mapping without a message; ``overrides`` is one text.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 #: So long a call waits for model or LLM: they end what they have taken by themselves.
 _PATIENCE_SECS = 24 * 3600.0
+#: Labellers of different settings that a process keeps.
+_MOST_LOADED = 4
 #: Messages that are put to the pipeline at once.
 _AT_ONCE = 4096
 #: A pair of source and message, or a mapping that holds them.
@@ -56,10 +59,12 @@ class Labeller:
     Nobody but its caller waits for an answer: it takes the time that model and LLM need, whatever
     ``model.over_budget`` and ``llm.wait_ms`` leave a batch of a shipper. The thread ends when the
     labeller is closed or nobody has it any more. Raises ConfigError when rules or model cannot be
-    used.
+    used. A process that is forked from this one has no such thread, and needs a labeller of its
+    own.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._process = os.getpid()
         self._places = Places(settings.fields)
         self._turn = threading.Lock()
         self._at_once = _room(settings)
@@ -77,7 +82,7 @@ class Labeller:
         for advice in self._opened.pipeline.rules.advice:
             if advice.code == "packaged_rules_hidden":
                 log.warning("%s", advice)
-        self._end = weakref.finalize(self, _end, self._loop, opened)
+        self._end = weakref.finalize(self, _end, self._process, self._loop, opened)
         self._end.atexit = False  # the process takes the thread with it
 
     def __enter__(self) -> Labeller:
@@ -109,6 +114,12 @@ class Labeller:
         return self._opened.pipeline.taxonomy
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
+        if os.getpid() != self._process:
+            work.close()
+            raise RuntimeError(
+                f"this labeller is of process {self._process}, from which this one was forked: "
+                "open one here"
+            )
         # Made first: a Ctrl-C may come as soon as the loop is asked.
         answer: Future[T] = Future()
         try:
@@ -188,8 +199,12 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _end(loop: asyncio.AbstractEventLoop, opened: AbstractAsyncContextManager[object]) -> None:
+def _end(
+    process: int, loop: asyncio.AbstractEventLoop, opened: AbstractAsyncContextManager[object]
+) -> None:
     """Close the pipeline and end the thread, without waiting for either."""
+    if os.getpid() != process:
+        return  # both are those of the process from which this one was forked
 
     async def close() -> None:
         try:
@@ -200,10 +215,34 @@ def _end(loop: asyncio.AbstractEventLoop, opened: AbstractAsyncContextManager[ob
     asyncio.run_coroutine_threadsafe(close(), loop)
 
 
-@functools.lru_cache(maxsize=4)
-def labeller(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
-    """The labeller of these settings, loaded once; one that is pushed out ends its thread."""
+class Labellers:
+    """The labellers of a process by their settings, each loaded once; one that is pushed out ends
+    its thread.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._loaded = functools.lru_cache(maxsize=_MOST_LOADED)(_load)
+
+    def of(self, config: Path | None, overrides: tuple[str, ...]) -> Labeller:
+        """The labeller of these settings; whoever asks while it is being loaded waits for it."""
+        with self._turn:
+            return self._loaded(config, overrides)
+
+
+def _load(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
     return Labeller(load_settings(config, overrides))
+
+
+#: Those of this process, behind those of the processes from which it was forked. The latter have no
+#: thread here, and are never freed: a model waits for its threads when it ends.
+_labellers = [Labellers()]
+os.register_at_fork(after_in_child=lambda: _labellers.append(Labellers()))
+
+
+def labeller(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
+    """The labeller of these settings, in this process."""
+    return _labellers[-1].of(config, overrides)
 
 
 def _work_for(answer: Future[T], work: Coroutine[object, object, T]) -> None:

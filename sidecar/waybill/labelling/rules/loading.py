@@ -51,7 +51,7 @@ _compiled: dict[bytes, bytes] = {}
 _MOST_KEPT = 3
 _MOST_KEPT_BYTES = 16 << 20
 #: What is being compiled, by the same digest.
-_under_way: dict[bytes, _Run] = {}
+_under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Run] = {}
 #: How a line of the child's stderr begins that says what it is at.
 _PLACE = '{"doing":'
 
@@ -148,16 +148,17 @@ async def _shared(mark: bytes, request: CompileRequest) -> bytes:
 
     Raises RuleSetError.
     """
-    run = _under_way.get(mark)
+    key = asyncio.get_running_loop(), mark
+    run = _under_way.get(key)
     if run is None:
-        run = _under_way[mark] = _Run(asyncio.create_task(_compile(request)))
+        run = _under_way[key] = _Run(asyncio.create_task(_compile(request)))
     run.waiting += 1
     try:
         return await asyncio.shield(run.task)
     finally:
         run.waiting -= 1
         if not run.waiting:
-            del _under_way[mark]
+            del _under_way[key]
             if not run.task.cancelling():  # a second time would end its wait for the child
                 run.task.cancel()
             await asyncio.wait([run.task])
