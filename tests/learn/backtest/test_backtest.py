@@ -56,6 +56,12 @@ PATTERNS = (
     r"\d{3}",
     r"left$",
     r'"user',
+    r"(?i)user|status|lost",
+    r".",
+    r"(?<!: )\d{4}",
+    r"came(?! from 1)",
+    r"\buser (\d+) left\b.*\1",
+    r': \d+[,}]|" ',
 )
 LABELS = ("Error", "User Action", "Security Alert")
 TEMPLATES = (
@@ -64,6 +70,7 @@ TEMPLATES = (
     "2026-11-20 22:2{d}:01 lost {n} packets",
     "status: {n}",
     '{{"msg": "user {n} left", "n": {n}}}',
+    "Nov {d}{d} 10:00:0{d} host-{n} app[{n}]: user 0x{n}ab left R1-{n} LOST",
 )
 
 

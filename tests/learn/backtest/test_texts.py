@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waybill.learn.backtest import texts
-from waybill.learn.backtest.words import WordIndex, words_of
+from waybill.learn.backtest.automaton import automaton_of
+from waybill.learn.backtest.words import WordIndex, phrases_of, words_of
 
 PIECES = (
     "Jan",
@@ -67,8 +68,42 @@ def test_a_text_is_put_together_of_its_words() -> None:
 def test_every_rule_that_may_match_is_asked_for(words: list[str]) -> None:
     asked = list(map(words_of, RULES))
     line = " ".join(words)
-    found = WordIndex(asked).asked_for(line)
+    found = WordIndex(enumerate(asked)).asked_for(line)
     assert found == sorted(found)
     for number, sets in enumerate(asked):
         if all(any(word in line for word in one) for one in sets):
             assert number in found
+
+
+#: What rules ask for, and what of it values can spell: whole, at its begin, at its end.
+SPELT = (
+    r"(?:Feb|Mon),? 1",
+    r"xJan \d",
+    "(?i)MON OCT  ",
+    "Feb 12",
+    r"T10:0[01]",
+    r"\bSU \(",
+    r"[ab] \(to\b",
+    r"<(?:secret|id)>",
+    r'"eventType":"\w',
+    r"dead beef|GC\(",
+    r"-[A-Z]{2} x",
+    r"AB \(",
+    r"zz q",
+    r"\] (?:ab|cd) \[",
+    r"(?i)quartz|0XDEAD",
+)
+
+
+SPELLING = (*PIECES, "R1-AB", "(", "to", "] ", " [", '"', "eventType", "GC", "zz")
+
+
+@given(pieces=st.lists(st.sampled_from(SPELLING)))
+def test_what_no_phrase_stands_in_no_automaton_reaches(pieces: list[str]) -> None:
+    text = texts.of_message(" ".join(pieces).replace("  ", ""))
+    fixed = texts.fixed_of(text)
+    for pattern in SPELT if fixed is not None else ():
+        assert fixed is not None
+        phrases = phrases_of(pattern, is_spelt=fixed.is_spelt)
+        if not all(any(one in fixed.text for one in some) for some in phrases):
+            assert texts.reach(automaton_of(pattern), text) == "none", (pattern, phrases)

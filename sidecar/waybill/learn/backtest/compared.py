@@ -12,8 +12,8 @@ from difflib import SequenceMatcher
 
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.learn.backtest.automaton import Automaton, TooComplex, automaton_of
-from waybill.learn.backtest.texts import Reach, Text, reach
-from waybill.learn.backtest.words import WordIndex, words_of
+from waybill.learn.backtest.texts import Reach, Text, fixed_of, reach
+from waybill.learn.backtest.words import WordIndex, Words, phrases_of, words_of
 
 __all__ = ["ComparedRule", "ComparedRules"]
 
@@ -53,11 +53,28 @@ class ComparedRule:
         """How many of the texts it matches."""
         known = self._known.get(text)
         if known is None:
-            known = "some" if self._automaton is None else reach(self._automaton, text)
+            known = self._ask(text)
             if len(self._known) >= _KEPT:
                 self._known.clear()
             self._known[text] = known
         return known
+
+    def _ask(self, text: Text) -> Reach:
+        fixed = fixed_of(text)
+        if fixed is not None:
+            # Most rules that are asked match nothing: that a phrase is missing is soon found out.
+            for phrases in self._firm_phrases if fixed.is_spelt else self._phrases:
+                if not _is_one_there(phrases, fixed.text):
+                    return "none"
+        return "some" if self._automaton is None else reach(self._automaton, text)
+
+    @functools.cached_property
+    def _phrases(self) -> Words:
+        return phrases_of(self._pattern)
+
+    @functools.cached_property
+    def _firm_phrases(self) -> Words:
+        return phrases_of(self._pattern, is_spelt=True)
 
     @functools.cached_property
     def _automaton(self) -> Automaton | None:
@@ -122,7 +139,8 @@ class ComparedRules:
             self._add(mine[start:stop], theirs[new_start:new_stop])
         #: The rules that only one of them has.
         self.changed = frozenset(self.old) ^ frozenset(self.new)
-        self._index = WordIndex([rule.words for rule in self.rules])
+        self._index = WordIndex(enumerate(rule.words for rule in self.rules))
+        self._changed = WordIndex((i, self.rules[i].words) for i in self.changed)
 
     def near(self, text: str, *, is_cut: bool = False) -> list[int]:
         """The rules that a message with these words, in lower case, may match, in order.
@@ -131,6 +149,11 @@ class ComparedRules:
         """
         found = [i for i in self._index.asked_for(text) if self.rules[i].may_match(text)]
         return sorted(self.changed.union(found)) if is_cut else found
+
+    def changed_near(self, text: str, *, is_cut: bool = False) -> list[int]:
+        """As `near`, of the rules that only one set has."""
+        asked = self.changed if is_cut else self._changed.asked_for(text)
+        return [i for i in asked if self.rules[i].may_match(text, is_cut=is_cut)]
 
     def _add(self, old: Sequence[Rule], new: Sequence[Rule]) -> None:
         """Rules between two that both sets share, or a piece that they share."""

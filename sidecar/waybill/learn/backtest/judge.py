@@ -143,9 +143,8 @@ class Judge:
 
     def _is_touched(self, lines: Lines, scope: Scope) -> bool:
         """Whether a rule of one side only may match some of the lines."""
-        for index in scope.changed:
-            if not self._compared.rules[index].may_match(lines.words, is_cut=lines.is_cut):
-                continue
+        near = self._compared.changed_near(lines.words, is_cut=lines.is_cut)
+        for index in filter(scope.changed.__contains__, near):
             for text in lines.texts:
                 if self._reach(index, lines, text, scope) != "none":
                     return True

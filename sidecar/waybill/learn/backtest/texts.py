@@ -14,7 +14,7 @@ import functools
 import random
 import re
 from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from waybill.core.prepare import prepare
 from waybill.learn.backtest.automaton import HIT, Automaton, TooComplex
@@ -39,7 +39,7 @@ from waybill.learn.backtest.values import (
     ruler,
 )
 
-__all__ = ["Reach", "Text", "draw", "of_mask", "of_message", "reach"]
+__all__ = ["Fixed", "Reach", "Text", "draw", "fixed_of", "of_mask", "of_message", "reach"]
 
 #: How many of the texts a pattern matches.
 Reach: TypeAlias = Literal["none", "some", "all"]
@@ -89,6 +89,8 @@ _VALUES = {
     "integer": INTEGER,
 }
 _IN_TIME = re.compile(rf"(?P<digit>\d)|(?P<month>{_MONTHS})|(?P<day>{_DAYS})", re.ASCII)
+_SPELLING = frozenset((COLONS, UUID, PLACE, HEX_0X, HEX, TEXT, IP, ID))
+_NAMES_OF_TIME = frozenset((MONTH, DAY))
 _VALUES_OF_TIME = {"digit": DIGIT, "month": MONTH, "day": DAY}
 #: Who says it, at the head of a syslog line: the mask drops it.
 _HOST = re.compile(
@@ -218,6 +220,28 @@ def _many_states(automaton: Automaton, states: frozenset[int], text: Text) -> fr
         if states == {HIT}:
             break
     return states
+
+
+class Fixed(NamedTuple):
+    """What of a text stands as it is, in lower case, NUL where a value is.
+
+    ``is_spelt``: some of its values hold letters, as ids do.
+    """
+
+    text: str
+    is_spelt: bool
+
+
+@functools.lru_cache(maxsize=64)
+def fixed_of(text: Text) -> Fixed | None:
+    """What of a text stands as it is; None where a word goes over into the name of a month."""
+    before = ""
+    for piece in text:
+        if piece in _NAMES_OF_TIME and before[-1:].isalpha():
+            return None
+        before = piece if isinstance(piece, str) else ""
+    pieces = [piece if isinstance(piece, str) else "\0" for piece in text]
+    return Fixed("".join(pieces).lower(), any(piece in _SPELLING for piece in text))
 
 
 def draw(text: Text, dice: random.Random) -> str:

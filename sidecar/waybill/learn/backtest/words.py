@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import TypeAlias, cast
 
 from waybill.labelling.rules.pattern import tree_of
 from waybill.learn.backtest.edges import Item
 
-__all__ = ["WordIndex", "Words", "words_of"]
+__all__ = ["WordIndex", "Words", "phrases_of", "words_of"]
 
 #: See `words_of`.
 Words: TypeAlias = "tuple[set[str], ...]"
+#: What of a fixed text, in lower case, a pattern asks for.
+Cut: TypeAlias = "Callable[[str], Iterable[str]]"
 
 #: Letters of a word; shorter ones stand in every other message.
 _LEAST = 3
@@ -30,9 +32,16 @@ _RUN = re.compile(rf"[a-z]{{{_LEAST},}}")
 _MOST_RUNS = 10_000
 #: Words, but for those that a value of a message can spell: hexadecimal digits, a month.
 _FIXED = re.compile(rf"[a-z]{{{_LEAST},}}")
-_OF_VALUES = re.compile(r"[a-fx]*|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec")
+_OF_TIME = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun"
+_OF_VALUES = re.compile(rf"[a-fx]*|{_OF_TIME}")
 #: Keys of structured lines that a mask does not show.
 _KEYS = re.compile(r"level|lvl|severity|msg|message|log|event|text|body|time|date|stream|stdout")
+#: What no value holds, and letters.
+_BETWEEN_VALUES = re.compile(r"""[a-z \t"'()\[\]{}<>%&;!?|$^\\`]+""")
+_WHOLE_VALUES = re.compile(rf"(?<![a-z])(?:[a-fx]+|[qz]+|{_OF_TIME})(?![a-z])")
+_HEAD, _TAIL = re.compile("[a-z]+"), re.compile("[a-z]+$")
+#: Letters of which a value can hold many.
+_SPELT = frozenset("abcdefxqz")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -41,18 +50,18 @@ def words_of(pattern: str) -> Words:
 
     A mask shows them, too. Empty where nothing can be said: any message may match.
     """
-    return tuple(_of_sequence(tree_of(pattern)))
+    return tuple(_of_sequence(tree_of(pattern), _words_in))
 
 
 class WordIndex:
     """Which of many rules a message may match, by one of the sets of words that each asks for."""
 
-    def __init__(self, asked: Sequence[Words]) -> None:
-        """``asked``: the words of each rule."""
+    def __init__(self, asked: Iterable[tuple[int, Words]]) -> None:
+        """``asked``: the words of each rule, by its index."""
         self._always: list[int] = []
         self._by_word: dict[str, list[int]] = {}
         self._known: dict[str, frozenset[int]] = {}
-        for i, sets in enumerate(asked):
+        for i, sets in asked:
             if not sets:
                 self._always.append(i)
                 continue
@@ -84,7 +93,16 @@ def _shortest(words: Iterable[str]) -> int:
     return min(map(len, words))
 
 
-def _of_sequence(items: Iterable[Item]) -> list[set[str]]:
+@functools.lru_cache(maxsize=8192)
+def phrases_of(pattern: str, *, is_spelt: bool = False) -> Words:
+    """As `words_of`, of what stands in a text between its values: quotes, blanks and signs too.
+
+    ``is_spelt``: values of the text hold letters, as ids do.
+    """
+    return tuple(_of_sequence(tree_of(pattern), _firm_phrases_in if is_spelt else _phrases_in))
+
+
+def _of_sequence(items: Iterable[Item], cut: Cut) -> list[set[str]]:
     """What the items of a sequence ask for, all of it."""
     found: list[set[str]] = []
     run: list[str] = []
@@ -92,40 +110,64 @@ def _of_sequence(items: Iterable[Item]) -> list[set[str]]:
         if kind is op.LITERAL:
             run.append(chr(cast("int", value)))
             continue
-        found += _of_run("".join(run))
-        found += _of_item(kind, value)
+        found += [{part} for part in cut("".join(run).lower())]
+        found += _of_item(kind, value, cut)
         run = []
     return found
 
 
-def _of_item(kind: object, value: object) -> list[set[str]]:
+def _of_item(kind: object, value: object, cut: Cut) -> list[set[str]]:
     if kind is op.SUBPATTERN:
-        return _of_sequence(cast("Sequence[Iterable[Item]]", value)[3])
+        return _of_sequence(cast("Sequence[Iterable[Item]]", value)[3], cut)
     if kind is op.ATOMIC_GROUP:
-        return _of_sequence(cast("Iterable[Item]", value))
+        return _of_sequence(cast("Iterable[Item]", value), cut)
     if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
         low, _, inner = cast("tuple[int, int, Iterable[Item]]", value)
-        return _of_sequence(inner) if low else []
+        return _of_sequence(inner, cut) if low else []
     if kind is op.BRANCH:
-        return _of_branches(cast("tuple[object, Sequence[Iterable[Item]]]", value)[1])
+        return _of_branches(cast("tuple[object, Sequence[Iterable[Item]]]", value)[1], cut)
     return []
 
 
-def _of_branches(branches: Iterable[Iterable[Item]]) -> list[set[str]]:
+def _of_branches(branches: Iterable[Iterable[Item]], cut: Cut) -> list[set[str]]:
     """One word of each branch, the longest; nothing where a branch asks for none."""
     words: set[str] = set()
     for branch in branches:
-        found = _of_sequence(branch)
+        found = _of_sequence(branch, cut)
         if not found:
             return []
         words |= max(found, key=_shortest)
     return [words]
 
 
-def _of_run(text: str) -> list[set[str]]:
+def _words_in(text: str) -> Iterator[str]:
     """The parts of a fixed text that are the same in every message and in its mask."""
-    parts = _FIXED.findall(text.lower())
-    return [{part} for part in parts if _is_lasting(part)]
+    return filter(_is_lasting, _FIXED.findall(text))
+
+
+def _phrases_in(text: str) -> Iterator[str]:
+    """The parts of a fixed text that neither a number nor a name can spell."""
+    for run in _BETWEEN_VALUES.findall(text):
+        for part in _WHOLE_VALUES.split(run):
+            if len(part) > 1:
+                yield part
+
+
+def _firm_phrases_in(text: str) -> Iterator[str]:
+    """The parts of a fixed text that no value can spell, nor begin or end."""
+    for part in _phrases_in(text):
+        begin, end = 0, len(part)
+        head, tail = _HEAD.match(part), _TAIL.search(part)
+        if head and _may_be_of_value(head[0]):
+            begin = head.end()
+        if tail and _may_be_of_value(tail[0]):
+            end = tail.start()
+        if end - begin > 1:
+            yield part[begin:end]
+
+
+def _may_be_of_value(letters: str) -> bool:
+    return len(letters) <= _LEAST or set(letters) <= _SPELT
 
 
 def _is_lasting(word: str) -> bool:
