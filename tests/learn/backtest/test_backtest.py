@@ -302,3 +302,15 @@ def test_faults_of_a_side_are_named(folder: Path, capsys: pytest.CaptureFixture[
     (copy / "35-cron.yaml").write_text(packaged.read_text())
     assert main(["rules", "diff", str(copy), "none", *on, "--set", "model.path=null"]) == 2
     assert "--alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("on", ["lines.ndjson", "patterns.ndjson"])
+def test_a_model_that_a_shipper_would_not_wait_for_is_waited_for(
+    folder: Path, on: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = ("--old", "none,none", "--new", "none,current")
+    hurried = ("model.queue_messages=1", "model.over_budget=defer", "model.budget_ms=1")
+    given = (part for one in hurried for part in ("--set", one))
+    assert main(["backtest", *sides, "--on", str(folder / on), "--json", *given]) == 0
+    said = {flip["new"]: flip["high"] for flip in json.loads(capsys.readouterr().out)["matrix"]}
+    assert said.get("User Action") == 2, said

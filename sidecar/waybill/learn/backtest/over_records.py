@@ -17,7 +17,7 @@ from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.guard import Evidence
 from waybill.learn.backtest.result import Backtest, Score
 from waybill.learn.backtest.sides import Side
-from waybill.learn.backtest.slow import MOST_TRIES, said_of
+from waybill.learn.backtest.slow import said_of
 from waybill.learn.backtest.tally import Tally
 from waybill.learn.chain import Line
 
@@ -100,10 +100,6 @@ async def label(side: Side, lines: Sequence[Line]) -> list[Verdict]:
     messages = [line.message for line in lines]
     sources = [line.source for line in lines]
     verdicts = await side.pipeline.label(messages, sources)
-    for _ in range(MOST_TRIES):  # a busy machine: what came late is known the next time
-        if all(verdict.tier != "pending" for verdict in verdicts):
-            break
-        verdicts = await side.pipeline.label(messages, sources)
     side.report.cpu_secs += time.process_time() - begin
     return verdicts
 

@@ -38,6 +38,10 @@ from waybill.settings.taxonomy import read_labels
 
 __all__ = ["CURRENT", "NONE", "Lent", "Side", "SideSpec", "open_sides", "parse_side"]
 
+#: So long the model is waited for: it ends what it has taken by itself.
+_PATIENCE_SECS = 24 * 3600.0
+#: Messages for which the model has room, at least: more than are put to it at once.
+_LEAST_ROOM = 4096
 #: As the settings say; and no rules, or no model, at all.
 CURRENT, NONE = "current", "none"
 
@@ -123,12 +127,13 @@ async def open_sides(
 
 
 def _without_others(settings: Settings) -> Settings:
-    """The settings without a language model, and with a model that is waited for."""
+    """The settings without a language model, and with a model that turns nothing away."""
     replace = msgspec.structs.replace
+    room = max(_LEAST_ROOM, settings.model.queue_messages)
     return replace(
         settings,
         llm=replace(settings.llm, provider=None),
-        model=replace(settings.model, over_budget="wait"),
+        model=replace(settings.model, queue_messages=room),
     )
 
 
@@ -217,7 +222,8 @@ async def _open(
         raise ConfigError([f"{settings.model.path}: {error}"]) from None
     parts = Parts(taxonomy, rules, bundle, None, make_table(()))
     alone = msgspec.structs.replace(settings, labellings=())
-    opened = await stack.enter_async_context(open_pipeline(alone, Metrics(VERSION), parts))
+    opening = open_pipeline(alone, Metrics(VERSION), parts, patience_secs=_PATIENCE_SECS)
+    opened = await stack.enter_async_context(opening)
     return Side(opened.pipeline, bundle, opened.model, _report(spec, rules, bundle))
 
 
@@ -225,7 +231,8 @@ def _beside(first: Side, settings: Settings, rules: RuleSet, spec: SideSpec) -> 
     """A side with the model of ``first``."""
     tiers: dict[str, Tier] = {}
     if first.batcher is not None:
-        tiers["model"] = ModelTier(first.batcher, settings.model, deadlines_of(settings))
+        deadlines = msgspec.structs.replace(deadlines_of(settings), model=_PATIENCE_SECS)
+        tiers["model"] = ModelTier(first.batcher, settings.model, deadlines)
     pipeline = Pipeline(settings, rules, tiers, taxonomy=first.pipeline.taxonomy)
     return Side(pipeline, first.bundle, first.batcher, _report(spec, rules, first.bundle))
 

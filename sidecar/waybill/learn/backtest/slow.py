@@ -14,12 +14,10 @@ from waybill.core.records import Verdict
 from waybill.learn.backtest.result import Said
 from waybill.learn.backtest.sides import Side
 
-__all__ = ["MOST_TRIES", "Question", "SlowVerdicts", "said_of"]
+__all__ = ["Question", "SlowVerdicts", "said_of"]
 
-#: Masks put to the model at once: all of them are answered within the time of one batch.
+#: Masks put to the model at once, so that the bar moves.
 _AT_ONCE = 200
-#: A model that is late is asked again, so often.
-MOST_TRIES = 20
 
 
 class Question(NamedTuple):
@@ -70,10 +68,7 @@ class SlowVerdicts:
         verdicts = [slow.route.fallback] * len(masks)
         if slow.route.tiers:
             records = {mask: [i] for i, mask in enumerate(masks)}
-            for _ in range(MOST_TRIES):
-                await slow.decide(records, dict(enumerate(masks)), verdicts)
-                if all(verdict.tier != "pending" for verdict in verdicts):
-                    break
+            await slow.decide(records, dict(enumerate(masks)), verdicts)
         for mask, verdict in zip(masks, verdicts, strict=True):
             self._known[Question(path, mask)] = said_of(verdict)
         await asyncio.sleep(0)
