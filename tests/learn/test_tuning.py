@@ -12,6 +12,7 @@ from tests.learn.tiny import DEFAULT_BUNDLE
 from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.cli.main import run
 from waybill.core.errors import WaybillError
+from waybill.core.labels import read_taxonomy
 from waybill.labelling.model.bundle import load_bundle
 from waybill.learn.candidate import prepare
 from waybill.learn.chain import Prepared
@@ -19,7 +20,17 @@ from waybill.learn.corpus.entries import Corpus, load_corpus
 from waybill.learn.fitting import folds_of, held_out, logistic_regression, rows_tested
 from waybill.learn.plan import BROAD, CORPUS, DataPlan, TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
-from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
+from waybill.learn.tuning_lines import (
+    Part,
+    own_part,
+    pack_part,
+    seen_names,
+    split_off,
+    tuning_epochs,
+)
+
+BANKING = Path(__file__).parents[2] / "packs" / "banking"
+NAMES = ("", "banking")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +41,8 @@ def corpus() -> Corpus:
 def test_software_is_left_out_whole(corpus: Corpus) -> None:
     split = split_off(corpus, 5)
     assert len(split.tuned) + len(split.left) == len(corpus.entries)
-    seen = set(seen_names(split.tuned, corpus.fallback))
-    left = set(seen_names(split.left, corpus.fallback))
+    seen = seen_names(Part(corpus, split.tuned, 1))
+    left = seen_names(Part(corpus, split.left, 1))
     assert not seen & left
     assert len(left) / len(seen | left) == pytest.approx(0.2, abs=0.01)
     assert {entry.label for entry in split.left} == {entry.label for entry in corpus.entries}
@@ -44,8 +55,9 @@ def test_nothing_is_left_out_when_nothing_is_to_be(corpus: Corpus) -> None:
 def test_each_epoch_has_other_lines_and_a_plan_always_the_same(corpus: Corpus) -> None:
     entries = corpus.entries[::40]
     plan = TuningPlan()
-    epochs = tuning_epochs(corpus, entries, plan)
-    assert epochs == tuning_epochs(corpus, entries, plan)
+    part = Part(corpus, entries, plan.per_template)
+    epochs = tuning_epochs([part], plan)
+    assert epochs == tuning_epochs([part], plan)
     texts = [line.text for lines in epochs for line in lines]
     assert len(texts) == len(set(texts))
     assert len(epochs[0]) <= len(entries) * plan.per_none
@@ -55,15 +67,30 @@ def test_each_epoch_has_other_lines_and_a_plan_always_the_same(corpus: Corpus) -
 def test_each_run_has_other_lines(corpus: Corpus) -> None:
     entries = corpus.entries[::40]
     plan = TuningPlan(epochs=2, runs=2)
-    first, second = (tuning_epochs(corpus, entries, plan, run) for run in range(plan.runs))
+    part = Part(corpus, entries, plan.per_template)
+    first, second = (tuning_epochs([part], plan, run) for run in range(plan.runs))
     same = {line.text for line in first[0]} & {line.text for line in second[0]}
     assert 2 * len(same) < len(first[0])
 
 
 def test_lines_of_what_is_no_event_have_no_frame(corpus: Corpus) -> None:
     none = [entry for entry in corpus.entries if entry.label == UNCLASSIFIED]
-    (lines,) = tuning_epochs(corpus, none[:5], TuningPlan(epochs=1))
+    (lines,) = tuning_epochs([Part(corpus, none[:5], 2)], TuningPlan(epochs=1))
     assert not [line for line in lines if "INFO" in line.text or "level=" in line.text]
+
+
+def test_a_pack_is_learned_in_a_labelling_of_its_own(corpus: Corpus) -> None:
+    plan = TuningPlan(epochs=1, packs=(BANKING,))
+    pack = pack_part(BANKING, plan)
+    (lines,) = tuning_epochs([own_part(corpus, plan), pack], plan)
+    by_labelling = {
+        name: {line.label for line in lines if line.labelling == name} for name in NAMES
+    }
+    assert by_labelling[""] == set(TEN.names)
+    assert by_labelling["banking"] == set(read_taxonomy(BANKING / "labels.yaml").names)
+    left = {entry.software for entry in pack.corpus.entries} - seen_names(pack)
+    assert len(left) > 20
+    assert not left & {entry.software for entry in pack.entries if entry.label != UNCLASSIFIED}
 
 
 def test_only_what_was_not_tuned_on_is_tested() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.cli.model_tuning import add_tuning_options, tuning_of
 from waybill.cli.parsing import (
     Commands,
     add_command,
@@ -27,7 +28,6 @@ from waybill.learn.plan import (
     DataPlan,
     EncoderPlan,
     TrainingPlan,
-    TuningPlan,
     default_cache,
     hosted_encoder,
 )
@@ -195,7 +195,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--source", help="sentence-transformers model (folder or package) to export as the encoder"
     )
-    _add_tuning(model)
+    add_tuning_options(model)
     model.add_argument(
         "--encoder-kind",
         choices=("onnx", "sentence-transformers", "gemini"),
@@ -245,35 +245,6 @@ def _add_ngrams(model: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_tuning(model: argparse._ArgumentGroup) -> None:
-    model.add_argument(
-        "--tune",
-        action="store_true",
-        help="fine-tune --source on the corpus first (an hour on two cores)",
-    )
-    model.add_argument(
-        "--tune-share",
-        type=float,
-        default=TuningPlan().share,
-        help="how far the weights move, in [0, 1] (default: %(default)s)",
-    )
-    model.add_argument(
-        "--tune-left-out",
-        type=int,
-        default=TuningPlan().left_out,
-        metavar="N",
-        help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
-    )
-    model.add_argument(
-        "--tune-runs",
-        type=int,
-        default=TuningPlan().runs,
-        metavar="N",
-        help="tune so many times, with other lines and seeds, and average the weights: N times as "
-        "long (default: %(default)s)",
-    )
-
-
 def _train(given: argparse.Namespace) -> int:
     from waybill.learn.summary import show_manifest
     from waybill.learn.train import train
@@ -303,7 +274,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
     encoder = EncoderPlan(
         folder=given.encoder,
         source=given.source,
-        tuning=_tuning(given),
+        tuning=tuning_of(given),
         hosted=hosted_encoder(given.encoder_kind, given.encoder_model, given.dimensions),
         cache=None if given.no_cache else given.cache,
         is_shared=given.share_encoder,
@@ -318,21 +289,6 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         seed=given.seed,
         command=given.command_line,
     )
-
-
-def _tuning(given: argparse.Namespace) -> TuningPlan | None:
-    """Raises WaybillError for what cannot be tuned."""
-    if not given.tune:
-        return None
-    if given.encoder is not None or given.encoder_kind != "onnx":
-        raise WaybillError("--tune works on --source: leave --encoder and --encoder-kind out")
-    if not 0 <= given.tune_share <= 1:
-        raise WaybillError(f"--tune-share {given.tune_share}: expected a number from 0 to 1")
-    if given.tune_left_out < 2:
-        raise WaybillError(f"--tune-left-out {given.tune_left_out}: expected 2 or more")
-    if given.tune_runs < 1:
-        raise WaybillError(f"--tune-runs {given.tune_runs}: expected 1 or more")
-    return TuningPlan(share=given.tune_share, runs=given.tune_runs, left_out=given.tune_left_out)
 
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:

@@ -95,7 +95,9 @@ class TuningPlan(msgspec.Struct, frozen=True):
     table and the lowest ``frozen_layers`` stay as they are. Each of the ``epochs`` takes
     ``per_template`` lines of a template, ``per_none`` of one that is no event. Every
     ``left_out``-th kind of software is never tuned on: what the bundle is measured on. ``runs``
-    encoders are tuned so, with other lines and seeds, and their weights averaged.
+    encoders are tuned so, with other lines and seeds, and their weights averaged. Of the template
+    of a pack in ``packs``, which the encoder learns as well, an epoch takes ``per_pack_template``
+    lines.
     """
 
     share: float = 0.8
@@ -106,6 +108,8 @@ class TuningPlan(msgspec.Struct, frozen=True):
     frozen_layers: int = 2
     learning_rate: float = 7e-5
     left_out: int = 5
+    packs: tuple[Path, ...] = ()
+    per_pack_template: int = 1
 
 
 class EncoderPlan(msgspec.Struct, frozen=True):

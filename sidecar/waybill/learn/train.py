@@ -33,7 +33,7 @@ from waybill.learn.measure import measure
 from waybill.learn.plan import EncoderPlan, TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
 from waybill.learn.tuning import tune
-from waybill.learn.tuning_lines import seen_names, split_off, tuning_epochs
+from waybill.learn.tuning_lines import own_part, pack_part, seen_names, tuning_epochs
 from waybill.settings.resources import resolve_path
 
 __all__ = ["train"]
@@ -184,17 +184,17 @@ def _tune(
 ) -> dict[str, object]:
     """Export the encoder with tuned weights; gives what the manifest says of that.
 
-    Raises WaybillError without a corpus.
+    Raises WaybillError without a corpus, and for a pack that cannot be read.
     """
     if plan.data.corpus is None:
         raise WaybillError("--tune needs the corpus: leave --no-corpus out")
     corpus = load_corpus(taxonomy, plan.data.corpus, plan.data.corpus_extra)
-    chosen = split_off(corpus, tuning.left_out)
+    parts = [own_part(corpus, tuning), *(pack_part(pack, tuning) for pack in tuning.packs)]
     source = plan.encoder.source or DEFAULT_SOURCE
     with tempfile.TemporaryDirectory() as folder:
         tune(
             source,
-            (tuning_epochs(corpus, chosen.tuned, tuning, run) for run in range(tuning.runs)),
+            (tuning_epochs(parts, tuning, run) for run in range(tuning.runs)),
             tuning,
             Path(folder),
             max_tokens=MAX_TOKENS,
@@ -202,8 +202,9 @@ def _tune(
             threads=plan.threads,
         )
         export_encoder(folder, build)
-    seen = seen_names(chosen.tuned, corpus.fallback)
+    seen = sorted({name for part in parts for name in seen_names(part)})
     made: dict[str, object] = msgspec.to_builtins(tuning)
+    made["packs"] = [pack.name for pack in tuning.packs]
     return made | {"source": source, "seen": seen}
 
 

@@ -10,6 +10,9 @@ keeps the breadth of the original where the corpus says nothing. Several runs, e
 lines of its own, give the mean of their weights (Wortsman et al., ICML 2022): one encoder at the
 cost of one, and steadier than each. The heads are thrown away: the bundle's classifier is fitted on
 the new vectors.
+
+Lines of several labellings are learned together: each line is judged among the labels of its own,
+by a head that all share, and the one encoder serves them all (Caruana, Machine Learning 1997).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -45,6 +48,8 @@ _LARGEST_GRADIENT = 1.0
 #: torch brings no types here.
 Tensor = Any
 Model = Any
+#: A label among those of its labelling: a column of the head.
+Class: TypeAlias = tuple[str, str]
 
 
 class Batch(NamedTuple):
@@ -52,6 +57,18 @@ class Batch(NamedTuple):
 
     ids: list[list[int]]
     labels: list[int]
+
+
+class Head(NamedTuple):
+    """A linear classifier: weights [classes, dimensions] and bias [classes].
+
+    ``rivals`` [classes, classes] is 0 where two labels are of one labelling, else minus infinity:
+    a row of it, added to the scores, leaves a line the labels of its own labelling.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    rivals: Tensor
 
 
 def tune(
@@ -101,9 +118,13 @@ def _run(
     import torch
 
     torch.manual_seed(seed)
-    classes = sorted({line.label for line in epochs[0]})
+    classes = sorted({_class(line) for line in epochs[0]})
     head = _first_head(model, tokenizer, epochs[0][::_PROBE_STEP], classes)
     _train(model, head, list(_batches(epochs, tokenizer, classes, seed)), plan)
+
+
+def _class(line: TuningLine) -> Class:
+    return line.labelling, line.label
 
 
 def _between(
@@ -122,7 +143,7 @@ def _between(
 
 
 def _batches(
-    epochs: Sequence[Sequence[TuningLine]], tokenizer: Tokenizer, classes: list[str], seed: int
+    epochs: Sequence[Sequence[TuningLine]], tokenizer: Tokenizer, classes: list[Class], seed: int
 ) -> Iterator[Batch]:
     """Lines of like length together, in a random order of batches, epoch after epoch."""
     rng = random.Random(seed)
@@ -137,7 +158,7 @@ def _batches(
             batches[-1].append(row)
         rng.shuffle(batches)
         for rows in batches:
-            labels = [classes.index(lines[row].label) for row in rows]
+            labels = [classes.index(_class(lines[row])) for row in rows]
             yield Batch([ids[row] for row in rows], labels)
 
 
@@ -157,26 +178,32 @@ def _vectors(model: Model, rows: Sequence[Sequence[int]]) -> Tensor:
 
 
 def _first_head(
-    model: Model, tokenizer: Tokenizer, lines: Sequence[TuningLine], classes: list[str]
-) -> list[Tensor]:
-    """Weights [classes, dimensions] and bias of a classifier on the vectors as they are."""
+    model: Model, tokenizer: Tokenizer, lines: Sequence[TuningLine], classes: list[Class]
+) -> Head:
+    """A classifier on the vectors as they are, fitted for each labelling by itself."""
     import torch
 
     model.eval()
     found = [encoded.ids for encoded in tokenizer.encode_batch([line.text for line in lines])]
     with torch.inference_mode():
-        vectors = [_vectors(model, found[at : at + 32]).numpy() for at in range(0, len(found), 32)]
-    labels = [classes.index(line.label) for line in lines]
-    probe = LogisticRegression(C=_PROBE_STRENGTH, max_iter=_PROBE_ROUNDS)
-    probe.fit(np.concatenate(vectors), labels)
-    weight = torch.zeros((len(classes), probe.coef_.shape[1]))
+        parts = [_vectors(model, found[at : at + 32]).numpy() for at in range(0, len(found), 32)]
+    vectors = np.concatenate(parts)
+    weight = torch.zeros((len(classes), vectors.shape[1]))
     bias = torch.zeros(len(classes))
-    weight[probe.classes_] = torch.tensor(probe.coef_, dtype=torch.float32)
-    bias[probe.classes_] = torch.tensor(probe.intercept_, dtype=torch.float32)
-    return [torch.nn.Parameter(weight), torch.nn.Parameter(bias)]
+    column = np.array([classes.index(_class(line)) for line in lines])
+    labellings = np.array([labelling for labelling, _ in classes])
+    for labelling in sorted(set(labellings.tolist())):
+        rows = labellings[column] == labelling
+        probe = LogisticRegression(C=_PROBE_STRENGTH, max_iter=_PROBE_ROUNDS)
+        probe.fit(vectors[rows], column[rows])
+        weight[probe.classes_] = torch.tensor(probe.coef_, dtype=torch.float32)
+        bias[probe.classes_] = torch.tensor(probe.intercept_, dtype=torch.float32)
+    apart = torch.tensor(labellings[:, None] != labellings[None, :])
+    rivals = torch.zeros(apart.shape).masked_fill(apart, -torch.inf)
+    return Head(torch.nn.Parameter(weight), torch.nn.Parameter(bias), rivals)
 
 
-def _train(model: Model, head: list[Tensor], batches: list[Batch], plan: TuningPlan) -> None:
+def _train(model: Model, head: Head, batches: list[Batch], plan: TuningPlan) -> None:
     import torch
 
     for part in (model.embeddings, *model.encoder.layer[: plan.frozen_layers]):
@@ -189,13 +216,12 @@ def _train(model: Model, head: list[Tensor], batches: list[Batch], plan: TuningP
         return min((step + 1) / warm, max(0.0, (len(batches) - step) / falling))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
-    costs = _class_weights(batches, len(head[1]))
+    costs = _class_weights(batches, len(head.bias))
     model.train()
     for batch in tqdm(batches, desc="tune", disable=not sys.stderr.isatty()):
-        scores = _vectors(model, batch.ids) @ head[0].T + head[1]
-        loss = torch.nn.functional.cross_entropy(
-            scores, torch.tensor(batch.labels), weight=costs, label_smoothing=_SMOOTHING
-        )
+        labels = torch.tensor(batch.labels)
+        scores = _vectors(model, batch.ids) @ head.weight.T + head.bias + head.rivals[labels]
+        loss = _loss(scores, labels, costs)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
@@ -204,7 +230,20 @@ def _train(model: Model, head: list[Tensor], batches: list[Batch], plan: TuningP
     model.eval()
 
 
-def _groups(model: Model, head: list[Tensor], learning_rate: float) -> list[dict[str, object]]:
+def _loss(scores: Tensor, labels: Tensor, costs: Tensor) -> Tensor:
+    """Cross-entropy with smoothed labels, weighted by ``costs``, over the labels of a row's own
+    labelling: the others have a score of minus infinity.
+    """
+    import torch
+
+    is_own = torch.isfinite(scores)
+    losses = (-torch.log_softmax(scores, 1) * costs).masked_fill(~is_own, 0.0)
+    told = losses.gather(1, labels[:, None])[:, 0]
+    smooth = losses.sum(1) / is_own.sum(1)
+    return ((1 - _SMOOTHING) * told + _SMOOTHING * smooth).sum() / costs[labels].sum()
+
+
+def _groups(model: Model, head: Head, learning_rate: float) -> list[dict[str, object]]:
     """What is trained: matrices with weight decay, biases and norms without, the head faster."""
     matrices: list[Tensor] = []
     others: list[Tensor] = []
@@ -214,7 +253,7 @@ def _groups(model: Model, head: list[Tensor], learning_rate: float) -> list[dict
     return [
         {"params": matrices, "weight_decay": _WEIGHT_DECAY, "lr": learning_rate},
         {"params": others, "weight_decay": 0.0, "lr": learning_rate},
-        {"params": head, "weight_decay": 0.0, "lr": _HEAD_RATE},
+        {"params": [head.weight, head.bias], "weight_decay": 0.0, "lr": _HEAD_RATE},
     ]
 
 

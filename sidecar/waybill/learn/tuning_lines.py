@@ -7,16 +7,26 @@ lines that it was tuned on, an encoder looks better than it is.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from waybill.core.labels import read_taxonomy
 from waybill.labelling.masking import mask
-from waybill.learn.corpus.entries import Corpus, CorpusEntry
+from waybill.learn.corpus.entries import Corpus, CorpusEntry, load_corpus
 from waybill.learn.corpus.expand import expand
 from waybill.learn.corpus.frames import framed
 from waybill.learn.plan import TuningPlan
 
-__all__ = ["TuningLine", "seen_names", "split_off", "tuning_epochs"]
+__all__ = [
+    "Part",
+    "TuningLine",
+    "own_part",
+    "pack_part",
+    "seen_names",
+    "split_off",
+    "tuning_epochs",
+]
 
 #: Level words that any line may have: a part of the lines gets one of these and not one of its
 #: label's, so that severity is read from the words and not from the level alone.
@@ -34,10 +44,14 @@ _SPLIT_SEED = "tune"
 
 
 class TuningLine(NamedTuple):
-    """A masked text, as the encoder reads it, and its label."""
+    """A masked text, as the encoder reads it, and its label in one labelling.
+
+    ``labelling`` is "" for the one that the bundle is for, else the name of a pack.
+    """
 
     text: str
     label: str
+    labelling: str = ""
 
 
 class Split(NamedTuple):
@@ -71,33 +85,63 @@ def _name(entry: CorpusEntry, fallback: str) -> str:
     return entry.group if entry.label == fallback else entry.software
 
 
-def seen_names(entries: Iterable[CorpusEntry], fallback: str) -> list[str]:
-    """The software of the templates, and the groups of those that are no event, in order."""
-    return sorted({_name(entry, fallback) for entry in entries})
-
-
-def tuning_epochs(
-    corpus: Corpus, entries: Collection[CorpusEntry], plan: TuningPlan, run: int = 0
-) -> list[list[TuningLine]]:
-    """Other lines for each epoch of each run, no mask twice in a run: the same plan and corpus give
-    the same lines.
+class Part(NamedTuple):
+    """The templates of one labelling that are tuned on; an epoch takes ``per_template`` lines of
+    each. ``labelling`` as in `TuningLine`.
     """
-    seen: set[str] = set()
+
+    corpus: Corpus
+    entries: Sequence[CorpusEntry]
+    per_template: int
+    labelling: str = ""
+
+
+def own_part(corpus: Corpus, plan: TuningPlan) -> Part:
+    """What is tuned on for the labelling that the bundle is for."""
+    return Part(corpus, split_off(corpus, plan.left_out).tuned, plan.per_template)
+
+
+def pack_part(pack: Path, plan: TuningPlan) -> Part:
+    """What is tuned on for the labelling of a pack, a folder.
+
+    Raises WaybillError for labels or templates that cannot be read.
+    """
+    corpus = load_corpus(read_taxonomy(pack / "labels.yaml"), pack / "corpus")
+    tuned = split_off(corpus, plan.left_out).tuned
+    return Part(corpus, tuned, plan.per_pack_template, pack.name)
+
+
+def seen_names(part: Part) -> set[str]:
+    """The software of the templates, and the groups of those that are no event."""
+    return {_name(entry, part.corpus.fallback) for entry in part.entries}
+
+
+def tuning_epochs(parts: Sequence[Part], plan: TuningPlan, run: int = 0) -> list[list[TuningLine]]:
+    """Other lines for each epoch of each run, no mask of a labelling twice in a run: the same plan
+    and corpora give the same lines.
+    """
+    seen: set[tuple[str, str]] = set()
     epochs: list[list[TuningLine]] = []
     for epoch in range(run * plan.epochs, (run + 1) * plan.epochs):
         lines: list[TuningLine] = []
-        for entry in entries:
-            rng = random.Random(f"tune{epoch} {entry.group} {entry.text}")
-            lines += _variants(corpus, entry, plan, seen, rng)
+        for part in parts:
+            for entry in part.entries:
+                rng = random.Random(f"tune{epoch} {entry.group} {entry.text}")
+                lines += _variants(part, entry, plan, seen, rng)
         epochs.append(lines)
     return epochs
 
 
 def _variants(
-    corpus: Corpus, entry: CorpusEntry, plan: TuningPlan, seen: set[str], rng: random.Random
+    part: Part,
+    entry: CorpusEntry,
+    plan: TuningPlan,
+    seen: set[tuple[str, str]],
+    rng: random.Random,
 ) -> Iterator[TuningLine]:
+    corpus = part.corpus
     is_none = entry.label == corpus.fallback
-    count = plan.per_none if is_none else plan.per_template
+    count = plan.per_none if is_none else part.per_template
     levels = corpus.balance_of(entry.label).levels.split()
     made = 0
     for _ in range(count * _ATTEMPTS):
@@ -105,11 +149,11 @@ def _variants(
         if not is_none and rng.random() < _FRAMED_SHARE:
             chosen = _ANY_LEVEL if rng.random() < _ANY_LEVEL_SHARE else levels
             text = framed(text, chosen, corpus.slots, rng)
-        key = mask(text)
-        if key in seen:
+        masked = mask(text)
+        if (part.labelling, masked) in seen:
             continue
-        seen.add(key)
-        yield TuningLine(key, entry.label)
+        seen.add((part.labelling, masked))
+        yield TuningLine(masked, entry.label, part.labelling)
         made += 1
         if made == count:
             return
