@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,27 @@ def test_every_group_is_tested_where_the_encoder_knows_none_or_all(
 def test_a_tuning_that_cannot_be_is_refused(tmp_path: Path, options: list[str], told: str) -> None:
     with pytest.raises(WaybillError, match=told):
         run(["model", "train", "--output", str(tmp_path / "x"), *options])
+
+
+def test_what_would_be_missing_after_an_hour_is_said_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned: list[object] = []
+    monkeypatch.setattr("waybill.learn.train.tune", lambda *_args, **_named: tuned.append(1))
+    command = ["model", "train", "--tune", "--output"]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "importlib.util.find_spec",
+            lambda name, *rest: None if name == "onnxscript" else ModuleSpec(name, None),
+        )
+        with pytest.raises(WaybillError, match="onnxscript is missing; install it with"):
+            run([*command, str(tmp_path / "x")])
+        patch.setattr("importlib.util.find_spec", lambda name, *rest: ModuleSpec(name, None))
+        (tmp_path / "file").touch()
+        for output in (tmp_path / "file", tmp_path / "file" / "x"):
+            with pytest.raises(WaybillError, match=rf"^{output}: .* needs a folder"):
+                run([*command, str(output)])
+    assert not tuned
 
 
 def test_lines_of_further_folders_count_for_less(tmp_path: Path) -> None:

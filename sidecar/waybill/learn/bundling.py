@@ -18,7 +18,7 @@ import joblib
 import msgspec
 import numpy as np
 
-from waybill.core.errors import BundleError
+from waybill.core.errors import BundleError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.model.bundle import load_bundle
 from waybill.labelling.model.encoders.opening import Encoders
@@ -220,6 +220,27 @@ def _write(build: Path, manifest: Manifest) -> Manifest:
     return manifest
 
 
+def check_place(output: Path) -> None:
+    """Raises WaybillError where no bundle can be put: better before an hour of training than after
+    it.
+    """
+    fresh = _fresh(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        fresh.rmdir()
+    except OSError as error:
+        told = f"the bundle needs a folder that can be written: {error.strerror}"
+        raise WaybillError(f"{output}: {told}") from None
+    if output.exists() and not output.is_dir():
+        raise WaybillError(f"{output}: is a file; the bundle needs a folder")
+
+
+def _fresh(output: Path) -> Path:
+    return output.parent / f".{output.name}.new"
+
+
 def put_in_place(
     build: Path, output: Path, taxonomy: Taxonomy, encoders: Encoders | None = None
 ) -> None:
@@ -230,7 +251,7 @@ def put_in_place(
     """
     load_bundle(build, taxonomy=taxonomy, encoders=encoders)
     output.parent.mkdir(parents=True, exist_ok=True)
-    fresh = output.parent / f".{output.name}.new"
+    fresh = _fresh(output)
     stale = output.parent / f".{output.name}.old"
     for folder in (fresh, stale):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ The texts are masked and embedded by the very encoder that serves, so train and 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -45,6 +46,9 @@ MAX_TOKENS = 64
 FRAGMENTS = 300
 #: Rows on which the exported classifier must agree with the estimator.
 _AGREEMENT_ROWS = 64
+#: What writes a classifier, and what tunes and exports an encoder.
+_LIBRARIES = ("skl2onnx", "onnx")
+_EXPORT_LIBRARIES = ("torch", "transformers", "onnxscript")
 _ENCODER_FILES = ("encoder.onnx", "tokenizer.json")
 _DEFAULT = "models/default"
 
@@ -66,9 +70,12 @@ def train(
     """Train by the plan, on the labels of ``taxonomy``, and write the bundle folder ``output``;
     gives its manifest. An encoder that ``encoders`` has open is shared.
 
-    Raises WaybillError for files that cannot be read and too few examples, BundleError when what
-    was made does not load.
+    Raises ModuleNotFoundError for a library that the plan needs, WaybillError for files that cannot
+    be read, too few examples and an output that cannot be written, BundleError when what was made
+    does not load.
     """
+    _check_libraries(plan.encoder)
+    bundling.check_place(output)
     data = gather(plan.data, taxonomy, plan.seed)
     labels = {example.label for example in data.examples}
     if len(labels) < 2:
@@ -88,6 +95,16 @@ def train(
             bundling.leave_encoder(build, opened.named)
         bundling.put_in_place(build, output, taxonomy, opened.encoders)
     return manifest
+
+
+def _check_libraries(wanted: EncoderPlan) -> None:
+    """Raises ModuleNotFoundError for what will be missing after the work of an hour."""
+    names = list(_LIBRARIES)
+    if wanted.tuning is not None or wanted.source is not None:
+        names += _EXPORT_LIBRARIES
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
 
 
 def _gate(
