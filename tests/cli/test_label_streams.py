@@ -12,8 +12,10 @@ from tests.taxonomies import TEN
 from waybill.cli import label_input
 from waybill.cli.label_json import label_lines
 from waybill.cli.label_known import JsonPieces
+from waybill.cli.label_progress import JsonSummary
 from waybill.cli.label_summary import Summary
 from waybill.core.labels import Taxonomy
+from waybill.core.reasons import Reason
 from waybill.core.records import Verdict
 from waybill.core.text import decoded
 from waybill.library import Labeller
@@ -39,6 +41,18 @@ def run(chunks: Sequence[bytes]) -> tuple[bytes, Summary]:
     reader = JsonPieces(FieldSettings(), summary)
     labeller = cast("Labeller", Always())
     return b"".join(label_lines(reader, labeller, summary, iter(chunks))), summary
+
+
+def test_the_masks_without_a_label_are_told_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = JsonSummary("in", is_quiet=True)
+    messages = ["order 1 held", "order 2 held", "tea is ready", None, "disk full"]
+    reasons: list[Reason | None] = ["unknown", "llm_disabled", "none_of_these", "no_message", None]
+    verdicts = [Verdict("Unclassified", "none", 0.0, reason=reason) for reason in reasons]
+    summary.note_patterns(messages, verdicts)
+    summary.show()
+    told = json.loads(capsys.readouterr().err)
+    assert (told["open"], told["undecided"]) == (2, [["order 0 held", 2]])
+    assert told["no_event"] == [["tea is ready", 1]]
 
 
 def test_a_banner_between_records_of_a_stream_passes_however_it_is_cut() -> None:

@@ -147,7 +147,7 @@ async def test_a_first_file_takes_three_clicks_and_a_correction_five_more(tmp_pa
             await page.keyboard.press(key)
         await page.get_by_text("Recorded: ").wait_for()
         await page.get_by_role("button", name="Run again with corrections (1 new)").click()
-        await page.get_by_text("with 1 corrections").wait_for(timeout=60_000)
+        await page.get_by_text("with 1 line of corrections").wait_for(timeout=60_000)
         assert await page.get_by_role("link", name="Download").count() == 1
 
 

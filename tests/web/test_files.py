@@ -210,6 +210,42 @@ async def test_an_undecided_pattern_is_corrected_and_the_file_run_again(pages: C
     assert text.splitlines()[2].startswith("shop,zxqv 17 blorp,2,Error,")
 
 
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("a.csv", "{0}\n"),
+        ("a.ndjson", '{{"log": "{0}"}}\n'),
+        ("a.log", "{0}\n"),
+    ],
+)
+async def test_undecided_rows_are_counted_and_named_whatever_the_format(
+    pages: Client, name: str, row: str
+) -> None:
+    head = "log\n" if name == "a.csv" else ""
+    rows = "".join(row.format(f"zxqv {number} blorp") for number in range(3))
+    job = await send(pages, name, (head + rows + row.format("User 7 logged in")).encode())
+    await labelled(pages, job)
+    _, text = await pages.get(job)
+    assert "75.0 % undecided" in text
+    assert "Undecided most often" in text
+    assert f"{job}/patterns/{pattern_id('zxqv 0 blorp')}" in text
+
+
+async def test_a_file_of_another_encoding_is_read_once_it_is_chosen(pages: Client) -> None:
+    """What the command advises is said as a page can do it."""
+    text = "日時,log\r\n1,ディスク 3 がいっぱいです\r\n2,ユーザーがログインしました\r\n"
+    job = await send(pages, "a.csv", text.encode("shift_jis"))
+    _, page = await pages.get(job)
+    assert "full of control characters" in page
+    assert "--" not in re.sub("(?s)<!--.*?-->", "", page)
+    assert "store.db-files" not in page
+    assert (await pages.get(f"/-{job}/check"))[0] == 200
+    _, page = await pages.send(f"{job}/options", {"encoding": "shift_jis"})
+    assert "full of control characters" not in page
+    assert "ディスク" in page
+    assert (await labelled(pages, job)).decode("shift_jis").startswith("日時,log,")
+
+
 async def test_what_is_too_large_is_refused_in_words(
     few_rules: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

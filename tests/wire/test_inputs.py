@@ -42,6 +42,22 @@ def test_what_the_name_does_not_say_is_told() -> None:
     assert "read as csv" in form_of(b"log\nx\n", "export.xlsx", NAMES)[1]
 
 
+@pytest.mark.parametrize("encoding", ["shift_jis", "euc_jp", "cp932", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_named_encoding_decides_what_is_text(encoding: str, rows: int) -> None:
+    text = "日時,メッセージ\r\n" + "2026-11-27,ディスク 3 がいっぱいです\r\n" * rows
+    assert form_of(text.encode(encoding), "a.csv", NAMES, encoding)[0] == "csv"
+    assert form_of(text.encode(encoding), "a", ("メッセージ",), encoding)[0] == "csv"
+
+
+def test_what_is_refused_for_its_characters_may_be_of_another_encoding() -> None:
+    start = "日時,メッセージ\r\n1,ディスク 3 がいっぱいです\r\n".encode("shift_jis")
+    with pytest.raises(MalformedError, match="name its encoding"):
+        form_of(start, "a.csv", NAMES)
+    with pytest.raises(MalformedError, match="--format text"):
+        form_of(bytes(range(1, 32)) * 9, "a.csv", NAMES, "latin-1")
+
+
 def zipped(name: str, content: str = "log\nx\n") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -73,7 +73,7 @@ def open_input(settings: Settings, plan: Plan, summary: Summary, chunks: Iterato
         names = (*names, plan.choice.message)
     form, told = plan.form, ""
     if form is None:
-        form, told = form_of(start, plan.source, names)
+        form, told = form_of(start, plan.source, names, plan.choice.encoding)
     if told:
         summary.say(told)
     if form == "parquet":

@@ -2,7 +2,7 @@
 
 Each second ``{"bytes": .., "rows": .., "secs": .., "open": .., "kinds": {..}}``; for the first
 faults of each kind ``{"row": .., "fault": .., "kind": ..}``; at the end the counts of everything,
-with the masks that nobody decided most often.
+with the masks that most often nobody decided, or that are said to be no event.
 """
 
 from __future__ import annotations
@@ -29,6 +29,26 @@ _TOP = 10
 _MESSAGE_BYTES = 16_384
 
 
+class _TopMasks:
+    """The masks of messages that come most often, in bounded memory."""
+
+    def __init__(self) -> None:
+        #: Messages that were added.
+        self.messages = 0
+        self._masks: Counter[str] = Counter()
+
+    def add(self, messages: Sequence[str]) -> None:
+        """Count the mask of each."""
+        self.messages += len(messages)
+        self._masks.update([mask(text) for text in prepare_all(messages, _MESSAGE_BYTES)])
+        if len(self._masks) > _MASKS:
+            self._masks = Counter({key: count for key, count in self._masks.items() if count > 1})
+
+    def most(self) -> list[tuple[str, int]]:
+        """The most frequent ones."""
+        return self._masks.most_common(_TOP)
+
+
 class JsonSummary(Summary):
     """The same counts, told as JSON."""
 
@@ -36,8 +56,8 @@ class JsonSummary(Summary):
         super().__init__(name, is_quiet=is_quiet)
         self._bytes = 0
         self._told_at = time.monotonic()
-        self._masks: Counter[str] = Counter()
-        self._undecided = 0
+        self._undecided = _TopMasks()
+        self._no_event = _TopMasks()
 
     def say(self, text: str) -> None:
         """A sentence about how the file is read."""
@@ -65,16 +85,18 @@ class JsonSummary(Summary):
                 self._told_at = now
                 self._tell_progress()
 
-    def note_undecided(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
-        """Count the masks of what nobody decided."""
-        open_ones: list[str] = []
+    def note_patterns(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
+        """Count the masks of what nobody decided, and of what is said to be no event."""
+        undecided: list[str] = []
+        no_event: list[str] = []
         for message, verdict in zip(messages, verdicts, strict=True):
-            if message and kind_of(verdict.reason) in ("undecided", "not_asked"):
-                open_ones.append(message)
-        self._undecided += len(open_ones)
-        self._masks.update([mask(text) for text in prepare_all(open_ones, _MESSAGE_BYTES)])
-        if len(self._masks) > _MASKS:
-            self._masks = Counter({key: count for key, count in self._masks.items() if count > 1})
+            kind = kind_of(verdict.reason)
+            if message and kind in ("undecided", "not_asked"):
+                undecided.append(message)
+            elif message and kind == "no_event":
+                no_event.append(message)
+        self._undecided.add(undecided)
+        self._no_event.add(no_event)
 
     def show(self) -> None:
         """The last line."""
@@ -82,8 +104,9 @@ class JsonSummary(Summary):
             done=True,
             bytes=self._bytes,
             **self.counts(),
-            open=self._undecided,
-            undecided=self._masks.most_common(_TOP),
+            open=self._undecided.messages,
+            undecided=self._undecided.most(),
+            no_event=self._no_event.most(),
         )
 
     def _tell_progress(self) -> None:
@@ -91,7 +114,7 @@ class JsonSummary(Summary):
             bytes=self._bytes,
             rows=self.rows,
             secs=round(self.secs, 3),
-            open=self._undecided,
+            open=self._undecided.messages,
             kinds=dict(self._kinds),
         )
 

@@ -73,8 +73,8 @@ class Summary:
         """``chunks`` as they are; who shows progress looks at them on their way."""
         return chunks
 
-    def note_undecided(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
-        """Who wants to know what nobody decided looks at it."""
+    def note_patterns(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
+        """Who wants to know what was left without a label looks at it."""
 
     def count(self, verdicts: Sequence[Verdict]) -> None:
         """Count records and their verdicts."""
@@ -90,6 +90,7 @@ class Summary:
         passed = {i: one.reason for i, one in batch.specials.items() if isinstance(one, Passed)}
         if batch.specials:
             self._note_members(batch)
+        self.note_patterns(batch.messages, verdicts)
         if not passed:
             self.count(verdicts)
             return

@@ -120,7 +120,7 @@ def _label_rows(labeller: Labeller, table: Table, rows: list[Row], summary: Summ
     cells = [row.cells for row in rows]
     messages, sources = columns.read(cells)
     verdicts = labeller.label(messages, sources)
-    summary.note_undecided(messages, verdicts)
+    summary.note_patterns(messages, verdicts)
     _count(columns, cells, verdicts, summary)
     if columns.label is not None:
         for own, verdict in zip(cells, verdicts, strict=True):

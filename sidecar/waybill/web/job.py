@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from waybill.web.option_words import on_page
+
 State = Literal["ready", "waiting", "running", "finished", "failed", "cancelled"]
 Check = Literal["none", "running", "done", "failed"]
 #: Longest sentence of the command that is kept.
@@ -120,7 +122,7 @@ def note(job: Job, line: bytes) -> None:
     elif "fault" in told:
         _note_fault(job.faults, told)
     elif "said" in told:
-        job.said.append(str(told["said"])[:_WORDS])
+        job.said.append(on_page(str(told["said"])[:_WORDS]))
     for name in ("rows", "bytes", "secs", "open", "expected"):
         if name in told:
             setattr(job, name, told[name])
@@ -154,7 +156,7 @@ def _told(line: bytes) -> Mapping[str, object] | str:
     if isinstance(told, dict):
         return told
     words = line.decode("utf-8", "replace").strip()[:_WORDS]
-    return words.removeprefix("waybill: ").removeprefix("error: ")
+    return on_page(words.removeprefix("waybill: ").removeprefix("error: "))
 
 
 def _note_fault(faults: Faults, told: Mapping[str, object]) -> None:

@@ -14,6 +14,7 @@ from waybill.core.records import Verdict
 from waybill.web.engine import Engine
 from waybill.web.findings import Findings
 from waybill.web.job import Options
+from waybill.web.option_words import on_page
 from waybill.web.sample import TABLES, Line, Sample, read_sample
 
 
@@ -51,7 +52,7 @@ async def preview(
         pipeline = (await engine.opened()).pipeline
         verdicts = await pipeline.label(*sample.columns())
     except (WaybillError, OSError, ValueError) as error:
-        return Preview(options.form or "csv", options, fault=str(error))
+        return Preview(options.form or "csv", options, fault=on_page(str(error)))
     for i, line in enumerate(sample.lines):
         if line.reason is not None:
             verdicts[i] = pipeline.taxonomy.passed[line.reason]

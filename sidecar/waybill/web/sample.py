@@ -113,7 +113,7 @@ def form_of_file(fields: FieldSettings, file: Path, name: str, options: Options)
             return "xlsx"
         reader.seek(0)
         start, _ = _inflated_beginning(reader)
-        return form_of(start, name, _names(fields, options))[0]
+        return form_of(start, name, _names(fields, options), options.encoding or None)[0]
 
 
 def is_table(fields: FieldSettings, file: Path, name: str, options: Options) -> bool:

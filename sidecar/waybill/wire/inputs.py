@@ -107,8 +107,8 @@ _XML = "XML: write it as CSV or NDJSON, one record a row"
 _USUAL_CONTROLS = "\t\n\r\x0b\x0c\x08\x1a\x1b\x00\x1e\x1f\x01\x85"
 _CONTROL = re.compile(f"(?![{_USUAL_CONTROLS}])[\x00-\x1f\x7f-\x9f]")
 _CONTROL_SHARE = 0.05
-#: Fewer bytes say nothing about what they are.
-_LEAST_BYTES = 32
+#: Fewer characters say nothing about what they are.
+_LEAST_CHARS = 32
 #: So often a file may be compressed.
 _MOST_LAYERS = 3
 #: The first member of a zip that is a workbook.
@@ -121,23 +121,31 @@ _SAMPLE_BYTES = 64 << 10
 _PROBED_LINES = 40
 _SAMPLE_CHARS = 4096
 _OTHERWISE = "; --format text takes it line by line"
+_OTHER_ENCODING = (
+    "; name its encoding (--encoding shift_jis, gb18030 ...) where it is text all the same"
+)
 
 
-def form_of(start: bytes, name: str, names: Sequence[str]) -> tuple[Format, str]:
+def form_of(
+    start: bytes, name: str, names: Sequence[str], encoding: str | None = None
+) -> tuple[Format, str]:
     """The format of a file called ``name`` that begins with ``start``, and what to say of it.
+
+    It is read in ``encoding``, where somebody named one.
 
     What only one format begins like decides before the name, the name before the content; but a
     name of a table does not make a table of JSON. ``names`` are those of columns for messages.
 
     Raises:
         MalformedError: ``unsupported_encoding``: it is no text of lines; it says what it is.
+            ``csv_encoding``: it is not of the encoding that was named.
     """
     by_magic = form_of_magic(start)
     if by_magic is not None:
         return by_magic, ""
-    _refuse_foreign(start)
-    sample = replaced(TextDecoder().feed(start[:_SAMPLE_BYTES], is_last=True))
-    text = sample.lstrip("\ufeff \t\r\n\x1a\x1e\x00")
+    decoded = TextDecoder(encoding).feed(start[:_SAMPLE_BYTES], is_last=True)
+    _refuse_foreign(decoded, is_named=encoding is not None)
+    text = replaced(decoded).lstrip("\ufeff \t\r\n\x1a\x1e\x00")
     by_name, by_json = form_of_name(name), _form_of_json(text)
     if by_name == "csv" and by_json is not None:
         return by_json, f"holds JSON and is read as {by_json}; --format csv says otherwise"
@@ -226,15 +234,14 @@ def _raising(error: MalformedError) -> Iterator[bytes]:
     raise error
 
 
-def _refuse_foreign(start: bytes) -> None:
+def _refuse_foreign(text: str, *, is_named: bool) -> None:
     """Refuse what is no text of lines, whatever its name says.
+
+    ``is_named``: somebody said which encoding it has.
 
     Raises:
         MalformedError: ``unsupported_encoding``, with what it is.
     """
-    sample = start[:_SAMPLE_BYTES]
-    decoder = TextDecoder()
-    text = decoder.feed(sample)
     whole = text[:_SAMPLE_CHARS].lstrip("\ufeff \t\r\n").lower()
     begin = _XML_HEAD.sub("", whole)
     for beginning, told in _FOREIGN_TEXT:
@@ -242,12 +249,14 @@ def _refuse_foreign(start: bytes) -> None:
             raise MalformedError("unsupported_encoding", f"this is {told}{_OTHERWISE}")
     if begin != whole:
         raise MalformedError("unsupported_encoding", f"this is {_XML}{_OTHERWISE}")
-    if len(sample) < _LEAST_BYTES:
+    if len(text) < _LEAST_CHARS:
         return
     odd = len(_CONTROL.findall(text))
     if odd > _CONTROL_SHARE * len(text):
-        told = "no text: it is full of control characters"
-        raise MalformedError("unsupported_encoding", f"this is {told}{_OTHERWISE}")
+        otherwise = _OTHERWISE if is_named else _OTHER_ENCODING
+        raise MalformedError(
+            "unsupported_encoding", f"this is no text: it is full of control characters{otherwise}"
+        )
 
 
 def _must_be_readable(start: bytes) -> None:

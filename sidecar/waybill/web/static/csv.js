@@ -10,6 +10,7 @@
   const drop = form.querySelector(".drop");
   const megabytes = (bytes) => (bytes / 1048576).toFixed(bytes < 10485760 ? 1 : 0);
   let request = null;
+  let under_way = false;
   const refusal = () => {
     const told = request.responseText.trim().split("\n")[0].slice(0, 300);
     const ours = (request.getResponseHeader("Content-Type") || "").startsWith("text/plain");
@@ -21,7 +22,7 @@
   };
   const send = () => {
     const file = field.files[0];
-    if (!file) return;
+    if (!file || under_way) return;
     if (file.size > Number(form.dataset.most)) {
       words.textContent = file.name + " has " + megabytes(file.size) + " MB; workbench.upload_bytes allows "
         + megabytes(Number(form.dataset.most)) + ". Compressed (.gz, .zst) it may fit.";
@@ -30,6 +31,8 @@
     const begin = performance.now();
     request = new XMLHttpRequest();
     stop.hidden = false;
+    under_way = true;
+    request.onloadend = () => { under_way = request.status === 200; };
     request.upload.onprogress = (event) => {
       const rate = event.loaded / Math.max(0.001, (performance.now() - begin) / 1000);
       bar.hidden = false; bar.value = event.loaded / event.total;
@@ -49,6 +52,7 @@
     body.append("file", file);
     request.send(body);
   };
+  window.addEventListener("pageshow", () => { under_way = false; });
   stop.addEventListener("click", () => request?.abort());
   form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
   field.addEventListener("change", send);

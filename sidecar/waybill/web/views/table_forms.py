@@ -18,7 +18,7 @@ from waybill.web.spreadsheet import made_safe
 from waybill.web.store.corrections import add_correction
 from waybill.web.store.queries import one_pattern
 from waybill.web.views.forms import read_form, see
-from waybill.web.views.tables import find_job, said_labels, undecided
+from waybill.web.views.tables import find_job, most_often, said_labels
 from waybill.wire.table.columns import DETAILS
 from waybill.wire.table.faults import KINDS, parse_policy
 
@@ -69,12 +69,13 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def pattern(request: web.Request) -> web.Response:
-    """One of the patterns that were left undecided; the sidecars need not know it."""
+    """One of the patterns that were left without a label; the sidecars need not know it."""
     bench = bench_of(request)
     found = await find_job(request)
     one = await _pattern(request, found)
     known = await bench.database.read(lambda store: one_pattern(store, str(one["id"])))
-    title = f"Undecided: {str(one['mask'])[:60]} · {found.name}"
+    state = "No event" if one["kind"] == "no_event" else "Undecided"
+    title = f"{state}: {str(one['mask'])[:60]} · {found.name}"
     fault = request.query.get("fault", "")
     return await page(
         request,
@@ -171,7 +172,7 @@ async def _keep(
 
 async def _pattern(request: web.Request, found: Job) -> dict[str, object]:
     said = await said_labels(bench_of(request))
-    for one in undecided(found, said):
+    for one in most_often(found, said, "undecided") + most_often(found, said, "no_event"):
         if one["id"] == request.match_info["id"]:
             return one
     raise web.HTTPNotFound(text="This file has no such pattern among its ten most frequent.\n")

@@ -27,14 +27,24 @@ from waybill.wire.table.faults import parse_policy
 
 #: Encodings that the page offers.
 ENCODINGS = (
-    "utf-8",
-    "utf-8-sig",
-    "utf-16",
-    "cp1252",
-    "latin-1",
-    "iso8859-15",
-    "cp1251",
-    "shift_jis",
+    ("utf-8", "UTF-8"),
+    ("utf-8-sig", "UTF-8 with a byte order mark"),
+    ("utf-16", "UTF-16"),
+    ("cp1252", "Western: cp1252"),
+    ("latin-1", "Western: latin-1"),
+    ("iso8859-15", "Western: iso8859-15"),
+    ("cp850", "Western, DOS: cp850"),
+    ("cp1250", "Central European: cp1250"),
+    ("cp1253", "Greek: cp1253"),
+    ("cp1254", "Turkish: cp1254"),
+    ("cp1251", "Cyrillic: cp1251"),
+    ("koi8-r", "Cyrillic: koi8-r"),
+    ("cp866", "Cyrillic, DOS: cp866"),
+    ("shift_jis", "Japanese: shift_jis"),
+    ("euc_jp", "Japanese: euc_jp"),
+    ("gb18030", "Chinese: gb18030"),
+    ("big5", "Chinese: big5"),
+    ("euc_kr", "Korean: euc_kr"),
 )
 DELIMITERS = ((",", "comma"), (";", "semicolon"), ("tab", "tab"), ("|", "pipe"), ("space", "blank"))
 _CHUNK_BYTES = 1 << 18
@@ -141,10 +151,11 @@ async def job(request: web.Request) -> web.Response:
         looked=looked,
         policy=policy_of(found),
         labels=labels if isinstance(labels, dict) else {},
-        undecided=undecided(found, said),
+        undecided=most_often(found, said, "undecided"),
+        no_event=most_often(found, said, "no_event"),
         newer=max(0, await _count_said(bench) - found.corrections),
         start_words=words,
-        encodings=list(zip(ENCODINGS, ENCODINGS, strict=True)),
+        encodings=ENCODINGS,
         delimiters=DELIMITERS,
         details=DETAILS,
         said=request.query.get("said", ""),
@@ -221,13 +232,21 @@ async def said_labels(bench: Bench) -> dict[str, str]:
     return await bench.database.read(read)
 
 
-def undecided(found: Job, said: dict[str, str]) -> list[dict[str, object]]:
-    """The patterns that were left undecided most often, and what was said about them since."""
-    told = found.result.get("undecided")
+def most_often(found: Job, said: dict[str, str], what: str) -> list[dict[str, object]]:
+    """The most frequent patterns that are ``what`` (``undecided``, ``no_event``), and what was said
+    about them since.
+    """
+    told = found.result.get(what)
     if not isinstance(told, list):
         return []
     return [
-        {"id": pattern_id(mask), "mask": mask, "count": count, "label": said.get(mask, "")}
+        {
+            "id": pattern_id(mask),
+            "mask": mask,
+            "count": count,
+            "label": said.get(mask, ""),
+            "kind": what,
+        }
         for mask, count in told
     ]
 
