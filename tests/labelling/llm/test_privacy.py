@@ -202,3 +202,30 @@ def test_what_leaves_is_one_bounded_line_of_visible_text(text: str) -> None:
 @given(st.text(alphabet="pas=:-_ 0aZ@./+\"'\\<>%1", max_size=520))
 def test_cleaning_takes_linear_time(text: str) -> None:
     Privacy().clean(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"GET /logo.gif HTTP/1.0" 200 51234',
+        "GET /api/v1/orders HTTP/1.1 404 512",
+        "GET / HTTP/2 500 51234 12",
+        "POST /orders 503 1234",
+    ],
+)
+def test_status_and_size_of_a_request_are_no_phone(line: str) -> None:
+    assert Privacy().clean(line) == line
+
+
+@pytest.mark.parametrize("card", ["4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005",
+                                  "3782 822463 10005", "4111111111111111"])  # fmt: skip
+@pytest.mark.parametrize("line", ["paid {} now", "200 {}", "HTTP/1.1 200 {}", "order 17 {} 3 of 4"])
+def test_a_card_stays_whatever_figures_stand_beside(line: str, card: str) -> None:
+    assert Privacy().clean(line.format(card)) == line.format("<card>")
+
+
+@pytest.mark.parametrize("phone", ["0171 2345678", "+49 171 2345678", "212 5551234", "1 212 5551234",
+                                   "(212) 555-1234", "212-555-1234"])  # fmt: skip
+def test_phones_stay(phone: str) -> None:
+    cleaned = Privacy().clean(f"call {phone} back")
+    assert not re.search(r"\d", cleaned), cleaned

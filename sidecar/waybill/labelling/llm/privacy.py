@@ -46,7 +46,13 @@ _COLONS = re.compile(
 )
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 _DATE = re.compile(r"(?:19|20)\d\d([-/.])[01]\d\1[0-3]\d(?!\d)")
+#: As cards are written, whatever figures stand beside.
+_CARD = re.compile(
+    r"(?<![\w.])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{4,5})(?![\w])"
+)
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,3}\d){6,22}(?![\w])")
+_VERSION_AND_STATUS = re.compile(r"\d(?:\.\d)? [1-5]\d\d(?: \d{1,9}){0,3}")
+_STATUS_AND_SIZE = re.compile(r"[1-5]\d\d \d{1,6}")
 
 #: Letters of other scripts that look Latin: within a Latin word they hide what it says.
 _LOOK_ALIKES = str.maketrans(
@@ -134,7 +140,7 @@ def _redact(text: str) -> str:
         text = _COLONS.sub("<ip>", text)
     text = _IPV4.sub("<ip>", text)
     text = _IBAN.sub(_checked_iban, text)
-    return _DIGITS.sub(_digits, text)
+    return _DIGITS.sub(_digits, _CARD.sub(_checked_card, text))
 
 
 def _checked_iban(match: re.Match[str]) -> str:
@@ -151,16 +157,29 @@ def _checked_iban(match: re.Match[str]) -> str:
     return match[0]
 
 
+def _checked_card(match: re.Match[str]) -> str:
+    return "<card>" if _luhn(re.sub(r"\D", "", match[0])) else match[0]
+
+
 def _digits(match: re.Match[str]) -> str:
     """A long number in groups.
 
     A card if its check digit is right, a phone if it is written like one.
     """
+    if _is_of_request(match):
+        return match[0]
     digits = re.sub(r"\D", "", match[0])
     if 12 <= len(digits) <= 19 and _luhn(digits):
         return "<card>"
     is_grouped = not match[0].isdigit() and not _DATE.match(match[0]) and not _is_tally(match[0])
     return "<phone>" if is_grouped and 7 <= len(digits) <= 15 else match[0]
+
+
+def _is_of_request(match: re.Match[str]) -> bool:
+    """Whether it is what a web server tells of a request: version, status, sizes and times."""
+    if match.string.endswith("HTTP/", 0, match.start()):
+        return _VERSION_AND_STATUS.fullmatch(match[0]) is not None
+    return _STATUS_AND_SIZE.fullmatch(match[0]) is not None
 
 
 def _is_tally(text: str) -> bool:
