@@ -120,6 +120,7 @@ def test_every_group_is_tested_where_the_encoder_knows_none_or_all(
         (["--tune", "--tune-share", "1.2"], "--tune-share 1.2: expected a number from 0 to 1"),
         (["--tune", "--tune-left-out", "1"], "--tune-left-out 1: expected 2 or more"),
         (["--tune", "--tune-runs", "0"], "--tune-runs 0: expected 1 or more"),
+        (["--tune", "--tune-epochs", "0"], "--tune-epochs 0: expected 1 or more"),
         (
             ["--extra-weight", "0"],
             "--extra-weight 0: expected numbers from 0 on, one of them above 0",

@@ -32,6 +32,14 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
         help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
     )
     model.add_argument(
+        "--tune-epochs",
+        type=int,
+        default=TuningPlan().epochs,
+        metavar="N",
+        help="go through the templates so many times, with other lines each time: fewer for a "
+        "broad corpus (default: %(default)s)",
+    )
+    model.add_argument(
         "--tune-runs",
         type=int,
         default=TuningPlan().runs,
@@ -59,11 +67,14 @@ def tuning_of(given: argparse.Namespace) -> TuningPlan | None:
         raise WaybillError(f"--tune-share {given.tune_share}: expected a number from 0 to 1")
     if given.tune_left_out < 2:
         raise WaybillError(f"--tune-left-out {given.tune_left_out}: expected 2 or more")
+    if given.tune_epochs < 1:
+        raise WaybillError(f"--tune-epochs {given.tune_epochs}: expected 1 or more")
     if given.tune_runs < 1:
         raise WaybillError(f"--tune-runs {given.tune_runs}: expected 1 or more")
     return TuningPlan(
         share=given.tune_share,
         runs=given.tune_runs,
+        epochs=given.tune_epochs,
         left_out=given.tune_left_out,
         packs=tuple(given.tune_packs),
     )
