@@ -32,6 +32,18 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
         help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
     )
     model.add_argument(
+        "--tune-packs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PACK",
+        help="folders of packs that share the encoder: it learns from their templates as well",
+    )
+    _add_repeats(model)
+
+
+def _add_repeats(model: argparse._ArgumentGroup) -> None:
+    model.add_argument(
         "--tune-epochs",
         type=int,
         default=TuningPlan().epochs,
@@ -46,14 +58,6 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="tune so many times, with other lines and seeds, and average the weights: N times as "
         "long (default: %(default)s)",
-    )
-    model.add_argument(
-        "--tune-packs",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PACK",
-        help="folders of packs that share the encoder: it learns from their templates as well",
     )
 
 
