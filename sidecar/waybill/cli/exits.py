@@ -34,7 +34,13 @@ def guarded(run: Callable[[], int]) -> int:
         for problem in error.problems:
             print(f"waybill: {problem}", file=sys.stderr)
         return ExitCode.CONFIGURATION
-    except (WaybillError, OSError) as error:
+    except OSError as error:
+        # As people write it: without a number, and the file first.
+        is_file = error.filename is not None and error.strerror is not None
+        said = f"{error.filename}: {error.strerror}" if is_file else str(error)
+        print(f"waybill: {said}", file=sys.stderr)
+        return ExitCode.FAILED
+    except WaybillError as error:
         print(f"waybill: {error}", file=sys.stderr)
         return ExitCode.FAILED
     except KeyboardInterrupt:

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from waybill.core.pattern import Pattern, decode
-from waybill.patterns.files import is_address, read_patterns
+from waybill.core.pattern import Pattern
+from waybill.learn.messages import STDIN
+from waybill.patterns.files import is_address, pattern_lines, read_patterns
 
 __all__ = ["are_patterns", "read_recorded"]
 
+#: How a pattern begins, as far as a pipe has brought it; and what each one has.
+_HEAD: Final = re.compile(rb'\s*\{"id":\s?"[0-9a-f]{16}",\s?"mask":')
+_MEMBERS: Final = {"id", "mask", "count"}
+
 
 def are_patterns(source: str) -> bool:
-    """Whether ``source`` is a sidecar's address or a file of patterns, by its first line.
+    """Whether ``source`` is a sidecar's address or holds patterns, by its first line.
 
     Raises:
+        WaybillError: it holds no lines.
         OSError: the file cannot be read.
     """
     if is_address(source):
         return True
-    if source == "-":
-        return False
-    with Path(source).open("rb") as file:
-        for line in file:
-            if line.strip():
-                return _is_pattern(line)
+    if source == STDIN:
+        peek = getattr(sys.stdin.buffer, "peek", bytes)
+        return _HEAD.match(peek()) is not None
+    for line in pattern_lines(source):
+        if line.strip():
+            return _is_pattern(line)
     return False
 
 
 def _is_pattern(line: bytes) -> bool:
+    """Whether it is a pattern, or was to be one: of what is none, reading it says what is wrong."""
     try:
-        decode(line)
+        members = msgspec.json.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False
-    return True
+        return _HEAD.match(line) is not None
+    return isinstance(members, dict) and members.keys() >= _MEMBERS
 
 
 def read_recorded(source: str, labelling: str = "") -> Iterator[Pattern]:

@@ -290,6 +290,27 @@ def test_the_table_moves_no_cursor(folder: Path, capsys: pytest.CaptureFixture[s
     assert "flip: 3 (100 %)" in out
 
 
+@pytest.mark.parametrize("more", [(), ("--labelling", "x")])
+def test_nothing_to_compare_does_not_pass_for_nothing_that_flips(
+    folder: Path, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty.ndjson").write_bytes(b"\n")
+    on = "patterns.ndjson" if more else "empty.ndjson"
+    known = ("--set", "labellings=[{name: x, labels: config/labels.yaml}]") if more else ()
+    assert diff(folder, on, *more, *known, "--max-flips", "0") == 1
+    assert f"{on}: no record was found" in capsys.readouterr().err
+
+
+def test_a_fault_names_the_file_as_the_user_did(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "wide.yaml"
+    file.write_bytes(OLD.encode("utf-16"))
+    on = ("--on", str(folder / "lines.ndjson"))
+    assert main(["rules", "diff", "none", str(file), "--alone", *on]) == 2
+    assert capsys.readouterr().err.startswith(f"waybill: {file}:1: not UTF-8")
+
+
 def test_faults_of_a_side_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     on = ("--on", str(folder / "lines.ndjson"))
     assert main(["rules", "diff", "nowhere", "none", *on]) == 2

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
 from waybill.labelling.llm.privacy import Privacy
 from waybill.learn.backtest.corrections import Corrections, read_corrections
@@ -50,7 +51,7 @@ def backtest(plan: Plan, settings: Settings, lent: Lent | None = None) -> Backte
 
     Raises:
         ConfigError: rules or a model cannot be used.
-        WaybillError: a file cannot be read.
+        WaybillError: a file cannot be read, or holds nothing.
         OSError: as WaybillError.
     """
     patterns: Iterable[Pattern] | None = None
@@ -79,6 +80,8 @@ async def _backtest(
             records = RecordBacktest(old, new, found, corrections, privacy)
             await records.run(read_messages(plan.on, settings.fields))
             evidence = records.evidence
+        if not found.records:
+            raise WaybillError(_nothing_in(plan))
         if corrections:
             await check_corrections(old, new, judge, found, corrections, evidence)
         if plan.labelled is not None:
@@ -87,6 +90,12 @@ async def _backtest(
                 await score_labelled(side, lines, side.report.labelled)
     _note(found, settings)
     return found
+
+
+def _nothing_in(plan: Plan) -> str:
+    """That there is nothing to compare: an empty file must not pass for one where nothing flips."""
+    of = f" of the labelling {plan.labelling!r}" if plan.labelling else ""
+    return f"{plan.on}: no record was found{of}, so that there is nothing to compare"
 
 
 class _Seen:

@@ -186,9 +186,9 @@ async def _read_both(
     )
     problems: list[str] = []
     rules: list[RuleSet] = []
-    for one, spec in zip(found, specs, strict=True):
+    for one, spec, settings in zip(found, specs, (old, new), strict=True):
         if isinstance(one, RuleSetError):
-            problems += [f"{spec.rules}: {fault}{_hint(fault)}" for fault in one.errors]
+            problems += [_told(fault, spec, settings) for fault in one.errors]
         elif isinstance(one, BaseException):
             raise one
         else:
@@ -198,10 +198,16 @@ async def _read_both(
     return rules
 
 
-def _hint(fault: RuleError) -> str:
-    if fault.code != "duplicate_id":
-        return ""
-    return "; if these are all of your rules, and not some beside the packaged ones: --alone"
+def _told(fault: RuleError, spec: SideSpec, settings: Settings) -> str:
+    """A fault, with the file as the user named it, and not the copy that was read."""
+    text = f"{spec.rules}: {fault}"
+    if Path(spec.rules).is_file():
+        folder = settings.rules.extra_paths or (settings.rules.path,)
+        for copy in Path(folder[-1]).iterdir():
+            text = str(fault).replace(str(copy), spec.rules)
+    if fault.code == "duplicate_id":
+        text += "; if these are all of your rules, and not some beside the packaged ones: --alone"
+    return text
 
 
 async def _open(
