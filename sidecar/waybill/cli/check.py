@@ -91,6 +91,7 @@ async def _load(settings: Settings) -> list[str]:
     from waybill.ops.metrics import Metrics
     from waybill.service.opening import open_pipeline
 
+    _try_tls(settings)
     async with open_pipeline(settings, Metrics(VERSION)) as opened:
         prepare_folder(settings.dead_letter)
         lines: list[str] = []
@@ -101,6 +102,26 @@ async def _load(settings: Settings) -> list[str]:
         lines += [*_paths(settings), *_secrets(settings)]
         lines += [_loki(labelling) for labelling in opened.labellings]
         return lines
+
+
+def _try_tls(settings: Settings) -> None:
+    """Raises ConfigError: certificates that listeners or pushes could not use."""
+    from waybill.handback.target import client_tls
+    from waybill.ops.tls import server_tls
+
+    problems: list[str] = []
+    for use in (
+        lambda: server_tls(settings.http.tls, "http.tls"),
+        lambda: server_tls(settings.forward.tls, "forward.tls"),
+        lambda: server_tls(settings.workbench.tls, "workbench.tls"),
+        lambda: client_tls(settings.return_.tls),
+    ):
+        try:
+            use()
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
 
 
 def _parts(labelling: Labelling) -> list[str]:

@@ -26,6 +26,7 @@ from waybill.core.names import DecidedBy
 from waybill.core.near import close_to
 from waybill.core.reasons import RECORD_REASONS, Reason, RecordReason
 from waybill.core.records import Verdict
+from waybill.core.yaml_advice import yaml_advice
 
 #: Bounds of a file that people write; the ten labels that come with Waybill need 1.5 KB.
 MAX_FILE_BYTES = 64 << 10
@@ -137,7 +138,8 @@ def _parsed(path: Path, text: str) -> Taxonomy:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError([f"{path}:{line}: {error.problem or 'no YAML'}"]) from None
+        told = f"{error.problem or 'no YAML'}{yaml_advice(error.problem)}"
+        raise ConfigError([f"{path}:{line}: {told}"]) from None
     except RecursionError:
         raise ConfigError([f"{path}: nested too deeply; expected a list of labels"]) from None
     except yaml.YAMLError as error:

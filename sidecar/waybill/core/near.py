@@ -2,6 +2,8 @@
 
 >>> close_to("Eror", ["Error", "User Action"])
 ['Error']
+>>> close_to("token", ["tokens_file", "listen"])
+['tokens_file']
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ __all__ = ["close_to"]
 
 #: No name of ours is half as long. Comparing takes the event loop 0.2 s for a word of a megabyte.
 _MAX_WORD_CHARS = 200
+#: Shorter beginnings say too little.
+_MIN_PREFIX_CHARS = 3
 
 
 def close_to(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """The one of ``known`` that is closest to ``word``, if one is close.
+    """The one of ``known`` that is closest to ``word``, if one is close, or the only one that
+    begins with it.
 
     ``cutoff`` is the least likeness, from 0 to 1. Nothing is close to a long word.
     """
     if len(word) > _MAX_WORD_CHARS:
         return []
-    return difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    names = list(known)
+    longer = [name for name in names if len(word) >= _MIN_PREFIX_CHARS and name.startswith(word)]
+    return difflib.get_close_matches(word, names, n=1, cutoff=cutoff) or longer[: len(longer) == 1]

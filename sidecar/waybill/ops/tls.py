@@ -16,7 +16,8 @@ class ServerTls:
     """An SSL context that follows its files: new connections get the new certificate.
 
     Raises:
-        ConfigError: the files are no certificate and its key, with ``setting`` as the section.
+        ConfigError: the files are no certificate and its key, or no authorities, with ``setting``
+            as the section.
     """
 
     def __init__(self, settings: TlsSettings, setting: str = "tls") -> None:
@@ -26,7 +27,7 @@ class ServerTls:
         self._key = settings.key_file
         try:
             self._files = [WatchedFile(self._cert), WatchedFile(self._key)]
-            self.context = _context(settings.client_ca_file)
+            self.context = _context(settings.client_ca_file, setting)
             self._load(self.context)
         except (OSError, ssl.SSLError) as error:
             why = f"{setting}: {self._cert} and {self._key} are no PEM certificate and its key"
@@ -54,8 +55,12 @@ class ServerTls:
         context.load_cert_chain(self._cert, self._key, password="")
 
 
-def _context(client_ca: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
+def _context(client_ca: str | None, setting: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
+    except (OSError, ssl.SSLError) as error:
+        why = f"{setting}.client_ca_file: {client_ca} is no PEM file of certificates"
+        raise ConfigError([f"{why}: {error}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if client_ca:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -66,7 +71,7 @@ def server_tls(settings: TlsSettings, setting: str) -> ServerTls | None:
     """The TLS side of a listener, or None when no certificate is configured.
 
     Raises:
-        ConfigError: the files are no certificate and its key; ``setting`` names the section.
+        ConfigError: as `ServerTls`.
     """
     if not settings.cert_file:
         return None

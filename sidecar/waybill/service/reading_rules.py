@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.followed_rules import followed_folder
 from waybill.settings.labellings import NO_RULES, added_fields, each_labelling, names_added
-from waybill.settings.resources import hidden_copy, resolve_path
+from waybill.settings.resources import comes_along, hidden_copy, resolve_path
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.settings.taxonomy import read_labels
 
@@ -90,13 +91,33 @@ async def read_rules(
         )
     except RuleSetError as error:
         if hidden is None:
-            raise
+            raise RuleSetError(_labels_at_once(settings, error.errors)) from None
         # Perhaps nobody meant that folder: Prometheus and others have one of the same name.
         told = RuleError(error.errors[0].code, hidden.detail, file=hidden.file)
         raise RuleSetError([*error.errors, told]) from None
     if hidden is not None:
         rules.advice = (hidden, *rules.advice)
     return rules
+
+
+def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[RuleError]:
+    """``errors``, in one the labels of rules that come with Waybill: whoever has other labels wants
+    other rules.
+    """
+    folder = resolve_path(settings.rules.path)[0]
+    strange = [
+        error
+        for error in errors
+        if error.code == "label" and error.file and Path(error.file).parent == folder
+    ]
+    if not strange or not comes_along(settings.rules.path):
+        return list(errors)
+    detail = (
+        f"these rules come with Waybill, and {len(strange)} of them give labels that are none of "
+        "yours; set rules.path to a folder of rules of your own"
+    )
+    told = RuleError("label", detail, file=str(folder))
+    return [told, *(error for error in errors if error not in strange)]
 
 
 def hidden_rules(settings: Settings) -> Advice | None:

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import regex
 
 from waybill.core.errors import ConfigError
+from waybill.core.labels import Taxonomy
 from waybill.settings.addresses import is_loopback, split_address
 from waybill.settings.check import Check
 from waybill.settings.deadlines import check_deadlines
@@ -175,21 +176,23 @@ def check_labels(settings: Settings) -> Iterator[Problem]:
             path, _, text = problem.partition(": ")
             yield Problem(path, text)
         return
+    for i, label in _unknown_labels(settings, taxonomy):
+        known = f"the labels are {', '.join(taxonomy.names)}"
+        if settings.routes == DEFAULT_ROUTES:
+            wanted = 'write routes for them, such as [{source: ["*"], tiers: [rules, model]}]'
+            told = f"the default routes name {label!r}, which is no label; {known}: {wanted}"
+            yield Problem("routes", told)
+            return
+        told = f"no such label {label!r}{suggest(label, taxonomy.names)}; {known}"
+        yield Problem(f"routes[{i}].labels", told)
+
+
+def _unknown_labels(settings: Settings, taxonomy: Taxonomy) -> Iterator[tuple[int, str]]:
+    """What routes allow and is no label, each with the number of its route."""
     for i, route in enumerate(settings.routes):
         for label in route.labels or ():
             if label not in taxonomy:
-                yield Problem(
-                    f"routes[{i}].labels",
-                    f"no such label {label!r}{suggest(label, taxonomy.names)}; the labels are "
-                    f"{', '.join(taxonomy.names)}{_of_default(settings)}",
-                )
-
-
-def _of_default(settings: Settings) -> str:
-    """What to do about routes that nobody has written."""
-    if settings.routes != DEFAULT_ROUTES:
-        return ""
-    return ". These are the default routes: with labels of your own, write `routes`, too"
+                yield i, label
 
 
 def check_last_route(settings: Settings) -> Iterator[Problem]:

@@ -168,7 +168,8 @@ def _explain_text(setting: Setting, value: object) -> str:
             return f"is empty; {_expected(setting)}"
         return f"{show(value)} is no {setting.shape}; {_example(setting)}"
     if isinstance(value, int | float):
-        return f'expected text, got {show(value)}; write it in quotes: "{show(value)}"'
+        told = f"{_expected(setting)}; got {show(value)}"
+        return f'{told}, which is text in quotes only: "{show(value)}"'
     return f"{_expected(setting)}; got {show(value)}"
 
 

@@ -31,6 +31,12 @@ def resolve_path(path: str) -> tuple[Path, bool]:
     return packaged, True
 
 
+def comes_along(path: str) -> bool:
+    """Whether a configured path leads to what comes with Waybill."""
+    packaged = _packaged(Path(path))
+    return packaged is not None and packaged.samefile(resolve_path(path)[0])
+
+
 def packs() -> list[tuple[str, Path]]:
     """The packs of the working directory and those that come with Waybill: the path that a setting
     would name, and the folder.

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from waybill.core.errors import ConfigError
+from waybill.core.yaml_advice import yaml_advice
 from waybill.settings.problems import Problem
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -81,8 +82,9 @@ def _place(file: Path, error: yaml.MarkedYAMLError) -> str:
 def _say(error: yaml.MarkedYAMLError, text: str) -> str:
     """The fault in one line, with the line of the file that it was found in."""
     said = ", ".join(part for part in (error.context, error.problem) if part)
+    advice = yaml_advice(error.problem)
     mark = error.problem_mark
     lines = text.splitlines()
     if mark is None or mark.line >= len(lines) or not lines[mark.line].strip():
-        return said
-    return f"{said} (column {mark.column + 1} of: {lines[mark.line].strip()})"
+        return said + advice
+    return f"{said} (column {mark.column + 1} of: {lines[mark.line].strip()}){advice}"

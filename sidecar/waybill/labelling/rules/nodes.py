@@ -89,7 +89,8 @@ class NodeReader:
     def _list(self, node: yaml.Node, what: str) -> list[yaml.Node]:
         if isinstance(node, yaml.SequenceNode):
             return list(node.value)
-        self._fault(node, f"{what}: expected a list")
+        example = "" if isinstance(node, yaml.MappingNode) else f", for example {what}: [...]"
+        self._fault(node, f"{what}: expected a list{example}")
         return []
 
     def _texts(self, node: yaml.Node | None, what: str) -> tuple[str, ...]:

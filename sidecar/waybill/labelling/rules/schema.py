@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from waybill.core.errors import RuleError
+from waybill.core.yaml_advice import yaml_advice
 from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.nodes import NodeReader, closest
@@ -104,7 +105,8 @@ def parse_file(
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line_number = error.problem_mark.line + 1 if error.problem_mark else None
-        faults.append(RuleError("yaml", str(error.problem), file=name, line=line_number))
+        told = f"{error.problem}{yaml_advice(error.problem)}"
+        faults.append(RuleError("yaml", told, file=name, line=line_number))
         return ParsedFile()
     except yaml.YAMLError as error:
         faults.append(RuleError("yaml", " ".join(str(error).split()), file=name))

@@ -1,0 +1,89 @@
+"""`waybill check` tells what a start would stumble over, in as few words as are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.taxonomies import TOY_YAML
+from waybill.cli.main import main
+
+ROUTES = '[{source: ["*"], tiers: [rules]}]'
+
+
+def check(*overrides: str) -> int:
+    return main(["check", *(word for one in overrides for word in ("--set", one))])
+
+
+def test_packaged_rules_beside_other_labels_are_one_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.yaml"
+    labels.write_text(TOY_YAML)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.yaml").write_text("rules:\n- {id: a, label: Frut, pattern: x}\n")
+    settings = (f"labels.path={labels}", "model.path=null", f"routes={ROUTES}")
+    assert check(*settings, f"rules.extra_paths=['{own}']") == 2
+    packaged, mine = capsys.readouterr().err.splitlines()
+    assert "set rules.path to a folder of rules of your own" in packaged
+    assert "a.yaml:2: rule 'a': no such label 'Frut' (did you mean Fruit?)" in mine
+    (own / "a.yaml").write_text("rules:\n- {id: a, label: Fruit, pattern: x}\n")
+    assert check(*settings, f"rules.path={own}") == 0
+
+
+def test_default_routes_beside_other_labels_are_one_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.yaml"
+    labels.write_text(TOY_YAML)
+    assert check(f"labels.path={labels}", "model.path=null") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("waybill: routes: the default routes name 'Workflow Error'")
+    assert 'such as [{source: ["*"], tiers: [rules, model]}]' in told
+
+
+@pytest.fixture(name="pair")
+def _pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate and its key."""
+    issued = trustme.CA().issue_cert("localhost")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(str(cert))
+    issued.private_key_pem.write_to_path(str(key))
+    return cert, key
+
+
+@pytest.mark.parametrize("section", ["http.tls", "forward.tls", "workbench.tls", "return.tls"])
+def test_certificates_are_tried(
+    section: str, pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cert, key = pair
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("no certificate")
+    settings = (
+        "return.type=forward", "return.url=forward://127.0.0.1:24224",
+        "model.path=null", f"{section}.cert_file={cert}",
+    )  # fmt: skip
+    assert check(*settings, f"{section}.key_file={key}") == 0
+    capsys.readouterr()
+    assert check(*settings, f"{section}.key_file={rubbish}") == 2
+    assert f"{section}: {cert} and {rubbish} are no PEM certificate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "setting", ["http.tls.client_ca_file", "forward.tls.client_ca_file", "return.tls.ca_file"]
+)
+def test_authorities_are_tried(
+    setting: str, pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = setting.rpartition(".")[0]
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("no certificate")
+    settings = [
+        "return.type=forward", "return.url=forward://127.0.0.1:24224", "model.path=null",
+        f"{section}.cert_file={pair[0]}", f"{section}.key_file={pair[1]}",
+    ]  # fmt: skip
+    assert check(*settings, f"{setting}={rubbish}") == 2
+    assert f"{setting}: {rubbish} is no PEM file" in capsys.readouterr().err
