@@ -23,7 +23,7 @@ from waybill.ops.metrics import Metrics
 from waybill.service.opening import open_pipeline
 from waybill.settings.schema import Settings
 from waybill.settings.sources import load_settings
-from waybill.wire.members import Places
+from waybill.wire.members import Places, named
 
 __all__ = ["Classified", "Labeller", "Record", "labeller"]
 
@@ -170,10 +170,9 @@ class Labeller:
     def _pair_of(self, number: int, record: Mapping[str, object]) -> tuple[str, str]:
         message = self._places.message_of(record)
         if message is None:
-            wanted = ", ".join(self._places.message_names)
             raise TypeError(
-                f"record {number} has no text in any of {wanted} (fields.message); "
-                f"it has {', '.join(map(str, record))}"
+                f"record {number} has no text in any of {self._places.named_messages}; "
+                f"it has {named(map(str, record))}"
             )
         return self._places.source_of(record), message
 

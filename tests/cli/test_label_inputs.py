@@ -122,6 +122,37 @@ def test_another_member_can_hold_the_known_labels(label: Label) -> None:
     assert done.records()[0]["target_label"] == "Unclassified"
 
 
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ("--delimiter", ";"),
+        ("--message-column", "said"),
+        ("--source-column", "app"),
+        ("--quote", "single"),
+        ("--head", "none"),
+        ("--known-labels", "replace"),
+        ("--source", "shop"),
+        ("--details", "none"),
+        ("--sheet", "2024"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.ndjson", '{"said": "x"}\n'), ("a.json", '[{"said": "x"}]'), ("a.log", "a line\n")],
+)
+def test_an_option_that_means_nothing_here_is_refused(
+    label: Label, name: str, content: str, option: str, word: str
+) -> None:
+    done = label(name, content.encode(), option, word)
+    assert (done.code, done.out) == (1, None)
+    assert f"{option} is for " in done.said
+
+
+def test_what_is_said_of_records_instead_is_told(label: Label) -> None:
+    done = label("a.ndjson", b'{"said": "x"}\n', "--message-column", "said")
+    assert """--set 'fields.message=["NAME"]'""" in done.said
+
+
 def test_where_nothing_is_labelled_the_code_is_1_and_the_members_are_told(label: Label) -> None:
     done = label("in.json", b'{"hits":{"hits":[]},"took":5}')
     assert done.code == 1

@@ -70,7 +70,18 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
             "log,target_label\nx,Nonsense\n",
             "row 1: no such label: Nonsense; the labels are Security Alert, .*--labels",
         ),
+        (
+            "a.csv",
+            "log,target_label\nx,error\n",
+            r"row 1: no such label: error \(did you mean Error\?\)",
+        ),
         ("a.csv", "words,target_label\nx,Error\n", "row 1: no message"),
+        (
+            "a.csv",
+            "log,kind\nx,Error\n",
+            "row 1: no label in target_label; it has log, kind.*fields.label=NAME",
+        ),
+        ("a.csv", "log,target_label\n ,Error\n", "row 1: no message in any of log, .* more"),
         ("a.ndjson", "{broken\n", "a.ndjson"),
         ("a.parquet", "no parquet", "a.parquet"),
     ],

@@ -27,11 +27,11 @@ def routes(questions: Questions, places: Places, explain: Explain) -> list[web.R
         if message is None:
             message = asked.get("message")
         if not isinstance(message, str):
-            wanted = ", ".join(places.message_names)
+            wanted = places.named_messages
             raise MalformedError(
                 "fields",
                 "message is missing, or is no string: send a message, or a record with a text in "
-                f"one of {wanted} (fields.message)",
+                f"one of {wanted}",
             )
         source = asked.get("source", "")
         if not isinstance(source, str):

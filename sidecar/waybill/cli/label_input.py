@@ -78,6 +78,7 @@ def open_input(settings: Settings, plan: Plan, summary: Summary, chunks: Iterato
         summary.say(told)
     if form == "parquet":
         raise ConfigError([f"{plan.source}: Parquet is not labelled; write it as CSV or NDJSON"])
+    plan.check_options(form)
     if form == "xlsx":
         sheet = read_sheet(io.BytesIO(b"".join(chunks)), names, plan.sheet)
         summary.say(sheet.told)

@@ -113,8 +113,10 @@ def unknown_labels(names: Collection[str], taxonomy: Taxonomy, file: str = "labe
     unknown = sorted({name for name in names if name not in taxonomy})
     if not unknown:
         return ""
+    close = close_to(unknown[0], taxonomy.names) if len(unknown) == 1 else []
+    meant = "".join(f" (did you mean {name}?)" for name in close)
     return (
-        f"no such label: {', '.join(unknown)}; the labels are {', '.join(taxonomy.names)}. "
+        f"no such label: {', '.join(unknown)}{meant}; the labels are {', '.join(taxonomy.names)}. "
         "To use labels of your own, name them in a file (as config/labels.yaml) and set "
         f"{file} to it"
     )

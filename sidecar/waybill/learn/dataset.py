@@ -20,7 +20,7 @@ from waybill.learn.chain import Example, Line
 from waybill.learn.messages import format_of, line_of, read_rows
 from waybill.learn.plan import SPLITS
 from waybill.settings.schema import FieldSettings
-from waybill.wire.members import Places
+from waybill.wire.members import Places, named
 
 __all__ = [
     "distinct",
@@ -80,10 +80,15 @@ def _lines(path: Path, fields: FieldSettings, conditions: Sequence[Condition]) -
 
 def _example(path: Path, line: Line, fields: FieldSettings, taxonomy: Taxonomy) -> Example:
     if line.message is None:
-        wanted = ", ".join(fields.message)
+        wanted = Places(fields).named_messages
         raise WaybillError(f"{path}: row {line.row}: no message in any of {wanted}")
-    if line.label is None or line.label not in taxonomy:
-        fault = unknown_labels([str(line.label)], taxonomy, "--labels or labels.path")
+    if line.label is None:
+        raise WaybillError(
+            f"{path}: row {line.row}: no label in {fields.label}; it has {named(line.members)}. "
+            "Name the one that holds labels: --set fields.label=NAME"
+        )
+    if line.label not in taxonomy:
+        fault = unknown_labels([line.label], taxonomy, "--labels or labels.path")
         hint = f"; 'waybill labels init labels.yaml --from {path}' writes one of the labels in it"
         raise WaybillError(f"{path}: row {line.row}: {fault}{hint}")
     return Example(line.message, line.label, mask(line.message), line.source or path.stem)

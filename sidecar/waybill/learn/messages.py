@@ -22,7 +22,7 @@ from waybill.learn.chain import Line
 from waybill.learn.json_stream import values
 from waybill.settings.schema import FieldSettings
 from waybill.wire.inputs import form_of, form_of_magic, form_of_name, pieces
-from waybill.wire.members import Members, Places
+from waybill.wire.members import Members, Places, named
 from waybill.wire.table.columns import DEFAULT
 from waybill.wire.table.dialect import normal
 from waybill.wire.table.table import Table
@@ -100,10 +100,9 @@ def _check_columns(path: Path | str, members: Members, places: Places) -> None:
     """Raise WaybillError for a table that has no column for messages."""
     if not isinstance(members, Row) or any(name in members for name in places.message_names):
         return
-    wanted = ", ".join(places.message_names)
-    found = ", ".join(members)
     raise WaybillError(
-        f"{path}: row 1: no message: no column of {wanted} (fields.message); there are: {found}"
+        f"{path}: row 1: no message: no column of {places.named_messages}; there are: "
+        f"{named(members)}. Name yours: --set 'fields.message=[\"NAME\"]'"
     )
 
 

@@ -10,7 +10,7 @@ For tools and the library call; what is served is read from bytes (`waybill.wire
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from waybill.core.prepare import is_blank
@@ -18,7 +18,10 @@ from waybill.core.text import text_of_bytes
 from waybill.settings.schema import FieldSettings
 from waybill.wire.fields import parse_path
 
-__all__ = ["Members", "Places", "members_in"]
+__all__ = ["Members", "Places", "members_in", "named"]
+
+#: So many names are read in a message.
+_MOST_NAMED = 12
 
 #: A record: columns or members by name.
 Members: TypeAlias = Mapping[str, object]
@@ -39,6 +42,14 @@ def members_in(text: str) -> Members | None:
     return members if isinstance(members, dict) else None
 
 
+def named(names: Iterable[str]) -> str:
+    """``names`` in a sentence for people; of many the first few, and how many there are."""
+    words = list(names)
+    if len(words) <= _MOST_NAMED:
+        return ", ".join(words)
+    return f"{', '.join(words[:_MOST_NAMED])} and {len(words) - _MOST_NAMED} more"
+
+
 class Places:
     """The places that one `FieldSettings` names."""
 
@@ -47,6 +58,11 @@ class Places:
         self._message = [(name, parse_path(name)) for name in fields.message]
         self._source = [(name, parse_path(name)) for name in fields.source]
         self._label = fields.label
+
+    @property
+    def named_messages(self) -> str:
+        """The places of messages, in a sentence for people."""
+        return f"{named(self.message_names)} (fields.message)"
 
     def message_of(self, members: Members) -> str | None:
         """The first text at one of the places of ``fields.message``; None where there is none."""
