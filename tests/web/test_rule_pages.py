@@ -14,7 +14,7 @@ import pytest
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
 from waybill.service.opening import Opened
-from waybill.web.ruletext import new_rules, rule_ids, with_mode
+from waybill.web.ruletext import in_shadow, rule_ids, rules_of, with_mode
 
 ORDER = "order <id> rejected by partner 0"
 OWN = """rules:
@@ -136,6 +136,11 @@ async def test_shadow_is_one_click_and_enforce_is_tried_first(own: tuple[Client,
     form = {"file": "10-own.yaml", "text": NEW, "base": hidden(text, "base"), "do": "shadow"}
     await client.send("/rules/edit", form)
     assert "- id: partner\n    mode: shadow\n" in file.read_text()
+    text = file.read_text().replace("order-first", "order-last")
+    base = hidden((await client.get("/rules/edit?file=10-own.yaml"))[1], "base")
+    _, page = await client.send("/rules/edit", {**form, "base": base, "text": text})
+    assert "Not applied: rule order-first is in force" in page
+    assert "order-last" not in file.read_text()
     _, text = await client.get("/rules/edit?file=10-own.yaml&enforce=order-shadow")
     assert "700 of" in text
 
@@ -156,12 +161,47 @@ async def test_a_draft_outlives_the_process_and_can_be_thrown_away(tmp_path: Pat
 
 def test_a_mode_is_put_into_one_rule_and_nothing_else_moves() -> None:
     assert rule_ids(OWN) == ["order-shadow", "order-first"]
-    assert new_rules(OWN, NEW) == ["partner"]
     enforced = with_mode(OWN, "order-shadow", "")
     assert enforced == OWN.replace("    mode: shadow\n", "")
     assert with_mode(enforced, "order-shadow", "shadow") == OWN
-    assert with_mode(OWN, "nobody", "shadow") == OWN
+    assert with_mode(OWN, "nobody", "shadow") is None
+    assert with_mode("a: [", "nobody", "shadow") is None
     assert rule_ids("a: [") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rules:\n- {id: new, label: Error, pattern: 'a, b'}\n",
+        "rules:\n  - label: Error\n    id: 'new'  # mine\n    pattern: a\n",
+        "rules: [{id: new, label: Error, pattern: a}]\n",
+        '{"rules": [{"id": "new", "label": "Error", "pattern": "a"}]}',
+        "rules:\n- id: new\n",
+        "rules:\n-\n  id: new\n  label: Error\n",
+        "rules:\n- mode: enforce\n  id: new\n  label: Error\n",
+        "rules:\n- {mode: enforce, id: new, label: Error}\n",
+        "\ufeffrules:\r\n- id: new\r\n  label: Error\r\n",
+        "rules:\n- id: other\n  label: Error\n  match: ['id: new']\n- id: new\n  label: Error",
+    ],
+)
+def test_a_new_rule_is_in_shadow_however_it_is_written(text: str) -> None:
+    before = rules_of(text)
+    changed, fault = in_shadow("", text)
+    assert not fault
+    assert {name: rule | {"mode": "shadow"} for name, rule in before.items()} == rules_of(changed)
+    enforced = with_mode(changed, "new", "")
+    assert enforced is not None
+    assert rules_of(enforced)["new"].get("mode", "enforce") == "enforce"
+
+
+def test_what_shadow_mode_would_not_hold_back_is_said() -> None:
+    for text in (OWN, "rules: []\n", "# nothing\n"):
+        assert "has none" in in_shadow(text, text)[1]
+    assert "rule order-first is in force" in in_shadow(OWN, NEW.replace("first", "last"))[1]
+    assert "rule order-shadow is in force" in in_shadow(OWN, "rules: []\n")[1]
+    assert in_shadow(OWN, "rules: [") == ("rules: [", "")
+    merged = "x: &x {id: new, label: Error}\nrules: [*x]\n"
+    assert "mode: shadow" in in_shadow("", merged)[1] or "mode: shadow" in in_shadow("", merged)[0]
 
 
 async def test_a_page_does_not_wait_for_rules_that_are_being_read(
@@ -215,7 +255,7 @@ async def test_rules_are_found_by_words_and_sorted_by_what_they_decide(
         _, text = await client.get(f"/rules?q={words.replace(' ', '+')}")
         found = re.findall(r'<td><a href="[^"]*rule=([a-z-]+)', text)
         assert found == ids, words
-    assert "No rule is so." in text
+    assert "No rule is like that." in text
     assert 'class="facet"' not in text  # the numbers are those of what is looked for
     now = time.time()
     await client.put(pattern("disk 0 is full", share("Error", 90), count=90, at=now))

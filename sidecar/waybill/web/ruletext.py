@@ -23,29 +23,30 @@ _VALUES = {"<ip>": r"[0-9A-Fa-f.:]+", "<id>": r"\S+?"}
 _VALUE = re.compile(r"<i[dp]>|0+")
 _PATTERN = re.compile(r"^(\s*pattern:).*$", re.MULTILINE)
 _ITEM = re.compile(r"^(\s*)-\s")
-_MODE = re.compile(r"^(\s*(?:-\s+)?)mode:.*$")
 
 
 def rule_ids(text: str) -> list[str]:
     """The ids of the rules of a text, in order; none where it is no rule file."""
+    return list(rules_of(text))
+
+
+def rules_of(text: str) -> dict[str, dict[str, object]]:
+    """The rules of a text by their ids, in order; none where it is no rule file."""
     try:
         told = yaml.safe_load(text)
     except yaml.YAMLError:
-        return []
+        return {}
     rules = told.get("rules") if isinstance(told, dict) else None
-    ids = map(_id_of, rules if isinstance(rules, list) else [])
-    return list(filter(None, ids))
+    found = {}
+    for rule in rules if isinstance(rules, list) else []:
+        if _id_of(rule):
+            found[_id_of(rule)] = rule
+    return found
 
 
 def _id_of(rule: object) -> str:
     name = rule.get("id") if isinstance(rule, dict) else ""
     return name if isinstance(name, str) else ""
-
-
-def new_rules(before: str, after: str) -> list[str]:
-    """Ids that only the second text has."""
-    known = set(rule_ids(before))
-    return [one for one in rule_ids(after) if one not in known]
 
 
 def pattern_of_mask(mask: str, examples: Sequence[str]) -> str:
@@ -68,29 +69,114 @@ def pattern_of_mask(mask: str, examples: Sequence[str]) -> str:
     return pattern
 
 
+def appended(text: str, drafted: str) -> str:
+    """The rule of ``drafted`` behind those of ``text``."""
+    rule = drafted.partition("rules:\n")[2]
+    if not text.strip() or text.strip() == "rules: []":
+        return drafted
+    return text.rstrip("\n") + "\n" + rule
+
+
 def with_pattern(text: str, pattern: str) -> str:
     """The text of one rule with another pattern."""
     quoted = "'" + pattern.replace("'", "''") + "'"
     return _PATTERN.sub(lambda found: f"{found[1]} {quoted}", text, count=1)
 
 
-def with_mode(text: str, rule: str, mode: str) -> str:
+def with_mode(text: str, rule: str, mode: str) -> str | None:
     r"""The text with ``mode`` in the rule of this id; empty: without one, which is enforce.
+
+    None: it is written in a way that this cannot change.
 
     >>> print(with_mode("rules:\n- id: a\n  mode: shadow\n  label: Error\n", "a", ""), end="")
     rules:
     - id: a
       label: Error
+    >>> with_mode("rules: [{id: a, label: Error}]", "a", "shadow")
+    'rules: [{mode: shadow, id: a, label: Error}]'
     """
-    lines = text.split("\n")
-    place = _lines_of(lines, rule)
-    if place is None:
-        return text
-    first, last, indent = place
-    block = [line for line in lines[first:last] if not _MODE.match(line)]
-    if mode:
-        block.insert(1, f"{indent}mode: {mode}")
-    return "\n".join([*lines[:first], *block, *lines[last:]])
+    node = _node_of(text, rule)
+    if node is None:
+        return None
+    present = [(key, value) for key, value in node.value if key.value == "mode"]
+    changed = text
+    if present:
+        changed = _with_value(text, node, present[0], mode)
+    elif mode and node.flow_style:
+        place = node.start_mark.index + 1
+        changed = f"{text[:place]}mode: {mode}, {text[place:]}"
+    elif mode:
+        key, _ = node.value[1] if len(node.value) > 1 else node.value[0]
+        place, indent = key.start_mark.index, " " * key.start_mark.column
+        changed = f"{text[:place]}mode: {mode}\n{indent}{text[place:]}"
+    told = rules_of(changed).get(rule, {})
+    return changed if told.get("mode", "enforce") == (mode or "enforce") else None
+
+
+def _with_value(
+    text: str, node: yaml.MappingNode, present: tuple[yaml.Node, yaml.Node], mode: str
+) -> str:
+    """The text with another value of a key; without its line where ``mode`` is empty and it has one
+    of its own.
+    """
+    key, value = present
+    begin = text.rfind("\n", 0, key.start_mark.index) + 1
+    is_alone = not node.flow_style and not text[begin : key.start_mark.index].strip()
+    if not mode and is_alone:
+        end = text.find("\n", value.end_mark.index) + 1 or len(text)
+        return text[:begin] + text[end:]
+    return text[: value.start_mark.index] + (mode or "enforce") + text[value.end_mark.index :]
+
+
+def _node_of(text: str, rule: str) -> yaml.MappingNode | None:
+    """Where a rule stands in a text."""
+    try:
+        whole = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+    pairs = whole.value if isinstance(whole, yaml.MappingNode) else []
+    lists = [value for key, value in pairs if key.value == "rules"]
+    for one in lists[0].value if lists and isinstance(lists[0], yaml.SequenceNode) else []:
+        if isinstance(one, yaml.MappingNode) and _has_id(one, rule):
+            return one
+    return None
+
+
+def _is_yaml(text: str) -> bool:
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError:
+        return False
+    return True
+
+
+def _has_id(node: yaml.MappingNode, rule: str) -> bool:
+    return any(key.value == "id" and value.value == rule for key, value in node.value)
+
+
+def in_shadow(before: str, after: str) -> tuple[str, str]:
+    """The second text with its new rules in shadow mode; or why they cannot be, in a sentence.
+
+    What is in force already would change at once: that is no shadow.
+    """
+    old, new = rules_of(before), rules_of(after)
+    if not new and old and not _is_yaml(after):
+        return after, ""  # the compiler says what is wrong with it
+    moved = [name for name, rule in old.items() if new.get(name) != rule]
+    fresh = [name for name in new if name not in old]
+    if moved:
+        return after, (
+            f"Not applied: rule {moved[0]} is in force and is changed here too, which shadow mode "
+            "would not hold back. Put it back, or press Apply."
+        )
+    if not fresh:
+        return after, "Not applied: shadow mode is for new rules, and this text has none."
+    for name in fresh:
+        changed = with_mode(after, name, "shadow")
+        if changed is None:
+            return after, f"Not applied: write “mode: shadow” into rule {name}, and press Apply."
+        after = changed
+    return after, ""
 
 
 def with_sample(text: str, rule: str, member: str, sample: str) -> str | None:

@@ -20,7 +20,8 @@ from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
 from waybill.web.ruletext import (
     EXAMPLE,
-    new_rules,
+    appended,
+    in_shadow,
     pattern_of_mask,
     rule_ids,
     with_mode,
@@ -63,9 +64,9 @@ async def edit(request: web.Request) -> web.Response:
     text = own.get(name, "")
     drafted = await _drafted(bench, request.query)
     if drafted:
-        text = _appended(text, drafted)
+        text = appended(text, drafted)
     if request.query.get("enforce"):
-        text = with_mode(text, request.query["enforce"], "")
+        text = with_mode(text, request.query["enforce"], "") or text
     if not text:
         text = EXAMPLE.format(label=bench.taxonomy.names[0])
     return await editor(request, name, text, with_try=bool(request.query.get("enforce")))
@@ -78,9 +79,9 @@ async def attempt(request: web.Request) -> web.Response:
     text = form.get("text", "").replace("\r\n", "\n")
     bench = bench_of(request)
     if form.get("do") == "shadow":
-        before = bench.rulebook.files().get(name, "")
-        for rule in new_rules(before, text):
-            text = with_mode(text, rule, "shadow")
+        text, fault = in_shadow(bench.rulebook.files().get(name, ""), text)
+        if fault:
+            return await _editor(request, name, text, None, [fault], base=form.get("base", ""))
     if form.get("do") in ("apply", "shadow"):
         return await _apply(request, form, name, text)
     faults = []
@@ -130,7 +131,7 @@ async def _apply(
         return await _editor(request, name, text, None, [fault], base=form.get("base", ""))
     said = await bench.rulebook.check(name, text)
     if said.faults:
-        return await _editor(request, name, text, None, [str(fault) for fault in said.faults])
+        return await _editor(request, name, text, None, _named(said.faults, name))
     moved = await _moved(bench, form, name, text)
     if moved is not None:
         trial, words = moved
@@ -203,14 +204,6 @@ def _label_for(row: sqlite3.Row, fallback: str) -> str:
     return row["guess_label"] or ""
 
 
-def _appended(text: str, drafted: str) -> str:
-    """The rule of ``drafted`` behind those of ``text``."""
-    rule = drafted.partition("rules:\n")[2]
-    if not text.strip() or text.strip() == "rules: []":
-        return drafted
-    return text.rstrip("\n") + "\n" + rule
-
-
 async def _who_changed(bench: Bench) -> str:
     """Why a text that began with another edition is not applied."""
     rows = await bench.database.read(lambda store: list_changes(store, most=1))
@@ -235,12 +228,17 @@ async def editor(
     if not with_try:
         return await _editor(request, name, text, None, draft=draft, base=base)
     said = await bench.rulebook.check(name, text)
-    faults = list(map(str, said.faults))
+    faults = _named(said.faults, name)
     trial = None
     if not faults:
         trial = await bench.trials.attempt(name, text)
-    warnings = list(map(str, said.warnings))
+    warnings = _named(said.warnings, name)
     return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
+
+
+def _named(told: Sequence[object], name: str) -> list[str]:
+    """What the compiler said, with the name of the file instead of its place on disk."""
+    return [f"{name}:{words.partition(f'/{name}:')[2] or words}" for words in map(str, told)]
 
 
 async def _editor(
