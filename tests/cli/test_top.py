@@ -143,6 +143,17 @@ def test_nobody_there_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> No
     assert "no sidecar answers at http://127.0.0.1:1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["top", "patterns"])
+def test_a_file_is_not_asked_for_its_patterns(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "patterns.ndjson"
+    file.touch()
+    for path in (tmp_path, file):
+        assert main([command, str(path)]) == 2
+        assert "expected the address of a running sidecar" in capsys.readouterr().err
+
+
 def test_a_line_that_is_no_pattern_is_named(tmp_path: Path) -> None:
     path = tmp_path / "patterns.ndjson"
     path.write_bytes(encode(PATTERNS[0]) + b"\n" + b"{}\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from waybill.cli.main import main
+from waybill.core.pattern import Pattern, encode, pattern_id
 
 ONE = """
 rules:
@@ -66,3 +67,16 @@ def test_what_shadow_rules_would_flip_is_told(
     out = capsys.readouterr().out
     assert "shadow: new would give 2 lines Security Alert, where rules give Error" in out
     assert "shadow: new would give 1 lines Security Alert, where no rule decides" in out
+
+
+def test_files_without_records_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.txt").write_text("\n")
+    pattern = Pattern(id=pattern_id("disk 0 full"), mask="disk 0 full", count=9)
+    (tmp_path / "patterns.ndjson").write_bytes(encode(pattern))
+    for name, words in (("empty.txt", "no message was found"), ("patterns.ndjson", "are patterns")):
+        assert main(["rules", "coverage", str(tmp_path / name)]) == 1
+        said = capsys.readouterr().err
+        assert name in said
+        assert words in said

@@ -112,13 +112,14 @@ def _login() -> str:
 async def _keep(settings: Settings, saying: Saying, *, only_print: bool) -> str:
     """Write it to ``corrections.path``, or give its line. Raises CorrectError, ConfigError."""
     from waybill.core.correction import encode_correction
+    from waybill.labelling.corrections.store import file_of
 
     desk = await _open_desk(settings, saying.labelling)
     if only_print and saying.withdraws is None:
         correction, _ = await desk.check(saying)
         return encode_correction(correction).decode().rstrip("\n")
     taken = await desk.take(saying)
-    return _show(taken, str(settings.corrections.path))
+    return _show(taken, str(file_of(Path(settings.corrections.path or ""))))
 
 
 async def _open_desk(settings: Settings, labelling: str) -> Desk:
@@ -155,7 +156,7 @@ def _show(taken: Taken, place: str) -> str:
 
 
 def _sentence(one: Correction) -> str:
-    sources = "every source" if one.source == "*" else f"source {one.source}"
+    sources = "every source" if one.source == "*" else f"source {one.source or '(none)'}"
     if one.withdraws is not None:
         return f"{one.id}: taken back for {sources}: {one.label} <- {one.mask}"
     return f"{one.id}: {one.label} <- {one.mask} (for {sources})"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option
 from waybill.cli.terminal import cleaned
+from waybill.core.errors import ConfigError
 
-__all__ = ["add", "add_address", "asked_of", "token_of"]
+__all__ = ["add", "add_address", "asked_of", "must_be_address", "token_of"]
 
 _ADDRESS = "127.0.0.1:9880"
 
@@ -60,6 +61,17 @@ def add_address(parser: argparse.ArgumentParser) -> None:
     add_labelling_option(parser)
 
 
+def must_be_address(given: argparse.Namespace) -> None:
+    """Raise ConfigError for a file: only who is running can be asked."""
+    if Path(given.address).exists():
+        problem = (
+            f"{given.address} is a file or folder; expected the address of a running sidecar, such "
+            f"as {_ADDRESS}. What was saved is read by waybill rules diff --on, rules discover "
+            "--from and backtest --on"
+        )
+        raise ConfigError([problem])
+
+
 def token_of(given: argparse.Namespace) -> str:
     """The token of ``--token-file``; empty without. Raises ConfigError or OSError."""
     if given.token_file is None:
@@ -76,6 +88,7 @@ def asked_of(labelling: str) -> dict[str, str]:
 
 
 def _run(given: argparse.Namespace) -> int:
+    must_be_address(given)
     asked = {"limit": str(given.limit), **asked_of(given.labelling)}
     if given.undecided:
         asked["undecided"] = "1"

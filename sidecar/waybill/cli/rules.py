@@ -187,11 +187,15 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _coverage(given: argparse.Namespace) -> int:
+    from waybill.core.errors import WaybillError
     from waybill.learn.coverage import cover, read_lines, show
 
     settings = load(given)
     rules = _read_rules(settings)
-    print(show(cover(rules, read_lines(given.files, settings.fields))))
+    found = cover(rules, read_lines(given.files, settings.fields))
+    if not found.lines:
+        raise WaybillError(f"{', '.join(map(str, given.files))}: no message was found")
+    print(show(found))
     return 0
 
 

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 
 from waybill.cli.parsing import Commands, add_command
-from waybill.cli.patterns import add_address, asked_of, token_of
+from waybill.cli.patterns import add_address, asked_of, must_be_address, token_of
 
 __all__ = ["add"]
 
@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
+    must_be_address(given)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     has_library = importlib.util.find_spec("textual") is not None
     if is_terminal and has_library and not given.once:

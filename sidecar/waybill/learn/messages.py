@@ -34,6 +34,8 @@ STDIN = "-"
 FORMATS = ("csv", "ndjson", "json", "parquet", "text", "xlsx")
 
 _CHUNK_BYTES = 1 << 20
+#: What each pattern has, and hardly any record.
+_OF_PATTERN = frozenset(("mask", "count", "verdicts"))
 #: Longest CSV row: a quote that is never closed must not take the whole file into one cell.
 _ROW_CHARS = 8 << 20
 
@@ -51,12 +53,14 @@ def read_messages(
     Without ``form`` the suffix decides, and the content where that is unknown. A record without a
     message, or one that cannot be read, has the message None.
 
-    Raises WaybillError for a file that cannot be read, or a CSV that has no column for messages.
+    Raises WaybillError for a file that cannot be read, one that holds patterns, and a CSV that has
+    no column for messages.
     """
     places = Places(fields)
     for row, members in enumerate(read_rows(path, form, fields=fields), 1):
         if row == 1:
             _check_columns(path, members, places)
+            _check_kind(path, members, places)
         yield line_of(members, row, places)
 
 
@@ -104,6 +108,14 @@ def _check_columns(path: Path | str, members: Members, places: Places) -> None:
         f"{path}: row 1: no message: no column of {places.named_messages}; there are: "
         f"{named(members)}. Name yours: --set 'fields.message=[\"NAME\"]'"
     )
+
+
+def _check_kind(path: Path | str, members: Members, places: Places) -> None:
+    """Raise WaybillError for patterns: each would count as one record without a message."""
+    if members.keys() >= _OF_PATTERN and places.message_of(members) is None:
+        raise WaybillError(
+            f"{path}: these are patterns, which stand for records; expected the records themselves"
+        )
 
 
 class Row(dict[str, object]):
