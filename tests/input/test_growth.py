@@ -125,7 +125,7 @@ def cases() -> dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], 
     found |= {
         "otlp protobuf: empty": (
             lambda body: decode("application/x-protobuf", body),
-            lambda n: b"\x0a\x00" * n,
+            lambda n: b"\x0a\x04\x12\x02\x12\x00" * n,
             1_000,
         ),
         "gzip: members": (lambda body: inflate("gzip", body), members, 2_000),

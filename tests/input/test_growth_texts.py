@@ -13,8 +13,10 @@ import pytest
 from tests.input.test_growth import must_grow_evenly
 from waybill.core.correction import encode_correction, new_correction, withdrawal
 from waybill.core.errors import CorrectionsError, MalformedError
+from waybill.labelling.corrections import redraw
 from waybill.labelling.corrections.files import parse_history
 from waybill.labelling.corrections.table import make_table
+from waybill.labelling.llm import known_secrets
 from waybill.labelling.llm.privacy import Privacy
 from waybill.settings.sources import load_settings
 from waybill.web.text import harmless, log_text, mask_text
@@ -42,6 +44,19 @@ def tabled(data: bytes) -> int:
 def corrected(data: bytes) -> None:
     with contextlib.suppress(CorrectionsError):
         make_table(parse_history(data, "a.ndjson").corrections)
+
+
+def varied(data: bytes) -> None:
+    text = data.decode()
+    list(redraw._values_of([text], text))
+
+
+def hide_keys_in(data: bytes) -> None:
+    known_secrets.hide_keys(data.decode())
+
+
+def random_in(data: bytes) -> None:
+    known_secrets._WORDS.findall(data.decode() + "/")
 
 
 def lined(data: bytes) -> None:
@@ -111,6 +126,10 @@ CASES: dict[str, tuple[Work, Callable[[int], bytes], int]] = {
     "corrections of many": (corrected, lambda n: said(n, n), 300),
     "corrections taken back": (corrected, withdrawn, 300),
     "corrections: blanks": (corrected, lambda n: b" \n" * n, 10_000),
+    "corrections: values": (varied, lambda n: b"a-" * n, 500),
+    "corrections: ids": (varied, lambda n: b"abcdef-1 " * n, 500),
+    "keys: dashes": (hide_keys_in, lambda n: b"BEGIN" + b"-" * n, 1_000),
+    "keys: words": (random_in, lambda n: b"AaaaA1" + b"A" * n, 500),
     "page: escapes": (shown, lambda n: b"\x1b[" * n, 20_000),
     "page: titles": (shown, lambda n: b"\x1b]" * n, 20_000),
     "page: marks": (shown, lambda n: "\u202e\x00<id>0 ".encode() * n, 4_000),

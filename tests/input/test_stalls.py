@@ -68,7 +68,12 @@ def batches() -> dict[str, tuple[str, str, bytes, str]]:
         "text": ("/v1/label", "text/plain", b"it failed again\n" * _MANY, ""),
         "logfmt": ("/v1/label", "application/logfmt", b'level=error msg="x"\n' * _MANY, ""),
         "otlp": ("/v1/label", "application/otlp+json", json.dumps(otlp).encode(), ""),
-        "otlp protobuf": ("/v1/label", "application/x-protobuf", b"\x0a\x00" * (5 * _MANY), ""),
+        "otlp protobuf": (
+            "/v1/label",
+            "application/x-protobuf",
+            b"\x0a\x04\x12\x02\x12\x00" * _MANY,
+            "",
+        ),
         "table": (
             "/v1/classify/csv",
             "text/csv",

@@ -47,6 +47,8 @@ _ESCAPE = re.compile(
 _C1_SEQUENCE = re.compile(
     r"\x9b[0-9;:]*+[mK]|[\x90\x9d-\x9f][^\x07\x1b\x90\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
 )
+_INTRODUCER = re.compile("[\x1b\x90-\x9f]")
+_BEGINNING = 4096
 #: For text that is ASCII: line ends that are not LF, and what is not seen.
 _ASCII_LINE_ENDS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
 _ASCII_UNSEEN = bytes([*range(9), *range(0x0E, 0x20), 0x7F])
@@ -106,4 +108,8 @@ def _has_longer(texts: Sequence[str], total: int, limit_chars: int) -> bool:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of ``text`` is left for anyone to read."""
-    return not "!" <= text[:1] <= "~" and not prepare(text)
+    if "!" <= text[:1] <= "~":
+        return False
+    # Of a long one the beginning tells, unless a sequence that begins there may hide the rest.
+    is_long = len(text) > _BEGINNING and _INTRODUCER.search(text, 0, _BEGINNING) is None
+    return not (is_long and prepare(text[:_BEGINNING])) and not prepare(text)

@@ -26,7 +26,7 @@ _BOM = "\ufeff"
 _AROUND = " \t\r\n\v\f\u00a0\u200b\u2060"
 #: No key or token begins like this; base64 ends with its ``=``.
 _IN_FRONT = re.compile(
-    r"(?:export\s+|set\s+)?[A-Z][A-Z0-9]*_[A-Z0-9_]+\s*=\s*(?=[^=\s])"
+    r"(?:export\s+|set\s+)?\b[A-Z][A-Z0-9]{0,64}_[A-Z0-9_]{1,64}\s{0,64}=\s*(?=[^=\s])"
     r"|(?:Authorization:\s*)?Bearer\s+",
     re.ASCII,
 )

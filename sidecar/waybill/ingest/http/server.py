@@ -150,7 +150,7 @@ class HttpServer:
 
 def canonical(path: str) -> str:
     """A route's path as people read it: ``{tag}``, without the pattern of the tag."""
-    return re.sub(r":[^}]*}", "}", path)
+    return re.sub(r":[^:}]*}", "}", path)
 
 
 def _add(app: web.Application, route: web.RouteDef) -> None:

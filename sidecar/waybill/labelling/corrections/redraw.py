@@ -21,7 +21,7 @@ __all__ = ["Deciding", "draw", "find_deciding", "first_rule"]
 #: What a mask hides: addresses, ids, numbers.
 _ADDRESS = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])"
 _HIDDEN = re.compile(
-    rf"(?P<ip>{_ADDRESS})|(?P<id>\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{{8,}}\b)|(?P<number>\d+)"
+    rf"(?P<ip>{_ADDRESS})|(?P<id>\b(?=[0-9a-fA-F-]{{0,64}}\d)[0-9a-fA-F]{{8,}}\b)|(?P<number>\d+)"
 )
 #: Numbers that mean something in logs: states of HTTP and SMTP, exit codes, signals, shares, ports.
 _NUMBERS = (

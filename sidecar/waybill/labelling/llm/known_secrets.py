@@ -13,7 +13,7 @@ import re
 __all__ = ["hide_known"]
 
 _PEM = re.compile(
-    r"-{2,}BEGIN [A-Z0-9 ]{0,40}?KEY(?: BLOCK)?-{2,}.*?(?:-{2,}END [A-Z0-9 ]{0,40}-{2,}|\Z)",
+    r"(?<!-)-{2,}BEGIN [A-Z0-9 ]{0,40}?KEY(?: BLOCK)?-{2,}.*?(?:-{2,}END [A-Z0-9 ]{0,40}-{2,}|\Z)",
     re.DOTALL,
 )
 #: Digits may have been replaced by a single 0, and parts by placeholders.
@@ -61,7 +61,7 @@ _RANDOM = re.compile(
     r"[A-Za-z0-9_+-]{20,}={0,2}"
 )
 #: Parts of a name made of words: ``HttpClientPool``, ``ESB-worker``.
-_WORDS = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{2,}(?=[A-Z][a-z]|[_+-]|\d|$)")
+_WORDS = re.compile(r"[A-Z]?[a-z]{3,}|(?<![A-Z])[A-Z]{2,}(?=[A-Z][a-z]|[_+-]|\d|$)")
 #: So much of a word's letters are in such parts where it is a name.
 _NAME_SHARE = 0.85
 #: Letters of one case, and digits here and there among them.

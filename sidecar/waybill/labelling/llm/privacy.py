@@ -63,7 +63,9 @@ _MIXED_WORD = re.compile(r"(?=\w{0,63}[A-Za-z])(?=\w{0,63}[\u0370-\u052f])\w{1,6
 _PLACEHOLDER = re.compile(r"<[a-z]+>")
 #: Tokens by which chat templates mark turns; a sloppy server would read them inside a line as its
 #: own.
-_TURN = re.compile(r"<\|+|\|+>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>", re.IGNORECASE)
+_TURN = re.compile(
+    r"<\|+|(?<!\|)\|+>|\[/?INST\]|</?s>|<</?SYS>>|<(?:start|end)_of_turn>", re.IGNORECASE
+)
 
 
 class Privacy:

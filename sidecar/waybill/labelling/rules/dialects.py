@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-_GROK = re.compile(r"%\{[A-Z][A-Z0-9_]*(?::[^}]*)?\}")
+_GROK = re.compile(r"%\{[A-Z][A-Z0-9_]*(?::[^}]{0,200})?\}")
 _LUA = re.compile(r"%[adlpsuwx](?=[+*?-]|$|%|\s)")
 _SLASHES = re.compile(r"/(?P<inner>.+)/(?P<flags>[dgimsuvxy]*)", re.DOTALL)
 _POSIX = re.compile(

@@ -108,7 +108,7 @@ def _loose(word: str) -> str:
 
 def letters_of(pattern: str) -> int:
     """How many letters a pattern spells out."""
-    told = re.sub(r"\\[a-zA-Z]|\[[^\]]*\]|\(\?:", "", pattern)
+    told = re.sub(r"\\[a-zA-Z]|\[[^\]]{0,200}\]|\(\?:", "", pattern)
     return sum(map(str.isalpha, told))
 
 
