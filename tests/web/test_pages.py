@@ -226,6 +226,11 @@ async def test_all_corrections_are_read_page_by_page(browser: Client) -> None:
         path = found[1] if found is not None else ""
     assert seen == [line.id for line in lines[::-1]]
     assert "of 451" in text
+    _, text = await browser.get("/corrections?by=bob&label=Error")
+    assert "1 line," in text
+    assert "knows no parameter" not in text
+    _, text = await browser.get("/corrections?label=User+Action")
+    assert "None is like that" in text
 
 
 async def test_a_record_is_tried_and_found_by_its_message(browser: Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
 from waybill.service.opening import Opened
-from waybill.web.ruletext import in_shadow, rule_ids, rules_of, with_mode
+from waybill.web.ruletext import in_shadow, rule_ids, rules_of, with_mode, with_modes
 
 ORDER = "order <id> rejected by partner 0"
 OWN = """rules:
@@ -57,7 +57,8 @@ async def test_rules_say_what_they_match_and_would_change(own: tuple[Client, Pat
     _, text = await client.get("/rules?file=10-own.yaml")
     assert "2 of " in text
     assert "would change 700/day" in text
-    assert "enforce=order-shadow" in text
+    assert "rule=order-shadow&amp;mode=enforce" in text
+    assert text.count('name="rule" value="order-') == 2
     _, text = await client.get("/rules?state=early&file=10-own.yaml")
     assert "order-first" in text
     assert "order-shadow" not in text
@@ -141,8 +142,24 @@ async def test_shadow_is_one_click_and_enforce_is_tried_first(own: tuple[Client,
     _, page = await client.send("/rules/edit", {**form, "base": base, "text": text})
     assert "Not applied: rule order-first is in force" in page
     assert "order-last" not in file.read_text()
-    _, text = await client.get("/rules/edit?file=10-own.yaml&enforce=order-shadow")
+    _, text = await client.get("/rules/edit?rule=order-shadow&mode=enforce")
     assert "700 of" in text
+
+
+async def test_several_rules_change_their_mode_in_one_go(own: tuple[Client, Path]) -> None:
+    client, file = own
+    _, text = await client.get("/rules/edit?rule=order-shadow&rule=order-first&mode=shadow")
+    assert text.count("mode: shadow") >= 2
+    assert 'id="trial-head"' in text
+    assert file.read_text() == OWN
+    for query, words in {
+        "rule=disk&mode=shadow": "Only rules of the own files",
+        "mode=enforce": "Only rules of the own files",
+    }.items():
+        assert words in (await client.get(f"/rules/edit?{query}"))[1]
+    two = {"a.yaml": OWN, "b.yaml": "rules: [{id: b, label: Error, pattern: b}]"}
+    assert "one file" in with_modes(two, ["order-first", "b"], "shadow")[2]
+    assert with_modes(two, ["b"], "enforce") == ("b.yaml", two["b.yaml"], "")
 
 
 async def test_a_draft_outlives_the_process_and_can_be_thrown_away(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -152,6 +152,28 @@ def _is_yaml(text: str) -> bool:
 
 def _has_id(node: yaml.MappingNode, rule: str) -> bool:
     return any(key.value == "id" and value.value == rule for key, value in node.value)
+
+
+def with_modes(files: Mapping[str, str], rules: Sequence[str], mode: str) -> tuple[str, str, str]:
+    """The one file that has these rules, its text with their ``mode`` (enforce, shadow), and why it
+    cannot be, in a sentence.
+    """
+    names = [next((name for name in files if one in rules_of(files[name])), "") for one in rules]
+    if not all(names) or not names:
+        return "", "", "Only rules of the own files can be changed, and none or another was chosen."
+    if len(set(names)) > 1:
+        return (
+            "",
+            "",
+            f"Choose rules of one file: these stand in {' and '.join(sorted(set(names)))}.",
+        )
+    text = files[names[0]]
+    for one in rules:
+        changed = with_mode(text, one, "" if mode == "enforce" else mode)
+        if changed is None:
+            return names[0], text, f"Rule {one} is written in a way that this cannot change."
+        text = changed
+    return names[0], text, ""
 
 
 def in_shadow(before: str, after: str) -> tuple[str, str]:

@@ -39,6 +39,8 @@ async def show(request: web.Request) -> web.Response:
     standing = {one.correction.id: one.is_disputed for one in settle(lines)}
     taken_back = {line.withdraws for line in lines if line.withdraws is not None}
     lines.reverse()
+    label, by = request.query.get("label", ""), request.query.get("by", "")
+    lines = [line for line in lines if label in ("", line.label) and by in ("", line.by)]
     waiting = await bench.database.read(waiting_ids)
     begin = _behind(lines, request.query.get("after", ""))
     page_of = lines[begin : begin + _PAGE]
@@ -56,6 +58,8 @@ async def show(request: web.Request) -> web.Response:
         all=len(lines),
         after="" if is_last else page_of[-1].id,
         waiting=len(waiting),
+        narrowed=[(name, value) for name, value in (("label", label), ("by", by)) if value],
+        query=urlencode({"label": label, "by": by}) if label or by else "",
         fault=request.query.get("fault", ""),
         said=request.query.get("said", ""),
     )

@@ -24,7 +24,7 @@ from waybill.web.ruletext import (
     in_shadow,
     pattern_of_mask,
     rule_ids,
-    with_mode,
+    with_modes,
     with_pattern,
     with_sample,
 )
@@ -65,11 +65,14 @@ async def edit(request: web.Request) -> web.Response:
     drafted = await _drafted(bench, request.query)
     if drafted:
         text = appended(text, drafted)
-    if request.query.get("enforce"):
-        text = with_mode(text, request.query["enforce"], "") or text
+    mode = request.query.get("mode", "")
+    if mode in ("enforce", "shadow"):
+        name, text, fault = with_modes(own, request.query.getall("rule", []), mode)
+        if fault:
+            raise see(request, "/rules", urlencode({"fault": fault}))
     if not text:
         text = EXAMPLE.format(label=bench.taxonomy.names[0])
-    return await editor(request, name, text, with_try=bool(request.query.get("enforce")))
+    return await editor(request, name, text, with_try=bool(mode))
 
 
 async def attempt(request: web.Request) -> web.Response:
