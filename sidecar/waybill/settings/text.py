@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from waybill.core.yaml_text import read_yaml
 from waybill.settings.catalogue import Setting
 
 _NULL = frozenset({"", "null", "~"})
@@ -19,7 +20,7 @@ def parse(setting: Setting, text: str) -> object:
     if setting.form in ("text", "word", "switch"):
         return _parse_text(setting, text)
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError:
         return text
     if setting.form == "number" and isinstance(value, str):
@@ -40,7 +41,7 @@ def _unquote(text: str) -> str:
     if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
         return text
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError:
         return text
     return value if isinstance(value, str) else text

@@ -8,12 +8,13 @@ import yaml
 
 from waybill.core.errors import ConfigError
 from waybill.core.yaml_advice import yaml_advice
+from waybill.core.yaml_text import TextLoader
 from waybill.settings.problems import Problem
 
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(TextLoader):
     """SafeLoader that refuses a key given twice (PyYAML lets the last one win)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from waybill.core.yaml_text import compose_yaml, read_yaml
+
 #: What a new file begins with: a rule without faults is easier to change than none is to write.
 EXAMPLE = """\
 rules:
@@ -33,7 +35,7 @@ def rule_ids(text: str) -> list[str]:
 def rules_of(text: str) -> dict[str, dict[str, object]]:
     """The rules of a text by their ids, in order; none where it is no rule file."""
     try:
-        told = yaml.safe_load(text)
+        told = read_yaml(text)
     except yaml.YAMLError:
         return {}
     rules = told.get("rules") if isinstance(told, dict) else None
@@ -131,7 +133,7 @@ def _with_value(
 def _node_of(text: str, rule: str) -> yaml.MappingNode | None:
     """Where a rule stands in a text."""
     try:
-        whole = yaml.compose(text, Loader=yaml.SafeLoader)
+        whole = compose_yaml(text)
     except yaml.YAMLError:
         return None
     pairs = whole.value if isinstance(whole, yaml.MappingNode) else []
@@ -144,7 +146,7 @@ def _node_of(text: str, rule: str) -> yaml.MappingNode | None:
 
 def _is_yaml(text: str) -> bool:
     try:
-        yaml.safe_load(text)
+        read_yaml(text)
     except yaml.YAMLError:
         return False
     return True
@@ -234,7 +236,7 @@ def with_sample(text: str, rule: str, member: str, sample: str) -> str | None:
 def _samples(text: str, rule: str, member: str) -> list[object]:
     """What a rule of a text has under ``member``; nothing where it is no rule file."""
     try:
-        told = yaml.safe_load(text)
+        told = read_yaml(text)
     except yaml.YAMLError:
         return []
     for one in told.get("rules") or [] if isinstance(told, dict) else []:

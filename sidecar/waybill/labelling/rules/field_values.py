@@ -6,6 +6,8 @@ import math
 
 import yaml
 
+from waybill.core.yaml_text import VALUE_ERRORS
+
 #: Integers of OTLP have 64 bits and a sign; what is larger would be another number there.
 _SMALLEST = -(1 << 63)
 _LARGEST = (1 << 63) - 1
@@ -23,7 +25,7 @@ def field_value(node: yaml.Node) -> FieldValue:
         raise ValueError("expected a text, number or boolean, not a list or a mapping")
     try:
         value = yaml.CSafeLoader("").construct_object(node)
-    except (ValueError, AttributeError, OverflowError, yaml.YAMLError):
+    except (*VALUE_ERRORS, yaml.YAMLError):
         raise ValueError(f"YAML cannot read {_shown(node)}; put it in quotes") from None
     if value is None:
         raise ValueError("expected a text, number or boolean, not null; for an empty text write ''")

@@ -18,6 +18,7 @@ import yaml
 
 from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy, unknown_labels
+from waybill.core.yaml_text import VALUE_ERRORS
 from waybill.learn.plan import CORPUS
 
 __all__ = [
@@ -124,7 +125,7 @@ def _read(file: Path) -> object:
         return yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise WaybillError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, RecursionError, *VALUE_ERRORS) as error:
         raise WaybillError(f"{file}: {' '.join(str(error).split())}") from None
 
 

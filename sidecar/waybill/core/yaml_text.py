@@ -1,0 +1,47 @@
+"""YAML that somebody else wrote: read, or refused with one kind of error, however it is made.
+
+PyYAML's safe loader raises whatever a constructor does on what looks like a date or a number and is
+none: ``2026-13-45``, ``!!int x``, an integer of 5,000 digits.
+"""
+
+from __future__ import annotations
+
+import yaml
+from yaml.constructor import ConstructorError
+
+__all__ = ["VALUE_ERRORS", "TextLoader", "compose_yaml", "read_yaml"]
+
+#: What a safe loader raises beside its own errors.
+VALUE_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)
+_SHOWN_CHARS = 40
+_TOO_DEEP = "it is nested too deeply"
+
+
+class TextLoader(yaml.SafeLoader):
+    """A safe loader whose errors are all `yaml.YAMLError`, with their place."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        """As the safe loader's."""
+        try:
+            return super().construct_object(node, deep)
+        except VALUE_ERRORS:
+            value = node.value if isinstance(node.value, str) else ""
+            kind = node.tag.rpartition(":")[2]
+            told = f"{value[:_SHOWN_CHARS]!r} is no {kind}; put quotes around it if it is a text"
+            raise ConstructorError(None, None, told, node.start_mark) from None
+
+
+def read_yaml(text: str) -> object:
+    """The value in ``text``. Raises yaml.YAMLError."""
+    try:
+        return yaml.load(text, TextLoader)  # noqa: S506 - a safe loader
+    except RecursionError:
+        raise yaml.YAMLError(_TOO_DEEP) from None
+
+
+def compose_yaml(text: str) -> yaml.Node | None:
+    """The nodes of ``text``. Raises yaml.YAMLError."""
+    try:
+        return yaml.compose(text, Loader=TextLoader)
+    except RecursionError:
+        raise yaml.YAMLError(_TOO_DEEP) from None
