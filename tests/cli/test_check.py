@@ -87,3 +87,33 @@ def test_authorities_are_tried(
     ]  # fmt: skip
     assert check(*settings, f"{setting}={rubbish}") == 2
     assert f"{setting}: {rubbish} is no PEM file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "content", "told"),
+    [
+        ("http.tokens_file", "my token", "line 1: character 3 of the secret is blank"),
+        ("http.tokens_file", "abc\nship: def", "line 2: a token that only ships is written: ship"),
+        ("http.tokens_file", "Ship=def", "line 1: a token that only ships is written: ship"),
+        ("http.tokens_file", "ship", "line 1: expected a token behind `ship`"),
+        ("workbench.tokens_file", "ann everything abc", "expected a name, a scope"),
+    ],
+)
+def test_tokens_are_read_as_a_start_reads_them(
+    setting: str, content: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(content)
+    assert check("model.path=null", f"{setting}={file}") == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert told in said
+
+
+def test_a_file_that_is_gone_is_one_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    for setting in ("http.tokens_file", "workbench.tokens_file"):
+        assert check("model.path=null", f"{setting}={gone}") == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert f"{setting}: cannot read {gone}" in said

@@ -188,12 +188,17 @@ def test_secrets_are_taken_from_the_environment_only_and_never_shown(tmp_path: P
     assert problems("llm.api_key=gsk_secret")[0].startswith("llm.api_key:")
     settings = load_settings(
         environ={"WAYBILL_LLM_API_KEY": "gsk_secret"},
-        overrides=["return.type=http", "return.url=http://user:hunter2@host:1/"],
+        overrides=[
+            "return.type=http",
+            "return.url=http://user:hunter2@host:1/?a=b&key=open-sesame",
+        ],
     )
     assert settings.llm.api_key == "gsk_secret"
     shown = repr(settings.llm) + str(dump_settings(settings))
     assert "gsk_secret" not in shown
     assert "hunter2" not in shown
+    assert "open-sesame" not in shown
+    assert "//***@host:1/?a=***&key=***" in shown
 
 
 def test_a_provider_gets_no_key_that_was_meant_for_another() -> None:

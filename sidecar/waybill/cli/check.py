@@ -66,6 +66,7 @@ async def check(loaded: Loaded) -> None:
     problems = [str(problem) for problem in loaded.problems]
     if loaded.settings.llm.base_url is None:  # a server of one's own may need no key
         problems += missing_secrets(loaded.settings)
+    problems = problems or _faulty_files(loaded.settings)
     if any(loaded.findings.concern(section) for section in _LOADED_BY):
         # What would be loaded is not what was meant, and neither would its faults be.
         raise ConfigError(problems)
@@ -91,7 +92,6 @@ async def _load(settings: Settings) -> list[str]:
     from waybill.ops.metrics import Metrics
     from waybill.service.opening import open_pipeline
 
-    _try_tls(settings)
     async with open_pipeline(settings, Metrics(VERSION)) as opened:
         prepare_folder(settings.dead_letter)
         lines: list[str] = []
@@ -104,24 +104,29 @@ async def _load(settings: Settings) -> list[str]:
         return lines
 
 
-def _try_tls(settings: Settings) -> None:
-    """Raises ConfigError: certificates that listeners or pushes could not use."""
+def _faulty_files(settings: Settings) -> list[str]:
+    """Certificates and tokens that listeners or pushes could not use."""
     from waybill.handback.target import client_tls
     from waybill.ops.tls import server_tls
+    from waybill.ops.tokens import Tokens
+    from waybill.ops.watched import WatchedFile
+    from waybill.web.auth import read_tokens
 
+    tokens, tokens_of_people = settings.http.tokens_file, settings.workbench.tokens_file
     problems: list[str] = []
     for use in (
         lambda: server_tls(settings.http.tls, "http.tls"),
         lambda: server_tls(settings.forward.tls, "forward.tls"),
         lambda: server_tls(settings.workbench.tls, "workbench.tls"),
         lambda: client_tls(settings.return_.tls),
+        lambda: tokens and Tokens(WatchedFile(tokens)),
+        lambda: tokens_of_people and read_tokens(Path(tokens_of_people)),
     ):
         try:
             use()
         except ConfigError as error:
             problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    return problems
 
 
 def _parts(labelling: Labelling) -> list[str]:

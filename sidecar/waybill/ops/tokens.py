@@ -23,6 +23,8 @@ _ORIGIN = "http.tokens_file"
 #: What a token opens: batches alone, or everything.
 TokenScope: TypeAlias = Literal["ship", "all"]
 _SHIP = b"ship"
+#: What a scope is in other files, and here the beginning of a token that nobody has.
+_SHIP_MISSPELT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*ship[ \t]*[:=,]", re.IGNORECASE)
 _SHIP_LINE = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*ship[ \t]+(?=[^ \t#])")
 #: What looks half written is believed once it has stood unchanged for so long.
 _SETTLE_SECS = 3.0
@@ -160,6 +162,9 @@ def tokens_in(content: bytes) -> Mapping[Secret, TokenScope]:
         if line.strip() == _SHIP:
             where = f"{_ORIGIN}: line {number}"
             raise ConfigError([f"{where}: expected a token behind `ship`, found none"])
+        if _SHIP_MISSPELT.match(line):
+            where = f"{_ORIGIN}: line {number}"
+            raise ConfigError([f"{where}: a token that only ships is written: ship TOKEN"])
         # A blank line in the place of each of the others, so that faults name the right one.
         whole.append(line if found is None else b"")
         ship.append(line[found.end() :] if found is not None else b"")

@@ -10,10 +10,12 @@ import msgspec
 from waybill.settings.schema import Secret, Settings
 
 _PASSWORD = re.compile(r"//[^/@]*@")
+#: What stands behind the names of a URL's query: some receivers take their token there.
+_IN_QUERY = re.compile(r"(?<=[?&])([\w.-]+=)[^&#\s]+")
 
 
 def dump_settings(settings: Settings) -> dict[str, object]:
-    """The tree as plain data with every secret, and passwords in URLs, masked."""
+    """The tree as plain data with every secret, and what may be one in URLs, masked."""
     return _section(settings)
 
 
@@ -30,7 +32,7 @@ def _value(value: object) -> object:
     if isinstance(value, Secret):
         return "***"
     if isinstance(value, str):
-        return _PASSWORD.sub("//***@", value)
+        return _IN_QUERY.sub(r"\1***", _PASSWORD.sub("//***@", value)) if "://" in value else value
     return value
 
 

@@ -50,6 +50,7 @@ def clean_secret(text: str, origin: str, *, is_header: bool = True) -> Secret | 
     for at, character in enumerate(text, 1):
         if is_header and not "!" <= character <= "~":
             what = "a control character" if not character.isprintable() else "no visible ASCII"
+            what = "blank" if character == " " else what
             raise _fault(origin, f"character {at} of the secret is {what}; expected one line of it")
         if not character.isprintable():
             raise _fault(origin, f"character {at} of the secret is a control character")

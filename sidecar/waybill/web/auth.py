@@ -63,7 +63,7 @@ class Door:
         self._key = key
         self._known: list[_Known] = []
         if settings.tokens_file:
-            self._known = _read_tokens(Path(settings.tokens_file))
+            self._known = read_tokens(Path(settings.tokens_file))
         self._header = settings.user_header
         self._proxies = []
         for network in settings.trusted_proxies:
@@ -176,7 +176,12 @@ class Door:
         return hmac.new(self._key, data, hashlib.sha256).hexdigest()
 
 
-def _read_tokens(path: Path) -> list[_Known]:
+def read_tokens(path: Path) -> list[_Known]:
+    """Who may come in, by the lines of a file.
+
+    Raises:
+        ConfigError: a line is no name, scope and token, or there is none.
+    """
     try:
         lines = secrets_in(path.read_bytes(), f"{_ORIGIN}: {path}", is_header=False)
     except OSError as error:

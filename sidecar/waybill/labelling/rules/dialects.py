@@ -19,7 +19,7 @@ _POSIX = re.compile(
 #: ``[ERROR]``: a set of single characters, where the word in brackets was meant.
 _WORD_IN_BRACKETS = re.compile(r"(?<!\\)\[[A-Za-z]{3,}\](?![*+?{])")
 #: ``(95%)``: a group for no reason, where parentheses were meant.
-_TEXT_IN_PARENTHESES = re.compile(r"(?<!\\)\([^()\\|?*+.\[\]^$]*\)(?![*+?{])")
+_TEXT_IN_PARENTHESES = re.compile(r"(?<!\\)\([^()\\|?*+.\[\]^$]+\)(?![*+?{])")
 #: Escapes that YAML reads before the pattern is one, by what becomes of them.
 _YAML_ESCAPES = {
     "\x07": r"\a",
