@@ -26,12 +26,15 @@ class ComparedRule:
         rule = old or new
         assert rule is not None
         self._pattern = rule.pattern
-        #: See `words_of`.
-        self.words = words_of(rule.pattern)
         #: Whether it reads what a mask does not show: quotes and braces of structured lines.
         self.reads_dress = any(sign in rule.pattern for sign in '"{}=')
         self.is_scoped = rule.sources is not None
         self._known: dict[Text, Reach] = {}
+
+    @functools.cached_property
+    def words(self) -> Words:
+        """See `words_of`."""
+        return words_of(self._pattern)
 
     @property
     def is_changed(self) -> bool:
@@ -90,6 +93,8 @@ def _is_one_there(words: Iterable[str], text: str) -> bool:
 
 #: Answers that a rule remembers: the sources of one pattern ask the same.
 _KEPT = 16
+#: Rules that are asked one after the other sooner than they are looked up.
+_FEW = 16
 #: Steps that the automata remember together, at about 100 bytes each.
 _MOST_STEPS = 200_000
 
@@ -139,8 +144,14 @@ class ComparedRules:
             self._add(mine[start:stop], theirs[new_start:new_stop])
         #: The rules that only one of them has.
         self.changed = frozenset(self.old) ^ frozenset(self.new)
-        self._index = WordIndex(enumerate(rule.words for rule in self.rules))
-        self._changed = WordIndex((i, self.rules[i].words) for i in self.changed)
+
+    @functools.cached_property
+    def _index(self) -> WordIndex:
+        return WordIndex(enumerate(rule.words for rule in self.rules))
+
+    @functools.cached_property
+    def _changed(self) -> WordIndex:
+        return WordIndex((i, self.rules[i].words) for i in self.changed)
 
     def near(self, text: str, *, is_cut: bool = False) -> list[int]:
         """The rules that a message with these words, in lower case, may match, in order.
@@ -152,7 +163,8 @@ class ComparedRules:
 
     def changed_near(self, text: str, *, is_cut: bool = False) -> list[int]:
         """As `near`, of the rules that only one set has."""
-        asked = self.changed if is_cut else self._changed.asked_for(text)
+        is_each = is_cut or len(self.changed) <= _FEW
+        asked = self.changed if is_each else self._changed.asked_for(text)
         return [i for i in asked if self.rules[i].may_match(text, is_cut=is_cut)]
 
     def _add(self, old: Sequence[Rule], new: Sequence[Rule]) -> None:
