@@ -7,12 +7,14 @@ import random
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.learn.tiny import DEFAULT_BUNDLE, Tiny, train_tiny, write_tiny
 from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
-from waybill.cli.main import run
+from waybill.cli.main import make_parser, run
+from waybill.cli.model_train import plan_of
 from waybill.core.errors import BundleError, WaybillError
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import load_bundle
@@ -23,6 +25,7 @@ from waybill.learn.corpus.expand import expand
 from waybill.learn.corpus.generate import generate
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import fit_cutoffs, sharpened, temperature
+from waybill.learn.training_set import gather
 
 
 @pytest.fixture
@@ -76,6 +79,44 @@ def test_files_are_trained_on_split_and_kept_apart(
     assert made["test"]["lines"] == 2  # type: ignore[index]
     assert made["kept_apart"] >= 1  # type: ignore[index]
     assert manifest["metrics"]["test"]["lines"] == 2  # type: ignore[index]
+
+
+def test_rows_are_read_where_the_settings_say(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("app,said,kind\nshop,till is shut,Error\n")
+    line = [
+        "model", "train", "--output", str(tmp_path / "out"), "--data", str(file), "--no-corpus",
+        "--keep-apart", str(file),
+        "--set", "fields.message=[said]", "--set", "fields.source=[app]",
+        "--set", "fields.label=kind",
+    ]  # fmt: skip
+    given = make_parser().parse_args(line)
+    given.command_line = ""
+    data = plan_of(given).data
+    apart = gather(data, TEN, 1)
+    assert (apart.examples, apart.made["kept_apart"]) == ([], 1)
+    (example,) = gather(msgspec.structs.replace(data, keep_apart=()), TEN, 1).examples
+    assert (example.text, example.label) == (mask("till is shut"), "Error")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["a,till is shut,Error", "a,Jo went home,User Action"], "take more lines"),
+        (["a,till is shut,Error", "b,Jo went home,User Action"], "of several sources"),
+        (
+            ["a,till is shut,Error", "a,no paper,Error", "b,Jo left,User Action"],
+            "of several sources",
+        ),
+    ],
+)
+def test_too_few_lines_are_told_so(rows: list[str], told: str, tmp_path: Path) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("\n".join(["source,log,target_label", *rows, ""]))
+    line = ["--output", str(tmp_path / "out"), "--data", str(file), "--no-corpus", "--no-cache"]
+    with pytest.raises(WaybillError, match=told):
+        run(["model", "train", *line])
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_classifier_stands_in(tiny_corpus: Path, tiny: Tiny, tmp_path: Path) -> None:

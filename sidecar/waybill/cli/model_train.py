@@ -15,6 +15,7 @@ from waybill.cli.parsing import (
     add_command,
     add_labels_option,
     add_seed_option,
+    load,
     load_labels,
     needs_extra,
 )
@@ -270,6 +271,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
         extra_weights=extra_weights_of(given),
         per_label=given.per_label,
         keep_apart=tuple(given.keep_apart),
+        fields=load(given).fields,
     )
     encoder = EncoderPlan(
         folder=given.encoder,

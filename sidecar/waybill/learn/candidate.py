@@ -105,7 +105,22 @@ def _folds(
     """Folds of what no correction gave; corrections are trained on in each and tested in none.
 
     So figures with and without them are of the same rows. ``is_whole``: every row must be tested.
+
+    Raises WaybillError where a fold leaves one label to train on.
     """
+    folds = _split(data, groups, unseen, is_whole=is_whole)
+    if any(len(np.unique(data.labels[train])) < 2 for train, _ in folds):
+        raise WaybillError(
+            "there are too few lines to train on: where those of some sources are held out to "
+            "measure on, the others have one label; take more lines of each label, of several "
+            "sources"
+        )
+    return folds
+
+
+def _split(
+    data: Prepared, groups: Strings, unseen: Booleans | None, *, is_whole: bool
+) -> list[fitting.Fold]:
     said = np.char.startswith(data.templates, CORRECTED_GROUP)
     if is_whole or not said.any():
         return fitting.folds_of(groups, unseen)

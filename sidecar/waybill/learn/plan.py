@@ -12,6 +12,7 @@ import msgspec
 from waybill.core.errors import WaybillError
 from waybill.labelling.model.ngram_plan import Ngrams
 from waybill.settings.environment import cache_folder
+from waybill.settings.schema import FieldSettings
 
 __all__ = [
     "BROAD",
@@ -63,7 +64,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     fit, beside 1 for one of ``corpus``; a single number is for all folders. ``corrections`` are
     files or folders of them: each corrected mask counts as ``correction_weight`` lines, in the
     place of all others that have it. ``labelling`` names the one whose corrections are meant; "" is
-    the first.
+    the first. ``fields`` say where the rows have message, source and label.
     """
 
     files: tuple[Path, ...] = ()
@@ -78,6 +79,7 @@ class DataPlan(msgspec.Struct, frozen=True):
     corrections: tuple[Path, ...] = ()
     correction_weight: int = CORRECTION_WEIGHT
     labelling: str = ""
+    fields: FieldSettings = FieldSettings()
 
 
 class HostedEncoder(NamedTuple):

@@ -107,6 +107,15 @@ def _check_libraries(wanted: EncoderPlan) -> None:
             raise ModuleNotFoundError(name=name)
 
 
+def _check_golden(draft: bundling.Draft, lines: int) -> None:
+    if not draft.golden:
+        raise WaybillError(
+            f"no message is answered right and with a confidence of {bundling.GOLDEN_CONFIDENCE} "
+            f"after training on {lines}, so none can tell a damaged bundle from a whole one: take "
+            "more lines, some dozens of each label"
+        )
+
+
 def _gate(
     build: Path,
     data: TrainingSet,
@@ -144,6 +153,7 @@ def _gate(
         metrics=candidate.metrics,
         made={"command": plan.command} | made,
     )
+    _check_golden(draft, len(messages))
     manifest = bundling.write_manifest(build, draft)
     bundle = load_bundle(build, taxonomy=taxonomy, encoders=opened.encoders)
     metrics = candidate.metrics | {"fragments_unclassified": _rejection(bundle, taxonomy.fallback)}

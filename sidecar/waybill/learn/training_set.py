@@ -37,7 +37,7 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
     # A correction speaks for every line that has its mask, and is never measured on as well.
     corrected = read_corrected(plan.corrections, taxonomy, plan.labelling)
     if plan.files:
-        found = read_examples(plan.files, taxonomy, where=plan.where)
+        found = read_examples(plan.files, taxonomy, where=plan.where, fields=plan.fields)
         made["data_sha256"] = {path.name: _hash(path) for path in plan.files}
         if plan.test_share:
             found, test = split(found, plan.test_share, seed, plan.split)
@@ -62,7 +62,8 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
         made["corrections"] = corrected.note(plan.correction_weight)
     if plan.keep_apart:
         before = len(examples)
-        examples = without_masks_of(examples, read_examples(plan.keep_apart, taxonomy))
+        apart = read_examples(plan.keep_apart, taxonomy, fields=plan.fields)
+        examples = without_masks_of(examples, apart)
         made["kept_apart"] = before - len(examples)
     return TrainingSet(examples, test, made)
 

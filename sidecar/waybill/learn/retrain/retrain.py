@@ -169,7 +169,7 @@ def _on_labelled(
     plan: RetrainPlan, old: Bundle, new: Bundle, taxonomy: Taxonomy
 ) -> tuple[float, float] | None:
     """The accuracy of both on the lines that are kept apart."""
-    examples = read_examples(plan.data.keep_apart, taxonomy)
+    examples = read_examples(plan.data.keep_apart, taxonomy, fields=plan.data.fields)
     if not examples:
         return None
     answers = _compare(plan, old, new, masks_of(examples))
