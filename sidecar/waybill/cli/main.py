@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives its exit code. Raises what the command raises."""
     words = list(sys.argv[1:] if argv is None else argv)
-    given = make_parser().parse_args(words)
+    given = _parsed(words)
     given.command_line = " ".join(("waybill", *map(cleaned, words)))
     # One text is too little to share: a second thread of numpy's would do nothing but spin, and at
     # a steady trickle of new messages it spins without end on a core of its own. Matrices of a
@@ -74,6 +74,24 @@ def run(argv: Sequence[str] | None = None) -> int:
     # and 8 s with one. Read when numpy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     return int(given.run(given))
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line; what no command takes ends with what to write instead."""
+    parser = make_parser()
+    if words and words[0].partition("=")[0] in ("--config", "--set"):
+        parser.error(f"{words[0]} stands behind the command: waybill COMMAND {words[0]} ...")
+    given, strange = parser.parse_known_args(words)
+    if strange:
+        files = [word for word in strange if not word.startswith("-")]
+        hint = ""
+        if files and hasattr(given, "config") and files[0].endswith((".yaml", ".yml")):
+            hint = f"; a file of settings is given by --config {files[0]}"
+        elif files and hasattr(given, "input"):
+            hint = "; it takes one file at a time"
+        told = f"unrecognized arguments: {' '.join(map(cleaned, strange))}{hint}"
+        parser.error(f"{told}; 'waybill {cleaned(words[0])} --help' says what there is")
+    return given
 
 
 def make_parser() -> argparse.ArgumentParser:
