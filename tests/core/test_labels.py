@@ -115,6 +115,10 @@ def test_labels_of_another_taxonomy_are_named_with_the_way_out() -> None:
             TOY_YAML.replace(", description: something to work with", ""),
             [":4: a label: description is missing"],
         ),
+        (
+            TOY_YAML.replace(", description: no fruit and no tool", ""),  # that of the fallback
+            [":5: a label: description is missing"],
+        ),
         (b"fallback: A\nlabels: [\xff]", [":2: not UTF-8: invalid start byte"]),
     ],
 )

@@ -200,12 +200,14 @@ class _Reader:
         """The taxonomy below ``root``; to be used only when there are no problems."""
         top = self._mapping(root, ("fallback", "labels"), "the file")
         labels: tuple[Label, ...] = ()
+        before = len(self.problems)
         if "labels" in top:
             labels = tuple(self._labels(top["labels"]))
+        are_known = bool(labels) and len(self.problems) == before
         fallback = ""
         if "fallback" in top:
             fallback = self._text(top["fallback"], "fallback", MAX_NAME_CHARS)
-            if fallback and labels and fallback not in {label.name for label in labels}:
+            if fallback and are_known and fallback not in {label.name for label in labels}:
                 names = ", ".join(label.name for label in labels)
                 self._fault(
                     top["fallback"], f"fallback: {fallback!r} is none of the labels: {names}"
