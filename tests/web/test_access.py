@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.web.conftest import Client, pattern, settings_for, share
 from tests.web.conftest import opened as opened_pages
 from tests.web.test_browser import HOSTILE, ORDER, browsing, pytestmark
@@ -23,7 +25,7 @@ AXE = gzip.decompress(
     (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js.gz").read_bytes()
 ).decode()
 #: Widths of screens; 320 is also 1280 at a zoom of 400 %.
-WIDTHS = (320, 768, 1280)
+WIDTHS = (320, 500, 768, 1280)
 PAGES = ("/", "/patterns", "/review", "/rules", "/rules/edit", "/sources", "/nodes", "/corrections",
          "/changes", "/models", "/csv", "/try", "/keys", "/docs", "/login")  # fmt: skip
 #: The button that starts it, whether the file is read to its end or not.
@@ -43,6 +45,8 @@ async def fill(client: Client) -> tuple[str, ...]:
         pattern("User <id> logged in", share("User Action", 40), count=40, at=now),
         pattern("half <id>", share("Error", 30), share("User Action", 10), count=40, at=now),
     )
+    said = {"label": "Workflow Error", "note": "asked for twice " * 9}
+    await client.send(f"/patterns/{pattern_id(ORDER)}/correct", said)
     done = await send(client, "done.csv", TABLE.encode())
     await client.send(f"{done}/run", {})
     failed = await send(client, "failed.csv", b'log\n"a\n')
@@ -76,6 +80,7 @@ async def _misfits(page: Any) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(400)
 async def test_axe_finds_nothing_serious_and_every_page_fits(tmp_path: Path) -> None:
     found: list[str] = []
     async with opened_pages(settings_for(tmp_path)) as client:
@@ -86,7 +91,9 @@ async def test_axe_finds_nothing_serious_and_every_page_fits(tmp_path: Path) -> 
                 await page.evaluate(AXE)
                 found += await _serious(page, f"light {path}", "{}")
                 await page.emulate_media(color_scheme="dark")
-                only = "{runOnly: ['color-contrast', 'link-in-text-block']}"
+                await page.set_viewport_size({"width": WIDTHS[1], "height": 800})
+                only = "{runOnly: ['color-contrast', 'link-in-text-block', "
+                only += "'scrollable-region-focusable']}"
                 found += await _serious(page, f"dark {path}", only)
                 found += [f"{path}, dark{fault}" for fault in await _misfits(page)]
                 await page.emulate_media(color_scheme="light")
@@ -105,6 +112,19 @@ async def test_colours_and_motion_of_ones_own_are_kept(browser: Client) -> None:
         assert await button.evaluate(style) == "0s"
         border = await button.evaluate("(one) => getComputedStyle(one).borderStyle")
         assert border == "solid"
+
+
+async def test_a_pattern_is_corrected_without_scripts(tmp_path: Path) -> None:
+    async with (
+        opened_pages(settings_for(tmp_path)) as client,
+        browsing(client, java_script_enabled=False) as page,
+    ):
+        await client.put(pattern(ORDER, at=time.time()))
+        await page.goto(f"{client.running.address}/patterns/{pattern_id(ORDER)}")
+        assert not await page.get_by_role("button", name="Wrong: it is").is_visible()
+        await page.get_by_label("It is").select_option("Workflow Error")
+        await page.get_by_role("button", name="Record the correction").click()
+        await page.get_by_text("Recorded: Workflow Error").wait_for()
 
 
 async def test_a_file_is_labelled_without_scripts(tmp_path: Path) -> None:

@@ -147,6 +147,19 @@ document.documentElement.classList.add("scripted");
     window.waybillAnswered({ ok: false, status, words: ours ? (told.text || "").trim().split("\n")[0].slice(0, 300) : "" });
   });
   document.addEventListener("htmx:after:swap", () => window.waybillAnswered({ ok: true }));
+  // A table that is wider than its place, and has nothing that takes the focus, takes it itself: for arrow keys.
+  const reachable = () => {
+    for (const box of document.querySelectorAll(".scroll")) {
+      if (box.scrollWidth <= box.clientWidth || box.querySelector("a[href], button, input, select, textarea")) continue;
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", box.querySelector("caption")?.textContent || "Table");
+    }
+  };
+  reachable();
+  window.addEventListener("resize", reachable);
+  document.addEventListener("toggle", reachable, true);
+  document.addEventListener("htmx:after:swap", reachable);
   // One tick for all rows whose boxes belong to a form.
   document.addEventListener("change", (event) => {
     const of = event.target.dataset.tickAll;

@@ -3,6 +3,8 @@
 (() => {
   const form = document.getElementById("edit");
   if (!form) return;
+  const typed = document.querySelector(".cm-content");
+  if (typed) typed.tabIndex = 0;
   let last = form.elements.text.value;
   const send = (address, fields) => {
     const body = new URLSearchParams({ form_token: form.elements.form_token.value, ...fields });

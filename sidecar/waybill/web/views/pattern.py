@@ -173,7 +173,7 @@ async def correct(request: web.Request) -> web.Response:
     bench = bench_of(request)
     pattern_id = request.match_info["id"]
     rows = await bench.database.read(lambda store: patterns_with(store, [pattern_id]))
-    label, note = form.get("label", ""), form.get("note", "")
+    label, note = form.get("label", "") or form.get("chosen", ""), form.get("note", "")
     outcome = await say(bench, user_of(request).name, rows, label, note)
     query = {"said": f"Recorded: {label}. Nothing changes before it is applied."}
     if not outcome.done:
