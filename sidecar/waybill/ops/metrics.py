@@ -18,7 +18,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     ProcessCollector,
-    generate_latest,
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
@@ -26,6 +25,7 @@ from waybill.core.names import BreakerState, LlmLookup, MemoLevel, ModelOutcome,
 from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 from waybill.core.records import Verdict
 from waybill.ops.drift import LabelDrift
+from waybill.ops.exposition import prometheus_text
 from waybill.ops.labelling_metrics import LabellingMetrics
 from waybill.ops.making import Maker
 from waybill.ops.pattern_metrics import PatternMetrics
@@ -339,7 +339,7 @@ class Metrics:
             registry.register(SiblingCollector())
         if "application/openmetrics-text" in accept:
             return generate_openmetrics(registry), OPENMETRICS  # type: ignore[no-untyped-call]
-        return generate_latest(registry), PROMETHEUS
+        return prometheus_text(registry), PROMETHEUS
 
 
 def worker_restarts() -> Counter:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from waybill.core.reasons import UploadCode
+from waybill.ops.exposition import prometheus_text
 from waybill.ops.making import Maker
 
 #: Why a file was not taken: no room, larger than is allowed, or a form that cannot be read.
@@ -44,4 +45,4 @@ class BenchMetrics:
 
     def render(self) -> bytes:
         """Prometheus text."""
-        return generate_latest(self.registry)
+        return prometheus_text(self.registry)
