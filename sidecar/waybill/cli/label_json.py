@@ -27,6 +27,7 @@ _PIECE_BYTES = 512 << 10
 _OPEN_BYTES = 64 << 20
 _PROBE_CHARS = 4096
 #: Where a value may begin that goes on behind its line.
+_OPENS = re.compile(rb"[ \t]*[{\[]")
 _BEGIN = re.compile(rb"[{\[]")
 _DECODER = json.JSONDecoder()
 
@@ -203,7 +204,7 @@ def _open_from(reader: JsonPieces, piece: bytes) -> tuple[int, Decoded | None]:
     except MalformedError:
         broken = [found.start() for found in re.finditer(rb"^[ \t]*[{\[]", piece, re.MULTILINE)]
     for at in broken:
-        begin = _BEGIN.search(piece, at, at + 1) or re.compile(rb"[ \t]*[{\[]").match(piece, at)
+        begin = _BEGIN.search(piece, at, at + 1) or _OPENS.match(piece, at)
         if begin is not None and _goes_on(piece, begin.start()):
             return begin.start(), None
     return len(piece), decoded

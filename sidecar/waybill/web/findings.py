@@ -15,7 +15,7 @@ from waybill.wire.table.table import Table
 #: What was found, and what speaks for it, by what it is.
 Findings: TypeAlias = dict[str, tuple[str, str]]
 _NAMES = {"\t": "tab", " ": "blank"}
-_BEYOND = re.compile(r"\w*[^\x00-\x7f]\w*")
+_BEYOND = re.compile(r"\w{0,40}[^\x00-\x7f]\w{0,40}")
 
 
 def table_findings(

@@ -39,7 +39,7 @@ _KEYS = re.compile(r"level|lvl|severity|msg|message|log|event|text|body|time|dat
 #: What no value holds, and letters.
 _BETWEEN_VALUES = re.compile(r"""[a-z \t"'()\[\]{}<>%&;!?|$^\\`]+""")
 _WHOLE_VALUES = re.compile(rf"(?<![a-z])(?:[a-fx]+|[qz]+|{_OF_TIME})(?![a-z])")
-_HEAD, _TAIL = re.compile("[a-z]+"), re.compile("[a-z]+$")
+_HEAD, _TAIL = re.compile("[a-z]+"), re.compile("(?<![a-z])[a-z]+$")
 #: Letters of which a value can hold many.
 _SPELT = frozenset("abcdefxqz")
 

@@ -63,7 +63,7 @@ _MARK = re.compile("[\ue000-\ue00b]")
 _REST = "\ue00b"
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 #: Letters that are part of a word only: two values that share them do so by chance.
-_WHOLE_BEFORE = re.compile(r"\w+\Z")
+_WHOLE_BEFORE = re.compile(r"(?<!\w)\w+\Z")
 _WHOLE_BEHIND = re.compile(r"\A\w+")
 _BLANKS = re.compile(r"[ \t\n]+")
 #: A clock, a count or a level that stands before the message: it tells nothing of the label.
