@@ -159,16 +159,16 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     if other is not None:
         unseen = None  # scikit-learn's calibration wants each row tested once
     count = len(set(data.templates.tolist()))
-    per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // count))
+    sampling = _sampling(count)
     folds = _folds(data, data.software, unseen, is_whole=other is not None)
     fitted, chances = fitting.fit(data, folds, plan.seed, other)
-    held = _held(data, folds, chances, per_template, taxonomy.fallback)
+    held = _held(data, folds, chances, sampling, taxonomy.fallback)
     measured: dict[str, object] = {}
     measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
     if unseen is None:
         folds = _folds(data, data.templates, None, is_whole=other is not None)
         chances = fitting.held_out(fitted.again, data, folds, is_weighted=other is None)
-        held = _held(data, folds, chances, per_template, taxonomy.fallback)
+        held = _held(data, folds, chances, sampling, taxonomy.fallback)
         measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)
     cutoffs = fitting.fit_cutoffs(
         held.best, held.chances, held.labels, held.distances, taxonomy.fallback
@@ -182,7 +182,7 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
         farthest=cutoffs.distance,
         least_confidence=cutoffs.confidence,
         reference=fitting.reference_rows(
-            data.labels, data.templates, rows, per_template, taxonomy.fallback
+            data.labels, data.templates, rows, sampling, taxonomy.fallback
         ),
         metrics={
             "examples": len(data.labels),
@@ -195,16 +195,22 @@ def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     )
 
 
+def _sampling(templates: int) -> fitting.Sampling:
+    """About `REFERENCES` rows of so many templates."""
+    per_template = max(1, min(PER_TEMPLATE_REFERENCE, REFERENCES // templates))
+    return fitting.Sampling(per_template, -(-templates // REFERENCES))
+
+
 def _held(
     data: Prepared,
     folds: Sequence[fitting.Fold],
     chances: Floats,
-    per_template: int,
+    sampling: fitting.Sampling,
     fallback: str,
 ) -> Held:
     """What ``folds`` tested."""
     distances = fitting.neighbour_distances(
-        data.embeddings, data.labels, data.templates, folds, per_template, fallback
+        data.embeddings, data.labels, data.templates, folds, sampling, fallback
     )
     rows = fitting.rows_tested(folds)
     return Held(data.labels[rows], chances[rows], distances[rows], np.unique(data.labels))

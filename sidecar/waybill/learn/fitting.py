@@ -22,9 +22,11 @@ from sklearn.model_selection import GroupKFold
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
 from waybill.learn.arrays import Booleans, Features, Floats, Strings
 from waybill.learn.chain import Estimator, Fitted, Prepared, Regression
+from waybill.learn.corrected import CORRECTED_GROUP
 
 __all__ = [
     "Cutoffs",
+    "Sampling",
     "features_of",
     "fit",
     "fit_cutoffs",
@@ -56,6 +58,15 @@ _SLICE = 2048
 Indices: TypeAlias = npt.NDArray[np.intp]
 #: Rows to train on, and rows to test on.
 Fold: TypeAlias = tuple[Indices, Indices]
+
+
+class Sampling(NamedTuple):
+    """Which rows are references: the first ``per_group`` of every ``step``-th group, and of each
+    group of a correction.
+    """
+
+    per_group: int
+    step: int = 1
 
 
 class Cutoffs(NamedTuple):
@@ -238,7 +249,7 @@ def neighbour_distances(
     labels: Strings,
     groups: Strings,
     folds: Sequence[Fold],
-    per_group: int,
+    sampling: Sampling,
     fallback: str,
 ) -> Floats:
     """Mean cosine distance of each tested row to its nearest reference rows, which are of the
@@ -248,7 +259,7 @@ def neighbour_distances(
     """
     distances = np.zeros(len(labels), np.float32)
     for train, test in folds:
-        reference = embeddings[reference_rows(labels, groups, train, per_group, fallback)].T
+        reference = embeddings[reference_rows(labels, groups, train, sampling, fallback)].T
         for at in range(0, len(test), _SLICE):
             rows = test[at : at + _SLICE]
             near = embeddings[rows] @ reference
@@ -259,19 +270,17 @@ def neighbour_distances(
 
 
 def reference_rows(
-    labels: Strings, groups: Strings, rows: Iterable[int], per_group: int, fallback: str
+    labels: Strings, groups: Strings, rows: Iterable[int], sampling: Sampling, fallback: str
 ) -> list[int]:
-    """The first ``per_group`` rows of each group; lines of the label ``fallback`` are no
-    reference.
-    """
-    taken: dict[str, int] = {}
-    chosen: list[int] = []
+    """The rows that ``sampling`` takes; lines of the label ``fallback`` are no reference."""
+    by_group: dict[str, list[int]] = {}
     for row in rows:
-        seen = taken.get(groups[row], 0)
-        if labels[row] != fallback and seen < per_group:
-            taken[groups[row]] = seen + 1
-            chosen.append(int(row))
-    return chosen
+        if labels[row] != fallback:
+            by_group.setdefault(groups[row], []).append(int(row))
+    corrected = [name for name in by_group if name.startswith(CORRECTED_GROUP)]
+    others = [name for name in by_group if not name.startswith(CORRECTED_GROUP)]
+    taken = (*others[:: sampling.step], *corrected)
+    return sorted(row for name in taken for row in by_group[name][: sampling.per_group])
 
 
 def fit_cutoffs(

@@ -230,7 +230,8 @@ def _tune(
         )
         export_encoder(folder, build)
     seen = sorted({name for part in parts for name in seen_names(part)})
-    made: dict[str, object] = msgspec.to_builtins(tuning)
+    # A pack's folder is of this machine; its name is not.
+    made: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(tuning, packs=()))
     made["packs"] = [pack.name for pack in tuning.packs]
     return made | {"source": source, "seen": seen}
 
