@@ -19,7 +19,7 @@ from waybill.learn.candidate import prepare
 from waybill.learn.chain import Prepared
 from waybill.learn.corpus.entries import Corpus, load_corpus
 from waybill.learn.fitting import folds_of, held_out, logistic_regression, rows_tested
-from waybill.learn.plan import BROAD, CORPUS, DataPlan, TrainingPlan, TuningPlan
+from waybill.learn.plan import CORPUS, FURTHER, DataPlan, TrainingPlan, TuningPlan
 from waybill.learn.training_set import gather
 from waybill.learn.tuning_lines import (
     Part,
@@ -36,7 +36,7 @@ NAMES = ("", "banking")
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return load_corpus(TEN, CORPUS, [BROAD])
+    return load_corpus(TEN, CORPUS, FURTHER)
 
 
 def test_software_is_left_out_whole(corpus: Corpus) -> None:
@@ -157,7 +157,7 @@ def test_what_would_be_missing_after_an_hour_is_said_before_it(
 
 def test_lines_of_further_folders_count_for_less(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text('shop:\n  Error:\n    - "till {n} is stuck"\n')
-    folders = (BROAD, tmp_path)
+    folders = (FURTHER[0], tmp_path)
     weights = ((0.25, 0.0), (0.5,))
     plan = TrainingPlan("x", DataPlan(per_label=20, corpus_extra=folders, extra_weights=weights))
     data = gather(plan.data, TEN, 42)

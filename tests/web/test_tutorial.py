@@ -15,7 +15,7 @@ from waybill import classify_records
 __all__ = ["pytestmark"]
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
-MASK = "pallet 0 left at gate 0"
+MASK = "trolley 0 by door 0"
 
 
 def steps() -> list[str]:
@@ -35,7 +35,7 @@ async def test_the_walk_of_the_tutorial_is_as_it_says(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     mine = replace(settings.workbench, apply="folder", folder=str(own))
     async with opened(replace(settings, workbench=mine)) as client:
-        await client.put(pattern(MASK, count=5, examples=("pallet 3 left at gate 17",)))
+        await client.put(pattern(MASK, count=5, examples=("trolley 3 by door 17",)))
         async with browsing(client) as page:
             await page.goto(client.running.address)
             await page.get_by_role("link", name=patterns, exact=True).click()
@@ -45,7 +45,7 @@ async def test_the_walk_of_the_tutorial_is_as_it_says(tmp_path: Path) -> None:
             editor = page.locator(".cm-content")
             await editor.wait_for()
             text = await page.locator("#text").input_value()
-            assert "pallet 3 left at gate 17" in text
+            assert "trolley 3 by door 17" in text
             drafted = re.sub(r"(?m)^(\s*-?\s*label:).*", r"\1 User Action", text)
             await editor.click()
             await page.keyboard.press("Control+a")

@@ -19,7 +19,7 @@ from waybill.cli.model_train import (
     extra_weights_of,
 )
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
-from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, PER_LABEL, DataPlan
+from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, FURTHER, PER_LABEL, DataPlan
 
 if TYPE_CHECKING:
     from waybill.core.pattern import Pattern
@@ -263,8 +263,9 @@ def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tupl
     is_open = given.corpus_extra is None and given.corpus == CORPUS
     if is_open and given.labelling:
         return ()
-    if is_open and made.get("corpus_sha256") == corpus_hash(CORPUS, ()):
-        return ()  # it was trained before there were more folders
+    for count in range(len(FURTHER) if is_open else 0):
+        if made.get("corpus_sha256") == corpus_hash(CORPUS, FURTHER[:count]):
+            return FURTHER[:count]  # it was trained before there were more folders
     return corpus_extra_of(given)
 
 

@@ -21,9 +21,9 @@ from waybill.cli.parsing import (
 )
 from waybill.core.errors import WaybillError
 from waybill.learn.plan import (
-    BROAD,
-    BROAD_WEIGHTS,
     CORPUS,
+    FURTHER,
+    FURTHER_WEIGHTS,
     PER_LABEL,
     SPLITS,
     DataPlan,
@@ -95,8 +95,8 @@ def add_weight_option(group: argparse._ActionsContainer) -> None:
         metavar="N",
         help="what a line of --corpus-extra counts as when the classifier is fitted; 0.1,0 gives "
         "each folder its own. Of several, it is fitted with each, and the coefficients are "
-        f"averaged (default: {' '.join(map(_told, BROAD_WEIGHTS))} for the folders that come with "
-        "the default corpus, else 1)",
+        f"averaged (default: {' '.join(map(_told, FURTHER_WEIGHTS))} for those that come with the "
+        "default corpus, else 1)",
     )
 
 
@@ -117,7 +117,7 @@ def corpus_extra_of(given: argparse.Namespace) -> tuple[Path, ...]:
     """The folders of ``--corpus-extra``; without it, what goes with the default corpus."""
     if given.corpus_extra is not None:
         return tuple(given.corpus_extra)
-    return (BROAD,) if given.corpus == CORPUS else ()
+    return FURTHER if given.corpus == CORPUS else ()
 
 
 def extra_weights_of(given: argparse.Namespace) -> tuple[tuple[float, ...], ...]:
@@ -127,7 +127,7 @@ def extra_weights_of(given: argparse.Namespace) -> tuple[tuple[float, ...], ...]
     of folders.
     """
     if given.extra_weight is None:
-        return BROAD_WEIGHTS if given.corpus_extra is None else ((1.0,),)
+        return FURTHER_WEIGHTS if given.corpus_extra is None else ((1.0,),)
     folders = len(corpus_extra_of(given))
     for weights in given.extra_weight:
         told = f"--extra-weight {_told(weights)}"

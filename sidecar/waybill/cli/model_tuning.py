@@ -16,7 +16,7 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
     model.add_argument(
         "--tune",
         action="store_true",
-        help="fine-tune --source on the corpus first (an hour on two cores)",
+        help="fine-tune --source on the corpus first (a quarter of an hour on two idle cores)",
     )
     model.add_argument(
         "--tune-share",

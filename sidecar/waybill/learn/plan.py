@@ -15,13 +15,12 @@ from waybill.settings.environment import cache_folder
 from waybill.settings.schema import FieldSettings
 
 __all__ = [
-    "BROAD",
-    "BROAD_WEIGHTS",
     "CORPUS",
     "CORRECTION_WEIGHT",
+    "FURTHER",
+    "FURTHER_WEIGHTS",
     "PER_LABEL",
     "SPLITS",
-    "WIDE",
     "DataPlan",
     "EncoderPlan",
     "HostedEncoder",
@@ -31,17 +30,15 @@ __all__ = [
     "hosted_encoder",
 ]
 
-#: The templates that the shipped model is trained on, with those of `BROAD`.
+#: The templates that the shipped model is trained on, with those of `FURTHER`.
 CORPUS = Path(__file__).parent / "corpus" / "templates"
-#: Templates of several hundred more kinds of software, for ``DataPlan.corpus_extra``.
-BROAD = Path(__file__).parent / "corpus" / "broad"
-#: Further software, that no shipped model has been trained on yet: a tuning that takes it names it
-#: with ``--corpus-extra``. See docs/decisions/0048-wider-before-the-next-tuning.md.
-WIDE = Path(__file__).parent / "corpus" / "wide"
-#: What a line of `BROAD` counts as for the classifier, for each fit that it is the mean of. The
+#: Templates of more than a thousand more kinds of software, for ``DataPlan.corpus_extra``, in the
+#: order in which they came: a bundle is of the first so many.
+FURTHER = tuple(Path(__file__).parent / "corpus" / name for name in ("broad", "wide"))
+#: What a line of `FURTHER` counts as for the classifier, for each fit that it is the mean of. The
 #: encoder learns from all lines alike and carries the breadth; the classifier on top of it is
 #: steadier on what is common. Several fits were no better: docs/decisions/0041-means-of-fits.md.
-BROAD_WEIGHTS = ((0.1,),)
+FURTHER_WEIGHTS = ((0.3,),)
 #: Distinct masked examples wanted per label of the corpus, before its shares.
 PER_LABEL = 2000
 #: A corrected mask counts as so many lines. A template of the corpus gives about twenty, and one
@@ -72,8 +69,8 @@ class DataPlan(msgspec.Struct, frozen=True):
     test_share: float = 0.0
     split: str = "stratified"
     corpus: Path | None = CORPUS
-    corpus_extra: tuple[Path, ...] = (BROAD,)
-    extra_weights: tuple[tuple[float, ...], ...] = BROAD_WEIGHTS
+    corpus_extra: tuple[Path, ...] = FURTHER
+    extra_weights: tuple[tuple[float, ...], ...] = FURTHER_WEIGHTS
     per_label: int = PER_LABEL
     keep_apart: tuple[Path, ...] = ()
     corrections: tuple[Path, ...] = ()
