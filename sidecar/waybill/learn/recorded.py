@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from waybill.core.foreign import read_json
 from waybill.core.pattern import Pattern
 from waybill.learn.messages import STDIN
 from waybill.patterns.files import is_address, pattern_lines, read_patterns
@@ -41,8 +42,8 @@ def are_patterns(source: str) -> bool:
 def _is_pattern(line: bytes) -> bool:
     """Whether it is a pattern, or was to be one: of what is none, reading it says what is wrong."""
     try:
-        members = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        members = read_json(line, object)
+    except msgspec.DecodeError:
         return _HEAD.match(line) is not None
     return isinstance(members, dict) and members.keys() >= _MEMBERS
 

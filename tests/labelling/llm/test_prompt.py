@@ -237,7 +237,7 @@ def test_the_version_is_the_hash_of_all_that_can_change_an_answer(tmp_path: Path
     [
         ("{labels}", "labels", "{labels} is missing"),
         ("{lines}", "lines", "{lines} is missing"),
-        ("label: Workflow Error}", "label: Workflow}", "no such label: Workflow; the labels are Security Alert"),
+        ("label: Workflow Error}", "label: Workflow}", "no such label: Workflow (did you mean Workflow Error"),
         ("canaries:", "canary:", "canary"),
         ("canaries:", "canaries: []\nx:", "x"),
         ("# labels: {Error:", "labels: {Unknown Thing:", "no such label: Unknown Thing"),
