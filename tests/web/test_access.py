@@ -26,6 +26,7 @@ AXE = gzip.decompress(
 ).decode()
 #: Widths of screens; 320 is also 1280 at a zoom of 400 %.
 WIDTHS = (320, 500, 768, 1280)
+FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PAGES = ("/", "/patterns", "/review", "/rules", "/rules/edit", "/sources", "/nodes", "/corrections",
          "/changes", "/models", "/csv", "/try", "/keys", "/docs", "/login")  # fmt: skip
 #: The button that starts it, whether the file is read to its end or not.
@@ -198,6 +199,8 @@ async def test_a_file_is_sent_and_labelled_by_keys_alone(tmp_path: Path) -> None
 async def _serious(page: Any, where: str, options: str) -> list[str]:
     # What waits for an answer is paler for that long.
     await page.wait_for_function("document.querySelector('.htmx-request') === null")
+    # What follows a change of width follows with the next frame.
+    await page.evaluate(FRAME)
     told = await page.evaluate(f"axe.run({{resultTypes: ['violations'], ...{options}}})")
     lines: list[str] = []
     for one in told["violations"]:
