@@ -46,10 +46,6 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._allowance = Allowance()
-        #: Readers of the kinds of value that have a length.
-        self._sized: dict[int, Callable[[int, int, int], object]] = {
-            STRING: self._text, BYTES: self._bytes, KVLIST: self._map, ARRAY: self._list
-        }  # fmt: skip
 
     def value(self, start: int, end: int, depth: int) -> object:
         if not depth:
@@ -58,8 +54,8 @@ class _Reader:
         value: object = None
         for number, kind, _, at, stop in protobuf.fields(data, start, end):
             self._allowance.take()
-            if kind == LENGTH and number in self._sized:
-                value = self._sized[number](at, stop, depth - 1)
+            if kind == LENGTH and number in _SIZED:
+                value = _SIZED[number](self, at, stop, depth - 1)
             elif (number, kind) == (DOUBLE, protobuf.FIXED64):
                 (value,) = struct.unpack_from("<d", data, at)
             elif (number, kind) == (BOOL, protobuf.VARINT):
@@ -76,22 +72,28 @@ class _Reader:
             pairs.append((key, self.value(value_at, value_end, depth)))
         return pairs
 
-    def _text(self, at: int, stop: int, _depth: int) -> str:
+    def text(self, at: int, stop: int, _depth: int) -> str:
         return self._data[at:stop].decode("utf-8", "replace")
 
-    def _bytes(self, at: int, stop: int, _depth: int) -> bytes:
+    def octets(self, at: int, stop: int, _depth: int) -> bytes:
         return self._data[at:stop]
 
-    def _map(self, at: int, stop: int, depth: int) -> dict[str, object]:
+    def members(self, at: int, stop: int, depth: int) -> dict[str, object]:
         return members_of(self.pairs(at, stop, _VALUES, depth))
 
-    def _list(self, at: int, stop: int, depth: int) -> list[object]:
+    def items(self, at: int, stop: int, depth: int) -> list[object]:
         items: list[object] = []
         for number, kind, _, item_at, item_end in protobuf.fields(self._data, at, stop):
             if (number, kind) == (_VALUES, LENGTH):
                 self._allowance.take()
                 items.append(self.value(item_at, item_end, depth))
         return items
+
+
+#: Readers of the kinds of value that have a length.
+_SIZED: dict[int, Callable[[_Reader, int, int, int], object]] = {
+    STRING: _Reader.text, BYTES: _Reader.octets, KVLIST: _Reader.members, ARRAY: _Reader.items
+}  # fmt: skip
 
 
 def find_pairs(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[str, int, int]]:
