@@ -10,6 +10,19 @@ from waybill.learn.plan import TuningPlan
 
 __all__ = ["add_tuning_options", "tuning_of"]
 
+#: The members of `TuningPlan` that count: the least that is taken, and what it is.
+_COUNTS = {
+    "left_out": (2, "never tune on every N-th kind of software, to measure on"),
+    "epochs": (
+        1,
+        "go through the templates so many times, with other lines each time; fewer if broad",
+    ),
+    "runs": (
+        1,
+        "tune so many times, with other lines and seeds, and average the weights: N times as long",
+    ),
+}
+
 
 def add_tuning_options(model: argparse._ArgumentGroup) -> None:
     """``--tune`` and how."""
@@ -24,13 +37,14 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
         default=TuningPlan().share,
         help="how far the weights move, in [0, 1] (default: %(default)s)",
     )
-    model.add_argument(
-        "--tune-left-out",
-        type=int,
-        default=TuningPlan().left_out,
-        metavar="N",
-        help="never tune on every N-th kind of software, to measure on (default: %(default)s)",
-    )
+    for name, (_, text) in _COUNTS.items():
+        model.add_argument(
+            _option(name),
+            type=int,
+            default=getattr(TuningPlan(), name),
+            metavar="N",
+            help=f"{text} (default: %(default)s)",
+        )
     model.add_argument(
         "--tune-packs",
         type=Path,
@@ -39,26 +53,10 @@ def add_tuning_options(model: argparse._ArgumentGroup) -> None:
         metavar="PACK",
         help="folders of packs that share the encoder: it learns from their templates as well",
     )
-    _add_repeats(model)
 
 
-def _add_repeats(model: argparse._ArgumentGroup) -> None:
-    model.add_argument(
-        "--tune-epochs",
-        type=int,
-        default=TuningPlan().epochs,
-        metavar="N",
-        help="go through the templates so many times, with other lines each time: fewer for a "
-        "broad corpus (default: %(default)s)",
-    )
-    model.add_argument(
-        "--tune-runs",
-        type=int,
-        default=TuningPlan().runs,
-        metavar="N",
-        help="tune so many times, with other lines and seeds, and average the weights: N times as "
-        "long (default: %(default)s)",
-    )
+def _option(name: str) -> str:
+    return f"--tune-{name.replace('_', '-')}"
 
 
 def tuning_of(given: argparse.Namespace) -> TuningPlan | None:
@@ -69,16 +67,8 @@ def tuning_of(given: argparse.Namespace) -> TuningPlan | None:
         raise WaybillError("--tune works on --source: leave --encoder and --encoder-kind out")
     if not 0 <= given.tune_share <= 1:
         raise WaybillError(f"--tune-share {given.tune_share}: expected a number from 0 to 1")
-    if given.tune_left_out < 2:
-        raise WaybillError(f"--tune-left-out {given.tune_left_out}: expected 2 or more")
-    if given.tune_epochs < 1:
-        raise WaybillError(f"--tune-epochs {given.tune_epochs}: expected 1 or more")
-    if given.tune_runs < 1:
-        raise WaybillError(f"--tune-runs {given.tune_runs}: expected 1 or more")
-    return TuningPlan(
-        share=given.tune_share,
-        runs=given.tune_runs,
-        epochs=given.tune_epochs,
-        left_out=given.tune_left_out,
-        packs=tuple(given.tune_packs),
-    )
+    counts = {name: getattr(given, f"tune_{name}") for name in _COUNTS}
+    for name, (least, _) in _COUNTS.items():
+        if counts[name] < least:
+            raise WaybillError(f"{_option(name)} {counts[name]}: expected {least} or more")
+    return TuningPlan(share=given.tune_share, packs=tuple(given.tune_packs), **counts)
