@@ -148,7 +148,7 @@ async def both(
     taxonomy = read_labels(here.labels.path)
     database = Database(Path(here.workbench.store))
     rulebook = Rulebook(here, taxonomy)
-    engine = Engine(here, rulebook.edition, database)
+    engine = Engine(here, rulebook, database)
     told = told_of(records)
 
     def fill(store: object) -> None:

@@ -175,7 +175,7 @@ async def _build_one(
     travel = Travel(settings, database, place_of(settings), name)
     await travel.start()
     rulebook = _closed_by(stack, Rulebook(settings, taxonomy))
-    engine = _closed_by(stack, Engine(settings, rulebook.edition, database))
+    engine = _closed_by(stack, Engine(settings, rulebook, database))
     trials = _closed_by(stack, Trials(engine, rulebook, database))
     jobs = _closed_by(stack, Jobs(Path(f"{mine.store}-files"), database, engine.settings))
     rule_stats = _closed_by(stack, RuleStatsReader(engine, database))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -21,30 +21,31 @@ from waybill.labelling.corrections.table import read_table
 from waybill.labelling.masking import mask
 from waybill.ops.metrics import Metrics
 from waybill.service.opening import Opened, open_pipeline
-from waybill.service.reading_rules import read_rules
 from waybill.settings.schema import Settings
+from waybill.web.rulebook import Rulebook
 from waybill.web.store.corrections import applied_version, export_applied
 from waybill.web.store.database import Database
 from waybill.wire.lines import behind_head
 from waybill.wire.members import Places, members_in
 
-#: What is kept of the embeddings that were made.
+#: What is kept of the embeddings that were made, and of verdicts.
 _CACHE_BYTES = 1 << 20
 
 
 class Engine:
     """Labels as a sidecar with these settings would."""
 
-    def __init__(self, settings: Settings, mark: Callable[[], str], database: Database) -> None:
-        """``mark`` changes with the own rule files; corrections are those of ``database``."""
-        self._mark = mark
+    def __init__(self, settings: Settings, rulebook: Rulebook, database: Database) -> None:
+        """The rules are those of ``rulebook``, the corrections those of ``database``."""
+        self._rulebook = rulebook
         self._database = database
         self._seen: tuple[str, str] = ("", "")
         self.settings = replace(settings, llm=replace(settings.llm, provider=None))
         #: As those, for labelling a little now and then: a cache would stay.
         kept = min(_CACHE_BYTES, settings.model.embedding_cache_bytes)
         model = replace(settings.model, embedding_cache_bytes=kept)
-        self.lean = replace(self.settings, model=model)
+        memo = replace(settings.memo, bytes=min(_CACHE_BYTES, settings.memo.bytes))
+        self.lean = replace(self.settings, model=model, memo=memo)
         self._places = Places(settings.fields)
         self._stack = contextlib.AsyncExitStack()
         self._lock = asyncio.Lock()
@@ -69,7 +70,7 @@ class Engine:
 
     async def mark(self) -> str:
         """What changes with the own rule files."""
-        return await asyncio.to_thread(self._mark)
+        return await asyncio.to_thread(self._rulebook.edition)
 
     async def _warm(self) -> None:
         with contextlib.suppress(WaybillError):  # said to whoever asks
@@ -82,7 +83,8 @@ class Engine:
             return
         pipeline = opened.pipeline
         with contextlib.suppress(RuleSetError):
-            pipeline.swap_rules(await read_rules(self.settings, pipeline.taxonomy))
+            # Trials read the same rules on another thread.
+            pipeline.swap_rules((await self._rulebook.in_force()).twin())
         lines = await self._database.read(export_applied)
         if lines:
             history = parse_history(lines, str(self._database.path))

@@ -61,7 +61,7 @@ class Rulebook:
         self._said: tuple[tuple[str, list[RuleFile]], Said] | None = None
         self._now: tuple[list[RuleFile], RuleSet] | None = None
         #: What was compiled whole, so that of a text that is tried only new patterns are compiled.
-        self._known: Known | None = None
+        self._whole: tuple[Known, RuleSet] | None = None
         self._compiling = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
@@ -123,7 +123,7 @@ class Rulebook:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
             return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
-        if self._known is None:
+        if self._whole is None:
             with contextlib.suppress(RuleSetError, OSError):  # said of the text, if it is its fault
                 await self.in_force()
         try:
@@ -144,12 +144,16 @@ class Rulebook:
             self._settings.limits.message_bytes,
             tuple(names_added(added_fields(self._settings))),
             disable=self._settings.rules.disable,
-            known=self._known,
+            known=self._whole[0] if self._whole is not None else None,
         )
         artefact = await compile_artefact(request)
-        if self._known is None:
-            self._known = artefact.known()
-        return await opened(artefact, request.max_message_bytes)
+        if self._whole is not None and artefact.known_database is self._whole[0].database:
+            return await opened(artefact, request.max_message_bytes, self._whole[1])
+        rules = await opened(artefact, request.max_message_bytes)
+        known = artefact.known()
+        if self._whole is None and known is not None:
+            self._whole = known, rules
+        return rules
 
     def _files_with(self, name: str | None, text: str) -> list[RuleFile]:
         """All files as a sidecar reads them, in its order, with ``text`` as the own file ``name``;

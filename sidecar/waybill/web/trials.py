@@ -35,8 +35,10 @@ from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
 from waybill.web.store.recording import pattern_of
 
-#: How long somebody waits for a first answer: with reading the text 2 s at most.
-_PATIENCE_SECS = 1.2
+#: How long somebody waits for a first answer, the text read as well: a page has 2 s. However long
+#: reading took, something is to be seen.
+_PATIENCE_SECS = 1.6
+_LEAST_SECS = 0.3
 #: A trial that nobody asked for in this time is given up; one that is done is forgotten.
 _ASKED_SECS = 30.0
 #: How long one trial computes before another has its turn, and the patterns of a first turn.
@@ -138,8 +140,10 @@ class Trials:
         except (WaybillError, OSError) as error:
             return Trial(None, time.monotonic() - begin, str(error))
         running, ended = self._running[key]
-        running.asked_at = time.monotonic() + self.patience_secs
-        await asyncio.wait([asyncio.wrap_future(ended)], timeout=self.patience_secs)
+        least = min(self.patience_secs, _LEAST_SECS)
+        left = max(self.patience_secs - (time.monotonic() - begin), least)
+        running.asked_at = time.monotonic() + left
+        await asyncio.wait([asyncio.wrap_future(ended)], timeout=left)
         return await self._tell(running, ended)
 
     async def again(self, key: str) -> Trial | None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from tests.taxonomies import LABELS
 from waybill.core.errors import RuleSetError
+from waybill.labelling.rules import loading
 from waybill.labelling.rules.artefact import Artefact, CompileRequest, Known
 from waybill.labelling.rules.compiler import build
 from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_artefact, opened
 from waybill.labelling.rules.ruleset import RuleSet
 
 #: Plain ones, alike ones, ones that must be confirmed, and ones that no database holds.
@@ -37,15 +39,20 @@ MESSAGES = (
 PICKS = st.lists(st.integers(0, len(PATTERNS) - 1), max_size=6)
 
 
-def artefact_of(
-    picks: Sequence[int], mode: str = "enforce", known: Known | None = None
-) -> Artefact:
+def rule_file(picks: Sequence[int], mode: str = "enforce") -> RuleFile:
     """Rules with these patterns, in this order."""
     rules = [
         {"id": f"r{n}", "label": LABELS[n % 3], "pattern": PATTERNS[pick], "mode": mode}
         for n, pick in enumerate(picks)
     ]
-    file = RuleFile("a.yaml", msgspec.json.encode({"rules": rules}))
+    return RuleFile("a.yaml", msgspec.json.encode({"rules": rules}))
+
+
+def artefact_of(
+    picks: Sequence[int], mode: str = "enforce", known: Known | None = None
+) -> Artefact:
+    """`rule_file`, compiled."""
+    file = rule_file(picks, mode)
     return build(CompileRequest((file,), LABELS, 10, 1 << 30, 65_536, known=known))
 
 
@@ -91,3 +98,22 @@ def test_faults_are_those_of_the_whole() -> None:
             told.append(list(map(str, refusal.errors)))
     assert len(told) == 2
     assert told[0] == told[1] != []
+
+
+async def test_what_stood_already_is_neither_sent_nor_read_twice() -> None:
+    request = CompileRequest((rule_file([0, 1, 4]),), LABELS, 10, 1 << 30, 65_536)
+    whole = await compile_artefact(request)
+    rules = await opened(whole)
+    known = whole.known()
+    assert known is not None
+    beside = msgspec.structs.replace(request, files=(rule_file([1, 6, 0]),), known=known)
+    for _ in range(2):  # compiled, and from memory
+        artefact = await compile_artefact(beside)
+        assert artefact.known_database is known.database
+    kept = next(reversed(loading._compiled.values()))
+    assert len(kept.sent) < len(known.database) + len(artefact.database)
+    split = await opened(artefact, beside=rules)
+    assert split.scanner._known is rules.scanner.own
+    for message in MESSAGES:
+        found = [rule.id for rule in split.matching(message)]
+        assert found == [rule.id for rule in RuleSet(artefact).matching(message)]

@@ -35,7 +35,7 @@ from waybill.labelling.rules.artefact import (
 )
 from waybill.labelling.rules.dialects import with_remedy
 from waybill.labelling.rules.files import hash_files
-from waybill.labelling.rules.known import Places, find_known
+from waybill.labelling.rules.known import find_known
 from waybill.labelling.rules.pattern import (
     SUSPICIOUS_STATES,
     Translation,
@@ -65,7 +65,9 @@ def main() -> int:
         faults = [Fault.of(error) for error in refusal.errors]
         sys.stdout.buffer.write(msgspec.msgpack.encode(faults))
         return EXIT_FAULTS
-    sys.stdout.buffer.write(msgspec.msgpack.encode(artefact))
+    # Who asked has the database that stood already.
+    sent = msgspec.structs.replace(artefact, known_database=b"")
+    sys.stdout.buffer.write(msgspec.msgpack.encode(sent))
     return 0
 
 
@@ -92,7 +94,9 @@ def build(request: CompileRequest) -> Artefact:
     version = hash_files(request.files, request.disable)
     artefact = Artefact(version, dump, tuple(rules), replaced=selection.replaced)
     if request.known is not None:
-        artefact = _beside(artefact, request.known, places)
+        artefact = msgspec.structs.replace(
+            artefact, known_rules=places.known_rules, known_database=request.known.database
+        )
     else:
         artefact = _to_know(artefact, translations)
     rule_set = RuleSet(artefact, request.max_message_bytes)
@@ -104,13 +108,6 @@ def build(request: CompileRequest) -> Artefact:
         artefact,
         advice=(*selection.advice, *doubts.advice),
         taken_samples=doubts.taken_samples,
-    )
-
-
-def _beside(artefact: Artefact, known: Known, places: Places) -> Artefact:
-    """The artefact with the database that stood already."""
-    return msgspec.structs.replace(
-        artefact, known_rules=places.known_rules, known_database=known.database
     )
 
 

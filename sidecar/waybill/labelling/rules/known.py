@@ -47,24 +47,31 @@ def find_known(known: Known | None, expressions: Sequence[str]) -> Places:
 class Scanner:
     """The databases of an artefact; ``scan`` is called as that of one database is."""
 
-    def __init__(self, artefact: Artefact) -> None:
-        """Read the databases back. One without patterns is left out."""
+    def __init__(self, artefact: Artefact, beside: Scanner | None = None) -> None:
+        """Read the databases back. One without patterns is left out.
+
+        ``beside``: the scanner of the database that stood already, so that it need not be read.
+        """
         self._known_rules = artefact.known_rules
-        self._own = _loaded(artefact.database)
-        self._known = _loaded(artefact.known_database)
+        #: The database that the artefact brings itself.
+        self.own = _loaded(artefact.database)
+        if beside is None or not artefact.known_database:
+            self._known = _loaded(artefact.known_database)
+        else:
+            self._known = beside.own
 
     @property
     def scan(self) -> Callable[..., object] | None:
         """What a rule set scans with; None where there is nothing to find."""
         if self._known is not None:
             return self._scan_both
-        return self._own.scan if self._own is not None else None
+        return self.own.scan if self.own is not None else None
 
     def scratch(self) -> object:
         """Scratch space for `scan`: a thing of one thread."""
         if self._known is not None:
-            return (_scratch(self._known), _scratch(self._own))
-        return _scratch(self._own)
+            return (_scratch(self._known), _scratch(self.own))
+        return _scratch(self.own)
 
     def _scan_both(
         self,
@@ -78,8 +85,8 @@ class Scanner:
             places: list[int] = []
             self._known.scan(data, note, flags, places, scratch[0])
             found += [self._known_rules[place] for place in places if self._known_rules[place] >= 0]
-        if self._own is not None:
-            self._own.scan(data, note, flags, found, scratch[1])
+        if self.own is not None:
+            self.own.scan(data, note, flags, found, scratch[1])
 
 
 def _loaded(dump: bytes) -> hyperscan.Database | None:

@@ -15,6 +15,7 @@ import hashlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +29,7 @@ from waybill.labelling.rules.artefact import (
     Artefact,
     CompileRequest,
     Fault,
+    Known,
     Place,
 )
 from waybill.labelling.rules.files import RuleFile, read_rule_files
@@ -36,10 +38,24 @@ from waybill.labelling.rules.texts import text_mark
 from waybill.labelling.rules.unread import unread_files
 
 
+class _Output(NamedTuple):
+    """What a child sent, and what it compiled beside."""
+
+    sent: bytes
+    known: Known | None
+
+    def artefact(self) -> Artefact:
+        """It, with the database that stood already."""
+        found = msgspec.msgpack.decode(self.sent, type=Artefact)
+        if self.known is None:
+            return found
+        return msgspec.structs.replace(found, known_database=self.known.database)
+
+
 class _Run(msgspec.Struct):
     """A child at work, and how many wait for its output."""
 
-    task: asyncio.Task[bytes]
+    task: asyncio.Task[_Output]
     waiting: int = 0
 
 
@@ -47,7 +63,7 @@ class _Run(msgspec.Struct):
 #: else.
 _PATIENCE = 4
 #: Artefacts that are kept, by the digest of what they were made of; 424 rules have 2 MB.
-_compiled: dict[bytes, bytes] = {}
+_compiled: dict[bytes, _Output] = {}
 _MOST_KEPT = 3
 _MOST_KEPT_BYTES = 16 << 20
 #: What is being compiled, by the same digest.
@@ -118,9 +134,14 @@ async def compile_rules(
     return await opened(await compile_artefact(request), max_message_bytes)
 
 
-async def opened(artefact: Artefact, max_message_bytes: int = 65_536) -> RuleSet:
-    """The rule set of ``artefact``: milliseconds per thousand rules, so not on the event loop."""
-    return await asyncio.to_thread(RuleSet, artefact, max_message_bytes)
+async def opened(
+    artefact: Artefact, max_message_bytes: int = 65_536, beside: RuleSet | None = None
+) -> RuleSet:
+    """The rule set of ``artefact``: milliseconds per thousand rules, so not on the event loop.
+
+    ``beside``: the rule set whose database stood already, which is shared then.
+    """
+    return await asyncio.to_thread(RuleSet, artefact, max_message_bytes, beside=beside)
 
 
 async def compile_artefact(request: CompileRequest) -> Artefact:
@@ -140,10 +161,10 @@ async def compile_artefact(request: CompileRequest) -> Artefact:
     if output is None:
         output = await _shared(mark, request)
         _keep(mark, output)
-    return msgspec.msgpack.decode(output, type=Artefact)
+    return output.artefact()
 
 
-async def _shared(mark: bytes, request: CompileRequest) -> bytes:
+async def _shared(mark: bytes, request: CompileRequest) -> _Output:
     """The output of one child for all who ask at once; it is ended when nobody waits any more.
 
     Raises RuleSetError.
@@ -164,21 +185,25 @@ async def _shared(mark: bytes, request: CompileRequest) -> bytes:
             await asyncio.wait([run.task])
 
 
-async def _compile(request: CompileRequest) -> bytes:
+async def _compile(request: CompileRequest) -> _Output:
     """Raises RuleSetError."""
     ended = await _run_compiler(request)
     if ended.code != 0:
         raise RuleSetError(await _explain(ended, request))
-    return ended.output
+    return _Output(ended.output, request.known)
 
 
-def _keep(mark: bytes, output: bytes) -> None:
+def _keep(mark: bytes, output: _Output) -> None:
     """What was compiled last is asked for again: it is tried, compared, and then in force."""
-    if len(output) > _MOST_KEPT_BYTES:
+    if len(output.sent) > _MOST_KEPT_BYTES:
         return
     _compiled[mark] = output
-    while len(_compiled) > _MOST_KEPT or sum(map(len, _compiled.values())) > _MOST_KEPT_BYTES:
+    while len(_compiled) > _MOST_KEPT or _kept_bytes() > _MOST_KEPT_BYTES:
         del _compiled[next(iter(_compiled))]
+
+
+def _kept_bytes() -> int:
+    return sum(len(output.sent) for output in _compiled.values())
 
 
 async def _run_compiler(request: CompileRequest) -> Ended:

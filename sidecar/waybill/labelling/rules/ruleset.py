@@ -86,9 +86,16 @@ class RuleSet:
     """All rules of one load, in file order. Its scratch space makes it a thing of one thread."""
 
     def __init__(
-        self, artefact: Artefact, max_message_bytes: int = 65_536, clock: Clock = time.perf_counter
+        self,
+        artefact: Artefact,
+        max_message_bytes: int = 65_536,
+        clock: Clock = time.perf_counter,
+        beside: RuleSet | None = None,
     ) -> None:
-        """Read the database back: milliseconds per thousand rules, so not on the event loop."""
+        """Read the database back: milliseconds per thousand rules, so not on the event loop.
+
+        ``beside``: the rule set whose database stood already (`Artefact`).
+        """
         self.version = artefact.version[:12]
         self.content_hash = artefact.version
         #: What is doubtful about the rules and their files.
@@ -113,21 +120,20 @@ class RuleSet:
         }
         #: Of a message, patterns see no more than this.
         self.max_message_bytes = max_message_bytes
-        self._scopes = RuleScopes(
-            [rule.sources for rule in self.rules], [rule.label for rule in self.rules]
-        )
+        labels = [rule.label for rule in self.rules]
+        self._scopes = RuleScopes([rule.sources for rule in self.rules], labels)
         self.shadow_hits: Counter[str] = Counter()
         self._counted = (0, 0)
         self._turn = _FIRST_TURN
         self._turn_spent = 0.0
-        self._scanner = Scanner(artefact)
-        self._scan = self._scanner.scan
-        self._scratch = self._scanner.scratch()
+        self.scanner: Scanner = Scanner(artefact, beside.scanner if beside is not None else None)
+        self._scan = self.scanner.scan
+        self._scratch = self.scanner.scratch()
 
     def twin(self) -> RuleSet:
         """The same rules with a scratch space of their own, for `matching` on another thread."""
         twin = copy.copy(self)
-        twin._scratch = self._scanner.scratch()  # noqa: SLF001 - our own class
+        twin._scratch = self.scanner.scratch()  # noqa: SLF001 - our own class
         return twin
 
     def first_matches(
