@@ -101,8 +101,9 @@ soak: $(DEV) ## Steady load for an hour: memory, descriptors, records (SOAK_SECS
 stalls: $(DEV) ## How long the event loop stands still under bombs, giant bodies and reloads
 	$(BIN)/python -m tests.chaos.stalls
 
-greedy: $(DEV) ## What 100 greedy, slow or silent peers make it hold, at each door (GREEDY_PEERS)
+greedy: $(DEV) ## What 100 greedy, slow or silent peers make it hold, and servers that it asks (GREEDY_PEERS)
 	$(BIN)/python -m tests.chaos.greedy --peers $(or $(GREEDY_PEERS),100)
+	$(BIN)/python -m tests.chaos.answering
 
 FUZZ_SECS ?= 20
 fuzz: $(FUZZ) ## Fuzz every decoder for FUZZ_SECS seconds each; what is found becomes a fixture

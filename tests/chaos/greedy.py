@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import gzip
+import itertools
 import json
 import socket
 import ssl
@@ -28,11 +29,13 @@ from urllib.request import urlopen
 
 import msgpack
 
-from tests.ingest.test_doors import LIMIT, request, served
+from tests.ingest.test_doors import LIMIT, raw_whole, request, served
 from tests.memory import peak_bytes, resident_bytes
 from tests.web.serving import workbench_served
+from waybill.core.correction import encode_correction, new_correction
 from waybill.wire import forward as protocol
 from waybill.wire.compression import compress
+from waybill.wire.otlp.protobuf import pack_field
 
 SPARE, STAYS = 64 << 20, 20 << 20
 #: What stays of the first records ever: places of patterns, sources and caches.
@@ -41,6 +44,9 @@ _PIECE = 64 << 10
 _KEY = "secret"
 _BODY = LIMIT // 2 - (1 << 20)
 _JSON = b"Content-Type: application/json\r\n"
+_PROTOBUF = b"Content-Type: application/x-protobuf\r\n"
+#: What is asked without a body.
+_TOLD = (b"/metrics", b"/openapi.json", b"/v1/rules", b"/v1/edition", b"/readyz", b"/docs", b"/")
 
 Address = tuple[str, int]
 #: Connections of the crowd that is there.
@@ -55,12 +61,42 @@ class Door(NamedTuple):
     is_tls: bool = False
     has_key: bool = False
     is_forward: bool = False
+    #: Said once before all others come.
+    first: bytes = b""
     is_workbench: bool = False
+    #: It does not say what it counts to whom it does not know.
+    is_locked: bool = False
 
 
 def _records(size: int) -> bytes:
     record = json.dumps({"log": "order failed " * 20, "source": "shop"}).encode()
     return b"[" + b",".join([record] * (size // (len(record) + 1))) + b"]"
+
+
+def _protobuf(size: int) -> bytes:
+    record = pack_field(2, pack_field(2, pack_field(5, pack_field(1, b"it failed"))))
+    return pack_field(1, record) * (size // 24)
+
+
+def _distinct() -> bytes:
+    """What makes many patterns and sources, with long texts."""
+    names = map("".join, itertools.islice(itertools.product("abcdefgh", repeat=5), 20_000))
+    record = b'{"log":"order %b is gone %b","source":"shop-%b"}'
+    return b"\n".join([record % (name, b"word " * 100, name) for name in map(str.encode, names)])
+
+
+def _corrections(folder: Path) -> Path:
+    """A file of 50,000."""
+    names = map("".join, itertools.islice(itertools.product("abcdefgh", repeat=6), 50_000))
+    lines = [new_correction(f"order {name} failed", "Error", by="ann") for name in names]
+    path = folder / "many.ndjson"
+    path.write_bytes(b"".join(map(encode_correction, lines)))
+    return path
+
+
+def _asked(path: bytes, times: int) -> bytes:
+    """So many requests, one after another, of which nobody waits for an answer."""
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path * times
 
 
 def _form(size: int) -> bytes:
@@ -104,10 +140,29 @@ def doors(folder: Path) -> dict[str, Door]:
         "label tiny": Door(request(b"/v1/label", _JSON, b"{}\n" * 240_000)),
         "label small": Door(request(b"/v1/label", _JSON, b"{}\n" * 125_000)),
         "logs": Door(request(b"/v1/logs", _JSON, otlp)),
+        "logs protobuf": Door(request(b"/v1/logs", _PROTOBUF, _protobuf(_BODY))),
+        "logs gzip": Door(
+            request(b"/v1/logs", _JSON + b"Content-Encoding: gzip\r\n", gzip.compress(otlp, 1))
+        ),
         "explain": Door(request(b"/v1/explain", _JSON, large)),
         "rules/test": Door(request(b"/v1/rules/test", _JSON, large)),
         "corrections": Door(
             request(b"/v1/corrections", _JSON, large), (f"corrections.path={folder}/c.ndjson",)
+        ),
+        "corrections out": Door(
+            _asked(b"/v1/corrections", 4), (f"corrections.path={_corrections(folder)}",)
+        ),
+        "patterns": Door(
+            _asked(b"/v1/patterns?limit=1000", 50), first=request(b"/v1/label", _JSON, _distinct())
+        ),
+        "sources": Door(
+            _asked(b"/v1/sources?limit=1000", 50), first=request(b"/v1/label", _JSON, _distinct())
+        ),
+        "descriptions": Door(b"".join(_asked(path, 20) for path in _TOLD)),
+        "tokens": Door(
+            request(b"/v1/label", b"Authorization: Bearer " + b"x" * 7000 + b"\r\n", records),
+            (f"http.tokens_file={secret}",),
+            is_locked=True,
         ),
         "csv": Door(request(b"/v1/classify/csv", b"Content-Type: text/csv\r\n", csv)),
         "csv zstd": Door(
@@ -262,10 +317,8 @@ def opened(door: Door, folder: Path) -> Iterator[tuple[Address, Address, int]]:
         yield (host, int(port)), http, pid
 
 
-def _is_at_work(door: Door, address: Address) -> bool:
+def _is_at_work(address: Address) -> bool:
     """Whether bodies are worked on whose peers are gone; the workbench does not tell."""
-    if door.is_workbench or door.is_tls:
-        return False
     try:
         with urlopen(f"http://{address[0]}:{address[1]}/metrics", timeout=60) as answer:
             told = answer.read()
@@ -274,10 +327,13 @@ def _is_at_work(door: Door, address: Address) -> bool:
     return b"\nwaybill_inflight_bytes 0.0" not in told
 
 
-def _settled(door: Door, address: Address, pid: int, before: int) -> int:
-    """What is held beyond ``before`` when it is little, or a minute after all work is done."""
+def wait_until_settled(address: Address | None, pid: int, before: int) -> int:
+    """What is held beyond ``before`` when it is little, or a minute after all work is done.
+
+    ``address`` is where it tells whether there is work.
+    """
     patience = time.monotonic() + 600
-    while _is_at_work(door, address) and time.monotonic() < patience:
+    while address and _is_at_work(address) and time.monotonic() < patience:
         time.sleep(1)
     ends_at = time.monotonic() + 60
     while resident_bytes(pid) - before > STAYS and time.monotonic() < ends_at:
@@ -285,25 +341,37 @@ def _settled(door: Door, address: Address, pid: int, before: int) -> int:
     return resident_bytes(pid) - before
 
 
+def allow_peak(pid: int) -> None:
+    """Forget the most that it has held so far."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def is_within(
+    what: str, pid: int, before: int, left: int, seen: Counter[str], limit: int = LIMIT
+) -> bool:
+    """Print what was held beyond ``before``, at the most and afterwards; whether that is allowed."""
+    most = peak_bytes(pid) - before
+    fits = most <= limit + SPARE and left <= STAYS
+    word = "" if fits else "  TOO MUCH"
+    print(f"{what}{most >> 20:7} MB{left >> 20:7} MB  {dict(seen)}{word}", flush=True)
+    return fits
+
+
 def measure(name: str, door: Door, peers: int, secs: float, folder: Path) -> bool:
     """Print a line for each manner; whether all of them stay within the bounds."""
     is_fine = True
     with opened(door, folder) as (address, told, pid):
+        if door.first:
+            asyncio.run(raw_whole(f"http://{address[0]}:{address[1]}", door.first))
         asyncio.run(crowd("greedy", address, door, WARM_UP, 2.0))
         time.sleep(3)
         before = resident_bytes(pid)
+        tells = None if door.is_workbench or door.is_tls or door.is_locked else told
         for manner in MANNERS:
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
+            allow_peak(pid)
             seen = asyncio.run(crowd(manner, address, door, peers, secs))
-            most = peak_bytes(pid) - before
-            left = _settled(door, told, pid, before)
-            fits = most <= LIMIT + SPARE and left <= STAYS
-            is_fine &= fits
-            word = "" if fits else "  TOO MUCH"
-            print(
-                f"{name:15}{manner:8}{most >> 20:7} MB{left >> 20:7} MB  {dict(seen)}{word}",
-                flush=True,
-            )
+            left = wait_until_settled(tells, pid, before)
+            is_fine &= is_within(f"{name:15}{manner:8}", pid, before, left, seen)
     return is_fine
 
 

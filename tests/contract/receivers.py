@@ -95,7 +95,7 @@ class ForwardReceiver:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = protocol.FrameReader(1 << 20)
         while data := await reader.read(65_536):
-            for message in frames.feed(data):
+            for message in filter(None, frames.feed(data)):
                 if self.trouble:
                     self.trouble -= 1
                     writer.transport.abort()

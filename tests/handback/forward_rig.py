@@ -82,7 +82,7 @@ class Receiver:
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = protocol.FrameReader(1 << 26)
         while data := await reader.read(1 << 16):
-            for message in frames.feed(data):
+            for message in filter(None, frames.feed(data)):
                 self.frames.append(message)
                 answer = self.answer(message)
                 if answer is None:

@@ -24,7 +24,7 @@ def read(stream: bytes, step: int | None = None, limit: int = LIMIT) -> list[Mes
     return [
         message
         for at in range(0, len(stream), step)
-        for message in reader.feed(stream[at : at + step])
+        for message in filter(None, reader.feed(stream[at : at + step]))
     ]
 
 

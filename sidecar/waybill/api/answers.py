@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from typing import TypeAlias
 
 import orjson
 from aiohttp import web
@@ -12,10 +15,27 @@ from waybill.core.errors import MalformedError
 from waybill.flow.inflight import Grow
 from waybill.ingest.http.bodies import BodyReader
 
+#: Answers a request.
+Answer: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 def as_json(value: object, status: int = 200) -> web.Response:
     """``value`` as the answer."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def in_turn(handler: Answer) -> Answer:
+    """``handler`` for one request at a time: what its answer is made of takes many times its size,
+    and is counted by nothing. The answer is counted while it is written.
+    """
+    turn = asyncio.Lock()
+
+    @functools.wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        async with turn:
+            return await handler(request)
+
+    return handle
 
 
 class Questions:

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import Questions, as_json
+from waybill.api.answers import Questions, as_json, in_turn
 from waybill.api.labellings import of_labelling
 from waybill.core.correction import Correction, encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
@@ -80,7 +80,7 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
         headers = {"ETag": tag} if since is None else {}
         return web.Response(body=body, content_type=NDJSON, headers=headers)
 
-    return [web.post("/v1/corrections", correct), web.get("/v1/corrections", export)]
+    return [web.post("/v1/corrections", correct), web.get("/v1/corrections", in_turn(export))]
 
 
 def _tag(services: Mapping[str, Service]) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import as_json
+from waybill.api.answers import as_json, in_turn
 from waybill.api.labellings import LABELLING, of_labelling
 from waybill.core.errors import MalformedError
 from waybill.core.names import words
@@ -64,7 +64,10 @@ def routes(nodes: Mapping[str, NodePatterns], unsure_below: float) -> list[web.R
         response.headers[WORKERS] = _workers(page)
         return response
 
-    return [web.get("/v1/patterns", list_patterns), web.get("/v1/sources", list_sources)]
+    return [
+        web.get("/v1/patterns", in_turn(list_patterns)),
+        web.get("/v1/sources", in_turn(list_sources)),
+    ]
 
 
 def _workers(page: Page | SourcePage) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import Questions, as_json
+from waybill.api.answers import Questions, as_json, in_turn
 from waybill.api.labellings import LABELLING, of_labelling
 from waybill.core.errors import MalformedError, RuleSetError
 from waybill.labelling.rules.ruleset import RuleSet
@@ -71,7 +71,7 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
         }
         return as_json(answer)
 
-    return [web.get("/v1/rules", list_rules), web.post("/v1/rules/test", test_rules)]
+    return [web.get("/v1/rules", in_turn(list_rules)), web.post("/v1/rules/test", test_rules)]
 
 
 def _text(asked: dict[str, object]) -> str:

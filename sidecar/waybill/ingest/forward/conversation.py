@@ -103,6 +103,9 @@ class Conversation:
                     if frames.is_deep:
                         await asyncio.sleep(0)
                     for message in frames.feed(piece):
+                        if message is None:
+                            await asyncio.sleep(0)
+                            continue
                         partial.release()
                         await self._take(message, writer)
                 await partial.count(frames.held_bytes)
