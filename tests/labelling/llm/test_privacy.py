@@ -21,6 +21,7 @@ from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.known_secrets import hide_keys, hide_known
 from waybill.labelling.llm.named_secrets import hide_named
 from waybill.labelling.llm.privacy import MAX_CHARS, Privacy
+from waybill.labelling.llm.signed_secrets import hide_held, hide_signed
 from waybill.labelling.masking import mask
 from waybill.learn.corpus.entries import load_corpus
 from waybill.learn.corpus.generate import generate
@@ -116,9 +117,10 @@ def _placeholders(text: str) -> int:
 @pytest.mark.parametrize(
     "piece",
     ["password=", "token ", "a", "A0", "aA0", "x=y&", "<pass a=b ", "-p", "'", '\\"', "$1$", "insert into (",
-     "BEGIN KEY-----", "://a", "@", "%3D", ":0", "0-", "aa-", "a.b@c.", "/reset/", "Bearer ", "eyJ", "DE00 0"],
+     "BEGIN KEY-----", "://a", "@", "%3D", ":0", "0-", "aa-", "a.b@c.", "/reset/", "Bearer ", "eyJ", "DE00 0",
+     "key a!", "token a!b!", "secret(value=", "hmac('", "login a/"],
 )  # fmt: skip
-@pytest.mark.parametrize("hide", [hide_named, hide_known, hide_keys])
+@pytest.mark.parametrize("hide", [hide_named, hide_known, hide_keys, hide_held, hide_signed])
 def test_hiding_takes_time_in_proportion(piece: str, hide: Callable[[str], str]) -> None:
     def secs(chars: int) -> float:
         text = (piece * chars)[:chars]
@@ -166,6 +168,8 @@ async def test_no_planted_secret_reaches_the_stand_in(opening: Opening, standin:
         "/usr/lib/x86_64-linux-gnu/libstdc++.so.6 not found",
         "2026-11-20 22:23:01 order 4111111111111112 shipped, total 1,234.56",
         "compass: north, spin to win, bypass is on",
+        "login: ntdll!RtlUserThreadStart called User#authenticate of Auth$Inner for order#17",
+        "key nick!user@host left, bar!baz stays, token count: 17, a secret!",
     ],
 )
 def test_ordinary_lines_stay_as_they_are(line: str) -> None:

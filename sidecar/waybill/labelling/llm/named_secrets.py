@@ -10,59 +10,26 @@ from __future__ import annotations
 
 import re
 
+from waybill.labelling.llm.secret_names import BETWEEN, HIDDEN, SOFT, STRONG, VALUE, WEAK
+
 __all__ = ["hide_named"]
 
-#: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``,
-#: ``x-api-key-2``) ...
-_STRONG = (
-    r"passw(?:or)?d|pwd|passcode|secret|token|credential|"
-    r"api[ _-]?key|access[ _-]?key|account[ _-]?key|shared[ _-]?key|"
-    r"private[ _-]?key|encryption[ _-]?key|signing[ _-]?key|license[ _-]?key|"
-    r"auth[ _-]?key|requirepass|masterauth|"
-    r"passwort|kennwort|contraseña|mot[ _-]de[ _-]passe|senha|wachtwoord|lösenord|adgangskode|"
-    r"hasło|şifre|пароль|密码|口令|パスワード|비밀번호"
-)
-#: ... and those that count only as words of their own.
-_WEAK = (
-    r"(?:\w{0,12}[_-]|user|db|root|admin|my|ssh|ftp|smtp|ldap|http|proxy|mail|store|sudo|login)?"
-    r"(?:pass|pw)|\w{0,12}sess(?:ion)?[ _-]?id|csrf\w{0,8}|(?:wpa[_-]?)?psk|"
-    r"(?:user|device|verification|activation|pairing)[ _-]?code|"
-    r"(?:(?:totp|mfa|otp|hotp)[ _-]?)(?:seed|code|key)|unlock[ _-]?code|puk|"
-    r"otp|pin|cvv|cvc|ssn|mdp|clave|parola|heslo"
-)
-#: Of these, also names of programs and parts of sentences: with a blank behind the sign, only what
-#: is no word is a secret.
-_SOFT = r"auth|session|sess|sid|sig|signature|community"
-_WEAK = f"{_WEAK}|{_SOFT}"
 #: After these everything to the end of the line may belong to the secret.
 _REST = re.compile(
     r"(?<![A-Za-z])((?:proxy-)?authorization|(?:set-)?cookie|pass[ _-]?phrase|mnemonic"
-    r"|(?:seed|recovery|backup)[ _-](?:phrase|words?|codes?))"
+    r"|(?:seed|recovery|backup)[ _-](?:phrase|words?|codes?)|recovery[ _-]keys?(?=\s?[:=]))"
     r"([\"']?\s*(?:[:=]|\b(?:is|are|was)\b)\s*).+",
     re.IGNORECASE,
 )
-#: A quoted value, one in quotes that are escaped themselves (JSON inside JSON), or all up to a
-#: blank.
-_VALUE = (
-    r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*"""
-    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
-)
-#: Between name and value: signs, their escapes in URLs and JSON (digits may be masked), verbs.
-_BETWEEN = (
-    r":=|[=-]>|[:=]|\.{3,}|(?:%(?:25)?(?:22|27|0)){0,2}%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
-    r"|\b(?:is|was|to|equals|lautet|ist|war|est|es)\b"
-)
-#: A value that is hidden already.
-_HIDDEN = r"[\"'\\]{0,2}<(?:secret|id|ip)>(?:[\"'\\]{0,2}(?:[\s,;&)\]}]|$))"
 _PAIR = re.compile(
-    rf"(?P<name>(?:{_STRONG}|(?<![A-Za-z0-9])(?:{_WEAK})(?![A-Za-z]))[\w-]{{0,20}}"
+    rf"(?P<name>(?:{STRONG}|(?<![A-Za-z0-9])(?:{WEAK})(?![A-Za-z]))[\w-]{{0,20}}"
     r"[\\\"'\])]{0,12}"
-    rf"\s*(?:{_BETWEEN})\s*)(?!{_HIDDEN})(?P<value>{_VALUE})",
+    rf"\s*(?:{BETWEEN})\s*)(?!{HIDDEN})(?P<value>{VALUE})",
     re.IGNORECASE,
 )
 #: The name of a pair that may as well be a part of a sentence.
 _SENTENCE = re.compile(
-    rf"^(?!auth[ _-]?key)(?:{_SOFT})(?![A-Za-z]).*(?:\s|\bis\b)|\)[\"']?:\s", re.IGNORECASE
+    rf"^(?!auth[ _-]?key)(?:{SOFT})(?![A-Za-z]).*(?:\s|\bis\b)|\)[\"']?:\s", re.IGNORECASE
 )
 #: Words only, to the end of the line: a pass phrase, where a password's first word was one.
 _PHRASE = re.compile(
@@ -73,19 +40,20 @@ _NO_SECRET = frozenset(
     ("0", "a", "about", "accepted", "already", "an", "and", "any", "are", "authentication", "bad",
      "be", "been", "being", "broken", "cannot", "changed", "closed", "connection", "could",
      "created", "denied", "deprecated", "disabled", "discouraged", "empty", "enabled", "expired",
-     "expiring", "failed", "failure", "for", "found", "from", "generated", "has", "have", "in",
-     "incorrect", "invalid", "is", "it", "locked", "malformed", "mismatch", "missing", "near", "no",
-     "none", "not", "now", "null", "obsolete", "off", "ok", "old", "on", "only", "opened", "or",
-     "out", "past", "permission", "provided", "refused", "rejected", "removed", "required", "reset",
-     "revoked", "rotated", "scheduled", "set", "short", "still", "that", "the", "this", "timeout",
-     "to", "too", "unable", "undefined", "unexpected", "unknown", "unset", "unsupported", "used",
-     "user", "using", "valid", "was", "weak", "will", "with", "wrong", "yes")
+     "expiring", "failed", "failure", "false", "for", "found", "from", "generated", "has", "have",
+     "in", "incorrect", "invalid", "is", "it", "locked", "malformed", "mismatch", "missing",
+     "near", "no", "none", "not", "now", "null", "obsolete", "off", "ok", "old", "on", "only",
+     "opened", "or", "out", "past", "permission", "provided", "refused", "rejected", "removed",
+     "required", "reset", "revoked", "rotated", "scheduled", "set", "short", "still", "that",
+     "the", "this", "timeout", "to", "too", "true", "unable", "undefined", "unexpected", "unknown",
+     "unset", "unsupported", "used", "user", "using", "valid", "was", "weak", "will", "with",
+     "wrong", "yes")
 )  # fmt: skip
 #: A name and a word behind it, without a sign in between: believed if the word is none.
 _LOOSE = re.compile(
     r"(?P<name>\b(?:\w{0,12}passw(?:or)?d|pwd|passcode|secret|token|credentials?|session|rootpw|"
-    r"requirepass|masterauth|passwort|kennwort|auth|(?:totp|mfa|otp) seed|[A-Z][A-Z0-9]{1,20}_"
-    r"(?:API|TOKEN|KEY|PAT|PASS|PW))"
+    r"requirepass|masterauth|passwort|kennwort|auth|bindpw|(?:api|access)[ _-]?key|"
+    r"(?:totp|mfa|otp) seed|[A-Z][A-Z0-9]{1,20}_(?:API|TOKEN|KEY|PAT|PASS|PW))"
     r"[\"']?[ (\[]{1,2}[\"']?(?:[\w.$-]{1,40}/)?)(?![<\[({])(?P<value>[^\s\"'()<>\[\]/]{4,})",
     re.IGNORECASE,
 )
@@ -96,8 +64,8 @@ _SLASHED = re.compile(
     re.IGNORECASE,
 )
 _OWNED = re.compile(
-    rf"((?:{_STRONG}|\bpin)\s+(?:for|of|für)\s+[^\s:=]{{1,64}}(?: [^\s:=]{{1,32}})?\s?[:=]\s?)"
-    rf"(?!{_HIDDEN})({_VALUE})",
+    rf"((?:{STRONG}|\bpin)\s+(?:for|of|für)\s+[^\s:=]{{1,64}}(?: [^\s:=]{{1,32}})?\s?[:=]\s?)"
+    rf"(?!{HIDDEN})({VALUE})",
     re.IGNORECASE,
 )
 _SASL = re.compile(
@@ -111,21 +79,25 @@ _HOOK = re.compile(
 )
 _COMMUNITY = re.compile(r"(\bcommunity string )(?P<value>\S+)", re.IGNORECASE)
 #: Protocols' commands, alone on their line.
-_COMMAND = re.compile(r"((?:^|[>:] ?)PASS |^(?=\S{0,11}\d)\S{1,12} LOGIN \S{1,64} )([^\s/]+)$")
+_COMMAND = re.compile(
+    r"((?:(?:^|[>:] ?)|\bUSER \S{1,64} )PASS "
+    r"|(?:^|[>:] ?)(?=\S{0,11}\d)\S{1,12} LOGIN \S{1,64} )([^\s/]+)$"
+)
 _XML = re.compile(
-    rf"(<(?:[\w:.-]{{0,30}}(?:{_STRONG})[\w:.-]{{0,20}}|(?:\w{{1,12}}:)?(?:{_WEAK}))"
-    r"(?:\s[^<>]{0,120})?>)[^<]+",
+    rf"((?:<|&lt;)(?:[\w:.-]{{0,30}}(?:{STRONG})[\w:.-]{{0,20}}|(?:\w{{1,12}}:)?(?:{WEAK})"
+    rf"|\w[^<>]{{0,60}}\bname=[\"'][\w.-]{{0,60}}(?:{STRONG})[\w.-]{{0,20}}[\"'])"
+    r"(?:\s[^<>]{0,120})?(?:>|&gt;)(?:<!\[CDATA\[)?)[^<&]+",
     re.IGNORECASE,
 )
 _FORM = re.compile(
-    rf"(\bname=\\?[\"'](?:[\w-]{{0,20}}(?:{_STRONG})[\w-]{{0,20}}|{_WEAK})\\?[\"'])\s+\S+",
+    rf"(\bname=\\?[\"'](?:[\w-]{{0,20}}(?:{STRONG})[\w-]{{0,20}}|{WEAK})\\?[\"'])\s+\S+",
     re.IGNORECASE,
 )
 _URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@])", re.IGNORECASE)
 _ORACLE = re.compile(r"(\bjdbc:\S{1,60}?:[\w$.-]{1,40}/)[^\s@/]{1,64}(?=@)", re.IGNORECASE)
 #: Parameters that are a secret when their value is long.
 _QUERY = re.compile(
-    r"([?&;](?:code|key|k|t|tok|h|hash|nonce|ticket|jwt|assertion|samlresponse|invite"
+    r"([?&;](?:code|key|appid|k|t|tok|h|hash|nonce|ticket|jwt|assertion|samlresponse|invite"
     r"|x-amz-\w{1,30})=)[\w.~%+/=-]{8,}",
     re.IGNORECASE,
 )
@@ -135,7 +107,7 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|ApiKey|Token|SSWS|GenieKey|Splunk)\s+"
+    r"\b(Bearer:?|Basic|Digest|Negotiate|ApiKey|Token|SSWS|GenieKey|Splunk)\s+"
     r"(?!<)([\w.~+/=<>:-]{6,})",
     re.IGNORECASE,
 )
@@ -145,7 +117,7 @@ _OF_BEARERS = frozenset(
      "header", "realm", "scheme", "security", "string", "support", "tokens")
 )  # fmt: skip
 _FLAG = re.compile(
-    rf"((?<![\w-])--?(?:[\w-]{{0,20}}(?:{_STRONG}|pass-?phrase)|{_WEAK}|u|user|p)"
+    rf"((?<![\w-])--?(?:[\w-]{{0,20}}(?:{STRONG}|pass-?phrase)|{WEAK}|u|user|p)"
     r"(?:[= ]|[\"'],? ?))(?!<secret>)"
     r"(\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)",
     re.IGNORECASE,
@@ -189,9 +161,9 @@ _CALLED = re.compile(
 _MEMBERS = re.compile(
     r"((?:\b(?:name|key|field|param(?:eter)?|property|variable|header|attribute|k|n)"
     r"[\\\"']{0,8}\s?[:=]\s?[\\\"']{0,8})"
-    rf"[\w.-]{{0,40}}(?:{_STRONG})[\w.-]{{0,20}}[\\\"']{{0,8}}[,;\s]{{1,3}}"
+    rf"[\w.-]{{0,40}}(?:{STRONG})[\w.-]{{0,20}}[\\\"']{{0,8}}[,;\s]{{1,3}}"
     r"[\\\"']{0,8}(?:(?:string|old|new|default)?value|val)[\\\"']{0,8}\s?[:=]\s?)"
-    rf"(?!{_HIDDEN})(?:{_VALUE})",
+    rf"(?!{HIDDEN})(?:{VALUE})",
     re.IGNORECASE,
 )
 #: Strings that shells make secrets of.
@@ -221,12 +193,12 @@ _COMMANDS = (
 _GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}?[ ,\"']-p)[^\s<\"',][^\s\"',]*")
 _GLUED_USER = re.compile(r"((?<![\w-])-u[^\s:/=-][^\s:/=]{0,63}:)[^\s\"']+")
 _SQL = re.compile(
-    r"(\bidentified\s+(?:with\s+\w+\s+)?by\s+|\bpassword\s+)"
+    r"(\bidentified\s+(?:with\s+\w+\s+)?by\s+|\bpassword\s+|\bpass[ _-]?phrase\s+)"
     r"(?!['\"]<)('[^']*'?|\"[^\"]*\"?|\$(\w{0,16})\$.*?(?:\$\3\$|$))",
     re.IGNORECASE,
 )
 _INSERT = re.compile(
-    rf"(\binsert\s+into\b[^()]{{0,80}}\([^()]{{0,200}}?(?:{_STRONG})[^()]{{0,200}}\)"
+    rf"(\binsert\s+into\b[^()]{{0,80}}\([^()]{{0,200}}?(?:{STRONG})[^()]{{0,200}}\)"
     r"\s*values\s*).+",
     re.IGNORECASE,
 )
@@ -234,7 +206,7 @@ _INSERT = re.compile(
 
 def hide_named(text: str) -> str:
     """``text`` with the values of what names itself a secret replaced by ``<secret>``."""
-    if "<" in text:  # first: it would take our own placeholders for elements
+    if "<" in text or "&lt;" in text:  # first: it would take our own placeholders for elements
         text = _XML.sub(r"\1<secret>", text)
     if "/" in text:
         text = _HOOK.sub("<secret>", text)
@@ -314,7 +286,8 @@ def _credential(match: re.Match[str]) -> str:
     What looks like no word is a credential; behind "bearer" most words are.
     """
     scheme, credential = match.groups()
+    credential = credential.rstrip(":.")
     is_word = credential.isalpha() and credential.islower()
-    if is_word and scheme.lower() == "bearer" and len(credential) >= 8:
+    if is_word and scheme.lower().startswith("bearer") and len(credential) >= 8:
         is_word = credential in _OF_BEARERS
     return match[0] if is_word else f"{scheme} <secret>"

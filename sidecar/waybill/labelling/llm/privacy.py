@@ -19,6 +19,7 @@ import regex
 from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.known_secrets import hide_keys, hide_known
 from waybill.labelling.llm.named_secrets import hide_named
+from waybill.labelling.llm.signed_secrets import hide_held, hide_signed
 
 #: Characters of a message that are looked at, and that can leave.
 MAX_CHARS = 512
@@ -133,7 +134,8 @@ def _is_visible(char: str) -> bool:
 
 def _redact(text: str) -> str:
     """Secrets first, by what surrounds them and by their looks; then what points to a person."""
-    text = hide_known(hide_named(hide_keys(text)))
+    for hide in (hide_keys, hide_held, hide_named, hide_signed, hide_known):
+        text = hide(text)
     if "@" in text:
         text = _EMAIL.sub("<email>", text)
     text = _SPELLED_EMAIL.sub("<email>", text)
