@@ -1,6 +1,4 @@
-"""Secrets that rotate, logs that cannot be forged, dead letters that are bounded, metrics that
-exist.
-"""
+"""Secrets that rotate, logs that cannot be forged, metrics that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +10,6 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -21,15 +18,12 @@ import trustme
 from prometheus_client.mmap_dict import MmapedDict
 
 from tests.conftest import Running
-from tests.patience import patience
-from waybill.core.errors import ConfigError
-from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.logs import JsonFormatter, RateLimit
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.ops.watched import WatchedFile
-from waybill.settings.schema import DeadLetterSettings, TlsSettings
+from waybill.settings.schema import TlsSettings
 
 SOURCES = Path(__file__).parents[2] / "sidecar" / "waybill"
 
@@ -179,74 +173,6 @@ def _of_peer(path: str) -> logging.LogRecord:
     record = logging.LogRecord("l", logging.INFO, "", 0, "a client left", (), None)
     vars(record).update(peer="10.0.0.1", path=path)
     return record
-
-
-def test_a_dead_letter_folder_that_cannot_be_written_is_found_at_the_start(tmp_path: Path) -> None:
-    prepare_folder(DeadLetterSettings(path=None))
-    prepare_folder(DeadLetterSettings(path=str(tmp_path / "new" / "dead")))
-    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "dead"]
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"dead_letter\.path: cannot write to"):
-        prepare_folder(DeadLetterSettings(path=str(tmp_path / "file" / "dead")))
-
-
-async def test_dead_letters_are_kept_up_to_the_bound(tmp_path: Path) -> None:
-    metrics = Metrics("0")
-    kept = DeadLetters(DeadLetterSettings(path=str(tmp_path / "dead"), max_bytes=10), metrics)
-    assert [
-        await kept.keep(b"12345", "not_json"),
-        await kept.keep(b"12345", "not_json"),
-        await kept.keep(b"1", "x"),
-    ] == [True, True, False]
-    again = DeadLetters(DeadLetterSettings(path=str(tmp_path / "dead"), max_bytes=10), metrics)
-    assert not await again.keep(b"123456789", "after a restart")
-    assert (
-        metrics.registry.get_sample_value("waybill_dead_letter_bodies_total", {"outcome": "full"})
-        == 2
-    )
-
-
-async def test_bodies_that_stall_take_no_more_of_the_folder_than_its_bound(tmp_path: Path) -> None:
-    metrics = Metrics("0")
-    folder = tmp_path / "dead"
-    kept = DeadLetters(DeadLetterSettings(path=str(folder), max_bytes=1000), metrics)
-    stalled = asyncio.Event()
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"x" * 400
-        await stalled.wait()
-
-    def used() -> int:
-        return sum(file.stat().st_size for file in folder.iterdir())
-
-    tasks = [asyncio.create_task(kept.keep_stream(pieces(), "too_large")) for _ in range(8)]
-    while sum(task.done() for task in tasks) < 6:
-        await asyncio.sleep(0.01)
-    assert used() <= 1000
-    async with patience():  # nobody waits for them
-        assert await kept.keep(b"x" * 100, "not_json")
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert [file.suffix for file in sorted(folder.iterdir())] == [".body", ".json"]
-    assert await kept.keep(b"x" * 850, "not_json")
-    assert not await kept.keep(b"x" * 100, "not_json")
-
-
-async def test_a_dead_letter_folder_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
-    metrics = Metrics("0")
-    (tmp_path / "file").write_text("")
-    assert not await DeadLetters(DeadLetterSettings(path=str(tmp_path / "file")), metrics).keep(
-        b"x", "r"
-    )
-    assert not await DeadLetters(DeadLetterSettings(), metrics).keep(b"x", "r")
-    for outcome in ("failed", "off"):
-        assert (
-            metrics.registry.get_sample_value(
-                "waybill_dead_letter_bodies_total", {"outcome": outcome}
-            )
-            == 1
-        )
 
 
 def test_every_declared_metric_is_used() -> None:

@@ -1,28 +1,34 @@
 """The dead-letter folder: bodies that nobody can read, kept for a person instead of dropped.
 
-Each body is one file with a JSON file of the same name beside it. The folder is bounded; when it
-is full, or cannot be written, the body is not kept, and a metric and the log say so. File names
-are made here, never from anything a client sent.
+Each body is one file with a JSON file of the same name beside it. The folder is bounded, whoever
+writes there; when it is full, or cannot be written, the body is not kept, and a metric and the log
+say so. File names are made here, never from anything a client sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import logging
+import os
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 
 from waybill.core.errors import ConfigError
+from waybill.ops.folder_room import FolderRoom, on_disk
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import DeadLetterSettings
 
 log = logging.getLogger(__name__)
+#: So much is counted, and then written, at once.
+_PIECE_BYTES = 1 << 20
 
 
 def prepare_folder(settings: DeadLetterSettings) -> None:
@@ -51,11 +57,9 @@ class DeadLetters:
         self, settings: DeadLetterSettings, metrics: Metrics, now: Callable[[], float] = time.time
     ) -> None:
         self._path = Path(settings.path) if settings.path else None
-        self._max_bytes = settings.max_bytes
         self._metrics, self._now = metrics, now
         self._numbers = itertools.count()
-        self._counting = threading.Lock()
-        self._bytes: int | None = None
+        self._room = FolderRoom(Path(settings.path or ""), settings.max_bytes)
 
     async def keep(self, body: bytes, reason: str, encodings: Sequence[str] = ()) -> bool:
         """Write ``body`` with its ``reason``; whether it was kept. Never raises."""
@@ -83,81 +87,112 @@ class DeadLetters:
 
     async def _write_stream(self, folder: Path, chunks: AsyncIterator[bytes], reason: str) -> str:
         """Write to a file that is removed again unless all of the body is in it."""
-        size = 0
-        body: Path | None = None
+        kept = _Kept(folder, self._room)
         outcome = "failed"
         try:
-            body = await asyncio.to_thread(self._new_file, folder)
-            with await asyncio.to_thread(body.open, "wb") as file:
-                async for chunk in chunks:
-                    if not await asyncio.to_thread(self._reserve, folder, len(chunk)):
-                        outcome = "full"
-                        return outcome
-                    size += len(chunk)
-                    await asyncio.to_thread(file.write, chunk)
-            await asyncio.to_thread(self._describe, body, reason, (), size)
+            await asyncio.to_thread(kept.begin, self._new_name())
+            async for chunk in chunks:
+                if not await asyncio.to_thread(kept.add, chunk):
+                    outcome = "full"
+                    return outcome
+            if not await asyncio.to_thread(kept.end, reason, ()):
+                outcome = "full"
+                return outcome
             outcome = "kept"
         except OSError as error:
             log.error("a body could not be kept", extra={"error": str(error)})
         finally:  # also when the client leaves or its time is up
             if outcome != "kept":
-                self._give_up(body, size)
+                await asyncio.to_thread(kept.give_up)
         return outcome
 
-    def _reserve(self, folder: Path, count: int) -> bool:
-        """Count ``count`` bytes before they are written; whether there was room for them.
-
-        Bodies are written side by side, on threads: what each may still write is decided here.
-        """
-        with self._counting:
-            used = self._used(folder)
-            if used + count > self._max_bytes:
-                return False
-            self._bytes = used + count
-            return True
-
-    def _give_up(self, body: Path | None, size: int) -> None:
-        """Remove what was written of a body that is not kept; its bytes count no more."""
-        try:
-            if body is not None:
-                body.unlink(missing_ok=True)
-                body.with_suffix(".json").unlink(missing_ok=True)
-        except OSError as error:
-            log.error("a part of a body cannot be removed", extra={"error": str(error)})
-            return
-        with self._counting:
-            if self._bytes is not None:
-                self._bytes -= size
-
-    def _used(self, folder: Path) -> int:
-        if self._bytes is None:
-            self._bytes = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        return self._bytes
-
-    def _new_file(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
+    def _new_name(self) -> str:
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._now()))
-        return folder / f"{moment}-{time.time_ns() % 10**9:09d}-{next(self._numbers)}.body"
-
-    def _describe(self, body: Path, reason: str, encodings: Sequence[str], size: int) -> None:
-        note = {
-            "reason": reason,
-            "encodings": list(encodings),
-            "bytes": size,
-            "time": body.name[:15],
-        }
-        body.with_suffix(".json").write_bytes(orjson.dumps(note))
+        return f"{moment}-{time.time_ns() % 10**9:09d}-{os.getpid()}-{next(self._numbers)}"
 
     def _write(self, folder: Path, body: bytes, reason: str, encodings: Sequence[str]) -> str:
-        file = None
+        kept = _Kept(folder, self._room)
+        outcome = "failed"
         try:
-            file = self._new_file(folder)
-            if not self._reserve(folder, len(body)):
-                return "full"
-            file.write_bytes(body)
-            self._describe(file, reason, encodings, len(body))
+            kept.begin(self._new_name())
+            pieces = (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
+            has_room = all(map(kept.add, pieces)) and kept.end(reason, encodings)
+            outcome = "kept" if has_room else "full"
         except OSError as error:
             log.error("the dead-letter folder cannot be written", extra={"error": str(error)})
-            self._give_up(file, len(body))
-            return "failed"
-        return "kept"
+        if outcome != "kept":
+            kept.give_up()
+        return outcome
+
+
+class _Kept:
+    """One body on its way to the disk, with its note; what it takes is counted before.
+
+    Its methods do blocking work. Who gives up need not wait for a thread that still writes.
+    """
+
+    def __init__(self, folder: Path, room: FolderRoom) -> None:
+        self._folder = folder
+        self._room = room
+        self._body: Path | None = None
+        self._file: BinaryIO | None = None
+        self._size = 0
+        self._taken = 0
+        self._turn = threading.Lock()
+
+    def begin(self, name: str) -> None:
+        """Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._body = self._folder / f"{name}.body"
+        self._file = self._body.open("xb", buffering=0)
+
+    def add(self, chunk: bytes) -> bool:
+        """Write some more of the body; whether there was room. Raises OSError."""
+        with self._turn:
+            size = on_disk(self._size + len(chunk))
+            if self._file is None or not self._take(size + on_disk(1)):  # and a note
+                return False
+            self._size += len(chunk)
+            if self._file.write(chunk) < len(chunk):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return True
+
+    def end(self, reason: str, encodings: Sequence[str]) -> bool:
+        """Write the note; whether there was room. Raises OSError."""
+        with self._turn:
+            if self._body is None or self._file is None:
+                return False
+            note = {
+                "reason": reason,
+                "encodings": list(encodings),
+                "bytes": self._size,
+                "time": self._body.name[:15],
+            }
+            text = orjson.dumps(note)
+            if not self._take(on_disk(self._size) + on_disk(len(text))):
+                return False
+            self._body.with_suffix(".json").write_bytes(text)
+            self._file.close()
+            return True
+
+    def give_up(self) -> None:
+        """Remove what was written; it counts no more. Raises nothing."""
+        try:
+            with self._turn:
+                if self._file is not None and self._body is not None:
+                    self._file.close()
+                    self._file = None
+                    self._body.unlink(missing_ok=True)
+                    self._body.with_suffix(".json").unlink(missing_ok=True)
+                if self._taken:
+                    self._room.give(self._taken)
+        except OSError as error:
+            log.error("a part of a body cannot be removed", extra={"error": str(error)})
+
+    def _take(self, count: int) -> bool:
+        """Count ``count`` bytes in all for this body."""
+        if count > self._taken:
+            if not self._room.take(count - self._taken):
+                return False
+            self._taken = count
+        return True

@@ -152,7 +152,10 @@ class DeadLetterSettings(Section, frozen=True):
             examples=["/var/lib/waybill/dead-letter"],
         ),
     ] = None
-    max_bytes: Annotated[Bytes, Meta(description="Size of the whole folder.")] = 1_073_741_824
+    max_bytes: Annotated[
+        Bytes,
+        Meta(description="Size of the whole folder at most; each body takes 8,192 bytes or more."),
+    ] = 1_073_741_824
 
 
 class LogSettings(Section, frozen=True):
