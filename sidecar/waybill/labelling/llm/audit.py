@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -13,9 +16,12 @@ from waybill.core.clock import EPOCH, Clock
 from waybill.labelling.llm.errors import AuditError
 from waybill.labelling.llm.prompt import Question
 
+#: A pipe that nobody reads is not waited for.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+
 
 class Audit:
-    """JSON lines in a file that only its owner can read.
+    """JSON lines in a file that only its owner can read; several processes may write to it.
 
     At ``max_bytes`` it moves to ``<name>.1``.
     """
@@ -45,12 +51,31 @@ class Audit:
                 raise AuditError from None
 
     def _append(self, line: bytes) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        """Raises OSError."""
+        is_written = False
+        while not is_written:
+            number = os.open(self._path, _FLAGS, 0o600)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX)
+                is_written = self._is_current(number) and self._put(number, line)
+            finally:
+                os.close(number)  # and with it the lock
+
+    def _is_current(self, number: int) -> bool:
+        """Whether nobody has moved the file out of the way while we waited for it."""
         try:
-            if os.fstat(file).st_size + len(line) > self._max_bytes and os.fstat(file).st_size:
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
-                os.close(file)
-                file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            os.write(file, line)
-        finally:
-            os.close(file)
+            return os.path.samestat(os.fstat(number), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _put(self, number: int, line: bytes) -> bool:
+        """Write all of ``line`` or nothing; False where the file is full and was moved."""
+        size = os.fstat(number).st_size
+        if size and size + len(line) > self._max_bytes:
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            return False
+        if os.write(number, line) < len(line):  # the disk is full
+            with contextlib.suppress(OSError):
+                os.ftruncate(number, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return True
