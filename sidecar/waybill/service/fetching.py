@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ _START_SECS = 5.0
 _JITTER = 0.1
 #: Of what is wrong with an answer so much is told: a header may be long.
 _SHOWN_CHARS = 100
+#: What is sent back to the server: another name than this would end every further request.
+_TAG = re.compile(r"[!-~]{1,256}")
 _STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
 
 
@@ -101,7 +104,8 @@ class Fetcher:
         encoding = answer.headers.get("Content-Encoding")
         if encoding is not None:  # asked for or not; what it becomes would hold up the event loop
             whole = await asyncio.to_thread(self._inflated, whole, encoding)
-        return Fetched(whole, answer.headers.get("ETag"))
+        tag = answer.headers.get("ETag", "")
+        return Fetched(whole, tag if _TAG.fullmatch(tag) else None)
 
     def _too_large(self) -> FetchError:
         return FetchError("too_large", f"more than {self._most_bytes} bytes")
