@@ -18,8 +18,8 @@ STRONG = (
 )
 #: ... and those that count only as words of their own.
 WEAK = (
-    r"(?:\w{0,12}[_-]|user|db|root|admin|my|ssh|ftp|smtp|ldap|http|proxy|mail|store|sudo|login|bind)?"
-    r"(?:pass|pw)|\w{0,12}sess(?:ion)?[ _-]?id|csrf\w{0,8}|(?:wpa[_-]?)?psk|"
+    r"(?:\w{0,12}[_-]|user|db|root|admin|my|ssh|ftp|smtp|ldap|http|proxy|mail|store|sudo|login"
+    r"|bind)?(?:pass|pw)|\w{0,12}sess(?:ion)?[ _-]?id|csrf\w{0,8}|(?:wpa[_-]?)?psk|"
     r"(?:user|device|verification|activation|pairing|one[ -]time)[ _-]?code|"
     r"(?:(?:totp|mfa|otp|hotp)[ _-]?)(?:seed|code|key)|unlock[ _-]?code|puk|"
     r"remember[_-]?me\w{0,10}|\w{0,12}[_-]?crumb|wordpress_\w{1,40}|"

@@ -27,7 +27,8 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _CIPHER = re.compile(
-    r"(\b(?:pgp_\w{4,24}|[ad]es_(?:en|de)crypt|crypt|hmac)\s?\([^()']{0,120})(?:'[^']*'[,\s]{0,3})+",
+    r"(\b(?:pgp_\w{4,24}|[ad]es_(?:en|de)crypt|crypt|hmac)\s?\([^()']{0,120})"
+    r"(?:'[^']*'[,\s]{0,3})+",
     re.IGNORECASE,
 )
 #: A line that is about logging in, or about a secret ...
