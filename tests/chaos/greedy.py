@@ -41,7 +41,7 @@ SPARE, STAYS = 64 << 20, 20 << 20
 #: What stays of the first records ever: places of patterns, sources and caches.
 WARM_UP = 3
 _PIECE = 64 << 10
-_KEY = "secret"
+_KEY = "a-secret-of-some-length"
 _BODY = LIMIT // 2 - (1 << 20)
 _JSON = b"Content-Type: application/json\r\n"
 _PROTOBUF = b"Content-Type: application/x-protobuf\r\n"

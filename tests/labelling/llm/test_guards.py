@@ -161,9 +161,32 @@ async def test_what_was_known_of_all_counts_while_the_store_is_away() -> None:
     ledger = Ledger(store, tokens_per_day=10_000, own_share=1 / 2, clock=Clock())
     await ledger.reserve(50, 0)
     store.is_away = True
-    await ledger.reserve(50, 0)
+    await ledger.reserve(25, 0)  # half of what was left
     with pytest.raises(Refused, match="day_tokens"):
         await ledger.reserve(1, 0)
+
+
+async def test_nodes_share_what_is_left_when_their_store_goes_away() -> None:
+    store, clock = Away(), Clock()
+    store.is_away = False
+    ledgers = [
+        Ledger(store, tokens_per_day=10_000, own=await memory(), own_share=1 / 5, clock=clock)
+        for _ in range(5)
+    ]
+    for _ in range(59):
+        await ledgers[0].reserve(100, 0)
+    for ledger in ledgers:
+        await ledger.reserve(20, 0)
+    store.is_away = True
+    away = [await spend(ledger, 10) for ledger in ledgers]
+    assert away[0] == 0
+    assert 3_000 < sum(away) <= 4_000
+    store.is_away = False
+    for _ in range(2):  # at first all tell what they spent meanwhile
+        for ledger in ledgers:
+            await spend(ledger, 10)
+        clock.now += 601
+    assert 9_900 < store.days[0].tokens <= 10_000
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -82,3 +83,47 @@ async def test_an_answer_of_another_kind_is_none(answer: object) -> None:
     redis = object.__new__(store_redis.Redis)
     with pytest.raises(StoreError):
         await redis.run(said(), lambda total: Usage(int(total[0]), int(total[1])))
+
+
+class Forgetful:
+    """As much of a client as counting takes; what it counts is lost with ``data``."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, dict[str, Any]] = {}
+        self._said: list[object] = []
+
+    def pipeline(self, *, transaction: bool) -> Forgetful:
+        assert transaction
+        self._said = []
+        return self
+
+    def hsetnx(self, key: str, name: str, value: str) -> None:
+        self._said.append(self.data.setdefault(key, {}).setdefault(name, value) == value)
+
+    def hget(self, key: str, name: str) -> None:
+        self._said.append(self.data[key][name])
+
+    def hincrby(self, key: str, name: str, count: int) -> None:
+        self.data[key][name] = self.data[key].get(name, 0) + count
+        self._said.append(self.data[key][name])
+
+    def expire(self, key: str, secs: int) -> None:
+        self._said.append(bool(self.data[key]) and secs > 0)
+
+    async def execute(self) -> list[object]:
+        return self._said
+
+
+async def test_a_redis_that_lost_its_data_is_told_again() -> None:
+    redis = object.__new__(store_redis.Redis)
+    redis.client = client = Forgetful()
+    nodes = [store_redis.RedisStore(redis, max_secs=1000, max_bytes=6000) for _ in range(3)]
+    for node in nodes:
+        await node.add_usage(1, 100, 7)
+    assert await nodes[0].add_usage(1, -40, 0) == Usage(260, 21)
+    for _ in range(2):
+        client.data.clear()
+        assert await nodes[0].add_usage(1, 0, 0) == Usage(60, 7)
+        assert await nodes[1].add_usage(1, 0, 0) == Usage(160, 14)
+        assert await nodes[2].add_usage(1, 0, 0) == Usage(260, 21)
+    assert await nodes[2].add_usage(2, 5, 0) == Usage(5, 0)

@@ -27,12 +27,16 @@ class CountsUsage(Protocol):
 
 
 class _Day:
-    """What is known of one day: the total of all, this node's own, what the store has missed."""
+    """What is known of one day: the total of all, this node's own, what the store has missed, and
+    total and own before the store went away.
+    """
 
     def __init__(self) -> None:
         self.total = Usage()
         self.own = Usage()
         self.unreported = Usage()
+        self.heard = Usage()
+        self.own_then = Usage()
 
 
 class Ledger:
@@ -116,13 +120,24 @@ class Ledger:
             day.unreported = _sum(day.unreported, missed)
             self._wary_until = self._clock() + _WARY_SECS
         if self._clock() < self._wary_until:
-            return self._exceeded(day.own, self._own_share) or self._exceeded(day.total)
+            return self._exceeded_alone(day) or self._exceeded(day.total)
+        day.heard, day.own_then = day.total, day.own
         return self._exceeded(day.total)
 
-    def _exceeded(self, spent: Usage, share: float = 1.0) -> GuardCode | None:
-        if spent.tokens > self._max_tokens * share:
+    def _exceeded_alone(self, day: _Day) -> GuardCode | None:
+        """Which limit all nodes could exceed together if each of them spent as much as this one."""
+        since = Usage(day.own.tokens - day.own_then.tokens, day.own.micros - day.own_then.micros)
+        share = self._own_share
+        return self._exceeded(day.own, share) or self._exceeded(since, share, day.heard)
+
+    def _exceeded(
+        self, spent: Usage, share: float = 1.0, before: Usage | None = None
+    ) -> GuardCode | None:
+        """The limit of which more than ``share`` is spent, of what was left after ``before``."""
+        gone = before or Usage()
+        if spent.tokens > max(0, self._max_tokens - gone.tokens) * share:
             return "day_tokens"
-        if spent.micros > self._max_micros * share:
+        if spent.micros > max(0, self._max_micros - gone.micros) * share:
             return "day_budget"
         return None
 

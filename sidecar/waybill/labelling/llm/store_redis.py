@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ _SAID_CHARS = 200
 _VERDICT_BYTES = 600
 _KEYS_AT_ONCE = 500
 _USAGE_DAYS = 90
+_DAYS_TOLD = 4
 
 
 class Redis:
@@ -67,6 +69,15 @@ class Redis:
         await self.client.aclose()
 
 
+class _Told:
+    """What this process has told a count of a day, and which count that was."""
+
+    def __init__(self, born: str) -> None:
+        self.born = born
+        self.tokens = 0
+        self.micros = 0
+
+
 class RedisStore:
     """A `VerdictStore` in Redis; ``max_bytes`` bounds the number of verdicts, at 600 bytes each."""
 
@@ -74,6 +85,7 @@ class RedisStore:
         self._redis = redis
         self._max_secs = max_secs
         self._max_count = max(1, max_bytes // _VERDICT_BYTES)
+        self._told: dict[int, _Told] = {}
 
     async def get(self, keys: Sequence[str]) -> Mapping[str, str]:
         found = await self._read(keys)
@@ -102,13 +114,35 @@ class RedisStore:
         await self._redis.run(self._redis.client.unlink(*names), int)
 
     async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
+        total, born = await self._add_usage(day, tokens, micros)
+        told = self._told.setdefault(day, _Told(born))
+        while len(self._told) > _DAYS_TOLD:
+            del self._told[next(iter(self._told))]
+        if told.born != born:
+            # It was started without its data, or dropped this key: it is told all of it again.
+            before, told.born = told.born, born
+            try:
+                total, _ = await self._add_usage(day, told.tokens, told.micros)
+            except StoreError:
+                told.born = before
+                raise
+        told.tokens += tokens
+        told.micros += micros
+        return total
+
+    async def _add_usage(self, day: int, tokens: int, micros: int) -> tuple[Usage, str]:
+        """A day's total with what is added, and the name that its count was given by whoever began
+        it.
+        """
         key = f"{PREFIX}usage:{day}"
         pipe = self._redis.client.pipeline(transaction=True)
+        pipe.hsetnx(key, "born", secrets.token_hex(8))
+        pipe.hget(key, "born")
         pipe.hincrby(key, "tokens", tokens)
         pipe.hincrby(key, "micros", micros)
         pipe.expire(key, _USAGE_DAYS * 86_400)
         return await self._redis.run(
-            pipe.execute(), lambda total: Usage(int(total[0]), int(total[1]))
+            pipe.execute(), lambda said: (Usage(int(said[2]), int(said[3])), str(said[1]))
         )
 
     async def judgements(self) -> list[Judgement]:
