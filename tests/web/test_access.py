@@ -180,7 +180,7 @@ async def test_a_file_is_sent_and_labelled_by_keys_alone(tmp_path: Path) -> None
         await page.keyboard.press("g")
         await page.keyboard.press("c")
         await page.locator("#file").wait_for()
-        await page.wait_for_load_state("networkidle")
+        await page.wait_for_load_state()
         async with page.expect_file_chooser() as chooser:
             await page.locator("#file").press("Space")
         await (await chooser.value).set_files(str(table))

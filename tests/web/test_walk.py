@@ -102,7 +102,7 @@ async def test_from_an_undecided_pattern_to_a_rule_and_back(
             await page.goto(f"{address}/patterns/{one}")
             for key in ("w", "6", "Enter"):
                 await page.keyboard.press(key)
-            await page.wait_for_load_state("networkidle")
+            await page.get_by_text("Recorded:").wait_for()
             assert await label(sidecar) == ("Unclassified", "none")
             await page.goto(f"{address}/corrections")
             await page.get_by_role("button", name="Apply").click()
