@@ -63,6 +63,6 @@ async def test_a_link_names_the_time_that_it_shows(browser: Client) -> None:
     await fill(browser)
     _, text = await browser.get("/?t=24h&to=2020-01-01T00:00:00Z")
     assert 'Up to <time datetime="2020-01-01T00:00:00Z">2020-01-01 00:00:00 UTC<' in text
-    assert "No records yet" in text
+    assert "No records in 24 h" in text
     _, text = await browser.get("/?to=nonsense")
     assert "Up to" not in text

@@ -160,6 +160,12 @@ document.documentElement.classList.add("scripted");
   window.addEventListener("resize", reachable);
   document.addEventListener("toggle", reachable, true);
   document.addEventListener("htmx:after:swap", reachable);
+  // A page that waits for its first data looks for them, and is shown anew when something has changed.
+  const begins = document.querySelector("[data-begins]");
+  if (begins) setInterval(async () => {
+    const reply = document.visibilityState === "hidden" ? null : await fetch(location.href).catch(() => null);
+    if (reply?.ok && !(await reply.text()).includes('data-begins="' + begins.dataset.begins + '"')) location.reload();
+  }, 5000);
   // One tick for all rows whose boxes belong to a form.
   document.addEventListener("change", (event) => {
     const of = event.target.dataset.tickAll;

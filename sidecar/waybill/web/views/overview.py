@@ -79,7 +79,7 @@ async def show(request: web.Request) -> web.Response:
     return await page(
         request,
         "overview.html",
-        f"{numbers.share(total.undecided, total.records)} undecided · Overview",
+        _title(total),
         rows=_rows(facts.rows, bench.taxonomy, has_day_before=has_day_before),
         has_day_before=has_day_before,
         age=_age(facts.since, now),
@@ -96,7 +96,14 @@ async def show(request: web.Request) -> web.Response:
         until=until,
         link=urlencode({"t": span, "to": numbers.iso(now)}),
         collect_secs=round(bench.settings.workbench.collect_secs),
+        sidecars=bench.settings.workbench.sidecars,
     )
+
+
+def _title(total: Total) -> str:
+    if not total.records:
+        return "No records · Overview"
+    return f"{numbers.share(total.undecided, total.records)} undecided · Overview"
 
 
 async def _moves(bench: Bench, until: float | None) -> Moves:
