@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 
+from tests.patience import until
 from tests.web.conftest import opened, pattern, settings_for, share
 from waybill.core.pattern import encode, pattern_id
 from waybill.patterns import client
@@ -207,6 +208,42 @@ async def test_who_gave_no_answer_is_asked_last(
             await collector.collect()
     places = [url.rstrip("/") for url in urls]
     assert asked == [*places, *reversed(places)]
+
+
+async def test_a_slow_one_is_heard_later_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    may_answer = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        await may_answer.wait()
+        if request.path.endswith("edition"):
+            return web.json_response({})
+        return web.Response(body=b"", headers={"Waybill-Workers": "1/1"})
+
+    async with sidecar(GOOD, "") as good, _server(slow) as late:
+        urls = tuple(str(server.make_url("")) for server in (good, late))
+        here, there = (url.removeprefix("http://").rstrip("/") for url in urls)
+        settings = settings_for(tmp_path, sidecars=urls, collect_secs=0.1)
+        async with opened(settings) as browser:
+            bench = browser.running.bench
+
+            async def tried() -> dict[str, float]:
+                rows = await bench.database.read(node_rows)
+                return {row["name"]: row["tried_at"] for row in rows if not row["fault"]}
+
+            await until(tried)
+            first = (await tried())[here]
+
+            async def is_asked_again() -> bool:
+                return (await tried())[here] > first
+
+            await until(is_asked_again)
+            assert there not in await tried()
+            may_answer.set()
+
+            async def is_heard() -> bool:
+                return there in await tried()
+
+            await until(is_heard)
 
 
 async def test_a_clock_that_jumps_ahead_makes_nobody_forget(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 A sidecar that is down costs its own row. One that lies is quarantined: an answer that is too long,
 too slow or no NDJSON of patterns is not merged at all, and its beginning is kept for people to see.
+One that is slow is heard when it answers; the others are asked again meanwhile.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Collector:
         self._is_steady = Steadiness()
         #: Those that gave no answer the last time: they may keep others waiting, so they are last.
         self._silent: set[str] = set()
+        #: Those that are being asked, by name.
+        self._asked: dict[str, asyncio.Task[None]] = {}
         self.groups = Groups()
 
     async def start(self) -> None:
@@ -74,17 +77,20 @@ class Collector:
 
     async def stop(self) -> None:
         """Stop asking."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        tasks = [*self._asked.values(), *([self._task] if self._task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def ask_again(self) -> None:
         """Ask now, not only when the interval is over."""
         self._turn.set()
 
-    async def collect(self) -> None:
-        """Ask every sidecar once."""
+    async def collect(self, patience_secs: float | None = None) -> None:
+        """Ask every sidecar once, but for those that have not answered yet from before.
+
+        Answers are waited for ``patience_secs`` at most; None: to the last.
+        """
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(name: str, address: str) -> None:
@@ -93,7 +99,10 @@ class Collector:
 
         places = await addresses(self._settings.sidecars)
         in_order = sorted(places.items(), key=lambda place: place[0] in self._silent)
-        await asyncio.gather(*(ask(name, address) for name, address in in_order))
+        for name, address in in_order:
+            if name not in self._asked:
+                self._asked[name] = asyncio.create_task(ask(name, address))
+        await self._wait(patience_secs)
         await self._database.write(self.groups.renew)
         now = time.time()
         before = now - self._settings.keep_days * _DAY if self._is_steady() else None
@@ -105,6 +114,15 @@ class Collector:
         await self._database.write(note_spread)
         await self._refresh()
 
+    async def _wait(self, patience_secs: float | None) -> None:
+        """Wait for those that are asked; raises what went wrong on our side."""
+        if not self._asked:
+            return
+        done, _ = await asyncio.wait(self._asked.values(), timeout=patience_secs)
+        self._asked = {name: task for name, task in self._asked.items() if task not in done}
+        for task in done:
+            task.result()
+
     async def _run(self) -> None:
         hour = 0
         while True:
@@ -113,7 +131,7 @@ class Collector:
                     hour = int(time.time() // 3600)
                     await _refresh_all(self._database)
                     self._has_news = True
-                await self.collect()
+                await self.collect(self._settings.collect_secs)
             except Exception as error:
                 log.error("collecting failed; it is tried again", exc_info=error)
             with contextlib.suppress(TimeoutError):

@@ -20,7 +20,7 @@
     told.series.forEach((one, at) => {
       const stroke = at === 0 ? line : quiet;
       if (one.part) series.push({ stroke: "transparent", width: 0, points: { show: false } });
-      else series.push({ stroke, width: 2, dash: at === 0 ? undefined : [6, 4], spanGaps: false, fill: bars ? line : undefined,
+      else series.push({ stroke, width: bars ? 0 : 2, dash: at === 0 ? undefined : [6, 4], spanGaps: false, fill: bars ? line : undefined,
         points: { show: !bars, size: 5 }, paths: bars ? uPlot.paths.bars({ size: [0.8, 60] }) : undefined });
     });
     if (told.band) bands.push({ series: told.band, fill: band });
