@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -142,19 +143,25 @@ def test_the_shipped_file_is_valid(file: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def vector(config: Path) -> AsyncIterator[Path]:
+async def vector(
+    config: Path, *, stopped_by: signal.Signals = signal.SIGKILL
+) -> AsyncIterator[Path]:
     """A running Vector; yields the file of what it writes about itself."""
     assert VECTOR is not None
     log = config.with_suffix(".log")
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            VECTOR, "--config", str(config), stdout=out, stderr=out
+            VECTOR,
+            *("--graceful-shutdown-limit-secs", "5"),  # it waits for its own to_waybill
+            *("--config", str(config)),
+            stdout=out,
+            stderr=out,
         )
     try:
         yield log
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            process.send_signal(stopped_by)
         await process.wait()
 
 
@@ -211,21 +218,40 @@ async def test_every_record_comes_back_as_it_was_with_its_label(
     assert "Failed to render" not in said
 
 
-async def until_all_came(kept: Stores, rounds: int) -> bool:
-    """Wait until both stores have every record; False after ``rounds`` of half a second."""
+def numbers(kept: Stores) -> tuple[set[int], set[int]]:
+    """Which records Elasticsearch has, and which Loki."""
+    lines = (value[1] for _, values in kept.streams for value in values)
+    return (
+        {document["n"] - (1 << 60) for document in kept.documents.values()},
+        {json.loads(line)["n"] - (1 << 60) for line in lines},
+    )
+
+
+async def until_all_came(kept: Stores, rounds: int) -> str:
+    """Wait until both stores have every record; what is missing after ``rounds`` of a second."""
     for _ in range(rounds):
-        if len(kept.documents) >= RECORDS:
-            lines = [value[1] for _, values in kept.streams for value in values]
-            if len({json.loads(line)["n"] for line in lines}) >= RECORDS:
-                return True
-        await asyncio.sleep(0.5)
-    return False
+        if all(len(found) == RECORDS for found in numbers(kept)):
+            return ""
+        await asyncio.sleep(1)
+    return ", ".join(f"{RECORDS - len(found)} missing" for found in numbers(kept))
+
+
+def acknowledged(config: Path) -> None:
+    """What docs/connect/vector.md asks for where Vector itself may be killed."""
+    tree: Tree = yaml.safe_load(config.read_text("utf-8"))
+    tree["sinks"]["to_waybill"]["acknowledgements"] = {"enabled": True}
+    tree["sinks"]["to_waybill"]["buffer"] = {"type": "memory", "when_full": "block"}
+    config.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
 @EACH
-async def test_kills_of_waybill_and_of_vector_lose_no_record(
-    stores: tuple[Stores, str], tmp_path: Path, file: Path
+@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGKILL], ids=["stops", "kills"])
+async def test_kills_of_waybill_and_ends_of_vector_lose_no_record(
+    stores: tuple[Stores, str], tmp_path: Path, file: Path, stopped_by: signal.Signals
 ) -> None:
+    """A Vector that is killed forgets what is not in its disk buffer yet, unless its source waits
+    for acknowledgements and the buffer is in memory.
+    """
     kept, url = stores
     back = free_port()
     source = tmp_path / "in.ndjson"
@@ -237,21 +263,23 @@ async def test_kills_of_waybill_and_of_vector_lose_no_record(
         f"return.url=http://127.0.0.1:{back}/",
     )
     config = adapted(file, tmp_path, url, waybill.address, back)
+    if stopped_by == signal.SIGKILL:
+        acknowledged(config)
     parts = 2 * KILLS + 1
     async with waybill:
         for part in range(parts):  # each part ends with a kill in the middle of its records
             first, last = part * RECORDS // parts, (part + 1) * RECORDS // parts
             with source.open("a") as lines:
                 lines.writelines(json.dumps(record(i)) + "\n" for i in range(first, last))
-            async with vector(config) as log:
+            async with vector(config, stopped_by=stopped_by):
                 await asyncio.sleep(3)
                 if part % 2 == 0:
                     await waybill.kill()
                     await asyncio.sleep(2)
         async with vector(config) as log:
-            whole = await until_all_came(kept, 200 + RECORDS // 250)
+            missing = await until_all_came(kept, 100 + RECORDS // 500)
             said = log.read_text("utf-8", "replace")
-    assert whole, said[-4000:]
+    assert not missing, said[-4000:]
     assert waybill.kills == KILLS + 1
     ours = {"target_label", "label_tier", "label_confidence", "label_rule", "label_reason"}
     for document in kept.documents.values():
