@@ -23,6 +23,8 @@ NO_VALUES = [
     "!!bool z",
     "!!timestamp z",
     "9" * 5_000,
+    "0x" + "f" * 5_000,
+    "1" + ":2" * 3_000,
     "!!binary '%'",
     "!!python/object/apply:os.system [id]",
     "!what z",
@@ -54,6 +56,25 @@ def test_a_rules_field_with_it_is_refused_or_has_a_value(value: str) -> None:
         assert isinstance(field_value(node), str | int | float | bool)
     except ValueError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["x: &a [*a]", "x: &a {b: *a}", "x: &a [1, {b: [*a]}]", "&a {b: *a}"]
+)
+def test_what_holds_itself_is_a_fault(text: str) -> None:
+    """It can neither be said in a message nor written down."""
+    with pytest.raises(yaml.MarkedYAMLError, match="alias"):
+        read_yaml(text)
+    with pytest.raises(ConfigError, match=r"a\.yaml:1: .*alias"):
+        mapping_in(text.encode(), Path("a.yaml"))
+
+
+def test_an_alias_of_something_else_stays() -> None:
+    assert read_yaml("a: &a [1]\nb: [*a, *a]\nc: {d: *a}") == {
+        "a": [1],
+        "b": [[1], [1]],
+        "c": {"d": [1]},
+    }
 
 
 @pytest.mark.parametrize("text", DEEP, ids=["lists", "maps", "items"])

@@ -1,7 +1,8 @@
 """YAML that somebody else wrote: read, or refused with one kind of error, however it is made.
 
 PyYAML's safe loader raises whatever a constructor does on what looks like a date or a number and is
-none: ``2026-13-45``, ``!!int x``, an integer of 5,000 digits.
+none: ``2026-13-45``, ``!!int x``, an integer of 5,000 digits. It also gives what nobody can write
+down again: a list within itself (``&a [*a]``), a number of 5,000 digits in hexadecimal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ __all__ = ["VALUE_ERRORS", "TextLoader", "compose_yaml", "read_yaml"]
 #: What a safe loader raises beside its own errors.
 VALUE_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)
 _SHOWN_CHARS = 40
+#: More bits than that no number has that means something.
+_MOST_BITS = 1024
 _TOO_DEEP = "it is nested too deeply"
 
 
@@ -23,12 +26,35 @@ class TextLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """As the safe loader's."""
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                raise OverflowError
+            return value
         except VALUE_ERRORS:
-            value = node.value if isinstance(node.value, str) else ""
+            text = node.value if isinstance(node.value, str) else ""
             kind = node.tag.rpartition(":")[2]
-            told = f"{value[:_SHOWN_CHARS]!r} is no {kind}; put quotes around it if it is a text"
+            told = f"{text[:_SHOWN_CHARS]!r} is no {kind}; put quotes around it if it is a text"
             raise ConstructorError(None, None, told, node.start_mark) from None
+
+    def construct_document(self, node: yaml.Node) -> object:
+        """As the safe loader's."""
+        _refuse_circles(node, set(), set())
+        return super().construct_document(node)
+
+
+def _refuse_circles(node: yaml.Node, above: set[int], seen: set[int]) -> None:
+    """Raises ConstructorError: ``node`` holds itself; or RecursionError."""
+    if id(node) in above:
+        told = "what an anchor (&) names holds an alias (*) of itself"
+        raise ConstructorError(None, None, told, node.start_mark)
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    above.add(id(node))
+    for child in node.value:
+        for part in child if isinstance(child, tuple) else (child,):
+            _refuse_circles(part, above, seen)
+    above.remove(id(node))
 
 
 def read_yaml(text: str) -> object:

@@ -11,6 +11,8 @@ from waybill.core.yaml_advice import yaml_advice
 from waybill.core.yaml_text import TextLoader
 from waybill.settings.problems import Problem
 
+#: Of a line with a fault, so much is told.
+_SHOWN_CHARS = 160
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -88,4 +90,5 @@ def _say(error: yaml.MarkedYAMLError, text: str) -> str:
     lines = text.splitlines()
     if mark is None or mark.line >= len(lines) or not lines[mark.line].strip():
         return said + advice
-    return f"{said} (column {mark.column + 1} of: {lines[mark.line].strip()}){advice}"
+    shown = lines[mark.line].strip()[:_SHOWN_CHARS]
+    return f"{said} (column {mark.column + 1} of: {shown}){advice}"
