@@ -6,6 +6,7 @@ import asyncio
 import csv
 import functools
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,6 +131,36 @@ async def test_a_dress_changes_no_verdict_of_a_line(
     body = "".join(["x\n", *(f"{DRESSES[dress].format(one)}\n" for one in plain)]).encode(encoding)
     _, batch = Wire(FieldPlan(FieldSettings())).decode(body, "text/plain")
     assert await decided(pipeline, batch.messages[1:]) == await decided(pipeline, plain)
+
+
+def encoded_anew(message: str, separators: tuple[str, str], *, is_sorted: bool) -> str | None:
+    """What a library makes of a message that ends in JSON; None of any other."""
+    head, mark, rest = message.partition('{"')
+    try:
+        record = json.loads(mark + rest)
+    except json.JSONDecodeError:
+        return None
+    return head + json.dumps(record, separators=separators, sort_keys=is_sorted)
+
+
+@pytest.mark.parametrize("is_sorted", [False, True], ids=["in-order", "sorted"])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "blanks"])
+async def test_json_that_a_shipper_encoded_anew_keeps_its_label(
+    pipeline: Pipeline, separators: tuple[str, str], is_sorted: bool
+) -> None:
+    """Go sorts the members of a map, Python writes blanks."""
+    plain = sorted_samples()[0]
+    anew = [encoded_anew(one, separators, is_sorted=is_sorted) for one in plain]
+    pairs = [(one, new) for one, new in zip(plain, anew, strict=True) if new is not None]
+    assert len(pairs) > 60
+    told = await pipeline.label([one for one, _ in pairs], [""] * len(pairs))
+    found = await pipeline.label([new for _, new in pairs], [""] * len(pairs))
+    others = [
+        (new, one.label, two.label)
+        for (_, new), one, two in zip(pairs, told, found, strict=True)
+        if one.label != two.label
+    ]
+    assert others == []
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\r\n", "\ufeff", "\x00", "\x1b[0m", "\u200b", "\xa0"])
