@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 import msgspec
+from aiohttp import web
 
 from waybill.core.foreign import read_json
 from waybill.web.security import FORM_TOKEN
@@ -29,6 +30,10 @@ class KeptForm(NamedTuple):
     def written(self) -> str:
         """As a field of the form that logs in."""
         return msgspec.json.encode(self).decode()
+
+
+#: A form of ours whose token is from before its sender logged in.
+STALE_FORM: web.RequestKey[KeptForm | None] = web.RequestKey("stale_form")
 
 
 def keep_form(to: str, fields: list[tuple[str, str]]) -> KeptForm | None:

@@ -24,6 +24,7 @@ from waybill.web.views import (
     search,
     table_forms,
     tables,
+    trial,
 )
 from waybill.web.views import try_lines as lines
 
@@ -80,7 +81,7 @@ def _rules(base: str) -> list[web.RouteDef]:
         web.get(f"{base}/rules/edit", rules.edit),
         web.post(f"{base}/rules/edit", rules.attempt),
         web.post(f"{base}/rules/check", rules.check),
-        web.get(f"{base}/-/trials/{{key:[0-9a-z.-]{{1,80}}}}", rules.trial),
+        web.get(f"{base}/-/trials/{{key:[0-9a-z.-]{{1,80}}}}", trial.show),
         web.get(f"{base}/changes", changes.show),
         web.get(f"{base}/changes/{_NUMBER}", changes.change),
         web.get(f"{base}/changes/{_NUMBER}.patch", changes.download),

@@ -8,6 +8,8 @@ process was killed is finished at the next start, whole, or told as failed.
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Protocol
@@ -38,7 +40,19 @@ from waybill.web.store.corrections import (
 )
 from waybill.web.store.database import Database
 
+log = logging.getLogger(__name__)
 __all__ = ["NotWrittenError", "Place", "Travel", "own_folder", "place_of"]
+
+
+_NO_RIGHT = "; the workbench must be able to write there: look at the folder's rights and its mount"
+#: What to do about an error of the system.
+_TO_DO = {
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+    errno.ENOSPC: "; make room and try again",
+    errno.EDQUOT: "; make room and try again",
+}
 
 
 class NotWrittenError(WaybillError):
@@ -78,7 +92,7 @@ class FolderPlace:
         try:
             await asyncio.to_thread(self._write, name, before, after)
         except OSError as error:
-            raise NotWrittenError(f"not written, nothing changed: {error}") from None
+            raise NotWrittenError(_why_not(error, self._path(name))) from None
 
     def _read(self) -> dict[str, str]:
         if self._folder is None or not self._folder.is_dir():
@@ -169,7 +183,11 @@ class Travel:
             if found != await self._database.read(stored_files):
                 await self._database.write(lambda store: put_all_files(store, found))
         files = await self._database.read(stored_files)
-        await asyncio.to_thread(_mirror, mirror, files)
+        try:
+            await asyncio.to_thread(_mirror, mirror, files)
+        except OSError as error:
+            # They are in the store, and sidecars get them; the next round tries again.
+            log.error("the copy of the own rules cannot be written", extra={"detail": str(error)})
 
     async def bring_rules(self, made: Change) -> int:
         """Record a change of a rule file and let it travel; gives its number.
@@ -235,6 +253,12 @@ class Travel:
                 fault = str(error)
         await self._database.write(lambda store: _end(store, number, name, fault))
         return fault
+
+
+def _why_not(error: OSError, path: Path) -> str:
+    """Why a file is not written, and what to do."""
+    to_do = _TO_DO.get(error.errno or 0, "")
+    return f"not written, nothing changed: {path}: {error.strerror or error}{to_do}"
 
 
 def place_of(settings: Settings) -> Place | None:

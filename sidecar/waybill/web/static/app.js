@@ -123,6 +123,13 @@ document.documentElement.classList.add("scripted");
     }
     bar.hidden = good;
   };
+  // Whoever logs in again, in another tab, has new tokens: forms of this page get theirs.
+  window.waybillRenew = async () => {
+    const reply = await fetch(location.href).catch(() => null);
+    const page = reply?.ok ? new DOMParser().parseFromString(await reply.text(), "text/html") : null;
+    const token = page?.querySelector("input[name=form_token]")?.value;
+    if (token) for (const field of document.querySelectorAll("input[name=form_token]")) field.value = token;
+  };
   // On a narrow screen the pages stand in a row that scrolls: the one that is open is in sight.
   const here = document.querySelector("header nav [aria-current=page]");
   if (here && here.parentElement.scrollWidth > here.parentElement.clientWidth) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 24;
@@ -143,6 +150,7 @@ document.documentElement.classList.add("scripted");
     const status = told?.response?.status || 0;
     if (status < 400) return;
     event.preventDefault();
+    if (status === 403) window.waybillRenew();
     const ours = (told.response.headers?.get("Content-Type") || "").startsWith("text/plain");
     window.waybillAnswered({ ok: false, status, words: ours ? (told.text || "").trim().split("\n")[0].slice(0, 300) : "" });
   });

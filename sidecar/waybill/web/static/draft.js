@@ -10,17 +10,24 @@
     const body = new URLSearchParams({ form_token: form.elements.form_token.value, ...fields });
     return fetch(address, { method: "POST", body }).catch(() => null);
   };
-  setInterval(async () => {
+  if (form.dataset.drafts) setInterval(async () => {
     const text = form.elements.text.value;
     if (text === last) return;
     const words = document.querySelector("[data-draft-words]");
-    const fields = { text, file: form.elements.file.value, base: form.elements.base.value, draft: form.elements.draft.value };
+    const before = form.elements.draft.value;
+    const fields = { text, file: form.elements.file.value, base: form.elements.base.value, draft: before, saved: form.elements.saved.value };
     const reply = await send(form.dataset.drafts, fields);
-    if (!reply || !reply.ok) { words.textContent = " · not saved, trying again"; return; }
+    window.waybillAnswered(reply);
+    if (!reply || !reply.ok) {
+      words.textContent = " · not saved, trying again: the text is in this tab";
+      if (reply && reply.status === 403) await window.waybillRenew();
+      return;
+    }
     last = text;
     const told = await reply.json();
     form.elements.draft.value = told.draft;
-    words.textContent = " · draft " + told.draft + " saved";
+    form.elements.saved.value = told.saved;
+    words.textContent = " · draft " + told.draft + " saved" + (before && before !== String(told.draft) ? ", since draft " + before + " was changed elsewhere" : "");
     const [path, query] = form.dataset.drafts.split("?");
     history.replaceState(null, "", path + "/" + told.draft + (query ? "?" + query : ""));
   }, 2000);

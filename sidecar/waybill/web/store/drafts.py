@@ -19,14 +19,27 @@ class Draft(NamedTuple):
     base: str
 
 
-def save_draft(connection: sqlite3.Connection, number: int, draft: Draft) -> int:
-    """Keep it as ``number`` where its author owns that one, else as a new one; gives its number."""
+class Known(NamedTuple):
+    """The draft that a page shows: its number (0: none), and when it was saved as it is there."""
+
+    number: int
+    at: float
+
+
+def save_draft(connection: sqlite3.Connection, known: Known, draft: Draft) -> int:
+    """Keep it in place of ``known`` where its author owns that one and nobody has saved another
+    text there since, else as a new one; gives its number.
+    """
     done = connection.execute(
-        "UPDATE drafts SET at = ?, file = ?, text = ?, base = ? WHERE number = ? AND author = ?",
-        (draft.at, draft.file, draft.text, draft.base, number, draft.author),
+        "UPDATE drafts SET at = ?, file = ?, text = ?, base = ?"
+        " WHERE number = ? AND author = ? AND (at = ? OR text = ?)",
+        (
+            *(draft.at, draft.file, draft.text, draft.base),
+            *(known.number, draft.author, known.at, draft.text),
+        ),
     )
     if done.rowcount:
-        return number
+        return known.number
     made = connection.execute(
         "INSERT INTO drafts (author, at, file, text, base) VALUES (?, ?, ?, ?, ?)", draft
     )

@@ -10,7 +10,7 @@ from aiohttp import web
 from waybill.web.context import bench_of, user_of
 from waybill.web.store.drafts import Draft, drop_draft, find_draft, note_viewed, save_draft
 from waybill.web.views.forms import read_form, see
-from waybill.web.views.rules import editor
+from waybill.web.views.rules import editor, known_draft
 
 #: Groups of a trial that may be noted as viewed.
 _MOST_VIEWED = 200
@@ -32,10 +32,9 @@ async def save(request: web.Request) -> web.Response:
     draft = Draft(
         user_of(request).name, time.time(), form.get("file", ""), text, form.get("base", "")
     )
-    word = form.get("draft", "")
-    known = int(word) if word.isdigit() and len(word) < 10 else 0
+    known = known_draft(form)
     number = await bench_of(request).database.write(lambda store: save_draft(store, known, draft))
-    return web.json_response({"draft": number})
+    return web.json_response({"draft": number, "saved": draft.at})
 
 
 async def viewed(request: web.Request) -> web.Response:

@@ -66,7 +66,13 @@ async def enter(request: web.Request) -> web.Response:
     request[USER] = user
     token = bench_of(request).door.form_token(request, cookie)
     answer = await page(
-        request, "resend.html", "Logged in", to=kept.to, kept=kept.fields, form_token=token
+        request,
+        "resend.html",
+        "Logged in",
+        to=kept.to,
+        kept=kept.fields,
+        form_token=token,
+        is_stale=False,
     )
     return _with_cookie(request, user, answer, cookie)
 

@@ -10,6 +10,7 @@ from multidict import MultiDict
 
 from waybill.web.auth import Scope
 from waybill.web.context import OPEN_TO_ALL, STRANGE_FORMS, USER, bench_of, user_of
+from waybill.web.kept_forms import STALE_FORM, keep_form
 from waybill.web.security import FORM_HEADER, FORM_TOKEN
 
 #: What a form may hold; files have an endpoint of their own.
@@ -70,7 +71,8 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
     """The texts of a form of ours; it can be read once.
 
     Raises:
-        web.HTTPForbidden: it is no form of ours, or whoever sends it lacks ``scope``.
+        web.HTTPForbidden: it is no form of ours, or one from before its sender logged in, which is
+            kept (`refused`), or whoever sends it lacks ``scope``.
         web.HTTPException: as `read_texts`.
     """
     user = user_of(request)
@@ -82,7 +84,8 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
     token = request.headers.get(FORM_HEADER) or found.get(FORM_TOKEN) or ""
     with_bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
     if not with_bearer and not bench_of(request).door.is_form_token(request, token):
-        raise web.HTTPForbidden(text="The form is too old or not ours: open the page again.\n")
+        request[STALE_FORM] = keep_form(request.path_qs, list(found.items()))
+        raise web.HTTPForbidden(text="The form is from before you logged in: send it once more.\n")
     return found
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from waybill.web.kept_forms import STALE_FORM
 from waybill.web.rendering import page
 from waybill.web.views.forms import see
 
@@ -28,6 +29,17 @@ _SENTENCES = {
 
 async def refused(request: web.Request, status: int, words: str) -> web.Response:
     """The page for a refusal with this status; ``words`` say why, where somebody wrote it."""
+    kept = request.get(STALE_FORM)
+    if kept is not None:
+        return await page(
+            request,
+            "resend.html",
+            "Not sent yet",
+            status,
+            to=kept.to,
+            kept=kept.fields,
+            is_stale=True,
+        )
     words = words.strip()
     # A refusal without words of ours says only its status.
     if not words or words.startswith(str(status)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,6 @@ from waybill.labelling.rules.draft import draft as draft_rule
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.difference import difference
-from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
 from waybill.web.rendering import page
 from waybill.web.rulebook import DEFAULT_FILE
 from waybill.web.ruletext import (
@@ -23,18 +24,17 @@ from waybill.web.ruletext import (
     appended,
     in_shadow,
     pattern_of_mask,
-    rule_ids,
     with_modes,
     with_pattern,
     with_sample,
 )
-from waybill.web.series import Chart, effect_chart
 from waybill.web.store.changes import Change, list_changes
-from waybill.web.store.drafts import Draft, find_draft, save_draft
-from waybill.web.store.queries import hours_of, hours_of_label, one_pattern
+from waybill.web.store.drafts import Draft, Known, find_draft, save_draft
+from waybill.web.store.queries import one_pattern
 from waybill.web.store.recording import pattern_of
 from waybill.web.trials import Trial
 from waybill.web.views.forms import read_form, see
+from waybill.web.views.trial import told_of
 
 #: Keys of a rule, for completion.
 KEYS = (
@@ -54,6 +54,8 @@ KEYS = (
 #: records: of those that were shown new records come every second.
 _MOVED = 0.1
 _MOST_DIGITS = 15
+_MOST_NUMBER = 10
+_MOMENT = re.compile(r"\d{1,15}(?:\.\d{1,20})?", re.ASCII)
 
 
 async def edit(request: web.Request) -> web.Response:
@@ -103,9 +105,16 @@ async def attempt(request: web.Request) -> web.Response:
 
 async def _kept(request: web.Request, form: Mapping[str, str], draft: Draft) -> int:
     """Save what is tried; gives the number of the draft."""
-    word = form.get("draft", "")
-    known = int(word) if word.isdigit() and len(word) < 10 else 0
+    known = known_draft(form)
     return await bench_of(request).database.write(lambda store: save_draft(store, known, draft))
+
+
+def known_draft(form: Mapping[str, str]) -> Known:
+    """The draft that a form of the editor comes from."""
+    number, at = form.get("draft", ""), form.get("saved", "")
+    if not number.isdigit() or len(number) >= _MOST_NUMBER:
+        return Known(0, 0.0)
+    return Known(int(number), float(at) if _MOMENT.fullmatch(at) else 0.0)
 
 
 async def check(request: web.Request) -> web.Response:
@@ -129,18 +138,21 @@ async def _apply(
     bench = bench_of(request)
     if not user_of(request).may("apply"):
         raise web.HTTPForbidden(text="This needs the scope apply.\n")
-    if form.get("base", "") != bench.rulebook.edition():
-        fault = await _who_changed(bench)
-        return await _editor(request, name, text, None, [fault], base=form.get("base", ""))
-    said = await bench.rulebook.check(name, text)
-    if said.faults:
-        return await _editor(request, name, text, None, _named(said.faults, name))
-    moved = await _moved(bench, form, name, text)
+    base = form.get("base", "")
+    # What stood there when the text was begun, if nobody has changed anything since.
+    before = bench.rulebook.files().get(name)
+    show = functools.partial(_editor, request, name, text, draft=known_draft(form).number)
+    moved = None
+    if base == bench.rulebook.edition():
+        said = await bench.rulebook.check(name, text)
+        if said.faults:
+            return await show(None, _named(said.faults, name))
+        moved = await _moved(bench, form, name, text)
+    if base != bench.rulebook.edition():  # perhaps only meanwhile
+        return await show(None, [await _who_changed(bench)], base=base)
     if moved is not None:
         trial, words = moved
-        base = form.get("base", "")
-        return await _editor(request, name, text, trial, [words], base=base)
-    before = bench.rulebook.files().get(name)
+        return await show(trial, [words], base=base)
     made = Change(
         user_of(request).name,
         f"edit {name}",
@@ -154,7 +166,7 @@ async def _apply(
     try:
         number = await bench.travel.bring_rules(made)
     except WaybillError as error:
-        return await _editor(request, name, text, None, [str(error)])
+        return await show(None, [str(error)])
     raise see(request, f"/changes/{number}", urlencode({"said": "Recorded."}))
 
 
@@ -239,6 +251,14 @@ async def editor(
     return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
 
 
+def _words(bench: Bench) -> dict[str, object]:
+    """What the editor completes."""
+    return {
+        "keys": [{"name": key, "says": says} for key, says in KEYS],
+        "values": {"label": list(bench.taxonomy.names), "mode": ["enforce", "shadow"]},
+    }
+
+
 def _named(told: Sequence[object], name: str) -> list[str]:
     """What the compiler said, with the name of the file instead of its place on disk."""
     return [f"{name}:{words.partition(f'/{name}:')[2] or words}" for words in map(str, told)]
@@ -259,10 +279,6 @@ async def _editor(
     own = bench.rulebook.files()
     now = bench.rulebook.edition()
     row = await bench.database.read(lambda store: find_draft(store, draft))
-    words = {
-        "keys": [{"name": key, "says": says} for key, says in KEYS],
-        "values": {"label": list(bench.taxonomy.names), "mode": ["enforce", "shadow"]},
-    }
     is_stale = bool(base) and base != now
     return await page(
         request,
@@ -272,76 +288,16 @@ async def _editor(
         file=name,
         files=sorted({*own, name}),
         text=text,
-        words=words,
+        words=_words(bench),
         base=base or now,
         now_edition=now,
         is_stale=is_stale,
         draft=draft,
+        saved=row["at"] if row else "",
         part="",
         trial=trial,
-        told=await _told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
+        told=await told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
         faults=faults or [],
         warnings=warnings or [],
         lines=difference(own.get(name), text, name) if trial is not None else [],
     )
-
-
-async def trial(request: web.Request) -> web.Response:
-    """What was found by now in a trial; with ``part=progress`` only how far it is."""
-    bench = bench_of(request)
-    found = await bench.trials.again(request.match_info["key"])
-    if found is None:
-        found = Trial(None, 0.0, "This trial was forgotten, since nobody looked: try again.")
-    number = request.query.get("draft", "")
-    draft = int(number) if number.isdigit() and len(number) < 10 else 0
-    row = await bench.database.read(lambda store: find_draft(store, draft))
-    return await page(
-        request,
-        "trial.html",
-        "Trial · Rules",
-        part=request.query.get("part", ""),
-        draft=draft,
-        trial=found,
-        told=await _told_of(bench, found, json.loads(row["viewed"]) if row else {}),
-        lines=difference(bench.rulebook.files().get(found.file), found.text, found.file),
-    )
-
-
-async def _told_of(
-    bench: Bench, trial: Trial | None, viewed: Mapping[str, str]
-) -> dict[str, object]:
-    """What a trial found, as its page shows it; empty without one."""
-    if trial is None or trial.found is None:
-        return {}
-    text = trial.text
-    groups = groups_of(trial.found, viewed)
-    said = await bench.rulebook.check(trial.file, text)
-    rules = said.compiled.rules if said.compiled is not None else ()
-    return {
-        "patterns": {rule.id: rule.pattern for rule in rules},
-        "mine": set(rule_ids(text)),
-        "groups": groups,
-        "matrix": matrix_of(trial.found, bench.taxonomy.names),
-        "warnings": warnings_of(trial.found),
-        "viewed": sum(group.is_viewed for group in groups),
-        "chart": await bench.database.read(lambda store: _effect(store, groups)),
-    }
-
-
-def _effect(store: sqlite3.Connection, groups: Sequence[Group]) -> Chart | None:
-    """Records by hour of the label that gets most, before and after; None where nothing changes."""
-    if not groups:
-        return None
-    label, now = groups[0].new, time.time()
-    before = hours_of_label(store, label, now)
-    after = list(before)
-    for group in groups:
-        step = (group.new == label) - (group.old == label)
-        if not step:
-            continue
-        ids = [row.id for row in group.rows]
-        for counts in hours_of(store, ids, now).values():
-            for i, count in enumerate(counts):
-                after[i] = max(0, after[i] + step * count)
-    basis = "Where values decide, all records of a pattern are counted."
-    return effect_chart(before, after, now, label, basis)
