@@ -7,13 +7,22 @@ stands in the same order among the others: its id, file and samples do not matte
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.learn.backtest.automaton import Automaton, TooComplex, automaton_of
 from waybill.learn.backtest.texts import Reach, Text, fixed_of, reach
-from waybill.learn.backtest.words import WordIndex, Words, phrases_of, words_of
+from waybill.learn.backtest.words import (
+    Need,
+    Values,
+    WordIndex,
+    Words,
+    are_there,
+    is_one_there,
+    phrases_of,
+    words_of,
+)
 
 __all__ = ["ComparedRule", "ComparedRules"]
 
@@ -30,6 +39,7 @@ class ComparedRule:
         self.reads_dress = any(sign in rule.pattern for sign in '"{}=')
         self.is_scoped = rule.sources is not None
         self._known: dict[Text, Reach] = {}
+        self._phrases: dict[Values, tuple[Need, ...]] = {}
 
     @functools.cached_property
     def words(self) -> Words:
@@ -48,7 +58,7 @@ class ComparedRule:
         """
         for words in self.words:
             # What settles the answer ends the search: one group that is there, or one that is not.
-            if _is_one_there(words, text) == is_cut:
+            if is_one_there(words, text) == is_cut:
                 return is_cut
         return not is_cut or not self.words
 
@@ -64,20 +74,16 @@ class ComparedRule:
 
     def _ask(self, text: Text) -> Reach:
         fixed = fixed_of(text)
-        if fixed is not None:
-            # Most rules that are asked match nothing: that a phrase is missing is soon found out.
-            for phrases in self._firm_phrases if fixed.is_spelt else self._phrases:
-                if not _is_one_there(phrases, fixed.text):
-                    return "none"
+        # Most rules that are asked match nothing: that a phrase is missing is soon found out.
+        if fixed is not None and not are_there(self._phrases_of(fixed.values), fixed.text):
+            return "none"
         return "some" if self._automaton is None else reach(self._automaton, text)
 
-    @functools.cached_property
-    def _phrases(self) -> Words:
-        return phrases_of(self._pattern)
-
-    @functools.cached_property
-    def _firm_phrases(self) -> Words:
-        return phrases_of(self._pattern, is_spelt=True)
+    def _phrases_of(self, values: Values) -> tuple[Need, ...]:
+        known = self._phrases.get(values)
+        if known is None:
+            known = self._phrases[values] = phrases_of(self._pattern, values)
+        return known
 
     @functools.cached_property
     def _automaton(self) -> Automaton | None:
@@ -85,10 +91,6 @@ class ComparedRule:
             return _AUTOMATA.of(self._pattern)
         except TooComplex:
             return None
-
-
-def _is_one_there(words: Iterable[str], text: str) -> bool:
-    return any(map(text.__contains__, words))  # a generator would cost more than the search
 
 
 #: Answers that a rule remembers: the sources of one pattern ask the same.

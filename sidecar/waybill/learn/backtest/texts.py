@@ -38,6 +38,7 @@ from waybill.learn.backtest.values import (
     Value,
     ruler,
 )
+from waybill.learn.backtest.words import Values
 
 __all__ = ["Fixed", "Reach", "Text", "draw", "fixed_of", "of_mask", "of_message", "reach"]
 
@@ -89,6 +90,7 @@ _VALUES = {
     "integer": INTEGER,
 }
 _IN_TIME = re.compile(rf"(?P<digit>\d)|(?P<month>{_MONTHS})|(?P<day>{_DAYS})", re.ASCII)
+_NUMERIC = frozenset((DIGIT, INTEGER, NUMBER, IPV4, MONTH, DAY))
 _SPELLING = frozenset((COLONS, UUID, PLACE, HEX_0X, HEX, TEXT, IP, ID))
 _NAMES_OF_TIME = frozenset((MONTH, DAY))
 _VALUES_OF_TIME = {"digit": DIGIT, "month": MONTH, "day": DAY}
@@ -225,11 +227,11 @@ def _many_states(automaton: Automaton, states: frozenset[int], text: Text) -> fr
 class Fixed(NamedTuple):
     """What of a text stands as it is, in lower case, NUL where a value is.
 
-    ``is_spelt``: some of its values hold letters, as ids do.
+    ``values``: what they hold at most.
     """
 
     text: str
-    is_spelt: bool
+    values: Values
 
 
 @functools.lru_cache(maxsize=64)
@@ -241,7 +243,14 @@ def fixed_of(text: Text) -> Fixed | None:
             return None
         before = piece if isinstance(piece, str) else ""
     pieces = [piece if isinstance(piece, str) else "\0" for piece in text]
-    return Fixed("".join(pieces).lower(), any(piece in _SPELLING for piece in text))
+    return Fixed("".join(pieces).lower(), _values_of(text))
+
+
+def _values_of(text: Text) -> Values:
+    kinds = {piece for piece in text if isinstance(piece, Value)}
+    if kinds <= _NUMERIC:
+        return "numbers"
+    return "ids" if kinds & _SPELLING else "names"
 
 
 def draw(text: Text, dice: random.Random) -> str:
