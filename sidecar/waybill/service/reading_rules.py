@@ -16,7 +16,7 @@ import msgspec
 
 from waybill.core.errors import ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.rules.artefact import Advice
+from waybill.labelling.rules.artefact import Advice, Known
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.followed_rules import followed_folder
@@ -71,10 +71,13 @@ async def first_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:
 
 
 async def read_rules(
-    settings: Settings, taxonomy: Taxonomy, followed: Path | None = None
+    settings: Settings,
+    taxonomy: Taxonomy,
+    followed: Path | None = None,
+    known: Known | None = None,
 ) -> RuleSet:
     """Parse, compile and check the configured rules in a child process; ``followed`` as of
-    `rule_folders`.
+    `rule_folders`, what is ``known`` is not compiled again.
 
     What is doubtful about them is in ``advice``. Raises RuleSetError.
     """
@@ -88,6 +91,7 @@ async def read_rules(
             max_message_bytes=settings.limits.message_bytes,
             reserved=names_added(added_fields(settings)),
             disable=settings.rules.disable,
+            known=known,
         )
     except RuleSetError as error:
         if hidden is None:

@@ -21,9 +21,11 @@ from waybill.core.pattern import Pattern, encode, pattern_id
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.masking import mask
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.artefact import CompileRequest
+from waybill.labelling.rules import loading
+from waybill.labelling.rules.artefact import Artefact, CompileRequest
 from waybill.labelling.rules.compiler import build
 from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.loading import compile_artefact
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.judge import Judge
@@ -299,6 +301,25 @@ def test_nothing_to_compare_does_not_pass_for_nothing_that_flips(
     known = ("--set", "labellings=[{name: x, labels: config/labels.yaml}]") if more else ()
     assert diff(folder, on, *more, *known, "--max-flips", "0") == 1
     assert f"{on}: no record was found" in capsys.readouterr().err
+
+
+def test_what_both_sides_have_is_compiled_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[bool] = []
+
+    async def compile_here(request: CompileRequest) -> Artefact:
+        known.append(request.known is not None)
+        return await compile_artefact(request)
+
+    monkeypatch.setattr(loading, "compile_artefact", compile_here)
+    (tmp_path / "all.yaml").write_text(OLD.replace('"id": "r', '"id": "base'))
+    sides = ("current", str(folder / "new.yaml"), "--on", str(folder / "patterns.ndjson"))
+    fixed = ("--set", "model.path=null", "--set", f"rules.path={tmp_path}")
+    assert main(["rules", "diff", *sides, *fixed]) == 0
+    assert known == [False, True]
+    assert diff(folder, "patterns.ndjson") == 0  # --alone
+    assert known == [False, True, False, False]
 
 
 def test_a_fault_names_the_file_as_the_user_did(

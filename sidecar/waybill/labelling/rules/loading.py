@@ -81,6 +81,7 @@ async def load_ruleset(
     max_message_bytes: int = 65_536,
     reserved: Sequence[str] = (),
     disable: Sequence[str] = (),
+    known: Known | None = None,
 ) -> RuleSet:
     """Read the rule files of ``folders`` on a thread, then `compile_rules`.
 
@@ -105,6 +106,7 @@ async def load_ruleset(
         max_message_bytes=max_message_bytes,
         reserved=reserved,
         disable=disable,
+        known=known,
     )
     rules.advice = (*unread, *rules.advice)
     rules.file_marks = {Path(file.name).name: text_mark(file.data) for file in files}
@@ -120,8 +122,9 @@ async def compile_rules(
     max_message_bytes: int = 65_536,
     reserved: Sequence[str] = (),
     disable: Sequence[str] = (),
+    known: Known | None = None,
 ) -> RuleSet:
-    """The rule set of `compile_artefact`. Raises RuleSetError."""
+    """The rule set of `compile_artefact`; ``known`` as of a request. Raises RuleSetError."""
     request = CompileRequest(
         tuple(files),
         tuple(labels),
@@ -130,6 +133,7 @@ async def compile_rules(
         max_message_bytes,
         tuple(reserved),
         disable=tuple(disable),
+        known=known,
     )
     return await opened(await compile_artefact(request), max_message_bytes)
 
@@ -162,6 +166,12 @@ async def compile_artefact(request: CompileRequest) -> Artefact:
         output = await _shared(mark, request)
         _keep(mark, output)
     return output.artefact()
+
+
+def compiled_last() -> Known | None:
+    """What was compiled last, so that rules which are mostly the same are compiled sooner."""
+    last = next(reversed(_compiled.values()), None)
+    return None if last is None else last.artefact().known()
 
 
 async def _shared(mark: bytes, request: CompileRequest) -> _Output:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
+from waybill.labelling.rules.loading import compiled_last
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.tier import Tier
 from waybill.learn.backtest.result import SideReport
@@ -178,12 +179,17 @@ def _folder_of(rules: str, scratch: Path, name: str) -> str:
 async def _read_both(
     old: Settings, new: Settings, taxonomy: Taxonomy, specs: tuple[SideSpec, SideSpec]
 ) -> list[RuleSet]:
-    """The rules of both, which two processes compile at once. Raises ConfigError with the faults of
-    both.
+    """The rules of both. Raises ConfigError with the faults of both.
+
+    What both have is compiled once; where they need not have anything, two processes compile.
     """
-    found = await asyncio.gather(
-        read_rules(old, taxonomy), read_rules(new, taxonomy), return_exceptions=True
-    )
+    if old.rules.path == new.rules.path:
+        first = await _result_of(read_rules(old, taxonomy))
+        known = compiled_last() if isinstance(first, RuleSet) else None
+        found = [first, await _result_of(read_rules(new, taxonomy, known=known))]
+    else:
+        both = (read_rules(old, taxonomy), read_rules(new, taxonomy))
+        found = list(await asyncio.gather(*both, return_exceptions=True))
     problems: list[str] = []
     rules: list[RuleSet] = []
     for one, spec, settings in zip(found, specs, (old, new), strict=True):
@@ -196,6 +202,11 @@ async def _read_both(
     if problems:
         raise ConfigError(problems)
     return rules
+
+
+async def _result_of(reading: Awaitable[RuleSet]) -> RuleSet | BaseException:
+    (found,) = await asyncio.gather(reading, return_exceptions=True)
+    return found
 
 
 def _told(fault: RuleError, spec: SideSpec, settings: Settings) -> str:
