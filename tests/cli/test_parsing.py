@@ -16,7 +16,19 @@ from waybill.cli.main import main
         ("check mine.yaml", "by --config mine.yaml; 'waybill check --help'"),
         ("serve etc/mine.yml", "by --config etc/mine.yml; 'waybill serve --help'"),
         ("label a.csv b.csv", "arguments: b.csv; it takes one file at a time; 'waybill label"),
-        ("serve --port 80", "arguments: --port 80; 'waybill serve --help'"),
+        (
+            "serve --port 80",
+            "--port 80; a setting is given by --set KEY=VALUE; 'waybill serve --help'",
+        ),
+        ("explain zorbl --src shop", "--src shop (did you mean --source?); 'waybill explain"),
+        ("label a.csv --outptu b.csv", "--outptu b.csv (did you mean --output?)"),
+        ("rules test --lablling=a x", "--lablling=a (did you mean --labelling?)"),
+        ("--verison", "--verison (did you mean --version?)"),
+        ("rules --zorbl", "arguments: --zorbl; 'waybill rules --help'"),
+        ("zorbl", "invalid choice: 'zorbl'"),
+        ("serv", "(did you mean serve?)"),
+        ("rules lst", "(did you mean list?)"),
+        ("rules discover --from a -o b --mode enforced", "(did you mean enforce?)"),
     ],
 )
 def test_what_no_command_takes_is_told_with_what_to_write(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -31,7 +32,7 @@ from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
 from waybill.cli.exits import guarded
-from waybill.cli.parsing import print_help
+from waybill.cli.parsing import Parser, meant, print_help
 from waybill.cli.terminal import cleaned, soften_streams
 
 __all__ = ["main", "make_parser", "run"]
@@ -83,26 +84,35 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         parser.error(f"{words[0]} stands behind the command: waybill COMMAND {words[0]} ...")
     given, strange = parser.parse_known_args(words)
     if strange:
-        files = [word for word in strange if not word.startswith("-")]
-        hint = ""
-        if files and hasattr(given, "config") and files[0].endswith((".yaml", ".yml")):
-            hint = f"; a file of settings is given by --config {files[0]}"
-        elif files and hasattr(given, "input"):
-            hint = "; it takes one file at a time"
-        told = f"unrecognized arguments: {' '.join(map(cleaned, strange))}{hint}"
+        told = f"unrecognized arguments: {' '.join(map(cleaned, strange))}{_hint(strange, given)}"
         parser.error(f"{told}; 'waybill {cleaned(words[0])} --help' says what there is")
     return given
 
 
+def _hint(strange: Sequence[str], given: argparse.Namespace) -> str:
+    """What to write instead of words that a command does not take, where that can be told."""
+    files = [word for word in strange if not word.startswith("-")]
+    options = [word.partition("=")[0] for word in strange if word.startswith("--")]
+    if options and (near := meant(options[0], re.findall(r"--[\w-]+", given.help()))):
+        return near
+    if options and hasattr(given, "config"):
+        return "; a setting is given by --set KEY=VALUE"
+    if files and hasattr(given, "config") and files[0].endswith((".yaml", ".yml")):
+        return f"; a file of settings is given by --config {files[0]}"
+    if files and not options and hasattr(given, "input"):
+        return "; it takes one file at a time"
+    return ""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="waybill",
         description="The labelling sidecar for log shippers.",
         epilog="'waybill COMMAND --help' explains a command and shows an example.",
     )
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
-    parser.set_defaults(run=lambda _: print_help(parser))
+    parser.set_defaults(run=lambda _: print_help(parser), help=parser.format_help)
     commands = parser.add_subparsers(metavar="COMMAND")
     for module in _COMMANDS:
         module.add(commands)

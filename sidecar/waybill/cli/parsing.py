@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from waybill.core.errors import WaybillError
+from waybill.core.near import close_to
 
 if TYPE_CHECKING:
     from waybill.core.labels import Taxonomy
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Commands",
+    "Parser",
     "add_command",
     "add_group",
     "add_labelling_option",
     "add_labels_option",
     "load",
     "load_labels",
+    "meant",
     "needs_extra",
     "settings_options",
 ]
@@ -29,6 +33,27 @@ __all__ = [
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 #: Runs a command with its parsed options; gives the exit code.
 Run = Callable[[argparse.Namespace], int]
+#: How argparse says that a word is none of those that there are.
+_NO_CHOICE = re.compile(r"invalid choice: '(?P<word>.*)' \(choose from (?P<known>.*)\)", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what somebody may have meant; its commands' parsers are such ones."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with usage and ``message``, and the nearest word where one is none of the known."""
+        if found := _NO_CHOICE.search(message):
+            message += meant(found["word"], re.findall(r"[^\s',]+", found["known"]))
+        super().error(message)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that ``word`` may stand for, as the end of a message; else ''.
+
+    >>> meant("serv", ["serve", "check"])
+    ' (did you mean serve?)'
+    """
+    return "".join(f" (did you mean {name}?)" for name in close_to(word, known))
 
 
 def settings_options() -> argparse.ArgumentParser:
@@ -111,14 +136,14 @@ def add_command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, help=parser.format_help)
     return parser
 
 
 def add_group(commands: Commands, name: str, summary: str) -> Commands:
     """Declare a group of commands; alone it prints its help."""
     parser = commands.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(run=lambda _: print_help(parser))
+    parser.set_defaults(run=lambda _: print_help(parser), help=parser.format_help)
     return parser.add_subparsers(metavar="ACTION")
 
 

@@ -64,7 +64,7 @@ def _printable(text: str) -> str:
 def print_summary(records: Sequence[Record], rate: float, batch_records: int) -> None:
     """Labels, tiers, records a second (measured in batches of so many), and what to try next."""
     labels = Counter(str(record.get("target_label", _PASSED)) for record in records)
-    tiers = Counter(str(record.get("label_tier", "-")) for record in records)
+    tiers = Counter(map(_decided_by, records))
     print("\n" + _counts(labels))
     print("decided by: " + _counts(tiers))
     print(
@@ -74,6 +74,12 @@ def print_summary(records: Sequence[Record], rate: float, batch_records: int) ->
     if waiting:
         print(_LLM_HINT.format(count=waiting))
     sys.stdout.flush()
+
+
+def _decided_by(record: Record) -> str:
+    """Whose word the record's label is."""
+    tier = str(record.get("label_tier", "its sender"))
+    return "nobody" if tier == "none" else tier
 
 
 def _counts(counts: Mapping[str, int]) -> str:
