@@ -290,6 +290,30 @@ async def test_what_is_no_http_is_logged_and_counted(
 
 
 @pytest.mark.parametrize(
+    ("first", "spoken"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+        (b"\x92\xa3app\x91\x92\x01\x81\xa3log\xa1a", "Forward"),
+        (b"<34>1 2026-01-01T00:00:00Z host app - - - text\n", "syslog"),
+        (b'{"log":"a"}\n', "JSON"),
+    ],
+)
+async def test_what_speaks_on_the_wrong_port_is_named_in_the_log(
+    sidecar: Sidecar, caplog: pytest.LogCaptureFixture, first: bytes, spoken: str
+) -> None:
+    host, port = sidecar.service.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(first)
+    await reader.read()
+    writer.close()
+    (detail,) = [
+        vars(record)["detail"] for record in caplog.records if record.levelname == "WARNING"
+    ]
+    assert detail.startswith(f"the sender speaks {spoken}")
+
+
+@pytest.mark.parametrize(
     ("path", "body", "said"),
     [
         ("/v1/explain", b"{}", "message"),

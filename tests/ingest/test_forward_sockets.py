@@ -108,6 +108,21 @@ async def test_who_does_not_shake_hands_is_sent_away(key_file: Path, junk: bytes
         assert rig.handback.got == []
 
 
+async def test_what_is_no_forward_client_is_named_in_the_log(
+    key_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in (None, str(key_file)):
+        async with (
+            serving(listen="127.0.0.1:0", shared_key_file=key) as rig,
+            talking(rig) as client,
+        ):
+            client.send(b"POST /v1/label HTTP/1.1\r\n\r\n")
+            while await client.reader.read(1000):
+                pass
+    told = [vars(record)["detail"] for record in caplog.records if "detail" in vars(record)]
+    assert [detail.startswith("the sender speaks HTTP:") for detail in told] == [True, True]
+
+
 async def test_who_keeps_silent_is_sent_away(
     key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,10 +44,10 @@ class Connections:
         # Asked once: a TLS transport knows no peer any more when it is closed.
         client = client_of(transport)
         if self._count >= self._limit:
-            self.refuse(ingest, "total")
+            self.refuse(ingest, "total", client)
             return None
         if client and self._clients[client] >= self._per_client:
-            self.refuse(ingest, "client")
+            self.refuse(ingest, "client", client)
             return None
         self._count += 1
         self._clients[client] += 1
@@ -62,10 +62,15 @@ class Connections:
             del self._clients[client]
         self._metrics.connections.labels(ingest).dec()
 
-    def refuse(self, ingest: Ingest, reason: ConnectionReason) -> None:
-        """Count a connection that is closed because of ``reason``."""
+    def refuse(
+        self, ingest: Ingest, reason: ConnectionReason, client: str, detail: str = ""
+    ) -> None:
+        """Count a connection of ``client`` that is closed because of ``reason``."""
         self._metrics.connections_refused.labels(ingest, reason).inc()
-        log.warning("a connection was closed", extra={"ingest": ingest, "reason": reason})
+        fields = {"ingest": ingest, "reason": reason, "peer": client}
+        if detail:
+            fields["detail"] = detail
+        log.warning("a connection was closed", extra=fields)
 
 
 class Place:
@@ -83,9 +88,9 @@ class Place:
             self._is_left = True
             self._connections.release(self.ingest, self._client)
 
-    def refuse(self, reason: ConnectionReason) -> None:
+    def refuse(self, reason: ConnectionReason, detail: str = "") -> None:
         """Count the connection as closed because of ``reason``."""
-        self._connections.refuse(self.ingest, reason)
+        self._connections.refuse(self.ingest, reason, self._client, detail)
 
 
 def client_of(transport: asyncio.BaseTransport) -> str:

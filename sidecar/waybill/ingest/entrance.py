@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import cast
@@ -19,7 +18,6 @@ from waybill.core.names import Ingest
 from waybill.ingest.connections import Connections, Place
 from waybill.ops.tls import ServerTls
 
-log = logging.getLogger(__name__)
 #: Makes the protocol of a connection that was let in; the protocol leaves the place at its end.
 Make = Callable[[Place], asyncio.Protocol]
 
@@ -94,9 +92,8 @@ class Entrance:
         place = self._handshakes.pop(transport)
         error = shaken.exception()
         if error is not None:
-            place.refuse("handshake")
+            place.refuse("handshake", str(error))
             place.leave()
-            log.debug("a TLS handshake failed", extra={"detail": str(error)})
 
 
 class _Arrival(asyncio.Protocol):

@@ -45,10 +45,12 @@ def encodings_of(header: str | None) -> list[Compression]:
             continue
         encoding = _KNOWN.get(name.removeprefix("x-"))
         if encoding is None:
-            raise MalformedError("unsupported_encoding", f"Content-Encoding {header!r}")
+            told = f"Content-Encoding {header!r}: taken are {', '.join(ENCODINGS)}"
+            raise MalformedError("unsupported_encoding", told)
         known.append(encoding)
     if len(known) > _MAX_STACK:
-        raise MalformedError("unsupported_encoding", f"Content-Encoding {header!r}")
+        told = f"Content-Encoding {header!r}: compress once, not {len(known)} times"
+        raise MalformedError("unsupported_encoding", told)
     return known
 
 

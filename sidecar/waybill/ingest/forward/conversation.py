@@ -15,6 +15,7 @@ from waybill.ingest.forward.partial import Partial
 from waybill.ingest.forward.patience import Patience
 from waybill.ops.secret_file import SecretFile
 from waybill.wire import forward as protocol
+from waybill.wire.strangers import advice
 
 log = logging.getLogger(__name__)
 HANDSHAKE_SECS = 10.0
@@ -36,14 +37,17 @@ class Handshake:
         nonce = secrets.token_hex(8).encode()
         answer = b""
         is_known = False
+        detail = "it sent no PING with the key of forward.shared_key_file"
         writer.write(protocol.helo(nonce))
         try:
             async with asyncio.timeout(HANDSHAKE_SECS):
                 ping = await _read_ping(reader, patience)
             key = self._key().encode()
             answer, is_known = protocol.pong(ping, nonce, self._hostname, key)
-        except (ValueError, TimeoutError):
-            pass  # no Forward client, or none that shakes hands
+        except (ValueError, TimeoutError) as error:
+            detail = str(error) or detail  # no Forward client, or none that shakes hands
+        if not is_known:
+            log.warning("a Forward client does not know the shared key", extra={"detail": detail})
         writer.write(answer)
         await writer.drain()
         return is_known
@@ -90,7 +94,6 @@ class Conversation:
         is_known = await self._handshake.shake(reader, writer, self._patience)
         if not is_known:
             self._deliverer.refuse("unauthorised")
-            log.warning("a Forward client does not know the shared key")
         return is_known
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +140,10 @@ def _pieces(frames: protocol.FrameReader, data: bytes) -> Iterator[bytes]:
 async def _read_ping(reader: asyncio.StreamReader, patience: Patience) -> bytes:
     answer = protocol.AnswerReader()
     while data := await patience.read(reader):
-        whole = answer.feed(data)
+        try:
+            whole = answer.feed(data)
+        except ValueError:
+            raise ValueError(advice(data, "forward")) from None
         if whole is not None:
             return whole
     raise ConnectionResetError

@@ -13,6 +13,7 @@ from typing import cast
 from aiohttp import web
 
 from waybill.ingest.connections import Place
+from waybill.wire.strangers import FIRST_BYTES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,6 +55,8 @@ class Guard(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_handling = False
         self._has_spoken = False
+        #: How the request that is read begins, for who looks for what is no HTTP.
+        self.first = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand on, and begin to wait."""
@@ -66,6 +69,7 @@ class Guard(asyncio.Protocol):
         """Hand on; the first byte of a request starts its time."""
         if not self._is_handling and (self._timer is None or not self._has_spoken):
             self._has_spoken = True
+            self.first = data[:FIRST_BYTES]
             self._start_timer(self._guards.header_secs)
         self._inner.data_received(data)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from aiohttp import http_parser, web
@@ -20,7 +20,7 @@ from waybill.ingest.connections import Connections
 from waybill.ingest.entrance import Entrance
 from waybill.ingest.http.access import Access
 from waybill.ingest.http.errors import Refusals, about, door_of
-from waybill.ingest.http.guard import Guards, Handler
+from waybill.ingest.http.guard import Guard, Guards, Handler
 from waybill.ingest.http.otlp import speak_otlp
 from waybill.ingest.http.sentences import sentence
 from waybill.ingest.http.writing import Writing
@@ -30,6 +30,7 @@ from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import bracketed, cannot_listen, split_address
 from waybill.settings.schema import HttpSettings
+from waybill.wire.strangers import advice
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
@@ -63,7 +64,7 @@ class HttpServer:
         self._runner = web.AppRunner(
             app,
             access_log=log,
-            access_log_class=_protocol_faults(intake.refused),
+            access_log_class=_protocol_faults(intake.refused, self._first_bytes),
             auto_decompress=False,  # inflated by wire.compression, to a verified end
             keepalive_timeout=settings.keepalive_secs,
             shutdown_timeout=1.0,  # the flow is drained before the runner stops
@@ -133,12 +134,20 @@ class HttpServer:
         await self._runner.cleanup()
         self.addresses.clear()
 
+    def _first_bytes(self, request: web.BaseRequest) -> bytes:
+        """How a request begins, where that is known."""
+        guard = self._guard(request)
+        return guard.first if guard is not None else b""
+
+    def _guard(self, request: web.BaseRequest) -> Guard | None:
+        if self._guards is None or request.transport is None:
+            return None
+        return self._guards.by_transport.get(request.transport)
+
     @web.middleware
     async def _note_handling(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Tell the guard of a request's connection that its header is whole."""
-        guard = None
-        if self._guards is not None and request.transport is not None:
-            guard = self._guards.by_transport.get(request.transport)
+        guard = self._guard(request)
         if guard is None:
             return await handler(request)
         guard.begin()
@@ -167,7 +176,9 @@ async def _hide_versions(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "waybill"
 
 
-def _protocol_faults(count_refusal: CountRefusal) -> type[AbstractAccessLogger]:
+def _protocol_faults(
+    count_refusal: CountRefusal, first_bytes: Callable[[web.BaseRequest], bytes]
+) -> type[AbstractAccessLogger]:
     """A logger that writes down only what aiohttp refuses by itself, before any middleware."""
 
     class ProtocolFaults(AbstractAccessLogger):
@@ -178,7 +189,8 @@ def _protocol_faults(count_refusal: CountRefusal) -> type[AbstractAccessLogger]:
             if response.status == HTTPStatus.EXPECTATION_FAILED:
                 reason = "expectation_failed"
             count_refusal(door_of(request, reason), reason)
-            fields = {"reason": reason, "status": response.status, "detail": sentence(reason)}
+            detail = advice(first_bytes(request), "http") or sentence(reason)
+            fields = {"reason": reason, "status": response.status, "detail": detail}
             log.warning("a request was refused", extra={**fields, **about(request)})
 
     return ProtocolFaults

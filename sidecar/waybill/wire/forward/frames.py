@@ -11,6 +11,7 @@ import msgpack
 from waybill.core.errors import MalformedError
 from waybill.wire.forward.message import Message, parse_message
 from waybill.wire.msgpack import scan
+from waybill.wire.strangers import FIRST_BYTES, advice
 
 #: Behind a message of more bytes the unpacker is made anew: it never gives memory back.
 _LARGE_BYTES = 1 << 20
@@ -77,7 +78,8 @@ class FrameReader:
                 yield message
                 continue
             else:
-                raise MalformedError("malformed_frame", "a message is an array")
+                told = advice(bytes(self._buffer[:FIRST_BYTES]), "forward")
+                raise MalformedError("malformed_frame", told or "a message is an array")
             self._forget()
 
     def _forget(self) -> None:
