@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
+NO_MODEL = (b"--set", b"model.path=null")
 WORD = b"M\xfcller: caf\xe9 \xff"
 
 
 def run(
-    *words: bytes, stdin: bytes = b"", encoding: str = "utf-8"
+    *words: bytes,
+    stdin: bytes = b"",
+    encoding: str = "utf-8",
+    settings: tuple[bytes, ...] = NO_MODEL,
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable.encode(), b"-m", b"waybill", *words, b"--set", b"model.path=null"],
+        [sys.executable.encode(), b"-m", b"waybill", *words, *settings],
         input=stdin, capture_output=True, cwd=ROOT, check=False,
         env={**os.environ, "PYTHONIOENCODING": encoding},
     )  # fmt: skip
@@ -50,3 +59,42 @@ def test_a_name_that_is_no_utf_8_still_names_its_file(tmp_path: Path) -> None:
     gone = run(b"label", path + b"gone.csv", encoding="ascii")
     assert gone.returncode == 1
     assert b"\\udcfcller" in gone.stderr
+
+
+#: What commands a terminal: by escape and C1 sequences, by the direction of letters.
+COMMANDS = "\x1b]0;title\x07\x1b[2J\x9b31m\x85\N{RIGHT-TO-LEFT OVERRIDE}"
+
+
+def commands_of(told: bytes) -> set[str]:
+    return {char for char in told.decode() if not char.isprintable()} - {"\n", "\r", "\t"}
+
+
+async def test_what_a_lying_sidecar_answers_commands_no_terminal() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"detail": f"{COMMANDS} no"}, status=503)
+
+    async with serving(answer) as address:
+        done = await asyncio.to_thread(run, b"patterns", address.encode(), settings=())
+    assert b"503" in done.stderr
+    assert commands_of(done.stderr) == set()
+
+
+@pytest.mark.parametrize("command", ["label", "check"])
+def test_what_a_file_is_called_and_says_commands_no_terminal(tmp_path: Path, command: str) -> None:
+    file = tmp_path / f"{COMMANDS}.yaml"
+    file.write_text(f'"a\\e[2J": 1\nlog: {{level: "{COMMANDS[0:3]}"}}\n')
+    words = ("-o", "/dev/null", str(file)) if command == "label" else ("--config", str(file))
+    done = run(command.encode(), *map(os.fsencode, words))
+    assert b".yaml" in done.stderr
+    assert commands_of(done.stdout + done.stderr) == set()
+
+
+def test_every_sentence_on_stderr_is_told_by_one_function() -> None:
+    """Or it may hold what a file, a log or a server says to the terminal."""
+    commands = ROOT / "sidecar/waybill/cli"
+    tellers = [
+        str(file.relative_to(commands))
+        for file in commands.rglob("*.py")
+        if re.search(r"file=sys\.stderr|sys\.stderr\.write", file.read_text())
+    ]
+    assert sorted(tellers) == ["label_progress.py", "terminal.py"]  # the first tells JSON

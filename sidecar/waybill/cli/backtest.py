@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
 from waybill.cli.exits import ExitCode
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
+from waybill.cli.terminal import tell
 
 if TYPE_CHECKING:
     from waybill.learn.backtest.result import Backtest, Bounds
@@ -117,7 +118,7 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
     said = broken(found, bounds)
     _tell(given, found, said)
     for sentence in said:
-        print(f"waybill: {sentence}", file=sys.stderr)
+        tell(f"waybill: {sentence}")
     return ExitCode.FAILED if said else ExitCode.FINE
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command
+from waybill.cli.terminal import tell
 from waybill.core.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ async def check(loaded: Loaded) -> None:
     if problems:
         raise ConfigError(problems)
     for doubt in doubtful_settings(loaded.settings):
-        print(f"warning: {doubt}", file=sys.stderr)
+        tell(f"warning: {doubt}")
     for folder in _without_rules(loaded.settings):
-        print(f"warning: {folder}: no rule file (*.yaml, *.yml) in this folder", file=sys.stderr)
+        tell(f"warning: {folder}: no rule file (*.yaml, *.yml) in this folder")
     for line in lines:
         print(line)
     print("ok")
@@ -190,7 +190,7 @@ def _corrections(settings: Settings, pipeline: Pipeline, model: Batcher | None) 
     if told and settings.corrections.guard == "enforce":
         raise ConfigError([f"corrections.guard: {one}" for one in told[:_TOLD_CONTRADICTIONS]])
     for one in told[:_TOLD_CONTRADICTIONS]:
-        print(f"warning: {one}", file=sys.stderr)
+        tell(f"warning: {one}")
     disputed = f", {len(table.disputed)} disputed" if table.disputed else ""
     return [f"corrections: {len(table)} in force{disputed}, {len(told)} contradicted"]
 
@@ -212,7 +212,7 @@ def _shadow(settings: Settings, pipeline: Pipeline) -> list[str]:
         folder = shadow_folder(Path(settings.model.shadow.path))
         return [f"shadow: {load_bundle(folder, taxonomy=pipeline.taxonomy).version}"]
     except (BundleError, OSError) as error:
-        print(f"warning: model.shadow.path: {error}", file=sys.stderr)
+        tell(f"warning: model.shadow.path: {error}")
         return ["shadow: none"]
 
 

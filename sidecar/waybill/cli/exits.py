@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 
+from waybill.cli.terminal import tell
 from waybill.core.errors import ConfigError, WaybillError
 
 __all__ = ["ExitCode", "guarded"]
@@ -32,16 +33,16 @@ def guarded(run: Callable[[], int]) -> int:
         return ExitCode.FAILED
     except ConfigError as error:
         for problem in error.problems:
-            print(f"waybill: {problem}", file=sys.stderr)
+            tell(f"waybill: {problem}")
         return ExitCode.CONFIGURATION
     except OSError as error:
         # As people write it: without a number, and the file first.
         is_file = error.filename is not None and error.strerror is not None
         said = f"{error.filename}: {error.strerror}" if is_file else str(error)
-        print(f"waybill: {said}", file=sys.stderr)
+        tell(f"waybill: {said}")
         return ExitCode.FAILED
     except WaybillError as error:
-        print(f"waybill: {error}", file=sys.stderr)
+        tell(f"waybill: {error}")
         return ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from waybill.cli.terminal import tell
 from waybill.core.batch import Batch, Passed
 from waybill.core.records import Verdict
 from waybill.wire.json import scan
@@ -55,7 +55,7 @@ class Summary:
     def say(self, text: str) -> None:
         """A line on stderr, unless it is to be quiet."""
         if not self._is_quiet:
-            print(f"waybill: {self.name}: {text}", file=sys.stderr)
+            tell(f"waybill: {self.name}: {text}")
 
     def expect(self, rows: int) -> None:
         """Who shows progress is told how many rows there may be, where bytes do not say it."""
@@ -65,9 +65,9 @@ class Summary:
         self.faults += 1
         self._kinds.update(kinds)
         if self.faults <= _NAMED:
-            print(f"waybill: {self.name}: {where}: {what}", file=sys.stderr)
+            tell(f"waybill: {self.name}: {where}: {what}")
         elif self.faults == _NAMED + 1:
-            print(f"waybill: {self.name}: more rows with faults are only counted", file=sys.stderr)
+            tell(f"waybill: {self.name}: more rows with faults are only counted")
 
     def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks`` as they are; who shows progress looks at them on their way."""
@@ -129,7 +129,7 @@ class Summary:
         if self._is_quiet:
             return
         for line in self._lines():
-            print(line, file=sys.stderr)
+            tell(line)
 
     def begin(self) -> None:
         """The time is taken from now on: rules and model are there."""

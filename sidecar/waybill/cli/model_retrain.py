@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from waybill.cli.model_train import (
     extra_weights_of,
 )
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
+from waybill.cli.terminal import tell
 from waybill.learn.plan import CORPUS, CORRECTION_WEIGHT, FURTHER, PER_LABEL, DataPlan
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _retrain(given: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
         print(show(found))
-    print(f"waybill: {verdict(found)}", file=sys.stderr)
+    tell(f"waybill: {verdict(found)}")
     return ExitCode.FAILED if found.is_refused else ExitCode.FINE
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from waybill.cli.terminal import printable
 from waybill.core.pattern import Pattern
 
-__all__ = ["HEAD", "RowOf", "need", "print_patterns", "printable", "rate_of", "row_of", "widths_of"]
+__all__ = ["HEAD", "RowOf", "need", "print_patterns", "rate_of", "row_of", "widths_of"]
 
 HEAD = ("a minute", "records", "label", "message", "decided by", "conf.", "source")
 #: Characters of each column in a terminal of 150 columns and more; the message takes the rest.
@@ -31,11 +32,6 @@ class RowOf(NamedTuple):
     by: str
     confidence: str
     source: str
-
-
-def printable(text: str) -> str:
-    """The text without characters that would do something to a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def need(pattern: Pattern) -> int:

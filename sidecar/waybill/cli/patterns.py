@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option
-from waybill.cli.terminal import cleaned
+from waybill.cli.terminal import cleaned, tell
 from waybill.core.errors import ConfigError
 
 __all__ = ["add", "add_address", "asked_of", "must_be_address", "token_of"]
@@ -139,4 +138,4 @@ async def _show(given: argparse.Namespace, asked: dict[str, str]) -> int:
 
 def _warn(*, is_whole: bool) -> None:
     if not is_whole:
-        sys.stderr.write("waybill: a worker did not answer; its records are missing\n")
+        tell("waybill: a worker did not answer; its records are missing")

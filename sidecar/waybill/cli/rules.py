@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli import discover
 from waybill.cli.backtest import add_diff
 from waybill.cli.parsing import Commands, add_command, add_group, add_labelling_option, load
-from waybill.cli.terminal import cleaned
+from waybill.cli.terminal import cleaned, tell
 
 if TYPE_CHECKING:
     from waybill.labelling.rules.ruleset import RuleSet
@@ -142,7 +141,7 @@ def _warn_of_corrections(settings: Settings, rules: RuleSet) -> None:
         problems = [f"corrections.path: {one}" for one in error.errors]
         raise ConfigError(problems) from None
     for contradiction in hold_rules(rules, table).contradictions[:_TOLD_CONTRADICTIONS]:
-        print(f"warning: {contradiction}", file=sys.stderr)
+        tell(f"warning: {contradiction}")
 
 
 def _note_file(message: str) -> None:
@@ -153,10 +152,9 @@ def _note_file(message: str) -> None:
         return
     if is_file:
         folder = Path(message).absolute().parent
-        print(
+        tell(
             f"waybill: {message} is a file, but was tried as a message; to read rules from its "
-            f"folder: --set 'rules.extra_paths=[\"{folder}\"]'",
-            file=sys.stderr,
+            f"folder: --set 'rules.extra_paths=[\"{folder}\"]'"
         )
 
 

@@ -7,11 +7,12 @@ r"""Words from the command line, and what a terminal can show.
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 from waybill.core.text import decoded
 
-__all__ = ["cleaned", "read_stdin", "soften_streams"]
+__all__ = ["cleaned", "printable", "read_stdin", "soften_streams", "tell"]
 
 
 def soften_streams() -> None:
@@ -32,3 +33,17 @@ def cleaned(word: str) -> str:
 def read_stdin() -> str:
     """All of stdin as text, whatever its encoding."""
     return decoded(sys.stdin.buffer.read())
+
+
+def printable(text: str) -> str:
+    """The text without characters that would do something to a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def tell(sentence: str) -> None:
+    """A line on stderr. It may hold what a file, a log or a server says: nothing of it commands the
+    terminal. Bytes of a file's name that are no text stay: the stream writes them as escapes.
+    """
+    parts = re.split(r"([\n\ud800-\udfff])", sentence)
+    parts[::2] = map(printable, parts[::2])
+    print("".join(parts), file=sys.stderr)

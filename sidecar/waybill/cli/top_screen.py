@@ -17,8 +17,9 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from waybill.cli.pattern_rows import HEAD, need, printable, rate_of, row_of, widths_of
+from waybill.cli.pattern_rows import HEAD, need, rate_of, row_of, widths_of
 from waybill.cli.patterns import asked_of
+from waybill.cli.terminal import printable
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import PatternClient

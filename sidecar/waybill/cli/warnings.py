@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from waybill.cli.terminal import tell
 
 if TYPE_CHECKING:
     from waybill.labelling.rules.artefact import Advice
@@ -15,7 +16,7 @@ __all__ = ["warn_of_hidden", "warn_of_rules"]
 def warn_of_rules(advice: Iterable[Advice]) -> None:
     """Say all of it."""
     for one in advice:
-        print(f"warning: {one}", file=sys.stderr)
+        tell(f"warning: {one}")
 
 
 def warn_of_hidden(advice: Iterable[Advice]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import orjson
 from waybill.cli.canary.ledger import Ledger
 from waybill.cli.canary.outlets import records
 from waybill.cli.canary.plan import CanaryPlan
+from waybill.cli.terminal import tell
 from waybill.core.causes import cause_of
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.settings.secrets import read_content, secrets_in
@@ -82,7 +82,7 @@ class Sender:
     def _note(self, ledger: Ledger, text: str) -> None:
         """Keep the fault for the report, and tell a new one at once."""
         if ledger.report.last_error != text:
-            sys.stderr.write(f"waybill canary: {self._to}: {text}; trying again\n")
+            tell(f"waybill canary: {self._to}: {text}; trying again")
         ledger.report.last_error = text
 
 

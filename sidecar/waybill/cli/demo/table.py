@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from waybill.cli.terminal import printable
+
 __all__ = ["Record", "print_summary", "print_table"]
 
 Record: TypeAlias = dict[str, object]
@@ -37,7 +39,7 @@ def print_table(records: Iterable[Record]) -> None:
 
 def _row(record: Record) -> Iterable[str]:
     yield str(record.get("source") or record.get("service") or "-")
-    yield _printable(_message(record))
+    yield printable(_message(record))
     yield str(record.get("target_label", _PASSED))
     yield str(record.get("label_tier", "-"))
     yield str(record.get("label_reason") or record.get("label_rule") or "-")
@@ -54,11 +56,6 @@ def _message(record: Record) -> str:
     if isinstance(found, str):
         return found
     return json.dumps(found)
-
-
-def _printable(text: str) -> str:
-    """The text without characters that would do something to a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def print_summary(records: Sequence[Record], rate: float, batch_records: int) -> None:
