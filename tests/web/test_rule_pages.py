@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import time
 from collections.abc import AsyncIterator
@@ -280,3 +281,23 @@ async def test_rules_are_found_by_words_and_sorted_by_what_they_decide(
     _, text = await client.get("/rules?sort=-day")
     assert re.findall(r'<td><a href="[^"]*rule=([a-z-]+)', text)[0] == "disk"
     assert "they are tried in another order" in text
+
+
+async def test_rules_come_page_by_page(own: tuple[Client, Path]) -> None:
+    client, file = own
+    many = "".join(
+        f"  - {{id: r{n}, label: Error, pattern: 'thing{n} broke'}}\n" for n in range(450)
+    )
+    file.write_text(OWN + many)
+    seen: list[str] = []
+    path, pages = "/rules", 0
+    while path:
+        _, text = await client.get(path)
+        seen += re.findall(r'id="rule-(\d+)"', text)
+        following = re.search('rel="next" href="([^"]*)"', text)
+        path, pages = (html.unescape(following[1]) if following else ""), pages + 1
+    assert (pages, len(seen)) == (3, len(set(seen)))
+    assert f"of {len(seen)} rules" in text
+    for nonsense in ("from=9999", "from=-1", "from=x", "from=%C2%B2"):
+        _, text = await client.get(f"/rules?{nonsense}")
+        assert "1 to 200 of" in text

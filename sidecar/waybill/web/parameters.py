@@ -18,7 +18,7 @@ _KNOWN = {
     "patterns.html": _LIST | {"add", "op", "value"},
     "pattern.html": frozenset({"t", "tab", "in"}),
     "review.html": frozenset({"queue", "skipped", "started", "blind", "confirm", "at"}),
-    "rules.html": frozenset({"state", "file", "q", "sort"}),
+    "rules.html": frozenset({"state", "file", "q", "sort", "from"}),
     "rule_edit.html": frozenset({"file", "from", "message", "mode", "rule"}),
     "corrections.html": frozenset({"after", "label", "by"}),
     "changes.html": frozenset({"after"}),

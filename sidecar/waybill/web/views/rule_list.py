@@ -15,12 +15,14 @@ from waybill.web.store.drafts import list_drafts
 
 #: After so many seconds a browser looks again whether the rules were read.
 _AGAIN_SECS = "2"
+#: Rules of one page.
+_PAGE = 200
 
 
 async def show(request: web.Request) -> web.Response:
     """The rules in the order in which they are tried; ``state``, ``file`` and ``q`` narrow them.
 
-    With ``sort=-day`` those that decide most come first.
+    With ``sort=-day`` those that decide most come first. ``from`` leaves out those before.
     """
     bench = bench_of(request)
     fault = request.query.get("fault", "")
@@ -37,13 +39,17 @@ async def show(request: web.Request) -> web.Response:
     text, sort = request.query.get("q", "").strip(), request.query.get("sort", "")
     near = [one for one in found if _is_near(one, file, text)]
     shown = _sorted([one for one in near if state in ("", one.state)], sort)
+    begin = _begin(request.query.get("from", ""), len(shown))
     title = "Being read · Rules" if is_being_read else f"{numbers.count(len(shown))} rules"
     answer = await page(
         request,
         "rules.html",
         title,
         is_being_read=is_being_read,
-        rules=shown,
+        rules=shown[begin : begin + _PAGE],
+        begin=begin,
+        matching=len(shown),
+        following=begin + _PAGE if begin + _PAGE < len(shown) else 0,
         all=len(found),
         counts=Counter(one.state for one in near),
         words=WORDS,
@@ -60,6 +66,12 @@ async def show(request: web.Request) -> web.Response:
     if is_being_read:
         answer.headers["Refresh"] = _AGAIN_SECS
     return answer
+
+
+def _begin(word: str, most: int) -> int:
+    """How many rules are left out; a number that nobody gave leaves out none."""
+    number = int(word) if word.isascii() and word.isdigit() and len(word) < 9 else 0
+    return number if number < most else 0
 
 
 def _is_near(one: RuleStats, file: str, text: str) -> bool:
