@@ -209,3 +209,24 @@ async def test_what_is_kept_is_ours_and_bounded(tmp_path: Path) -> None:
             async with browser.session.post(where, data={"a": "b"}, headers=headers) as reply:
                 assert reply.status in (401, 403)
                 assert "kept" not in await reply.text()
+
+
+async def test_pages_and_their_files_come_compressed_to_who_takes_it(browser: Client) -> None:
+    await browser.put(*(pattern(f"message {'x' * n} of <id>") for n in range(60)))
+    where = browser.running.address
+    _, text = await browser.get("/patterns")
+    asset = re.search(r'src="([^"]*app-[^"]*\.js|[^"]*app\.js[^"]*)"', text)
+    assert asset is not None
+    sizes: dict[tuple[str, str], int] = {}
+    whole: dict[tuple[str, str], bytes] = {}
+    for path in ("/patterns", asset[1]):
+        for accepted in ("identity", "gzip, br"):
+            headers = {"Accept-Encoding": accepted}
+            async with browser.session.get(where + path, headers=headers) as reply:
+                assert reply.headers["Vary"] == "Accept-Encoding"
+                whole[path, accepted] = await reply.read()
+                sizes[path, accepted] = int(reply.headers["Content-Length"])
+                assert reply.headers.get("Content-Encoding", "identity") in accepted
+    assert whole[asset[1], "identity"] == whole[asset[1], "gzip, br"]
+    for path in ("/patterns", asset[1]):
+        assert 2 * sizes[path, "gzip, br"] < sizes[path, "identity"]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from waybill.core.errors import WaybillError
 from waybill.web import numbers
-from waybill.web.context import bench_of
+from waybill.web.context import Bench, bench_of
 from waybill.web.rendering import page
 from waybill.web.rulestats import WORDS, RuleStats
 from waybill.web.store.drafts import list_drafts
@@ -25,15 +25,8 @@ async def show(request: web.Request) -> web.Response:
     With ``sort=-day`` those that decide most come first. ``from`` leaves out those before.
     """
     bench = bench_of(request)
-    fault = request.query.get("fault", "")
-    found: list[RuleStats] | None = []
-    try:
-        found = await bench.rule_stats.read()
-    except WaybillError as error:
-        fault = str(error)
-    is_being_read = found is None
-    if found is None:
-        found = []
+    counted, fault = await _counted(bench)
+    found, is_being_read = counted or [], counted is None
     state, file = request.query.get("state", ""), request.query.get("file", "")
     own = bench.rulebook.files()
     text, sort = request.query.get("q", "").strip(), request.query.get("sort", "")
@@ -61,11 +54,19 @@ async def show(request: web.Request) -> web.Response:
         drafts=await bench.database.read(list_drafts),
         folder=str(bench.rulebook.folder or ""),
         said=request.query.get("said", ""),
-        fault=fault,
+        fault=fault or request.query.get("fault", ""),
     )
     if is_being_read:
         answer.headers["Refresh"] = _AGAIN_SECS
     return answer
+
+
+async def _counted(bench: Bench) -> tuple[list[RuleStats] | None, str]:
+    """The rules, None while they are being read; and why they cannot be."""
+    try:
+        return await bench.rule_stats.read(), ""
+    except WaybillError as error:
+        return [], str(error)
 
 
 def _begin(word: str, most: int) -> int:
