@@ -67,3 +67,19 @@ def test_one_undecided_share_makes_a_pattern_undecided() -> None:
     assert not pattern(share("Unclassified", "none_of_these")).is_undecided
     assert pattern().kind == "not_asked"
     assert pattern(share("Error")).kind == "decided"
+
+
+def test_words_of_a_later_version_are_told_as_what_is_known() -> None:
+    line = encode(pattern(share("Error"), share("Unclassified", "low_confidence")))
+    newer = line.replace(b'"low_confidence"', b'"from_the_future"')
+    newer = newer.replace(b'"tier":"none"', b'"tier":"oracle"', 1)
+    assert [(one.tier, one.reason) for one in decode(newer).verdicts] == [
+        ("none", None),
+        ("none", "unknown"),
+    ]
+    for lie in (b'"tier":7', b'"tier":null', b'"tier":["none"]'):
+        with pytest.raises(msgspec.ValidationError):
+            decode(line.replace(b'"tier":"none"', lie, 1))
+    for verdicts in (b"7", b"[7]", b'{"tier":"x"}', b'"oracle"'):
+        with pytest.raises(msgspec.ValidationError):
+            decode(b'{"id":"1","mask":"m","count":1,"verdicts":' + verdicts + b"}")

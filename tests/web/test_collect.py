@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import itertools
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import aiohttp
@@ -258,3 +259,48 @@ async def test_a_clock_that_jumps_ahead_makes_nobody_forget(tmp_path: Path) -> N
         count = "SELECT count(*) FROM patterns"
         assert await database.read(lambda store: store.execute(count).fetchone()[0]) == 1
         assert await database.write(lambda store: forget(store, 4e9, 10)) == 1
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(86_400, "24 h ahead"), (-86_400, "24 h behind")])
+async def test_a_clock_that_is_wrong_is_told_and_its_times_are_ours(
+    tmp_path: Path, ahead: int, words: str
+) -> None:
+    began = time.time()
+    theirs = began + ahead
+    body = lie(first_seen=theirs - 3600, last_seen=theirs - 30, since=theirs - 7200)
+
+    async def answer(request: web.Request) -> web.Response:
+        headers = {"Waybill-Workers": "1/1", "Date": formatdate(time.time() + ahead, usegmt=True)}
+        if request.path.endswith("edition"):
+            return web.json_response({})
+        return web.Response(body=body, headers=headers)
+
+    async with _server(answer) as server:
+        settings = settings_for(tmp_path, sidecars=(str(server.make_url("")),))
+        async with opened(settings) as browser:
+            await browser.running.bench.collector.collect()
+            (row,) = await browser.running.bench.database.read(
+                lambda store: store.execute("SELECT * FROM patterns").fetchall()
+            )
+            _, text = await browser.get("/nodes")
+    assert -100 < row["last_seen"] - began < 60
+    assert -3700 < row["first_seen"] - began < -3500
+    assert words in text
+
+
+async def test_one_that_is_older_or_newer_says_what_it_can(tmp_path: Path) -> None:
+    newer = lie().replace(b'"tier":"rule"', b'"tier":"oracle"')
+    async with sidecar(newer, "") as one, _server(_no_edition) as other:
+        urls = tuple(str(server.make_url("")) for server in (one, other))
+        async with opened(settings_for(tmp_path, sidecars=urls)) as browser:
+            await browser.running.bench.collector.collect()
+            rows = await browser.running.bench.database.read(node_rows)
+            assert min(row["fault"] for row in rows) == ""
+            assert "it has no such address: it may be older" in rows[0]["fault"] + rows[1]["fault"]
+            assert "1 of 1" in (await browser.get("/patterns"))[1]
+
+
+async def _no_edition(request: web.Request) -> web.Response:
+    if request.path.endswith("edition"):
+        raise web.HTTPNotFound
+    return web.Response(body=b"", headers={"Waybill-Workers": "1/1"})

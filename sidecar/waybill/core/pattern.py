@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from waybill.core.foreign import decode_with
-from waybill.core.names import DecidedBy
+from waybill.core.foreign import decode_with, read_json
+from waybill.core.names import DecidedBy, words
 from waybill.core.reasons import Reason
 
 __all__ = [
@@ -158,6 +158,11 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
         return any(share.kind == "undecided" for share in self.verdicts)
 
 
+#: Members of a verdict, their words, and what stands for one that is not known here.
+_WORDS = (
+    ("tier", frozenset(words(DecidedBy)), "none"),
+    ("reason", frozenset(words(Reason)), "unknown"),
+)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Pattern)
 
@@ -170,7 +175,25 @@ def encode(pattern: Pattern) -> bytes:
 def decode(line: bytes) -> Pattern:
     """The pattern of one line; members that are not known are left out.
 
+    A newer Waybill may know more tiers and reasons: those are told as ``none`` and ``unknown``.
+
     Raises:
         msgspec.DecodeError: it is no JSON, or no pattern.
     """
-    return decode_with(_decoder, line)
+    try:
+        return decode_with(_decoder, line)
+    except msgspec.ValidationError:
+        told = read_json(line, dict[str, object])
+        told["verdicts"] = _as_known(told.get("verdicts", []))
+        return msgspec.convert(told, Pattern)
+
+
+def _as_known(verdicts: object) -> object:
+    """Verdicts without words of a newer Waybill; what is none is given back."""
+    if not isinstance(verdicts, list):
+        return verdicts
+    for share in verdicts:
+        for name, known, instead in _WORDS if isinstance(share, dict) else ():
+            if isinstance(share.get(name), str) and share[name] not in known:
+                share[name] = instead
+    return verdicts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
@@ -31,6 +32,9 @@ _MOST_PAGES = 1000
 _MOST_BYTES_IN_ALL = 512 << 20
 #: All pages together: a page with a cursor can come just in time for ever.
 _MOST_SECS = 120.0
+#: A clock that is wrong by less is right: answers take a while, and clocks are set now and then.
+_RIGHT_SECS = 120.0
+_NO_PATTERNS = "it counts no patterns: patterns.enabled is false there, or it is older"
 #: What is kept of an answer that cannot be used.
 _HEAD_BYTES = 2048
 #: `/nodes` shows all of it; that of a service has a few kilobytes.
@@ -79,6 +83,8 @@ class PatternClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Never redirected: who answers must not choose whom a workbench asks, and what it shows.
         self._client = open_session(timeout=_PATIENCE, headers=headers)
+        #: How far its clock is ahead of ours, in seconds, to the minute; as its last page says.
+        self.ahead_secs = 0.0
 
     async def __aenter__(self) -> PatternClient:
         return self
@@ -147,6 +153,7 @@ class PatternClient:
             ) as reply:
                 if reply.status != 200:
                     self._check(reply.status, await beginning_of(reply.content, _HEAD_BYTES))
+                self.ahead_secs = _ahead_secs(reply.headers.get("Date", ""), time.time())
                 async for piece in reply.content.iter_chunked(_PIECE_BYTES):
                     size += len(piece)
                     self._take(lines.feed(piece), take, lines)
@@ -171,7 +178,7 @@ class PatternClient:
 
     async def edition(self) -> dict[str, object]:
         """What is in force there, as ``GET /v1/edition`` tells it."""
-        body, _ = await self._get("/v1/edition", {})
+        body, _ = await self._get("/v1/edition", {}, "it has no such address: it may be older")
         if len(body) > _MOST_EDITION_BYTES:
             raise NoAnswerError(f"{self.url} answers an edition of {len(body):,} bytes", body)
         try:
@@ -195,13 +202,16 @@ class PatternClient:
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
             raise self._silent(error) from None
 
-    async def _get(self, path: str, asked: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+    async def _get(
+        self, path: str, asked: Mapping[str, str], missing: str
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """The answer; ``missing`` says what it means that the address is not there."""
         try:
             async with self._client.get(
                 f"{self.url}{path}", params=asked, allow_redirects=False
             ) as reply:
                 body = await self._read(reply)
-                self._check(reply.status, body)
+                self._check(reply.status, body, missing)
                 return body, reply.headers
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise self._silent(error) from None
@@ -216,17 +226,28 @@ class PatternClient:
     def _silent(self, error: Exception) -> NoAnswerError:
         return NoAnswerError(f"no sidecar answers at {self.url}: {cause_of(error)}")
 
-    def _check(self, status: int, body: bytes) -> None:
+    def _check(self, status: int, body: bytes, missing: str = _NO_PATTERNS) -> None:
         match status:
             case 200:
                 return
             case 401:
                 why = "it asks for a token; name a file with one: --token-file FILE"
             case 404:
-                why = "it counts no patterns: patterns.enabled is false there, or it is older"
+                why = missing
             case _:
                 why = _detail_of(body)
         raise NoAnswerError(f"{self.url} answers {status}: {why}", body)
+
+
+def _ahead_secs(date: str, now: float) -> float:
+    """How far the clock behind a ``Date`` header is ahead, to the minute; 0: it is right, or the
+    header is none.
+    """
+    try:
+        ahead = parsedate_to_datetime(date).timestamp() - now
+    except (ValueError, TypeError, OverflowError, OSError):
+        return 0.0
+    return 60.0 * round(ahead / 60) if abs(ahead) >= _RIGHT_SECS else 0.0
 
 
 class _Problem(msgspec.Struct):

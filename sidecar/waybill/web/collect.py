@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 8
 _DAY = 86_400.0
 _REFRESHED_AT_ONCE = 2000
+#: What is noted of a node's clock beside its edition: how far it is ahead, in seconds.
+AHEAD = "clock_ahead_secs"
 _NO_LABELLING = "{} has no labelling {}: it is not among its `labellings`, or it is older than ours"
 
 
@@ -145,13 +147,13 @@ class Collector:
         """``take`` every pattern of a node; gives what is in force there. Raises NoAnswerError."""
         if not self._labelling:
             await client.each(take)
-            return await client.edition()
+            return await client.edition() | {AHEAD: client.ahead_secs}
         # One that does not know the labelling might tell of the first one.
         edition = edition_of(await client.edition(), self._labelling)
         if edition is None:
             raise NoAnswerError(_NO_LABELLING.format(client.url, self._labelling))
         await client.each(take, {"labelling": self._labelling})
-        return edition
+        return edition | {AHEAD: client.ahead_secs}
 
     async def _ask(self, name: str, address: str) -> None:
         now = time.time()
@@ -159,7 +161,10 @@ class Collector:
             try:
                 async with PatternClient(address, self._token) as client:
                     edition = await self._hear(
-                        client, lambda pattern: spool.add(_until(credible(pattern), now))
+                        client,
+                        lambda pattern: spool.add(
+                            _until(credible(pattern), now, client.ahead_secs)
+                        ),
                     )
             except NoAnswerError as error:
                 self._silent.add(name)
@@ -181,12 +186,16 @@ class Collector:
                 self._has_news = True
 
 
-def _until(pattern: Pattern, now: float) -> Pattern:
-    """``pattern`` as of ``now``: a clock that is ahead must not make it the newest for ever."""
-    if pattern.first_seen <= pattern.last_seen <= now:
+def _until(pattern: Pattern, now: float, ahead_secs: float) -> Pattern:
+    """``pattern`` by our clock (its node's is ``ahead_secs`` ahead), and until ``now``: else it
+    would be the newest for ever, or seem to have gone.
+
+    ``since`` stays: by it a restart is known.
+    """
+    if not ahead_secs and pattern.first_seen <= pattern.last_seen <= now:
         return pattern
-    last_seen = min(pattern.last_seen, now)
-    first_seen = min(pattern.first_seen, last_seen)
+    last_seen = max(0.0, min(pattern.last_seen - ahead_secs, now))
+    first_seen = max(0.0, min(pattern.first_seen - ahead_secs, last_seen))
     return msgspec.structs.replace(pattern, first_seen=first_seen, last_seen=last_seen)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from waybill.web import numbers
+from waybill.web.collect import AHEAD
 from waybill.web.context import bench_of
 from waybill.web.rendering import page
 from waybill.web.spread import refusals
@@ -49,6 +50,7 @@ class Node(NamedTuple):
     answer_head: str
     refused: str
     versions: Mapping[str, str]
+    clock: str
     patterns: int
     answered_at: float | None
 
@@ -123,9 +125,18 @@ def _node(row: sqlite3.Row) -> Node:
         row["answer_head"],
         refusals(edition),
         versions,
+        _clock(edition.get(AHEAD)),
         row["patterns"],
         row["answered_at"],
     )
+
+
+def _clock(ahead_secs: object) -> str:
+    """How far a node's clock is wrong, in words; empty: it is right."""
+    if not isinstance(ahead_secs, float) or not ahead_secs:
+        return ""
+    way = "ahead" if ahead_secs > 0 else "behind"
+    return f"its clock is {numbers.span(abs(ahead_secs))} {way}: times are shown by ours"
 
 
 def _version(part: object) -> str:
