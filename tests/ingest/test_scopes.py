@@ -60,3 +60,26 @@ async def test_a_token_for_shipping_opens_nothing_else(running: Running, tmp_pat
         assert (await sidecar.post(b"", "/-/reload"))[0] == 401
         status, _ = await sidecar.get("/nowhere", headers={"Authorization": "Bearer of-shippers"})
         assert status == 404
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ({}, "a valid token is missing: Authorization: Bearer <token"),
+        ({"Authorization": "of-people"}, "does not begin with Bearer"),
+        ({"Authorization": "Basic b2YtcGVvcGxl"}, "does not begin with Bearer"),
+        ({"Authorization": "Bearer guess"}, "this token is none of http.tokens_file"),
+        ({"Authorization": "Bearer "}, "this token is none of http.tokens_file"),
+    ],
+)
+async def test_a_401_says_what_is_wrong_and_never_what_was_sent(
+    running: Running, tmp_path: Path, header: dict[str, str], told: str
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("of-people\n")
+    async with running(f"http.tokens_file={tokens}", "model.path=null") as sidecar:
+        for path in ("/v1/label", "/v1/logs", "/v1/rules"):
+            status, answer, _ = await sidecar.post(b"{}", path, **header)
+            assert status == 401
+            assert told in answer.decode()
+            assert not {"of-people", "b2YtcGVvcGxl", "guess"} & set(answer.decode().split())

@@ -9,6 +9,7 @@ from aiohttp import web
 from waybill.ingest.http.errors import CrossSiteError, OutOfScopeError, UnauthorisedError
 from waybill.ingest.http.guard import Handler
 from waybill.ingest.http.scopes import scope_of
+from waybill.ingest.http.sentences import sentence
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import ip_of
 
@@ -40,14 +41,24 @@ class Access:
             raise CrossSiteError
         scope = scope_of(request.path)
         if self._tokens is not None and scope != "open":
-            given = self._tokens.scope_of(request.headers.get("Authorization"))
+            header = request.headers.get("Authorization")
+            given = self._tokens.scope_of(header)
             if given is None:
-                raise UnauthorisedError
+                raise UnauthorisedError(_lacking(header))
             # Where nothing is served every token is told so.
             is_served = request.match_info.http_exception is None
             if given == "ship" and scope == "all" and is_served:
                 raise OutOfScopeError
         return await handler(request)
+
+
+def _lacking(header: str | None) -> str:
+    """What is wrong with an ``Authorization``; nothing of it, for it may be the token itself."""
+    if header is None:
+        return sentence("unauthorised")
+    if header.partition(" ")[0].lower() != "bearer":
+        return f"Authorization does not begin with Bearer; {sentence('unauthorised')}"
+    return "this token is none of http.tokens_file"
 
 
 def _is_of_another_site(request: web.Request) -> bool:

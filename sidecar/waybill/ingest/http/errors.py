@@ -33,9 +33,13 @@ _PATH_CHARS = 200
 
 
 class UnauthorisedError(WaybillError):
-    """A request without a valid token. HTTP 401."""
+    """A request without a valid token; ``detail`` says what it has instead. HTTP 401."""
 
     code = "unauthorised"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 class OutOfScopeError(WaybillError):
@@ -118,8 +122,7 @@ class Refusals:
                 return problem
             case UnauthorisedError():
                 headers = {"WWW-Authenticate": "Bearer"}
-                detail = sentence("unauthorised")
-                return Problem(401, "unauthorised", detail, "unauthorised", headers)
+                return Problem(401, "unauthorised", error.detail, "unauthorised", headers)
             case CrossSiteError():
                 return Problem(403, "cross_site", sentence("cross_site"), "cross_site")
             case OutOfScopeError():
