@@ -150,6 +150,30 @@ def test_a_daemonset_is_reached_on_its_own_node(install: Install) -> None:
     assert "config.return is not set" not in install(VALUES["push"]).notes
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"config": {"return": {"type": "http"}}}, "config.return.url is not set: pods start only"),
+        ({"config": {"llm": {"provider": "groq"}}}, "set llm.existingSecret"),
+        ({"autoscaling": {"enabled": True}}, "autoscaling.enabled does nothing in mode daemonset"),
+        ({"podDisruptionBudget": {"enabled": True}}, "it is for mode deployment."),
+        (
+            {"mode": "sidecar", "serviceMonitor": {"enabled": True}},
+            "serviceMonitor.enabled does nothing in mode sidecar: it is for mode daemonset and",
+        ),
+        (
+            {"mode": "sidecar", "networkPolicy": {"enabled": True}},
+            "networkPolicy.enabled does nothing in mode sidecar",
+        ),
+    ],
+)
+def test_the_notes_tell_what_values_leave_open(
+    install: Install, values: dict[str, Any], told: str
+) -> None:
+    assert told in install(values).notes
+    assert told not in install({"mode": values.get("mode", "daemonset")}).notes
+
+
 def test_nothing_but_its_pods_answers_to_the_selector(install: Install) -> None:
     installed = install({})
     (workload,), (service,) = installed.of("DaemonSet"), installed.of("Service")
