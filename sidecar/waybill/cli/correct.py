@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
 from waybill.cli.terminal import cleaned, read_stdin
-from waybill.core.causes import cause_of
+from waybill.core.causes import cause_at
 from waybill.core.errors import CorrectError, WaybillError
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ async def _send(address: str, token: str | None, saying: Saying) -> str:
     except msgspec.DecodeError:
         raise WaybillError(f"{url}: answered {status}, and no JSON object") from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise WaybillError(f"{url}: no answer of Waybill: {cause_of(error)}") from None
+        raise WaybillError(f"{url}: no answer of Waybill: {cause_at(url, error)}") from None
     if status not in (200, 201):
         raise _refusal(url, told)
     return _tell(told)

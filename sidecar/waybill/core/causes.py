@@ -6,6 +6,8 @@
 'no answer in time'
 >>> cause_of(ConnectionRefusedError(111, "Connect call failed ('10.0.0.1', 80)"))
 'Connection refused'
+>>> cause_at("http://shop:443", OSError("Server disconnected"))
+'Server disconnected; if TLS is spoken there, write https://'
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ import errno
 import os
 import re
 
-__all__ = ["cause_of"]
+__all__ = ["cause_at", "cause_of"]
 
 #: What aiohttp adds to every address, also to one that is asked without TLS.
 _TLS_WORD = re.compile(r" ssl:(?:default|True|False|None|<[^>]*>)")
 #: What asyncio says where it should say why: the address stands before it already.
 _CALL = re.compile(r"(?:\[Errno (\d+)\] )?Connect call failed \((?:'[^']*', )?\d+(?:, \d+)*\)")
+
+#: What OpenSSL says to what is no TLS, and what is seen of a server that speaks TLS alone.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+_ENDED = ("Server disconnected", "Connection reset")
 
 
 def cause_of(error: BaseException) -> str:
@@ -30,3 +36,15 @@ def cause_of(error: BaseException) -> str:
     if text:
         return text
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+
+
+def cause_at(url: str, error: BaseException) -> str:
+    """`cause_of`, and what to write instead where it is TLS that does not fit ``url``."""
+    cause = cause_of(error)
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return f"{cause}; an authority of your own is named by the variable SSL_CERT_FILE"
+    if url.startswith("https:") and any(word in cause for word in _NO_TLS):
+        return f"{cause}; if no TLS is spoken there, write http://"
+    if url.startswith("http:") and any(word in cause for word in _ENDED):
+        return f"{cause}; if TLS is spoken there, write https://"
+    return cause

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import msgspec
 
-from waybill.core.causes import cause_of
+from waybill.core.causes import cause_at
 from waybill.core.errors import WaybillError
 from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
@@ -224,7 +224,7 @@ class PatternClient:
         return body
 
     def _silent(self, error: Exception) -> NoAnswerError:
-        return NoAnswerError(f"no sidecar answers at {self.url}: {cause_of(error)}")
+        return NoAnswerError(f"no sidecar answers at {self.url}: {cause_at(self.url, error)}")
 
     def _check(self, status: int, body: bytes, missing: str = _NO_PATTERNS) -> None:
         match status:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from waybill.core.causes import cause_of
+from waybill.core.causes import cause_at
 from waybill.core.errors import MalformedError, WaybillError
 from waybill.core.reasons import FetchCode
 from waybill.ops.answers import beginning_of
@@ -87,7 +87,7 @@ class Fetcher:
             detail = f"{self.url}: no answer within {_TIMEOUT_SECS:g} s"
             raise FetchError("timeout", detail) from None
         except (aiohttp.ClientError, ValueError) as error:
-            detail = f"{self.url}: {cause_of(error)}"
+            detail = f"{self.url}: {cause_at(self.url, error)}"
             raise FetchError("unreachable", detail) from None
 
     async def _read(self, answer: aiohttp.ClientResponse) -> Fetched:

@@ -14,7 +14,7 @@ from waybill.cli.canary.ledger import Ledger
 from waybill.cli.canary.outlets import records
 from waybill.cli.canary.plan import CanaryPlan
 from waybill.cli.terminal import tell
-from waybill.core.causes import cause_of
+from waybill.core.causes import cause_at
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.settings.secrets import read_content, secrets_in
 
@@ -69,7 +69,7 @@ class Sender:
             ) as reply:
                 answer = await reply.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            self._note(ledger, cause_of(error))
+            self._note(ledger, cause_at(self._to, error))
             return None
         if reply.status < 300:
             return answer
