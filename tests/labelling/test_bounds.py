@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.effort import allowed
 from tests.gaps import gaps
 from tests.taxonomies import LABELS, TEN
+from waybill.labelling import groups
 from waybill.labelling.groups import MAX_GROUPS, MAX_SOURCE_CHARS
 from waybill.labelling.memo import BoundedMap
 from waybill.labelling.pipeline import Pipeline
@@ -86,6 +87,18 @@ async def test_a_source_of_any_length_is_remembered_by_its_beginning(tmp_path: P
     groups = pipeline.edition.groups
     assert max(map(len, groups)) <= MAX_SOURCE_CHARS
     assert len(groups.distinct) == 2
+
+
+async def test_of_all_sources_a_bounded_number_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MAX_SOURCES", 50)
+    pipeline = await pipeline_of(tmp_path, [["team*"]])
+    for batch in range(5):
+        sources = [f"{kind}-{batch}-{i}" for kind in ("team", "other") for i in range(30)]
+        verdicts = await pipeline.label(["zz0 failed"] * 60, sources)
+        assert [verdict.rule for verdict in verdicts] == ["r0"] * 30 + [None] * 30
+        assert len(pipeline.edition.groups) <= 50
 
 
 async def test_combinations_of_globs_are_bounded_and_share_one_memo(tmp_path: Path) -> None:

@@ -158,3 +158,22 @@ async def test_a_file_that_drips_is_given_up() -> None:
     assert 59 < tables._patience(now, 0) <= 60
     assert tables._patience(now - 100, 10 << 10) == 0
     assert tables._patience(now - 100, 1 << 20) > 60
+
+
+async def test_a_clock_that_is_ahead_makes_no_file_old(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"log\nfailed\n"
+
+    async with opened(settings_for(tmp_path)) as client:
+        jobs = client.running.bench.jobs
+        job = jobs.new("a.csv", "ann")
+        await jobs.receive(job, chunks())
+        folder = jobs.folder(job)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: 4e9)
+        async with opened(settings_for(tmp_path)) as client:  # it looks for old ones at its start
+            for path in ("/", "/tables"):
+                await client.get(path)
+            assert folder.exists()
+            await client.running.bench.jobs.forget_old()
+    assert not folder.exists()

@@ -16,6 +16,8 @@ import resource
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from waybill.core.again import again_and_again
+
 #: Numbers of glibc's ``malloc.h``.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 #: Beyond a usual chunk of 2 MB: those are reused from the heap, mapping each anew would cost a
@@ -97,14 +99,13 @@ class Growth:
 @contextlib.asynccontextmanager
 async def kept_small() -> AsyncIterator[None]:
     """In this context memory that is free for long goes back to the system."""
+    growth = Growth()
 
-    async def keep() -> None:
-        growth = Growth()
-        while True:
-            await asyncio.sleep(_LOOK_SECS)
-            await growth.look()
+    async def look() -> None:
+        await asyncio.sleep(_LOOK_SECS)
+        await growth.look()
 
-    task = asyncio.create_task(keep())
+    task = asyncio.create_task(again_and_again("giving memory back", look))
     try:
         yield
     finally:

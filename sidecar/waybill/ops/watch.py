@@ -16,6 +16,8 @@ from pathlib import Path
 
 import watchfiles
 
+from waybill.core.again import again_and_again
+
 log = logging.getLogger(__name__)
 #: Events within this time are one change; the kubelet's swap takes a few milliseconds.
 _DEBOUNCE_MS = 100
@@ -51,7 +53,8 @@ class FolderWatch:
         """
         self._seen = seen
         await self._look()
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
+        looking = again_and_again("looking for changes", self._look_next)
+        self._tasks = [asyncio.create_task(looking), asyncio.create_task(self._listen())]
 
     async def stop(self) -> None:
         """End both tasks and wait for them."""
@@ -59,13 +62,12 @@ class FolderWatch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _follow(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_secs):
-                    await self._wake.wait()
-            self._wake.clear()
-            await self._look()
+    async def _look_next(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_secs):
+                await self._wake.wait()
+        self._wake.clear()
+        await self._look()
 
     async def _look(self) -> None:
         try:
@@ -73,8 +75,8 @@ class FolderWatch:
         except OSError as error:
             found = f"unreadable: {error}"  # another reason is news, too
         if found != self._seen:
-            self._seen = found
             await self._on_change()
+            self._seen = found  # not before: what fails is tried again
 
     async def _listen(self) -> None:
         """Turn file events into a wake-up; where there are none, the poll is enough."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from waybill.core.again import again_and_again
 from waybill.core.files import read_small
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,9 @@ class WatchedFile:
 def refresh_often(stack: contextlib.AsyncExitStack, refresh: Callable[[], object]) -> None:
     """Look at a file every second, until ``stack`` is closed."""
 
-    async def follow() -> None:
-        while True:
-            await asyncio.sleep(_RECHECK_SECS)
-            refresh()
+    async def look() -> None:
+        await asyncio.sleep(_RECHECK_SECS)
+        refresh()
 
-    task = asyncio.create_task(follow())
+    task = asyncio.create_task(again_and_again("looking at a file", look))
     stack.callback(task.cancel)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from waybill.core.again import again_and_again
 from waybill.core.child import ChildOutputError, run_child
 from waybill.core.foreign import read_json
 from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
@@ -55,7 +56,7 @@ class ModelFollower:
         bundle serves.
         """
         has_version = (Path(self._settings.into) / CURRENT).exists()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(again_and_again("following a model", self._pull_and_wait))
         if not has_version:
             try:
                 async with asyncio.timeout(_START_SECS):
@@ -124,9 +125,10 @@ class ModelFollower:
         self._told = frozenset((version, code) for version, code, _ in troubles)
         return not troubles
 
-    async def _run(self) -> None:
-        while True:
+    async def _pull_and_wait(self) -> None:
+        try:
             await self.pull()
+        finally:
             self._has_pulled.set()
-            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-            await asyncio.sleep(self._settings.interval_secs * jitter)
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        await asyncio.sleep(self._settings.interval_secs * jitter)

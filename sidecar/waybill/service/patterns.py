@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from waybill.core.again import again_and_again
 from waybill.core.reasons import PatternFault
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.memo import BoundedMap
@@ -183,7 +184,8 @@ class Patterns:
             parts = {name: own.view for name, own in self.by_labelling.items()}
             await answer_siblings(stack, role.metrics, role.number, parts)
         saves = role.is_first and self._file is not None
-        task = asyncio.create_task(self._keep_often(saves=saves))
+        keeping = again_and_again("keeping patterns", lambda: self._keep_later(saves=saves))
+        task = asyncio.create_task(keeping)
         stack.push_async_callback(self._stop, task, saves=saves)
 
     async def _stop(self, task: asyncio.Task[None], *, saves: bool) -> None:
@@ -192,10 +194,9 @@ class Patterns:
             await task
         await self._keep(saves=saves)
 
-    async def _keep_often(self, *, saves: bool) -> None:
-        while True:
-            await asyncio.sleep(_KEEP_SECS)
-            await self._keep(saves=saves)
+    async def _keep_later(self, *, saves: bool) -> None:
+        await asyncio.sleep(_KEEP_SECS)
+        await self._keep(saves=saves)
 
     async def _keep(self, *, saves: bool) -> None:
         for own in self.by_labelling.values():

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from waybill.core.again import again_and_again
 from waybill.core.child import end_child, start_child
 from waybill.core.clock import Steadiness
 from waybill.settings.schema import Settings
@@ -30,6 +31,7 @@ from waybill.web.run_settings import SETTINGS_FILE, environment, write_settings
 from waybill.web.sample import is_table, settled_options
 from waybill.web.store.corrections import export
 from waybill.web.store.database import Database
+from waybill.web.store.faults import StoreError
 from waybill.web.store.jobs import (
     JobRow,
     drop_job,
@@ -72,7 +74,7 @@ class Jobs:
 
     async def start_sweeping(self) -> None:
         """Remove what is too old, from time to time, when the clock is to be believed."""
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._sweeper = asyncio.create_task(again_and_again("removing old files", self._sweep))
 
     def new(self, name: str, author: str) -> Job:
         """A job for a file that is about to come."""
@@ -304,13 +306,12 @@ class Jobs:
             self._order.remove(job.id)
 
     async def _sweep(self) -> None:
-        while True:
-            try:
-                if self._is_steady():
-                    await self.forget_old()
-            except OSError:
-                log.exception("old files of the CSV page cannot be removed")
-            await asyncio.sleep(_SWEEP_SECS)
+        try:
+            if self._is_steady():
+                await self.forget_old()
+        except (OSError, StoreError):
+            log.exception("old files of the CSV page cannot be removed")
+        await asyncio.sleep(_SWEEP_SECS)
 
     def _remove(self, gone: Sequence[str], before: float) -> None:
         """Folders of these jobs, and those that nobody knows any more."""

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import regex
@@ -14,10 +15,14 @@ from tests.effort import allowed
 from tests.patience import wait_until
 from tests.taxonomies import LABELS
 from waybill.core.clock import ManualClock
+from waybill.core.errors import RuleError
+from waybill.labelling.rules import compiler
 from waybill.labelling.rules.confirming import Allowance, Confirmer
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.loading import compile_rules
+from waybill.labelling.rules.pattern import translate
 from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.schema import RuleSource
 
 SUDO = r"(?<!test )user=(\S+).*cmd=.*\1"
 TEXT = (
@@ -144,3 +149,20 @@ def test_a_busy_machine_does_not_refuse_a_sample(
     monkeypatch.setattr(sudo.confirm, "pattern", late)
     assert [rule.id for rule in rules.matching(REAL)] == ["sudo", "any"]
     assert late.searches == 2
+
+
+@pytest.mark.parametrize(("step", "codes"), [(0.0, []), (10.0, ["pattern"])])
+def test_a_busy_machine_refuses_no_pattern(
+    step: float, codes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of the wall goes on; the processor's decides."""
+    spent, wall = itertools.count(0, step), itertools.count(0, 1000)
+    clocks = SimpleNamespace(process_time=lambda: next(spent))
+    for clock in ("time", "monotonic", "perf_counter"):
+        setattr(clocks, clock, lambda: next(wall))
+    monkeypatch.setattr("waybill.labelling.rules.compiler.time", clocks)
+    monkeypatch.setattr(compiler, "_say_rule", lambda *_: None)
+    faults: list[RuleError] = []
+    source = RuleSource("a", "Error", "abc", "a.yaml", 1)
+    assert compiler._fits_database(source, translate("abc"), faults)
+    assert [fault.code for fault in faults] == codes

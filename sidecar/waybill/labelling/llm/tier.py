@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from waybill.core.again import again_and_again
 from waybill.core.clock import EPOCH, Clock
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import BreakerState, SlowTierName
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 _NAME: SlowTierName = "llm"
 #: Texts cleaned between two turns of the event loop (0.6 ms; 12 ms for texts made to be slow).
 _CLEAN_SLICE = 2
-#: How long a worker rests after an error that nobody has thought of.
-_RECOVERY_SECS = 1.0
 #: How long the store may take to close down with what it has to write.
 _CLOSE_SECS = 5.0
 
@@ -86,7 +85,7 @@ class LlmTier:
         """Begin to work."""
         self._telemetry.llm_breaker(self.breaker_state)
         work = [self._look_up_fresh, *[self._ask_next] * self._settings.calls]
-        self._tasks = [asyncio.create_task(_always(one)) for one in work]
+        self._tasks = [asyncio.create_task(again_and_again("the LLM tier", one)) for one in work]
 
     def swap_prompt(self, prompt: Prompt) -> None:
         """Ask with ``prompt`` from now on; what is under way ends with the one it began with."""
@@ -338,13 +337,3 @@ class LlmTier:
             del self._waiters[waiter.text, waiter.labels]
             self._telemetry.llm_queued(len(self._waiters))
         waiter.end(outcome)
-
-
-async def _always(work: Callable[[], Awaitable[None]]) -> None:
-    """Do it again and again; what nobody has thought of must not end it."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("the LLM tier failed for no known reason")
-            await asyncio.sleep(_RECOVERY_SECS)
