@@ -6,22 +6,32 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.taxonomies import LABELS, TEN
+from waybill.core.labels import read_taxonomy
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.learn.corpus.entries import load_corpus
 from waybill.learn.corpus.expand import expand
 from waybill.learn.plan import CORPUS, FURTHER, WAITING
 
 ROOT = Path(__file__).parents[2]
+BANKING = ROOT / "packs" / "banking"
 #: Of all lines that rules take, so many may have another label: borders that people dispute.
 MOST_WRONG = 0.01
 #: A rule that takes so many lines is held to it by itself, a bit less strictly.
 OF_ONE, MOST_WRONG_OF_ONE = 20, 0.05
 
 
-async def test_rules_are_right_on_the_templates_that_they_take() -> None:
-    rules = await load_ruleset([ROOT / "rules"], labels=LABELS, cpu_secs=300)
-    corpus = load_corpus(TEN, CORPUS, (*FURTHER, *WAITING))
+@pytest.mark.parametrize("which", ["packaged", "banking"])
+async def test_rules_are_right_on_the_templates_that_they_take(which: str) -> None:
+    if which == "packaged":
+        rules = await load_ruleset([ROOT / "rules"], labels=LABELS, cpu_secs=300)
+        corpus = load_corpus(TEN, CORPUS, (*FURTHER, *WAITING))
+    else:
+        severities = read_taxonomy(BANKING / "labels.yaml")
+        rules = await load_ruleset([BANKING / "rules"], labels=severities.names, cpu_secs=300)
+        corpus = load_corpus(severities, BANKING / "corpus", [BANKING / "wide"])
     taken: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for entry in corpus.entries:
