@@ -59,6 +59,7 @@ def asked(folder: Path) -> dict[str, Asked]:
         ),
         "model followed": Asked(
             (
+                "model.path=models/default",
                 "model.follow.source=a/b",
                 "model.follow.endpoint=http://@",
                 f"model.follow.into={folder}/m",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -230,3 +232,18 @@ async def test_pages_and_their_files_come_compressed_to_who_takes_it(browser: Cl
     assert whole[asset[1], "identity"] == whole[asset[1], "gzip, br"]
     for path in ("/patterns", asset[1]):
         assert 2 * sizes[path, "gzip, br"] < sizes[path, "identity"]
+
+
+async def test_who_leaves_amid_a_form_leaves_no_traceback(
+    browser: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = urlsplit(browser.running.address)
+    head = f"POST /login HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 900\r\n"
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(f"{head}Content-Type: {kind}\r\n\r\n--b\r\ntoken=".encode())
+        await writer.drain()
+        assert (await browser.get("/healthz"))[0] == 200  # so it has been read
+        writer.close()
+        assert (await browser.get("/healthz"))[0] == 200
+    assert not [one for one in caplog.records if one.exc_info]

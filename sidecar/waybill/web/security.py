@@ -85,8 +85,12 @@ async def _foreseen(request: web.Request, handler: Handler, door: Door) -> web.S
     """
     try:
         return await _let_in(request, handler, door)
-    except (StoreError, web.HTTPException, ConnectionError):
+    except (StoreError, web.HTTPException):
         raise
+    except ConnectionError:
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        return web.Response()  # nobody gets it; raised, it would be a traceback in the log
     except Exception:
         asked = {"method": request.method, "path": request.path[:_PATH_CHARS]}
         log.exception("a page failed in an unforeseen way", extra=asked)

@@ -7,8 +7,8 @@ import asyncio
 #: The limit of a connection's buffer, which may hold twice that and what comes at once (256 KB):
 #: a hundred connections take 40 MB beside what is counted.
 BUFFER_BYTES = 1 << 16
-#: Read from a connection at once.
-_READ_BYTES = 1 << 18
+#: Read from a connection at once: that much is held three times while there is no room for more.
+_READ_BYTES = 1 << 16
 #: After `Patience.end` a client's last words are what comes without a gap longer than this.
 _LAST_WORDS_SECS = 0.2
 
