@@ -68,7 +68,9 @@ def kind_of(reason: Reason | None) -> Kind:
             return "no_event"
         case "no_message" | "message_not_a_string" | "not_an_object" | "malformed_record":
             return "unreadable"
-        case "already_labelled" | "group_marker" | "action_line" | "llm_nothing_to_read":
+        case "record_too_large" | "already_labelled" | "group_marker" | "action_line":
+            return "unreadable"
+        case "llm_nothing_to_read":
             return "unreadable"
         case _:
             return "not_asked"

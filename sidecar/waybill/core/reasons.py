@@ -19,9 +19,9 @@ RecordReason = Literal[
     "action_line",
     "no_message",
     "message_not_a_string",
+    "record_too_large",
     "record_failed",
 ]
-
 RECORD_REASONS: tuple[RecordReason, ...] = get_args(RecordReason)
 
 #: Why a body can never be read.

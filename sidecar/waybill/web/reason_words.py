@@ -15,6 +15,7 @@ WORDS: dict[Reason, str] = {
     "action_line": "says what to do with the next record",
     "no_message": "no message in it",
     "message_not_a_string": "its message is no text",
+    "record_too_large": "too large to be read",
     "record_failed": "handling it failed",
     "undecided": "nobody decided",
     "rules_failed": "the rules failed",

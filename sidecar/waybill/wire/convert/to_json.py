@@ -107,7 +107,7 @@ def _on_one_line(record: bytes) -> bytes:
 
 
 def _array(records: Sequence[bytes]) -> bytes:
-    return b"[" + b",".join(records) + b"]"
+    return b"".join((b"[", b",".join(records), b"]"))  # where one is large, others have a turn
 
 
 def _lines(records: Sequence[bytes]) -> bytes:

@@ -81,7 +81,10 @@ class JsonCodec:
         body = batch.body
         suffixes = self._additions.of(batch, verdicts)
         records = []
-        for start, end, suffix in zip(batch.starts, batch.ends, suffixes, strict=True):
+        ends = list(batch.ends)
+        for i in batch.specials:
+            ends[i] = batch.starts[i]  # it is written below, and may be large
+        for start, end, suffix in zip(batch.starts, ends, suffixes, strict=True):
             records.append(b"%b%b}" % (body[start:end], suffix))
         for i in batch.specials:
             records[i] = _special_record(batch, i, suffixes[i])
@@ -89,7 +92,7 @@ class JsonCodec:
 
     def join(self, _batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
         """One array of ``records[start:stop]``."""
-        return b"[" + b",".join(records[start:stop]) + b"]"
+        return b"".join((b"[", b",".join(records[start:stop]), b"]"))
 
     def sizes(self, _batch: Batch, records: Sequence[bytes]) -> list[int]:
         """What each of ``records`` adds to an array, in bytes."""

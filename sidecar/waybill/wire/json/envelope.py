@@ -6,13 +6,17 @@ bytes around them stay as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from waybill.wire.json import scan
 
-__all__ = ["records_within"]
+__all__ = ["ACTION", "records_within"]
 
 _BRACE, _BRACKET, _CLOSE_BRACKET = b"{[]"
+
+#: A line of Elasticsearch's bulk format that says what becomes of the record behind it.
+ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
 
 
 def records_within(body: bytes, start: int, end: int, path: Sequence[str]) -> Iterator[scan.Span]:

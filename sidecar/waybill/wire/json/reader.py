@@ -7,7 +7,6 @@ batch's scan budget.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
@@ -16,11 +15,12 @@ import msgspec
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Special, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
 from waybill.core.reasons import RecordReason
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
 from waybill.wire.finder import Finder
 from waybill.wire.json import scan
-from waybill.wire.json.envelope import records_within
+from waybill.wire.json.envelope import ACTION, records_within
 from waybill.wire.json.runs import RunReader
 from waybill.wire.policy import Reading, reading
 
@@ -37,9 +37,6 @@ _BROKEN_SPANS = 2
 _MOST_COMMAS = 16 * MAX_RECORDS
 #: Records of an array that are read at once.
 _RUN = 4096
-#: A line of Elasticsearch's bulk format that says what becomes of the record behind it.
-_ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
-#: A record's bytes.
 _view: Callable[[msgspec.Raw], memoryview] = memoryview
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
 
@@ -80,7 +77,7 @@ class JsonReader:
             return False
         batch.check_room(len(raws))
         sizes = list(map(len, map(_view, raws)))
-        if not self._read_compact(batch, raws, sizes):
+        if max(sizes, default=0) > MOST_RECORD_BYTES or not self._read_compact(batch, raws, sizes):
             self._read_spaced(batch, raws, sizes)
         return True
 
@@ -153,6 +150,9 @@ class JsonReader:
             line_end = body.find(b"\n", at)
             if line_end < 0:
                 line_end = size
+            if line_end - at > MOST_RECORD_BYTES:
+                at, span_bytes = self._read_line(batch, at, line_end, span_bytes)
+                continue
             line = body[at:line_end]
             try:
                 record = extract(line)
@@ -213,6 +213,8 @@ class JsonReader:
         line of a large body would be read to the body's end.
         """
         body = batch.body
+        if line_end - at > MOST_RECORD_BYTES and scan.is_valid(memoryview(body)[at:line_end]):
+            return line_end, span_bytes  # at once: a million members take the scanner seconds
         end = scan.value_end(body, at, line_end)
         if end < 0 and span_bytes > 0:
             batch.budget.take(len(body) - line_end)
@@ -282,6 +284,8 @@ class JsonReader:
 
     def _add_clean(self, batch: Batch, start: int, end: int) -> bool:
         """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""
+        if end - start > MOST_RECORD_BYTES:
+            return False
         line = batch.body[start:end]
         try:
             record = self._extract.decode(line)
@@ -300,7 +304,7 @@ class JsonReader:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         start = scan.skip_space(batch.body, start)
         special: Special = Spliced(end, found.reason)
-        if _ACTION.match(batch.body, start, end):
+        if ACTION.match(batch.body, start, end):
             special = Passed(end, "action_line")
         batch.add_special(start, special, None, found.source)
 
@@ -308,8 +312,9 @@ class JsonReader:
         """Add a record that the fast decoder refused."""
         body = batch.body
         batch.budget.take(end - start + SPECIAL_BYTES)
-        if body[start] != _OPEN_BRACE or body[end - 1 : end] != b"}":
-            batch.add_special(start, Passed(end, _what_is_no_object(body[start:end])))
+        is_object = body[start] == _OPEN_BRACE and body[end - 1 : end] == b"}"
+        if not is_object or end - start > MOST_RECORD_BYTES:
+            batch.add_special(start, Passed(end, _why_unread(body[start:end])))
             return
         top: dict[str, scan.Span] = {}
         is_empty = True
@@ -335,8 +340,10 @@ class JsonReader:
         return reading(message, source, is_other=is_other)
 
 
-def _what_is_no_object(text: bytes) -> RecordReason:
-    return "not_an_object" if scan.is_valid(text) else "malformed_record"
+def _why_unread(text: bytes) -> RecordReason:
+    if not scan.is_valid(text):
+        return "malformed_record"
+    return "record_too_large" if text[0] == _OPEN_BRACE else "not_an_object"
 
 
 def _decoder_of(kind: object) -> Callable[[bytes | msgspec.Raw], object]:

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from waybill.core.batch import Batch, ScanBudget
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES
 from waybill.wire.fields import Extract, FieldPlan, are_visible, tells_all
 from waybill.wire.policy import Reading
@@ -62,6 +63,8 @@ class RunReader:
             line_end = body.find(b"\n", at)
             if line_end < 0:
                 line_end = size
+            if line_end - at > MOST_RECORD_BYTES:
+                return at
             line = body[at:line_end]
             try:
                 record = self._glance(line)

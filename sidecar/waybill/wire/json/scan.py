@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
 import orjson
 
 from waybill.core.prepare import is_blank
 from waybill.core.text import text_of_bytes
-from waybill.wire.allowance import MOST_VALUES
+from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
 
 #: Where a value begins and ends.
 Span = tuple[int, int]
@@ -29,6 +30,7 @@ _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
 _STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
+_PASSED = msgspec.json.Decoder(msgspec.Raw)
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
 
@@ -183,17 +185,22 @@ def without(data: bytes, start: int, end: int, names: frozenset[str]) -> bytes:
     return b"".join(pieces)
 
 
-def has_too_many_values(text: bytes) -> bool:
-    """Whether to make plain values of ``text`` would take memory that is not counted."""
+def is_too_much(text: bytes) -> bool:
+    """Whether to make plain values of ``text`` would take memory that is not counted, or long."""
+    if len(text) > MOST_RECORD_BYTES:
+        return True
     # Each value but the first in its array or object follows a comma.
     return len(text) > MOST_VALUES and sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES
 
 
-def is_valid(text: bytes) -> bool:
+def is_valid(text: bytes | memoryview) -> bool:
     """Whether a strict parser takes ``text`` as one value."""
     try:
-        orjson.loads(text)
-    except ValueError:
+        if len(text) > MOST_RECORD_BYTES:  # without making anything of it, a third of the time
+            _PASSED.decode(text)
+        else:
+            orjson.loads(text)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
         return False
     return True
 

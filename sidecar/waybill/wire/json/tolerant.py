@@ -26,9 +26,9 @@ def read_object(text: bytes) -> Record | None:
 
     A member that a strict parser refuses (NaN, a raw TAB, a lone surrogate, a byte that is not
     UTF-8, a number out of range, nesting without end) is read as far as it goes, and else is its
-    own text. Of too many values none is taken.
+    own text. Of too much none is taken.
     """
-    if scan.has_too_many_values(text):
+    if scan.is_too_much(text):
         return None
     try:
         value = msgspec.json.decode(text)

@@ -6,7 +6,7 @@ import msgpack
 import msgspec
 
 from waybill.core.records import Verdict
-from waybill.wire.allowance import MOST_VALUES
+from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.event import Event, Record, jsonable_members, members_of
 from waybill.wire.moments import entry_moment
@@ -45,6 +45,8 @@ def _unpack(data: bytes) -> object:
     """The value in ``data``, of which no member is lost."""
     if data == _EMPTY_MAP:
         return {}
+    if len(data) > MOST_RECORD_BYTES:
+        raise ValueError("too large")
     if len(data) > MOST_VALUES and scan.value_end(data, 0, MOST_VALUES) < 0:
         raise ValueError("too many values")
     value: object = msgpack.unpackb(data, strict_map_key=False, unicode_errors=_ESCAPED)

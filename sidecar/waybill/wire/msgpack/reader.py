@@ -15,6 +15,7 @@ import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import (
     DECODE_ERRORS,
     FURTHER_BYTES,
@@ -64,7 +65,7 @@ class MsgpackReader:
         for end in ends[known:]:
             start = at
             at = end
-            if body[start] != _PAIR or end in broken:
+            if body[start] != _PAIR or end in broken or end - start > MOST_RECORD_BYTES:
                 self._add(batch, start, end, is_broken=end in broken)
                 continue
             try:
@@ -103,7 +104,7 @@ class MsgpackReader:
         glance = self._glance.decode
         at = 0
         for count, end in enumerate(ends):
-            if body[at] != _PAIR:
+            if body[at] != _PAIR or end - at > MOST_RECORD_BYTES:
                 return count
             try:
                 time, record = glance(body[at:end])
@@ -143,6 +144,8 @@ class MsgpackReader:
             batch.add_special(start, Passed(end, "malformed_record"))
         elif scan.map_header(body, at) is None:
             batch.add_special(at, Passed(end, "not_an_object"))
+        elif end - start > MOST_RECORD_BYTES:
+            batch.add_special(at, Passed(end, "record_too_large"))
         elif is_group_marker(body[start + 1 : at]):
             batch.add_special(at, Passed(end, "group_marker"))
         else:

@@ -9,6 +9,7 @@ import msgspec
 from waybill.core.batch import Passed
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.reasons import RecordReason
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.event import Record, members_of
 from waybill.wire.fields import FieldPlan
@@ -86,7 +87,7 @@ class OtlpJsonReader:
         frame.gaps = found.gaps(0, len(frame.scopes))
         frame.about = found.members.get("resource")
         for one in (frame, *frame.scopes):
-            if one.about and scan.has_too_many_values(body[slice(*one.about)]):
+            if one.about and scan.is_too_much(body[slice(*one.about)]):
                 raise ValueError("a resource or scope says too much about itself")
         # Members may come in any order: only now is the resource known to be whole.
         self._lookup.note_source(_attributes(about_frame(body, frame)), frame)
@@ -107,6 +108,9 @@ class OtlpJsonReader:
             batch.give_up(count, start, end, error)
 
     def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        if end - start > MOST_RECORD_BYTES:
+            batch.add_special(start, Passed(end, "record_too_large"))
+            return
         data = batch.body[start:end]
         record, is_strict = loads(data)
         if not isinstance(record, dict):

@@ -27,9 +27,9 @@ _ATTRIBUTES = msgspec.json.Decoder(_Attributes)
 def loads(text: bytes) -> tuple[object, bool]:
     """The value in ``text`` (None when there is none), and whether a strict parser takes it.
 
-    Of too many values none is taken.
+    Of too much none is taken.
     """
-    if scan.has_too_many_values(text):
+    if scan.is_too_much(text):
         return None, False
     try:
         return orjson.loads(text), True

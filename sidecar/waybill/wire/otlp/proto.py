@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import Encoding
 from waybill.wire.event import Event, Record, members_of
 from waybill.wire.fields import FieldPlan
@@ -111,6 +112,8 @@ class OtlpCodec:
 
     def record(self, data: bytes) -> Record:
         """The members of a ``LogRecord`` in plain values. Raises ValueError."""
+        if len(data) > MOST_RECORD_BYTES:
+            raise ValueError("too large")
         found = _members(data, 0, len(data), _MEMBERS)
         found["attributes"] = members_of(read_pairs(data, 0, len(data), ATTRIBUTES))
         return found

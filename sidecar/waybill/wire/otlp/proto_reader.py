@@ -8,6 +8,7 @@ from __future__ import annotations
 from waybill.core.batch import Passed
 from waybill.core.errors import NOT_OF_A_RECORD
 from waybill.core.prepare import is_blank
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.fields import FieldPlan
 from waybill.wire.otlp import protobuf
 from waybill.wire.otlp.frames import Frame, OtlpBatch, note_gap
@@ -88,6 +89,9 @@ class ProtoReader:
             batch.give_up(count, start, end, error)
 
     def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+        if end - start > MOST_RECORD_BYTES:
+            batch.add_special(start, Passed(end, "record_too_large"))
+            return
         body = batch.body
         try:
             (body_at, body_end), spans = self._find(body, start, end)
