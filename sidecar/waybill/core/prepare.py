@@ -49,6 +49,8 @@ _C1_SEQUENCE = re.compile(
 )
 _INTRODUCER = re.compile("[\x1b\x90-\x9f]")
 _BEGINNING = 4096
+#: A text of which so many characters are not seen is none.
+_READ = 1 << 20
 #: For text that is ASCII: line ends that are not LF, and what is not seen.
 _ASCII_LINE_ENDS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
 _ASCII_UNSEEN = bytes([*range(9), *range(0x0E, 0x20), 0x7F])
@@ -112,4 +114,4 @@ def is_blank(text: str) -> bool:
         return False
     # Of a long one the beginning tells, unless a sequence that begins there may hide the rest.
     is_long = len(text) > _BEGINNING and _INTRODUCER.search(text, 0, _BEGINNING) is None
-    return not (is_long and prepare(text[:_BEGINNING])) and not prepare(text)
+    return not (is_long and prepare(text[:_BEGINNING])) and not prepare(text[:_READ])

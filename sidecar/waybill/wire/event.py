@@ -24,6 +24,10 @@ K = TypeVar("K")
 Record = dict[str, object]
 #: Where the bytes go that are no text, beside their readable form.
 RAW_FIELD = "raw_base64"
+#: Of bytes that are no text so many are shown as if they were: all of them are there as base64.
+_SHOWN_BYTES = 1 << 20
+#: Encoded in one call; a multiple of three, or there would be padding in between.
+_PIECE_BYTES = 3 << 20
 
 
 class Event(msgspec.Struct):
@@ -53,10 +57,16 @@ def wrapped(data: bytes, plan: FieldPlan, verdict: Verdict) -> Record:
     try:
         record = {name: data.decode()}
     except UnicodeDecodeError:
-        record = {name: data.decode("utf-8", "replace")}
-        record[RAW_FIELD] = base64.b64encode(data).decode()
+        record = {name: data[:_SHOWN_BYTES].decode("utf-8", "replace")}
+        record[RAW_FIELD] = as_base64(data)
     record.update(plan.policy.pairs(verdict))
     return record
+
+
+def as_base64(data: bytes) -> str:
+    """``data`` as base64, made in pieces: of 60 MB at once it takes 100 ms."""
+    pieces = (data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES))
+    return "".join([base64.b64encode(piece).decode() for piece in pieces])
 
 
 def jsonable(value: object) -> object:

@@ -7,7 +7,6 @@ Fluent tag the attribute ``fluent.tag``, as the Collector's own receiver names i
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -16,7 +15,7 @@ from waybill.core.batch import Batch
 from waybill.core.records import Verdict
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.convert.otlp_frames import json_to_protobuf, protobuf_to_json
-from waybill.wire.event import RAW_FIELD, Event, wrapped
+from waybill.wire.event import RAW_FIELD, Event, as_base64, wrapped
 from waybill.wire.moments import split_seconds
 from waybill.wire.otlp.frames import OtlpBatch
 from waybill.wire.otlp.json import OtlpJsonCodec
@@ -118,7 +117,7 @@ def _as_protobuf(data: bytes, message: str | None, verdict: Verdict, at: Context
     """Protobuf is no text: its message is told as such, the whole record beside it."""
     record = wrapped(data, at.plan, verdict)
     record[at.plan.message[0][0]] = message or ""
-    record[RAW_FIELD] = base64.b64encode(data).decode()
+    record[RAW_FIELD] = as_base64(data)
     return plain_request(record, at.plan, split_seconds(at.now()))
 
 

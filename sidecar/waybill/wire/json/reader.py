@@ -141,15 +141,14 @@ class JsonReader:
     def read_stream(self, batch: Batch, at: int) -> None:
         """Read values one after another; lines that are one ordinary record go the fast way."""
         body = batch.body
-        size = len(body)
         extract = self._extract.decode
         source_of = self._plan.first.source_of
-        span_bytes = _BROKEN_SPANS * size
+        span_bytes = _BROKEN_SPANS * len(body)
         at = self._runs.read_lines(batch, at)
-        while at < size:
+        while at < len(body):
             line_end = body.find(b"\n", at)
             if line_end < 0:
-                line_end = size
+                line_end = len(body)
             if line_end - at > MOST_RECORD_BYTES:
                 at, span_bytes = self._read_line(batch, at, line_end, span_bytes)
                 continue

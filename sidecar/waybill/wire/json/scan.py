@@ -27,9 +27,11 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
-_STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
+_INSIDE = re.compile(rb'[^"\\\n]*(?:\\[^\n][^"\\\n]*)*')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
+#: What is looked at in one call: nothing else runs meanwhile.
+_STEP_BYTES = 4 << 20
 _PASSED = msgspec.json.Decoder(msgspec.Raw)
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
@@ -53,24 +55,42 @@ def value_end(data: bytes, at: int, limit: int | None = None) -> int:
     first = data[at : at + 1]
     if first in (b"{", b"["):
         return _brackets_end(data, at, limit)
-    pattern = _STRING if first == b'"' else _SCALAR
-    match = pattern.match(data, at, limit)
-    return match.end() if match else -1
+    if first == b'"':
+        return _string_end(data, at, limit)
+    begin = at
+    while (match := _SCALAR.match(data, at, min(limit, at + _STEP_BYTES))) is not None:
+        at = match.end()
+    return at if at > begin else -1
+
+
+def _string_end(data: bytes, at: int, limit: int) -> int:
+    """The offset behind the string that starts at ``at``, or -1."""
+    at += 1
+    while True:
+        stop = min(limit, at + _STEP_BYTES)
+        match = _INSIDE.match(data, at, stop)
+        assert match is not None  # nothing is inside, too
+        at = match.end()
+        if stop == limit or at < stop - 1:  # it may stop before a backslash at the end of a step
+            break
+    return at + 1 if at < limit and data[at] == _QUOTE else -1
 
 
 def _brackets_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the object or array that starts at ``at``, or -1."""
     depth = 0
     while True:
-        match = _STRUCTURE.search(data, at, limit)
+        match = _STRUCTURE.search(data, at, min(limit, at + _STEP_BYTES))
         if match is None:
+            at += _STEP_BYTES
+            if at < limit:
+                continue
             return -1
         mark = data[match.start()]
         if mark == _QUOTE:
-            string = _STRING.match(data, match.start(), limit)
-            if string is None:
+            at = _string_end(data, match.start(), limit)
+            if at < 0:
                 return -1
-            at = string.end()
             continue
         at = match.end()
         depth += 1 if mark in b"{[" else -1

@@ -25,6 +25,8 @@ _EMPTY_MAP = b"\x80"
 def read_entry(entry: bytes, verdict: Verdict) -> Event:
     """A labelled entry as an `Event`; its record is None where it cannot be read."""
     event = Event(verdict, original=entry)
+    if len(entry) > MOST_RECORD_BYTES:
+        return event
     try:
         time, metadata, raw = _split_entry(entry)
         when = msgpack.unpackb(time, strict_map_key=False)
@@ -45,8 +47,6 @@ def _unpack(data: bytes) -> object:
     """The value in ``data``, of which no member is lost."""
     if data == _EMPTY_MAP:
         return {}
-    if len(data) > MOST_RECORD_BYTES:
-        raise ValueError("too large")
     if len(data) > MOST_VALUES and scan.value_end(data, 0, MOST_VALUES) < 0:
         raise ValueError("too many values")
     value: object = msgpack.unpackb(data, strict_map_key=False, unicode_errors=_ESCAPED)
