@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.web.conftest import opened, settings_for
 from waybill.core.correction import new_correction
+from waybill.labelling.model.manifest import read_manifest
 from waybill.web.reliability import bins_of, reliability_svg
 from waybill.web.store.corrections import add_correction
-from waybill.web.versions import versions_in
+from waybill.web.versions import scores_of, versions_in
 from waybill.web.views.models import Table, step
 
 
@@ -48,6 +50,53 @@ async def test_versions_are_listed_and_an_old_one_becomes_the_newest(tmp_path: P
         assert "version: v1.0" in text
         status, _ = await client.get("/models/setting.yaml?version=%0Aevil:")
         assert status == 404
+
+
+SCORE = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "lines": 3}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        None,
+        7,
+        "<script>",
+        [],
+        {"macro_f1": "<b>"},
+        {"macro_f1": 1e308},
+        {"macro_f1": [1]},
+        {"macro_f1": 0.5, "per_label": {"Error": {"f1": 1}}},
+        {"per_label": {"<script>alert(1)</script>": SCORE}},
+        {"per_label": {f"l{n}": SCORE for n in range(5000)}},
+        {"per_label": {"x" * 5000: SCORE}},
+        {"labels": ["a", "b"], "confusion": [[1, 2], [3]]},
+        {"labels": ["a"], "confusion": [[1], [2]]},
+        {"labels": ["a"], "confusion": [["<b>"]]},
+        {"labels": ["a"], "confusion": [[-1]]},
+        {"labels": [1], "confusion": 7},
+    ],
+    ids=lambda held: f"{held}"[:50],
+)
+async def test_what_bundles_say_of_themselves_breaks_no_page(tmp_path: Path, held: object) -> None:
+    folder = tmp_path / "versions"
+    for name in ("v1.0", "v1.1"):
+        bundle(folder / name, f"<b>{name}", 0.5)
+        file = folder / name / "manifest.json"
+        said = json.loads(file.read_text())
+        said["metrics"] = {"held_out_software": held}
+        said["made"] = {"command": ["<script>alert(1)</script>"] * 1000}
+        file.write_text(json.dumps(said))
+    settings = settings_for(tmp_path)
+    follow = msgspec.structs.replace(settings.model.follow, source=str(folder))
+    model = msgspec.structs.replace(settings.model, follow=follow)
+    manifest = read_manifest(folder / "v1.0")
+    assert len(str(scores_of(manifest))) < 10_000
+    async with opened(msgspec.structs.replace(settings, model=model)) as client:
+        for path in ("/models", "/models/compare?a=v1.1&b=v1.0", "/models/compare?a=v1.0&b=v1.0"):
+            status, text = await client.get(path)
+            assert status == 200, text
+            assert "<script>alert" not in text
+            assert "v1.0" in text
 
 
 async def test_each_row_of_the_matrix_ends_in_what_was_found(tmp_path: Path) -> None:

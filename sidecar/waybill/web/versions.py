@@ -7,9 +7,10 @@ by `waybill model push`, with rights of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from waybill.core.errors import BundleError, ConfigError
 from waybill.hub.folder import FolderSource
@@ -19,6 +20,32 @@ from waybill.labelling.model.manifest import Manifest, read_manifest
 
 #: Versions that are shown, newest first.
 _MOST = 20
+
+
+_MOST_CHARS = 200
+_MOST_LABELS = 100
+
+_Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_Lines = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+_Label = Annotated[str, msgspec.Meta(max_length=_MOST_CHARS)]
+_FewLabels = msgspec.Meta(max_length=_MOST_LABELS)
+
+
+class _LabelScore(msgspec.Struct):
+    precision: _Share
+    recall: _Share
+    f1: _Share
+    lines: _Lines
+
+
+class _HeldOut(msgspec.Struct):
+    """What a manifest says of software held out."""
+
+    macro_f1: _Share | None = None
+    accuracy: _Share | None = None
+    per_label: Annotated[dict[_Label, _LabelScore], _FewLabels] = {}
+    labels: Annotated[tuple[_Label, ...], _FewLabels] = ()
+    confusion: Annotated[tuple[tuple[_Lines, ...], ...], _FewLabels] = ()
 
 
 class Version(NamedTuple):
@@ -73,19 +100,25 @@ def promote(folder: Path, name: str) -> str:
 
 
 def scores_of(manifest: Manifest) -> Scores | None:
-    """What the training measured on software that it did not see; None: it told nothing."""
-    held = manifest.metrics.get("held_out_software")
-    if not isinstance(held, Mapping):
+    """What the training measured on software that it did not see; None: it told nothing that can
+    be read.
+    """
+    held = _held_out(manifest)
+    if held is None:
         return None
-    rows = []
-    per_label = held.get("per_label")
-    for name, one in per_label.items() if isinstance(per_label, Mapping) else ():
-        rows.append((name, one["precision"], one["recall"], one["f1"], one["lines"]))
-    confusion = held.get("confusion")
-    labels = held.get("labels")
-    if not isinstance(confusion, list) or not isinstance(labels, list):
+    rows = [(name, *msgspec.structs.astuple(one)) for name, one in held.per_label.items()]
+    size = len(held.labels)
+    if any(len(row) != size for row in (held.confusion, *held.confusion)):
         return Scores(rows, [], [])
-    return Scores(rows, labels, confusion)
+    return Scores(rows, list(held.labels), list(map(list, held.confusion)))
+
+
+def _held_out(manifest: Manifest) -> _HeldOut | None:
+    """The bundle's word for it: anybody may have written it."""
+    try:
+        return msgspec.convert(manifest.metrics.get("held_out_software"), _HeldOut)
+    except msgspec.ValidationError:
+        return None
 
 
 def _version(name: str, folder: Path) -> Version | None:
@@ -93,8 +126,7 @@ def _version(name: str, folder: Path) -> Version | None:
         manifest = read_manifest(folder)
     except BundleError:
         return None
-    held = manifest.metrics.get("held_out_software")
-    held = held if isinstance(held, Mapping) else {}
-    fingerprint = f"{manifest.name}@{manifest.version}"
-    made = str(manifest.made.get("command", ""))
-    return Version(name, folder, fingerprint, held.get("macro_f1"), held.get("accuracy"), made)
+    held = _held_out(manifest) or _HeldOut()
+    fingerprint = f"{manifest.name}@{manifest.version}"[:_MOST_CHARS]
+    made = str(manifest.made.get("command", ""))[:_MOST_CHARS]
+    return Version(name, folder, fingerprint, held.macro_f1, held.accuracy, made)
