@@ -183,7 +183,10 @@ def secs(work: Callable[[bytes], None], body: bytes, runs: int) -> float:
 
 
 def must_grow_evenly(
-    work: Callable[[bytes], None], make: Callable[[int], bytes], size: int
+    work: Callable[[bytes], None],
+    make: Callable[[int], bytes],
+    size: int,
+    floor_secs: float = FLOOR_SECS,
 ) -> None:
     """Fail where :data:`TIMES` as much takes longer than that many times as long, and some slack.
 
@@ -197,7 +200,7 @@ def must_grow_evenly(
         large = secs(work, many, 1)
         # On both sides of the large one: the speed of a machine drifts within a second.
         small = (before + secs(work, few, SMALL_RUNS)) / 2
-        if large < FLOOR_SECS or large <= TIMES * SLACK * small:
+        if large < floor_secs or large <= TIMES * SLACK * small:
             return
         measured.append(f"{size // 4} took {small:.4f} s, {TIMES} times as much {large:.3f} s")
     pytest.fail("; ".join(measured))
