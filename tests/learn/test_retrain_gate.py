@@ -137,6 +137,17 @@ def test_a_candidate_may_be_a_little_worse_and_no_more() -> None:
     ]
 
 
+def test_a_label_that_would_never_be_given_again_refuses_whatever_else_was_measured() -> None:
+    old, new = manifests({}, {})
+    fewer = [label for label in new.labels if label not in ("Error", "User Action")]
+    checks = check(
+        Measured(old, msgspec.structs.replace(new, labels=tuple(fewer)), Followed()), Bounds()
+    )
+    assert refused(checks) == ["labels"]
+    assert checks[0].detail == "it has no line of Error, User Action"
+    assert refused(check(Measured(old, new, Followed()), Bounds())) == []
+
+
 def test_figures_of_other_data_are_not_compared() -> None:
     old, new = manifests(scores(0.9), scores(0.1))
     new = msgspec.structs.replace(new, made={"seed": 2})

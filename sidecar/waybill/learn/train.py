@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -79,9 +80,7 @@ def train(
     data = gather(plan.data, taxonomy, plan.seed)
     labels = {example.label for example in data.examples}
     if len(labels) < 2:
-        raise WaybillError(
-            f"{len(data.examples)} examples of less than two labels cannot train a classifier"
-        )
+        raise WaybillError(_too_few(len(data.examples), labels))
     encoders = encoders or Encoders()
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / plan.name
@@ -95,6 +94,14 @@ def train(
             bundling.leave_encoder(build, opened.named)
         bundling.put_in_place(build, output, taxonomy, opened.encoders)
     return manifest
+
+
+def _too_few(examples: int, labels: Collection[str]) -> str:
+    of = f"{examples} lines, all of {next(iter(labels))}," if labels else "no line"
+    return (
+        f"{of} to train on; a classifier needs lines of two labels at least: name labelled files "
+        "(--data), or train on the corpus as well (without --no-corpus)"
+    )
 
 
 def _check_libraries(wanted: EncoderPlan) -> None:

@@ -18,6 +18,7 @@ from waybill.learn.retrain.bounds import Bounds
 __all__ = ["Check", "CheckName", "Measured", "check"]
 
 CheckName: TypeAlias = Literal[
+    "labels",
     "held_out_accuracy",
     "held_out_macro_f1",
     "held_out_label_f1",
@@ -69,12 +70,21 @@ class Measured(msgspec.Struct, frozen=True):
 def check(measured: Measured, bounds: Bounds) -> list[Check]:
     """Every question, in the order of a report."""
     return [
+        _labels(measured.old, measured.new),
         *_held_out(measured.old, measured.new, bounds),
         _fragments(measured.old, measured.new, bounds),
         _labelled(measured.labelled, bounds),
         _corrections(measured.followed),
         *_flips(measured.flips, bounds),
     ]
+
+
+def _labels(old: Manifest, new: Manifest) -> Check:
+    """The candidate must be able to give each label that is given now."""
+    lost = [label for label in old.labels if label not in new.labels]
+    kept = round(1 - len(lost) / len(old.labels), 4)
+    detail = f"it has no line of {', '.join(lost)}" if lost else ""
+    return Check("labels", not lost, 1.0, kept, 1.0, detail)
 
 
 def _held_out(old: Manifest, new: Manifest, bounds: Bounds) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from waybill.learn.retrain.retrain import Outcome
 __all__ = ["show", "verdict", "write_report"]
 
 _ASKED: dict[CheckName, str] = {
+    "labels": "labels that can be given",
     "held_out_accuracy": "accuracy on software that was not trained on",
     "held_out_macro_f1": "macro-F1 on the same",
     "held_out_label_f1": "F1 of the label that loses most",
@@ -25,6 +26,7 @@ _ASKED: dict[CheckName, str] = {
 }
 #: What somebody can do whose candidate was refused by a check.
 _ADVICE: dict[CheckName, str] = {
+    "labels": "add lines of those labels (--data), or the corpus (without --no-corpus)",
     "held_out_accuracy": "lower --correction-weight, or add labelled lines (--data)",
     "held_out_macro_f1": "as held_out_accuracy",
     "held_out_label_f1": "look whether its corrections are right; add lines of it (--data)",
