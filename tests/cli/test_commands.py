@@ -297,7 +297,7 @@ def test_a_rule_file_that_is_taken_for_a_message_is_said(
     file.write_text("rules: []")
     assert run("rules", "test", str(file), "x" * 5000, "nul \0") == 0
     told = capsys.readouterr().err
-    assert told.count("was tried as a message") == 1
+    assert told.count("was taken for a message") == 1
     assert f'rules.extra_paths=["{tmp_path}"]' in told
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from waybill.cli import correct
@@ -24,3 +26,17 @@ def test_a_running_waybill_knows_its_labellings_itself(
     assert [one.labelling for one in told] == ["severity"]
     assert main(asked) == 2
     assert "no such labelling 'severity'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["correct", "explain"])
+def test_a_file_that_is_taken_for_a_message_is_said(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message is kept all the same: `Withdraw` takes it back, and it may be meant."""
+    file = tmp_path / "logs.csv"
+    file.write_text("log\na\n")
+    said = ["--label", "Error", f"--set=corrections.path={tmp_path / 'c.ndjson'}"]
+    words = {"correct": said, "explain": ["--set=model.path=null"]}[command]
+    assert main([command, str(file), *words]) == 0
+    told = capsys.readouterr().err
+    assert f"{file} is a file, but was taken for a message; a line of it is the message" in told

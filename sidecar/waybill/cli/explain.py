@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.cli.parsing import Commands, add_command, load
-from waybill.cli.terminal import cleaned, read_stdin
+from waybill.cli.terminal import cleaned, note_file, read_stdin
 
 if TYPE_CHECKING:
     from waybill.settings.schema import FieldSettings, Settings
@@ -77,6 +77,7 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
 
     members = members_in(text)
     if members is None:
+        note_file(text, "a line of it is the message, and waybill label FILE labels all of them")
         return Asked("", text)
     places = Places(fields)
     message = places.message_of(members)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from waybill.cli import discover
 from waybill.cli.backtest import add_diff
 from waybill.cli.parsing import Commands, add_command, add_group, add_labelling_option, load
-from waybill.cli.terminal import cleaned, tell
+from waybill.cli.terminal import cleaned, note_file, tell
 
 if TYPE_CHECKING:
     from waybill.labelling.rules.ruleset import RuleSet
@@ -119,7 +119,9 @@ def _test(given: argparse.Namespace) -> int:
     )
     allowed = rules.allowed_for(cleaned(given.source), None)
     for message in map(cleaned, given.messages):
-        _note_file(message)
+        note_file(
+            message, "to read rules from its folder: --set 'rules.extra_paths=[\"{folder}\"]'"
+        )
         rule = rules.first_match(message, allowed)
         found = f"{rule.label}  by {rule.id}" if rule else "no rule"
         print(f"{found}  <-  {message}")
@@ -142,20 +144,6 @@ def _warn_of_corrections(settings: Settings, rules: RuleSet) -> None:
         raise ConfigError(problems) from None
     for contradiction in hold_rules(rules, table).contradictions[:_TOLD_CONTRADICTIONS]:
         tell(f"warning: {contradiction}")
-
-
-def _note_file(message: str) -> None:
-    """Say that an argument which names a file was read as a message."""
-    try:
-        is_file = Path(message).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a NUL
-        return
-    if is_file:
-        folder = Path(message).absolute().parent
-        tell(
-            f"waybill: {message} is a file, but was tried as a message; to read rules from its "
-            f"folder: --set 'rules.extra_paths=[\"{folder}\"]'"
-        )
 
 
 def _outcome(rules: RuleSet) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import re
 import sys
+from pathlib import Path
 
 from waybill.core.text import decoded
 
-__all__ = ["cleaned", "printable", "read_stdin", "soften_streams", "tell"]
+__all__ = ["cleaned", "note_file", "printable", "read_stdin", "soften_streams", "tell"]
 
 
 def soften_streams() -> None:
@@ -47,3 +48,14 @@ def tell(sentence: str) -> None:
     parts = re.split(r"([\n\ud800-\udfff])", sentence)
     parts[::2] = map(printable, parts[::2])
     print("".join(parts), file=sys.stderr)
+
+
+def note_file(message: str, advice: str) -> None:
+    """Say that a message is the name of a file; ``{folder}`` in the advice is where it lies."""
+    try:
+        is_file = Path(message).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return
+    if is_file:
+        told = advice.format(folder=Path(message).absolute().parent)
+        tell(f"waybill: {message} is a file, but was taken for a message; {told}")
