@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
+from waybill.core.reasons import RECORD_REASONS, Reason
 from waybill.core.records import Verdict
 from waybill.labelling.explain import explain
+from waybill.labelling.explanation import advice_on
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -154,3 +156,12 @@ async def test_it_consults_the_tiers_in_their_order(
 
 async def test_a_tier_that_is_off_is_named(rules: RuleSet) -> None:
     assert await why(build(rules), "calm") == (UNCLASSIFIED, "none", "llm_disabled")
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_each_reason_says_what_can_be_done_and_sends_nobody_to_a_file(reason: Reason) -> None:
+    told = advice_on(reason)
+    assert told.endswith(".")
+    assert "docs/" not in told
+    if reason not in RECORD_REASONS or reason in ("no_message", "message_not_a_string"):
+        assert "as it came" not in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-__all__ = ["can_take_rule", "show"]
+__all__ = ["advice_on", "can_take_rule", "show"]
 
 Found: TypeAlias = Mapping[str, object]
 
@@ -24,6 +24,28 @@ _ADVICE: dict[str, str] = {
     "give the route other tiers (routes[].tiers).",
     "model_disabled": "Its route asks the model, and model.path is null. Set it, or give the route "
     "other tiers (routes[].tiers).",
+    "llm_not_asked": "Explaining asks no model that costs money, and no answer for such a message "
+    "is stored yet. Label a record with it (POST /v1/label), then ask again.",
+    "llm_source_not_allowed": "Messages of this source may not leave: llm.sources does not name "
+    "it.",
+    "llm_private": "The message could not be cleaned in time, so it must not leave: look for a "
+    "slow one among llm.private_patterns.",
+    "llm_nothing_to_read": "Nothing is left of the message that the language model could read.",
+    "llm_audit": "What leaves must be written to llm.audit first, which cannot be written.",
+    "llm_no_key": "The provider needs a key: set llm.api_key_file, or the variable of its key.",
+    "llm_auth": "The provider refuses the key: renew it.",
+    "message_not_a_string": "The field holds no text. Send text, or name another field in "
+    "fields.message.",
+    "rules_failed": "The rules failed on this message; the log says how. Please report it.",
+}
+#: The same for all reasons that begin so.
+_ADVICE_OF_KIND: dict[str, str] = {
+    "model_encoder_": "The service that embeds messages for the model does not answer well: look "
+    "at it and at the log.",
+    "model_": "The model had no answer this time; the next record of this kind gets one. Where it "
+    "stays so, the log says why.",
+    "llm_": "The language model had no answer this time, and records go on without it. "
+    "waybill_llm_* among the metrics and the log say why.",
 }
 #: Reasons that no rule mends: there is nothing to match, or the route refuses the label.
 _NOT_FOR_RULES = ("no_message", "label_not_permitted")
@@ -41,6 +63,14 @@ def show(found: Found, drafted: str | None = None) -> str:
     return "\n".join(_lines(found, drafted))
 
 
+def advice_on(reason: str) -> str:
+    """What can be done where a message is not labelled for ``reason``."""
+    for kind, advice in _ADVICE_OF_KIND.items():
+        if reason not in _ADVICE and reason.startswith(kind):
+            return advice
+    return _ADVICE.get(reason, "The record is left as it came: look at what sends it.")
+
+
 def _lines(found: Found, drafted: str | None) -> Iterator[str]:
     yield _verdict(found)
     correction = found.get("correction")
@@ -55,7 +85,7 @@ def _lines(found: Found, drafted: str | None) -> Iterator[str]:
     reason = found.get("reason")
     if isinstance(reason, str):
         yield ""
-        yield _ADVICE.get(reason, f"Reason: {reason}; docs/labels.md#reasons says what it means.")
+        yield advice_on(reason)
         yield from _advice_on_rules(found, drafted)
     labellings = found.get("labellings")
     if isinstance(labellings, Mapping):
