@@ -62,9 +62,17 @@ def test_a_value_is_answered_with_what_is_allowed(override: str, expected: str) 
 def test_every_closed_set_names_its_words(path: str) -> None:
     setting = catalogue()[path]
     (problem,) = read_settings(None, (), {setting.environment: "chatty"}).problems
-    assert str(problem) == (
-        f"{path}: 'chatty' is none of {', '.join(setting.words)} (from {setting.environment})"
-    )
+    told = str(problem)
+    assert told.startswith(f"{path}: 'chatty' is none of {', '.join(setting.words)}")
+    assert told.endswith(f" (from {setting.environment})")
+
+
+def test_a_word_that_is_close_to_none_is_answered_with_what_each_of_them_means() -> None:
+    (told,) = said("llm.provider=openai")
+    assert "is none of groq, gemini. groq (and every server that speaks the OpenAI chat" in told
+    assert said("llm.provider=grok") == [
+        "llm.provider: 'grok' is none of groq, gemini (did you mean groq?)"
+    ]
 
 
 @pytest.mark.parametrize(

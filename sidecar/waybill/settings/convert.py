@@ -143,8 +143,10 @@ def _is_number(setting: Setting, text: str) -> bool:
 
 
 def _explain_word(setting: Setting, value: object) -> str:
-    hint = suggest(str(value).lower(), setting.words)
-    return f"{show(value)} is none of {', '.join(setting.words)}{hint}"
+    meant = str(suggest(str(value).lower(), setting.words))
+    if not meant and setting.words[0] in setting.description:  # it says what each word means
+        meant = f". {setting.description}"
+    return f"{show(value)} is none of {', '.join(setting.words)}{meant}"
 
 
 def _explain_list(setting: Setting, value: object) -> str:
