@@ -80,7 +80,7 @@ def serve_workers(settings: Settings, run_loop: RunLoop) -> int:
 
 class _Slot(msgspec.Struct):
     """One worker's place. ``pulse`` is the end of a pipe that the worker writes to as long as its
-    loop turns.
+    loop turns. ``was_ready``: some worker of this place; ``is_up``: the one that is there now.
     """
 
     number: int
@@ -88,6 +88,7 @@ class _Slot(msgspec.Struct):
     pulse: int = -1
     silent_ticks: int = 0
     was_ready: bool = False
+    is_up: bool = False
     started_at: float = 0.0
     start_at: float = 0.0
     delay_secs: float = _FIRST_DELAY_SECS
@@ -155,7 +156,7 @@ class Supervisor:
         pulse, beat = os.pipe()
         os.set_blocking(pulse, False)
         os.set_blocking(beat, False)
-        slot.started_at, slot.silent_ticks = time.monotonic(), 0
+        slot.started_at, slot.silent_ticks, slot.is_up = time.monotonic(), 0, False
         slot.pid = os.fork()
         if not slot.pid:
             os.close(pulse)
@@ -225,9 +226,11 @@ class Supervisor:
             except BlockingIOError:
                 is_alive = False
             slot.silent_ticks = 0 if is_alive else slot.silent_ticks + 1
+            slot.is_up |= is_alive
             slot.was_ready |= is_alive
-            # One that is not ready yet may still wait for its model.
-            if slot.was_ready and slot.silent_ticks >= _SILENT_TICKS:
+            # One that is not ready yet may still wait for its model, or for a busy machine: killed
+            # for it, the next one would have to begin anew, and none would ever be there.
+            if slot.is_up and slot.silent_ticks >= _SILENT_TICKS:
                 os.kill(slot.pid, signal.SIGKILL)
         if not self._was_ready and all(slot.was_ready for slot in self._slots):
             self._was_ready = True
