@@ -45,6 +45,7 @@ def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
     two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny", "--cache", str(tiny.cache))
     assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
     assert one["metrics"] == two["metrics"]
+    assert one["encoder"]["telling_first"] is True
     bundle = load_bundle(tiny.bundle, taxonomy=TEN)
     assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
     (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])

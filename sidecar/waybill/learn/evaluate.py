@@ -181,7 +181,8 @@ def _rejection(bundle: Bundle, fallback: str) -> float:
 def _float_agreement(bundle: Bundle, texts: Sequence[str], source: str) -> float:
     """Share of texts that get the same label over the float32 encoder."""
     graph, tokenizer = export_float_encoder(source)
-    precise = TextEncoder(graph, tokenizer, bundle.manifest.encoder.max_tokens)
+    named = bundle.manifest.encoder
+    precise = TextEncoder(graph, tokenizer, named.max_tokens, is_telling_first=named.telling_first)
     served = list(map(bundle.answer, bundle.predict(texts)))
     exact = list(map(bundle.answer, bundle.classify(embed_cached(precise, texts, None), texts)))
     return round(float(np.mean(np.array(served) == np.array(exact))), 4)

@@ -179,7 +179,11 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoder
         return OpenEncoder(named, encoders.open(named, {}, {}, 1), {}, encoders)
     tuning = _place_encoder(build, plan, taxonomy)
     shared = _shared(plan.encoder)
-    named = Encoder("onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean", shared=shared)
+    # Who shares an encoder reads as its owner does: then it is one in memory.
+    is_first = shared is None or read_manifest(resolve_path(shared)[0]).encoder.telling_first
+    named = Encoder(
+        "onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean", shared=shared, telling_first=is_first
+    )
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return OpenEncoder(named, encoders.open(named, files, hashes, 1), tuning, encoders)

@@ -157,6 +157,20 @@ def test_an_encoder_that_is_open_does_not_hide_what_a_manifest_asks_of_it(
         load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
 
 
+def test_a_manifest_says_whether_the_order_of_members_is_read(bundle_copy: Path) -> None:
+    texts = ["event=login outcome=denied user=jane id=<id>"]
+    swapped = ["id=<id> user=jane event=login outcome=denied"]
+    encoders = Encoders()
+    as_it_stands = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
+    as_it_stands_vectors = as_it_stands.embed(texts + swapped)
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=True))
+    telling_first = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
+    assert telling_first.encoder_hash != as_it_stands.encoder_hash
+    one, other = telling_first.embed(texts + swapped)
+    assert one.tolist() == other.tolist() == as_it_stands_vectors[0].tolist()
+    assert as_it_stands_vectors[0].tolist() != as_it_stands_vectors[1].tolist()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_no_manifest_is_refused(bundle_copy: Path, content: bytes) -> None:
     (bundle_copy / "manifest.json").write_bytes(content)

@@ -61,7 +61,9 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``file`` and ``tokenizer`` are of kind ``onnx``; ``model`` names the model of the other kinds.
     ``shared`` names the bundle folder where these two files are, if the bundle does not hold them
     itself: a small bundle beside the default one need not repeat 23 MB. Their hashes stand in the
-    manifest as those of all files do.
+    manifest as those of all files do. With ``telling_first`` the members of a record that say what
+    happened are read first (`waybill.labelling.model.reading`); bundles made before it was there
+    read them as they stand.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pooling: str
     model: str | None = None
     shared: str | None = None
+    telling_first: bool = False
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

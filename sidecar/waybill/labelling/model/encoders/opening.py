@@ -44,7 +44,8 @@ def identity_of(encoder: Encoder, sha256: Mapping[str, str]) -> str | None:
     """Names an encoder whose files are listed; None for one that is a service or a library."""
     if encoder.kind != "onnx" or not encoder.file or not encoder.tokenizer:
         return None
-    return f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}"
+    order = "-telling-first" if encoder.telling_first else ""
+    return f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}{order}"
 
 
 def open_encoder(
@@ -55,7 +56,11 @@ def open_encoder(
     match encoder.kind:
         case "onnx" if encoder.file and encoder.tokenizer:
             text_encoder = TextEncoder(
-                files[encoder.file], files[encoder.tokenizer], encoder.max_tokens, threads=threads
+                files[encoder.file],
+                files[encoder.tokenizer],
+                encoder.max_tokens,
+                is_telling_first=encoder.telling_first,
+                threads=threads,
             )
             text_encoder.identity = identity_of(encoder, sha256) or ""
             return text_encoder
