@@ -78,6 +78,18 @@ ABUSE = {
     + BODY,
 }
 
+#: Heads that are none, with a secret in them.
+SPOILT = {
+    "bare line ends": b"GET / HTTP/1.1\nHost: a\nAuthorization: Bearer hidden\n\n",
+    "a blank before the colon": b"GET / HTTP/1.1\r\nHost: a\r\nCookie : s=hidden\r\n\r\n",
+    "a control character": b"GET / HTTP/1.1\r\nHost: a\r\nCookie: s=\x01hidden\r\n\r\n",
+    "a line that goes on": b"GET / HTTP/1.1\r\nHost: a\r\nCookie: s\r\n =hidden\r\n\r\n",
+    "a long header": b"GET / HTTP/1.1\r\nHost: a\r\nCookie: s=hidden" + b"x" * 40_000 + b"\r\n\r\n",
+    "a target": b"GET http://[/?token=hidden HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a method": b"G\x01T /?token=hidden HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a length": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: hidden\r\n\r\n",
+}
+
 
 async def talk(sidecar: Sidecar, data: bytes, silent_secs: float = 0.4) -> bytes:
     """What the server says to ``data`` until it closes, or falls silent."""
@@ -102,6 +114,16 @@ async def test_an_abused_head_gets_one_answer_at_most_and_no_5xx() -> None:
             assert len(finals) <= 1, (name, answer)
             assert not any(status[:1] == b"5" for status in finals), (name, answer)
         assert (await sidecar.post(BODY))[0] == 200
+
+
+async def test_what_is_no_http_is_not_told_again() -> None:
+    """Whoever logs the answer would have the token."""
+    async with running("model.path=null") as sidecar:
+        for name, data in SPOILT.items():
+            answer = await talk(sidecar, data)
+            assert re.match(rb"HTTP/1\.[01] 400 ", answer), (name, answer)
+            assert b"Server: waybill\r\n" in answer, name
+            assert b"hidden" not in answer, (name, answer)
 
 
 async def test_connections_are_limited_and_good_clients_come_back() -> None:

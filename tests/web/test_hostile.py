@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import re
 import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.input.test_server import SPOILT
 from tests.patience import patience, until
 from tests.web.conftest import Client, opened, pattern, settings_for, share
 from waybill.core.pattern import pattern_id
@@ -129,6 +131,19 @@ async def test_a_form_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) 
         kind = {"Content-Type": "multipart/form-data; boundary=b"}
         async with browser.session.post(address, data=b"--b--", headers=kind) as reply:
             assert reply.status == 415
+
+
+@pytest.mark.parametrize("name", SPOILT)
+async def test_a_cookie_in_what_is_no_http_is_not_told_again(browser: Client, name: str) -> None:
+    url = urlsplit(browser.running.address)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(SPOILT[name])
+    async with patience():
+        answer = await reader.read()
+    writer.close()
+    assert re.match(rb"HTTP/1\.[01] 400 ", answer), answer
+    assert b"hidden" not in answer
+    assert b"aiohttp" not in answer
 
 
 def test_guessing_tokens_is_slow_and_locks_nobody_out() -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from aiohttp import web
 
 from waybill.core.errors import ConfigError
-from waybill.ops.expectations import refuse_odd_expectations
+from waybill.ops.expectations import answer_ourselves
 from waybill.ops.memory import kept_small, settle_memory, tune_allocator
 from waybill.ops.secret_file import LateSecret
 from waybill.ops.tls import ServerTls, server_tls
@@ -91,7 +91,7 @@ async def running_workbench(settings: Settings) -> AsyncIterator[Workbench]:
             shutdown_timeout=_DRAIN_SECS,
         )
         await runner.setup()
-        refuse_odd_expectations(runner)
+        answer_ourselves(runner)
         stack.push_async_callback(runner.cleanup)
         tls = server_tls(settings.workbench.tls, "workbench.tls")
         if tls is not None:

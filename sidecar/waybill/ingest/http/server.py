@@ -25,7 +25,7 @@ from waybill.ingest.http.otlp import speak_otlp
 from waybill.ingest.http.sentences import sentence
 from waybill.ingest.http.writing import Writing
 from waybill.ingest.listener import CountRefusal, Intake
-from waybill.ops.expectations import refuse_odd_expectations
+from waybill.ops.expectations import answer_ourselves
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import bracketed, cannot_listen, split_address
@@ -98,7 +98,7 @@ class HttpServer:
         await self._runner.setup()
         make = self._runner.server
         assert make is not None
-        refuse_odd_expectations(self._runner)
+        answer_ourselves(self._runner)
         settings = self._settings
         self._guards = Guards(make, settings.header_timeout_secs, settings.keepalive_secs)
         self._entrance = Entrance(
