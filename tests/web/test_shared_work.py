@@ -12,9 +12,11 @@ import re
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
+from yarl import URL
 
 from tests.web.conftest import Client, opened, settings_for
 from tests.web.test_browser import browsing
@@ -196,3 +198,67 @@ async def test_what_is_typed_outlives_a_login_that_ends(tmp_path: Path) -> None:
             assert not await page.locator("#silent").is_visible()
             await page.reload()
             assert "# two" in await page.locator("#text").input_value()
+
+
+LIST = "/patterns?state=undecided&source=shop&sort=-seen"
+PAGE = {"Accept": "text/html"}
+
+
+async def test_a_link_survives_the_login(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann read s3cret\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as client:
+        where = client.running.address
+        async with client.session.get(where + LIST, headers=PAGE) as reply:
+            assert reply.url.path == "/login"
+            text = await reply.text()
+        kept = re.search('name="to" value="([^"]*)"', text)
+        assert kept is not None
+        assert html.unescape(kept[1]) == LIST
+        for token in ("wrong", "s3cret"):
+            fields = {"token": token, "to": LIST}
+            async with client.session.post(f"{where}/login", data=fields) as reply:
+                assert (str(reply.url) == where + LIST) == (token == "s3cret")
+        for elsewhere in (
+            "https://evil/",
+            "//evil/",
+            "/\\evil",
+            "javascript:1",
+            "/a b",
+            "/a\r\nb: c",
+        ):
+            fields = {"token": "s3cret", "to": elsewhere}
+            async with client.session.post(f"{where}/login", data=fields) as reply:
+                assert str(reply.url) == f"{where}/"
+
+
+async def test_a_link_of_another_site_leads_on_with_the_cookie(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann read s3cret\n")
+    linked = {**PAGE, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as client:
+        where = client.running.address
+        async with client.session.get(where + LIST, headers=linked) as reply:
+            assert reply.status == 200
+            assert reply.headers["Refresh"] == f"0; url={LIST}"
+            assert html.escape(LIST) in await reply.text()
+        for odd in ("//evil/", "/%0d%0ab:c", "/\\evil"):
+            url = URL(where + odd, encoded=True)
+            async with client.session.get(url, headers=linked) as reply:
+                assert "Refresh" not in reply.headers
+
+
+@pytest.mark.skipif(in_browser[2].args[0], reason="no chromium")
+@pytest.mark.timeout(180)
+async def test_whoever_is_logged_in_follows_a_link_of_another_site(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ann read s3cret\n")
+    async with opened(settings_for(tmp_path, tokens_file=str(tokens))) as client:
+        where = client.running.address
+        async with browsing(client) as page:
+            await log_in(page, where)
+            link = f'<a href="{where}{LIST}">look</a>'
+            await page.goto(f"data:text/html,{quote(link)}")
+            await page.get_by_text("look").click()
+            await page.get_by_text("of 0 patterns").wait_for()
+            assert page.url == where + LIST

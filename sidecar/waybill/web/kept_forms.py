@@ -6,19 +6,16 @@ can have it sent in their name.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
 
 from waybill.core.foreign import read_json
-from waybill.web.security import FORM_TOKEN
+from waybill.web.security import FORM_TOKEN, is_ours
 
 #: Bytes of a form that is kept: it travels there and back once more.
 _MOST_BYTES = 256 << 10
-#: An address of ours: a path, perhaps with a query, and no other host.
-_OURS = re.compile(r"/(?!/)[\w/.~-]*(?:\?[\w/.~%&=+*,:;@!'()-]*)?", re.ASCII)
 
 
 class KeptForm(NamedTuple):
@@ -39,7 +36,7 @@ STALE_FORM: web.RequestKey[KeptForm | None] = web.RequestKey("stale_form")
 def keep_form(to: str, fields: list[tuple[str, str]]) -> KeptForm | None:
     """The form as it is kept; None: too large, or not for an address of ours."""
     kept = KeptForm(to, tuple(one for one in fields if one[0] != FORM_TOKEN))
-    if _OURS.fullmatch(to) is None or len(kept.written().encode()) > _MOST_BYTES:
+    if not is_ours(to) or len(kept.written().encode()) > _MOST_BYTES:
         return None
     return kept
 
@@ -50,4 +47,4 @@ def read_kept(written: str) -> KeptForm | None:
         kept = read_json(written, KeptForm)
     except msgspec.DecodeError:
         return None
-    return kept if _OURS.fullmatch(kept.to) is not None else None
+    return kept if is_ours(kept.to) else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import web
+from markupsafe import Markup
 
 from waybill.settings.addresses import ip_of
 from waybill.web.auth import Door
@@ -37,6 +39,11 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_OURS = re.compile(r"/(?!/)[\w/.~-]*(?:\?[\w/.~%&=+*,:;@!'()-]*)?", re.ASCII)
+#: A page that leads on at once; its icon is none, or the browser would ask for one.
+_LEADS_ON = Markup(
+    '<!doctype html><title>Waybill</title><link rel="icon" href="data:,"><p><a href="{}">Go on</a>'
+)
 #: The first status that refuses something.
 _BAD_REQUEST = 400
 #: Of a path so much is logged.
@@ -108,7 +115,7 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
     user = door.user_of(request)
     if user is None and request.match_info.handler not in request.app[OPEN_TO_ALL]:
         if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
-            raise web.HTTPSeeOther(f"{request.app[BENCHES][''].base_path}/login")
+            return _led_here(request)
         if _is_form_of_ours(request):
             return await request.app[LOGGED_OUT](request)
         raise web.HTTPUnauthorized(text="Log in, or send Authorization: Bearer with a token.\n")
@@ -116,6 +123,27 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
     if request.method not in _SAFE and not _is_own(request):
         raise web.HTTPForbidden(text="This request came from another site.\n")
     return await handler(request)
+
+
+def _led_here(request: web.Request) -> web.Response:
+    """The answer to somebody without a cookie who opens a page: the login, which leads on to it.
+
+    Whoever follows a link of another site, such as Kibana, has a cookie that the browser keeps back
+    (``SameSite=Strict``). A page of ours that leads on at once has it sent.
+    """
+    to = request.path_qs
+    if not is_ours(to):
+        to = f"{request.app[BENCHES][''].base_path}/"
+    elif request.headers.get("Sec-Fetch-Site") == "cross-site":
+        headers = {"Refresh": f"0; url={to}"}
+        return web.Response(text=_LEADS_ON.format(to), content_type="text/html", headers=headers)
+    login = f"{request.app[BENCHES][''].base_path}/login"
+    raise web.HTTPSeeOther(f"{login}?{urlencode({'to': to})}")
+
+
+def is_ours(to: str) -> bool:
+    """Whether it is an address of ours: a path, perhaps with a query, and no other host."""
+    return _OURS.fullmatch(to) is not None
 
 
 def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ from waybill.web.auth import COOKIE, SESSION_SECS, User
 from waybill.web.context import USER, bench_of
 from waybill.web.kept_forms import keep_form, read_kept
 from waybill.web.rendering import page
-from waybill.web.security import takes_gzip
+from waybill.web.security import is_ours, takes_gzip
 from waybill.web.templating import STATIC
 from waybill.web.views.forms import read_texts, see
 
@@ -44,14 +44,15 @@ _YEAR = 31_536_000
 
 
 async def login(request: web.Request) -> web.Response:
-    """The form for a token; a one-time code of the query logs in at once."""
+    """The form for a token; a one-time code of the query logs in at once. ``to`` is opened then."""
     code = request.query.get("code", "")
     if code:
         user = bench_of(request).door.user_for_code(code)
         if user is not None:
             raise _with_cookie(request, user, see(request, "/"))
     fault = "This code was used." if code else ""
-    return await page(request, "login.html", "Log in", fault=fault, kept=None)
+    to = request.query.get("to", "")
+    return await page(request, "login.html", "Log in", fault=fault, kept=None, to=to)
 
 
 async def enter(request: web.Request) -> web.Response:
@@ -62,9 +63,12 @@ async def enter(request: web.Request) -> web.Response:
     kept = read_kept(form.get("kept", ""))
     if user is None:
         fault = "This token is not known."
-        return await page(request, "login.html", "Log in", 403, fault=fault, kept=kept)
+        to = form.get("to", "")
+        return await page(request, "login.html", "Log in", 403, fault=fault, kept=kept, to=to)
     if kept is None:
-        raise _with_cookie(request, user, see(request, "/"))
+        to = form.get("to", "")
+        leads_to = web.HTTPSeeOther(to) if is_ours(to) else see(request, "/")
+        raise _with_cookie(request, user, leads_to)
     cookie = bench_of(request).door.cookie_for(user)
     request[USER] = user
     token = bench_of(request).door.form_token(request, cookie)
@@ -87,7 +91,7 @@ async def logged_out(request: web.Request) -> web.Response:
     fault = "You were logged out, and nothing was done. Log in: what you sent is kept."
     if kept is None:
         fault = "You were logged out, and nothing was done. Log in, go back, and send it again."
-    return await page(request, "login.html", "Log in", 401, fault=fault, kept=kept)
+    return await page(request, "login.html", "Log in", 401, fault=fault, kept=kept, to="")
 
 
 async def keys(request: web.Request) -> web.Response:
