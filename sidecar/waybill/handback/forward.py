@@ -15,7 +15,7 @@ from waybill.core.names import HandbackName
 from waybill.core.records import Verdict
 from waybill.handback.forward_pool import ForwardPool
 from waybill.handback.push import Push
-from waybill.handback.rendering import rendered
+from waybill.handback.rendering import encoded, rendered
 from waybill.handback.target import return_tag
 from waybill.settings.schema import ReturnSettings
 from waybill.wire import forward as protocol
@@ -61,7 +61,7 @@ class ForwardHandback:
         self, entries: Rendered, start: int, stop: int, tag: str
     ) -> tuple[bytes, bytes]:
         """The message that carries the entries, and the chunk id that must acknowledge it."""
-        data = entries.encode(start, stop)
+        data = await encoded(entries, start, stop)
         compression = self._settings.compression
         if compression != "none":
             data = await asyncio.to_thread(compress, data, compression)

@@ -20,6 +20,7 @@ import msgspec
 from waybill.core.errors import HandbackError
 from waybill.core.retry import retry_after_secs
 from waybill.handback.push import PassingError, Push, cause, excerpt
+from waybill.handback.rendering import encoded
 from waybill.handback.target import client_tls, return_tag
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
@@ -158,7 +159,7 @@ class _Parts:
         Raises:
             HandbackError: ``refused``.
         """
-        answer = await self._settle(self._rendered.encode(start, stop))
+        answer = await self._settle(await encoded(self._rendered, start, stop))
         if answer.status not in _REFUSALS:
             _require_success(answer)
         elif stop - start > 1:
@@ -170,7 +171,8 @@ class _Parts:
                 "the receiver refuses a record; it goes as text",
                 extra={"status": answer.status, "answer": excerpt(answer.body)},
             )
-            _require_success(await self._settle(self._rendered.as_text(start)))
+            text = await asyncio.to_thread(self._rendered.as_text, start)
+            _require_success(await self._settle(text))
 
     async def _settle(self, body: bytes) -> Answer:
         """Send ``body``, again while the receiver is in passing trouble."""

@@ -42,6 +42,13 @@ async def rendered(
     return await _work(batch, most, lambda: render(codec, batch, verdicts, form, now))
 
 
+async def encoded(rendered: Rendered, start: int, stop: int) -> bytes:
+    """One body of some of the records; on a thread where that is large, as one record may be."""
+    if sum(rendered.sizes[start:stop]) <= _INLINE_BYTES:
+        return rendered.encode(start, stop)
+    return await asyncio.to_thread(rendered.encode, start, stop)
+
+
 async def _work(batch: Batch, most_records: int, work: Callable[[], T]) -> T:
     most_bytes = _INLINE_BYTES
     if isinstance(batch, OtlpBatch):

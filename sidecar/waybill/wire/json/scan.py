@@ -27,6 +27,8 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
+_STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
+#: The same without its quotes, for one that is too long to be looked at in one call.
 _INSIDE = re.compile(rb'[^"\\\n]*(?:\\[^\n][^"\\\n]*)*')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
@@ -69,7 +71,8 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
     while True:
         stop = min(limit, at + _STEP_BYTES)
         match = _INSIDE.match(data, at, stop)
-        assert match is not None  # nothing is inside, too
+        if match is None:  # it starts behind the limit
+            return -1
         at = match.end()
         if stop == limit or at < stop - 1:  # it may stop before a backslash at the end of a step
             break
@@ -79,18 +82,24 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
 def _brackets_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the object or array that starts at ``at``, or -1."""
     depth = 0
+    near = min(limit, at + _STEP_BYTES)
     while True:
-        match = _STRUCTURE.search(data, at, min(limit, at + _STEP_BYTES))
+        match = _STRUCTURE.search(data, at, near)
         if match is None:
-            at += _STEP_BYTES
-            if at < limit:
-                continue
-            return -1
+            if near == limit:
+                return -1
+            at, near = near, min(limit, near + _STEP_BYTES)
+            continue
         mark = data[match.start()]
         if mark == _QUOTE:
-            at = _string_end(data, match.start(), limit)
-            if at < 0:
-                return -1
+            string = _STRING.match(data, match.start(), near)
+            if string is None:  # broken, or it goes on behind
+                at = _string_end(data, match.start(), limit)
+                if at < 0:
+                    return -1
+                near = min(limit, at + _STEP_BYTES)
+            else:
+                at = string.end()
             continue
         at = match.end()
         depth += 1 if mark in b"{[" else -1
