@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -134,6 +135,26 @@ async def test_a_configmap_is_patched_and_rebased(tmp_path: Path) -> None:
             NAME: "written",
             "corrections.ndjson": "written",
         }
+
+
+async def test_a_cluster_that_refuses_is_told_and_what_was_typed_stays(tmp_path: Path) -> None:
+    api = Api()
+    async with cluster(api, tmp_path) as settings, opened(settings) as client:
+        _, text = await client.get(f"/rules/edit?file={NAME}")
+        base = re.search('name="base" value="([^"]*)"', text)
+        assert base is not None
+        form = {"file": NAME, "text": RULES, "base": base[1], "do": "apply"}
+        api.rivals = [{"theirs": str(number)} for number in range(20)]
+        _, text = await client.send("/rules/edit", form)
+        assert "is changed by others all the time: try again" in text
+        api.rivals = []
+        api.status = 403
+        _, text = await client.send("/rules/edit", form)
+        assert "needs get and patch on this ConfigMap" in text
+        assert "id: own" in text
+        api.status = 200
+        await client.send("/rules/edit", form)
+        assert api.data[NAME] == RULES
 
 
 async def test_files_that_are_refreshed_by_many_at_once_are_the_last_ones(tmp_path: Path) -> None:
