@@ -13,8 +13,8 @@ from waybill.wire.table.dialect import row_text
 from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
 
-#: What a formula begins with.
-_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+#: What a formula begins with, in any width.
+_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _CHUNK_BYTES = 1 << 18
 _ROW_CHARS = 16 << 20
 

@@ -88,11 +88,13 @@ def row_text(cells: Sequence[str], dialect: Dialect) -> str:
         ends = str.maketrans(dict.fromkeys((dialect.delimiter, "\r", "\n"), " "))
         return dialect.delimiter.join(cell.translate(ends) for cell in cells)
     out = io.StringIO()
+    # Cells with a character of the line's end get quotes, and no others with line ends.
+    end = "\r\n"
     writer = csv.writer(
-        out, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator=""
+        out, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator=end
     )
     writer.writerow(cells)
-    return out.getvalue()
+    return out.getvalue().removesuffix(end)
 
 
 def _quoting(dialect: Dialect) -> Literal[0, 3]:
