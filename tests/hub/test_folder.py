@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 from tests.hub.light import light_bundle
 from tests.hub.rig import changed_copy, visible
 from waybill.cli.main import main
+from waybill.hub import folder
 from waybill.hub.folder import FolderSource, sole_use
 from waybill.hub.outcome import HubError
 from waybill.hub.pull import pull
@@ -103,3 +105,19 @@ def test_a_push_to_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="golden"):
         push(changed_copy(tmp_path / "bad", golden=[]), str(tmp_path / "repo"))
     assert not (tmp_path / "repo").exists()
+
+
+def test_a_file_that_grows_while_it_is_copied_fills_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Growing(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return bytes(size or 0)
+
+    monkeypatch.setattr(folder, "open_regular", lambda path: Growing(io.FileIO(path)))
+    monkeypatch.setattr(folder, "MOST_BYTES", 8 << 20)
+    manifest = read_manifest(Path("models/default"))
+    with pytest.raises(HubError) as caught:
+        folder.copy_bundle(Path("models/default"), tmp_path / "copy", manifest)
+    assert caught.value.code == "too_large"
+    assert sum(file.stat().st_size for file in (tmp_path / "copy").iterdir()) <= 8 << 20

@@ -95,15 +95,22 @@ def copy_bundle(bundle: Path, part: Path, manifest: Manifest) -> None:
     for name in (MANIFEST, *manifest.sha256):
         try:
             with open_regular(bundle / name) as source:
-                left -= os.fstat(source.fileno()).st_size
-                if left < 0:
-                    raise HubError("too_large", f"{bundle}: more than {MOST_BYTES} bytes")
+                if os.fstat(source.fileno()).st_size > left:
+                    raise _too_large(bundle)
                 with (part / name).open("wb") as copy:
-                    shutil.copyfileobj(source, copy, _COPIED_BYTES)
+                    while piece := source.read(_COPIED_BYTES):
+                        left -= len(piece)
+                        if left < 0:  # it grows while it is copied
+                            raise _too_large(bundle)
+                        copy.write(piece)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
             raise BundleError("missing_file", f"{bundle}: {name}: {error.strerror}") from None
+
+
+def _too_large(bundle: Path) -> HubError:
+    return HubError("too_large", f"{bundle}: more than {MOST_BYTES} bytes")
 
 
 def _to_disk(folder: Path) -> None:
