@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import gzip
 import io
@@ -25,6 +26,14 @@ def workbook(*sheets: list[list[object]]) -> bytes:
     file = io.BytesIO()
     book.save(file)
     return file.getvalue()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "_x000D_", "_x000D_\n"])
+def test_a_line_end_in_a_cell_of_a_workbook_ends_no_row(label: Label, end: str) -> None:
+    done = label("in.xlsx", workbook([["source", "log"], [f"a{end}b", LOGIN], ["c", DISK]]))
+    assert done.out is not None
+    rows = list(csv.reader(io.StringIO(done.out.decode(), newline="")))
+    assert [row[1] for row in rows] == ["log", LOGIN, DISK]
 
 
 @pytest.mark.parametrize("name", ["in.xlsx", "in.csv", "in"])

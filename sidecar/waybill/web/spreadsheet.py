@@ -19,6 +19,11 @@ _CHUNK_BYTES = 1 << 18
 _ROW_CHARS = 16 << 20
 
 
+def unformula(cell: str) -> str:
+    """``cell`` so that no spreadsheet takes it for a formula."""
+    return f"'{cell}" if cell.startswith(_BEGINS) else cell
+
+
 async def made_safe(file: Path, options: Options) -> AsyncIterator[bytes]:
     """A table with ``'`` before each cell that begins like a formula; rows without one stay as
     they are. Raises WaybillError.
@@ -48,5 +53,5 @@ async def made_safe(file: Path, options: Options) -> AsyncIterator[bytes]:
 def _safe(table: Table, row: Row) -> Row:
     if not any(cell.startswith(_BEGINS) for cell in row.cells):
         return row
-    cells = [f"'{cell}" if cell.startswith(_BEGINS) else cell for cell in row.cells]
+    cells = list(map(unformula, row.cells))
     return row._replace(text=row_text(cells, table.dialect))

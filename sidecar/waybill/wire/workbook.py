@@ -107,8 +107,9 @@ def _pieces(sheet: _Worksheet, above: int, merges: Sequence[Merge]) -> Iterator[
                 yield b"\n"
                 continue
             out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerow(filled.row(number, row))
-            yield out.getvalue().encode()
+            # What ends the line is what gets quotes in a cell: either sign of it.
+            csv.writer(out, lineterminator="\r\n").writerow(filled.row(number, row))
+            yield out.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 @contextlib.contextmanager

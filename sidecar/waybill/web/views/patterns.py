@@ -20,6 +20,7 @@ from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
 from waybill.web.security import dress
+from waybill.web.spreadsheet import unformula
 from waybill.web.store.corrections import last_batch
 from waybill.web.store.facets import Facets, Moved, WayOut, facets, moved_since, ways_out
 from waybill.web.store.filters import MEMBERS, STATES, Filter, gathered, predicate, read_filter
@@ -212,9 +213,7 @@ def sources_of(pattern: Pattern) -> str:
 
 def _unformula(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula: names of rules are text of others, too."""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{cell}"
-    return cell
+    return unformula(cell) if isinstance(cell, str) else cell
 
 
 async def _batches(request: web.Request) -> AsyncIterator[list[sqlite3.Row]]:
