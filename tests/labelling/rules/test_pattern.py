@@ -188,3 +188,8 @@ def test_a_pattern_is_read_or_refused_and_never_crashes(pattern: str) -> None:
         translate(pattern)
     except ValueError as error:
         assert str(error)
+
+
+def test_groups_within_groups_without_end_are_told_in_words() -> None:
+    with pytest.raises(ValueError, match=r"^groups are nested too deeply$"):
+        translate("(" * 3_000 + "a" + ")" * 3_000)

@@ -33,6 +33,7 @@ from waybill.labelling.rules.character_class import (
 )
 from waybill.labelling.rules.confirmation import write_confirmation
 
+_TOO_DEEP = "groups are nested too deeply"
 _ANYTHING = "(?s:.)*"
 _ASCII, _UNICODE = int(re.ASCII), int(re.UNICODE)
 #: Repeats nested to more states than this are compiled alone first, under the clock.
@@ -74,7 +75,7 @@ def translate(pattern: str) -> Translation:
         if not writer.is_exact:
             compile_confirmation(confirmation)
     except RecursionError:
-        raise ValueError("groups are nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
     return Translation(expression, writer.is_exact, writer.states, confirmation)
 
 
@@ -107,7 +108,9 @@ def parse(pattern: str) -> Any:
             warnings.simplefilter("error", FutureWarning)  # "[[" and its like mean two things
             tree = _parser.parse(pattern, _ASCII)
             _compiler.compile(tree, _ASCII)
-    except (re.error, OverflowError, FutureWarning, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except (re.error, OverflowError, FutureWarning) as error:
         raise ValueError(str(error)) from None
     return tree
 
