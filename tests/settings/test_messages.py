@@ -32,7 +32,10 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
         ("http.workers=", "http.workers: is empty; expected a whole number, for example 2"),
         ("http.workers=0", "http.workers: expected at least 1, got 0"),
         ("limits.body_bytes=-1", "limits.body_bytes: expected at least 1 (bytes), got -1"),
-        ("http.drain_secs=soon", "http.drain_secs: 'soon' is no number; for example 20"),
+        ("http.drain_secs=soon", "http.drain_secs: 'soon' is no number (seconds); for example 20"),
+        ("http.drain_secs=20s", "http.drain_secs: '20s' is no number (seconds); for example 20"),
+        ("limits.body_bytes=1MB", ("limits.body_bytes: '1MB' is no whole number (bytes);"
+                                  " for example 67108864")),
         ("http.drain_secs=.inf", "http.drain_secs: inf is no number to work with; for example 20"),
         ("http.drain_secs=.nan", "http.drain_secs: expected more than 0 (seconds), got nan"),
         ("return.timeout_secs=60", ("return.timeout_secs: expected more than 0, at most 30 (seconds),"

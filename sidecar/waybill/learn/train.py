@@ -119,7 +119,8 @@ def _check_golden(draft: bundling.Draft, lines: int) -> None:
         raise WaybillError(
             f"no message is answered right and with a confidence of {bundling.GOLDEN_CONFIDENCE} "
             f"after training on {lines}, so none can tell a damaged bundle from a whole one: take "
-            "more lines, some dozens of each label"
+            "more lines, some dozens of each label (lines that differ only in what varies, such as "
+            "numbers, count once)"
         )
 
 

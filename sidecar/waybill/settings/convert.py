@@ -127,10 +127,10 @@ def _explain_number(setting: Setting, value: object) -> str:
     noun = _noun(setting)
     if isinstance(value, str) and _is_number(setting, value):
         return f"{show(value)} is text, not {noun}; write it without quotes"
+    unit = f" ({setting.unit})" if setting.unit else ""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (setting.form == "whole" and isinstance(value, float)):
-        return f"{show(value)} is no {noun.partition(' ')[2]}; {_example(setting)}"
-    unit = f" ({setting.unit})" if setting.unit else ""
+        return f"{show(value)} is no {noun.partition(' ')[2]}{unit}; {_example(setting)}"
     return f"expected {bounds(setting)}{unit}, got {show(value)}"
 
 

@@ -45,6 +45,8 @@ def show(found: Sequence[Proposed], left_out: Counter[str], records: int) -> str
     for reason, count in sorted(left_out.items()):
         rows.append(f"left out: {count} groups {_verb(reason)}{reason}")
     rows.append(f"{len(found)} rules proposed, over {len(covered)} masks of {records:,} records")
+    if not found and not left_out:
+        rows.append("no messages that read alike have as many records as --at-least asks for")
     return "\n".join(rows)
 
 
