@@ -191,6 +191,11 @@ def test_a_bundle_without_a_corpus_says_what_it_was_trained_on(tiny: Tiny, tmp_p
         run(["model", "retrain", "--base", str(tmp_path)])
 
 
+def test_without_anything_new_nothing_is_trained() -> None:
+    with pytest.raises(ConfigError, match="nothing to learn from: name --corrections or --data"):
+        run(["model", "retrain", "--push", "./versions"])
+
+
 def settings_of(*overrides: str) -> Settings:
     return load_settings(overrides=list(overrides), environ={})
 

@@ -133,7 +133,9 @@ def _retrain(given: argparse.Namespace) -> int:
     settings = load(given)
     with tempfile.TemporaryDirectory() as scratch:
         base = given.base or base_of(settings, given.push, given.endpoint, Path(scratch))
-        found = retrain(plan_of(given, settings, base))
+        plan = plan_of(given, settings, base)
+        _check_news(given, plan.data)
+        found = retrain(plan)
     if given.report is not None:
         write_report(given.report, found)
     if given.json:
@@ -142,6 +144,16 @@ def _retrain(given: argparse.Namespace) -> int:
         print(show(found))
     tell(f"waybill: {verdict(found)}")
     return ExitCode.FAILED if found.is_refused else ExitCode.FINE
+
+
+def _check_news(given: argparse.Namespace, data: DataPlan) -> None:
+    """Raises ConfigError where the candidate could only be the bundle in force once more."""
+    from waybill.core.errors import ConfigError
+
+    has_other_corpus = given.corpus != CORPUS or given.corpus_extra is not None or given.no_corpus
+    if not (data.corrections or data.files or has_other_corpus):
+        told = "nothing to learn from: name --corrections or --data, or set corrections.path"
+        raise ConfigError([told])
 
 
 def plan_of(given: argparse.Namespace, settings: Settings, base: Path) -> RetrainPlan:
