@@ -1,4 +1,4 @@
-"""The coverage report: shares, agreement, conflicts between packs."""
+"""The coverage report: shares, agreement, conflicts between files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ nothing,Error
 """
 
 
-def test_packs_are_counted_and_conflicts_shown(
+def test_files_are_counted_and_conflicts_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rules = tmp_path / "rules"

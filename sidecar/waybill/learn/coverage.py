@@ -1,4 +1,4 @@
-"""``waybill rules coverage``: how much of some lines each rule pack decides, and where packs
+"""``waybill rules coverage``: how much of some lines each rule file decides, and where files
 disagree.
 """
 
@@ -15,13 +15,13 @@ from waybill.learn.chain import Line
 from waybill.learn.messages import read_messages
 from waybill.settings.schema import FieldSettings
 
-__all__ = ["Conflict", "Coverage", "PackCoverage", "cover", "read_lines", "show"]
+__all__ = ["Conflict", "Coverage", "FileCoverage", "cover", "read_lines", "show"]
 
 _NAME_WIDTH = 42
 _LINE_CHARS = 120
 
 
-class PackCoverage(msgspec.Struct):
+class FileCoverage(msgspec.Struct):
     """What one rule file decides: lines, and of those with a label how many it agrees with."""
 
     lines: int = 0
@@ -31,7 +31,7 @@ class PackCoverage(msgspec.Struct):
 
 
 class Conflict(msgspec.Struct):
-    """How often two rules of different packs give one line different labels, and the first such
+    """How often two rules of different files give one line different labels, and the first such
     line.
     """
 
@@ -48,15 +48,15 @@ class Coverage(msgspec.Struct):
     """
 
     lines: int
-    packs: dict[str, PackCoverage]
+    files: dict[str, FileCoverage]
     conflicts: dict[tuple[str, str], Conflict]
     shadows: Counter[tuple[str, str, str | None]] = msgspec.field(default_factory=Counter)
 
 
 def cover(rules: RuleSet, lines: Iterable[Line]) -> Coverage:
     """Run ``rules`` over the lines; the first rule that matches decides, as when serving."""
-    packs = {rule.file: PackCoverage() for rule in rules.rules}
-    found = Coverage(0, packs, {})
+    files = {rule.file: FileCoverage() for rule in rules.rules}
+    found = Coverage(0, files, {})
     for line in lines:
         if line.message is not None:
             _count(found, rules, line.message, line.label)
@@ -71,12 +71,12 @@ def _count(found: Coverage, rules: RuleSet, message: str, label: str | None) -> 
     if not matching:
         return
     first = matching[0]
-    pack = found.packs[first.file]
-    pack.lines += 1
-    pack.rules[first.id] += 1
+    of_file = found.files[first.file]
+    of_file.lines += 1
+    of_file.rules[first.id] += 1
     if label is not None:
-        pack.labelled += 1
-        pack.agreed += first.label == label
+        of_file.labelled += 1
+        of_file.agreed += first.label == label
     for other in matching[1:]:
         if other.file != first.file and other.label != first.label:
             conflict = found.conflicts.setdefault((first.id, other.id), Conflict(0, message))
@@ -105,11 +105,11 @@ def read_lines(paths: Sequence[Path | str], fields: FieldSettings) -> Iterator[L
 
 def show(found: Coverage) -> str:
     """A table for people."""
-    decided = sum(pack.lines for pack in found.packs.values())
-    rows = [f"{'pack':{_NAME_WIDTH}}{'lines':>8}{'share':>8}{'agree':>8}"]
-    for name, pack in found.packs.items():
-        share = _share(pack.lines, found.lines)
-        rows.append(f"{_shorten(name):{_NAME_WIDTH}}{pack.lines:8}{share:>8}{_agreement(pack):>8}")
+    decided = sum(one.lines for one in found.files.values())
+    rows = [f"{'file':{_NAME_WIDTH}}{'lines':>8}{'share':>8}{'agree':>8}"]
+    for name, one in found.files.items():
+        share = _share(one.lines, found.lines)
+        rows.append(f"{_shorten(name):{_NAME_WIDTH}}{one.lines:8}{share:>8}{_agreement(one):>8}")
     rows.append(f"{'all':{_NAME_WIDTH}}{decided:8}{_share(decided, found.lines):>8}")
     most_first = sorted(found.conflicts.items(), key=lambda item: -item[1].count)
     for (first, other), conflict in most_first:
@@ -121,10 +121,10 @@ def show(found: Coverage) -> str:
     return "\n".join(rows)
 
 
-def _agreement(pack: PackCoverage) -> str:
-    if not pack.labelled:
+def _agreement(one: FileCoverage) -> str:
+    if not one.labelled:
         return "-"
-    return f"{pack.agreed / pack.labelled:.3f}"
+    return f"{one.agreed / one.labelled:.3f}"
 
 
 def _shorten(name: str) -> str:
