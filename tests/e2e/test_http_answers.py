@@ -240,6 +240,12 @@ async def test_an_answer_comes_compressed_when_asked_whatever_its_size(
     )
 
 
+async def test_what_curl_calls_a_form_is_answered_as_the_json_that_it_is(sidecar: Sidecar) -> None:
+    form = "application/x-www-form-urlencoded"
+    status, _, about = await sidecar.post(b'{"log":"a"}', Content_Type=form)
+    assert (status, about["Content-Type"]) == (200, "application/json")
+
+
 async def test_the_health_check_of_shippers_is_200_and_empty(sidecar: Sidecar) -> None:
     for method in ("HEAD", "GET"):
         async with sidecar.client.request(

@@ -56,8 +56,12 @@ async def _encoded(request: web.Request, body: bytes) -> web.Response:
 
 
 def _content_type(request: web.Request, answer: bytes) -> str:
-    """That of the request; what came as text goes as the JSON that it is now."""
+    """That of the request; what came as text goes as the JSON that it is now. What ``curl -d``
+    calls a form, for want of a better word, is JSON.
+    """
     content_type = request.headers.get("Content-Type", "application/json")
+    if content_type.lower().startswith("application/x-www-form-urlencoded"):
+        return "application/json"
     if not is_text(content_type.lower()):
         return content_type
     if answer[:1] == b"[":
