@@ -98,3 +98,21 @@ def test_every_sentence_on_stderr_is_told_by_one_function() -> None:
         if re.search(r"file=sys\.stderr|sys\.stderr\.write", file.read_text())
     ]
     assert sorted(tellers) == ["label_progress.py", "terminal.py"]  # the first tells JSON
+
+
+@pytest.mark.parametrize(
+    "line", ["label FILE -o /dev/full", "label FILE > /dev/full", "labels list > /dev/full"]
+)
+def test_what_cannot_be_written_ends_in_one_sentence(line: str, tmp_path: Path) -> None:
+    """The file is large enough that a part of it is written before the end."""
+    file = tmp_path / "logs.csv"
+    file.write_text("log\n" + "User User1 logged in.\n" * 2000)
+    command = line.replace("FILE", f"{file} --set model.path=null")
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m waybill {command}"],
+        capture_output=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    last = done.stderr.decode().splitlines()[-1]
+    assert last == "waybill: what comes out cannot be written: No space left on device"
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from enum import IntEnum
@@ -11,6 +14,9 @@ from waybill.cli.terminal import tell
 from waybill.core.errors import ConfigError, WaybillError
 
 __all__ = ["ExitCode", "guarded"]
+
+#: What only writing ends with, here without a name: a pipe, a device, a disk that fills up.
+_OF_WRITING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class ExitCode(IntEnum):
@@ -36,13 +42,21 @@ def guarded(run: Callable[[], int]) -> int:
             tell(f"waybill: {problem}")
         return ExitCode.CONFIGURATION
     except OSError as error:
-        # As people write it: without a number, and the file first.
-        is_file = error.filename is not None and error.strerror is not None
-        said = f"{error.filename}: {error.strerror}" if is_file else str(error)
-        tell(f"waybill: {said}")
+        tell(f"waybill: {_cause_of(error)}")
         return ExitCode.FAILED
     except WaybillError as error:
         tell(f"waybill: {error}")
         return ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+
+
+def _cause_of(error: OSError) -> str:
+    """As people write it: without a number, and the file first."""
+    if error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno not in _OF_WRITING:
+        return re.sub(r"^\[Errno \d+\] ", "", str(error))
+    with contextlib.suppress(OSError):  # what stdout still holds would fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"what comes out cannot be written: {error.strerror}"
