@@ -281,6 +281,29 @@ async def test_a_path_that_is_not_served_is_told_which_are_logged_and_counted(
     assert (line["path"], line["method"], line["peer"]) == ("/v1/lable", "POST", "127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/v1/lable", b"{}", "send to /v1/label"),
+        ("/v1/labels", b"{}", "send to /v1/label"),
+        ("/v1/log", b"{}", "send to /v1/logs"),
+        ("/v1/rules/tests", b"{}", "send to /v1/rules/test"),
+        ("/zorbl", b"{}", "see paths"),
+        ("/v1/corrections", b'{"mesage":"a","label":"Error"}', "(did you mean message?)"),
+        ("/v1/classify/csv?message_colum=a", b"log\na\n", "(did you mean message_column?)"),
+        ("/v1/explain", b"hello", 'expected such as {\\"source\\"'),
+        ("/v1/explain", b"[]", 'expected such as {\\"source\\"'),
+        ("/v1/rules/test", b"rules: []", 'expected such as {\\"rules\\"'),
+    ],
+)
+async def test_what_is_mistyped_is_told_what_may_be_meant(
+    sidecar: Sidecar, path: str, body: bytes, told: str
+) -> None:
+    status, answer, _ = await sidecar.post(body, path)
+    assert 400 <= status < 500
+    assert told in answer.decode()
+
+
 async def test_what_is_no_http_is_logged_and_counted(
     sidecar: Sidecar, caplog: pytest.LogCaptureFixture
 ) -> None:

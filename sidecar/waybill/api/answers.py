@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
@@ -12,11 +12,34 @@ import orjson
 from aiohttp import web
 
 from waybill.core.errors import MalformedError
+from waybill.core.near import meant
 from waybill.flow.inflight import Grow
 from waybill.ingest.http.bodies import BodyReader
 
 #: Answers a request.
 Answer: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+#: Of a name that nobody knows so much goes into the answer.
+_SHOWN_CHARS = 60
+#: What is asked where.
+_EXAMPLES: Mapping[str, str] = {
+    "/v1/explain": '{"source": "shop", "message": "payment 4711 declined"}',
+    "/v1/rules/test": '{"rules": "rules: [...]", "messages": ["payment 4711 declined"]}',
+    "/v1/corrections": '{"message": "payment 4711 declined", "label": "Error"}',
+}
+
+
+def no_such(name: str, known: Collection[str]) -> MalformedError:
+    """A parameter or member that is none of ``known``; with the one that may be meant."""
+    shown = name[:_SHOWN_CHARS]
+    told = f"{shown!r} is none of {', '.join(known)}{meant(shown, known)}"
+    return MalformedError("fields", told)
+
+
+def _wanted(request: web.Request) -> str:
+    example = _EXAMPLES.get(request.path.rstrip("/"))
+    return f"; expected such as {example}" if example else ""
 
 
 def as_json(value: object, status: int = 200) -> web.Response:
@@ -59,7 +82,9 @@ class Questions:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise MalformedError("not_json", f"the body is no JSON: {error}") from None
+            wanted = _wanted(request)
+            raise MalformedError("not_json", f"the body is no JSON: {error}{wanted}") from None
         if not isinstance(value, dict):
-            raise MalformedError("not_an_object", "the body is a JSON object")
+            told = f"the body is no JSON object{_wanted(request)}"
+            raise MalformedError("not_an_object", told)
         return value

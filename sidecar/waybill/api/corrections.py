@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import Questions, as_json, in_turn
+from waybill.api.answers import Questions, as_json, in_turn, no_such
 from waybill.api.labellings import of_labelling
 from waybill.core.correction import Correction, encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
@@ -22,7 +22,7 @@ from waybill.labelling.corrections.table import CorrectionTable
 __all__ = ["NDJSON", "Service", "routes"]
 
 NDJSON = "application/x-ndjson"
-_WANTED = ", ".join(field.name for field in msgspec.structs.fields(Saying))
+_WANTED = ", ".join(Saying.__struct_fields__)
 #: What a correction that is not taken is answered with; all others with 400.
 _STATUS: dict[CorrectCode, int] = {
     "mixed": 409,
@@ -96,7 +96,7 @@ def _saying(asked: dict[str, object]) -> Saying:
     """Raises MalformedError (``fields``)."""
     unknown = [name for name in asked if name not in Saying.__struct_fields__]
     if unknown:
-        raise MalformedError("fields", f"{unknown[0][:60]!r} is none of {_WANTED}")
+        raise no_such(unknown[0], Saying.__struct_fields__)
     try:
         return msgspec.convert(asked, Saying)
     except msgspec.ValidationError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from waybill.api.answers import no_such
 from waybill.api.upload import file_reader
 from waybill.core.errors import MalformedError, OverloadedError
 from waybill.core.names import Compression
@@ -246,7 +247,7 @@ def _options(request: web.Request) -> tuple[Choice, Policy]:
     query = request.query
     unknown = [name for name in query if name not in _OPTIONS]
     if unknown:
-        raise MalformedError("fields", f"{unknown[0][:60]!r} is none of {', '.join(_OPTIONS)}")
+        raise no_such(unknown[0], _OPTIONS)
     encoding = query.get("encoding")
     if encoding is None and request.content_type == "text/csv":
         encoding = request.charset

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import as_json, in_turn
+from waybill.api.answers import as_json, in_turn, no_such
 from waybill.api.labellings import LABELLING, of_labelling
 from waybill.core.errors import MalformedError
 from waybill.core.names import words
@@ -101,7 +101,7 @@ def _query(asked: Mapping[str, str], unsure_below: float) -> Query:
 def _check_names(asked: Mapping[str, str], names: tuple[str, ...]) -> None:
     unknown = sorted(set(asked) - set(names))
     if unknown:
-        raise MalformedError("fields", f"no such parameter; there are {', '.join(names)}")
+        raise no_such(unknown[0], names)
 
 
 def _limit(asked: Mapping[str, str], most: int) -> int:

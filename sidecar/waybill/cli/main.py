@@ -32,8 +32,9 @@ from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
 from waybill.cli.exits import guarded
-from waybill.cli.parsing import Parser, meant, print_help
+from waybill.cli.parsing import Parser, print_help
 from waybill.cli.terminal import cleaned, soften_streams
+from waybill.core.near import meant
 
 __all__ = ["main", "make_parser", "run"]
 

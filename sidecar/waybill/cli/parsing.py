@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from waybill.core.errors import WaybillError
-from waybill.core.near import close_to
+from waybill.core.near import meant
 
 if TYPE_CHECKING:
     from waybill.core.labels import Taxonomy
@@ -24,7 +24,6 @@ __all__ = [
     "add_labels_option",
     "load",
     "load_labels",
-    "meant",
     "needs_extra",
     "settings_options",
 ]
@@ -45,15 +44,6 @@ class Parser(argparse.ArgumentParser):
         if found := _NO_CHOICE.search(message):
             message += meant(found["word"], re.findall(r"[^\s',]+", found["known"]))
         super().error(message)
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """The one of ``known`` that ``word`` may stand for, as the end of a message; else ''.
-
-    >>> meant("serv", ["serve", "check"])
-    ' (did you mean serve?)'
-    """
-    return "".join(f" (did you mean {name}?)" for name in close_to(word, known))
 
 
 def settings_options() -> argparse.ArgumentParser:

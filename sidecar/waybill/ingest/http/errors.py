@@ -19,6 +19,7 @@ from aiohttp import web
 
 from waybill.core.errors import HandbackError, MalformedError, OverloadedError, WaybillError
 from waybill.core.names import Door
+from waybill.core.near import close_to
 from waybill.core.reasons import MalformedCode, RefusalReason
 from waybill.ingest.connections import client_of
 from waybill.ingest.http.guard import Handler
@@ -143,10 +144,11 @@ class Refusals:
         return None
 
     def _not_found(self, request: web.Request) -> Problem:
-        detail = f"nothing is served at {request.path[:_PATH_CHARS]}; see paths"
+        asked = request.path[:_PATH_CHARS]
+        detail = f"nothing is served at {asked}; see paths"
         meant = re.sub("/+", "/", request.path).rstrip("/").lower()
-        if meant in self._paths:
-            detail = f"nothing is served at {request.path[:_PATH_CHARS]}; send to {meant}"
+        for path in [meant] if meant in self._paths else close_to(meant, self._paths, cutoff=0.8):
+            detail = f"nothing is served at {asked}; send to {path}"
         return Problem(404, "not_found", detail, "not_found", paths=self._paths)
 
 
