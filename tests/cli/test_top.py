@@ -37,6 +37,12 @@ UNDECIDED = Pattern(
     verdicts=(VerdictShare(label="Unclassified", tier="none", reason="unknown", count=1),),
     guess=Guess("Error", 0.4),
 )
+NO_EVENT = Pattern(
+    id="e" * 16,
+    mask="glorp 0 wizzled",
+    count=7,
+    verdicts=(VerdictShare(label="Unclassified", tier="model", reason="none_of_these", count=7),),
+)
 
 
 class Stand:
@@ -47,10 +53,13 @@ class Stand:
         self.asked: list[dict[str, str]] = []
         self.headers = {"Waybill-Workers": "1/1"}
         self.status = 200
+        self.is_all_decided = False
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
         found = [UNDECIDED, *PATTERNS]
+        if self.is_all_decided:
+            found = [NO_EVENT, *PATTERNS] if "undecided" not in request.query else []
         start = int(request.query.get("after", "0"))
         page = found[start : start + 2]
         headers = dict(self.headers)
@@ -103,6 +112,18 @@ async def test_patterns_are_saved_as_they_are(
     assert "4 patterns" in capsys.readouterr().out
     assert list(read_patterns(str(path))) == [UNDECIDED, *PATTERNS]
     assert stand.asked[0] == {"order": "id", "limit": "1000", "undecided": "1"}
+
+
+async def test_what_is_no_event_is_told_where_only_the_undecided_are_asked_for(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("patterns", "--undecided", stand.url) == 0
+    assert "no event" not in capsys.readouterr().out
+    stand.is_all_decided = True
+    assert await run("patterns", "--undecided", stand.url) == 0
+    told = capsys.readouterr().out
+    assert "none of the 2 patterns that come most often is such a one" in told
+    assert "1 of the patterns, 7 records; --label Unclassified shows them" in told
 
 
 async def test_each_labelling_is_asked_for_by_name(stand: Stand) -> None:

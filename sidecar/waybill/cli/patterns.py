@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option
 from waybill.cli.terminal import cleaned, tell
 from waybill.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from waybill.core.pattern import Pattern
+
 __all__ = ["add", "add_address", "asked_of", "must_be_address", "token_of"]
 
+#: Patterns that are looked through for what a filter hides, as many as one page has.
+_MOST = "1000"
 _ADDRESS = "127.0.0.1:9880"
 
 
@@ -127,13 +134,33 @@ async def _show(given: argparse.Namespace, asked: dict[str, str]) -> int:
 
     async with PatternClient(given.address, token_of(given)) as client:
         answer = await client.page(asked)
+        others: Sequence[Pattern] = ()
+        if given.undecided or not answer.patterns:
+            # What a filter hides may be what was looked for: "no event" is Unclassified as well.
+            others = (await client.page({"limit": _MOST, **asked_of(given.labelling)})).patterns
     print_patterns(answer.patterns)
-    if not answer.patterns:
-        print("no such pattern yet: records must come by first")
+    if not others and not answer.patterns:
+        print("no pattern yet: records must come by first")
+    elif not answer.patterns:
+        print(f"none of the {len(others):,} patterns that come most often is such a one")
     elif answer.cursor:
         print("there are more: --limit, or -o FILE for all of them")
+    if given.undecided:
+        _tell_no_events(others)
     _warn(is_whole=answer.is_whole)
     return 0
+
+
+def _tell_no_events(patterns: Iterable[Pattern]) -> None:
+    """Say what is Unclassified and not undecided: the model, or a rule, says that no label fits."""
+    found = [one for one in patterns if one.kind == "no_event"]
+    if found:
+        records = sum(one.count for one in found)
+        label = found[0].verdicts[0].label
+        print(
+            f"no event (none_of_these), so not undecided: {len(found):,} of the patterns, "
+            f"{records:,} records; --label {label} shows them"
+        )
 
 
 def _warn(*, is_whole: bool) -> None:
