@@ -72,3 +72,12 @@ def test_one_that_takes_its_time_to_start_is_not(started: Started) -> None:
         started.live()
         started.start()
     assert started.killed == []
+
+
+def test_one_that_never_comes_up_is_killed_in_the_end(started: Started) -> None:
+    for _ in range(2):
+        started.be_silent(workers._STARTING_TICKS)
+        assert started.killed.pop() == (PID, signal.SIGKILL)
+        assert started.slot.is_killed
+        started.start()
+        assert not started.slot.is_killed

@@ -46,6 +46,9 @@ _TICK_SECS = 1.0
 #: A worker whose event loop has not turned for so many ticks hangs. Counted, not timed: a whole
 #: machine that stood still is no reason to kill anybody.
 _SILENT_TICKS = 30
+#: One that is not up yet may wait for its model, or for a busy machine: killed too soon, the next
+#: one would have to begin anew, and none would ever be there.
+_STARTING_TICKS = 600
 #: Between two starts of a worker that keeps dying, in seconds; the wait doubles.
 _FIRST_DELAY_SECS, _LONGEST_DELAY_SECS = 1.0, 30.0
 #: Beyond ``http.drain_secs``, for closing.
@@ -89,6 +92,7 @@ class _Slot(msgspec.Struct):
     silent_ticks: int = 0
     was_ready: bool = False
     is_up: bool = False
+    is_killed: bool = False
     started_at: float = 0.0
     start_at: float = 0.0
     delay_secs: float = _FIRST_DELAY_SECS
@@ -156,7 +160,8 @@ class Supervisor:
         pulse, beat = os.pipe()
         os.set_blocking(pulse, False)
         os.set_blocking(beat, False)
-        slot.started_at, slot.silent_ticks, slot.is_up = time.monotonic(), 0, False
+        slot.started_at, slot.silent_ticks = time.monotonic(), 0
+        slot.is_up = slot.is_killed = False
         slot.pid = os.fork()
         if not slot.pid:
             os.close(pulse)
@@ -210,7 +215,7 @@ class Supervisor:
             min(2 * slot.delay_secs, _LONGEST_DELAY_SECS),
         )
         reason = "signal" if os.WIFSIGNALED(status) else "exit"
-        if slot.silent_ticks >= _SILENT_TICKS:
+        if slot.is_killed:
             reason = "silent"
         self._restarts.labels(reason).inc()
         log.error("a worker ended; another takes its place", extra={
@@ -228,9 +233,8 @@ class Supervisor:
             slot.silent_ticks = 0 if is_alive else slot.silent_ticks + 1
             slot.is_up |= is_alive
             slot.was_ready |= is_alive
-            # One that is not ready yet may still wait for its model, or for a busy machine: killed
-            # for it, the next one would have to begin anew, and none would ever be there.
-            if slot.is_up and slot.silent_ticks >= _SILENT_TICKS:
+            if slot.silent_ticks >= (_SILENT_TICKS if slot.is_up else _STARTING_TICKS):
+                slot.is_killed = True
                 os.kill(slot.pid, signal.SIGKILL)
         if not self._was_ready and all(slot.was_ready for slot in self._slots):
             self._was_ready = True
