@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -45,11 +46,23 @@ def test_a_tiny_run_gives_a_bundle_that_loads_twice_alike(
     two = train_tiny(tiny_corpus, tmp_path / "two", "--name", "tiny", "--cache", str(tiny.cache))
     assert (one["version"], one["sha256"]) == (two["version"], two["sha256"])
     assert one["metrics"] == two["metrics"]
-    assert one["encoder"]["telling_first"] is True
     bundle = load_bundle(tiny.bundle, taxonomy=TEN)
     assert set(bundle.manifest.labels) == {"Error", "User Action", UNCLASSIFIED}
     (prediction,) = bundle.predict([mask("user alpha logged in from 10.0.0.9")])
     assert prediction.label == "User Action"
+
+
+def test_what_is_trained_on_an_encoder_reads_as_that_does(
+    tiny_corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoder"
+    shutil.copytree(DEFAULT_BUNDLE, folder)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for is_first in (True, False):
+        manifest["encoder"]["telling_first"] = is_first
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        made = train_tiny(tiny_corpus, tmp_path / str(is_first), "--encoder", str(folder))
+        assert cast("dict[str, object]", made["encoder"])["telling_first"] is is_first
 
 
 def test_files_are_trained_on_split_and_kept_apart(

@@ -180,10 +180,14 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoder
         return OpenEncoder(named, encoders.open(named, {}, {}, 1), {}, encoders)
     tuning = _place_encoder(build, plan, taxonomy)
     shared = _shared(plan.encoder)
-    # Who shares an encoder reads as its owner does: then it is one in memory.
-    is_first = shared is None or read_manifest(resolve_path(shared)[0]).encoder.telling_first
     named = Encoder(
-        "onnx", *_ENCODER_FILES, MAX_TOKENS, 1, "mean", shared=shared, telling_first=is_first
+        "onnx",
+        *_ENCODER_FILES,
+        MAX_TOKENS,
+        1,
+        "mean",
+        shared=shared,
+        telling_first=_is_telling_first(plan.encoder),
     )
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -203,6 +207,14 @@ def _shared(wanted: EncoderPlan) -> str | None:
             "--tune"
         )
     return _DEFAULT
+
+
+def _is_telling_first(wanted: EncoderPlan) -> bool:
+    """A new encoder does; one that is there reads on as it did, since its vectors are kept."""
+    if wanted.tuning is not None or wanted.source is not None:
+        return True
+    folder = wanted.folder or resolve_path(_DEFAULT)[0]
+    return not (folder / MANIFEST).exists() or read_manifest(folder).encoder.telling_first
 
 
 def _place_encoder(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> dict[str, object]:
