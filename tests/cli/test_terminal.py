@@ -116,3 +116,19 @@ def test_what_cannot_be_written_ends_in_one_sentence(line: str, tmp_path: Path) 
     assert last == "waybill: what comes out cannot be written: No space left on device"
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["labels init OUT --labels Good,Bad", "pack new own --labels Good,Bad --into OUT"]
+)
+def test_what_had_no_room_leaves_nothing_in_the_way_of_the_next_try(
+    command: str, tmp_path: Path
+) -> None:
+    line = f"{sys.executable} -m waybill {command.replace('OUT', str(tmp_path / 'out'))}"
+    full = subprocess.run(
+        ["sh", "-c", f"ulimit -f 0; {line}"], capture_output=True, cwd=ROOT, check=False
+    )
+    assert full.returncode == 1
+    assert b"cannot be written" in full.stderr
+    again = subprocess.run(["sh", "-c", line], capture_output=True, cwd=ROOT, check=False)
+    assert again.returncode == 0, again.stderr

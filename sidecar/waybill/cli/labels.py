@@ -63,6 +63,7 @@ def _list(given: argparse.Namespace) -> int:
 def _init(given: argparse.Namespace) -> int:
     from waybill.core.errors import ConfigError
     from waybill.core.labels import read_taxonomy
+    from waybill.core.output import writing
 
     if given.output.exists():
         raise ConfigError([f"{given.output} exists already; name a file that does not"])
@@ -70,7 +71,8 @@ def _init(given: argparse.Namespace) -> int:
         found = _found(given.origin, _fields(given))
     else:
         found = Counter(name.strip() for name in given.labels.split(",") if name.strip())
-    given.output.write_text(labels_text(list(found), given.fallback), "utf-8")
+    with writing(str(given.output)) as file:
+        file.write(labels_text(list(found), given.fallback).encode())
     read_taxonomy(given.output)  # names that cannot be labels are said by their line
     print(f"{given.output}: {len(found)} labels found; write what each means into it, then use it:")
     print(f"  waybill model train --labels {given.output} --no-corpus --data ... --output ...")

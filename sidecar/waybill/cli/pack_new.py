@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def write_pack(into: Path, name: str, labels: Sequence[str]) -> Path:
 
     Raises:
         ConfigError: the name or the labels cannot be used, or the folder is there already.
+        OSError: it cannot be written; nothing is left of it.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -61,10 +63,14 @@ def write_pack(into: Path, name: str, labels: Sequence[str]) -> Path:
     folder = into / name
     if folder.exists():
         raise ConfigError([f"{folder} exists already; choose another name, or remove it"])
-    for file, text in _files(name, folder, own):
-        path = folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+    try:
+        for file, text in _files(name, folder, own):
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+    except OSError:  # half a pack would be in the way of the next try
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
