@@ -51,14 +51,17 @@ _NAME = re.compile(
 
 def hide_held(text: str) -> str:
     """``text`` with secrets in objects and calls under their name replaced by ``<secret>``."""
-    for pattern in (_HELD, _KEY, _CIPHER):
-        text = pattern.sub(r"\1<secret>", text)
+    if any(sign in text for sign in "({["):
+        text = _HELD.sub(r"\1<secret>", text)
+    if "'" in text or '"' in text:
+        text = _CIPHER.sub(r"\1<secret>", _KEY.sub(r"\1<secret>", text))
     return text
 
 
 def hide_signed(text: str) -> str:
     """``text`` with what looks like a password, on a line about one, replaced by ``<secret>``."""
-    return _SIGNED.sub(_password, text) if _ABOUT.search(text) else text
+    has_sign = any(sign in text for sign in "!#$^")
+    return _SIGNED.sub(_password, text) if has_sign and _ABOUT.search(text) else text
 
 
 def _password(match: re.Match[str]) -> str:
