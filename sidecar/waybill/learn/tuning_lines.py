@@ -103,11 +103,13 @@ def own_part(corpus: Corpus, plan: TuningPlan) -> Part:
 
 
 def pack_part(pack: Path, plan: TuningPlan) -> Part:
-    """What is tuned on for the labelling of a pack, a folder.
+    """What is tuned on for the labelling of a pack, a folder: its ``corpus`` and, where there is
+    one, ``wide``, whose breadth only an encoder gains from.
 
     Raises WaybillError for labels or templates that cannot be read.
     """
-    corpus = load_corpus(read_taxonomy(pack / "labels.yaml"), pack / "corpus")
+    wide = [folder for folder in [pack / "wide"] if folder.is_dir()]
+    corpus = load_corpus(read_taxonomy(pack / "labels.yaml"), pack / "corpus", wide)
     tuned = split_off(corpus, plan.left_out).tuned
     return Part(corpus, tuned, plan.per_pack_template, pack.name)
 

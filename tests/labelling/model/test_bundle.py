@@ -66,7 +66,7 @@ def test_the_default_bundle_knows_common_messages(bundle: Bundle, message: str, 
 
 
 def test_prose_is_unclassified_and_far(bundle: Bundle) -> None:
-    (prediction,) = bundle.predict(["the quick brown fox jumps over the lazy dog"])
+    (prediction,) = bundle.predict(["my grandmother told stories about whales by the sea"])
     assert (prediction.label, prediction.is_known) == (UNCLASSIFIED, False)
 
 
@@ -161,6 +161,7 @@ def test_a_manifest_says_whether_the_order_of_members_is_read(bundle_copy: Path)
     texts = ["event=login outcome=denied user=jane id=<id>"]
     swapped = ["id=<id> user=jane event=login outcome=denied"]
     encoders = Encoders()
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=False))
     as_it_stands = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
     as_it_stands_vectors = as_it_stands.embed(texts + swapped)
     edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=True))
