@@ -23,7 +23,7 @@ VERDICT = Verdict("Workflow Error", "rule", 1.0, "r")
 TEXT = "x" * MOST_RECORD_BYTES
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.encoding)
 def test_a_large_record_passes_and_its_neighbours_are_labelled(kind: Kind) -> None:
     body = kind.pack([{"log": "first"}, {"log": TEXT}, {"log": "second"}])
     codec, batch = WIRE.decode(body, kind.content_type)
@@ -35,15 +35,17 @@ def test_a_large_record_passes_and_its_neighbours_are_labelled(kind: Kind) -> No
     assert not list(codec.unfit(batch))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.encoding)
 def test_a_large_record_alone_is_no_bad_body(kind: Kind) -> None:
     body = kind.pack([{"log": TEXT}])
     codec, batch = WIRE.decode(body, kind.content_type)
     assert codec.splice(batch, [VERDICT]) == body
 
 
-@pytest.mark.parametrize("form", [JsonForm(lines=True), EntryForm(), OtlpForm()], ids=repr)
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize(
+    "form", [JsonForm(lines=True), EntryForm(), OtlpForm()], ids=lambda form: type(form).__name__
+)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.encoding)
 def test_nothing_of_a_large_record_is_lost_in_another_encoding(kind: Kind, form: JsonForm) -> None:
     body = kind.pack([{"log": "first"}, {"log": TEXT}])
     codec, batch = WIRE.decode(body, kind.content_type)
