@@ -38,6 +38,7 @@ WALL_CLOCK = {
     "sidecar/waybill/core/correction.py",
     "sidecar/waybill/ops/health.py",
     "sidecar/waybill/ops/deadletter.py",
+    "sidecar/waybill/patterns/client.py",  # how far a sidecar's clock is ahead, for people
     "sidecar/waybill/handback/forward.py",
     "sidecar/waybill/handback/http.py",
     "sidecar/waybill/handback/http_client.py",

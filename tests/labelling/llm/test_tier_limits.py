@@ -253,7 +253,7 @@ async def test_a_proxy_is_used_when_it_is_configured(
 async def test_an_error_that_nobody_has_thought_of_costs_its_records_the_label_only(
     opening: Opening, standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("waybill.labelling.llm.tier._RECOVERY_SECS", 0.01)
+    monkeypatch.setattr("waybill.core.again._REST_SECS", 0.01)
     async with opening() as bench:
         for owner, name in ((bench.tier, "_look_up"), (bench.tier._caller, "ask")):
             with monkeypatch.context() as patch:

@@ -11,12 +11,17 @@ from collections.abc import Iterator, Sequence
 
 from waybill.wire.json import scan
 
-__all__ = ["ACTION", "records_within"]
+__all__ = ["is_action", "records_within"]
 
 _BRACE, _BRACKET, _CLOSE_BRACKET = b"{[]"
 
 #: A line of Elasticsearch's bulk format that says what becomes of the record behind it.
-ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
+_ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
+
+
+def is_action(body: bytes, start: int, end: int) -> bool:
+    """Whether ``body[start:end]`` begins with an action line of Elasticsearch's bulk format."""
+    return _ACTION.match(body, start, end) is not None
 
 
 def records_within(body: bytes, start: int, end: int, path: Sequence[str]) -> Iterator[scan.Span]:

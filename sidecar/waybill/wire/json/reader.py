@@ -20,7 +20,7 @@ from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITH
 from waybill.wire.fields import Extract, FieldPlan
 from waybill.wire.finder import Finder
 from waybill.wire.json import scan
-from waybill.wire.json.envelope import ACTION, records_within
+from waybill.wire.json.envelope import is_action, records_within
 from waybill.wire.json.runs import RunReader
 from waybill.wire.policy import Reading, reading
 
@@ -303,7 +303,7 @@ class JsonReader:
         batch.budget.take(WITHOUT_MESSAGE_BYTES)
         start = scan.skip_space(batch.body, start)
         special: Special = Spliced(end, found.reason)
-        if ACTION.match(batch.body, start, end):
+        if is_action(batch.body, start, end):
             special = Passed(end, "action_line")
         batch.add_special(start, special, None, found.source)
 
