@@ -21,7 +21,6 @@ __all__ = [
     "FURTHER_WEIGHTS",
     "PER_LABEL",
     "SPLITS",
-    "WAITING",
     "DataPlan",
     "EncoderPlan",
     "HostedEncoder",
@@ -36,10 +35,6 @@ CORPUS = Path(__file__).parent / "corpus" / "templates"
 #: Templates of more than a thousand more kinds of software, for ``DataPlan.corpus_extra``, in the
 #: order in which they came: a bundle is of the first so many.
 FURTHER = tuple(Path(__file__).parent / "corpus" / name for name in ("broad", "wide"))
-#: Templates that wait for the next tuning: no training takes them by itself, since a classifier
-#: alone gains nothing from what its encoder has not learnt. A tuning that ships moves them into
-#: `FURTHER`. See docs/decisions/0048-wider-before-the-next-tuning.md.
-WAITING: tuple[Path, ...] = ()
 #: What a line of `FURTHER` counts as for the classifier, for each fit that it is the mean of. The
 #: encoder learns from all lines alike and carries the breadth; the classifier on top of it is
 #: steadier on what is common. Several fits were no better: docs/decisions/0041-means-of-fits.md.

@@ -108,8 +108,9 @@ def pack_part(pack: Path, plan: TuningPlan) -> Part:
 
     Raises WaybillError for labels or templates that cannot be read.
     """
-    wide = [folder for folder in [pack / "wide"] if folder.is_dir()]
-    corpus = load_corpus(read_taxonomy(pack / "labels.yaml"), pack / "corpus", wide)
+    wide = pack / "wide"
+    further = [wide] if wide.is_dir() else []
+    corpus = load_corpus(read_taxonomy(pack / "labels.yaml"), pack / "corpus", further)
     tuned = split_off(corpus, plan.left_out).tuned
     return Part(corpus, tuned, plan.per_pack_template, pack.name)
 

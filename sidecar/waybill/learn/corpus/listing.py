@@ -11,7 +11,7 @@ from pathlib import Path
 
 from waybill.core.labels import Taxonomy, read_taxonomy
 from waybill.learn.corpus.entries import CorpusEntry, load_corpus
-from waybill.learn.plan import CORPUS, FURTHER, WAITING
+from waybill.learn.plan import CORPUS, FURTHER
 
 __all__ = ["PAGE", "listing"]
 
@@ -24,15 +24,14 @@ _HEAD = """\
 Written by `python -m waybill.learn.corpus.listing` (`make generate`); do not edit.
 
 A training learns from templates of log lines, written for this project; the shipped
-[model](model-card.md) was trained on these, but for those in the folder `next`, which wait for the
-next tuning. Group names that begin with "generic" hold forms that many products share, and those
-that begin with "none" are no event at all.
+[model](model-card.md) was trained on these. Group names that begin with
+"generic" hold forms that many products share, and those that begin with "none" are no event at all.
 """
 
 
 def listing(taxonomy: Taxonomy) -> str:
     """The page, in Markdown. Raises WaybillError for a corpus that cannot be read."""
-    total = load_corpus(taxonomy, CORPUS, (*FURTHER, *WAITING)).entries
+    total = load_corpus(taxonomy, CORPUS, FURTHER).entries
     parts = [_HEAD, "## By label\n", _label_table(total, taxonomy)]
     parts += ["## By software\n", _software_table(total, taxonomy)]
     return "\n".join(parts)
