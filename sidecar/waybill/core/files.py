@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["open_regular", "read_small"]
+__all__ = ["is_still", "open_regular", "read_small"]
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -38,3 +38,11 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"is larger than {most_bytes:,} bytes", str(path))
     return data
+
+
+def is_still(number: int, path: Path) -> bool:
+    """Whether the open file ``number`` is the one at ``path``, not one that was moved away."""
+    try:
+        return os.path.samestat(os.fstat(number), path.stat())
+    except FileNotFoundError:
+        return False

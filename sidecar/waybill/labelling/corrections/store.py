@@ -17,6 +17,7 @@ from pathlib import Path
 
 from waybill.core.correction import Correction, decode_correction, encode_correction
 from waybill.core.errors import CorrectError
+from waybill.core.files import is_still
 from waybill.labelling.corrections.files import is_folder
 
 __all__ = ["FILE_NAME", "append", "file_of"]
@@ -67,7 +68,7 @@ def _locked(file: Path) -> Iterator[int]:
                 raise OSError(errno.EINVAL, "is no regular file", str(file))
             _lock(number, file, until)
             # An editor or Git may have put another file in its place while we waited.
-            if not _is_same(number, file):
+            if not is_still(number, file):
                 continue
             if is_new:
                 _sync_folder(file.parent)
@@ -88,13 +89,6 @@ def _lock(number: int, file: Path, until: float) -> None:
             time.sleep(_LOCK_STEP_SECS)
         else:
             return
-
-
-def _is_same(number: int, file: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(number), file.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _end_of_line(number: int, file: Path) -> bytes:

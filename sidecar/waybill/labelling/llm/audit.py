@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from waybill.core.clock import EPOCH, Clock
+from waybill.core.files import is_still
 from waybill.labelling.llm.errors import AuditError
 from waybill.labelling.llm.prompt import Question
 
@@ -57,16 +58,10 @@ class Audit:
             number = os.open(self._path, _FLAGS, 0o600)
             try:
                 fcntl.flock(number, fcntl.LOCK_EX)
-                is_written = self._is_current(number) and self._put(number, line)
+                # Somebody may have moved the file out of the way while we waited.
+                is_written = is_still(number, self._path) and self._put(number, line)
             finally:
                 os.close(number)  # and with it the lock
-
-    def _is_current(self, number: int) -> bool:
-        """Whether nobody has moved the file out of the way while we waited for it."""
-        try:
-            return os.path.samestat(os.fstat(number), self._path.stat())
-        except FileNotFoundError:
-            return False
 
     def _put(self, number: int, line: bytes) -> bool:
         """Write all of ``line`` or nothing; False where the file is full and was moved."""
