@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
 from waybill.core.errors import WaybillError, WorkbookError
 from waybill.wire.merged import Filled, Merge, merges_of
-from waybill.wire.table.dialect import normal
+from waybill.wire.table.dialect import normal, quoted_row
 from waybill.wire.workbook_limits import MOST_COLUMNS, MOST_ROWS, refuse_bomb
 
 __all__ = ["Sheet", "read_sheet"]
@@ -106,10 +104,7 @@ def _pieces(sheet: _Worksheet, above: int, merges: Sequence[Merge]) -> Iterator[
             if all(cell is None for cell in row):
                 yield b"\n"
                 continue
-            out = io.StringIO()
-            # What ends the line is what gets quotes in a cell: either sign of it.
-            csv.writer(out, lineterminator="\r\n").writerow(filled.row(number, row))
-            yield out.getvalue().removesuffix("\r\n").encode() + b"\n"
+            yield quoted_row(filled.row(number, row)).encode() + b"\n"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ __all__ = [
     "find_dialect",
     "has_name",
     "normal",
+    "quoted_row",
     "reader_of",
     "row_text",
 ]
@@ -87,13 +88,15 @@ def row_text(cells: Sequence[str], dialect: Dialect) -> str:
     if dialect.quote is None:
         ends = str.maketrans(dict.fromkeys((dialect.delimiter, "\r", "\n"), " "))
         return dialect.delimiter.join(cell.translate(ends) for cell in cells)
+    return quoted_row(cells, dialect.delimiter, dialect.quote)
+
+
+def quoted_row(cells: Iterable[object], delimiter: str = ",", quote: str = '"') -> str:
+    """Cells as a row, without a line end; those that need quotes have them."""
     out = io.StringIO()
     # Cells with a character of the line's end get quotes, and no others with line ends.
     end = "\r\n"
-    writer = csv.writer(
-        out, delimiter=dialect.delimiter, quotechar=dialect.quote, lineterminator=end
-    )
-    writer.writerow(cells)
+    csv.writer(out, delimiter=delimiter, quotechar=quote, lineterminator=end).writerow(cells)
     return out.getvalue().removesuffix(end)
 
 
