@@ -262,3 +262,14 @@ async def test_whoever_is_logged_in_follows_a_link_of_another_site(tmp_path: Pat
             await page.get_by_text("look").click()
             await page.get_by_text("of 0 patterns").wait_for()
             assert page.url == where + LIST
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "9" * 5000, "-1", "x"])
+async def test_a_number_that_is_none_is_as_if_it_were_not_there(
+    browser: Client, number: str
+) -> None:
+    odd = quote(number)
+    for path in ("/-/trials/none?draft=", "/review?confirm=", "/review?started=", "/rules?from="):
+        assert (await browser.get(path + odd))[0] == 200
+    told = await save(browser, OWN, draft=number)
+    assert told["draft"]

@@ -10,6 +10,16 @@ _FULL = 10_000
 _MINUTE, _HOUR, DAY = 60, 3600, 86_400
 
 
+def read_whole(word: str, most_digits: int = 9) -> int | None:
+    """The number that an address or a form holds; None for what is none, or has more digits.
+
+    >>> read_whole("17"), read_whole("\N{SUPERSCRIPT TWO}"), read_whole("-1"), read_whole("")
+    (17, None, None, None)
+    """
+    is_number = word.isascii() and word.isdigit() and len(word) <= most_digits
+    return int(word) if is_number else None
+
+
 def count(number: float) -> str:
     """A number of records.
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
+from waybill.web import numbers
+
 #: Names of states that a filter may ask for.
 State = Literal["undecided", "unsure", "new", "corrected", "mixed", "quiet"]
 STATES: tuple[State, ...] = ("undecided", "unsure", "new", "corrected", "mixed", "quiet")
@@ -138,7 +140,8 @@ def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> F
 
 def _moment(word: str) -> float | None:
     """A time in seconds since 1970; None where there is none."""
-    return float(word) if word.isascii() and word.isdigit() and len(word) < 12 else None
+    number = numbers.read_whole(word, 11)
+    return float(number) if number is not None else None
 
 
 def _state_of(word: str) -> State | None:

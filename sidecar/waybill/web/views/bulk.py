@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
+from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.saying import say, take_back
 from waybill.web.store.filters import predicate, read_filter
@@ -64,7 +65,7 @@ async def _matching(request: web.Request, form: Mapping[str, str]) -> tuple[list
     pairs = parse_qsl(form.get("query", ""))
     wanted = read_filter(dict(pairs), pairs)
     where = predicate(wanted, time.time(), bench.settings.workbench.unsure_below)
-    expected = int(form["expected"]) if form.get("expected", "").isdigit() else 0
+    expected = numbers.read_whole(form.get("expected", ""), 15) or 0
     number = await bench.database.read(lambda store: count_patterns(store, where))
     if abs(number - expected) > _MOST_MOVED * max(expected, 1):
         words = (

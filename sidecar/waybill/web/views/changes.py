@@ -13,6 +13,7 @@ from waybill.core.correction import Correction, withdrawal
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import pattern_id
 from waybill.labelling.rules.texts import is_file_name
+from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.difference import difference
 from waybill.web.rendering import page
@@ -45,8 +46,7 @@ class Told(NamedTuple):
 
 async def show(request: web.Request) -> web.Response:
     """What was changed, newest first."""
-    after = request.query.get("after", "")
-    before = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else None
+    before = numbers.read_whole(request.query.get("after", ""), 11)
 
     def read(store: sqlite3.Connection) -> list[Told]:
         rows = list_changes(store, before, _PAGE + 1)

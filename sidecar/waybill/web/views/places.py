@@ -87,7 +87,7 @@ async def ask_again(request: web.Request) -> web.Response:
     form = await read_form(request, "read")
     bench_of(request).collector.ask_again()
     change = form.get("change", "")
-    if change.isascii() and change.isdigit() and len(change) < 10:
+    if numbers.read_whole(change) is not None:
         raise see(request, f"/changes/{change}", "said=Every+sidecar+is+asked.")
     raise see(request, "/nodes", "said=Every+sidecar+is+asked.")
 

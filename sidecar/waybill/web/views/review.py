@@ -66,7 +66,7 @@ async def show(request: web.Request) -> web.Response:
     now = time.time()
     name = _queue(query.get("queue", ""))
     started = query.get("started", "")
-    if not started.isdigit():
+    if not (started.isascii() and started.isdigit()):
         started = f"{now + 1:.0f}"
     found = await _read(request, name, float(started[:12]))
     row = found.item.row if found.item is not None else None
@@ -169,7 +169,8 @@ async def _read(request: web.Request, name: Queue, started: float) -> _Review:
 
 
 def _confirm(word: str) -> int:
-    return int(word) if word.isdigit() and len(word) < 12 else _CONFIRM
+    number = numbers.read_whole(word, 11)
+    return number if number is not None else _CONFIRM
 
 
 def _queue(word: str) -> Queue:

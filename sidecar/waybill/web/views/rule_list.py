@@ -71,7 +71,7 @@ async def _counted(bench: Bench) -> tuple[list[RuleStats] | None, str]:
 
 def _begin(word: str, most: int) -> int:
     """How many rules are left out; a number that nobody gave leaves out none."""
-    number = int(word) if word.isascii() and word.isdigit() and len(word) < 9 else 0
+    number = numbers.read_whole(word, 8) or 0
     return number if number < most else 0
 
 

@@ -54,7 +54,6 @@ KEYS = (
 #: records: of those that were shown new records come every second.
 _MOVED = 0.1
 _MOST_DIGITS = 15
-_MOST_NUMBER = 10
 _MOMENT = re.compile(r"\d{1,15}(?:\.\d{1,20})?", re.ASCII)
 
 
@@ -111,10 +110,10 @@ async def _kept(request: web.Request, form: Mapping[str, str], draft: Draft) -> 
 
 def known_draft(form: Mapping[str, str]) -> Known:
     """The draft that a form of the editor comes from."""
-    number, at = form.get("draft", ""), form.get("saved", "")
-    if not number.isdigit() or len(number) >= _MOST_NUMBER:
+    number, at = numbers.read_whole(form.get("draft", "")), form.get("saved", "")
+    if number is None:
         return Known(0, 0.0)
-    return Known(int(number), float(at) if _MOMENT.fullmatch(at) else 0.0)
+    return Known(number, float(at) if _MOMENT.fullmatch(at) else 0.0)
 
 
 async def check(request: web.Request) -> web.Response:
@@ -174,11 +173,11 @@ async def _moved(
     bench: Bench, form: Mapping[str, str], name: str, text: str
 ) -> tuple[Trial, str] | None:
     """A new trial with a sentence, where it says something else than the one that was shown."""
-    shown = form.get("shown", "")
-    if not shown.isdigit() or len(shown) > _MOST_DIGITS:
+    before = numbers.read_whole(form.get("shown", ""), _MOST_DIGITS)
+    if before is None:
         return None
     trial = await bench.trials.attempt(name, text)
-    before, now = int(shown), trial.found.changed_patterns if trial.found is not None else 0
+    now = trial.found.changed_patterns if trial.found is not None else 0
     if not trial.is_done or abs(now - before) <= _MOVED * max(before, 1):
         return None
     words = (

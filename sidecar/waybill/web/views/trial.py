@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
+from waybill.web import numbers
 from waybill.web.context import Bench, bench_of
 from waybill.web.difference import difference
 from waybill.web.groups import Group, groups_of, matrix_of, warnings_of
@@ -26,8 +27,7 @@ async def show(request: web.Request) -> web.Response:
     found = await bench.trials.again(request.match_info["key"])
     if found is None:
         found = Trial(None, 0.0, "This trial was forgotten, since nobody looked: try again.")
-    number = request.query.get("draft", "")
-    draft = int(number) if number.isdigit() and len(number) < 10 else 0
+    draft = numbers.read_whole(request.query.get("draft", "")) or 0
     row = await bench.database.read(lambda store: find_draft(store, draft))
     return await page(
         request,
