@@ -19,7 +19,6 @@ from waybill.ingest.http.bodies import BodyReader
 #: Answers a request.
 Answer: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
 #: Of a name that nobody knows so much goes into the answer.
 _SHOWN_CHARS = 60
 #: What is asked where.

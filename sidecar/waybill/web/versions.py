@@ -20,8 +20,7 @@ from waybill.labelling.model.manifest import Manifest, read_manifest
 
 #: Versions that are shown, newest first.
 _MOST = 20
-
-
+#: What is taken of a bundle's words: anybody may have written it.
 _MOST_CHARS = 200
 _MOST_LABELS = 100
 

@@ -37,6 +37,7 @@ _BROKEN_SPANS = 2
 _MOST_COMMAS = 16 * MAX_RECORDS
 #: Records of an array that are read at once.
 _RUN = 4096
+#: A record's bytes.
 _view: Callable[[msgspec.Raw], memoryview] = memoryview
 _OPEN_BRACKET, _CLOSE_BRACKET, _OPEN_BRACE = b"[]{"
 
