@@ -93,6 +93,7 @@ def _work_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(opening, "open_encoder", opening.open_encoder)
         sitecustomize.remember_encoders(opening)
         patch.setenv(sitecustomize.FOLDER, str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(own / "cache"))
         patch.setenv("PYTHONPATH", sitecustomize.search_path(*inherited))
         if is_forking():
             patch.setattr(loading, "run_child", forked_compilers(server_socket))

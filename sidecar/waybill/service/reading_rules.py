@@ -17,9 +17,11 @@ import msgspec
 from waybill.core.errors import ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.rules.artefact import Advice, Known
+from waybill.labelling.rules.cache import RuleCache
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.followed_rules import followed_folder
+from waybill.settings.environment import cache_folder
 from waybill.settings.labellings import NO_RULES, added_fields, each_labelling, names_added
 from waybill.settings.resources import comes_along, hidden_copy, resolve_path
 from waybill.settings.schema import RulesFollowSettings, Settings
@@ -92,6 +94,7 @@ async def read_rules(
             reserved=names_added(added_fields(settings)),
             disable=settings.rules.disable,
             known=known,
+            cache=rule_cache(settings),
         )
     except RuleSetError as error:
         if hidden is None:
@@ -102,6 +105,12 @@ async def read_rules(
     if hidden is not None:
         rules.advice = (hidden, *rules.advice)
     return rules
+
+
+def rule_cache(settings: Settings) -> RuleCache | None:
+    """Where compiled rules are kept; None: nowhere."""
+    folder = cache_folder() if settings.rules.keep_compiled else None
+    return None if folder is None else RuleCache(folder / "rules")
 
 
 def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[RuleError]:

@@ -40,7 +40,10 @@ VARIABLES = (
         "KUBERNETES_SERVICE_HOST",
         "Host of the Kubernetes API, and `KUBERNETES_SERVICE_PORT`, in every pod.",
     ),
-    Variable("XDG_CACHE_HOME", "The user's folder for caches; training keeps embeddings there."),
+    Variable(
+        "XDG_CACHE_HOME",
+        "The user's folder for caches: compiled rules, and the embeddings of a training.",
+    ),
 )
 
 

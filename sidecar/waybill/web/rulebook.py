@@ -21,7 +21,7 @@ from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_artefact, opened
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import is_file_name
-from waybill.service.reading_rules import rule_folders
+from waybill.service.reading_rules import rule_cache, rule_folders
 from waybill.settings.labellings import added_fields, names_added
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.web.ways import own_folder
@@ -146,7 +146,7 @@ class Rulebook:
             disable=self._settings.rules.disable,
             known=self._whole[0] if self._whole is not None else None,
         )
-        artefact = await compile_artefact(request)
+        artefact = await compile_artefact(request, rule_cache(self._settings))
         if self._whole is not None and artefact.known_database is self._whole[0].database:
             return await opened(artefact, request.max_message_bytes, self._whole[1])
         rules = await opened(artefact, request.max_message_bytes)

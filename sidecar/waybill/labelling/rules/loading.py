@@ -32,6 +32,7 @@ from waybill.labelling.rules.artefact import (
     Known,
     Place,
 )
+from waybill.labelling.rules.cache import RuleCache
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import text_mark
@@ -82,6 +83,7 @@ async def load_ruleset(
     reserved: Sequence[str] = (),
     disable: Sequence[str] = (),
     known: Known | None = None,
+    cache: RuleCache | None = None,
 ) -> RuleSet:
     """Read the rule files of ``folders`` on a thread, then `compile_rules`.
 
@@ -107,6 +109,7 @@ async def load_ruleset(
         reserved=reserved,
         disable=disable,
         known=known,
+        cache=cache,
     )
     rules.advice = (*unread, *rules.advice)
     rules.file_marks = {Path(file.name).name: text_mark(file.data) for file in files}
@@ -123,6 +126,7 @@ async def compile_rules(
     reserved: Sequence[str] = (),
     disable: Sequence[str] = (),
     known: Known | None = None,
+    cache: RuleCache | None = None,
 ) -> RuleSet:
     """The rule set of `compile_artefact`; ``known`` as of a request. Raises RuleSetError."""
     request = CompileRequest(
@@ -135,7 +139,7 @@ async def compile_rules(
         disable=tuple(disable),
         known=known,
     )
-    return await opened(await compile_artefact(request), max_message_bytes)
+    return await opened(await compile_artefact(request, cache), max_message_bytes)
 
 
 async def opened(
@@ -148,12 +152,12 @@ async def opened(
     return await asyncio.to_thread(RuleSet, artefact, max_message_bytes, beside=beside)
 
 
-async def compile_artefact(request: CompileRequest) -> Artefact:
+async def compile_artefact(request: CompileRequest, cache: RuleCache | None = None) -> Artefact:
     """Parse, check and compile rule texts in a child process; they need not be on any disk.
 
     It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
     everything else on a busy node. What is asked again is answered from memory, however it was
-    compiled; who asks while it is under way waits for the same child.
+    compiled, or from ``cache``; who asks while it is under way waits for the same child.
 
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
@@ -163,7 +167,7 @@ async def compile_artefact(request: CompileRequest) -> Artefact:
     mark = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
     output = _compiled.get(mark)
     if output is None:
-        output = await _shared(mark, request)
+        output = await _shared(mark, request, cache)
         _keep(mark, output)
     return output.artefact()
 
@@ -174,7 +178,7 @@ def compiled_last() -> Known | None:
     return None if last is None else last.artefact().known()
 
 
-async def _shared(mark: bytes, request: CompileRequest) -> _Output:
+async def _shared(mark: bytes, request: CompileRequest, cache: RuleCache | None) -> _Output:
     """The output of one child for all who ask at once; it is ended when nobody waits any more.
 
     Raises RuleSetError.
@@ -182,7 +186,7 @@ async def _shared(mark: bytes, request: CompileRequest) -> _Output:
     key = asyncio.get_running_loop(), mark
     run = _under_way.get(key)
     if run is None:
-        run = _under_way[key] = _Run(asyncio.create_task(_compile(request)))
+        run = _under_way[key] = _Run(asyncio.create_task(_found(mark, request, cache)))
     run.waiting += 1
     try:
         return await asyncio.shield(run.task)
@@ -193,6 +197,19 @@ async def _shared(mark: bytes, request: CompileRequest) -> _Output:
             if not run.task.cancelling():  # a second time would end its wait for the child
                 run.task.cancel()
             await asyncio.wait([run.task])
+
+
+async def _found(mark: bytes, request: CompileRequest, cache: RuleCache | None) -> _Output:
+    """What ``cache`` has, or what a child compiles. Raises RuleSetError."""
+    if cache is None:
+        return await _compile(request)
+    sent = await asyncio.to_thread(cache.read, mark)
+    if sent is not None:
+        return _Output(sent, None)
+    output = await _compile(request)
+    if output.known is None:  # else it is not the whole of it
+        await asyncio.to_thread(cache.write, mark, output.sent)
+    return output
 
 
 async def _compile(request: CompileRequest) -> _Output:

@@ -105,6 +105,14 @@ class RulesSettings(Section, frozen=True):
     compile_bytes: Annotated[Bytes, Meta(description="Memory that this process may use.")] = (
         536_870_912
     )
+    keep_compiled: Annotated[
+        bool,
+        Meta(
+            description="Keep compiled rules in the user's folder for caches "
+            "($XDG_CACHE_HOME/waybill/rules), so that the next start or command need not compile "
+            "them. Without such a folder, or where others can write to it, nothing is kept.",
+        ),
+    ] = True
     follow: RulesFollowSettings = RulesFollowSettings()
 
 
