@@ -1,11 +1,12 @@
 """``make stalls``: how long the event loop stands still under what is hard on it.
 
-    python -m tests.chaos.stalls
+    python -m tests.chaos.stalls [CASE ...]
 
 A sidecar runs in a process of its own, where a task asks every millisecond what time it is; the
-longest gap is the longest time that no probe, no heartbeat and no other batch was served. Beside
-it stands the longest piece of work by processor time of the loop's thread: what of the gap is its
-own, on a busy machine too. Printed for usual load, bombs, very large bodies, every endpoint with
+longest gap is the longest time that no probe, no heartbeat and no other batch was served. On a
+busy machine much of a gap is time in which others have the processors. So beside it stands what
+all threads of the process worked in any one gap: what a quiet machine has at most, whichever
+thread kept the interpreter. The third is the work of the loop's own thread. Printed for usual load, bombs, very large bodies, every endpoint with
 what is hard on it, reloads of 5,000 rules and 100,000 corrections, and an exchange of the model.
 """
 
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -45,23 +46,27 @@ Case = Callable[[], Awaitable[object]]
 
 
 async def child(overrides: list[str]) -> None:
-    """Serve, and answer each line on stdin with the longest gap and the longest piece of work since
-    the one before, in seconds.
+    """Serve, and answer each line on stdin with the longest gap, the most that all threads worked
+    in one, and the most that the loop did, since the line before; in seconds.
     """
     from tests.conftest import running
     from waybill.ops.memory import settle_memory, tune_allocator
 
     tune_allocator()  # as `waybill serve` does
-    worst = work = 0.0
+    worst = [0.0] * 3
+    clocks = time.perf_counter, time.process_time, time.thread_time
 
     async def tick() -> None:
-        nonlocal worst, work
-        last, worked = time.perf_counter(), time.thread_time()
+        nonlocal worst
+        before = [clock() for clock in clocks]
         while True:
             await asyncio.sleep(0.001)
-            now, spent = time.perf_counter(), time.thread_time()
-            worst, last = max(worst, now - last - 0.001), now
-            work, worked = max(work, spent - worked), spent
+            now = [clock() for clock in clocks]
+            gap, all_work, own_work = (
+                after - since for after, since in zip(now, before, strict=True)
+            )
+            before = now
+            worst = list(map(max, worst, (gap - 0.001, min(gap, all_work), own_work)))
 
     async with running(*overrides) as sidecar:
         settle_memory()
@@ -69,8 +74,8 @@ async def child(overrides: list[str]) -> None:
         print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()))
         sys.stdout.flush()
         while await asyncio.to_thread(sys.stdin.readline):
-            print(worst, work, flush=True)
-            worst = work = 0.0
+            print(*worst, flush=True)
+            worst = [0.0] * 3
         ticker.cancel()
 
 
@@ -93,23 +98,25 @@ class Child:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
-    def _worst_ms(self) -> tuple[float, float]:
+    def _worst_ms(self) -> list[float]:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        gap, work = map(float, self._read().split())
-        return gap * 1000, work * 1000
+        return [float(secs) * 1000 for secs in self._read().split()]
 
-    async def print_all(self, cases: Mapping[str, Case]) -> None:
-        """A line for each case."""
-        self._worst_ms()
+    async def print_all(self, cases: Mapping[str, Case], wanted: Sequence[str]) -> None:
+        """A line for each case, or for each whose name has one of ``wanted`` in it."""
         for name, case in cases.items():
+            if wanted and not any(part in name for part in wanted):
+                continue
+            self._worst_ms()
             begin = time.perf_counter()
             outcome = await case()
             took = time.perf_counter() - begin
-            gap, work = self._worst_ms()
+            gap, all_work, own_work = self._worst_ms()
             said = f": {outcome}" if outcome else ""
-            print(f"{gap:18.1f}  {work:12.1f}  {took:8.2f}  {name}{said}", flush=True)
+            figures = f"{gap:18.1f}  {all_work:13.1f}  {own_work:12.1f}  {took:8.2f}"
+            print(f"{figures}  {name}{said}", flush=True)
 
     def end(self) -> None:
         """Stop it."""
@@ -128,7 +135,7 @@ async def _say(address: str, message: bytes) -> str:
     return repr(answer)
 
 
-async def measure_forward() -> None:
+async def measure_forward(wanted: Sequence[str]) -> None:
     """Print the lines of the Forward listener, whose records a receiver takes."""
 
     async def take(request: web.Request) -> web.Response:
@@ -161,14 +168,15 @@ async def measure_forward() -> None:
             {
                 f"Forward, {name}": lambda message=message: _say(forward, message)  # type: ignore[misc]
                 for name, message in messages.items()
-            }
+            },
+            wanted,
         )
     finally:
         child.end()
         await runner.cleanup()
 
 
-async def measure(rules: Path, model: Path) -> None:
+async def measure(rules: Path, model: Path, wanted: Sequence[str]) -> None:
     """Print the table."""
     tokens = rules.parent / "tokens"
     tokens.write_text(f"{_TOKEN}\n")
@@ -297,8 +305,9 @@ async def measure(rules: Path, model: Path) -> None:
             "exchange of the model": lambda: during(other_model, "model"),
             f"{_TOKENS:,} tokens in place of one": more_tokens,
         }
-        print(f"{'longest stall, ms':>18}  {'own work, ms':>12}  {'took, s':>8}")
-        await child.print_all(cases)
+        heads = f"{'longest stall, ms':>18}  {'all work, ms':>13}  {'own work, ms':>12}"
+        print(f"{heads}  {'took, s':>8}")
+        await child.print_all(cases, wanted)
     child.end()
 
 
@@ -306,6 +315,7 @@ def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description="Longest stalls of the event loop.")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("wanted", nargs="*", metavar="CASE", help="a part of its name")
     given = parser.parse_args()
     if given.child:
         asyncio.run(child(given.child))
@@ -315,8 +325,8 @@ def main() -> None:
         rules.mkdir()
         (rules / "rules.yaml").write_text(rule_text(100))
         shutil.copytree(ROOT / "models" / "default", model)
-        asyncio.run(measure(rules, model))
-    asyncio.run(measure_forward())
+        asyncio.run(measure(rules, model, given.wanted))
+    asyncio.run(measure_forward(given.wanted))
 
 
 if __name__ == "__main__":
