@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 
 import pytest
 
@@ -105,3 +106,14 @@ def test_what_is_no_text_is_shown_in_part_and_kept_whole() -> None:
     record = wrapped(data, WIRE.plan, VERDICT)
     assert base64.b64decode(str(record[RAW_FIELD])) == data
     assert len(str(record["log"])) == 1 << 20
+
+
+def test_a_string_of_escapes_takes_no_memory_to_find_its_end() -> None:
+    for text in (b'"' + b'\\"' * scan._STEP_BYTES + b'"', b'["' + b"\\u00e4" * 600_000 + b'"]'):
+        tracemalloc.start()
+        try:
+            assert scan.value_end(text, 0) == len(text)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 100_000

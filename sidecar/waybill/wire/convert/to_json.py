@@ -81,7 +81,7 @@ def _with_time(record: Record, moment: Moment | None, plan: FieldPlan) -> bytes:
         return text
     member = b'{"%b":%d.%09d' % (name.encode(), *moment)
     comma = b"," if record else b""
-    return member + comma + text[1:]
+    return b"".join((member, comma, memoryview(text)[1:]))
 
 
 def _text_record(data: bytes, plan: FieldPlan, verdict: Verdict) -> bytes:
@@ -111,4 +111,4 @@ def _array(records: Sequence[bytes]) -> bytes:
 
 
 def _lines(records: Sequence[bytes]) -> bytes:
-    return b"".join([record + b"\n" for record in records])
+    return b"\n".join((*records, b""))

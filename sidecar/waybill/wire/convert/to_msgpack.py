@@ -16,6 +16,8 @@ from waybill.wire.rendered import Context, Rendered
 
 #: What msgpack can hold.
 _INTEGERS = range(-(2**63), 2**64)
+#: Texts beyond it are put in place by a copy that lets other threads run.
+_LARGE_CHARS = 1 << 20
 
 
 class EntryForm:
@@ -67,11 +69,26 @@ def entry_of(event: Event, at: Context) -> bytes:
             return _pack(moment, event.record)
         except (ValueError, RecursionError):  # nested deeper than the encoder goes
             pass
-    return _pack(moment, wrapped(event.original, at.plan, event.verdict))
+    return _pack_text(moment, wrapped(event.original, at.plan, event.verdict))
 
 
 def _text_entry(data: bytes, verdict: Verdict, at: Context) -> bytes:
-    return _pack(split_seconds(at.now()), wrapped(data, at.plan, verdict))
+    return _pack_text(split_seconds(at.now()), wrapped(data, at.plan, verdict))
+
+
+def _pack_text(moment: tuple[int, int], record: Record) -> bytes:
+    """As `_pack`. A record that goes as text may be large, and an encoder copies it in one call."""
+    pack = msgpack.Packer().pack
+    pieces: list[bytes] = []
+    for name, value in record.items():
+        pieces.append(pack(name))
+        if isinstance(value, str) and len(value) > _LARGE_CHARS:
+            text = value.encode()
+            pieces += b"\xdb%b" % len(text).to_bytes(4), text
+        else:
+            pieces.append(pack(_packable(value)))
+    head = pack([event_time(moment), {}])[:-1] + msgpack.Packer().pack_map_header(len(record))
+    return b"".join((head, *pieces))
 
 
 def _pack(moment: tuple[int, int], record: Record) -> bytes:

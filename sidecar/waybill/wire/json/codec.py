@@ -140,18 +140,21 @@ def _write_ordinary(
 
 
 def _write_with_specials(
-    batch: Batch, suffixes: Sequence[bytes], write: Callable[[bytes], object]
+    batch: Batch, suffixes: Sequence[bytes], write: Callable[[bytes | memoryview], object]
 ) -> None:
     """The same where some records are special."""
-    body = batch.body
+    body = memoryview(batch.body)  # what passes as it came may be large: it is copied once
     at = 0
     for i, (end, suffix) in enumerate(zip(batch.ends, suffixes, strict=True)):
-        if i in batch.specials:
-            write(body[at : batch.starts[i]])
-            write(_special_record(batch, i, suffix))
-        else:
+        special = batch.specials.get(i)
+        if special is None:
             write(body[at:end])
             write(suffix)
+        elif isinstance(special, Passed):
+            write(body[at:end])
+        else:
+            write(body[at : batch.starts[i]])
+            write(_special_record(batch, i, suffix))
         at = end
     write(body[at:])
 

@@ -27,9 +27,10 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
-_STRING = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"')
+#: Possessive: an engine that may go back remembers every escape, at 120 bytes each.
+_STRING = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"')
 #: The same without its quotes, for one that is too long to be looked at in one call.
-_INSIDE = re.compile(rb'[^"\\\n]*(?:\\[^\n][^"\\\n]*)*')
+_INSIDE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
 #: What is looked at in one call: nothing else runs meanwhile.

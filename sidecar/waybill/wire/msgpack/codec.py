@@ -99,7 +99,7 @@ def _entries(batch: Batch, additions: Sequence[Members], first: int, last: int) 
         count, suffix = additions[i]
         if i in batch.specials:
             record = _special_record(batch, i, count, suffix)
-            entries.append(body[at:start] + record)
+            entries.append(b"".join((body[at:start], record)))
         else:
             grown = _grow(body, start, end, count)
             entries.append(b"%b%b%b" % (body[at:start], grown, suffix))

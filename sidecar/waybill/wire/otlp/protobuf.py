@@ -100,7 +100,8 @@ def pack_varint(value: int) -> bytes:
 
 def pack_field(number: int, payload: bytes) -> bytes:
     """A ``LENGTH`` field: a string, bytes or a message."""
-    return pack_varint(number << 3 | LENGTH) + pack_varint(len(payload)) + payload
+    head = pack_varint(number << 3 | LENGTH) + pack_varint(len(payload))
+    return b"".join((head, payload))  # where it is large, others have a turn
 
 
 def pack_number(number: int, value: int) -> bytes:

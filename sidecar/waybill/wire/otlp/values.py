@@ -156,8 +156,8 @@ def pack_pairs(
     """``pairs`` as ``KeyValue`` messages in field ``number``. Raises as `pack_value`."""
     packed = []
     for key, value in pairs:
-        pair = _text(1, key) + protobuf.pack_field(2, pack_value(value, depth))
-        packed.append(protobuf.pack_field(number, pair))
+        pair = (_text(1, key), protobuf.pack_field(2, pack_value(value, depth)))
+        packed.append(protobuf.pack_field(number, b"".join(pair)))
     return b"".join(packed)
 
 
