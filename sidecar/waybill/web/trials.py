@@ -37,7 +37,7 @@ from waybill.web.store.recording import pattern_of
 
 #: How long somebody waits for a first answer, the text read as well: a page has 2 s. However long
 #: reading took, something is to be seen.
-_PATIENCE_SECS = 1.6
+_PATIENCE_SECS = 1.3
 _LEAST_SECS = 0.3
 #: A trial that nobody asked for in this time is given up; one that is done is forgotten.
 _ASKED_SECS = 30.0
