@@ -32,6 +32,7 @@ def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
 
 def test_folders_are_those_of_the_service_or_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state_folder({"STATE_DIRECTORY": "/var/lib/waybill:/x"}) == Path("/var/lib/waybill")
+    assert cache_folder({"CACHE_DIRECTORY": "/var/cache/waybill"}) == Path("/var/cache/waybill")
     assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/waybill")
     assert cache_folder({}) == Path.home() / ".cache" / "waybill"
 

@@ -41,9 +41,11 @@ VARIABLES = (
         "Host of the Kubernetes API, and `KUBERNETES_SERVICE_PORT`, in every pod.",
     ),
     Variable(
-        "XDG_CACHE_HOME",
-        "The user's folder for caches: compiled rules, and the embeddings of a training.",
+        "CACHE_DIRECTORY",
+        "Folder that systemd gives a service for what can be made again: compiled rules, and the "
+        "embeddings of a training.",
     ),
+    Variable("XDG_CACHE_HOME", "The user's folder for caches, without `CACHE_DIRECTORY`."),
 )
 
 
@@ -71,19 +73,22 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path | None:
 
     That is the first folder that systemd names, else ``waybill`` in the user's folder for state.
     """
-    given = _get("STATE_DIRECTORY", environ)
-    if given is not None:
-        return Path(given.split(":")[0])
-    return _user_folder("XDG_STATE_HOME", Path(".local", "state"), environ)
+    below_home = Path(".local", "state")
+    return _folder("STATE_DIRECTORY", "XDG_STATE_HOME", below_home, environ)
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Where caches are kept; None when the user has no home."""
-    return _user_folder("XDG_CACHE_HOME", Path(".cache"), environ)
+    """Where caches are kept, named as `state_folder`; None when the user has no home."""
+    return _folder("CACHE_DIRECTORY", "XDG_CACHE_HOME", Path(".cache"), environ)
 
 
-def _user_folder(name: str, below_home: Path, environ: Mapping[str, str] | None) -> Path | None:
-    given = _get(name, environ)
+def _folder(
+    of_service: str, of_user: str, below_home: Path, environ: Mapping[str, str] | None
+) -> Path | None:
+    given = _get(of_service, environ)
+    if given is not None:
+        return Path(given.split(":")[0])
+    given = _get(of_user, environ)
     if given is not None:
         return Path(given) / "waybill"
     try:

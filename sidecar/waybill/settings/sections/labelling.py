@@ -108,9 +108,10 @@ class RulesSettings(Section, frozen=True):
     keep_compiled: Annotated[
         bool,
         Meta(
-            description="Keep compiled rules in the user's folder for caches "
-            "($XDG_CACHE_HOME/waybill/rules), so that the next start or command need not compile "
-            "them. Without such a folder, or where others can write to it, nothing is kept.",
+            description="Keep compiled rules, so that the next start or command need not compile "
+            "them: in $CACHE_DIRECTORY/rules, else in $XDG_CACHE_HOME/waybill/rules, else in "
+            "~/.cache/waybill/rules. Where there is no such folder, or others can write to it, "
+            "nothing is kept.",
         ),
     ] = True
     follow: RulesFollowSettings = RulesFollowSettings()
