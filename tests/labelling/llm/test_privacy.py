@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.effort import allowed
@@ -21,7 +21,9 @@ from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.known_secrets import hide_keys, hide_known
 from waybill.labelling.llm.named_secrets import hide_named
 from waybill.labelling.llm.privacy import MAX_CHARS, Privacy
+from waybill.labelling.llm.secret_names import STRONG, WEAK, may_name
 from waybill.labelling.llm.signed_secrets import hide_held, hide_signed
+from waybill.labelling.llm.spelled_signs import plain_quotes
 from waybill.labelling.masking import mask
 from waybill.learn.corpus.entries import load_corpus
 from waybill.learn.corpus.generate import generate
@@ -118,9 +120,11 @@ def _placeholders(text: str) -> int:
     "piece",
     ["password=", "token ", "a", "A0", "aA0", "x=y&", "<pass a=b ", "-p", "'", '\\"', "$1$", "insert into (",
      "BEGIN KEY-----", "://a", "@", "%3D", ":0", "0-", "aa-", "a.b@c.", "/reset/", "Bearer ", "eyJ", "DE00 0",
-     "key a!", "token a!b!", "secret(value=", "hmac('", "login a/"],
+     "key a!", "token a!b!", '["pin","', 'name="pin"\\r\\n', "\\\\u0", "&amp;", "pin=&", "s:1:", "secret(value=", "hmac('", "login a/"],
 )  # fmt: skip
-@pytest.mark.parametrize("hide", [hide_named, hide_known, hide_keys, hide_held, hide_signed])
+@pytest.mark.parametrize(
+    "hide", [hide_named, hide_known, hide_keys, hide_held, hide_signed, plain_quotes]
+)
 def test_hiding_takes_time_in_proportion(piece: str, hide: Callable[[str], str]) -> None:
     def secs(chars: int) -> float:
         text = (piece * chars)[:chars]
@@ -134,6 +138,12 @@ def test_hiding_takes_time_in_proportion(piece: str, hide: Callable[[str], str])
     # Four times the text; a square would be sixteen times the time. What is quick cannot be told.
     few, many = secs(3000), secs(12_000)
     assert many < allowed(0.01) or many < 8 * few
+
+
+@settings(max_examples=2000)
+@given(st.from_regex(re.compile(rf"(?:{STRONG}|{WEAK})", re.IGNORECASE), fullmatch=True))
+def test_whatever_names_a_secret_is_looked_for(name: str) -> None:
+    assert may_name(name)
 
 
 async def test_no_planted_secret_reaches_the_stand_in(opening: Opening, standin: Standin) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from waybill.labelling.llm.secret_names import BETWEEN, HIDDEN, SOFT, STRONG, VALUE, WEAK
+from waybill.labelling.llm.secret_names import BETWEEN, HIDDEN, SOFT, STRONG, VALUE, WEAK, may_name
 
 __all__ = ["hide_named"]
 
@@ -22,9 +22,10 @@ _REST = re.compile(
     re.IGNORECASE,
 )
 _PAIR = re.compile(
-    rf"(?P<name>(?:{STRONG}|(?<![A-Za-z0-9])(?:{WEAK})(?![A-Za-z]))[\w-]{{0,20}}"
-    r"[\\\"'\])]{0,12}"
-    rf"\s*(?:{BETWEEN})\s*)(?!{HIDDEN})(?P<value>{VALUE})",
+    rf"(?P<name>(?:{STRONG}|(?:(?<![A-Za-z0-9])|(?<=%\w\w)|(?<=%25\w\w)|(?<=%0))(?:{WEAK})"
+    r"(?![A-Za-z]))[\w-]{0,20}(?:[\\\"'\])]{0,12}|%(?:25|0)?5D)"
+    # In YAML a tag may stand before the value, or how its lines are joined.
+    rf"\s*(?:{BETWEEN})\s*(?:[>|][+-]?\s|!!?\w{{1,12}}\s)?)(?!{HIDDEN})(?P<value>{VALUE})",
     re.IGNORECASE,
 )
 #: The name of a pair that may as well be a part of a sentence.
@@ -85,12 +86,13 @@ _COMMAND = re.compile(
 )
 _XML = re.compile(
     rf"((?:<|&lt;)(?:[\w:.-]{{0,30}}(?:{STRONG})[\w:.-]{{0,20}}|(?:\w{{1,12}}:)?(?:{WEAK})"
-    rf"|\w[^<>]{{0,60}}\bname=[\"'][\w.-]{{0,60}}(?:{STRONG})[\w.-]{{0,20}}[\"'])"
-    r"(?:\s[^<>]{0,120})?(?:>|&gt;)(?:<!\[CDATA\[)?)[^<&]+",
+    rf"|\w[^<>]{{0,60}}\b(?:name|key|id)=[\"'][\w.-]{{0,60}}(?:{STRONG}|{WEAK})[\w.-]{{0,20}}[\"'])"
+    r"(?:\s[^<>]{0,120})?(?:>|&gt;)\s?(?:<(?:!\[CDATA\[|\w{1,20}>))?)[^<&]+(?:&(?!lt;)[^<&]*)*",
     re.IGNORECASE,
 )
 _FORM = re.compile(
-    rf"(\bname=\\?[\"'](?:[\w-]{{0,20}}(?:{STRONG})[\w-]{{0,20}}|{WEAK})\\?[\"'])\s+\S+",
+    rf"(\bname=\\{{0,7}}[\"'](?:[\w-]{{0,20}}(?:{STRONG})[\w-]{{0,20}}|{WEAK})\\{{0,7}}[\"'])"
+    r"(?:\s|\\{1,7}[rn])++(?:[^\s\\]|\\(?![rn]))++",
     re.IGNORECASE,
 )
 _URL_USER = re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]{1,300}@(?=[^\s@])", re.IGNORECASE)
@@ -161,9 +163,16 @@ _CALLED = re.compile(
 _MEMBERS = re.compile(
     r"((?:\b(?:name|key|field|param(?:eter)?|property|variable|header|attribute|k|n)"
     r"[\\\"']{0,8}\s?[:=]\s?[\\\"']{0,8})"
-    rf"[\w.-]{{0,40}}(?:{STRONG})[\w.-]{{0,20}}[\\\"']{{0,8}}[,;\s]{{1,3}}"
+    rf"(?:[\w.-]{{0,40}}(?:{STRONG})|{WEAK})[\w.-]{{0,20}}[\\\"']{{0,8}}[,;\s]{{1,3}}"
     r"[\\\"']{0,8}(?:(?:string|old|new|default)?value|val)[\\\"']{0,8}\s?[:=]\s?)"
     rf"(?!{HIDDEN})(?:{VALUE})",
+    re.IGNORECASE,
+)
+#: A name and a value, the two items of a list.
+_ITEMS = re.compile(
+    r"([\[(]\s?(?P<quote>\\{0,7}[\"'])"
+    rf"(?:[\w.-]{{0,40}}(?:{STRONG})|{WEAK})[\w.-]{{0,20}}"
+    r"(?P=quote)\s?,\s?(?P=quote))[^\"']+(?=(?P=quote)\s?[\])])",
     re.IGNORECASE,
 )
 #: Strings that shells make secrets of.
@@ -187,9 +196,10 @@ _COMMANDS = (
     (" ", _PLACED),
     ("|", _PIPED),
     (",", _CALLED),
-    ("", _MEMBERS),
     ("-", _SECURE),
 )
+#: The same where a name is in the text.
+_NAMED = (("", _MEMBERS), (",", _ITEMS))
 _GLUED = re.compile(r"(\b(?:mysql\w*|mariadb\w*|sshpass)\b.{0,80}?[ ,\"']-p)[^\s<\"',][^\s\"',]*")
 _GLUED_USER = re.compile(r"((?<![\w-])-u[^\s:/=-][^\s:/=]{0,63}:)[^\s\"']+")
 _SQL = re.compile(
@@ -202,11 +212,15 @@ _INSERT = re.compile(
     r"\s*values\s*).+",
     re.IGNORECASE,
 )
+_BEHIND_NAMES = (_OWNED, _SASL, _COMMUNITY, _COMMAND)
 
 
 def hide_named(text: str) -> str:
     """``text`` with the values of what names itself a secret replaced by ``<secret>``."""
-    if "<" in text or "&lt;" in text:  # first: it would take our own placeholders for elements
+    is_named = may_name(text)
+    if is_named and (
+        "<" in text or "&lt;" in text
+    ):  # first: it would take our own placeholders for elements
         text = _XML.sub(r"\1<secret>", text)
     if "/" in text:
         text = _HOOK.sub("<secret>", text)
@@ -217,7 +231,7 @@ def hide_named(text: str) -> str:
     if "/" in text or "=" in text:
         text = _QUERY.sub(r"\1<secret>", text)
         text = _LINK.sub(r"\1<secret>", text)
-    for sign, pattern in _COMMANDS:
+    for sign, pattern in (*_COMMANDS, *_NAMED) if is_named else _COMMANDS:
         if sign in text:
             text = pattern.sub(r"\1<secret>", text)
     text = _REST.sub(r"\1\2<secret>", text)
@@ -228,13 +242,14 @@ def hide_named(text: str) -> str:
         text = _GLUED_USER.sub(r"\1<secret>", text)
     text = _INSERT.sub(r"\1<secret>", text)
     text = _SQL.sub(r"\1<secret>", text)
-    text = _FORM.sub(r"\1 <secret>", text)
     text = _PHRASE.sub(_phrase, text)
-    text = _PAIR.sub(_pair, text)
+    if is_named:
+        text = _FORM.sub(r"\1 <secret>", text)
+        text = _PAIR.sub(_pair, text)
     text = _VARIABLE.sub(_loose, text)
     text = _LOOSE.sub(_loose, text)
     text = _SLASHED.sub(_loose, text)
-    for pattern in (_OWNED, _SASL, _COMMUNITY, _COMMAND):
+    for pattern in _BEHIND_NAMES if is_named else (_SASL, _COMMAND):
         text = pattern.sub(_pair_behind, text)
     return text
 
@@ -273,7 +288,7 @@ _ODD = re.compile(
 
 def _is_odd(word: str) -> bool:
     """Whether ``word`` is none of a language or a program's: digits, signs or capitals within."""
-    word = word.strip(".,;:!?")
+    word = word.strip(".,;:!?\"'\\").rstrip("=")
     if len(word) < 4 or "=" in word or word.isdigit():
         return False
     found = _ODD.search(word)

@@ -20,6 +20,7 @@ from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.known_secrets import hide_keys, hide_known
 from waybill.labelling.llm.named_secrets import hide_named
 from waybill.labelling.llm.signed_secrets import hide_held, hide_signed
+from waybill.labelling.llm.spelled_signs import plain_quotes
 
 #: Characters of a message that are looked at, and that can leave.
 MAX_CHARS = 512
@@ -134,6 +135,7 @@ def _is_visible(char: str) -> bool:
 
 def _redact(text: str) -> str:
     """Secrets first, by what surrounds them and by their looks; then what points to a person."""
+    text = plain_quotes(text)
     for hide in (hide_keys, hide_held, hide_named, hide_signed, hide_known):
         text = hide(text)
     if "@" in text:

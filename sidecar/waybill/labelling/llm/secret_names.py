@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BETWEEN", "HIDDEN", "SOFT", "STRONG", "VALUE", "WEAK"]
+__all__ = ["BETWEEN", "HIDDEN", "SOFT", "STRONG", "VALUE", "WEAK", "may_name"]
 
 #: Names of secrets that count wherever they occur (``PGPASSWORD``, ``clientSecret``,
 #: ``x-api-key-2``) ...
@@ -33,12 +33,33 @@ WEAK = f"{WEAK}|{SOFT}"
 #: blank.
 VALUE = (
     r"""\\+"(?:[^"\\]|\\[^"])*|\\+'(?:[^'\\]|\\[^'])*"""
-    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s&]+"""
+    r"""|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
+    # A value may have a sign in it that separates it from what follows.
+    r"|[^\s&]+(?:&(?![\w.%\[\]-]{1,40}=)[^\s&]*)*"
 )
-#: Between name and value: signs, their escapes in URLs and JSON (digits may be masked), verbs.
+#: Between name and value: signs, PHP's lengths, escapes of signs in URLs and JSON (digits may be
+#: masked), verbs.
 BETWEEN = (
-    r":=|[=-]>|[:=]|\.{3,}|(?:%(?:25)?(?:22|27|0)){0,2}%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
+    r":=|[=-]>|[:=]|;s:\d{1,6}:|\.{3,}"
+    r"|(?:%(?:25)?(?:22|27|0)){0,2}%(?:25|0)?[03]?[DA]|\\u0{1,3}[03]?[da]"
     r"|\b(?:is|was|to|equals|lautet|ist|war|est|es|è|é|je|jest|är|er|là)\b|[是为為は]"
 )
 #: A value that is hidden already.
 HIDDEN = r"[\"'\\]{0,2}<(?:secret|id|ip)>(?:[\"'\\]{0,2}(?:[\s,;&)\]}]|$))"
+
+#: Each name of the above has one of these in it, in small letters.
+_STEMS = (
+    "pass", "pwd", "pw", "secret", "token", "credential", "key", "masterauth", "auth", "kennwort",
+    "contrasenya", "mot de", "mot-de", "senha", "wachtwoord", "adgangskode", "salasana",
+    "jelsz", "lozink", "geslo", "paro", "kata", "sess", "sid", "sig", "community", "csrf",
+    "psk", "code", "seed", "puk", "remember", "crumb", "wordpress_", "otp", "pin", "cvv", "cvc",
+    "ssn", "mdp", "clave", "heslo",
+)  # fmt: skip
+
+
+def may_name(text: str) -> bool:
+    """Whether ``text`` may hold a name of a secret: much quicker than to look for the names."""
+    if not text.isascii():
+        return True
+    small = text.lower()
+    return any(stem in small for stem in _STEMS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from waybill.labelling.llm.secret_names import HIDDEN, STRONG, VALUE
+from waybill.labelling.llm.secret_names import HIDDEN, STRONG, VALUE, may_name
 
 __all__ = ["hide_held", "hide_signed"]
 
@@ -51,7 +51,7 @@ _NAME = re.compile(
 
 def hide_held(text: str) -> str:
     """``text`` with secrets in objects and calls under their name replaced by ``<secret>``."""
-    if any(sign in text for sign in "({["):
+    if any(sign in text for sign in "({[") and may_name(text):
         text = _HELD.sub(r"\1<secret>", text)
     if "'" in text or '"' in text:
         text = _CIPHER.sub(r"\1<secret>", _KEY.sub(r"\1<secret>", text))
