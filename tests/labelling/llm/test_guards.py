@@ -166,7 +166,8 @@ async def test_what_was_known_of_all_counts_while_the_store_is_away() -> None:
         await ledger.reserve(1, 0)
 
 
-async def test_nodes_share_what_is_left_when_their_store_goes_away() -> None:
+@pytest.mark.parametrize("others_call", [True, False])
+async def test_nodes_share_what_is_left_when_their_store_goes_away(others_call: bool) -> None:
     store, clock = Away(), Clock()
     store.is_away = False
     ledgers = [
@@ -176,7 +177,7 @@ async def test_nodes_share_what_is_left_when_their_store_goes_away() -> None:
     for _ in range(59):
         await ledgers[0].reserve(100, 0)
     for ledger in ledgers:
-        await ledger.reserve(20, 0)
+        await (ledger.reserve(20, 0) if others_call else ledger.look())
     store.is_away = True
     away = [await spend(ledger, 10) for ledger in ledgers]
     assert away[0] == 0
@@ -230,6 +231,20 @@ async def test_a_day_is_divided_among_nodes_and_workers_while_redis_is_away(
     local = LlmSettings(**limits)  # type: ignore[arg-type]
     assert await build._open_own_count(local, workers=2, nodes=5) == (None, 1 / 2)
     assert await build._open_own_count(local, workers=2, nodes=10) == (None, 1)
+
+
+async def test_who_never_asks_hears_what_all_have_spent(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = asyncio.Event()
+
+    async def look(_: Ledger) -> None:
+        looks.set()
+
+    monkeypatch.setattr(build, "_LOOK_SECS", 0.001)
+    monkeypatch.setattr(Ledger, "look", look)
+    async with opening():
+        await looks.wait()
 
 
 async def test_money_is_reserved_before_it_is_spent() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib.util
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from waybill.core.again import again_and_again
 from waybill.core.errors import ConfigError
 from waybill.labelling.llm.audit import Audit
 from waybill.labelling.llm.breaker import Breaker
@@ -26,6 +28,8 @@ from waybill.settings.schema import LlmSettings
 
 log = logging.getLogger(__name__)
 _DAY_SECS = 86_400
+#: So often a node hears what all have spent, also while it has nothing to ask.
+_LOOK_SECS = 60.0
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -58,12 +62,21 @@ async def open_llm(
     audit = Audit(Path(settings.audit), settings.audit_bytes) if settings.audit else None
     tier = LlmTier(settings, provider, prompt, store, guards, telemetry, audit)
     tier.start()
+    looks = again_and_again("asking what the LLM has spent", functools.partial(_look, ledger))
+    task = asyncio.create_task(looks)
     try:
         yield tier
     finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await tier.close()
         if own is not None:
             await own.close()
+
+
+async def _look(ledger: Ledger) -> None:
+    await asyncio.sleep(_LOOK_SECS)
+    await ledger.look()
 
 
 async def _open_own_count(

@@ -101,6 +101,14 @@ class Ledger:
             )
         raise Refused(code)
 
+    async def look(self) -> None:
+        """Hear what all have spent.
+
+        Who never calls, and so never hears it, would take a share of the whole day while the store
+        is away, not of what was left of it.
+        """
+        await self._add(0, 0)
+
     async def settle(self, reserved: Usage, tokens: int, micros: int) -> None:
         """Put what was really used in the place of what was reserved."""
         await self._add(tokens - reserved.tokens, micros - reserved.micros)
