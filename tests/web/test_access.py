@@ -30,7 +30,7 @@ FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame
 PAGES = ("/", "/patterns", "/review", "/rules", "/rules/edit", "/sources", "/nodes", "/corrections",
          "/changes", "/models", "/csv", "/try", "/keys", "/docs", "/login")  # fmt: skip
 #: The button that starts it, whether the file is read to its end or not.
-LABEL = re.compile("^Label (the file|[0-9,]+ rows)$")
+LABEL = re.compile("^Label (the file|[0-9,]+ rows) l$")
 TABLE = (
     "id,source,message,target_label\n"
     "1,shop,User 1 logged in,User Action\n2,shop,zxqv 17 blorp,\n3,shop,,Error\n4,shop,a,b,c\n"

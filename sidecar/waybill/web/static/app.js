@@ -2,7 +2,7 @@
 "use strict";
 document.documentElement.classList.add("scripted");
 (() => {
-  const inField = (element) => element && (element.matches("input:not([type=checkbox], [type=radio]), textarea, select") || element.isContentEditable);
+  const inField = (element) => element && (element.matches("input:not([type=checkbox], [type=radio], [type=file]), textarea, select") || element.isContentEditable);
   const visible = (element) => element && element.offsetParent !== null;
   const press = (key) => {
     for (const element of document.querySelectorAll("[data-key]")) {
@@ -21,6 +21,11 @@ document.documentElement.classList.add("scripted");
     next.scrollIntoView({ block: "nearest" });
     return true;
   };
+  const tick = () => {
+    const box = document.querySelector("tr[data-row][aria-selected=true] input[type=checkbox]");
+    box?.click();
+    return Boolean(box);
+  };
   let waiting = "";
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.documentElement.dataset.keys === "off") return;
@@ -36,7 +41,7 @@ document.documentElement.classList.add("scripted");
     else if (document.querySelector('[data-focus-key="' + CSS.escape(key) + '"]')) { document.querySelector('[data-focus-key="' + CSS.escape(key) + '"]').focus(); done = true; }
     else if (key === "/") { const field = document.querySelector("#search"); field?.focus(); done = Boolean(field); }
     else if (key === "Escape") { document.querySelector("details[open][data-menu]")?.removeAttribute("open"); }
-    else done = press(key) || Boolean(window.waybillRow?.(event));
+    else done = press(key) || Boolean(window.waybillRow?.(event)) || (key === "x" && tick());
     if (done) event.preventDefault();
   });
   // What an answer would do, said for the label under the pointer or in focus.
@@ -79,9 +84,9 @@ document.documentElement.classList.add("scripted");
     if (copy) {
       const text = copy.hasAttribute("data-link") ? new URL(copy.dataset.copy, location.href).href : copy.dataset.copy;
       navigator.clipboard?.writeText(text);
-      const words = copy.textContent;
+      const words = [...copy.childNodes];
       copy.textContent = "Copied";
-      setTimeout(() => { copy.textContent = words; }, 1500);
+      setTimeout(() => copy.replaceChildren(...words), 1500);
     }
   });
   const keep = (name, value) => { document.cookie = name + "=" + value + ";path=/;max-age=31536000;samesite=strict" + (location.protocol === "https:" ? ";secure" : ""); };
