@@ -183,18 +183,26 @@ async def test_a_head_that_drips_is_cut_off_and_others_are_served() -> None:
 
 
 async def test_a_kept_connection_and_a_slow_body_outlive_the_heads_deadline() -> None:
-    async with running("model.path=null", "http.header_timeout_secs=0.2") as sidecar:
+    async with running("model.path=null") as sidecar:
         host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
+        found = sidecar.service.http._guards
+        assert found is not None
+        guards = found.by_transport
         reader, writer = await asyncio.open_connection(host, int(port))
+        await until(lambda: len(guards) == 1)
+        (guard,) = guards.values()
+        assert guard._timer is not None
         for _ in range(2):
             writer.write(POST + b"Content-Length: 13\r\n\r\n")
-            await asyncio.sleep(0.4)
+            await until(lambda: guard._is_handling)
+            assert guard._timer is None, "what runs while the body comes"
             writer.write(BODY)
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200")
             size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             assert b"target_label" in await reader.readexactly(size)
-            await asyncio.sleep(0.4)
+            await until(lambda: not guard._is_handling)
+            assert guard._timer is None, "what runs until the next request"
         writer.transport.abort()
 
 
