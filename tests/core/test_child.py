@@ -156,3 +156,19 @@ def test_it_runs_on_the_event_loop_of_the_service(module: Path) -> None:
     module.write_text("import os; print(os.getpid() == os.getpgrp())")
     ended = uvloop.run(run_child("told", secs=30))
     assert ended == Ended(0, b"True\n", b"")
+
+
+async def test_it_may_take_so_much_memory_and_is_the_first_to_go(module: Path) -> None:
+    module.write_text(
+        "print(open('/proc/self/oom_score_adj').read().strip(), flush=True)\nbytearray(1 << 30)"
+    )
+    ended = await run_child("told", secs=30, memory_bytes=256 << 20)
+    assert ended.output == b"1000\n"
+    assert ended.last_words() == "MemoryError"
+
+
+async def test_it_gets_the_environment_that_is_given(module: Path) -> None:
+    module.write_text("import os; print(os.environ.get('HOME'), os.environ['TOLD'])")
+    given = {"TOLD": "yes", "PYTHONPATH": os.environ["PYTHONPATH"]}
+    ended = await run_child("told", secs=30, environment=given)
+    assert ended.output == b"None yes\n"

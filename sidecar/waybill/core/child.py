@@ -15,10 +15,11 @@ import asyncio
 import contextlib
 import functools
 import os
+import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,10 +57,13 @@ async def run_child(
     stdin: bytes = b"",
     secs: float,
     output_bytes: int = _OUTPUT_BYTES,
+    memory_bytes: int | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Ended:
     """Run ``python -m module arguments`` until it ends, at most ``secs`` seconds by the clock.
 
-    It gets ``stdin``, our environment, and no module from the working directory.
+    It gets ``stdin``, the ``environment``, and no module from the working directory. With
+    ``memory_bytes`` it may take so much, and is the first to go where the machine has no more.
 
     Raises:
         OSError: no process can be started.
@@ -76,10 +80,12 @@ async def run_child(
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        env=os.environ | {"PYTHONPATH": _search_path()},
+        env={**environment, "PYTHONPATH": _search_path()},
         start_new_session=True,  # uvloop has no process_group
     )
     try:
+        if memory_bytes is not None:
+            _limit(child.pid, memory_bytes)
         async with asyncio.timeout(secs):
             return await _talk(child, stdin, output_bytes)
     finally:
@@ -114,6 +120,13 @@ async def end_child(child: Process, kill: Callable[[], None]) -> None:
     finally:
         # Its pipes are left to a later turn of the loop, which may be at its end.
         child._transport.close()  # type: ignore[attr-defined] # noqa: SLF001
+
+
+def _limit(pid: int, memory_bytes: int) -> None:
+    """Bound the memory of a child; it may have ended already."""
+    with contextlib.suppress(OSError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000", "ascii")
 
 
 def _search_path() -> str:

@@ -39,6 +39,7 @@ from waybill.web.jobs import Jobs
 from waybill.web.kept import Kept
 from waybill.web.labellings import bench_settings, with_own_corrections
 from waybill.web.metrics import BenchMetrics
+from waybill.web.model_trial import ModelTrials
 from waybill.web.routes import routes
 from waybill.web.rulebook import Rulebook, with_own_rules
 from waybill.web.rulestats import RuleStatsReader
@@ -190,6 +191,7 @@ async def _build_one(
         jobs,
         rulebook,
         trials,
+        ModelTrials(settings, database),
         travel,
         hosts,
         rule_stats,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from waybill.web.jobs import Jobs
     from waybill.web.kept import Kept
     from waybill.web.metrics import BenchMetrics
+    from waybill.web.model_trial import ModelTrials
     from waybill.web.rulebook import Rulebook
     from waybill.web.rulestats import RuleStatsReader
     from waybill.web.store.trends import Moves
@@ -40,6 +41,7 @@ class Bench(NamedTuple):
     jobs: Jobs
     rulebook: Rulebook
     trials: Trials
+    model_trials: ModelTrials
     travel: Travel
     hosts: frozenset[str]
     rule_stats: RuleStatsReader

@@ -19,7 +19,6 @@ from waybill.hub.versions import is_version
 from waybill.labelling.model.manifest import read_manifest
 from waybill.web.context import Bench, bench_of, user_of
 from waybill.web.groups import groups_of, matrix_of
-from waybill.web.model_trial import try_models
 from waybill.web.reliability import Bin, bins_of, reliability_svg
 from waybill.web.rendering import page
 from waybill.web.store.changes import Change, add_change
@@ -93,7 +92,7 @@ async def compare(request: web.Request) -> web.Response:
     old, new = known.get(request.query.get("a", "")), known.get(request.query.get("b", ""))
     if old is None or new is None:
         raise see(request, "/models", urlencode({"fault": "Choose two versions to compare."}))
-    trial = await try_models(bench.settings, bench.database, str(old.folder), str(new.folder))
+    trial = await bench.model_trials.try_models(str(old.folder), str(new.folder))
     told: dict[str, object] = {}
     if trial.found is not None:
         told["groups"] = groups_of(trial.found, {})
