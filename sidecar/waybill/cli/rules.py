@@ -96,12 +96,14 @@ def _add_suggest(actions: Commands) -> None:
 def read_rules_or_fail(settings: Settings) -> RuleSet:
     """The configured rules. Raises ConfigError with every fault."""
     from waybill.core.errors import ConfigError, RuleSetError
-    from waybill.service.reading_rules import read_rules
+    from waybill.labelling.rules.loading import known_from
+    from waybill.service.reading_rules import read_rules, rule_cache
     from waybill.settings.taxonomy import read_labels
 
     taxonomy = read_labels(settings.labels.path)
+    known = known_from(rule_cache(settings))  # who tries a rule has compiled the others before
     try:
-        return asyncio.run(read_rules(settings, taxonomy))
+        return asyncio.run(read_rules(settings, taxonomy, known=known))
     except RuleSetError as error:
         raise ConfigError([str(one) for one in error.errors]) from None
 

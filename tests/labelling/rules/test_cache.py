@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from waybill.labelling.rules import cache as module
@@ -38,11 +38,12 @@ def _request(pattern: str = "boom") -> CompileRequest:
 
 def test_what_was_kept_is_read_back(folder: Path) -> None:
     kept = RuleCache(folder)
-    assert kept.read(_MARK) is None
+    assert kept.read(_MARK) is kept.read_newest() is None
     assert not folder.exists()
     kept.write(_MARK, b"compiled")
     assert kept.read(_MARK) == b"compiled"
     assert kept.read(b"n" * 32) is None
+    assert kept.read_newest() == b"compiled"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert _only(folder).stat().st_mode & 0o777 == 0o600
 
@@ -133,8 +134,9 @@ def test_another_processor_or_code_has_files_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RuleCache(folder).write(_MARK, b"compiled")
-    monkeypatch.setattr(module, "_made_by", lambda: hashlib.sha256(b"other").digest())
+    monkeypatch.setattr(module, "_made_by", lambda: "0123456789abcdef")
     assert RuleCache(folder).read(_MARK) is None
+    assert RuleCache(folder).read_newest() is None
 
 
 async def test_the_next_process_reads_what_this_one_compiled(
@@ -158,9 +160,26 @@ async def test_drafts_beside_known_rules_are_not_kept(
 ) -> None:
     monkeypatch.setattr(loading, "_compiled", {})
     known = (await loading.compile_artefact(_request())).known()
-    request = CompileRequest(_request("bang").files, _LABELS, 10, 1 << 30, 65_536, known=known)
-    await loading.compile_artefact(request, RuleCache(folder))
+    beside = _request("boom}, {id: two, label: Error, pattern: bang")
+    request = msgspec.structs.replace(beside, known=known)
+    assert (await loading.compile_artefact(request, RuleCache(folder))).known_rules == (0,)
     assert not folder.exists()
+
+
+async def test_what_was_kept_last_is_known_to_rules_that_are_mostly_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_compiled", {})
+    kept = RuleCache(folder)
+    assert loading.known_from(kept) is loading.known_from(None) is None
+    await loading.compile_artefact(_request(), kept)
+    known = loading.known_from(kept)
+    assert known is not None
+    assert known.expressions == ("boom",)
+    others = msgspec.structs.replace(_request("other"), known=known)
+    artefact = await loading.compile_artefact(others, kept)
+    assert artefact.known_rules == ()
+    assert len(list(folder.iterdir())) == 2  # other rules stand for themselves
 
 
 def test_the_settings_turn_it_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def test_what_both_sides_have_is_compiled_once(
 ) -> None:
     known: list[bool] = []
 
-    async def compile_here(request: CompileRequest) -> Artefact:
+    async def compile_here(request: CompileRequest, *_: object) -> Artefact:
         known.append(request.known is not None)
         return await compile_artefact(request)
 

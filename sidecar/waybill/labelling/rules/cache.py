@@ -41,7 +41,14 @@ class RuleCache:
 
     def read(self, mark: bytes) -> bytes | None:
         """What was kept under ``mark``; None: nothing, or nothing that can be trusted."""
-        path = self._path(mark)
+        return self._read(self._path(mark))
+
+    def read_newest(self) -> bytes | None:
+        """What was kept or asked for last, made by the same code on such a processor."""
+        kept = self._kept(f"{_made_by()}-*")
+        return self._read(kept[-1]) if kept else None
+
+    def _read(self, path: Path) -> bytes | None:
         try:
             if not _is_ours(self._folder.stat()):
                 return None
@@ -75,12 +82,19 @@ class RuleCache:
             self._make_room()
 
     def _path(self, mark: bytes) -> Path:
-        return self._folder / (hashlib.sha256(mark + _made_by()).hexdigest() + _SUFFIX)
+        return self._folder / f"{_made_by()}-{mark.hex()}{_SUFFIX}"
+
+    def _kept(self, of: str = "*") -> list[Path]:
+        """The files that are there, those that were asked for last behind the others."""
+        aged: list[tuple[float, Path]] = []
+        for path in self._folder.glob(of + _SUFFIX):
+            with contextlib.suppress(OSError):  # somebody else removes one
+                aged.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(aged)]
 
     def _make_room(self) -> None:
         """Remove the files that were not asked for longest."""
-        kept = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-_MOST_FILES]:
+        for path in self._kept()[:-_MOST_FILES]:
             path.unlink(missing_ok=True)
 
 
@@ -90,7 +104,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 @functools.cache
-def _made_by() -> bytes:
+def _made_by() -> str:
     """A hash of what compiles: this package, the libraries, and the processor it is meant for."""
     made_by = hashlib.sha256()
     versions = (VERSION, platform.python_version(), version("hyperscan"), version("regex"))
@@ -99,7 +113,7 @@ def _made_by() -> bytes:
     made_by.update(_processor())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         made_by.update(source.read_bytes())
-    return made_by.digest()
+    return made_by.hexdigest()[:16]
 
 
 def _processor() -> bytes:

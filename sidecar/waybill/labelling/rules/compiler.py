@@ -93,7 +93,7 @@ def build(request: CompileRequest) -> Artefact:
     dump = hyperscan.dumpb(database) if database is not None else b""
     version = hash_files(request.files, request.disable)
     artefact = Artefact(version, dump, tuple(rules), replaced=selection.replaced)
-    if request.known is not None:
+    if request.known is not None and places.known_rules:
         artefact = msgspec.structs.replace(
             artefact, known_rules=places.known_rules, known_database=request.known.database
         )

@@ -26,9 +26,13 @@ class Places(NamedTuple):
 
 
 def find_known(known: Known | None, expressions: Sequence[str]) -> Places:
-    """Which of the rules' ``expressions`` are known; each place is given to one rule."""
+    """Which of the rules' ``expressions`` are known; each place is given to one rule.
+
+    None, where less than half of them would be: a database of other rules costs each scan.
+    """
+    nothing = Places((), tuple(range(len(expressions))))
     if known is None:
-        return Places((), tuple(range(len(expressions))))
+        return nothing
     free: dict[str, list[int]] = {}
     for place, expression in enumerate(known.expressions):
         if expression:
@@ -41,7 +45,7 @@ def find_known(known: Known | None, expressions: Sequence[str]) -> Places:
             found[places.pop()] = index
         else:
             left.append(index)
-    return Places(tuple(found), tuple(left))
+    return Places(tuple(found), tuple(left)) if 2 * len(left) <= len(expressions) else nothing
 
 
 class Scanner:

@@ -48,7 +48,7 @@ class _Output(NamedTuple):
     def artefact(self) -> Artefact:
         """It, with the database that stood already."""
         found = msgspec.msgpack.decode(self.sent, type=Artefact)
-        if self.known is None:
+        if self.known is None or not found.known_rules:
             return found
         return msgspec.structs.replace(found, known_database=self.known.database)
 
@@ -178,6 +178,12 @@ def compiled_last() -> Known | None:
     return None if last is None else last.artefact().known()
 
 
+def known_from(cache: RuleCache | None) -> Known | None:
+    """What was kept last, for rules that are mostly the same."""
+    sent = cache.read_newest() if cache is not None else None
+    return None if sent is None else _Output(sent, None).artefact().known()
+
+
 async def _shared(mark: bytes, request: CompileRequest, cache: RuleCache | None) -> _Output:
     """The output of one child for all who ask at once; it is ended when nobody waits any more.
 
@@ -207,7 +213,7 @@ async def _found(mark: bytes, request: CompileRequest, cache: RuleCache | None) 
     if sent is not None:
         return _Output(sent, None)
     output = await _compile(request)
-    if output.known is None:  # else it is not the whole of it
+    if not output.artefact().known_rules:  # else it is not the whole of it
         await asyncio.to_thread(cache.write, mark, output.sent)
     return output
 
