@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import random
+import tracemalloc
 import zlib
+from typing import cast
 
+import cramjam
 import pytest
 from backports import zstd
 from hypothesis import given
@@ -15,11 +18,13 @@ from waybill.core.errors import MalformedError
 from waybill.core.names import Compression
 from waybill.wire.compression import (
     ENCODINGS,
+    MAX_MEMBERS,
     accepted_encoding,
     compress,
     decompress,
     encodings_of,
 )
+from waybill.wire.inflate import inflated
 
 LIMIT = 1 << 20
 BODY = b"".join(b'{"log":"line %d"}\n' % i for i in range(200)) + random.Random(1).randbytes(500)
@@ -97,11 +102,71 @@ def test_a_zstd_window_larger_than_ours_is_refused() -> None:
     with pytest.raises(MalformedError) as caught:
         decompress(data, ["zstd"], LIMIT)
     assert caught.value.code == "corrupt_zstd"
+    assert "8 MiB" in caught.value.detail
+
+
+def _skippable(size: int) -> bytes:
+    return b"\x50\x2a\x4d\x18" + size.to_bytes(4, "little") + bytes(size)
+
+
+def _named_gzip(size: int) -> bytes:
+    """A member that holds nothing but a long name of a file."""
+    return gzip.compress(b"")[:3] + b"\x08" + bytes(6) + b"n" * size + b"\0\x03" + bytes(9)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 60_000, 70_000, 3 << 20])
+def test_what_holds_nothing_takes_no_memory_however_large_it_is(size: int) -> None:
+    last = b"12"
+    for empty, encoding in ((_skippable(size), "zstd"), (_named_gzip(size), "gzip")):
+        body = empty * 3 + compress(last, encoding)
+        tracemalloc.start()
+        try:
+            assert decompress(body, [cast("Compression", encoding)], LIMIT) == last
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 8 << 20
+
+
+def test_a_stream_of_members_that_hold_nothing_ends() -> None:
+    frames = b"".join(_skippable(4)[:-4] + i.to_bytes(4, "little") for i in range(MAX_MEMBERS + 1))
+    with pytest.raises(MalformedError, match="more than"):
+        decompress(frames, ["zstd"], LIMIT)
+    with pytest.raises(MalformedError, match="hold nothing"):
+        list(inflated([frames], "zstd"))
+    many = zstd.compress(b"a") * (MAX_MEMBERS + 1)
+    assert b"".join(inflated([many], "zstd")) == b"a" * (MAX_MEMBERS + 1)
+
+
+def test_a_frame_that_needs_a_dictionary_says_so() -> None:
+    samples = [b'{"log":"order %d failed at %d"}' % (i, i * 7) for i in range(2000)]
+    frame = zstd.compress(BODY, zstd_dict=zstd.train_dict(samples, 2000))
+    with pytest.raises(MalformedError, match="compress without a dictionary"):
+        decompress(frame, ["zstd"], LIMIT)
+
+
+def test_framed_snappy_is_read_to_its_end() -> None:
+    framed = bytes(cramjam.snappy.compress(BODY * 20))
+    padded = framed[:10] + b"\xfe\x03\x00\x00xxx" + framed[10:] + framed
+    assert decompress(framed, ["snappy"], LIMIT) == BODY * 20
+    assert decompress(padded, ["snappy"], LIMIT) == BODY * 40
+    assert decompress(framed[:10], ["snappy"], LIMIT) == b""
+    for cut in (12, 20, len(framed) - 1):
+        with pytest.raises(MalformedError, match="within a chunk"):
+            decompress(framed[:cut], ["snappy"], LIMIT)
+    spoilt = framed[:-1] + bytes((framed[-1] ^ 1,))
+    with pytest.raises(MalformedError) as caught:
+        decompress(spoilt, ["snappy"], LIMIT)
+    assert caught.value.code == "corrupt_snappy"
+    with pytest.raises(MalformedError) as caught:
+        decompress(bytes(cramjam.snappy.compress(bytes(64 << 20))), ["snappy"], LIMIT)
+    assert caught.value.code == "too_large"
 
 
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
+        ("x-snappy-framed", ["snappy"]),
         (None, []),
         ("", []),
         ("identity", []),

@@ -16,6 +16,7 @@ from backports import zstd
 from waybill.core.errors import MalformedError
 from waybill.core.names import Compression
 from waybill.core.reasons import corrupt, truncated
+from waybill.wire.snappy import unsnappy
 
 #: Encodings in the order in which we would choose them for an answer.
 ENCODINGS: tuple[Compression, ...] = ("zstd", "gzip", "deflate", "snappy")
@@ -24,11 +25,15 @@ _KNOWN: dict[str, Compression] = {name: name for name in ENCODINGS}
 _MAX_STACK = 4
 #: 8 MiB of window is what zstd levels up to 19 ask for; more is memory spent on a stranger's word.
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+_ADVICE = {
+    "too much memory": "use a window of 8 MiB at most, as all levels up to 19 do without --long",
+    "Dictionary": "compress without a dictionary",
+}
 _STEP_BYTES = 1 << 20
 #: Members (gzip) or frames (zstd) of one body: each costs 5 µs, however little it holds. One that
 #: holds nothing and is repeated byte for byte counts once.
 MAX_MEMBERS = 16_384
-_REPEATS = 1024
+_REPEATED_BYTES = 64 << 10
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
@@ -43,7 +48,8 @@ def encodings_of(header: str | None) -> list[Compression]:
         name = part.strip()
         if name in ("", "identity"):
             continue
-        encoding = _KNOWN.get(name.removeprefix("x-"))
+        # OpenTelemetry's collector names the framing, which the body names, too.
+        encoding = _KNOWN.get(name.removeprefix("x-").removesuffix("-framed"))
         if encoding is None:
             told = f"Content-Encoding {header!r}: taken are {', '.join(ENCODINGS)}"
             raise MalformedError("unsupported_encoding", told)
@@ -63,7 +69,7 @@ def decompress(body: bytes, encodings: Sequence[Compression], limit_bytes: int) 
     """
     for encoding in reversed(encodings):
         if encoding == "snappy":
-            body = _unsnappy(body, limit_bytes)
+            body = unsnappy(body, limit_bytes)
         elif not body:
             raise MalformedError(truncated(encoding), "an empty body is no stream")
         else:
@@ -107,7 +113,7 @@ def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
         offset = _inflate_member(body, start, encoding, room, out)
         size = sum(map(len, out[first:]))
         room -= size
-        if size == 0:
+        if size == 0 and offset - start <= _REPEATED_BYTES:
             offset = _skip_repeated(body, body[start:offset], offset)
         if encoding == "gzip" and not body[offset : offset + 1].strip(b"\0"):
             offset = _skip_padding(body, offset)
@@ -120,7 +126,7 @@ def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
 
 def _skip_repeated(body: bytes, member: bytes, offset: int) -> int:
     """The offset behind all that is ``member`` again, which holds nothing, from ``offset`` on."""
-    many = member * _REPEATS
+    many = member * (_REPEATED_BYTES // max(1, len(member)))
     while member and body.startswith(many, offset):
         offset += len(many)
     while member and body.startswith(member, offset):
@@ -157,7 +163,7 @@ def _inflate_member(
         try:
             data, pending, wants_more = stream.step(pending, min(_STEP_BYTES, room + 1))
         except (zlib.error, zstd.ZstdError) as error:
-            raise MalformedError(corrupt(encoding), str(error)) from None
+            raise MalformedError(corrupt(encoding), advised(str(error))) from None
         if is_starved and not data and not stream.eof:
             raise MalformedError(truncated(encoding), "the stream ends before its end mark")
         room -= len(data)
@@ -165,6 +171,14 @@ def _inflate_member(
             raise MalformedError("too_large", "the body inflates to more than limits.body_bytes")
         out.append(data)
     return offset - len(stream.unused_data)
+
+
+def advised(words: str) -> str:
+    """What a library says is wrong with a stream, and what to do where the sender chose it."""
+    for sign, advice in _ADVICE.items():
+        if sign in words:
+            return f"{words}; {advice}"
+    return words
 
 
 def open_stream(encoding: Compression, head: bytes) -> _ZstdFrame | _ZlibStream:
@@ -214,17 +228,3 @@ def _deflate_window(head: bytes) -> int:
     """HTTP's ``deflate`` means zlib (RFC 9110), yet some send it raw; RFC 1950 headers tell."""
     is_zlib = len(head) >= 2 and head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0
     return _ZLIB if is_zlib else _RAW_DEFLATE
-
-
-def _unsnappy(body: bytes, limit_bytes: int) -> bytes:
-    """A raw snappy block; the length in front of it is checked before anything is allocated."""
-    try:
-        size = cramjam.snappy.decompress_raw_len(body)
-        if size > limit_bytes:
-            raise MalformedError("too_large", f"snappy block declares {size} bytes")
-        # The densest element is a 3-byte copy of 64 bytes: a longer claim cannot be met.
-        if size > 64 * len(body):
-            raise MalformedError("truncated_snappy", "the block is shorter than it declares")
-        return bytes(cramjam.snappy.decompress_raw(body))
-    except cramjam.DecompressionError as error:
-        raise MalformedError("corrupt_snappy", str(error)) from None

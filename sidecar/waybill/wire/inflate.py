@@ -10,7 +10,7 @@ from backports import zstd
 from waybill.core.errors import MalformedError
 from waybill.core.names import Compression
 from waybill.core.reasons import corrupt, truncated
-from waybill.wire.compression import open_stream
+from waybill.wire.compression import MAX_MEMBERS, advised, open_stream
 
 __all__ = ["Inflater", "compression_of", "inflated"]
 
@@ -47,12 +47,15 @@ class Inflater:
         self._start = b""
         self._is_open = False
         self._has_member = False
+        #: Members that hold nothing: they cost time as others do, and no bound on bytes sees them.
+        self._empty = 0
+        self._is_empty = True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What ``data`` adds, in pieces of at most a MiB.
 
         Raises:
-            MalformedError: ``corrupt_<encoding>``.
+            MalformedError: ``corrupt_<encoding>``; ``too_large``: too many members hold nothing.
         """
         while data or (self._is_open and not self._stream.eof):
             if not self._is_open:
@@ -65,23 +68,31 @@ class Inflater:
                     return
                 self._start = b""
                 self._stream = open_stream(self._encoding, data[:2])
-                self._is_open = True
+                self._is_open = self._is_empty = True
             try:
                 out, left, wants_more = self._stream.step(data, _STEP_BYTES)
             except (zlib.error, zstd.ZstdError) as error:
-                words = str(error)
+                words = advised(str(error))
                 if self._has_member:
                     words = f"what stands behind its end is no {self._encoding}"
                 raise MalformedError(corrupt(self._encoding), words) from None
             data = left
             if out:
+                self._is_empty = False
                 yield out
             if self._stream.eof:
+                self._end_member()
                 data = self._stream.unused_data
-                self._is_open = False
-                self._has_member = True
             elif wants_more and not data:
                 return
+
+    def _end_member(self) -> None:
+        self._is_open = False
+        self._has_member = True
+        self._empty += self._is_empty
+        if self._empty > MAX_MEMBERS:
+            detail = f"{self._encoding}: more than {MAX_MEMBERS} members that hold nothing"
+            raise MalformedError("too_large", detail)
 
     def finish(self) -> None:
         """Raise MalformedError (``truncated_<encoding>``) when the stream is not at an end."""
