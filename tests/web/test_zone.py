@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import time
+
+import pytest
 
 from tests.web.conftest import Client, pattern
 from tests.web.test_browser import ORDER, browsing, pytestmark
@@ -12,6 +16,14 @@ from waybill.web.text import timed
 
 __all__ = ["pytestmark"]
 
+EACH_HOUR = {
+    "UTC": [f"0{hour}:00:00 +00:00" for hour in range(4, 9)],
+    "Asia/Kolkata": [f"{hour:02}:30:00 +05:30" for hour in range(9, 14)],
+    "America/St_Johns": [
+        *("01:30:00 -02:30", "01:30:00 -03:30", "02:30:00 -03:30"),
+        *("03:30:00 -03:30", "04:30:00 -03:30"),
+    ],
+}
 TOKYO = "Asia/Tokyo"
 #: A time of two days ago is written in full.
 OLD_SECS = 2 * 86_400
@@ -50,6 +62,39 @@ async def test_times_are_in_utc_until_the_zone_is_switched(browser: Client) -> N
         assert await frozen.text_content() == "Up to 2026-01-01 09:00:00 +09:00: show now"
         await page.get_by_role("button", name="Local").click()
         assert await frozen.text_content() == "Up to 2026-01-01 00:00:00 UTC: show now"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/St_Johns"])
+async def test_a_chart_says_its_zone_and_follows_a_change_of_clocks(
+    browser: Client, zone: str
+) -> None:
+    """In St. John's clocks went back from 02:00 to 01:00 that night, half an hour off UTC's."""
+    await browser.put(pattern(ORDER, at=time.time()))
+    local = {"name": "waybill_zone", "value": "local", "url": browser.running.address}
+    async with browsing(browser, timezone_id=zone) as page:
+        await page.context.add_cookies([local])
+        await page.goto(f"{browser.running.address}/?to=2026-11-01T08:00:00Z")
+        figure = page.locator("figure").first
+        told = "(one) => one._chart.axes[0].label"
+        # Chromium calls Kolkata as it was called before.
+        assert (await figure.evaluate(told)).replace("Calcutta", "Kolkata") == zone
+        await figure.focus()
+        seen = []
+        for _ in range(5):
+            await page.keyboard.press("ArrowLeft")
+            seen.append((await figure.locator("[data-said]").text_content())[11:26])
+        assert seen[::-1] == EACH_HOUR[zone]
+        await page.get_by_role("button", name="Local").click()
+        assert await figure.evaluate(told) == "UTC"
+
+
+async def test_a_table_has_its_times_in_utc(browser: Client) -> None:
+    await browser.put(pattern(ORDER, first_seen=0.0, last_seen=1_795_210_000.0))
+    _, table = await browser.get("/patterns.csv")
+    (row,) = csv.DictReader(io.StringIO(table))
+    assert row["first_seen"] == "1970-01-01T00:00:00Z"
+    assert row["last_seen"] == "2026-11-20T21:26:40Z"
+    assert row["mask"] == ORDER
 
 
 async def test_without_scripts_times_are_in_utc_and_say_so(browser: Client) -> None:

@@ -4,6 +4,9 @@
   const painted = (name) => { const at = document.createElement("i"); at.style.color = "var(" + name + ")"; document.body.append(at); const found = getComputedStyle(at).color; at.remove(); return found; };
   const zone = window.waybillZone;
   const said = (value, unit) => (value === null || value === undefined ? "no records" : value.toLocaleString("en", { maximumFractionDigits: 1 }) + unit);
+  // The day stands below the first hour, and below each midnight.
+  const hours = (step) => [step, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1];
+  const HEIGHT = 180;
   const drawn = [];
   const draw = (figure) => {
     const told = JSON.parse(figure.querySelector("script").textContent);
@@ -41,9 +44,9 @@
       paint.restore();
     };
     const chart = new uPlot({
-      width: place.clientWidth || 600, height: 160, tzDate: (at) => (zone.isLocal() ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), "Etc/UTC")),
+      width: place.clientWidth || 600, height: HEIGHT, tzDate: (at) => (zone.isLocal() ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), "Etc/UTC")),
       legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 8 } }, series, bands,
-      axes: [{ ...axis, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1]] },
+      axes: [{ ...axis, label: zone.name(), labelFont: axis.font, labelSize: 20, labelGap: 4, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], hours(3600), hours(60)] },
         { ...axis, size: 60, values: (_, all) => all.map((one) => one.toLocaleString("en") + told.unit) }],
       scales: { x: { range: (_, low, high) => [low - half, high + half] }, y: { range: (_, low, high) => [0, Math.max(told.least || 1, high * 1.05)] } },
       hooks: { setCursor: [(one) => tell(one.cursor.idx)], draw: [marks] },
@@ -62,7 +65,7 @@
     one.chart.setCursor({ left: one.chart.valToPos(one.chart.data[0][figure._at], "x"), top: 40 });
     event.preventDefault();
   });
-  addEventListener("resize", () => drawn.forEach((one) => one.chart.setSize({ width: one.place.clientWidth, height: 160 })));
+  addEventListener("resize", () => drawn.forEach((one) => one.chart.setSize({ width: one.place.clientWidth, height: HEIGHT })));
   document.addEventListener("click", (event) => { if (event.target.closest("[data-theme-switch]")) setTimeout(all); });
   document.addEventListener("waybill:zone", all);
   if (window.uPlot) all();

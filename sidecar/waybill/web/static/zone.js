@@ -25,6 +25,7 @@
   const TOLD = /(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/;
   window.waybillZone = {
     isLocal,
+    name: () => (isLocal() ? place : "UTC"),
     // A time of a chart: seconds since 1970.
     shown: (secs) => shown(new Date(secs * 1000)),
     // A sentence with one time in UTC, put into a node.

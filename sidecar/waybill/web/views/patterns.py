@@ -57,6 +57,8 @@ _READ_SECS = 60.0
 #: Characters of a mask in its row: two lines of the narrowest column, so that its end is seen too.
 _LIST_CHARS = 96
 _COUNTS = ("hour_rate", "day_count")
+#: In a table as ISO 8601 in UTC.
+_MOMENTS = ("first_seen", "last_seen")
 #: Rows of a download that are held at once.
 _BATCH = 1_000
 
@@ -173,15 +175,18 @@ async def as_json(request: web.Request) -> web.StreamResponse:
 
 async def as_csv(request: web.Request) -> web.StreamResponse:
     """The list as CSV, for spreadsheets: a cell that begins like a formula gets a quote."""
-    names = ("id", "label", "kind", "tier", "rule", "confidence", "reason", *_COUNTS, "mask")
+    names = ("id", "label", "kind", "tier", "rule", "confidence", "reason", *_COUNTS)
     headers = {"Content-Disposition": 'attachment; filename="patterns.csv"'}
     answer = await _begin(request, "text/csv", headers)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(names)
+    writer.writerow((*names, *_MOMENTS, "mask"))
     async for rows in _batches(request):
         for row in rows:
-            writer.writerow([_unformula(row[name]) for name in names])
+            moments = [numbers.iso(row[name]) for name in _MOMENTS]
+            cells = (row[name] for name in (*names, "mask"))
+            *told, mask = map(_unformula, cells)
+            writer.writerow((*told, *moments, mask))
         await write_within(request, answer, text.getvalue().encode("utf-8", "replace"), _READ_SECS)
         text.seek(0)
         text.truncate()
