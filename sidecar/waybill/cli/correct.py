@@ -134,7 +134,7 @@ async def _open_desk(settings: Settings, labelling: str) -> Desk:
     try:
         rules = await read_rules(settings, taxonomy)
     except RuleSetError as error:
-        raise ConfigError([str(one) for one in error.errors]) from None
+        raise ConfigError(error.problems) from None
     path = settings.corrections.path
     return Desk(
         taxonomy,

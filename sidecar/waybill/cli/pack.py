@@ -118,7 +118,7 @@ def _check_rules(folder: Path, taxonomy: Taxonomy) -> str:
     try:
         rules = asyncio.run(load_ruleset([folder], labels=taxonomy.names))
     except RuleSetError as error:
-        raise ConfigError([str(one) for one in error.errors]) from None
+        raise ConfigError(error.problems) from None
     warn_of_rules(rules.advice)
     samples = sum(rule.samples for rule in rules.rules)
     return f"{len(rules.rules)} rules, {samples} samples pass"

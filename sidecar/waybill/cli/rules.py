@@ -105,7 +105,7 @@ def read_rules_or_fail(settings: Settings) -> RuleSet:
     try:
         return asyncio.run(read_rules(settings, taxonomy, known=known))
     except RuleSetError as error:
-        raise ConfigError([str(one) for one in error.errors]) from None
+        raise ConfigError(error.problems) from None
 
 
 def _test(given: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ Retry-After, the shipper keeps it and comes back). A code is a word from one of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from waybill.core.names import SlowTierName
 from waybill.core.reasons import (
@@ -24,11 +25,28 @@ from waybill.core.reasons import (
     WorkbookCode,
 )
 
+Code = TypeVar("Code", bound=str)
+Fault = TypeVar("Fault", bound="FileFault[Any]")
+
 
 class WaybillError(Exception):
     """Base of every error that Waybill raises on purpose; ``code`` says which kind it is."""
 
     code: str = "failed"
+
+    @property
+    def problems(self) -> list[str]:
+        """Every fault that it tells of, one text each."""
+        return [str(self)]
+
+    @property
+    def reason(self) -> str:
+        """The bounded code to report: that of the first fault where there are several."""
+        return self.code
+
+    def fields(self) -> list[dict[str, object]]:
+        """Every fault as the fields of a log line."""
+        return [{"detail": problem} for problem in self.problems]
 
 
 #: What speaks of more than the one record that was being handled: it passes every net for records.
@@ -41,19 +59,22 @@ class ConfigError(WaybillError):
     code = "config"
 
     def __init__(self, problems: Sequence[str]) -> None:
-        #: Each once, though several readers may have met it.
-        self.problems = list(dict.fromkeys(problems))
-        super().__init__("; ".join(self.problems))
+        # Each once, though several readers may have met it.
+        self._problems = list(dict.fromkeys(problems))
+        super().__init__("; ".join(self._problems))
+
+    @property
+    def problems(self) -> list[str]:
+        """Every problem found."""
+        return self._problems
 
 
-class RuleError(WaybillError):
-    """One fault in a rule file: where it is and a bounded code."""
-
-    code: RuleCode
+class FileFault(WaybillError, Generic[Code]):
+    """One fault in a file that people write: where it is and a bounded code."""
 
     def __init__(
         self,
-        code: RuleCode,
+        code: Code,
         detail: str,
         *,
         file: str | None = None,
@@ -69,41 +90,61 @@ class RuleError(WaybillError):
         rule = f"rule {rule_id!r}: " if rule_id else ""
         super().__init__(f"{where + ': ' if where else ''}{rule}{detail} [{code}]")
 
+    def fields(self) -> list[dict[str, object]]:
+        """The place, the code as ``reason``, and the detail."""
+        place: dict[str, object] = {"file": self.file, "line": self.line}
+        if self.rule_id is not None:
+            place["rule"] = self.rule_id
+        return [{**place, "reason": self.code, "detail": self.detail}]
 
-class RuleSetError(WaybillError):
+
+class RuleError(FileFault[RuleCode]):
+    """One fault in a rule file."""
+
+    code: RuleCode
+
+
+class CorrectionError(FileFault[CorrectionCode]):
+    """One fault in a file of corrections."""
+
+    code: CorrectionCode
+
+
+class FileFaults(WaybillError, Generic[Fault]):
+    """Files that were refused as a whole; ``errors`` holds their faults."""
+
+    def __init__(self, errors: Sequence[Fault]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = list(errors)
+
+    @property
+    def problems(self) -> list[str]:
+        """Every fault in ``errors``."""
+        return [str(error) for error in self.errors]
+
+    @property
+    def reason(self) -> str:
+        """The code of the first fault."""
+        return self.errors[0].code if self.errors else self.code
+
+    def fields(self) -> list[dict[str, object]]:
+        """Every fault as fields, and how many there are."""
+        told: list[dict[str, object]] = []
+        for error in self.errors:
+            told += [{**fields, "faults": len(self.errors)} for fields in error.fields()]
+        return told
+
+
+class RuleSetError(FileFaults[RuleError]):
     """A rule set that was refused as a whole; ``errors`` holds every fault found."""
 
     code = "rules"
 
-    def __init__(self, errors: Sequence[RuleError]) -> None:
-        super().__init__("; ".join(str(error) for error in errors))
-        self.errors = list(errors)
 
-
-class CorrectionError(WaybillError):
-    """One fault in a file of corrections: where it is and a bounded code."""
-
-    code: CorrectionCode
-
-    def __init__(
-        self, code: CorrectionCode, detail: str, *, file: str | None = None, line: int | None = None
-    ) -> None:
-        self.code = code
-        self.detail = detail
-        self.file = file
-        self.line = line
-        where = ":".join(str(part) for part in (file, line) if part is not None)
-        super().__init__(f"{where + ': ' if where else ''}{detail} [{code}]")
-
-
-class CorrectionsError(WaybillError):
+class CorrectionsError(FileFaults[CorrectionError]):
     """Corrections that were refused as a whole; ``errors`` holds the faults found first."""
 
     code = "corrections"
-
-    def __init__(self, errors: Sequence[CorrectionError]) -> None:
-        super().__init__("; ".join(str(error) for error in errors))
-        self.errors = list(errors)
 
 
 class CorrectError(WaybillError):
@@ -129,6 +170,10 @@ class BundleError(WaybillError):
         super().__init__(f"{detail} [{code}]")
         self.code = code
         self.detail = detail
+
+    def fields(self) -> list[dict[str, object]]:
+        """The code as ``reason``, and the detail."""
+        return [{"reason": self.code, "detail": self.detail}]
 
 
 class WorkbookError(WaybillError):

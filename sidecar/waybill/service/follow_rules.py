@@ -20,7 +20,6 @@ from waybill.ops.metrics import Metrics
 from waybill.service.fetching import Asking, Fetcher, FetchError
 from waybill.service.followed_rules import FollowedFolder
 from waybill.service.reading_rules import rule_folders
-from waybill.service.reload import problems_of
 from waybill.service.rules import RulesPart
 from waybill.settings.schema import Settings
 
@@ -68,7 +67,7 @@ class RuleFollower:
         except TextsError as error:
             outcome = self._fail("malformed", f"{self._fetcher.url}: {error}")
         except RuleSetError as error:
-            outcome = self._fail(error.errors[0].code, "; ".join(problems_of(error)[:10]))
+            outcome = self._fail(error.errors[0].code, "; ".join(error.problems[:10]))
         except OSError as error:
             into = self._settings.rules.follow.into
             outcome = self._fail("disk", f"rules.follow.into: {into}: {error.strerror or error}")
@@ -111,10 +110,9 @@ class RuleFollower:
             await self._part.check(staged)
         except RuleSetError as error:
             await asyncio.to_thread(self._folder.drop, staged)
-            problems = problems_of(error)
             code = error.errors[0].code
-            self._part.state.refused(problems, code, stands=True)
-            self._refused = key, code, "; ".join(problems[:10])
+            self._part.state.refused(error.problems, code, stands=True)
+            self._refused = key, code, "; ".join(error.problems[:10])
             raise
         await asyncio.to_thread(self._folder.keep, staged)
         self._refused = None

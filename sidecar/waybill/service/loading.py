@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import BundleError, ConfigError, CorrectionsError, RuleSetError
+from waybill.core.errors import BundleError, ConfigError, CorrectionsError, WaybillError
 from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, parse_history
@@ -97,9 +97,9 @@ async def _read_labelling(name: str, settings: Settings, encoders: Encoders) -> 
     )
     problems = [
         *_problems(rules),
-        *_place(settings, _problems(bundle)),
-        *_problems(prompt),
-        *_problems(corrections),
+        *_place(settings, _problems(bundle, "model.path: ")),
+        *_problems(prompt, "llm.prompt: "),
+        *_problems(corrections, "corrections.path: "),
     ]
     if problems:
         raise ConfigError(problems)
@@ -110,16 +110,10 @@ async def _read_labelling(name: str, settings: Settings, encoders: Encoders) -> 
     return Parts(taxonomy, rules, bundle, prompt, corrections, encoders)
 
 
-def _problems(outcome: object) -> list[str]:
-    """The faults of one part, each with its setting. Raises what is no fault."""
-    if isinstance(outcome, RuleSetError):
-        return [str(error) for error in outcome.errors]
-    if isinstance(outcome, CorrectionsError):
-        return [f"corrections.path: {error}" for error in outcome.errors]
-    if isinstance(outcome, BundleError):
-        return [f"model.path: {outcome}"]
-    if isinstance(outcome, ConfigError):
-        return [f"llm.prompt: {problem}" for problem in outcome.problems]
+def _problems(outcome: object, setting: str = "") -> list[str]:
+    """The faults of one part, each behind its ``setting``. Raises what is no fault."""
+    if isinstance(outcome, WaybillError):
+        return [f"{setting}{problem}" for problem in outcome.problems]
     if isinstance(outcome, BaseException):
         raise outcome
     return []

@@ -10,13 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from waybill.core.errors import (
-    BundleError,
-    ConfigError,
-    CorrectionsError,
-    RuleSetError,
-    WaybillError,
-)
+from waybill.core.errors import WaybillError
 from waybill.ops.health import LoadState
 from waybill.ops.memory import give_back
 from waybill.ops.watch import FolderWatch
@@ -131,7 +125,7 @@ class Reloadable(Generic[T]):
         try:
             found = await self._load()
         except WaybillError as error:
-            self.state.refused(problems_of(error), reason_of(error))
+            self.state.refused(error.problems, error.reason)
             _log_refusal(self.state.what, error)
             return
         except Exception as error:  # the task's edge: the watch goes on and looks again
@@ -214,54 +208,8 @@ class Reloader:
         return report
 
 
-def problems_of(error: WaybillError) -> list[str]:
-    """The faults that an error carries, one text each."""
-    if isinstance(error, RuleSetError | CorrectionsError):
-        return [str(one) for one in error.errors]
-    if isinstance(error, ConfigError):
-        return list(error.problems)
-    return [str(error)]
-
-
-def reason_of(error: WaybillError) -> str:
-    """The bounded code of an error: that of its first fault where it has several."""
-    if isinstance(error, RuleSetError | CorrectionsError) and error.errors:
-        return error.errors[0].code
-    return error.code
-
-
 def _log_refusal(what: str, error: WaybillError) -> None:
     """Log each fault by itself: the log's rate limit knows them apart."""
     message = f"a new version of the {what} was refused; the old one stays in force"
-    for fields in _log_fields(error)[:_LOGGED_FAULTS]:
+    for fields in error.fields()[:_LOGGED_FAULTS]:
         log.error(message, extra=fields)
-
-
-def _log_fields(error: WaybillError) -> list[dict[str, object]]:
-    if isinstance(error, RuleSetError):
-        count = len(error.errors)
-        return [
-            {
-                "file": one.file,
-                "line": one.line,
-                "rule": one.rule_id,
-                "reason": one.code,
-                "detail": one.detail,
-                "faults": count,
-            }
-            for one in error.errors
-        ]
-    if isinstance(error, CorrectionsError):
-        return [
-            {
-                "file": one.file,
-                "line": one.line,
-                "reason": one.code,
-                "detail": one.detail,
-                "faults": len(error.errors),
-            }
-            for one in error.errors
-        ]
-    if isinstance(error, BundleError):
-        return [{"reason": error.code, "detail": error.detail}]
-    return [{"detail": problem} for problem in problems_of(error)]

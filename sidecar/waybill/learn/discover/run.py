@@ -134,7 +134,7 @@ def _note_rules(settings: Settings, taxonomy: Taxonomy, seen: Iterable[Seen]) ->
     try:
         rules = asyncio.run(read_rules(settings, taxonomy))
     except RuleSetError as error:
-        raise ConfigError([str(one) for one in error.errors]) from None
+        raise ConfigError(error.problems) from None
     for one in seen:
         found: dict[str, Rule | None] = {}
         for source in one.sources:
