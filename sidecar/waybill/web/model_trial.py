@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from waybill.core.child import ChildOutputError, Ended, run_child
+from waybill.core.foreign import read_json
 from waybill.core.pattern import encode
 from waybill.learn.backtest.result import Backtest
 from waybill.settings.schema import Settings
@@ -70,7 +69,7 @@ class ModelTrials:
             )
         if ended.code:
             return why(ended)
-        return msgspec.json.decode(ended.output, type=Backtest)
+        return read_json(ended.output, Backtest)
 
     def _prepare(self, folder: Path, lines: bytes, corrections: bytes) -> tuple[str, ...]:
         """Write what is read into ``folder``; the command and where that is."""
