@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from waybill.core.coalesced import Coalesced
 from waybill.labelling.corrections.files import is_folder
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
@@ -58,8 +59,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._metrics = metrics
         self._warnings: list[str] = []
         self.guard = guard
-        self._one_runs = asyncio.Lock()
-        self._waiting: asyncio.Task[None] | None = None
+        self._loads = Coalesced(self.reload)
         self.source = _source(settings, labelling)
         self.source.adopt(pipeline.corrections)
         super().__init__(
@@ -82,16 +82,9 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
     async def catch_up(self) -> None:
         """Have in force what was written before this call.
 
-        One load runs and one waits: a hundred people who correct at once share two of them.
+        A hundred people who correct at once share two loads.
         """
-        if self._waiting is None:
-            self._waiting = asyncio.create_task(self._reload_next())
-        await asyncio.shield(self._waiting)
-
-    async def _reload_next(self) -> None:
-        async with self._one_runs:
-            self._waiting = None
-            await self.reload()
+        await self._loads.run()
 
     async def _read(self) -> CorrectionTable:
         self._warnings = await asyncio.to_thread(self.source.warnings)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from waybill.core.coalesced import Coalesced
 from waybill.core.errors import WaybillError
 from waybill.ops.health import LoadState
 from waybill.ops.memory import give_back
@@ -159,8 +160,7 @@ class Reloader:
 
     def __init__(self, parts: Mapping[str, Part | None]) -> None:
         self._report_names = tuple(parts)
-        self._lock = asyncio.Lock()
-        self._waiting: asyncio.Task[bool] | None = None
+        self._loads = Coalesced(self._reload_all)
         self.parts: dict[str, Part] = {}
         for name, part in parts.items():
             if part is not None:
@@ -176,19 +176,8 @@ class Reloader:
         await asyncio.gather(*(part.stop() for part in self.parts.values()))
 
     async def reload(self) -> bool:
-        """Load every part again now; whether all are in force.
-
-        One load runs and one waits: who asks while one waits gets that one's outcome, for it begins
-        after what he has changed.
-        """
-        if self._waiting is None:
-            self._waiting = asyncio.create_task(self._reload_next())
-        return await asyncio.shield(self._waiting)
-
-    async def _reload_next(self) -> bool:
-        async with self._lock:
-            self._waiting = None
-            return await self._reload_all()
+        """Load every part again now; whether all are in force. Calls at once share loads."""
+        return await self._loads.run()
 
     async def _reload_all(self) -> bool:
         for part in self.parts.values():
