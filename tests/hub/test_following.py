@@ -16,8 +16,8 @@ from tests.patience import until
 from tests.taxonomies import TOY_YAML
 from waybill.core.errors import BundleError, ConfigError
 from waybill.ops.metrics import Metrics
-from waybill.service import follow
-from waybill.service.follow import ModelFollower
+from waybill.service import follow_model
+from waybill.service.follow_model import ModelFollower
 from waybill.settings.schema import FollowSettings, ModelSettings
 
 pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
@@ -99,7 +99,7 @@ async def test_without_any_pull_the_start_waits_only_so_long(
 ) -> None:
     server, endpoint = hub
     server.is_silent = True
-    monkeypatch.setattr(follow, "_START_SECS", 0.2)
+    monkeypatch.setattr(follow_model, "_START_SECS", 0.2)
     async with running(
         *following(REPO, tmp_path / "followed", f"model.follow.endpoint={endpoint}")
     ) as sidecar:
@@ -145,7 +145,7 @@ async def test_a_pull_that_takes_too_long_is_ended(
 ) -> None:
     server, endpoint = hub
     server.is_silent = True
-    monkeypatch.setattr(follow, "_PULL_SECS", 1.0)
+    monkeypatch.setattr(follow_model, "_PULL_SECS", 1.0)
     metrics = Metrics("test")
     settings = FollowSettings(source=REPO, endpoint=endpoint, into=str(tmp_path / "followed"))
     assert not await ModelFollower(ModelSettings(follow=settings), metrics).pull()

@@ -77,7 +77,7 @@ async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
         "model.poll_secs=0.1",
         f"corrections.path={said}",
     )
-    monkeypatch.setattr("waybill.service.follow._START_SECS", 0.1)
+    monkeypatch.setattr("waybill.service.follow_model._START_SECS", 0.1)
     async with running(*settings) as sidecar:
         before = await labels_of(sidecar, *OTHERS)
         assert (await labels_of(sidecar, WRONG))[0] == ("Unclassified", "none")

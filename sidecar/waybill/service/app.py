@@ -32,9 +32,10 @@ from waybill.ops.memory import Trimmer, kept_small, settle_memory, tune_allocato
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
 from waybill.ops.watched import refresh_often
+from waybill.service.corrections import CorrectionsPart
 from waybill.service.endpoints import Deps, http_routes
-from waybill.service.follow import ModelFollower
 from waybill.service.follow_corrections import follow_corrections
+from waybill.service.follow_model import ModelFollower
 from waybill.service.follow_rules import follow_rules
 from waybill.service.gauges import note_state
 from waybill.service.opening import Opened, open_pipeline
@@ -42,6 +43,7 @@ from waybill.service.parts import reloadable_parts
 from waybill.service.patterns import Patterns, open_patterns
 from waybill.service.reload import Reloader
 from waybill.service.roles import SINGLE, Member, Role
+from waybill.service.rules import RulesPart
 from waybill.service.signals import until_stopped
 from waybill.service.tokens import TokensPart
 from waybill.settings.deadlines import deadlines_of
@@ -141,9 +143,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     reloader = Reloader({**reloadable_parts(opened, metrics), "tokens": tokens})
     stack.push_async_callback(reloader.stop)
     await reloader.start()
-    part = reloader.parts.get("corrections")
-    await follow_corrections(stack, settings, part, metrics, keeps=role.is_first)
-    await follow_rules(stack, settings, reloader.parts.get("rules"), metrics, keeps=role.is_first)
+    await _follow_others(stack, settings, reloader, metrics, role)
     deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
     connections = Connections(settings.limits, metrics)
     http = HttpServer(
@@ -172,6 +172,20 @@ async def _follow_models(
     follower = ModelFollower(settings.model, metrics, settings.labels.path)
     stack.push_async_callback(follower.stop)
     await follower.start()
+
+
+async def _follow_others(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    reloader: Reloader,
+    metrics: Metrics,
+    role: Role,
+) -> None:
+    """Follow the servers that corrections and rules are fetched from."""
+    corrections = reloader.find("corrections", CorrectionsPart)
+    await follow_corrections(stack, settings, corrections, metrics, keeps=role.is_first)
+    rules = reloader.find("rules", RulesPart)
+    await follow_rules(stack, settings, rules, metrics, keeps=role.is_first)
 
 
 def _make_inflight(settings: Settings, metrics: Metrics) -> Inflight:

@@ -166,9 +166,7 @@ def _correction_services(deps: Deps) -> dict[str, corrections.Service]:
 def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Service:
     """That of the labelling ``name``; without a path it says what to set."""
     settings = deps.settings.corrections
-    part = deps.reloader.parts.get(part_name(name, "corrections"))
-    if not isinstance(part, CorrectionsPart):
-        part = None
+    part = deps.reloader.find(part_name(name, "corrections"), CorrectionsPart)
     source = part.source if part is not None else correction_source(deps.settings, name)
     desk = Desk(
         pipeline.taxonomy,

@@ -1,12 +1,9 @@
-"""Asking a server again and again for one thing, which is sent only when it is new."""
+"""Fetches one thing from a server, which sends it only when it is new."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import re
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import aiohttp
@@ -19,13 +16,11 @@ from waybill.ops.secret_file import SecretFile
 from waybill.ops.sessions import open_session
 from waybill.wire.compression import decompress, encodings_of
 
-__all__ = ["Asking", "FetchError", "Fetched", "Fetcher"]
+__all__ = ["START_SECS", "FetchError", "Fetched", "Fetcher"]
 
-log = logging.getLogger(__name__)
 _TIMEOUT_SECS = 30.0
-#: Where nothing was fetched before, the start waits for it, but not longer.
-_START_SECS = 5.0
-_JITTER = 0.1
+#: Where nothing was fetched before, a start waits for it, but not longer.
+START_SECS = 5.0
 #: Of what is wrong with an answer so much is told: a header may be long.
 _SHOWN_CHARS = 100
 #: What is sent back to the server: another name than this would end every further request.
@@ -121,46 +116,3 @@ class Fetcher:
             if error.code == "too_large":
                 raise self._too_large() from None
             raise FetchError("refused", f"{self.url}: {str(error)[:_SHOWN_CHARS]}") from None
-
-
-class Asking:
-    """Calls ``ask`` every ``secs``, a tenth more or less, until it is stopped: nodes that start
-    together do not ask together. ``what`` it is that comes from ``url`` is for the log.
-    """
-
-    def __init__(
-        self, what: str, url: str, secs: float, ask: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._what = what
-        self._url = url
-        self._secs = secs
-        self._ask = ask
-        self._has_asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self, *, has_some: bool) -> None:
-        """Begin; wait a little for the first answer where there is nothing from before."""
-        self._task = asyncio.create_task(self._run())
-        if has_some:
-            return
-        try:
-            async with asyncio.timeout(_START_SECS):
-                await self._has_asked.wait()
-        except TimeoutError:
-            log.warning("no %s were fetched yet", self._what, extra={"source": self._url})
-
-    async def stop(self) -> None:
-        """Stop asking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._ask()
-            except Exception:  # the task's edge: it asks again
-                log.exception("following a server failed")
-            self._has_asked.set()
-            jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-            await asyncio.sleep(self._secs * jitter)

@@ -19,7 +19,8 @@ from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import read_table
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart
-from waybill.service.fetching import Asking, Fetcher, FetchError
+from waybill.service.fetching import START_SECS, Fetcher, FetchError
+from waybill.service.polling import Poller
 from waybill.settings.addresses import is_address
 from waybill.settings.schema import CorrectionSettings, Settings
 
@@ -52,15 +53,21 @@ class CorrectionFollower:
             "corrections.follow_token_file",
             MAX_TOTAL_BYTES,
         )
-        self._asking = Asking("corrections", self._fetcher.url, settings.interval_secs, self.pull)
+        self._poller = Poller(
+            self._fetcher.url,
+            settings.interval_secs,
+            self.pull,
+            lack="no corrections were fetched yet",
+            start_secs=START_SECS,
+        )
 
     async def start(self) -> None:
         """Begin; wait a little for the first answer where there is nothing from before."""
-        await self._asking.start(has_some=bool(self._part.source.fetched))
+        await self._poller.start(has_some=bool(self._part.source.fetched))
 
     async def stop(self) -> None:
         """Stop following."""
-        await self._asking.stop()
+        await self._poller.stop()
 
     async def pull(self) -> None:
         """Ask once; what goes wrong is counted, told and logged once."""
@@ -118,7 +125,7 @@ class CorrectionFollower:
 async def follow_corrections(
     stack: contextlib.AsyncExitStack,
     settings: Settings,
-    part: object,
+    part: CorrectionsPart | None,
     metrics: Metrics,
     *,
     keeps: bool,
@@ -128,7 +135,7 @@ async def follow_corrections(
     Raises ConfigError: the file with the token cannot be used.
     """
     follow = settings.corrections.follow
-    if follow is None or not is_address(follow) or not isinstance(part, CorrectionsPart):
+    if follow is None or not is_address(follow) or part is None:
         return
     follower = CorrectionFollower(settings.corrections, part, metrics, keeps=keeps)
     stack.push_async_callback(follower.stop)

@@ -8,18 +8,16 @@ other.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from pathlib import Path
 
 import msgspec
 
-from waybill.core.again import again_and_again
 from waybill.core.child import ChildOutputError, run_child
 from waybill.core.foreign import read_json
 from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
 from waybill.ops.metrics import Metrics
+from waybill.service.polling import Poller
 from waybill.settings.schema import ModelSettings
 from waybill.settings.taxonomy import DEFAULT_LABELS
 
@@ -29,12 +27,10 @@ log = logging.getLogger(__name__)
 _PULL_MODULE = "waybill.hub.child"
 #: A pull that takes longer is ended; the next one goes on where it was. A bundle has about 25 MB.
 _PULL_SECS = 300.0
-#: Where no version was ever pulled the start waits for one, but not longer: ``model.path`` serves.
+#: Where no version was ever pulled the start waits for one, but not longer.
 _START_SECS = 20.0
 #: Versions left in the folder: the one in force, and two to go back to.
 _KEPT_VERSIONS = 3
-#: Nodes that start together do not ask together: an interval is this share longer or shorter.
-_JITTER = 0.1
 
 
 class ModelFollower:
@@ -45,9 +41,15 @@ class ModelFollower:
     ) -> None:
         #: The file of the labels that a version must keep to.
         self._labels = labels
-        self._settings, self._metrics = settings.follow, metrics
-        self._task: asyncio.Task[None] | None = None
-        self._has_pulled = asyncio.Event()
+        self._settings = settings.follow
+        self._metrics = metrics
+        self._poller = Poller(
+            self._settings.source or "",
+            self._settings.interval_secs,
+            self.pull,
+            lack="no model was pulled yet; model.path serves",
+            start_secs=_START_SECS,
+        )
         #: The troubles that the log has seen: each is told once, not every interval.
         self._told: frozenset[tuple[str, str]] = frozenset()
 
@@ -55,23 +57,11 @@ class ModelFollower:
         """Begin; wait for the first pull only where there was none before. Never raises: another
         bundle serves.
         """
-        has_version = (Path(self._settings.into) / CURRENT).exists()
-        self._task = asyncio.create_task(again_and_again("following a model", self._pull_and_wait))
-        if not has_version:
-            try:
-                async with asyncio.timeout(_START_SECS):
-                    await self._has_pulled.wait()
-            except TimeoutError:
-                log.warning(
-                    "no model was pulled yet; model.path serves",
-                    extra={"source": self._settings.source},
-                )
+        await self._poller.start(has_some=(Path(self._settings.into) / CURRENT).exists())
 
     async def stop(self) -> None:
         """Stop following; a pull under way is ended."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._poller.stop()
 
     async def pull(self) -> bool:
         """Pull once; whether the newest version is there and accepted. Counted and logged."""
@@ -124,11 +114,3 @@ class ModelFollower:
                 )
         self._told = frozenset((version, code) for version, code, _ in troubles)
         return not troubles
-
-    async def _pull_and_wait(self) -> None:
-        try:
-            await self.pull()
-        finally:
-            self._has_pulled.set()
-        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-        await asyncio.sleep(self._settings.interval_secs * jitter)

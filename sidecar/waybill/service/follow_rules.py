@@ -17,8 +17,9 @@ from waybill.core.reasons import RulePullCode
 from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_version
 from waybill.ops.metrics import Metrics
-from waybill.service.fetching import Asking, Fetcher, FetchError
+from waybill.service.fetching import START_SECS, Fetcher, FetchError
 from waybill.service.followed_rules import FollowedFolder
+from waybill.service.polling import Poller
 from waybill.service.reading_rules import rule_folders
 from waybill.service.rules import RulesPart
 from waybill.settings.schema import Settings
@@ -42,18 +43,24 @@ class RuleFollower:
         self._folder = FollowedFolder(Path(follow.into))
         url = f"{follow.source.rstrip('/')}{PATH}"
         self._fetcher = Fetcher(url, follow.token_file, "rules.follow.token_file", _MOST_BYTES)
-        self._asking = Asking("rules", self._fetcher.url, follow.interval_secs, self.pull)
+        self._poller = Poller(
+            url,
+            follow.interval_secs,
+            self.pull,
+            lack="no rules were fetched yet",
+            start_secs=START_SECS,
+        )
         #: What was refused last, with the other rules that stood then: it is not checked again
         #: while nothing changes, since a check costs processor time.
         self._refused: tuple[tuple[str, str], RulePullCode, str] | None = None
 
     async def start(self) -> None:
         """Begin; wait a little for the first answer where there is nothing from before."""
-        await self._asking.start(has_some=bool(self._folder.version()))
+        await self._poller.start(has_some=bool(self._folder.version()))
 
     async def stop(self) -> None:
         """Stop following."""
-        await self._asking.stop()
+        await self._poller.stop()
 
     async def pull(self) -> None:
         """Ask once; what goes wrong is counted, told and logged once."""
@@ -138,7 +145,7 @@ class RuleFollower:
 async def follow_rules(
     stack: contextlib.AsyncExitStack,
     settings: Settings,
-    part: object,
+    part: RulesPart | None,
     metrics: Metrics,
     *,
     keeps: bool,
@@ -149,7 +156,7 @@ async def follow_rules(
     ConfigError: the file with the token cannot be used.
     """
     follow = settings.rules.follow.source
-    if follow is None or not keeps or not isinstance(part, RulesPart):
+    if follow is None or not keeps or part is None:
         return
     follower = RuleFollower(settings, part, metrics)
     stack.push_async_callback(follower.stop)

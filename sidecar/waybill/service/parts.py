@@ -1,4 +1,4 @@
-"""The parts of a service that follow their files: rules, model bundle, LLM prompt."""
+"""The parts of a service that follow their files; here the model bundle and the LLM prompt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 import logging
 
 from waybill.core.errors import BundleError
-from waybill.core.labels import Taxonomy
 from waybill.labelling.llm.prompt import Prompt, hash_file
 from waybill.labelling.llm.tier import LlmTier
 from waybill.labelling.model.batcher import Batcher
@@ -20,8 +19,8 @@ from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart, has_corrections
 from waybill.service.guard import Guard
 from waybill.service.loading import bundle_folders, prompt_file, read_prompt
-from waybill.service.opening import Labelling, Opened
-from waybill.service.reload import Part, Reloadable
+from waybill.service.opening import Opened
+from waybill.service.reload import Part, Reloadable, part_name
 from waybill.service.rules import RulesPart
 from waybill.service.shadow import ShadowPart
 from waybill.settings.deadlines import deadlines_of
@@ -39,116 +38,103 @@ def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]
     names = ("rules", "model", "shadow", "llm", "corrections")
     parts: dict[str, Part | None] = dict.fromkeys(names)
     for labelling in opened.labellings:
-        prefix = f"{labelling.name}." if labelling.name else ""
-        settings = labelling.settings
-        pipeline = labelling.pipeline
-        guard = Guard(settings, pipeline, metrics, labelling.name)
-        parts[f"{prefix}rules"] = RulesPart(
-            settings, pipeline, metrics, lock, guard, labelling.name
-        )
-        if labelling.model is not None:
-            parts[f"{prefix}model"] = model_part(
-                settings, pipeline, labelling.model, metrics, lock, guard, prefix, opened.encoders
+        name, settings, pipeline, model, llm = labelling
+        guard = Guard(settings, pipeline, metrics, name)
+        parts[part_name(name, "rules")] = RulesPart(settings, pipeline, metrics, lock, guard, name)
+        if model is not None:
+            parts[part_name(name, "model")] = ModelPart(
+                settings, pipeline, model, metrics, lock, guard, name, opened.encoders
             )
-        if labelling.model is not None and settings.model.shadow.path is not None:
-            parts["shadow"] = ShadowPart(
-                settings.model, pipeline.taxonomy, labelling.model, metrics, lock
-            )
-        if labelling.llm is not None:
-            parts["llm"] = PromptPart(settings, pipeline, labelling.llm, metrics, lock)
+        if model is not None and settings.model.shadow.path is not None:
+            parts["shadow"] = ShadowPart(settings.model, pipeline.taxonomy, model, metrics, lock)
+        if llm is not None:
+            parts["llm"] = PromptPart(settings, pipeline, llm, metrics, lock)
         if has_corrections(settings):
             # A lock of its own: it takes no processor time worth waiting for, and people do wait.
-            parts[f"{prefix}corrections"] = CorrectionsPart(
+            parts[part_name(name, "corrections")] = CorrectionsPart(
                 settings,
                 pipeline,
                 metrics,
                 asyncio.Lock(),
                 guard,
-                functools.partial(_bundle_of, labelling),
-                labelling.name,
+                functools.partial(_bundle_of, model),
+                name,
             )
     return parts
 
 
-def _bundle_of(labelling: Labelling) -> Bundle | None:
-    return labelling.model.bundle if labelling.model is not None else None
+def _bundle_of(model: Batcher | None) -> Bundle | None:
+    return model.bundle if model is not None else None
 
 
-class _BundleFiles:
-    """The bundle that should be in force: following a source moves its folder."""
+class ModelPart(Reloadable[Bundle]):
+    """The model bundle of ``model.path``, or the version that was pulled last."""
 
     def __init__(
-        self, settings: Settings, taxonomy: Taxonomy, encoders: Encoders | None = None
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        model: Batcher,
+        metrics: Metrics,
+        lock: asyncio.Lock,
+        guard: Guard,
+        labelling: str = "",
+        encoders: Encoders | None = None,
     ) -> None:
+        """``encoders`` are those that may be shared."""
         self._settings = settings
-        self._taxonomy = taxonomy
+        self._pipeline = pipeline
+        self._model = model
+        self._guard = guard
         self._encoders = encoders
         #: Raised when a bundle must be tried again though its files stay: its encoder was away.
         self._tries = 0
+        super().__init__(
+            LoadState(part_name(labelling, "model"), metrics),
+            lock,
+            load=self._read,
+            mark=lambda bundle: bundle.manifest,
+            apply=self._put_in_force,
+            announce=self._say,
+            in_force=model.bundle.manifest,
+        )
+        folder = model.bundle.folder
+        assert folder is not None, "a served bundle comes from a folder"
+        seen = self._with_tries(model.bundle.mark)
+        self.follow([folder], self._look, settings.model.poll_secs, seen)
 
-    async def load(self) -> Bundle:
-        """Load and verify it on a thread. Raises BundleError."""
+    async def _read(self) -> Bundle:
+        """Load and verify it, and hold it against the corrections. Raises BundleError."""
         folder = bundle_folders(self._settings)[0]
+        taxonomy = self._pipeline.taxonomy
         try:
-            return await asyncio.to_thread(
-                load_bundle, folder, taxonomy=self._taxonomy, encoders=self._encoders
+            bundle = await asyncio.to_thread(
+                load_bundle, folder, taxonomy=taxonomy, encoders=self._encoders
             )
         except BundleError as error:
             if error.code == "unavailable":
                 self._tries += 1
             raise
+        return await self._guard.check_model(bundle)
 
-    def fingerprint(self) -> str:
-        """Changes when it is to be loaded again. Raises OSError while it is exchanged."""
-        return self.seen(fingerprint(bundle_folders(self._settings)[0]))
+    def _look(self) -> str:
+        """The fingerprint of the files there are now: following a source moves their folder.
 
-    def seen(self, mark: str) -> str:
-        """The `fingerprint` of files whose own is ``mark``."""
+        Raises OSError while they are exchanged.
+        """
+        return self._with_tries(fingerprint(bundle_folders(self._settings)[0]))
+
+    def _with_tries(self, mark: str) -> str:
         return f"{mark}{self._tries}"
 
+    def _put_in_force(self, bundle: Bundle) -> None:
+        self._model.swap(bundle)
+        deadlines = deadlines_of(self._settings)
+        self._pipeline.swap_tier(ModelTier(self._model, self._settings.model, deadlines))
 
-def model_part(
-    settings: Settings,
-    pipeline: Pipeline,
-    model: Batcher,
-    metrics: Metrics,
-    lock: asyncio.Lock,
-    guard: Guard,
-    prefix: str = "",
-    encoders: Encoders | None = None,
-) -> Reloadable[Bundle]:
-    """The model bundle of ``model.path``, or the version that was pulled last.
-
-    ``prefix`` is the labelling's name and a dot; ``encoders`` are those that may be shared.
-    """
-    files = _BundleFiles(settings, pipeline.taxonomy, encoders)
-    deadlines = deadlines_of(settings)
-
-    async def load() -> Bundle:
-        return await guard.check_model(await files.load())
-
-    def apply(bundle: Bundle) -> None:
-        model.swap(bundle)
-        pipeline.swap_tier(ModelTier(model, settings.model, deadlines))
-
-    def announce() -> str:
-        log.info("a model is in force", extra={"version": model.version})
-        return model.version
-
-    part = Reloadable[Bundle](
-        LoadState(f"{prefix}model", metrics),
-        lock,
-        load=load,
-        mark=lambda bundle: bundle.manifest,
-        apply=apply,
-        announce=announce,
-        in_force=model.bundle.manifest,
-    )
-    folder = model.bundle.folder
-    assert folder is not None, "a served bundle comes from a folder"
-    seen = files.seen(model.bundle.mark)
-    part.follow([folder], files.fingerprint, settings.model.poll_secs, seen)
-    return part
+    def _say(self) -> str:
+        log.info("a model is in force", extra={"version": self._model.version})
+        return self._model.version
 
 
 class PromptPart(Reloadable[Prompt]):

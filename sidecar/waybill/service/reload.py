@@ -17,6 +17,7 @@ from waybill.ops.memory import give_back
 from waybill.ops.watch import FolderWatch
 
 log = logging.getLogger(__name__)
+P = TypeVar("P")
 T = TypeVar("T")
 #: Faults of one load that the log names; `/readyz` has all of them.
 _LOGGED_FAULTS = 10
@@ -165,6 +166,11 @@ class Reloader:
         for name, part in parts.items():
             if part is not None:
                 self.parts[name] = part
+
+    def find(self, name: str, kind: type[P]) -> P | None:
+        """The part called ``name``; None where it is switched off."""
+        part = self.parts.get(name)
+        return part if isinstance(part, kind) else None
 
     async def start(self) -> None:
         """Note what is in force and follow the files of every part."""
