@@ -7,7 +7,7 @@ the vector from the cache, or wait for the one that is under way. All state live
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from cachetools import LRUCache
 
@@ -15,8 +15,6 @@ from waybill.labelling.model.encoders.base import Floats
 
 #: Identity of an encoder, and a text.
 Key = tuple[str, str]
-#: Makes the vectors of texts, float32[n, dimensions].
-Embed = Callable[[Sequence[str]], Awaitable[Floats]]
 #: Bytes of a cached embedding beside its vector and text: key, array header, node (sys.getsizeof).
 _ENTRY_BYTES = 400
 

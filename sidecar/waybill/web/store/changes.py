@@ -30,11 +30,6 @@ class Change(NamedTuple):
     version: str = ""
     state: ChangeState = "written"
 
-    @property
-    def is_rules(self) -> bool:
-        """Whether it is of a rule file, not of corrections."""
-        return self.file != CORRECTIONS_FILE
-
 
 def add_change(connection: sqlite3.Connection, change: Change) -> int:
     """Keep it; gives its number."""
@@ -129,12 +124,3 @@ def was_applied(connection: sqlite3.Connection) -> bool:
         "SELECT EXISTS (SELECT 1 FROM changes WHERE file != ?)", (CORRECTIONS_FILE,)
     ).fetchone()
     return bool(found)
-
-
-def hits_by_rule(connection: sqlite3.Connection) -> dict[str, tuple[int, float]]:
-    """Records of a day, and the last moment, of each rule that decided a stored pattern."""
-    rows = connection.execute(
-        "SELECT rule, sum(day_count) AS records, max(last_seen) AS seen FROM patterns"
-        " WHERE tier = 'rule' AND rule IS NOT NULL GROUP BY rule"
-    )
-    return {row["rule"]: (row["records"], row["seen"]) for row in rows}
