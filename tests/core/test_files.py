@@ -29,6 +29,7 @@ OPENERS = {
     "ops/memory.py": "the system's own",
     "ops/processes.py": "the system's own",
     "labelling/rules/compiler.py": "the system's own",
+    "labelling/rules/cache.py": "the own sources, and the system's own",
     "web/store/database.py": "the system's own",
     "api/description.py": "packaged",
     "api/openapi.py": "packaged",
