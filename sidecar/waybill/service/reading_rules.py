@@ -16,7 +16,7 @@ import msgspec
 
 from waybill.core.errors import ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.rules.artefact import Advice, Known
+from waybill.labelling.rules.artefact import Advice, CompileOptions, Known
 from waybill.labelling.rules.cache import RuleCache
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -87,14 +87,8 @@ async def read_rules(
     try:
         rules = await load_ruleset(
             rule_folders(settings, followed),
-            labels=taxonomy.names,
-            cpu_secs=settings.rules.compile_secs,
-            memory_bytes=settings.rules.compile_bytes,
-            max_message_bytes=settings.limits.message_bytes,
-            reserved=names_added(added_fields(settings)),
-            disable=settings.rules.disable,
-            known=known,
             cache=rule_cache(settings),
+            **compile_options(settings, taxonomy, known),
         )
     except RuleSetError as error:
         if hidden is None:
@@ -105,6 +99,21 @@ async def read_rules(
     if hidden is not None:
         rules.advice = (hidden, *rules.advice)
     return rules
+
+
+def compile_options(
+    settings: Settings, taxonomy: Taxonomy, known: Known | None = None
+) -> CompileOptions:
+    """How rules are compiled by these settings."""
+    return {
+        "labels": taxonomy.names,
+        "cpu_secs": settings.rules.compile_secs,
+        "memory_bytes": settings.rules.compile_bytes,
+        "max_message_bytes": settings.limits.message_bytes,
+        "reserved": names_added(added_fields(settings)),
+        "disable": settings.rules.disable,
+        "known": known,
+    }
 
 
 def rule_cache(settings: Settings) -> RuleCache | None:

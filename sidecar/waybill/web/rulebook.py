@@ -21,8 +21,7 @@ from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_artefact, opened
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.texts import is_file_name
-from waybill.service.reading_rules import rule_cache, rule_folders
-from waybill.settings.labellings import added_fields, names_added
+from waybill.service.reading_rules import compile_options, rule_cache, rule_folders
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.web.ways import own_folder
 
@@ -136,16 +135,8 @@ class Rulebook:
         return Said([], mine, len(rules.rules), rules)
 
     async def _compile(self, files: list[RuleFile]) -> RuleSet:
-        request = CompileRequest(
-            tuple(files),
-            self._taxonomy.names,
-            self._settings.rules.compile_secs,
-            self._settings.rules.compile_bytes,
-            self._settings.limits.message_bytes,
-            tuple(names_added(added_fields(self._settings))),
-            disable=self._settings.rules.disable,
-            known=self._whole[0] if self._whole is not None else None,
-        )
+        known = self._whole[0] if self._whole is not None else None
+        request = CompileRequest(files, **compile_options(self._settings, self._taxonomy, known))
         artefact = await compile_artefact(request, rule_cache(self._settings))
         if self._whole is not None and artefact.known_database is self._whole[0].database:
             return await opened(artefact, request.max_message_bytes, self._whole[1])

@@ -103,7 +103,7 @@ def test_faults_are_those_of_the_whole() -> None:
 async def test_what_stood_already_is_neither_sent_nor_read_twice() -> None:
     request = CompileRequest((rule_file([0, 1, 4]),), LABELS, 10, 1 << 30, 65_536)
     whole = await compile_artefact(request)
-    rules = await opened(whole)
+    rules = await opened(whole, request.max_message_bytes)
     known = whole.known()
     assert known is not None
     beside = msgspec.structs.replace(request, files=(rule_file([1, 6, 0]),), known=known)
@@ -112,7 +112,7 @@ async def test_what_stood_already_is_neither_sent_nor_read_twice() -> None:
         assert artefact.known_database is known.database
     kept = next(reversed(loading._compiled.values()))
     assert len(kept.sent) < len(known.database) + len(artefact.database)
-    split = await opened(artefact, beside=rules)
+    split = await opened(artefact, beside.max_message_bytes, rules)
     assert split.scanner._known is rules.scanner.own
     for message in MESSAGES:
         found = [rule.id for rule in split.matching(message)]

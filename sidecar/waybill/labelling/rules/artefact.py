@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Required, TypedDict
+
 import msgspec
 
 from waybill.core.errors import RuleError
@@ -37,15 +40,27 @@ class CompileRequest(msgspec.Struct, frozen=True):
     not compiled again.
     """
 
-    files: tuple[RuleFile, ...]
-    labels: tuple[str, ...]
+    files: Sequence[RuleFile]
+    labels: Sequence[str]
+    cpu_secs: float = 30
+    memory_bytes: int = 512 << 20
+    max_message_bytes: int = 64 << 10
+    reserved: Sequence[str] = ()
+    is_search: bool = False
+    disable: Sequence[str] = ()
+    known: Known | None = None
+
+
+class CompileOptions(TypedDict, total=False):
+    """What `CompileRequest` asks beside its files."""
+
+    labels: Required[Sequence[str]]
     cpu_secs: float
     memory_bytes: int
     max_message_bytes: int
-    reserved: tuple[str, ...] = ()
-    is_search: bool = False
-    disable: tuple[str, ...] = ()
-    known: Known | None = None
+    reserved: Sequence[str]
+    disable: Sequence[str]
+    known: Known | None
 
 
 class Place(msgspec.Struct, frozen=True):

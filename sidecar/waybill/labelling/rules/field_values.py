@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import yaml
 
@@ -40,7 +41,7 @@ def field_value(node: yaml.Node) -> FieldValue:
     raise ValueError(f"expected a text, number or boolean; put {_shown(node)} in quotes")
 
 
-def check_field_name(name: str, reserved: tuple[str, ...]) -> None:
+def check_field_name(name: str, reserved: Sequence[str]) -> None:
     """Raise ValueError when a rule cannot add a field of this ``name``."""
     if not name.strip():
         raise ValueError("a field needs a name")

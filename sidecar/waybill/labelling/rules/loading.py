@@ -15,7 +15,7 @@ import hashlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import msgspec
 
@@ -27,6 +27,7 @@ from waybill.labelling.rules.artefact import (
     EXIT_MEMORY,
     TOGETHER,
     Artefact,
+    CompileOptions,
     CompileRequest,
     Fault,
     Known,
@@ -76,14 +77,8 @@ _PLACE = '{"doing":'
 async def load_ruleset(
     folders: Sequence[Path],
     *,
-    labels: Sequence[str],
-    cpu_secs: float = 30,
-    memory_bytes: int = 536_870_912,
-    max_message_bytes: int = 65_536,
-    reserved: Sequence[str] = (),
-    disable: Sequence[str] = (),
-    known: Known | None = None,
     cache: RuleCache | None = None,
+    **options: Unpack[CompileOptions],
 ) -> RuleSet:
     """Read the rule files of ``folders`` on a thread, then `compile_rules`.
 
@@ -100,17 +95,7 @@ async def load_ruleset(
         places = ", ".join(map(str, folders))
         left_out = "".join(f"; {advice.file} {advice.detail}" for advice in unread)
         raise RuleSetError([RuleError("empty", f"no *.yaml or *.yml file in {places}{left_out}")])
-    rules = await compile_rules(
-        files,
-        labels=labels,
-        cpu_secs=cpu_secs,
-        memory_bytes=memory_bytes,
-        max_message_bytes=max_message_bytes,
-        reserved=reserved,
-        disable=disable,
-        known=known,
-        cache=cache,
-    )
+    rules = await compile_rules(files, cache=cache, **options)
     rules.advice = (*unread, *rules.advice)
     rules.file_marks = {Path(file.name).name: text_mark(file.data) for file in files}
     return rules
@@ -119,31 +104,16 @@ async def load_ruleset(
 async def compile_rules(
     files: Sequence[RuleFile],
     *,
-    labels: Sequence[str],
-    cpu_secs: float = 30,
-    memory_bytes: int = 536_870_912,
-    max_message_bytes: int = 65_536,
-    reserved: Sequence[str] = (),
-    disable: Sequence[str] = (),
-    known: Known | None = None,
     cache: RuleCache | None = None,
+    **options: Unpack[CompileOptions],
 ) -> RuleSet:
-    """The rule set of `compile_artefact`; ``known`` as of a request. Raises RuleSetError."""
-    request = CompileRequest(
-        tuple(files),
-        tuple(labels),
-        cpu_secs,
-        memory_bytes,
-        max_message_bytes,
-        tuple(reserved),
-        disable=tuple(disable),
-        known=known,
-    )
-    return await opened(await compile_artefact(request, cache), max_message_bytes)
+    """The rule set of `compile_artefact`, asked with ``options``. Raises RuleSetError."""
+    request = CompileRequest(files, **options)
+    return await opened(await compile_artefact(request, cache), request.max_message_bytes)
 
 
 async def opened(
-    artefact: Artefact, max_message_bytes: int = 65_536, beside: RuleSet | None = None
+    artefact: Artefact, max_message_bytes: int, beside: RuleSet | None = None
 ) -> RuleSet:
     """The rule set of ``artefact``: milliseconds per thousand rules, so not on the event loop.
 

@@ -80,7 +80,7 @@ def parse_file(
     file: RuleFile,
     labels: Collection[str],
     faults: list[RuleError],
-    reserved: tuple[str, ...] = (),
+    reserved: Sequence[str] = (),
 ) -> ParsedFile:
     """The rules of one file; what is wrong with it is appended to ``faults``.
 
@@ -122,7 +122,7 @@ class _FileReader(NodeReader):
         file: RuleFile,
         labels: Collection[str],
         faults: list[RuleError],
-        reserved: tuple[str, ...],
+        reserved: Sequence[str],
     ) -> None:
         super().__init__(file.name, faults)
         self._layer = file.layer
