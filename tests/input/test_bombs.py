@@ -49,6 +49,12 @@ def bombs() -> dict[str, tuple[str, bytes]]:
         "gzip in zstd in gzip": ("gzip, zstd, gzip", gzip.compress(zstd.compress(inner))),
         "empty members": ("gzip", gzip.compress(b"") * 100_000),
         "empty frames": ("zstd", zstd.compress(b"") * 100_000),
+        # A frame to be skipped, and a member with a long name.
+        "a large empty frame": ("zstd", b"\x50\x2a\x4d\x18\0\0\x30\0" + bytes(3 << 20)),
+        "a large empty member": (
+            "gzip",
+            gzip.compress(b"")[:3] + b"\x08" + bytes(6) + b"n" * (3 << 20) + b"\0\x03" + bytes(9),
+        ),
     }
 
 
@@ -90,6 +96,8 @@ def test_bombs_are_refused_within_the_limit_of_a_body(server: tuple[str, int]) -
     assert {name for name, status in answers.items() if status == 200} == {
         "empty members",
         "empty frames",
+        "a large empty frame",
+        "a large empty member",
     }
     assert set(answers.values()) <= {200, 400, 413}, answers
     assert peak_bytes(pid) - before <= BODY_BYTES + ROOM_BYTES  # the bombs are GBs
