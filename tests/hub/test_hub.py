@@ -169,8 +169,8 @@ def test_what_a_bundle_does_not_name_is_not_fetched(hub: tuple[Hub, str], tmp_pa
     assert not {"README.md", "weights.bin"} & set(server.sent)
 
 
-def test_a_download_that_broke_off_goes_on_where_it_was(
-    hub: tuple[Hub, str], tmp_path: Path
+def test_a_download_that_broke_off_goes_on_where_it_was_and_tells_no_signed_address(
+    hub: tuple[Hub, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server, endpoint = hub
     publish(server, "v1.0", **files_of(DEFAULT_BUNDLE))  # larger than the client keeps at once
@@ -185,6 +185,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(
         pull(REPO, into, endpoint=endpoint)
     assert visible(into) == ["current", "v1.0"]
     assert server.sent["encoder.onnx"] < 2 * size
+    assert server.signature not in caplog.text
 
 
 def test_a_copy_that_the_disk_spoilt_is_fetched_again(hub: tuple[Hub, str], tmp_path: Path) -> None:
@@ -235,6 +236,18 @@ def test_what_the_server_refuses_has_a_code(
     with pytest.raises(HubError) as caught:
         pull(REPO, tmp_path / "followed", endpoint=endpoint)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 416, 500, 503])
+def test_the_signed_address_of_a_file_is_not_told(
+    hub: tuple[Hub, str], tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, endpoint = hub
+    publish(server, "v1.0")
+    server.storage_status = status
+    with pytest.raises((HubError, BundleError)) as caught:
+        pull(REPO, tmp_path / "followed", endpoint=endpoint)
+    assert server.signature not in f"{caught.value}{caplog.text}"
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(

@@ -2,6 +2,8 @@
 
 >>> cause_of(OSError("Cannot connect to host shop:80 ssl:default [Connection refused]"))
 'Cannot connect to host shop:80 [Connection refused]'
+>>> cause_of(ValueError("403 for https://ann:pw@store/a?X-Amz-Signature=5e1f&b=1"))
+'403 for https://store/a?...'
 >>> cause_of(TimeoutError())
 'no answer in time'
 >>> cause_of(ConnectionRefusedError(111, "Connect call failed ('10.0.0.1', 80)"))
@@ -16,12 +18,16 @@ import errno
 import os
 import re
 
-__all__ = ["cause_at", "cause_of"]
+__all__ = ["cause_at", "cause_of", "without_keys"]
 
 #: What aiohttp adds to every address, also to one that is asked without TLS.
 _TLS_WORD = re.compile(r" ssl:(?:default|True|False|None|<[^>]*>)")
 #: What asyncio says where it should say why: the address stands before it already.
 _CALL = re.compile(r"(?:\[Errno (\d+)\] )?Connect call failed \((?:'[^']*', )?\d+(?:, \d+)*\)")
+
+#: Of an address who asks, and what: a signed one, to which a server has led a client, is a key.
+_USER = re.compile(r"(?<=://)[^\s/?#'\"<>@]{1,300}@")
+_ASKED = re.compile(r"\?[\w.%~+-]{1,100}=[^\s'\"<>]*")
 
 #: What OpenSSL says to what is no TLS, and what is seen of a server that speaks TLS alone.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
@@ -29,13 +35,19 @@ _ENDED = ("Server disconnected", "Connection reset")
 
 
 def cause_of(error: BaseException) -> str:
-    """The text of ``error`` without words of the library; never empty."""
+    """The text of ``error`` without words of the library and secrets of addresses; never empty."""
     text = _TLS_WORD.sub("", str(error)).strip()
     number = getattr(getattr(error, "os_error", error), "errno", None) or errno.ECONNREFUSED
     text = _CALL.sub(lambda found: os.strerror(int(found[1] or number)), text)
+    text = without_keys(text)
     if text:
         return text
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+
+
+def without_keys(text: str) -> str:
+    """``text`` with addresses in it, but not with what they tell a server beside a path."""
+    return _ASKED.sub("?...", _USER.sub("", text))
 
 
 def cause_at(url: str, error: BaseException) -> str:

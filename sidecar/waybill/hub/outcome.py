@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
+from waybill.core.causes import without_keys
 from waybill.core.errors import WaybillError
 from waybill.core.foreign import read_json
 from waybill.core.reasons import BundleCode, HubCode, PullReason
@@ -88,7 +89,7 @@ def read_failure(last_line: str) -> Refusal:
     try:
         told = read_json(last_line, Failure)
     except msgspec.DecodeError:
-        return Refusal(FAILED, last_line[:_MOST_DETAIL])
+        return Refusal(FAILED, without_keys(last_line)[:_MOST_DETAIL])
     for code in PULL_CODES:
         if told.reason == code:
             return Refusal(code, told.detail[:_MOST_DETAIL])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.core.causes import cause_of
 from waybill.core.errors import BundleError, ConfigError, WaybillError
 from waybill.core.files import open_regular
 from waybill.core.labels import Taxonomy
@@ -161,6 +163,8 @@ def _open_client(endpoint: str | None, answers: Answers) -> HfApi:
     session.event_hooks = {**session.event_hooks, "response": [answers.watch]}
     if not os.isatty(2):
         disable_progress_bars()
+    # It warns of a download that breaks off, with the signed address; it goes on by itself.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return HfApi(endpoint=endpoint, token=_read_token())
 
 
@@ -177,7 +181,7 @@ def _mapped_errors(repository: str, *, missing: str | None = None) -> Iterator[N
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 404 and missing is not None and "EntryNotFound" in type(error).__name__:
             raise BundleError("missing_file", f"{repository}: {missing}") from error
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = " ".join(cause_of(error).split())
         raise HubError(_code(error, status), f"{repository}: {detail[:_MOST_DETAIL]}") from error
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from waybill.core.causes import cause_of
 from waybill.core.foreign import read_json
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.store import Judgement, Usage
@@ -59,8 +60,7 @@ class Redis:
             async with asyncio.timeout(_ANSWER_SECS):
                 return read(await work)
         except Exception as error:  # noqa: BLE001 - an answer that is none, in whatever way
-            # The text of a connection error names host and port, never the password.
-            said = f"{type(error).__name__}: {error}"[:_SAID_CHARS]
+            said = f"{type(error).__name__}: {cause_of(error)}"[:_SAID_CHARS]
             log.warning("the LLM's Redis failed", extra={"error": said})
             raise StoreError("redis") from None
 
