@@ -26,10 +26,14 @@ _PIECE_BYTES = 512 << 10
 #: An object that is longer and still open is none.
 _OPEN_BYTES = 64 << 20
 _PROBE_CHARS = 4096
+#: A fault so near the end of a text that was cut may be one of the cut: a name or a number.
+_CUT_CHARS = 200
 #: Where a value may begin that goes on behind its line.
 _OPENS = re.compile(rb"[ \t]*[{\[]")
 _BEGIN = re.compile(rb"[{\[]")
+_VALUE_LINE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
 _DECODER = json.JSONDecoder()
+Decoded = tuple[Codec, Batch]
 
 
 def label_json(
@@ -154,13 +158,13 @@ def _check(found: Decoded | None, piece: bytes, line: int) -> None:
         raise MalformedError("not_json", f"line {line}: no JSON object")
 
 
-Decoded = tuple[Codec, Batch]
-
-
 def whole_values(
     reader: JsonPieces, chunks: Iterator[bytes]
 ) -> Iterator[tuple[bytes, Decoded | None]]:
-    """Pieces that end with a line, and not within a value; decoded where that had to be done."""
+    """Pieces of NDJSON that end with a line and not within a value, which may span lines.
+
+    Each comes with its records where they had to be decoded to find the end.
+    """
     pending = bytearray()
     enough = 0
     for chunk in chunks:
@@ -169,63 +173,76 @@ def whole_values(
             pending += part
             if b"\n" not in part or len(pending) < enough:
                 continue
-            cut = pending.rfind(b"\n") + 1
-            piece = bytes(pending[:cut])
-            is_open, decoded = _open_from(reader, piece)
-            if is_open < len(piece) and len(piece) - is_open <= _OPEN_BYTES:
-                cut = is_open
-                decoded = None
-            if cut:
-                yield piece[:cut], decoded
-                del pending[:cut]
-            enough = 2 * len(pending) if cut == is_open else 0
+            end = pending.rfind(b"\n") + 1
+            piece = bytes(pending[:end])
+            open_at, decoded = _find_open(reader, piece)
+            if open_at is not None and end - open_at <= _OPEN_BYTES:
+                end = open_at
+            if end:
+                yield piece[:end], decoded
+                del pending[:end]
+            enough = 2 * len(pending)
     if pending:
         yield bytes(pending), None
 
 
-def _open_from(reader: JsonPieces, piece: bytes) -> tuple[int, Decoded | None]:
-    """Where a value begins that is not at its end within ``piece``; its length when there is none.
+def _find_open(reader: JsonPieces, piece: bytes) -> tuple[int | None, Decoded | None]:
+    """Where a value begins that ``piece`` ends within, or None; and then, if they were decoded,
+    the records of ``piece``.
 
-    Beside it what was decoded.
     A line that is no JSON is not taken for one: what follows in it must go on as JSON does.
     """
-    start = piece.lstrip()[:1]
-    if start == b"[":
+    if piece.lstrip()[:1] == b"[":
         return piece.index(b"["), None
     decoded = None
     try:
         decoded = reader.decode(piece)
-        batch = decoded[1]
-        broken = [
-            batch.starts[i]
-            for i, special in batch.specials.items()
-            if special.reason == "malformed_record"
-        ]
     except MalformedError:
-        broken = [found.start() for found in re.finditer(rb"^[ \t]*[{\[]", piece, re.MULTILINE)]
+        broken = [found.start() for found in _VALUE_LINE.finditer(piece)]
+    else:
+        broken = _broken_records(decoded[1])
     for at in broken:
         begin = _BEGIN.search(piece, at, at + 1) or _OPENS.match(piece, at)
-        if begin is not None and _goes_on(piece, begin.start()):
+        if begin is not None and _is_unfinished(piece, begin.start()):
             return begin.start(), None
-    return len(piece), decoded
+    return None, decoded
 
 
-def _goes_on(piece: bytes, at: int) -> bool:
-    """Whether what begins at ``at`` is JSON to the end of ``piece``, but for its own end."""
+def _broken_records(batch: Batch) -> list[int]:
+    """Where records begin that are no JSON."""
+    return [
+        batch.starts[i]
+        for i, special in batch.specials.items()
+        if special.reason == "malformed_record"
+    ]
+
+
+def _is_unfinished(piece: bytes, at: int) -> bool:
+    """Whether a value begins at ``at`` and ``piece`` ends within it.
+
+    Its first characters are tried before all of it: what is no JSON mostly shows there.
+    """
     size = _PROBE_CHARS
     while True:
-        text = piece[at : at + size].decode("utf-8", "replace")
-        is_all = at + size >= len(piece)
-        try:
-            _DECODER.raw_decode(text.lstrip())
-        except json.JSONDecodeError as error:
-            is_at_end = not text.lstrip()[error.pos :].strip() or error.pos >= len(text.strip()) - 1
-            if is_all:
-                return is_at_end
-            if not is_at_end and error.pos < len(text) - 200 and "Unterminated" not in error.msg:
-                return False
-        except RecursionError:
+        text = piece[at : at + size].decode("utf-8", "replace").lstrip()
+        fault = _first_fault(text)
+        if fault is None:
             return False
-        else:
+        is_at_end = fault.pos >= len(text.rstrip()) - 1
+        if at + size >= len(piece):
+            return is_at_end
+        is_near_end = is_at_end or fault.pos >= len(text) - _CUT_CHARS
+        if not is_near_end and "Unterminated" not in fault.msg:
             return False
         size *= 4
+
+
+def _first_fault(text: str) -> json.JSONDecodeError | None:
+    """Why ``text`` begins with no whole value; None where it does, or is too deep to tell."""
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return error
+    except RecursionError:
+        return None
+    return None
