@@ -88,9 +88,8 @@ async def _open_own_count(
     """
     whole = settings.nodes * workers
     is_limited = settings.tokens_per_day is not None or settings.budget_per_day is not None
-    is_remote = settings.store is not None and settings.store.startswith(_REDIS)
     path = default_path()
-    if not (is_limited and is_remote) or path is None:
+    if not is_limited or not _is_redis(settings.store) or path is None:
         return None, nodes / whole
     own = SqliteStore(
         path.with_name("llm-usage.sqlite"), max_secs=_DAY_SECS, max_bytes=settings.store_bytes
@@ -113,25 +112,14 @@ async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictSt
     """
     max_secs = settings.store_days * _DAY_SECS
     share = LocalWindow(settings.requests_per_minute / (settings.nodes * workers))
-    if settings.store is not None and settings.store.startswith(_REDIS):
+    if settings.store is not None and _is_redis(settings.store):
         from waybill.labelling.llm.store_redis import Redis, RedisStore
         from waybill.labelling.llm.window_redis import RedisWindow
 
         redis = await asyncio.to_thread(Redis, settings.store)
         window = RedisWindow(redis, settings.requests_per_minute, settings.timeout_secs + 1, share)
         return RedisStore(redis, max_secs=max_secs, max_bytes=settings.store_bytes), window, 1
-    path = (
-        None
-        if settings.store == "memory"
-        else Path(settings.store)
-        if settings.store
-        else default_path()
-    )
-    if path is None and settings.store is None:
-        log.warning(
-            "there is no folder for the LLM's verdicts; set llm.store, "
-            "or a restart pays for them again"
-        )
+    path = _store_file(settings.store)
     store = SqliteStore(path, max_secs=max_secs, max_bytes=settings.store_bytes)
     try:
         await store.open()
@@ -144,6 +132,21 @@ async def open_store(settings: LlmSettings, workers: int = 1) -> tuple[VerdictSt
     return store, share, settings.nodes if store.is_shared else settings.nodes * workers
 
 
+def _store_file(setting: str | None) -> Path | None:
+    """The file of the verdicts; None keeps them in memory."""
+    if setting == "memory":
+        return None
+    if setting:
+        return Path(setting)
+    path = default_path()
+    if path is None:
+        log.warning(
+            "there is no folder for the LLM's verdicts; set llm.store, "
+            "or a restart pays for them again"
+        )
+    return path
+
+
 def _check_extras(settings: LlmSettings) -> None:
     problems = []
     if settings.provider == "gemini" and not _is_installed("google.genai"):
@@ -151,17 +154,17 @@ def _check_extras(settings: LlmSettings) -> None:
             "llm.provider: gemini needs google-genai; install it with: "
             "pip install 'waybill-sidecar[gemini]'"
         )
-    if (
-        settings.store is not None
-        and settings.store.startswith(_REDIS)
-        and not _is_installed("redis")
-    ):
+    if _is_redis(settings.store) and not _is_installed("redis"):
         problems.append(
             "llm.store: Redis needs its client; install it with: "
             "pip install 'waybill-sidecar[redis]'"
         )
     if problems:
         raise ConfigError(problems)
+
+
+def _is_redis(store: str | None) -> bool:
+    return store is not None and store.startswith(_REDIS)
 
 
 def _is_installed(module: str) -> bool:
@@ -172,18 +175,10 @@ def _is_installed(module: str) -> bool:
 
 
 def _make_provider(settings: LlmSettings, key: ApiKey) -> Provider:
-    options = {
-        "model": settings.model,
-        "key": key,
-        "base_url": settings.base_url,
-        "proxy": settings.proxy,
-        "timeout_secs": settings.timeout_secs,
-        "reply_tokens": settings.reply_tokens,
-    }
     if settings.provider == "gemini":
         from waybill.labelling.llm.providers.gemini import GeminiProvider
 
-        return GeminiProvider(**options)  # type: ignore[arg-type]
+        return GeminiProvider(settings, key)
     from waybill.labelling.llm.providers.groq import GroqProvider
 
-    return GroqProvider(**options)  # type: ignore[arg-type]
+    return GroqProvider(settings, key)

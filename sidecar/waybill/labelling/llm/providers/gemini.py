@@ -10,32 +10,24 @@ from waybill.labelling.llm.errors import ProviderError
 from waybill.labelling.llm.prompt import Question
 from waybill.labelling.llm.providers.base import ApiKey, Form, Reply, status_error
 from waybill.labelling.llm.providers.http_client import http_client
+from waybill.settings.schema import LlmSettings
 
 
 class GeminiProvider:
     """Gemini by its own client. Imports the client when it is made: do that off the event loop."""
 
-    def __init__(
-        self,
-        *,
-        model: str | None,
-        key: ApiKey,
-        base_url: str | None = None,
-        proxy: str | None = None,
-        timeout_secs: float = 10,
-        reply_tokens: int = 2048,
-    ) -> None:
+    def __init__(self, settings: LlmSettings, key: ApiKey) -> None:
         from google import genai
         from google.genai import errors
 
         self._genai: Any = genai
         self._errors: Any = errors
-        self.model = model or "gemini-2.5-flash-lite"
+        self.model = settings.model or "gemini-2.5-flash-lite"
         self._key = key
-        self._timeout_secs = timeout_secs
-        self._reply_tokens = reply_tokens
-        self._base_url = base_url
-        self._http = http_client(timeout_secs, proxy)
+        self._timeout_secs = settings.timeout_secs
+        self._reply_tokens = settings.reply_tokens
+        self._base_url = settings.base_url
+        self._http = http_client(settings.timeout_secs, settings.proxy)
         self._client: Any = None
         self._client_key: str | None = None
 

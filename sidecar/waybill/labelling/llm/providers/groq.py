@@ -9,6 +9,7 @@ from waybill.labelling.llm.errors import BadAnswer, ProviderError
 from waybill.labelling.llm.prompt import Question
 from waybill.labelling.llm.providers.base import ApiKey, Form, Reply, status_error
 from waybill.labelling.llm.providers.http_client import http_client
+from waybill.settings.schema import LlmSettings
 
 _GROQ_URL = "https://api.groq.com"
 #: The path that the Groq client puts behind the base URL; other servers have no ``/openai``.
@@ -21,31 +22,22 @@ class GroqProvider:
     Imports the client when it is made: do that off the event loop.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str | None,
-        key: ApiKey,
-        base_url: str | None = None,
-        proxy: str | None = None,
-        timeout_secs: float = 10,
-        reply_tokens: int = 2048,
-    ) -> None:
+    def __init__(self, settings: LlmSettings, key: ApiKey) -> None:
         import groq
 
         self._errors = groq
-        self.model = model or "openai/gpt-oss-20b"
+        self.model = settings.model or "openai/gpt-oss-20b"
         self._key = key
-        self._timeout_secs = timeout_secs
-        self._reply_tokens = reply_tokens
-        base_url = (base_url or _GROQ_URL).rstrip("/")
+        self._timeout_secs = settings.timeout_secs
+        self._reply_tokens = settings.reply_tokens
+        base_url = (settings.base_url or _GROQ_URL).rstrip("/")
         strip = _GROQ_PATH if base_url.endswith("/v1") else None
         self._client = groq.AsyncGroq(
             api_key="-",  # set for each call: it may have changed
             base_url=base_url,
             max_retries=0,
-            timeout=timeout_secs,
-            http_client=http_client(timeout_secs, proxy, strip=strip),
+            timeout=settings.timeout_secs,
+            http_client=http_client(settings.timeout_secs, settings.proxy, strip=strip),
         )
 
     async def ask(self, question: Question, form: Form) -> Reply:
