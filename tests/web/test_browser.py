@@ -83,10 +83,10 @@ def _chromium() -> str:
 
 
 @asynccontextmanager
-async def browsing(client: Client, expected: str = "", /, **options: object) -> AsyncIterator[Any]:
+async def browsing(client: Client, *expected: str, **options: object) -> AsyncIterator[Any]:
     """A page that fails the test on any error, and on any request to somebody else.
 
-    What the browser says with ``expected`` in it is no fault.
+    What the browser says with one of ``expected`` in it is no fault.
     """
     faults: list[str] = []
     address = client.running.address
@@ -96,7 +96,7 @@ async def browsing(client: Client, expected: str = "", /, **options: object) -> 
         page = await context.new_page()
         page.set_default_timeout(60_000)  # a busy machine is no fault of the page
         page.on("console", lambda one: faults.append(f"{page.url}: {one.text}")
-                if one.type == "error" and not (expected and expected in one.text) else None)  # fmt: skip
+                if one.type == "error" and not any(map(one.text.count, expected)) else None)  # fmt: skip
         page.on("pageerror", lambda one: faults.append(str(one)))
         page.on("request", lambda one: None if one.url.startswith((address, "data:"))
                 else faults.append(f"foreign: {one.url}"))  # fmt: skip

@@ -116,15 +116,20 @@ document.documentElement.classList.add("scripted");
     });
   }
   // Parts are renewed while a page is open. What is shown stays when no answer comes, and the page says so.
+  const now = () => new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
+  window.waybillSay = (words) => {
+    const bar = document.getElementById("silent");
+    window.waybillZone.sentence(bar, words);
+    bar.hidden = false;
+  };
   window.waybillAnswered = (reply) => {
     const bar = document.getElementById("silent");
     const good = Boolean(reply && reply.ok);
     if (!good && bar.hidden) {
-      const now = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
-      const words = reply && reply.status === 401 ? "You are logged out since " + now + ": log in in another tab, and this page goes on."
-        : reply && reply.words ? "Refused at " + now + ": " + reply.words + " What is shown is from before."
-          : "No answer since " + now + ": what is shown is from before. It is tried again.";
-      window.waybillZone.sentence(bar, words);
+      const words = reply && reply.status === 401 ? "You are logged out since " + now() + ": log in in another tab, and this page goes on."
+        : reply && reply.words ? "Refused at " + now() + ": " + reply.words + " What is shown is from before."
+          : "No answer since " + now() + ": what is shown is from before. It is tried again.";
+      window.waybillSay(words);
     }
     bar.hidden = good;
   };
@@ -146,7 +151,29 @@ document.documentElement.classList.add("scripted");
   };
   document.addEventListener("htmx:before:request", () => busy(1));
   document.addEventListener("htmx:finally:request", () => busy(-1));
-  document.addEventListener("submit", (event) => { if (!event.defaultPrevented && !event.target.hasAttribute("hx-post")) busy(1); });
+  // A form that is sent to nobody would leave this page, and what was typed with it: so it is asked first.
+  const away = async () => {
+    const reply = await fetch(document.documentElement.dataset.health, { cache: "no-store", redirect: "manual" }).catch(() => null);
+    if (reply?.ok) return "";
+    return reply?.type === "opaqueredirect" ? "You are logged out: log in in another tab" : "The workbench does not answer";
+  };
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.hasAttribute("hx-post")) return;
+    if (form.method !== "post" || form.dataset.asked === "yes") { delete form.dataset.asked; busy(1); return; }
+    event.preventDefault();
+    if (form.dataset.asked) return;
+    form.dataset.asked = "now";
+    const why = await away();
+    delete form.dataset.asked;
+    if (why) {
+      window.waybillSay("Not sent at " + now() + ": " + why + ". What you typed stays here; press again.");
+      return;
+    }
+    document.getElementById("silent").hidden = true;
+    form.dataset.asked = "yes";
+    form.requestSubmit(event.submitter);
+  });
   window.addEventListener("pageshow", () => { awaited = 0; busy(0); });
   document.addEventListener("htmx:error", () => window.waybillAnswered(null));
   // A refusal has none of the parts of a page: putting it in would empty what is shown.

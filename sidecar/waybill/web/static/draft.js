@@ -6,6 +6,10 @@
   const typed = document.querySelector(".cm-content");
   if (typed) typed.tabIndex = 0;
   let last = form.elements.text.value;
+  // Whether the text is in this tab alone: then the browser asks before it is left.
+  let isLost = false;
+  addEventListener("beforeunload", (event) => { if (isLost) event.preventDefault(); });
+  form.addEventListener("submit", () => { if (form.dataset.asked === "yes") isLost = false; });
   const send = (address, fields) => {
     const body = new URLSearchParams({ form_token: form.elements.form_token.value, ...fields });
     return fetch(address, { method: "POST", body }).catch(() => null);
@@ -19,11 +23,13 @@
     const reply = await send(form.dataset.drafts, fields);
     window.waybillAnswered(reply);
     if (!reply || !reply.ok) {
+      isLost = true;
       words.textContent = " · not saved, trying again: the text is in this tab";
       if (reply && reply.status === 403) await window.waybillRenew();
       return;
     }
     last = text;
+    isLost = false;
     const told = await reply.json();
     form.elements.draft.value = told.draft;
     form.elements.saved.value = told.saved;
