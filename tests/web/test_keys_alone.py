@@ -97,6 +97,7 @@ async def test_a_file_is_labelled_corrected_and_labelled_again(browser: Client) 
         await page.goto(f"{browser.running.address}/")
         await goes(hands, "/csv", "g", "c")
         async with page.expect_file_chooser() as chooser:
+            await page.evaluate("1")  # the browser hands over its dialog by then
             await hands.press("o")
         table = {"name": "logs.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}
         await (await chooser.value).set_files(table)
