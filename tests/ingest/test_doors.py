@@ -227,9 +227,9 @@ async def test_gzip_with_padding_is_taken(running: Running) -> None:
         assert status == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/explain", "/v1/rules/test"])
-async def test_a_question_is_small(running: Running, path: str) -> None:
-    async with running("model.path=null") as sidecar:
+@pytest.mark.parametrize("path", ["/v1/explain", "/v1/rules/test", "/v1/corrections"])
+async def test_a_question_is_small(running: Running, tmp_path: Path, path: str) -> None:
+    async with running("model.path=null", f"corrections.path={tmp_path}/c.ndjson") as sidecar:
         url = f"{sidecar.service.address}{path}"
         async with sidecar.client.post(
             url, data=io.BytesIO(b"[" + b"[]," * 500_000 + b"[]]")
