@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.effort import allowed
 from tests.gaps import gaps
 from tests.taxonomies import LABELS, TEN
+from waybill.core.batch import MAX_SOURCE_CHARS
 from waybill.labelling import groups
-from waybill.labelling.groups import MAX_GROUPS, MAX_SOURCE_CHARS
+from waybill.labelling.groups import MAX_GROUPS
 from waybill.labelling.memo import BoundedMap
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.loading import load_ruleset

@@ -20,6 +20,9 @@ from waybill.core.records import Verdict
 #: Of one body. Full chunks of shippers hold tens of thousands; a body of nothing but `{}` would
 #: hold millions, at half a kilobyte each on their way through.
 MAX_RECORDS = 250_000
+#: What is looked at of a source: no name of a machine, a pod or a service is longer, and who writes
+#: records must not choose how much is remembered.
+MAX_SOURCE_CHARS = 256
 
 
 class Passed(msgspec.Struct, gc=False):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from typing import Protocol, cast
+from collections.abc import Callable, Iterable, Sequence, Sized
+from typing import cast
 
 import msgspec
 
+from waybill.core.batch import MAX_SOURCE_CHARS
 from waybill.core.correction import ANY_SOURCE
 from waybill.core.records import Verdict
+from waybill.labelling.corrections.table import CorrectionTable, Lookup
 from waybill.labelling.memo import BoundedMap, MaskMemo
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.slow_path import SlowPath
@@ -18,32 +20,8 @@ from waybill.labelling.texts import Texts
 MAX_SOURCES = 10_000
 #: Groups at most (overlapping globs make one for each combination); beyond it all start anew.
 MAX_GROUPS = 256
-#: What routes and rules see of a source: no name of a machine, a pod or a service is longer, and
-#: whoever writes records must not choose how much is remembered.
-MAX_SOURCE_CHARS = 256
 #: Stands in for a verdict that only a slow tier can give; it never leaves the pipeline.
 UNDECIDED = Verdict("", "none", reason="undecided")
-
-
-class Answers(Protocol):
-    """What corrections say to the sources of one group."""
-
-    def verdicts(self, texts: Sequence[str]) -> list[Verdict | None]:
-        """One for each of ``texts``, prepared messages; None where nobody said anything."""
-        ...
-
-
-class Corrections(Protocol):
-    """All corrections in force (`waybill.labelling.corrections.table`)."""
-
-    @property
-    def by_source(self) -> Mapping[str, object]:
-        """The sources that have some of their own."""
-        ...
-
-    def for_source(self, source: str, masks: MaskMemo) -> Answers:
-        """Those that hold for ``source``."""
-        ...
 
 
 class Decided(msgspec.Struct, gc=False):
@@ -77,7 +55,7 @@ class SourceGroup:
         path: SlowPath,
         allowed: frozenset[int] | None,
         memo_bytes: int,
-        corrections: Answers | None = None,
+        corrections: Lookup | None = None,
     ) -> None:
         self.rules = rules
         #: What people said, asked before the rules; None where nobody said anything.
@@ -153,7 +131,7 @@ class CorrectedSource(SourceGroup):
     __slots__ = ("_prefix",)
 
     def __init__(
-        self, source: str, alike: SourceGroup, exact: BoundedMap[Verdict], corrections: Answers
+        self, source: str, alike: SourceGroup, exact: BoundedMap[Verdict], corrections: Lookup
     ) -> None:
         super().__init__(alike.rules, alike.path, alike.allowed, 0, corrections)
         self.exact = exact
@@ -179,7 +157,7 @@ class SourceGroups(dict[str, SourceGroup]):
         rules: RuleSet,
         paths: Sequence[SlowPath],
         memo_bytes: int,
-        corrections: Corrections | None = None,
+        corrections: CorrectionTable | None = None,
     ) -> None:
         super().__init__()
         self._rules = rules

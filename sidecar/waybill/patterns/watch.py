@@ -9,8 +9,7 @@ that has its verdict for itself, as with a model. Verdicts that are rarely given
 one all the same: the first record of a new kind is never left to chance as long as its rule decides
 less than some records a second.
 
-Where several patterns share a rule, the relative standard error of a count is at most
-``sqrt(sample_every / count)``.
+Where patterns share a rule, the relative standard error is at most ``sqrt(sample_every / count)``.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from waybill.core.batch import MAX_SOURCE_CHARS
 from waybill.core.clock import MONOTONIC, Clock
 from waybill.core.prepare import prepare_all
 from waybill.core.reasons import PatternFault
 from waybill.core.records import Verdict
-from waybill.labelling.groups import MAX_SOURCE_CHARS, UNDECIDED
+from waybill.labelling.groups import UNDECIDED
 from waybill.labelling.masking import mask, shape
 from waybill.labelling.memo import BoundedMap
 from waybill.patterns.sources import SourceTable

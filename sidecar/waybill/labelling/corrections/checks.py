@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from waybill.core.batch import MAX_SOURCE_CHARS
 from waybill.core.correction import ANY_SOURCE, Correction, moment
 from waybill.core.prepare import prepare
 from waybill.core.reasons import CorrectionCode
-from waybill.labelling.groups import MAX_SOURCE_CHARS
 from waybill.labelling.masking import MASK_CHARS, shape
 
 __all__ = ["fault_of", "mask_fault", "source_fault"]
