@@ -19,7 +19,7 @@ from waybill.labelling.corrections.desk import Desk, Saying, Taken
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
 
-__all__ = ["NDJSON", "Service", "routes"]
+__all__ = ["NDJSON", "Backend", "routes"]
 
 NDJSON = "application/x-ndjson"
 _WANTED = ", ".join(Saying.__struct_fields__)
@@ -36,7 +36,7 @@ _STATUS: dict[CorrectCode, int] = {
 }
 
 
-class Service(msgspec.Struct, frozen=True):
+class Backend(msgspec.Struct, frozen=True):
     """What the endpoints need of one labelling: ``reload`` brings what was written in force at
     once, ``in_force`` gives what is, ``count`` counts how each try ended, ``refused`` says why
     files are not taken.
@@ -50,31 +50,31 @@ class Service(msgspec.Struct, frozen=True):
     count: Callable[[str], None]
 
 
-def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.RouteDef]:
-    """Both endpoints; ``services`` by the name of the labelling, the first one's is ``""``."""
+def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.RouteDef]:
+    """Both endpoints; ``backends`` by the name of the labelling, the first one's is ``""``."""
 
     async def correct(request: web.Request) -> web.Response:
         """Say what the label of a message is, or take back what was said."""
         saying = _saying(await questions.read(request))
-        service = of_labelling(saying.labelling, services)
+        backend = of_labelling(saying.labelling, backends)
         try:
-            taken = await service.desk.take(saying)
+            taken = await backend.desk.take(saying)
         except CorrectError as error:
-            service.count(error.code)
+            backend.count(error.code)
             return _refusal(error)
-        service = services.get(taken.correction.labelling, service)  # of what is taken back
-        service.count("accepted" if taken.is_new else "known")
-        await service.reload()
-        return as_json(_describe(taken, service), 201 if taken.is_new else 200)
+        backend = backends.get(taken.correction.labelling, backend)  # of what is taken back
+        backend.count("accepted" if taken.is_new else "known")
+        await backend.reload()
+        return as_json(_describe(taken, backend), 201 if taken.is_new else 200)
 
     async def export(request: web.Request) -> web.Response:
         """Everything that was said, as NDJSON, or what was said after ``since``."""
         since = _since(request)
-        tag = _tag(services)
+        tag = _tag(backends)
         if since is None and request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         try:
-            body = await asyncio.to_thread(_export, services[""].source, since)
+            body = await asyncio.to_thread(_export, backends[""].source, since)
         except CorrectionsError as error:
             return _refusal(CorrectError("damaged", str(error.errors[0])))
         headers = {"ETag": tag} if since is None else {}
@@ -83,13 +83,13 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
     return [web.post("/v1/corrections", correct), web.get("/v1/corrections", in_turn(export))]
 
 
-def _tag(services: Mapping[str, Service]) -> str:
+def _tag(backends: Mapping[str, Backend]) -> str:
     """An ETag of everything that was said, for whatever labelling."""
-    return f'"{"-".join(map(_version_of, services.values()))}"'
+    return f'"{"-".join(map(_version_of, backends.values()))}"'
 
 
-def _version_of(service: Service) -> str:
-    return service.in_force().history_version
+def _version_of(backend: Backend) -> str:
+    return backend.in_force().history_version
 
 
 def _saying(asked: dict[str, object]) -> Saying:
@@ -111,10 +111,10 @@ def _refusal(error: CorrectError) -> web.Response:
     return answer
 
 
-def _describe(taken: Taken, service: Service) -> dict[str, object]:
+def _describe(taken: Taken, backend: Backend) -> dict[str, object]:
     """The correction, whether it decides here already, and what it takes the place of."""
     one = taken.correction
-    table = service.in_force()
+    table = backend.in_force()
     found = table.find(one.mask, one.source)
     is_in_force = found is not None and found.rule == one.id
     if one.withdraws is not None:
@@ -125,7 +125,7 @@ def _describe(taken: Taken, service: Service) -> dict[str, object]:
     return {
         **msgspec.structs.asdict(one),
         "in_force": is_in_force,
-        "refused": service.refused(),
+        "refused": backend.refused(),
         "is_disputed": one.id in table.disputed,
         "overrules": overrules,
     }

@@ -28,7 +28,7 @@ from waybill.wire.table.faults import Policy, parse_policy
 from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
 
-__all__ = ["Service", "routes"]
+__all__ = ["Backend", "routes"]
 
 log = logging.getLogger(__name__)
 #: Rows labelled at once: enough to fill the model's batches, few enough to stream.
@@ -70,7 +70,7 @@ Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Backend:
     """What the endpoint needs of the service.
 
     ``fields`` are those of each labelling. A row has at most ``row_bytes`` bytes. The client has
@@ -98,20 +98,20 @@ class _Upload:
     response: web.StreamResponse = field(default_factory=web.StreamResponse)
 
 
-def routes(service: Service) -> list[web.RouteDef]:
+def routes(backend: Backend) -> list[web.RouteDef]:
     """The endpoint."""
 
     async def classify(request: web.Request) -> web.StreamResponse:
         """A CSV with message and source columns; answers it with label, confidence, tier."""
         choice, policy = _options(request)
         encodings = encodings_of(request.headers.get("Content-Encoding"))
-        table = Table(service.fields[0], choice, service.row_bytes, further=service.fields[1:])
-        with service.hold() as grow:
+        table = Table(backend.fields[0], choice, backend.row_bytes, further=backend.fields[1:])
+        with backend.hold() as grow:
             upload = _Upload(table, policy, grow)
-            grow(_UPLOAD_BYTES + _inflating_bytes(encodings, service.row_bytes))
-            chunks = _inflated(_chunks(request, service), encodings, service.row_bytes)
+            grow(_UPLOAD_BYTES + _inflating_bytes(encodings, backend.row_bytes))
+            chunks = _inflated(_chunks(request, backend), encodings, backend.row_bytes)
             try:
-                await _answer(service, request, upload, chunks)
+                await _answer(backend, request, upload, chunks)
             except ConnectionError:
                 if not upload.response.prepared:
                     raise
@@ -124,7 +124,7 @@ def routes(service: Service) -> list[web.RouteDef]:
 
 
 async def _answer(
-    service: Service, request: web.Request, upload: _Upload, chunks: AsyncIterator[bytes]
+    backend: Backend, request: web.Request, upload: _Upload, chunks: AsyncIterator[bytes]
 ) -> None:
     """Label what comes until it ends. Raises ConnectionError: the client left, or reads nothing."""
     is_first = True
@@ -134,10 +134,10 @@ async def _answer(
             raise MalformedError("csv_columns", told)
         is_first = False
         for piece in _pieces(data):
-            await _feed(service, request, upload, piece, is_last=False)
+            await _feed(backend, request, upload, piece, is_last=False)
             await asyncio.sleep(0)
-    await _feed(service, request, upload, b"", is_last=True)
-    await write_within(request, upload.response, upload.table.rest(), service.read_secs)
+    await _feed(backend, request, upload, b"", is_last=True)
+    await write_within(request, upload.response, upload.table.rest(), backend.read_secs)
     await upload.response.write_eof()
 
 
@@ -155,7 +155,7 @@ def _is_stream(encodings: Sequence[Compression]) -> bool:
 
 
 async def _feed(
-    service: Service, request: web.Request, upload: _Upload, data: bytes, *, is_last: bool
+    backend: Backend, request: web.Request, upload: _Upload, data: bytes, *, is_last: bool
 ) -> None:
     """Label what ``data`` completes, and write it; the head goes out before the first row."""
     table = upload.table
@@ -175,7 +175,7 @@ async def _feed(
             await asyncio.sleep(0)
         some = _taken(rows[at : at + _ROWS], upload)
         await _open(request, upload)
-        await _label(service, request, upload, some)
+        await _label(backend, request, upload, some)
     await _open(request, upload)
 
 
@@ -200,27 +200,27 @@ async def _open(request: web.Request, upload: _Upload) -> None:
 
 
 async def _label(
-    service: Service, request: web.Request, upload: _Upload, rows: Sequence[Row]
+    backend: Backend, request: web.Request, upload: _Upload, rows: Sequence[Row]
 ) -> None:
     columns = upload.table.columns
-    verdicts = await _verdicts(service, *columns.read([row.cells for row in rows]))
-    service.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
+    verdicts = await _verdicts(backend, *columns.read([row.cells for row in rows]))
+    backend.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
     answer = upload.table.labelled(rows, verdicts)
-    await write_within(request, upload.response, answer, service.read_secs)
+    await write_within(request, upload.response, answer, backend.read_secs)
 
 
 async def _verdicts(
-    service: Service, messages: Sequence[str | None], sources: Sequence[str]
+    backend: Backend, messages: Sequence[str | None], sources: Sequence[str]
 ) -> list[Verdict]:
     """What is said of each message, also of those that model or LLM was too late for at first."""
-    verdicts = await service.label(messages, sources)
+    verdicts = await backend.label(messages, sources)
     end = time.monotonic() + _PATIENCE_SECS
     while time.monotonic() < end:
         late = [i for i, verdict in enumerate(verdicts) if verdict.tier == "pending"]
         if not late:
             break
         await asyncio.sleep(_REST_SECS)
-        again = await service.label([messages[i] for i in late], [sources[i] for i in late])
+        again = await backend.label([messages[i] for i in late], [sources[i] for i in late])
         for i, verdict in zip(late, again, strict=True):
             verdicts[i] = verdict
     return verdicts
@@ -303,7 +303,7 @@ async def _inflated(
     inflater.finish()
 
 
-async def _chunks(request: web.Request, service: Service) -> AsyncIterator[bytes]:
+async def _chunks(request: web.Request, backend: Backend) -> AsyncIterator[bytes]:
     """The CSV's bytes, in the time that the client has for them.
 
     Only the waiting counts: how long rows take to be labelled is not the client's fault.
@@ -311,12 +311,12 @@ async def _chunks(request: web.Request, service: Service) -> AsyncIterator[bytes
     Raises:
         OverloadedError: ``slow_body``.
     """
-    read = await file_reader(request, service.read_secs, _CHUNK_BYTES)
+    read = await file_reader(request, backend.read_secs, _CHUNK_BYTES)
     waited = 0.0
     size = 0
     while True:
         begin = time.monotonic()
-        left = service.read_secs * (1 + size // service.row_bytes) - waited
+        left = backend.read_secs * (1 + size // backend.row_bytes) - waited
         try:
             async with asyncio.timeout(max(left, 0)):
                 chunk = await read()

@@ -20,7 +20,7 @@ _MAX_TRIAL_MESSAGES = 1000
 TRIAL_SECS = 10.0
 
 
-class Service(msgspec.Struct, frozen=True):
+class Backend(msgspec.Struct, frozen=True):
     """What the endpoints need of one labelling: ``in_force`` gives its rules, ``compile_text``
     makes rules for it of YAML text.
     """
@@ -29,8 +29,8 @@ class Service(msgspec.Struct, frozen=True):
     compile_text: Callable[[str], Awaitable[RuleSet]]
 
 
-def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.RouteDef]:
-    """Both endpoints; ``services`` by the name of the labelling, the first one's is ``""``.
+def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.RouteDef]:
+    """Both endpoints; ``backends`` by the name of the labelling, the first one's is ``""``.
 
     One trial runs at a time.
     """
@@ -38,7 +38,7 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
 
     async def list_rules(request: web.Request) -> web.Response:
         """The rules in force, in the order in which they are tried."""
-        rules = of_labelling(request.query.get(LABELLING, ""), services).in_force()
+        rules = of_labelling(request.query.get(LABELLING, ""), backends).in_force()
         described = [rule.describe() for rule in rules.rules]
         return as_json({"version": rules.version, "rules": described})
 
@@ -47,17 +47,17 @@ def routes(questions: Questions, services: Mapping[str, Service]) -> list[web.Ro
         nothing comes into force.
         """
         asked = await questions.read(request)
-        service = of_labelling(asked.get(LABELLING, ""), services)
+        backend = of_labelling(asked.get(LABELLING, ""), backends)
         text = _text(asked)
         messages = _messages(asked)
         try:
             async with trial:
-                rules = await service.compile_text(text)
+                rules = await backend.compile_text(text)
         except RuleSetError as error:
             return as_json({"accepted": False, "faults": _faults(error)})
         # Rules that must be confirmed may take milliseconds for each message.
         matches = await asyncio.to_thread(_try, rules, messages)
-        now = await asyncio.to_thread(_try, service.in_force().twin(), messages)
+        now = await asyncio.to_thread(_try, backend.in_force().twin(), messages)
         warnings = [
             {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
             for one in rules.advice

@@ -27,7 +27,7 @@ from waybill.flow.delivery import Delivery
 from waybill.flow.inflating import inflated
 from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
 from waybill.handback.handback import Handback
-from waybill.labelling.several import Labeller
+from waybill.labelling.several import BatchLabeller
 from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LimitSettings
@@ -62,7 +62,7 @@ class Flow:
     def __init__(
         self,
         wire: Wire,
-        labeller: Labeller,
+        labeller: BatchLabeller,
         handback: Handback,
         limits: LimitSettings,
         metrics: Metrics,
@@ -256,7 +256,7 @@ def _is_quick(body: bytes) -> bool:
 def _note_kept(
     batch: Batch,
     verdicts: list[Verdict],
-    labeller: Labeller,
+    labeller: BatchLabeller,
     policy: LabelPolicy,
     specials: Iterable[int],
 ) -> None:

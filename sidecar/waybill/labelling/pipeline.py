@@ -69,7 +69,7 @@ class Pipeline:
         """
         #: The labels that records can get.
         self.taxonomy = taxonomy
-        #: As of several labellings; see `waybill.labelling.several.Labeller`.
+        #: As of several labellings; see `waybill.labelling.several.BatchLabeller`.
         self.names: Sequence[str] = ()
         self._mask = masked
         self._settings = settings

@@ -25,7 +25,7 @@ from waybill.labelling.pipeline import Pipeline
 _LIMIT = 16_384
 
 
-class Labeller(Protocol):
+class BatchLabeller(Protocol):
     """What labels records: one labelling, or several."""
 
     @property
@@ -59,7 +59,7 @@ class Labeller(Protocol):
 
 
 class Several:
-    """A `Labeller` of several pipelines, the first one's verdict in front.
+    """A `BatchLabeller` of several pipelines, the first one's verdict in front.
 
     ``names`` are those of the pipelines behind the first.
     """
@@ -76,13 +76,13 @@ class Several:
         self.passed: Mapping[RecordReason, Verdict] = passed
 
     async def label(self, messages: Sequence[str | None], sources: Sequence[str]) -> list[Verdict]:
-        """As `Labeller.label`; the pipelines are at work side by side."""
+        """As `BatchLabeller.label`; the pipelines are at work side by side."""
         work = (pipeline.label(messages, sources) for pipeline in self._pipelines)
         said = await asyncio.gather(*work)
         return list(map(self._joined.__getitem__, zip(*said, strict=True)))
 
     def keep(self, verdict: Verdict, kept: Sequence[bool]) -> Verdict:
-        """As `Labeller.keep`."""
+        """As `BatchLabeller.keep`."""
         own = msgspec.structs.replace(verdict, beside=())
         verdicts: list[Verdict] = []
         for one, pipeline, is_kept in zip(
@@ -92,7 +92,7 @@ class Several:
         return self._joined.join(tuple(verdicts))
 
     def counted(self, given: Mapping[Verdict, int]) -> None:
-        """As `Labeller.counted`: each labelling is told of its own verdicts."""
+        """As `BatchLabeller.counted`: each labelling is told of its own verdicts."""
         own: list[Counter[Verdict]] = [Counter() for _ in self._pipelines]
         for verdict, count in given.items():
             own[0][self._joined.firsts.get(verdict, verdict)] += count

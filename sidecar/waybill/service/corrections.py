@@ -15,7 +15,7 @@ from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
-from waybill.service.guard import Guard
+from waybill.service.guard import CorrectionGuard
 from waybill.service.loading import correction_source, take_cached
 from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
@@ -46,7 +46,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         pipeline: Pipeline,
         metrics: Metrics,
         lock: asyncio.Lock,
-        guard: Guard,
+        guard: CorrectionGuard,
         bundle: Callable[[], Bundle | None],
         labelling: str = "",
     ) -> None:

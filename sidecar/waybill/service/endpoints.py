@@ -98,23 +98,23 @@ def _tools(deps: Deps, questions: Questions) -> list[web.RouteDef]:
             Places(deps.settings.fields),
             functools.partial(explain_all, labellings),
         ),
-        *rules.routes(questions, _rule_services(deps)),
+        *rules.routes(questions, _rule_backends(deps)),
         *_correction_routes(deps, questions),
         *_csv_routes(deps),
     ]
 
 
-def _rule_services(deps: Deps) -> dict[str, rules.Service]:
+def _rule_backends(deps: Deps) -> dict[str, rules.Backend]:
     """What the endpoints of rules need of each labelling, by name."""
     reserved = names_added(added_fields(deps.settings))
-    services: dict[str, rules.Service] = {}
+    backends: dict[str, rules.Backend] = {}
     for labelling in deps.opened.labellings:
         pipeline = labelling.pipeline
-        services[labelling.name] = rules.Service(
+        backends[labelling.name] = rules.Backend(
             in_force=functools.partial(_rules_of, pipeline),
             compile_text=functools.partial(_compile_trial, pipeline, reserved),
         )
-    return services
+    return backends
 
 
 def _rules_of(pipeline: Pipeline) -> RuleSet:
@@ -131,7 +131,7 @@ def _csv_routes(deps: Deps) -> list[web.RouteDef]:
         deps.metrics.count_verdicts(given, labeller.taxonomy.fallback, labeller.names)
 
     return csv.routes(
-        csv.Service(
+        csv.Backend(
             fields=added_fields(deps.settings),
             row_bytes=deps.intake.body_bytes,
             read_secs=deps.settings.http.read_timeout_secs,
@@ -150,20 +150,20 @@ def _pattern_routes(deps: Deps) -> list[web.RouteDef]:
 
 def _correction_routes(deps: Deps, questions: Questions) -> list[web.RouteDef]:
     return [
-        *corrections.routes(questions, _correction_services(deps)),
+        *corrections.routes(questions, _correction_backends(deps)),
         *edition.routes(functools.partial(describe_edition, deps)),
     ]
 
 
-def _correction_services(deps: Deps) -> dict[str, corrections.Service]:
+def _correction_backends(deps: Deps) -> dict[str, corrections.Backend]:
     """What the endpoint of corrections needs of each labelling, by name."""
-    services: dict[str, corrections.Service] = {}
+    backends: dict[str, corrections.Backend] = {}
     for labelling in deps.opened.labellings:
-        services[labelling.name] = correction_service(deps, labelling.name, labelling.pipeline)
-    return services
+        backends[labelling.name] = correction_backend(deps, labelling.name, labelling.pipeline)
+    return backends
 
 
-def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Service:
+def correction_backend(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Backend:
     """That of the labelling ``name``; without a path it says what to set."""
     settings = deps.settings.corrections
     part = deps.reloader.find(part_name(name, "corrections"), CorrectionsPart)
@@ -183,7 +183,7 @@ def correction_service(deps: Deps, name: str, pipeline: Pipeline) -> corrections
         if part is not None:
             await part.catch_up()
 
-    return corrections.Service(
+    return corrections.Backend(
         desk=desk,
         source=source,
         reload=reload,

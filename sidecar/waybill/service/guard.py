@@ -18,7 +18,7 @@ from waybill.labelling.tier import Scope
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import Settings
 
-__all__ = ["Guard", "hold_bundle"]
+__all__ = ["CorrectionGuard", "hold_bundle"]
 
 log = logging.getLogger(__name__)
 What = Literal["rules", "model"]
@@ -39,7 +39,7 @@ def hold_bundle(bundle: Bundle, pipeline: Pipeline, threshold: float | None) -> 
     return hold_model(predict, pipeline.corrections, pipeline.taxonomy.fallback)
 
 
-class Guard:
+class CorrectionGuard:
     """Holds what is loaded against the corrections of ``pipeline``.
 
     With ``corrections.guard: enforce`` a new version is refused when it contradicts a correction

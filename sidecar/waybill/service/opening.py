@@ -19,7 +19,7 @@ from waybill.labelling.model.embeddings import Embeddings
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.tier import ModelTier
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.several import Labeller, Several
+from waybill.labelling.several import BatchLabeller, Several
 from waybill.labelling.shared_masks import SharedMasks
 from waybill.labelling.telemetry import Silent, Telemetry
 from waybill.labelling.texts import ReadTexts, SharedTexts, read_texts
@@ -55,7 +55,7 @@ class Opened(NamedTuple):
     pipeline: Pipeline
     model: Batcher | None
     llm: LlmTier | None
-    labeller: Labeller
+    labeller: BatchLabeller
     labellings: tuple[Labelling, ...]
     encoders: Encoders
 
@@ -94,7 +94,7 @@ async def _build(opener: _Opener, settings: Settings, parts: Parts | None) -> Op
     for (name, own), of_labelling in zip(_named(settings), (parts, *parts.further), strict=True):
         labellings.append(await opener.open(name, own, of_labelling))
     first = labellings[0]
-    labeller: Labeller = first.pipeline
+    labeller: BatchLabeller = first.pipeline
     if len(labellings) > 1:
         names = [one.name for one in labellings[1:]]
         labeller = Several([one.pipeline for one in labellings], names)

@@ -17,7 +17,7 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart, has_corrections
-from waybill.service.guard import Guard
+from waybill.service.guard import CorrectionGuard
 from waybill.service.loading import bundle_folders, prompt_file, read_prompt
 from waybill.service.opening import Opened
 from waybill.service.reload import Part, Reloadable, part_name
@@ -39,7 +39,7 @@ def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]
     parts: dict[str, Part | None] = dict.fromkeys(names)
     for labelling in opened.labellings:
         name, settings, pipeline, model, llm = labelling
-        guard = Guard(settings, pipeline, metrics, name)
+        guard = CorrectionGuard(settings, pipeline, metrics, name)
         parts[part_name(name, "rules")] = RulesPart(settings, pipeline, metrics, lock, guard, name)
         if model is not None:
             parts[part_name(name, "model")] = ModelPart(
@@ -77,7 +77,7 @@ class ModelPart(Reloadable[Bundle]):
         model: Batcher,
         metrics: Metrics,
         lock: asyncio.Lock,
-        guard: Guard,
+        guard: CorrectionGuard,
         labelling: str = "",
         encoders: Encoders | None = None,
     ) -> None:

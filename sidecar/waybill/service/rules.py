@@ -14,7 +14,7 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
-from waybill.service.guard import Guard
+from waybill.service.guard import CorrectionGuard
 from waybill.service.reading_rules import read_rules, rule_folders
 from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
@@ -34,7 +34,7 @@ class RulesPart(Reloadable[RuleSet]):
         pipeline: Pipeline,
         metrics: Metrics,
         lock: asyncio.Lock,
-        guard: Guard,
+        guard: CorrectionGuard,
         labelling: str = "",
     ) -> None:
         self._pipeline = pipeline

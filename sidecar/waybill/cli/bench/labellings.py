@@ -16,7 +16,7 @@ from waybill.labelling.model.embeddings import Embeddings
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import RuleSet
-from waybill.labelling.several import Labeller, Several
+from waybill.labelling.several import BatchLabeller, Several
 from waybill.labelling.shared_masks import SharedMasks
 from waybill.labelling.texts import ReadTexts, SharedTexts, read_texts
 from waybill.service.loading import bundle_folders
@@ -82,7 +82,7 @@ def _pipeline(
     return Pipeline(settings, rules, tiers, taxonomy=taxonomy, masked=masked, read=read)
 
 
-def _labels(wire: Wire, labeller: Labeller) -> _Label:
+def _labels(wire: Wire, labeller: BatchLabeller) -> _Label:
     async def label(body: bytes) -> None:
         codec, batch = wire.decode(body)
         codec.splice(batch, await labeller.label(batch.messages, batch.sources))

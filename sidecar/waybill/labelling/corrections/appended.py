@@ -20,7 +20,7 @@ from waybill.core.letting_go import take_apart
 from waybill.core.text import BOMS
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES, correction_files, parse_history
 
-__all__ = ["Appended", "Key", "Taken", "look", "settle_again", "take"]
+__all__ = ["Appended", "Key", "Snapshot", "appended_since", "settle_again", "take_snapshot"]
 
 #: More lines than these are read with all others: each is looked for in all bytes.
 _MOST_LINES = 200
@@ -32,18 +32,18 @@ _PACKED = (b"\x1f\x8b", *(mark for mark, _ in BOMS))
 Key = tuple[str, str]
 
 
-class Taken(NamedTuple):
+class Snapshot(NamedTuple):
     """The bytes that were read: of each file its size and their hash."""
 
     files: tuple[tuple[Path, int, bytes], ...]
 
 
 class Appended(NamedTuple):
-    """New lines, and the bytes of all files with them; ``taken`` is for the next look."""
+    """New lines, and the bytes of all files with them; ``snapshot`` is of those."""
 
     lines: list[Correction]
     data: list[bytes]
-    taken: Taken
+    snapshot: Snapshot
 
     def is_known(self, name: str) -> bool:
         """Whether an id stands in what was there before: a guess that may be wrong by a yes."""
@@ -83,7 +83,7 @@ class Appended(NamedTuple):
         take_apart(met)
 
 
-def take(paths: Sequence[Path]) -> Taken | None:
+def take_snapshot(paths: Sequence[Path]) -> Snapshot | None:
     """What the files hold now; None where one is packed, or cannot be read."""
     try:
         read = _read(paths)
@@ -92,10 +92,10 @@ def take(paths: Sequence[Path]) -> Taken | None:
     for _, data in read:
         if data.startswith(_PACKED):
             return None
-    return _taken(read)
+    return _snapshot(read)
 
 
-def look(paths: Sequence[Path], before: Taken) -> Appended | None:
+def appended_since(paths: Sequence[Path], before: Snapshot) -> Appended | None:
     """What was appended since ``before``; None where something else happened, too.
 
     It blocks, and no other thread for longer than it takes to decode some lines.
@@ -117,7 +117,7 @@ def look(paths: Sequence[Path], before: Taken) -> Appended | None:
             lines += parse_history(tail, str(file)).corrections
         except CorrectionsError:
             return None  # told with its line number where all is read
-    return Appended(lines, list(map(_data, read)), _taken(read))
+    return Appended(lines, list(map(_data, read)), _snapshot(read))
 
 
 def settle_again(found: Appended, labelling: str, is_standing: bool) -> dict[Key, Settled | None]:
@@ -198,11 +198,8 @@ def _read(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
     return read
 
 
-def _taken(read: Iterable[tuple[Path, bytes]]) -> Taken:
-    taken: list[tuple[Path, int, bytes]] = []
-    for file, data in read:
-        taken.append((file, len(data), _hash(data)))
-    return Taken(tuple(taken))
+def _snapshot(read: Iterable[tuple[Path, bytes]]) -> Snapshot:
+    return Snapshot(tuple((file, len(data), _hash(data)) for file, data in read))
 
 
 def _hash(data: bytes | memoryview) -> bytes:

@@ -10,7 +10,12 @@ from pathlib import Path
 from waybill.core.correction import Correction
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.labels import Taxonomy
-from waybill.labelling.corrections.appended import Appended, look, settle_again, take
+from waybill.labelling.corrections.appended import (
+    Appended,
+    appended_since,
+    settle_again,
+    take_snapshot,
+)
 from waybill.labelling.corrections.files import (
     History,
     fingerprint,
@@ -86,14 +91,14 @@ class CorrectionSource:
     def _load_all(self, taxonomy: Taxonomy) -> CorrectionTable:
         self._last = None
         fetched = self._fetched_mark
-        taken = take(self.paths)
+        snapshot = take_snapshot(self.paths)
         history = self.history()
         try:
             table = read_table(history, taxonomy, self._labelling)
         finally:
             history.clear()
-        if taken is not None and taken == take(self.paths):
-            table.taken = taken, fetched
+        if snapshot is not None and snapshot == take_snapshot(self.paths):
+            table.snapshot = snapshot, fetched
             self._last = table
         return table
 
@@ -117,16 +122,16 @@ class CorrectionSource:
         if new:
             again = settle_again(found, self._labelling, is_standing)
             table = table.changed(again, new)
-        table.taken = found.taken, self._fetched_mark
+        table.snapshot = found.snapshot, self._fetched_mark
         self._last = table
         return table
 
     def _look(self) -> Appended | None:
         """What was appended since all was read; None where something else happened."""
-        if self._last is None or self._last.taken is None or self._fetched:
+        if self._last is None or self._last.snapshot is None or self._fetched:
             return None
-        taken, fetched = self._last.taken
-        return look(self.paths, taken) if fetched == self._fetched_mark else None
+        snapshot, fetched = self._last.snapshot
+        return appended_since(self.paths, snapshot) if fetched == self._fetched_mark else None
 
     def said(self) -> Iterable[Correction]:
         """Every correction there is, as `history` has them, and sooner; to be gone through on the

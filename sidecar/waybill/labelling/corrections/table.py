@@ -18,7 +18,7 @@ from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.labels import Taxonomy
 from waybill.core.letting_go import take_apart
 from waybill.core.records import Verdict
-from waybill.labelling.corrections.appended import Taken
+from waybill.labelling.corrections.appended import Snapshot
 from waybill.labelling.corrections.files import History
 from waybill.labelling.memo import MaskMemo
 
@@ -51,7 +51,7 @@ class CorrectionTable:
         self.files_mark = ""
         #: The bytes that it was read from, and a mark of what was fetched; None where that is not
         #: known. What is appended to them can be read alone.
-        self.taken: tuple[Taken, str] | None = None
+        self.snapshot: tuple[Snapshot, str] | None = None
         #: Reads all that was said in the correction of that id; it blocks.
         self.tell: Callable[[str], Correction | None] = _tell_nothing
         self.version = _version_of(settled)
