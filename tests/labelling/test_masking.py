@@ -59,6 +59,8 @@ def test_mask_does_not_see_surrounding_whitespace(text: str) -> None:
         ('{"ts":17.2,"level":"warn","n":3,"msg":"a \\"b\\""}', 'warn a "b" n=0'),
         ('time=2026-11-20T22:23:01Z level=warn n=3 msg="is late"', "warn is late n=0"),
         ('{"log":"{\\"level\\":\\"warn\\",\\"msg\\":\\"late\\"}\\n"}', "warn late"),
+        ('{ "level" : "warn", "n" : 3, "msg" : "late" }', "warn late n=0"),
+        ("<134>gate: closed", "gate: closed"),
         ("", ""),
         ("12", "0"),
     ],
@@ -82,3 +84,42 @@ def test_a_lone_surrogate_survives() -> None:
 @given(st.lists(st.text(alphabet="a0123456789\0 \u00e9\ud800", max_size=6), max_size=6))
 def test_shapes_are_the_shape_of_each(texts: list[str]) -> None:
     assert shapes(texts) == list(map(shape, texts))
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "CEF:0|acme|gate|1.2|7|locked out|3|cat=Alert act=User locked out msg=too many tries",
+            'CEF:0|acme|gate|0|0|locked out|0| too many tries cat=Alert act="User locked out"',
+        ),
+        (
+            "conn=12 op=0 RESULT err=1 text=TLS already started",
+            'TLS already started conn=0 op="0 RESULT" err=0',
+        ),
+        ('gate closed: level=warn msg="is late" by=jane', "gate closed: warn is late by=jane"),
+        ('level=warn msg="is late", and more', "warn is late, and more"),
+        (
+            '<134>1 2026-11-20T22:23:01Z web-01 billing 12 - [pay@1 sev="high" msg="card refused"]',
+            "billing: card refused sev=high",
+        ),
+        (
+            '<134>1 2026-11-20T22:23:01Z web-01 billing 12 - [a@1 b="x\\]y z"][c@1 d="e"]',
+            'billing: b="x\\]y z" d=e',
+        ),
+        (
+            '<134>1 2026-11-20T22:23:01Z web-01 billing 12 - [pay@1 sev="high"] late',
+            "billing: late",
+        ),
+    ],
+)
+def test_no_word_of_a_structured_line_is_lost(message: str, expected: str) -> None:
+    assert mask(message) == expected
+
+
+@pytest.mark.parametrize(
+    "unit", ["a=", "a=b ", 'a="', "msg=a ", "<134>1 ", '[a b="', "{ ", '{ "a"']
+)
+def test_members_without_end_are_bounded(unit: str) -> None:
+    for start in ("msg=", '{"', "<134>1 2026-11-20T22:23:01Z h a 1 - ["):
+        assert len(mask(start + unit * 50_000)) <= MASK_CHARS

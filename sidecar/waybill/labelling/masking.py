@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 
 from waybill.core.prepare import prepare
+from waybill.labelling.members import flattened, flattened_data
 
 __all__ = ["DAY", "MASK_CHARS", "MONTH", "mask", "shape", "shapes"]
 
@@ -93,50 +94,22 @@ _SYSLOG = re.compile(
     re.IGNORECASE,
 )
 _SYSLOG_5424 = re.compile(
-    r"<0{1,3}>0 \S{1,64} \S{1,255} (\S{1,64}) \S{1,128} \S{1,32} (?:-|(?:\[[^\]]{0,500}\])+) ?"
+    r"<0{1,3}>0 \S{1,64} \S{1,255} (\S{1,64}) \S{1,128} \S{1,32}"
+    r" (?:-|((?:\[(?:[^\]\\]|\\.){0,1000}\])+)) ?"
 )
+_PRIORITY = re.compile(r"\A<0{1,3}>(?:0 )?")
 _CRI = re.compile(rf"0000-00-00T{_CLOCK} (?:stdout|stderr) [FP] ")
 _LEADING = re.compile(r"\A(?:(?:[-0|,;:.#*]{1,20}|<id>) )+")
-
-# Structured lines. Quoted values stop at an unescaped quote, bare ones at a delimiter.
-_QUOTED = r'"(?:[^"\\]|\\.)*"?'
-_JSON_PAIR = re.compile(rf'"([\w.@/-]{{1,64}})" ?: ?({_QUOTED}|[^,{{}}\[\]"]{{1,200}})')
-_LOGFMT_PAIR = re.compile(rf"(?<![^ ])([\w.@/-]{{1,64}})=({_QUOTED}|[^ ]*)")
-_SAID = frozenset(
-    (
-        "msg",
-        "message",
-        "log",
-        "event",
-        "text",
-        "textpayload",
-        "body",
-        "short_message",
-        "@message",
-        "@m",
-        "m",
-    )
-)
-_LEVELS = frozenset(
-    (
-        "level",
-        "lvl",
-        "severity",
-        "levelname",
-        "loglevel",
-        "log.level",
-        "@level",
-        "severity_text",
-        "@l",
-    )
-)
-_TIMES = frozenset(
-    ("ts", "time", "timestamp", "@timestamp", "date", "datetime", "t", "stream", "_p")
-)
 
 
 def _klog_level(match: re.Match[str]) -> str:
     return _KLOG_LEVEL[match[1]]
+
+
+def _short_head(head: re.Match[str]) -> str:
+    """The program; the structured data as well where they are all that is said."""
+    is_all = bool(head[2]) and head.end() == len(head.string)
+    return f"{head[1]}: {flattened_data(head[2]) if is_all else ''}"
 
 
 def mask(message: str) -> str:
@@ -144,8 +117,8 @@ def mask(message: str) -> str:
 
     Clock times vanish, klog headers become a level word, UUIDs, hex ids and places of parts
     ``<id>``, IP and MAC addresses ``<ip>``, numbers ``0``, rulers three characters. A syslog head
-    keeps its program only. JSON and logfmt become level, message, then ``key=value``. Words and
-    punctuation stay.
+    keeps its program, and the structured data where nothing else is said. JSON, logfmt and CEF
+    become level, message, then ``key=value`` (`members`). Words and punctuation stay.
     """
     text = prepare(message[:_RAW_CHARS])
     look = text[:_LOOK_CHARS]
@@ -187,54 +160,9 @@ def _undress(text: str) -> str:
         )
     ):
         text = _SYSLOG.sub(
-            "", _SYSLOG_5424.sub(r"\1: ", _CRI.sub("", text, count=1), count=1), count=1
+            "", _SYSLOG_5424.sub(_short_head, _CRI.sub("", text, count=1), count=1), count=1
         )
-    if (at := text.find('{"')) >= 0 and (pairs := _JSON_PAIR.findall(text, at)):
-        return f"{text[:at]}{_say(pairs)}"
-    if (
-        "=" in text[:64]
-        and (pairs := _LOGFMT_PAIR.findall(text))
-        and any(key.lower() in _SAID for key, _ in pairs)
-    ):
-        return _say(pairs)
-    return text
-
-
-def _say(pairs: Sequence[tuple[str, str]]) -> str:
-    """Level, message and the rest as ``key=value``; times are left out."""
-    levels, said, rest = [], [], []
-    for key, value in pairs:
-        name, plain = key.lower(), _bare(value)
-        if name in _LEVELS:
-            levels.append(plain)
-        elif name in _SAID:
-            inner = _JSON_PAIR.findall(plain) if plain.startswith('{"') else []
-            said.append(_say(inner) if inner else plain)
-        elif name not in _TIMES and plain:
-            # Quotes show where a value ends: what hides secrets before a line leaves relies on it.
-            rest.append(f"{key}={_quoted(plain)}")
-    return " ".join(levels + said + rest)
-
-
-def _quoted(value: str) -> str:
-    """A value in quotes if its end would not show without."""
-    if " " not in value and '"' not in value:
-        return value
-    return '"' + value.replace('"', '\\"') + '"'
-
-
-def _bare(value: str) -> str:
-    """A value without its quotes and their escapes."""
-    if not value.startswith('"'):
-        return value.strip()
-    return (
-        value[1:]
-        .removesuffix('"')
-        .replace('\\"', '"')
-        .replace("\\n", " ")
-        .replace("\\t", " ")
-        .strip()
-    )
+    return flattened(_PRIORITY.sub("", text, count=1))
 
 
 def _mask_digits(text: str) -> str:
