@@ -58,11 +58,12 @@ def test_what_is_trained_on_an_encoder_reads_as_that_does(
     folder = tmp_path / "encoder"
     shutil.copytree(DEFAULT_BUNDLE, folder)
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    for is_first in (True, False):
+    for reading, is_first in ((0, False), (1, True), (2, True)):
         manifest["encoder"]["telling_first"] = is_first
+        manifest["encoder"]["reading"] = reading if reading > 1 else 0
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        made = train_tiny(tiny_corpus, tmp_path / str(is_first), "--encoder", str(folder))
-        assert cast("dict[str, object]", made["encoder"])["telling_first"] is is_first
+        made = train_tiny(tiny_corpus, tmp_path / str(reading), "--encoder", str(folder))
+        assert cast("dict[str, object]", made["encoder"])["reading"] == reading
 
 
 def test_files_are_trained_on_split_and_kept_apart(

@@ -46,6 +46,9 @@ __all__ = [
     "extra_weights_of",
 ]
 
+#: So many characters of a record say what happened: docs/decisions/0056-members-without-values.md.
+_NGRAM_CHARS = 200
+
 
 def add(actions: Commands) -> None:
     """Declare the command."""
@@ -296,12 +299,13 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:
     """Raises WaybillError for a weight that is none."""
     from waybill.labelling.model.ngram_plan import Ngrams
+    from waybill.labelling.model.reading import NEWEST_READING
 
     if given.no_ngrams:
         return None
     weight: float | None = given.ngram_weight
     if weight is None:
-        return Ngrams()
+        return Ngrams(reading=NEWEST_READING, chars=_NGRAM_CHARS)
     if not 0 < weight < math.inf:
         raise WaybillError(f"--ngram-weight {weight}: expected a number above 0")
-    return Ngrams(weight=weight)
+    return Ngrams(weight=weight, reading=NEWEST_READING, chars=_NGRAM_CHARS)

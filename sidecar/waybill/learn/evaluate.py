@@ -182,7 +182,7 @@ def _float_agreement(bundle: Bundle, texts: Sequence[str], source: str) -> float
     """Share of texts that get the same label over the float32 encoder."""
     graph, tokenizer = export_float_encoder(source)
     named = bundle.manifest.encoder
-    precise = TextEncoder(graph, tokenizer, named.max_tokens, is_telling_first=named.telling_first)
+    precise = TextEncoder(graph, tokenizer, named.max_tokens, reading=named.way)
     served = list(map(bundle.answer, bundle.predict(texts)))
     exact = list(map(bundle.answer, bundle.classify(embed_cached(precise, texts, None), texts)))
     return round(float(np.mean(np.array(served) == np.array(exact))), 4)

@@ -25,6 +25,7 @@ from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import MANIFEST, Encoder, Manifest, read_manifest
+from waybill.labelling.model.reading import NEWEST_READING
 from waybill.learn import bundling
 from waybill.learn.candidate import fit, prepare
 from waybill.learn.chain import Candidate, Prepared, TrainingSet
@@ -187,7 +188,7 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoder
         1,
         "mean",
         shared=shared,
-        telling_first=_is_telling_first(plan.encoder),
+        reading=_reading(plan.encoder),
     )
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -209,12 +210,16 @@ def _shared(wanted: EncoderPlan) -> str | None:
     return _DEFAULT
 
 
-def _is_telling_first(wanted: EncoderPlan) -> bool:
-    """A new encoder does; one that is there reads on as it did, since its vectors are kept."""
+def _reading(wanted: EncoderPlan) -> int:
+    """A new encoder's is the newest; one that is there reads on as it did, since its vectors are
+    kept.
+    """
     if wanted.tuning is not None or wanted.source is not None:
-        return True
+        return NEWEST_READING
     folder = wanted.folder or resolve_path(_DEFAULT)[0]
-    return not (folder / MANIFEST).exists() or read_manifest(folder).encoder.telling_first
+    if not (folder / MANIFEST).exists():
+        return NEWEST_READING
+    return read_manifest(folder).encoder.way
 
 
 def _place_encoder(build: Path, plan: TrainingPlan, taxonomy: Taxonomy) -> dict[str, object]:

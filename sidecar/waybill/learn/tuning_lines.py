@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from waybill.core.labels import read_taxonomy
 from waybill.labelling.masking import mask
-from waybill.labelling.model.reading import telling_first
+from waybill.labelling.model.reading import NEWEST_READING, read
 from waybill.learn.corpus.entries import Corpus, CorpusEntry, load_corpus
 from waybill.learn.corpus.expand import expand
 from waybill.learn.corpus.frames import framed
@@ -157,7 +157,7 @@ def _variants(
         if (part.labelling, masked) in seen:
             continue
         seen.add((part.labelling, masked))
-        yield TuningLine(telling_first(masked), entry.label, part.labelling)
+        yield TuningLine(read(masked, NEWEST_READING), entry.label, part.labelling)
         made += 1
         if made == count:
             return

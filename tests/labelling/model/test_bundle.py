@@ -169,6 +169,13 @@ def test_a_manifest_says_whether_the_order_of_members_is_read(bundle_copy: Path)
     assert telling_first.encoder_hash != as_it_stands.encoder_hash
     one, other = telling_first.embed(texts + swapped)
     assert one.tolist() == other.tolist() == as_it_stands_vectors[0].tolist()
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(reading=2))
+    said = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
+    assert said.encoder_hash not in (telling_first.encoder_hash, as_it_stands.encoder_hash)
+    assert said.embed(texts).tolist() != [one.tolist()]
+    assert said.embed(["outcome=denied a=0 user=jane b=-"]).tolist() == (
+        as_it_stands.embed(["outcome=denied a=0 user=jane"]).tolist()
+    )
     assert as_it_stands_vectors[0].tolist() != as_it_stands_vectors[1].tolist()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,6 +27,15 @@ def test_columns_are_those_of_the_slow_way(text: str) -> None:
     data = f" {text.lower()} ".encode("utf-8", "replace")
     slow = {hashed_slowly(data[i : i + n], 64) for n in (2, 3) for i in range(len(data) - n + 1)}
     assert ngram_columns(text, SMALL).tolist() == sorted(slow)
+
+
+def test_columns_are_of_what_is_read_first_where_the_bundle_says_so() -> None:
+    of_the_mask = ngram_columns("denied", SMALL).tolist()
+    short = msgspec.structs.replace(SMALL, chars=6)
+    assert ngram_columns("denied for hours", short).tolist() == of_the_mask
+    read = msgspec.structs.replace(SMALL, reading=2, chars=14)
+    record = "user=jane ip=<ip> tenant=0 outcome=denied"
+    assert ngram_columns(record, read).tolist() == ngram_columns("outcome=denied", SMALL).tolist()
 
 
 def test_rows_have_one_length() -> None:

@@ -25,7 +25,7 @@ from waybill.core.errors import BundleError
 from waybill.core.files import open_regular, read_small
 from waybill.core.foreign import read_json
 from waybill.core.labels import Taxonomy
-from waybill.labelling.model.ngram_plan import Ngrams
+from waybill.labelling.model.ngram_plan import Ngrams, Reading
 from waybill.settings.resources import resolve_path
 
 __all__ = [
@@ -61,9 +61,9 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``file`` and ``tokenizer`` are of kind ``onnx``; ``model`` names the model of the other kinds.
     ``shared`` names the bundle folder where these two files are, if the bundle does not hold them
     itself: a small bundle beside the default one need not repeat 23 MB. Their hashes stand in the
-    manifest as those of all files do. With ``telling_first`` the members of a record that say what
-    happened are read first (`waybill.labelling.model.reading`); bundles made before it was there
-    read them as they stand.
+    manifest as those of all files do. ``reading`` is the way in which the members of a record are
+    read (`waybill.labelling.model.reading`); bundles made before it was there say 1 by
+    ``telling_first``, and older ones read them as they stand.
     """
 
     kind: str
@@ -75,6 +75,12 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str | None = None
     shared: str | None = None
     telling_first: bool = False
+    reading: Reading = 0
+
+    @property
+    def way(self) -> int:
+        """The way of reading, whichever field says it."""
+        return self.reading or int(self.telling_first)
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

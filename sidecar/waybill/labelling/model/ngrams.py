@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from waybill.labelling.model.ngram_plan import Ngrams
+from waybill.labelling.model.reading import read
 
 __all__ = ["Ngrams", "ngram_columns", "ngram_features"]
 
@@ -25,7 +26,8 @@ _PRIME, _OFFSET, _AVALANCHE = np.uint32(0x01000193), np.uint32(0x811C9DC5), np.u
 
 def ngram_columns(text: str, ngrams: Ngrams) -> npt.NDArray[np.int64]:
     """The columns that ``text`` sets, ascending, each once."""
-    data = np.frombuffer(f" {text.lower()} ".encode("utf-8", "replace"), np.uint8).astype(np.uint32)
+    said = read(text, ngrams.reading)[: ngrams.chars or None]
+    data = np.frombuffer(f" {said.lower()} ".encode("utf-8", "replace"), np.uint8).astype(np.uint32)
     hashes = []
     for size in range(ngrams.low, min(ngrams.high, len(data)) + 1):
         value = np.full(len(data) - size + 1, _OFFSET)

@@ -1,54 +1,116 @@
 """In what order an encoder reads a masked text, of which it reads the first tokens only.
 
 Of a record's forty members a few say what happened, and these may stand anywhere: they are read
-first. What only names, addresses or counts something is read last.
+first. What only names, addresses or counts something is read last. There is more than one way, and
+a bundle names its own:
 
->>> telling_first("app: id=<id> user=jane agent=curl/0 type=login.failed path=/a")
-'app: type=login.failed user=jane path=/a id=<id> agent=curl/0'
+>>> record = "app: id=<id> user=jane agent=curl/0 note=- type=login.failed path=/a"
+>>> read(record, 0) == record
+True
+>>> read(record, 1)
+'app: type=login.failed user=jane note=- path=/a id=<id> agent=curl/0'
+>>> read("app: id=<id> user=jane error=null event_type=login.failed path=/a port=0", 2)
+'app: event_type=login.failed user=jane path=/a port=0'
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
-__all__ = ["telling_first"]
+__all__ = ["NEWEST_READING", "read"]
 
-#: Where a member ``key=value`` begins; its value goes on to the next one.
-_MEMBER = re.compile(r"(?:\A|(?<=[ |]))(?=[\w.@/-]{1,64}=)")
-#: Fewer are read as they stand.
+#: How a new encoder, and a new classifier's n-grams, read.
+NEWEST_READING = 2
+#: Fewer members are read as they stand.
 _FEWEST = 4
-#: How the name of a member ends that says what happened.
-_TELLING = re.compile(
-    r"(?:\A|[._@/-])(?:act|action|activity|alert|category|change|code|decision|desc|description"
-    r"|details?|errors?|event|failure|kind|msg|message|name|op|operation|outcome|reason|response"
-    r"|result|state|status|subject|success|summary|threat|title|type|verb|verdict)\Z"
-)
-#: The same of one that does not.
-_DULL = re.compile(
-    r"(?:ids?|uuid|guid|agent|version|hash|md0|sha0+|href|url|uri|token|key|created|at|date|time)\Z"
-)
 _HUMP = re.compile(r"(?<=[a-z0])(?=[A-Z])")
+#: What stands for no value, or for one that is masked and no number.
+_NOTHING = frozenset(
+    ("", "-", "null", "none", "n/a", "nil", "(null)", "undefined", "unknown", "***", "<id>", "<ip>")
+)
+_AROUND = ',;]"'
+_IDS = r"(?:ids?|uuid|guid|agent|version|hash|md0|sha0+|href|url|uri|token|key|created|at|date|time"
 
 
-def telling_first(text: str) -> str:
-    """A mask with the members first that say what happened; the rest in its order."""
-    if text.count("=") < _FEWEST:
-        return text
-    head, *members = _MEMBER.split(text)
-    if len(members) < _FEWEST:
-        return text
-    members.sort(key=_lateness)
-    return head + " ".join(map(str.rstrip, members))
+class _Way(NamedTuple):
+    """Where a member ``key=value`` begins (its value goes on to the next one), how the names end
+    of those that say what happened and of those that do not, and whether those are left out that
+    have no value.
+    """
+
+    member: re.Pattern[str]
+    telling: re.Pattern[str]
+    dull: re.Pattern[str]
+    leaves_out: bool
 
 
-def _lateness(member: str) -> int:
-    return _lateness_of(member.partition("=")[0])
+_FIRST = _Way(
+    member=re.compile(r"(?:\A|(?<=[ |]))(?=[\w.@/-]{1,64}=)"),
+    telling=re.compile(
+        r"(?:\A|[._@/-])(?:act|action|activity|alert|category|change|code|decision|desc|description"
+        r"|details?|errors?|event|failure|kind|msg|message|name|op|operation|outcome|reason"
+        r"|response|result|state|status|subject|success|summary|threat|title|type|verb|verdict)\Z"
+    ),
+    dull=re.compile(rf"{_IDS})\Z"),
+    leaves_out=False,
+)
+#: The name of a group, or the type of a device, says less than the type of an event.
+_SECOND = _Way(
+    member=re.compile(r"(?:\A|(?<=[ |\[(]))(?=[\w.@/:-]{1,64}=)"),
+    telling=re.compile(
+        r"(?:\A|[._@/:-])(?:act|action|activity|alert|change|decision|desc|description|details?"
+        r"|errors?|event|failure|kind|level|msg|message|op|operation|outcome|pri|priority|reason"
+        r"|response|result|sev|severity|status|success|summary|threat|title|verb|verdict"
+        r"|(?:action|activity|alert|api|attack|category|command|detection|error|event|finding"
+        r"|incident|method|operation|policy|risk|rule|signature|threat)"
+        r"_?(?:category|code|id|name|title|type))\Z"
+    ),
+    dull=re.compile(
+        rf"{_IDS}|arn|timestamp|(?:\A|[._@/:-]|src|dst|source|dest|client|server|remote)(?:addr"
+        r"|address|bytes|city|country|domain|host|hostname|ip|latitude|longitude|mac|offset|port"
+        r"|region|timezone|tz|zone))\Z"
+    ),
+    leaves_out=True,
+)
 
 
-@lru_cache(maxsize=4096)
-def _lateness_of(name: str) -> int:
-    name = _HUMP.sub("_", name).lower()
-    if _TELLING.search(name):
-        return 0
-    return 2 if _DULL.search(name) else 1
+def read(text: str, way: int) -> str:
+    """A mask as an encoder reads it: 0 as it stands; 1 with the members first that say what
+    happened, the rest in its order; 2 without those that have no value, too.
+    """
+    return _READERS[way](text)
+
+
+def _reader(way: _Way) -> Callable[[str], str]:
+    @lru_cache(maxsize=4096)
+    def lateness_of(name: str) -> int:
+        name = _HUMP.sub("_", name).lower()
+        if way.telling.search(name):
+            return 0
+        return 2 if way.dull.search(name) else 1
+
+    def lateness(member: str) -> int:
+        return lateness_of(member.partition("=")[0])
+
+    def ordered(text: str) -> str:
+        if text.count("=") < _FEWEST:
+            return text
+        head, *members = way.member.split(text)
+        if len(members) < _FEWEST:
+            return text
+        if way.leaves_out:
+            members = list(filter(_has_value, members)) or members
+        members.sort(key=lateness)
+        return head + " ".join(map(str.rstrip, members))
+
+    return ordered
+
+
+def _has_value(member: str) -> bool:
+    return member.partition("=")[2].strip().strip(_AROUND).lower() not in _NOTHING
+
+
+_READERS: tuple[Callable[[str], str], ...] = (str, _reader(_FIRST), _reader(_SECOND))

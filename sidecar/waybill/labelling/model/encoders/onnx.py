@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from waybill.core.errors import BundleError
 from waybill.labelling.model.encoders.base import Floats
-from waybill.labelling.model.reading import telling_first
+from waybill.labelling.model.reading import read
 
 
 class TextEncoder:
@@ -23,20 +23,21 @@ class TextEncoder:
         tokenizer: bytes,
         max_tokens: int,
         *,
-        is_telling_first: bool = False,
+        reading: int = 0,
         threads: int = 1,
     ) -> None:
         """Build both from bytes; raises `BundleError` (``encoder``)."""
         self.identity = ""
-        self._is_telling_first = is_telling_first
+        self._reading = reading
         self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
         self._session = open_session("encoder", graph, threads)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors, float32[n, dimensions]; each row depends on its own text alone."""
         rows = []
-        for text in map(telling_first, texts) if self._is_telling_first else texts:
-            ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        for text in texts:
+            said = read(text, self._reading)
+            ids = np.array([self._tokenizer.encode(said).ids], np.int64)
             rows.append(
                 self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
             )

@@ -44,7 +44,7 @@ def identity_of(encoder: Encoder, sha256: Mapping[str, str]) -> str | None:
     """Names an encoder whose files are listed; None for one that is a service or a library."""
     if encoder.kind != "onnx" or not encoder.file or not encoder.tokenizer:
         return None
-    order = "-telling-first" if encoder.telling_first else ""
+    order = ("", "-telling-first", "-reading-2")[encoder.way]
     return f"{sha256[encoder.file]}-{sha256[encoder.tokenizer]}-{encoder.max_tokens}{order}"
 
 
@@ -59,7 +59,7 @@ def open_encoder(
                 files[encoder.file],
                 files[encoder.tokenizer],
                 encoder.max_tokens,
-                is_telling_first=encoder.telling_first,
+                reading=encoder.way,
                 threads=threads,
             )
             text_encoder.identity = identity_of(encoder, sha256) or ""
