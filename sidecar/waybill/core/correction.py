@@ -163,25 +163,30 @@ def settle(history: Iterable[Correction]) -> list[Settled]:
         ValueError: an ``at`` is no time.
     """
     lines = list(history)
-    # Of 100,000 lines none is looked at by the garbage collector, and tables are freed in steps:
-    # this runs beside the event loop.
+    # Of 100,000 lines the garbage collector looks at none, nor at a key that was made of one, and
+    # tables are freed in steps: this runs beside the event loop.
     gone = _taken_back(lines)
-    only: dict[tuple[str, str, str], Correction] = {}
-    several: defaultdict[tuple[str, str, str], list[Correction]] = defaultdict(list)
+    by_mask: defaultdict[str, defaultdict[str, dict[str, int]]]
+    by_mask = defaultdict(lambda: defaultdict(dict))
+    firsts: list[Correction] = []
+    several: defaultdict[int, list[Correction]] = defaultdict(list)
     for line in lines:
         if line.withdraws is not None or line.id in gone:
             continue
-        key = (line.labelling, line.mask, line.source)
-        first = only.setdefault(key, line)
-        if first is not line:
-            several[key].append(line)
+        index = by_mask[line.labelling][line.source].setdefault(line.mask, len(firsts))
+        if index == len(firsts):
+            firsts.append(line)
+        else:
+            several[index].append(line)
     settled: list[Settled] = []
-    for key, line in only.items():
-        if key in several:
-            settled.append(_settled([line, *several[key]]))
+    for index, line in enumerate(firsts):
+        if index in several:
+            settled.append(_settled([line, *several[index]]))
         else:
             settled.append(Settled(line, is_disputed=False))
-    take_apart(only, lines)
+    for of_labelling in by_mask.values():
+        take_apart(*of_labelling.values())
+    take_apart(firsts, lines)
     return settled
 
 
