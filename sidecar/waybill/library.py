@@ -224,7 +224,7 @@ class Labellers:
         self._loaded = functools.lru_cache(maxsize=_MOST_LOADED)(_load)
 
     def of(self, config: Path | None, overrides: tuple[str, ...]) -> Labeller:
-        """The labeller of these settings; whoever asks while it is being loaded waits for it."""
+        """The labeller of these settings; a call waits while it is being loaded."""
         with self._turn:
             return self._loaded(config, overrides)
 
@@ -245,7 +245,7 @@ def labeller(config: Path | None, overrides: tuple[str, ...]) -> Labeller:
 
 
 def _work_for(answer: Future[T], work: Coroutine[object, object, T]) -> None:
-    """Do ``work`` on the running loop for whoever waits for ``answer``, until that is cancelled."""
+    """Do ``work`` on the running loop for ``answer``, until that is cancelled."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
 

@@ -356,7 +356,9 @@ def test_check_says_faults_only_and_none_that_follows(capsys: pytest.CaptureFixt
     assert run("check", "--set", "log.level=chatty") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "waybill: log.level: 'chatty' is none of debug, info, warning, error\n"
+    assert (
+        captured.err == "waybill: log.level: 'chatty' is not one of debug, info, warning, error\n"
+    )
     # The folder is looked for once, and the rules that would be loaded instead are not.
     assert run("check", "--set", 'rules.extra_paths=["nowhere"]', "--set", "memo.bytes=0") == 2
     captured = capsys.readouterr()

@@ -100,7 +100,7 @@ def test_labels_of_another_taxonomy_are_named_with_the_way_out() -> None:
         ),
         (
             TOY_YAML.replace("fallback: Neither", "fallback: None of them"),
-            [":1: fallback: 'None of them' is none of the labels: Fruit, Tool, Neither"],
+            [":1: fallback: 'None of them' is not one of the labels: Fruit, Tool, Neither"],
         ),
         (
             TOY_YAML.replace("name: Tool", "name: yes"),

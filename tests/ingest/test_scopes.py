@@ -68,8 +68,8 @@ async def test_a_token_for_shipping_opens_nothing_else(running: Running, tmp_pat
         ({}, "a valid token is missing: Authorization: Bearer <token"),
         ({"Authorization": "of-people"}, "does not begin with Bearer"),
         ({"Authorization": "Basic b2YtcGVvcGxl"}, "does not begin with Bearer"),
-        ({"Authorization": "Bearer guess"}, "this token is none of http.tokens_file"),
-        ({"Authorization": "Bearer "}, "this token is none of http.tokens_file"),
+        ({"Authorization": "Bearer guess"}, "this token is not in http.tokens_file"),
+        ({"Authorization": "Bearer "}, "this token is not in http.tokens_file"),
     ],
 )
 async def test_a_401_says_what_is_wrong_and_never_what_was_sent(

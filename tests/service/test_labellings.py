@@ -242,7 +242,7 @@ async def test_a_labelling_that_is_not_there_is_answered_with_those_that_are(
         for status, body in answers:
             problem = json.loads(body)
             assert (status, problem["reason"]) == (400, "fields"), problem
-            assert "'sevrity' is none of the labellings here: severity" in problem["detail"]
+            assert "'sevrity' is not one of the labellings here: severity" in problem["detail"]
     async with running("model.path=null") as sidecar:
         _, body = await sidecar.get("/v1/patterns?labelling=severity")
         assert "none but the first, which needs no name" in json.loads(body)["detail"]

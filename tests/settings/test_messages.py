@@ -20,10 +20,10 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("log.level=chatty", "log.level: 'chatty' is none of debug, info, warning, error"),
-        ("log.level=warnin", ("log.level: 'warnin' is none of debug, info, warning, error"
+        ("log.level=chatty", "log.level: 'chatty' is not one of debug, info, warning, error"),
+        ("log.level=warnin", ("log.level: 'warnin' is not one of debug, info, warning, error"
                              " (did you mean warning?)")),
-        ("return.type=forwrd", ("return.type: 'forwrd' is none of body, http, forward, otlp"
+        ("return.type=forwrd", ("return.type: 'forwrd' is not one of body, http, forward, otlp"
                                " (did you mean forward?)")),
         ("http.workers=many", "http.workers: 'many' is no whole number; for example 2"),
         ("http.workers=2.5", "http.workers: 2.5 is no whole number; for example 2"),
@@ -44,8 +44,8 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
         ("http.allow_anonymous=perhaps", "http.allow_anonymous: 'perhaps' is neither true nor false"),
         ("rules.extra_paths=/etc/rules", ("rules.extra_paths: expected a list, for example"
                                          ' ["/etc/waybill/rules"]; got \'/etc/rules\'')),
-        ("rules.extra_paths=[1]", ("rules.extra_paths: expected a list of texts, but 1 is none;"
-                                  " write it in quotes")),
+        ("rules.extra_paths=[1]", ("rules.extra_paths: expected a list of texts, but 1 is not a"
+                                  " text; write it in quotes")),
         ("fields.message=[]", ("fields.message: expected at least one element; for example"
                               ' ["log", "message", "log_message", "msg", "body"]')),
         ("http.listen=127.0.0.1", ("http.listen: expected host:port, for example 127.0.0.1:9880;"
@@ -54,7 +54,7 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
                                    " https://; for example http://vllm:8000/v1")),
         ("model.follow.version=1.0", "model.follow.version: '1.0' is no version; for example v1.2"),
         ('routes=[{source: ["*"], tiers: [magic]}]',
-         "routes[0].tiers: 'magic' is none of rules, model, llm"),
+         "routes[0].tiers: 'magic' is not one of rules, model, llm"),
     ],
 )  # fmt: skip
 def test_a_value_is_answered_with_what_is_allowed(override: str, expected: str) -> None:
@@ -66,15 +66,15 @@ def test_every_closed_set_names_its_words(path: str) -> None:
     setting = catalogue()[path]
     (problem,) = read_settings(None, (), {setting.environment: "chatty"}).problems
     told = str(problem)
-    assert told.startswith(f"{path}: 'chatty' is none of {', '.join(setting.words)}")
+    assert told.startswith(f"{path}: 'chatty' is not one of {', '.join(setting.words)}")
     assert told.endswith(f" (from {setting.environment})")
 
 
 def test_a_word_that_is_close_to_none_is_answered_with_what_each_of_them_means() -> None:
     (told,) = said("llm.provider=openai")
-    assert "is none of groq, gemini. groq (and every server that speaks the OpenAI chat" in told
+    assert "is not one of groq, gemini. groq (and every server that speaks the OpenAI chat" in told
     assert said("llm.provider=grok") == [
-        "llm.provider: 'grok' is none of groq, gemini (did you mean groq?)"
+        "llm.provider: 'grok' is not one of groq, gemini (did you mean groq?)"
     ]
 
 

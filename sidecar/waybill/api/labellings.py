@@ -24,4 +24,4 @@ def of_labelling(name: object, by_name: Mapping[str, T]) -> T:
         return by_name[name]
     names = ", ".join(filter(None, by_name)) or "none but the first, which needs no name"
     shown = repr(name[:60]) if isinstance(name, str) else "what is no string"
-    raise MalformedError("fields", f"labelling: {shown} is none of the labellings here: {names}")
+    raise MalformedError("fields", f"labelling: {shown} is not one of the labellings here: {names}")

@@ -1,6 +1,6 @@
 """Time as a parameter, so that a test can turn the clock by hand.
 
-Whoever needs the time takes a ``clock: Clock``. Its default says which one: `MONOTONIC` measures
+What needs the time takes a ``clock: Clock``. Its default says which one: `MONOTONIC` measures
 spans and never goes back; `EPOCH` is the time of day and may jump.
 
 >>> clock = ManualClock(100.0)

@@ -1,7 +1,7 @@
 """Corrections: what people said about a message whose label was wrong.
 
-They are kept as NDJSON, one correction a line, and only ever appended to: whoever takes one back
-appends a line that says so. `settle` reads such a history and gives what stands.
+They are kept as NDJSON, one correction a line, and only ever appended to: taking one back appends
+a line that says so. `settle` reads such a history and gives what stands.
 
 >>> first = new_correction("User 0 left", "User Action", at="2026-11-26T10:00:00Z", by="ann")
 >>> second = new_correction("User 0 left", "Error", at="2026-11-26T11:00:00Z", by="bob")

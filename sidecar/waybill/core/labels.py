@@ -1,7 +1,7 @@
 """The taxonomy: which labels there are, what they mean, and which one says "we do not know".
 
 It is read from a YAML file (``labels.path``, by default the packaged ``config/labels.yaml``) and
-handed down to whoever needs it; there is no global set of labels.
+handed down to all that need it; there is no global set of labels.
 
     fallback: Unclassified
     labels:
@@ -210,7 +210,7 @@ class _Reader:
             if fallback and are_known and fallback not in {label.name for label in labels}:
                 names = ", ".join(label.name for label in labels)
                 self._fault(
-                    top["fallback"], f"fallback: {fallback!r} is none of the labels: {names}"
+                    top["fallback"], f"fallback: {fallback!r} is not one of the labels: {names}"
                 )
         return Taxonomy(labels, fallback)
 

@@ -1,7 +1,7 @@
 """A pattern: what many messages have in common, how often it is said, and what is decided about it.
 
-Patterns are what the loop starts with: each sidecar keeps them (`waybill.patterns`), and whoever
-corrects, proposes rules or measures an edition reads them, one JSON object a line (NDJSON).
+Patterns are what the loop starts with: each sidecar keeps them (`waybill.patterns`), and the
+commands that correct, propose rules or measure an edition read them, as NDJSON.
 
 >>> pattern_id("User <id> logged in.")
 '045752dded9a51f6'

@@ -12,7 +12,7 @@ from waybill.wire.codec import Codec
 
 
 class BodyHandback:
-    """Gives the labelled body to whoever asked, in the encoding in which it came."""
+    """Gives the labelled body back in the answer, in the encoding in which it came."""
 
     name: HandbackName = "body"
 

@@ -1,7 +1,7 @@
 """How many connections there may be, in all and from one client.
 
-Whoever opens connections holds descriptors for as long as he likes. A connection too many is closed
-at once, which makes every shipper come back later.
+A client that opens connections holds descriptors for as long as it likes. A connection too many is
+closed at once, which makes every shipper come back later.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     accept -> Entrance: a place of `Connections` -> TLS handshake -> the listener's own protocol
 
-A TLS server of asyncio hands a connection over when its handshake is done. Whoever does not shake
-hands would hold a descriptor that no limit knows of.
+A TLS server of asyncio hands a connection over when its handshake is done. A client that does not
+shake hands would hold a descriptor that no limit knows of.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The dead-letter folder: bodies that nobody can read, kept for a person instead of dropped.
 
-Each body is one file with a JSON file of the same name beside it. The folder is bounded, whoever
-writes there; when it is full, or cannot be written, the body is not kept, and a metric and the log
-say so. File names are made here, never from anything a client sent.
+Each body is one file with a JSON file of the same name beside it. The folder is bounded for
+all processes that write there; when it is full, or cannot be written, the body is not kept, and a
+metric and the log say so. File names are made here, never from anything a client sent.
 """
 
 from __future__ import annotations

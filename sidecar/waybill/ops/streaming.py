@@ -1,4 +1,4 @@
-"""Answers that are written as they are made: whoever does not read them ends them."""
+"""Answers that are written as they are made, and given up when the client does not read them."""
 
 from __future__ import annotations
 

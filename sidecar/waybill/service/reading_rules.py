@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 
 async def compile_ahead(settings: Settings) -> None:
-    """Have the rules of every labelling compiled, one after the other, and kept for whoever reads
-    them next; what is wrong with them is said then.
+    """Have the rules of every labelling compiled, one after the other, and kept for the next that
+    reads them; what is wrong with them is said then.
     """
     with contextlib.suppress(ConfigError, RuleSetError):
         for one in each_labelling(settings):
@@ -123,9 +123,7 @@ def rule_cache(settings: Settings) -> RuleCache | None:
 
 
 def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[RuleError]:
-    """``errors``, in one the labels of rules that come with Waybill: whoever has other labels wants
-    other rules.
-    """
+    """``errors``, with one for all labels of packaged rules: other labels need other rules."""
     folder = resolve_path(settings.rules.path)[0]
     strange = [
         error
@@ -135,8 +133,8 @@ def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[Rul
     if not strange or not comes_along(settings.rules.path):
         return list(errors)
     detail = (
-        f"these rules come with Waybill, and {len(strange)} of them give labels that are none of "
-        "yours; set rules.path to a folder of rules of your own"
+        f"these rules come with Waybill, and {len(strange)} of them give labels that you do not "
+        "have; set rules.path to a folder of rules of your own"
     )
     told = RuleError("label", detail, file=str(folder))
     return [told, *(error for error in errors if error not in strange)]

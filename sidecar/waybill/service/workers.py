@@ -177,8 +177,7 @@ class Supervisor:
                 if slot.pulse >= 0:
                     os.close(slot.pulse)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            # By number, not by process: whoever takes a place goes on counting where the last one
-            # ended.
+            # By number, not by process: the next in a place goes on counting where the last ended.
             _count_as(number)
             worker = Member(
                 number, len(self._slots), self._parts, beat, self._metrics, self._unix, self._known

@@ -58,7 +58,7 @@ def _address(path: str, address: str) -> Iterator[Problem]:
 
 
 def check_http_anonymous(settings: Settings) -> Iterator[Problem]:
-    """Whoever reaches a listener could write into the log path: that must be said aloud."""
+    """Anyone who reaches a listener could write into the log path: that must be said aloud."""
     http = settings.http
     if not http.tokens_file:
         yield from _anonymous("http", "tokens_file", http)

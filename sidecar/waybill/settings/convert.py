@@ -146,7 +146,7 @@ def _explain_word(setting: Setting, value: object) -> str:
     meant = str(suggest(str(value).lower(), setting.words))
     if not meant and setting.words[0] in setting.description:  # it says what each word means
         meant = f". {setting.description}"
-    return f"{show(value)} is none of {', '.join(setting.words)}{meant}"
+    return f"{show(value)} is not one of {', '.join(setting.words)}{meant}"
 
 
 def _explain_list(setting: Setting, value: object) -> str:
@@ -158,7 +158,7 @@ def _explain_list(setting: Setting, value: object) -> str:
         if setting.form == "words" and item not in setting.words:
             return _explain_word(setting, item)
         if not isinstance(item, str):
-            return f"expected a list of texts, but {show(item)} is none; write it in quotes"
+            return f"expected a list of texts, but {show(item)} is not a text; write it in quotes"
         if not item:
             return f"an element is empty; {_example(setting)}"
     return ""

@@ -22,7 +22,7 @@ class Problem(msgspec.Struct, frozen=True):
 class Findings:
     """The problems found so far, and the settings whose value is not what was meant.
 
-    Whoever compares settings with each other asks `doubts` first: a fault that only follows from
+    A check that compares settings asks `doubts` first: a fault that only follows from
     another one is no news, and may not even be true.
     """
 

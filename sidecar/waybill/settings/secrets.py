@@ -1,4 +1,4 @@
-r"""Secrets from the environment and from files: one grammar, whoever uses them.
+r"""Secrets from the environment and from files: one grammar, no matter who uses them.
 
 Around a secret, a byte order mark, blanks and line ends are left out: ``echo KEY > FILE`` and
 editors put them there. So are, round what is sent in a header, quotes, ``NAME=`` and ``Bearer`` in

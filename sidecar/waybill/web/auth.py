@@ -1,8 +1,8 @@
 """Who asks, and what they may do.
 
-Without tokens, and without a proxy that names users, whoever reaches the address may do everything:
-it is a loopback address then. Tokens stand in a file, one a line: name, scope, token. A browser
-swaps a token, or the one-time code that ``waybill demo`` prints, for a cookie.
+Without tokens, and without a proxy that names users, anyone who reaches the address may do
+everything: it is a loopback address then. Tokens stand in a file, one a line: name, scope, token.
+A browser swaps a token, or the one-time code that ``waybill demo`` prints, for a cookie.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Engine:
             return self._opened
 
     def warm(self) -> None:
-        """Begin to open the pipeline, so that whoever asks soon need not wait."""
+        """Begin to open the pipeline, so that the first request need not wait for it."""
         if self._opened is None and self._warming is None:
             self._warming = asyncio.create_task(self._warm())
 
@@ -73,7 +73,7 @@ class Engine:
         return await asyncio.to_thread(self._rulebook.edition)
 
     async def _warm(self) -> None:
-        with contextlib.suppress(WaybillError):  # said to whoever asks
+        with contextlib.suppress(WaybillError):  # told to the request that needs it
             await self.opened()
 
     async def _catch_up(self, opened: Opened) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 __all__ = ["FormRoom"]
 
 _MOST_BYTES = 16 << 20
-#: So much of a form counts for nothing: whoever sends a token gets in beside others that fill all.
+#: So much of a form is not counted: a login gets in while other forms fill all the room.
 _FREE_BYTES = 4096
 
 

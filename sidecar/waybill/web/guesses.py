@@ -22,8 +22,8 @@ _MOST = 4096
 
 
 class Guesses:
-    """Wrong tokens by address. Behind a proxy all have one address: whoever came in before still
-    does while somebody there guesses.
+    """Wrong tokens by address. Behind a proxy all have one address: a token that was good before
+    still is while somebody there guesses.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,7 +56,7 @@ class Guesses:
 
 
 def _place_of(address: str) -> str:
-    """What counts as one address: of IPv6 whoever has one has the 2^64 beside it."""
+    """What counts as one address: of IPv6 the whole /64, which one client can use at will."""
     found = ip_of(address)
     if found is None or found.version == 4:
         return address

@@ -65,11 +65,11 @@ class Rulebook:
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
-        """Begin to compile the rules, so that whoever asks soon need not wait for them."""
+        """Begin to compile the rules, so that the first request need not wait for them."""
         self._warming = asyncio.create_task(self._warm())
 
     async def _warm(self) -> None:
-        with contextlib.suppress(WaybillError, OSError):  # said to whoever asks
+        with contextlib.suppress(WaybillError, OSError):  # told to the request that needs it
             await self.in_force()
 
     async def close(self) -> None:

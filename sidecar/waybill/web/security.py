@@ -128,7 +128,7 @@ async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.Str
 def _led_here(request: web.Request) -> web.Response:
     """The answer to somebody without a cookie who opens a page: the login, which leads on to it.
 
-    Whoever follows a link of another site, such as Kibana, has a cookie that the browser keeps back
+    Behind a link on another site, such as Kibana, the browser keeps the cookie back
     (``SameSite=Strict``). A page of ours that leads on at once has it sent.
     """
     to = request.path_qs
@@ -148,7 +148,7 @@ def is_ours(to: str) -> bool:
 
 def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:
     names = ", ".join(filter(None, benches)) or "none but the first, which needs no name"
-    return f"tax: {request.query[TAX][:60]!r} is none of the labellings here: {names}\n"
+    return f"tax: {request.query[TAX][:60]!r} is not one of the labellings here: {names}\n"
 
 
 def _is_form_of_ours(request: web.Request) -> bool:
@@ -220,7 +220,7 @@ def dress(request: web.Request, answer: web.StreamResponse) -> None:
 
 
 def takes_gzip(request: web.Request) -> bool:
-    """Whether whoever asks can unpack gzip."""
+    """Whether the client can unpack gzip."""
     return "gzip" in request.headers.get("Accept-Encoding", "")
 
 

@@ -1,6 +1,6 @@
 """Where a change is: on how many nodes it is in force, which wait, and which refuse it and why.
 
-That is what the nodes say themselves (``GET /v1/edition``), whoever brought the change there.
+That is what the nodes say themselves (``GET /v1/edition``), no matter who brought the change there.
 """
 
 from __future__ import annotations

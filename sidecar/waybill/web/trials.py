@@ -1,6 +1,6 @@
 """What a changed rule file would do to the stored patterns, over a day of records.
 
-Trials run on a thread of their own, in turns. Whoever asks gets within seconds what was found by
+Trials run on a thread of their own, in turns. A request gets within seconds what was found by
 then: patterns with most records are compared first, and of what was not compared all records count
 as what may change. The rest follows; who asks again for the same text gets more, in the end all.
 """

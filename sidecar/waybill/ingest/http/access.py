@@ -58,13 +58,13 @@ def _lacking(header: str | None) -> str:
         return sentence("unauthorised")
     if header.partition(" ")[0].lower() != "bearer":
         return f"Authorization does not begin with Bearer; {sentence('unauthorised')}"
-    return "this token is none of http.tokens_file"
+    return "this token is not in http.tokens_file"
 
 
 def _is_of_another_site(request: web.Request) -> bool:
     """Whether a browser sends this for a page of another site.
 
-    Any page may make the browser of whoever reads it send a form to an address that only that
+    Any page may make the browser of its reader send a form to an address that only that
     person reaches, such as 127.0.0.1. Browsers say so in ``Sec-Fetch-Site``, older ones and those
     without a secure connection in ``Origin``. No shipper sends either.
     """
@@ -84,7 +84,7 @@ def _is_of_another_site(request: web.Request) -> bool:
 def _is_borrowed(request: web.Request) -> bool:
     """Whether a browser asks this machine itself under another name than ``localhost``.
 
-    Whoever owns a name can make it resolve to the loopback address, and then his page is, for a
+    The owner of a name can make it resolve to the loopback address, and their page is then, for a
     browser, one of ours. Raises ValueError: the name is none.
     """
     own = request.transport.get_extra_info("sockname") if request.transport else None

@@ -1,7 +1,7 @@
 """How long an HTTP client may take to say what it wants.
 
-aiohttp does not bound it: whoever sends a header byte by byte holds a connection for as long as he
-likes.
+aiohttp does not bound it: a client that sends a header byte by byte would hold a connection for as
+long as it likes.
 """
 
 from __future__ import annotations

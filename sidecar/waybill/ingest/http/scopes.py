@@ -1,7 +1,7 @@
 """Which tokens open which path: the one table, for every endpoint there is.
 
-Shippers post batches and do nothing else. Whoever has one of their tokens, which stand in many
-places, must not read samples of records, exchange rules or correct labels with it.
+Shippers post batches and do nothing else. Their tokens stand in many places, and with
+one of them nobody must read samples of records, exchange rules or correct labels with it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _SENTENCES: Final[dict[RefusalReason, str]] = {
     "too_large": "the body is larger than limits.body_bytes",
     "too_many_records": "the body holds more records than one batch may have",
     "unsupported_content_type": "this content type is not taken here",
-    "unsupported_encoding": "Content-Encoding is none of gzip, deflate, zstd, snappy",
+    "unsupported_encoding": "Content-Encoding is not one of gzip, deflate, zstd, snappy",
     "unsupported_signal": "only logs are taken, no metrics and no traces",
     "truncated_zstd": "the zstd stream ends before its end",
     "truncated_gzip": "the gzip stream ends before its end",

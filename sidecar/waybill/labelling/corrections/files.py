@@ -49,7 +49,7 @@ MAX_TOTAL_BYTES = 128 << 20
 MAX_LINES = 200_000
 #: Looked at or made in one such step.
 _STEP_BYTES = 1 << 20
-#: Faults that one load tells; whoever mends them loads again.
+#: Faults that one load tells; when they are mended, the next load tells the rest.
 _MAX_FAULTS = 20
 #: Files up to this size are compared by their bytes, larger ones by time and size: it is done again
 #: every few seconds.
@@ -309,7 +309,7 @@ def _parse(data: bytes, file: str, history: History) -> None:
 
 
 def _line_fault(line: bytes, detail: str) -> tuple[CorrectionCode, str]:
-    """Why a line is no correction, in the words of whoever wrote it."""
+    """Why a line is no correction, in the words of its author."""
     head = line.lstrip()[:1]
     if head == b"[":
         return "not_json", f"a JSON array; expected NDJSON, one object a line: {_EXAMPLE}"

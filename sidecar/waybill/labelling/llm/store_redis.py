@@ -131,9 +131,7 @@ class RedisStore:
         return total
 
     async def _add_usage(self, day: int, tokens: int, micros: int) -> tuple[Usage, str]:
-        """A day's total with what is added, and the name that its count was given by whoever began
-        it.
-        """
+        """A day's total with what is added, and the name that its count was born with."""
         key = f"{PREFIX}usage:{day}"
         pipe = self._redis.client.pipeline(transaction=True)
         pipe.hsetnx(key, "born", secrets.token_hex(8))

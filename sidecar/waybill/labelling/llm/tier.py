@@ -1,7 +1,7 @@
 """The LLM tier: many callers on the event loop, few calls to a slow and costly provider.
 
 `LlmTier.submit` answers with futures at once. What is asked is cleaned, looked up in the store, and
-if nobody has asked it before, queued; a text under way is not asked twice, whoever waits for it.
+if nobody has asked it before, queued; a text under way is not asked twice.
 Workers take packs from the queue when the guards let them, and settle the futures; a batch that
 could not wait that long has its verdict the next time. All state lives on the event loop: no locks.
 """

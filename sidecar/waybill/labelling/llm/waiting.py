@@ -24,7 +24,7 @@ class Waiter:
         self.future: Answer = asyncio.get_running_loop().create_future()
 
     def end(self, outcome: Verdict | BaseException) -> None:
-        """Settle the future, unless whoever waited has gone."""
+        """Settle the future, unless its caller has gone."""
         if self.future.done():
             return
         if isinstance(outcome, BaseException):

@@ -2,7 +2,7 @@
 
 ``submit`` answers with futures at once. Texts wait in a bounded queue; whenever a worker is free,
 the oldest ``batch_size`` of them go to it (a batch forms by itself while the worker is busy, there
-is no timer). A text that is already under way is not embedded twice, whoever asks. All state but
+is no timer). A text that is already under way is not embedded twice. All state but
 the embedding itself lives on the event loop, so there are no locks.
 
 >>> futures = batcher.submit(["ERROR <ip> refused"])        # doctest: +SKIP
@@ -203,7 +203,7 @@ class Batcher:
         theirs = [key for key in keys if self._embeddings.is_under_way(key)]
         embedded = 0
         if theirs:
-            # First what is our own to do: whoever waits for us must not wait for whom we wait for.
+            # Our own texts first: those who wait for them must not wait for what we wait for.
             ours = [key for key in keys if key not in known and key not in theirs]
             if ours:
                 made, _ = await self._embed(bundle, ours, [], {})

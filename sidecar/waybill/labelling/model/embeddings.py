@@ -1,7 +1,8 @@
 """Embeddings that were made before or are being made now, shared by all batchers that have it.
 
-A text is embedded once for all bundles with the same encoder, whoever asks first: the others take
-the vector from the cache, or wait for the one that is under way. All state lives on the event loop.
+A text is embedded once for all bundles with the same encoder: the first asks for it, the others
+take the vector from the cache, or wait for the one that is under way. All state lives on the event
+loop.
 """
 
 from __future__ import annotations

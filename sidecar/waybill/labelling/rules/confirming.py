@@ -1,4 +1,4 @@
-"""Confirming matches in bounded time, whatever a log line holds and whoever wrote it.
+"""Confirming matches in bounded time, whatever a log line holds.
 
 A confirmation may take 2 ms. Each rule has an allowance of time for slow ones, which fills again at
 2 % of a processor; all rules share a second one. While the rule's allowance is not full, or that of

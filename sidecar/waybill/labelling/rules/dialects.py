@@ -58,8 +58,8 @@ _LOOKALIKES = {
 _REMEDIES = (
     ("unknown extension ?<", "a named group is written (?P<name>...)"),
     ("unknown extension ?|", "write (?:...) with the branches in it"),
-    ("bad escape \\p", "for letters write [^\\W\\d_], for what is none \\W"),
-    ("bad escape \\P", "for letters write [^\\W\\d_], for what is none \\W"),
+    ("bad escape \\p", "for letters write [^\\W\\d_], for all else \\W"),
+    ("bad escape \\P", "for letters write [^\\W\\d_], for all else \\W"),
     ("bad escape \\Q", "write a backslash in front of each special character"),
     ("bad escape \\h", "for blanks write [ \\t]"),
     ("bad escape \\R", "for line ends write \\r?\\n"),

@@ -1,7 +1,8 @@
 """A backtest of two rule sets over patterns, piece by piece: for somebody who waits for it.
 
-What was found is told at any time; whoever brings the patterns that weigh most first tells most of
-it at once. Patterns that no changed rule can match need not be brought: they are only counted.
+What was found so far can be told at any time, and most of it soon where the patterns with most
+records come first. Patterns that no changed rule can match are only
+counted.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def _check_sparse(matrix: object) -> None:
     try:
         matrix.check_format(full_check=True)  # type: ignore[attr-defined]
     except Exception as error:  # scipy raises many kinds, assertions among them
-        raise refuse(f"a sparse matrix that is none: {error}") from error
+        raise refuse(f"a malformed sparse matrix: {error}") from error
 
 
 def _check_tree(tree: object) -> None:

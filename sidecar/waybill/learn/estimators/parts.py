@@ -61,7 +61,7 @@ class DTypePart:
         such a type.
         """
         if not isinstance(state, tuple) or len(state) != _STATE_LENGTH:
-            raise refuse("a numpy type with a state that is none")
+            raise refuse("a numpy type with a malformed state")
         endian = state[_ENDIAN]
         if not isinstance(endian, str) or endian not in _ENDIANS:
             raise refuse("a numpy type without a byte order")
@@ -128,7 +128,7 @@ class ArrayPart:
         if dtype.hasobject:
             found = nested()
             if not isinstance(found, np.ndarray) or found.dtype != object:
-                raise refuse("an array of objects that is none")
+                raise refuse("a malformed array of objects")
             return found
         if state.get("numpy_array_alignment_bytes") is not None:
             stream.read(int.from_bytes(stream.read(1), "little"))
@@ -144,7 +144,7 @@ class ArrayPart:
 def set_array_state(array: Array, state: object) -> Array:
     """Give an empty array its content: numpy's ``ndarray.__setstate__``, checked."""
     if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], DTypePart):
-        raise refuse("an array with a state that is none")
+        raise refuse("an array with a malformed state")
     _, shape, part, is_fortran, data = state
     count = math.prod(_checked_shape(shape))
     expected = list if part.dtype.hasobject else bytes
@@ -178,9 +178,9 @@ def _new_array(kind: object, shape: object, _: object) -> Array:
 
 def _scalar(part: object, data: object = b"") -> np.generic:
     if not isinstance(part, DTypePart) or part.dtype.hasobject or not isinstance(data, bytes):
-        raise refuse("a number that is none")
+        raise refuse("a malformed number")
     if part.dtype.itemsize == 0 or len(data) != part.dtype.itemsize:
-        raise refuse("a number that is none")
+        raise refuse("a malformed number")
     found: np.generic = np.frombuffer(data, part.dtype)[0]
     return found
 

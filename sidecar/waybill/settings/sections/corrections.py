@@ -16,7 +16,7 @@ class CorrectionSettings(Section, frozen=True):
         Text | None,
         Meta(
             description="File (*.ndjson, made by the first correction) or folder of such files. "
-            "Null: there are none, and none is taken.",
+            "Null: there are no corrections, and none can be made.",
             examples=["/var/lib/waybill/corrections.ndjson"],
         ),
     ] = None

@@ -112,7 +112,7 @@ class WorkbenchSettings(Section, frozen=True):
         TokensFile | None,
         Meta(
             description="File with a name, a scope (read, review or apply) and a token on each "
-            "line. Null: whoever reaches the address may do everything.",
+            "line. Null: anyone who reaches the address may do everything.",
             examples=["/etc/waybill/workbench-tokens"],
         ),
     ] = None

@@ -133,7 +133,7 @@ document.documentElement.classList.add("scripted");
     }
     bar.hidden = good;
   };
-  // Whoever logs in again, in another tab, has new tokens: forms of this page get theirs.
+  // Anyone who logs in again, in another tab, has new tokens: forms of this page get theirs.
   window.waybillRenew = async () => {
     const reply = await fetch(location.href).catch(() => null);
     const page = reply?.ok ? new DOMParser().parseFromString(await reply.text(), "text/html") : null;

@@ -12,7 +12,7 @@
     if (link.length > MOST) { said.textContent = "Too much for a link: " + link.length.toLocaleString("en") + " characters, at most " + MOST.toLocaleString("en") + ". Share fewer lines."; return; }
     history.replaceState(null, "", link);
     await navigator.clipboard?.writeText(link).catch(() => null);
-    said.textContent = "The address is the link now, and is copied. It holds the lines: whoever gets it can read them.";
+    said.textContent = "The address is the link now, and is copied. It holds the lines: anyone who gets it can read them.";
   });
   const told = /^#lines=([^&]*)&source=(.*)$/.exec(location.hash);
   if (told && !form.elements.lines.value) {

@@ -43,7 +43,8 @@ async def read_texts(request: web.Request) -> MultiDict[str]:
             max_num_fields=_MOST_FIELDS,
         )
     except (TimeoutError, ValueError):
-        raise web.HTTPBadRequest(text="The form did not come in time, or is none.\n") from None
+        text = "The form did not come in time, or cannot be read.\n"
+        raise web.HTTPBadRequest(text=text) from None
     finally:
         # A refusal holds the frames that it came through, and they hold it: the megabytes would
         # wait for the collector, which counts objects.
@@ -72,7 +73,7 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
 
     Raises:
         web.HTTPForbidden: it is no form of ours, or one from before its sender logged in, which is
-            kept (`refused`), or whoever sends it lacks ``scope``.
+            kept (`refused`), or its sender lacks ``scope``.
         web.HTTPException: as `read_texts`.
     """
     user = user_of(request)
