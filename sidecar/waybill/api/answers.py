@@ -1,4 +1,4 @@
-"""Answers in JSON, and questions that come as a JSON object."""
+"""JSON answers, and requests that bring a JSON object."""
 
 from __future__ import annotations
 

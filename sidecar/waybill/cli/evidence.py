@@ -1,4 +1,4 @@
-"""What tools look at: recorded messages or patterns, corrections, messages with right labels."""
+"""The inputs of tools: recorded messages or patterns, corrections, labelled lines."""
 
 from __future__ import annotations
 

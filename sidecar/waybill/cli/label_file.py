@@ -1,4 +1,4 @@
-"""Files and streams, labelled by the same code that serves."""
+"""``waybill label`` at work: opens, labels or checks a file, and tells what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``waybill label`` is to do."""
+"""The plan of ``waybill label``: what is to be done, from its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a labelled file, for people."""
+"""The summary of a labelled file, for people."""
 
 from __future__ import annotations
 

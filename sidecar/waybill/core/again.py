@@ -1,4 +1,4 @@
-"""What goes on beside the work while the process lives: looking, sweeping, asking again."""
+"""Background tasks that last as long as the process: an error ends one turn, not the task."""
 
 from __future__ import annotations
 

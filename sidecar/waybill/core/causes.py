@@ -1,4 +1,4 @@
-"""What an exception of a connection says, for people.
+"""Connection errors in words for people.
 
 >>> cause_of(OSError("Cannot connect to host shop:80 ssl:default [Connection refused]"))
 'Cannot connect to host shop:80 [Connection refused]'

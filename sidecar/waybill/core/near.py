@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a word that nobody knows.
+"""Suggests the known word that an unknown one may have meant.
 
 >>> close_to("Eror", ["Error", "User Action"])
 ['Error']

@@ -1,4 +1,4 @@
-"""Where a command writes: a file that appears whole, or whatever else stands at that path.
+"""Writes output: a regular file appears whole or not at all; pipes and devices are written to.
 
 A regular file, also behind a link, is replaced in one step and keeps its mode and owner. Into a
 pipe, a device or an open descriptor (``/dev/stdout``, ``/dev/fd/3``) the bytes are written: these

@@ -1,4 +1,4 @@
-"""Text out of bytes whose encoding nobody has named.
+"""Decodes text whose encoding is not known.
 
 >>> decoded("Müller".encode("cp1252"))
 'Müller'

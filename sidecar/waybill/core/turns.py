@@ -1,4 +1,4 @@
-"""Work on many things in pieces, between which the event loop serves others.
+"""Long work in pieces, so that the event loop serves others in between.
 
     async for some in in_turns(records, 4096):
         ...

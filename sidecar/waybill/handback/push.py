@@ -1,4 +1,4 @@
-"""What all pushes share: parts, a deadline, tries again, and what is said when all fail."""
+"""What all pushes share: parts, a deadline, retries, and the error when all of them fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pull says of itself, to a person and to the service that follows a source.
+"""The outcome of a pull, as people and the service that follows a source read it.
 
 The service runs a pull in a child process and imports nothing of it but this module: the client
 library of a model repository costs memory that a service on every node must not pay.

@@ -1,4 +1,4 @@
-"""What is in force between two reloads."""
+"""One edition: the rules, corrections and routes in force between two reloads, and their memo."""
 
 from __future__ import annotations
 

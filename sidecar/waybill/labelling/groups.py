@@ -1,4 +1,4 @@
-"""Sources that are alike: same route, same rules in scope, and so one memo of exact messages."""
+"""Groups of sources with the same route and rules in scope: each has one memo of exact messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a slow tier can decide: each distinct masked message is put to its route once."""
+"""Puts what only a slow tier can decide to its route: each distinct masked message once."""
 
 from __future__ import annotations
 

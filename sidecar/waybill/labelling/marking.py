@@ -1,4 +1,4 @@
-"""The pattern's id in each verdict (``fields.pattern``), so that every way out can write it."""
+"""Puts the pattern's id into each verdict (``fields.pattern``): every codec can write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a message matters to its label: two reductions, both pure functions of the text.
+"""Shape and mask: two reductions of a message to what matters to its label. Pure functions.
 
 ``shape`` replaces every digit by ``0``. It is one C call and the key of the memo's first level, so
 that a counter or a clock in a message does not miss. ``mask`` collapses what varies (clock times,

@@ -1,4 +1,4 @@
-"""Who looks on while records are labelled: the table of patterns (`waybill.patterns.watch`).
+"""The protocol of observers of labelling, such as the count of patterns (`waybill.patterns.watch`).
 
 An observer never raises, takes a bounded time between two turns of the event loop, and keeps
 nothing that it is given but what it copies.

@@ -1,4 +1,4 @@
-"""Routes: which records may be decided by whom. Frozen policy; what was decided is in `memo`."""
+"""Routes: which tiers decide records of which sources. Frozen policy; verdicts are in `memo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slow tiers of one route, asked one after another, and what they said before."""
+"""Asks the slow tiers of one route one after another, and remembers their verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What labelling has to tell: one protocol, and two implementations that need no metrics server.
+"""What labelling reports: one protocol, and two implementations that need no metrics server.
 
 `waybill.ops.metrics.Metrics` is the third, and the one that serves. Calls are made per batch or per
 call to a service, never per record; names and reasons come from closed sets, never from a text.

@@ -1,4 +1,4 @@
-"""What the tiers see of messages, with what more than one of them asks for.
+"""The texts that tiers read of messages, with what more than one tier derives from them.
 
 `waybill.core.prepare` says what a prepared text is. Ordinary messages are their own texts; one pass
 over all of them shows that they are, and gives their shapes.

@@ -1,4 +1,4 @@
-"""What the tools hand to each other: a line that was read, an example, a training set, a candidate.
+"""The structs that the training steps hand to each other: lines, examples, training set, candidate.
 
 file -> Line -> Example -> TrainingSet -> Candidate -> bundle
 """

@@ -1,4 +1,4 @@
-"""The bodies of answers, no more of them than is wanted."""
+"""Reads the bodies of other servers' answers up to a bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How metrics are made: names, buckets, and what a gauge says of several workers."""
+"""How metrics are declared: names, buckets, and how a gauge sums up several workers."""
 
 from __future__ import annotations
 

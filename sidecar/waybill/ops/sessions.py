@@ -1,4 +1,4 @@
-"""Sessions with other servers, whose answers hold the event loop up for nobody.
+"""HTTP client sessions whose answers cannot hold up the event loop.
 
 aiohttp parses what came in one piece, 256 KB of it: thousands of interim answers (``103 Early
 Hints``), which it also reads without end. Here they are parsed in small pieces, and counted.

@@ -1,4 +1,4 @@
-"""Asks a running sidecar for its patterns, as everybody may who has a token."""
+"""Asks a running sidecar for its patterns, with a token where it wants one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same pattern, or the same source, as several workers counted it, as one."""
+"""Merges the counts that several workers have of the same pattern or source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody asks of the patterns, and the order in which they are given."""
+"""Queries of patterns: which are asked for, and in which order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a source."""
+"""What is told of a source: plain structs."""
 
 from __future__ import annotations
 

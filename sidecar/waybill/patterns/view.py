@@ -1,4 +1,4 @@
-"""What one process tells of its patterns and sources, fit to leave it, some at a time.
+"""What one process tells of its patterns and sources: cleaned, and some at a time.
 
 Looking settles what is put aside, and gives the event loop its turns; nothing is counted by it.
 """

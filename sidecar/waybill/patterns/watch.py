@@ -1,4 +1,4 @@
-"""Counts what the pipeline labels, by pattern and by source, at a price that nobody notices.
+"""Counts what the pipeline labels, by pattern and by source, at little cost.
 
 What took the slow way is counted record by record: its mask is at hand. So are the first records of
 each second, whatever they are. Of what else was decided at once one record in ``sample_every`` is

@@ -1,4 +1,4 @@
-"""What verdicts say, each once: a pattern keeps two bytes instead of a verdict."""
+"""A table of verdicts, each once: a pattern keeps two bytes instead of a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that nothing moves by itself: they are brought up to date when somebody looks."""
+"""Brings gauges that nothing counts by itself up to date when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The patterns of a service: who counts them, who keeps what is known, who tells of them.
+"""The patterns of a service: counted, kept over restarts, and told of.
 
 Each labelling has a table of its own: what a pattern is decided to be, and whether anybody could
 decide, differs. What is known from before, and the masks of shapes, are shared.

@@ -1,4 +1,4 @@
-"""What a serving process is: the only one, or a member of several (`waybill.service.workers`)."""
+"""The role of a serving process: the only one, or one of several (`waybill.service.workers`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers ask one another about patterns: over a socket in the folder that they share.
+"""Workers ask one another about patterns, over sockets in the folder that they share.
 
 A question and an answer a connection, msgpack both; only processes of this user reach the folder.
 What crosses is cleaned already, as everything that leaves a process.

@@ -1,4 +1,4 @@
-"""How the signals of a person or a supervisor end a service, or let it read its rules again."""
+"""Signals: SIGTERM and SIGINT end a service, SIGHUP has it reload."""
 
 from __future__ import annotations
 

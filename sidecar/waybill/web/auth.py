@@ -1,4 +1,4 @@
-"""Who asks, and what they may do.
+"""Users, tokens and sessions of the workbench: who asks, and what they may do.
 
 Without tokens, and without a proxy that names users, anyone who reaches the address may do
 everything: it is a loopback address then. Tokens stand in a file, one a line: name, scope, token.

@@ -1,4 +1,4 @@
-"""What a sidecar tells, held against what any Waybill could tell."""
+"""Checks that what a sidecar tells is what any Waybill could tell."""
 
 from __future__ import annotations
 

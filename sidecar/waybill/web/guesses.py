@@ -1,4 +1,4 @@
-"""Who tries many tokens from one address gets no further for a while; who has a good one does."""
+"""Slows down wrong tokens by address; good tokens go on working there."""
 
 from __future__ import annotations
 

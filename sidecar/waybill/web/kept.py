@@ -1,4 +1,4 @@
-"""What is costly to count and moves slowly: counted at most once a minute."""
+"""Caches what is costly to count and moves slowly: counted at most once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A form that somebody sent after their login had expired: it is kept on the page that logs in.
+"""Keeps a form that was sent after its login had expired on the page that logs in again.
 
 Nothing is done with it before they are logged in, see it, and send it once more: so no other site
 can have it sent in their name.

@@ -1,4 +1,4 @@
-"""What somebody says about patterns becomes corrections: of one, or of many.
+"""Turns what somebody says about patterns into corrections, of one or of many.
 
 What is said in one go is one batch, and is taken back in one go.
 """

@@ -1,4 +1,4 @@
-"""What a sidecar says, put aside until it has said it all: nothing of a liar's is merged.
+"""Spools a sidecar's answer until it is complete, so that nothing of a broken one is merged.
 
 It lies on disk where it is long, so that many sidecars at once cost no memory.
 """

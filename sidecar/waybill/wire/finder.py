@@ -1,4 +1,4 @@
-"""Message and source of records of which the first paths do not tell both at a glance.
+"""Finds message and source of records where the fast paths cannot tell both at a glance.
 
 Such a record is read as its members by name, and only those are looked into with which one of the
 paths begins: what it costs depends on what is in it, not on how many paths there are. The way of

@@ -1,4 +1,4 @@
-"""What a body is that cannot be read, in words that say what to send instead."""
+"""Says what a body that cannot be read seems to be, and what to send instead."""
 
 from __future__ import annotations
 

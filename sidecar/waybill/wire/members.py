@@ -1,4 +1,4 @@
-"""Where message, source and label stand in a record that is there as a mapping, by the settings.
+"""Where message, source and label stand in a record that is a mapping, by the settings.
 
 For tools and the library call; what is served is read from bytes (`waybill.wire.fields`).
 

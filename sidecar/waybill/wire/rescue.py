@@ -1,4 +1,4 @@
-"""The last net: what one record raises while its batch is written costs no other record a thing.
+"""The last net when a batch is written: a record that raises costs no other record its label.
 
 Codecs and forms are made so that no record makes them raise. Should one do it all the same, the
 records are tried one by one; those that raise pass as they came (``record_failed``), and the work

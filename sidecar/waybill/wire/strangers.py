@@ -1,4 +1,4 @@
-"""What speaks on a connection that makes no sense, told by its first bytes.
+"""Recognises by its first bytes what speaks another protocol than the port it connects to.
 
 The wrong port is the most frequent slip of all: a shipper's Forward output that sends to the HTTP
 port, OTLP over gRPC, TLS where there is none. "No HTTP request" says nothing to who looks for it.

@@ -1,6 +1,4 @@
-"""Handing on what Forward clients send: once for those who ask for an acknowledgement, else for
-ever.
-"""
+"""Hands on what Forward clients send: once where they want an acknowledgement, else until taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules and model held against the corrections: where would they say another label?
+"""Holds rules and model against the corrections: where would they give another label?
 
 Corrections decide first, so a contradiction costs no record its label. But it says that the rule or
 the model has not learned what a person said, and that taking the correction back would bring the

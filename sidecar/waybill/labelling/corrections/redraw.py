@@ -1,4 +1,4 @@
-"""Whether rules read what a mask hides: a message is drawn anew with other values, and tried.
+"""Tells whether rules depend on values that a mask hides, by trying the message with other values.
 
 A mask such as ``GET 0 took 0 ms`` stands for messages that rules may label in several ways (HTTP
 200 and 500). A correction of it would decide all of them, so it is refused, and the values that

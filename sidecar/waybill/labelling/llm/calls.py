@@ -1,4 +1,4 @@
-"""One call: reserved, recorded, made, measured, judged, and its outcome told to the guards."""
+"""One call to the provider: reserve, record, ask, judge, and tell the guards how it went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the provider is asked and for how much: window, ledger and breaker together.
+"""Limits how often and for how much the provider is asked: window, ledger and breaker together.
 
 Each guard can say no with a bounded code (`Refused`), and each is safe on its own.
 """

@@ -1,4 +1,4 @@
-"""Which texts go together into one call, and which do not go at all for a while.
+"""Packs texts into calls, and keeps texts that spoil answers out for a while.
 
 An answer that is thrown away has its lines asked again in packs of half the size, down to single
 lines, so that a line which spoils answers ends up alone; such a line is quarantined.

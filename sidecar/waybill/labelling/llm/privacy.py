@@ -1,4 +1,4 @@
-"""What may leave the node: text without secrets, personal data and control characters.
+"""Cleans text before it leaves the node: no secrets, personal data or control characters.
 
 The cleaned text is what is sent *and* what is stored, so nothing else can leave by either way. It
 is made for recall: a placeholder too many costs the model a word, one too few costs a secret. Names

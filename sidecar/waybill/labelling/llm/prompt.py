@@ -1,4 +1,4 @@
-"""What the language model is asked, and what counts as an answer.
+"""The prompt of the language model, and the check of its answers.
 
 A call carries lines, each as a JSON object with its index, and two canaries: lines of known label
 at places chosen by lot. Indexes are drawn by lot, too, so that no line can name another's, and a

@@ -1,4 +1,4 @@
-"""Verdicts that were paid for once, and what was spent: what a store keeps and what it can do.
+"""The protocol of verdict stores: verdicts that were paid for, and what was spent.
 
 `store_sqlite` is a file on the node's volume, `store_redis` what all nodes share. A store may fail
 (disk full, file damaged): then `StoreError` says so, and the tier goes on as if nothing were kept.

@@ -1,4 +1,4 @@
-"""What is under way in the LLM tier: texts as the pipeline gave them, and as they are asked."""
+"""Texts under way in the LLM tier: as the pipeline gave them, and as they are asked."""
 
 from __future__ import annotations
 

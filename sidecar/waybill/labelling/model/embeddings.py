@@ -1,4 +1,4 @@
-"""Embeddings that were made before or are being made now, shared by all batchers that have it.
+"""Embeddings made before or being made now, shared by all models with the same encoder.
 
 A text is embedded once for all bundles with the same encoder: the first asks for it, the others
 take the vector from the cache, or wait for the one that is under way. All state lives on the event

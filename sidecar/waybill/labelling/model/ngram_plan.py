@@ -1,4 +1,4 @@
-"""Which character n-grams a model reads: said apart from how, which needs numpy.
+"""Which character n-grams a model reads. Apart from `ngrams`, which needs numpy.
 
 Every command knows the options of ``waybill model train``, and few of them count anything.
 """

@@ -1,4 +1,4 @@
-"""In what order an encoder reads a masked text, of which it reads the first tokens only.
+"""Puts the parts of a masked text in order for an encoder that reads its first tokens only.
 
 Of a record's forty members a few say what happened, and these may stand anywhere: they are read
 first. What only names, addresses or counts something is read last. There is more than one way, and

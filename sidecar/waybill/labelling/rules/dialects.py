@@ -1,4 +1,4 @@
-r"""Patterns that are valid and mean something else than was meant: dialects of elsewhere.
+r"""Finds patterns that are valid here and mean something else in the dialect they come from.
 
 Each finding is a sentence for people. What a ``match`` sample proves to work is not doubted.
 """

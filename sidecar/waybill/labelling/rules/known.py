@@ -1,4 +1,4 @@
-"""Rules of which most are compiled already: a database that stands, and one for the others.
+"""Recompiles only rules that are new: the database of the others is used again.
 
 Hyperscan looks for each pattern by itself, so two databases find together what one of all patterns
 finds. Scanning twice costs time that records do not have: it is for drafts, which are compiled

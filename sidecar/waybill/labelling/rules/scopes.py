@@ -1,4 +1,4 @@
-"""Which rules are meant for which sources, found without asking each rule for each source.
+"""Finds the rules in scope for a source without asking each rule for each source.
 
 A node that starts brings thousands of sources at once, and each of hundreds of rules may have its
 ``where``. So every distinct glob is compiled once and looked up by its fixed beginning or end;

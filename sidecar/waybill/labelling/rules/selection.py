@@ -1,4 +1,4 @@
-"""Which rules are left when files switch rules off, or put their own in the place of others.
+"""Which rules remain when files disable rules or override them.
 
     disable: [cron-started, "openstack-*"]      # in any file: rules of other files
     rules:

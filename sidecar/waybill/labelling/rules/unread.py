@@ -1,4 +1,4 @@
-"""What lies in a rules folder, looks like rules and is not read: said, never left out silently."""
+"""Warns of files in a rules folder that look like rules and are not read."""
 
 from __future__ import annotations
 

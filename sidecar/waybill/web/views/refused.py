@@ -1,4 +1,4 @@
-"""What somebody sees whose request is refused: a page that leads on, not a line of text."""
+"""The page of a request that was refused: it leads on, where a line of text would not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asked: one interface.
+"""The interface of providers of language models.
 
 A provider makes exactly one HTTP request per `Provider.ask`. Retries, waiting and counting belong
 to the tier, so the client's own retries are off and its time-out (60 s) is replaced by ours.
