@@ -58,7 +58,7 @@ class Summary:
             tell(f"waybill: {self.name}: {text}")
 
     def expect(self, rows: int) -> None:
-        """Who shows progress is told how many rows there may be, where bytes do not say it."""
+        """How many rows there may be, for a bar of progress, where bytes do not say it."""
 
     def fault(self, where: str, what: str, kinds: Sequence[str] = ()) -> None:
         """Name and count what is wrong with one row, and its kinds; also when quiet."""
@@ -70,11 +70,11 @@ class Summary:
             tell(f"waybill: {self.name}: more rows with faults are only counted")
 
     def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """``chunks`` as they are; who shows progress looks at them on their way."""
+        """``chunks`` as they are; a bar of progress looks at them on their way."""
         return chunks
 
     def note_patterns(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
-        """Who wants to know what was left without a label looks at it."""
+        """Look at what was left without a label, if that is to be told."""
 
     def count(self, verdicts: Sequence[Verdict]) -> None:
         """Count records and their verdicts."""

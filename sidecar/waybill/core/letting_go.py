@@ -25,7 +25,7 @@ _STEP = 2000
 _TURN = 16_384
 #: Tables with fewer entries go at once.
 _FEW = 10_000
-#: Who still uses a table, such as a batch that is under way, has so long.
+#: What still uses a table, such as a batch that is under way, has so long.
 _PAUSE_SECS = 1.0
 _TRIES = 120
 #: References to a table that nobody uses any more: our list, a variable, an argument.

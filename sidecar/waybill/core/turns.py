@@ -3,7 +3,7 @@
     async for some in in_turns(records, 4096):
         ...
 
-A piece is what takes a few milliseconds: how many things that are, who calls knows best.
+A piece is what takes a few milliseconds; the caller knows how many things that are.
 """
 
 from __future__ import annotations

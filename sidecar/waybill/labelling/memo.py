@@ -52,7 +52,7 @@ class BoundedMap(Generic[V]):
             return
         self._bytes += ENTRY_BYTES + len(key)
         if self._bytes > self._half:
-            # Cleared in place: who holds `recent` keeps holding the young generation.
+            # Cleared in place: a holder of `recent` keeps holding the young generation.
             self._old = dict(self.recent)
             self.recent.clear()
             self._bytes = ENTRY_BYTES + len(key)

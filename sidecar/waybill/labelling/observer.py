@@ -13,7 +13,7 @@ from waybill.core.records import Verdict
 
 
 class Observer(Protocol):
-    """Who wants to know which messages got which verdicts."""
+    """Is told which messages got which verdicts."""
 
     def saw_at_once(
         self,

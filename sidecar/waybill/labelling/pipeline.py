@@ -75,7 +75,7 @@ class Pipeline:
         self._settings = settings
         self._telemetry = telemetry or Silent()
         self._at_once = AtOnce(taxonomy, self._telemetry, read)
-        #: Who counts patterns; None: nobody.
+        #: Counts patterns; None: they are not counted.
         self.observer = observer
         self._marker: Marker | None = None
         if settings.fields.pattern is not None:
@@ -152,7 +152,7 @@ class Pipeline:
         return verdicts
 
     def counted(self, given: Mapping[Verdict, int]) -> None:
-        """Tell who counts patterns how many records of a batch got each verdict."""
+        """Have the observer count how many records of a batch got each verdict."""
         if self.observer is None:
             return
         self.observer.counted(given if self._marker is None else self._marker.unmarked(given))

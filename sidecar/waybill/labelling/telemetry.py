@@ -19,7 +19,7 @@ from waybill.core.reasons import CallOutcome, ShadowSkip, StoreCode, TierCode
 
 
 class Telemetry(Protocol):
-    """Who wants to know what labelling did."""
+    """Is told what labelling did."""
 
     def tier_failed(self, tier: TierName, reason: TierCode) -> None:
         """A tier could not answer."""

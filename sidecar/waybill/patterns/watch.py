@@ -66,7 +66,7 @@ _NOTHING: frozenset[int] = frozenset()
 
 
 class PatternTelemetry(Protocol):
-    """Who wants to know what the patterns have to tell."""
+    """Is told what happens to the patterns."""
 
     def pattern_new(self, label: str) -> None:
         """A pattern was met for the first time; its first record got ``label``."""

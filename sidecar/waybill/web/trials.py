@@ -2,7 +2,7 @@
 
 Trials run on a thread of their own, in turns. A request gets within seconds what was found by
 then: patterns with most records are compared first, and of what was not compared all records count
-as what may change. The rest follows; who asks again for the same text gets more, in the end all.
+as what may change. The rest follows: the next request for the same text gets more, in the end all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recognises by its first bytes what speaks another protocol than the port it connects to.
 
 The wrong port is the most frequent slip of all: a shipper's Forward output that sends to the HTTP
-port, OTLP over gRPC, TLS where there is none. "No HTTP request" says nothing to who looks for it.
+port, OTLP over gRPC, TLS where there is none. "No HTTP request" helps nobody who looks for it.
 
     >>> advice(b"PRI * HTTP/2.0", "http")
     'the sender speaks HTTP/2, as OTLP over gRPC does: let it send OTLP over HTTP to /v1/logs'

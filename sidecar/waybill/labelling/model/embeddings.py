@@ -47,7 +47,7 @@ class Embeddings:
         return key in self._under_way
 
     def finish(self, keys: Sequence[Key], vectors: Floats | None) -> None:
-        """Keep the vectors of ``keys`` and give them to who waits; None: they were not made."""
+        """Keep the vectors of ``keys`` and give them to all who wait; None: they were not made."""
         for row, key in enumerate(keys):
             own = None
             if vectors is not None:

@@ -65,7 +65,7 @@ def main() -> int:
         faults = [Fault.of(error) for error in refusal.errors]
         sys.stdout.buffer.write(msgspec.msgpack.encode(faults))
         return EXIT_FAULTS
-    # Who asked has the database that stood already.
+    # The parent has the database that stood already.
     sent = msgspec.structs.replace(artefact, known_database=b"")
     sys.stdout.buffer.write(msgspec.msgpack.encode(sent))
     return 0

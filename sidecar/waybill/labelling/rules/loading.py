@@ -127,7 +127,7 @@ async def compile_artefact(request: CompileRequest, cache: RuleCache | None = No
 
     It may take ``cpu_secs`` of processor time, and four times as long by the clock: it gives way to
     everything else on a busy node. What is asked again is answered from memory, however it was
-    compiled, or from ``cache``; who asks while it is under way waits for the same child.
+    compiled, or from ``cache``; a call while it is under way waits for the same child.
 
     Raises:
         RuleSetError: with every fault found; codes ``timeout``, ``memory`` and ``crash`` when the
