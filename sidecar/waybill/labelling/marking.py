@@ -10,7 +10,7 @@ import msgspec
 from waybill.core.pattern import pattern_id
 from waybill.core.prepare import prepare_all
 from waybill.core.records import Verdict
-from waybill.labelling.masking import mask, shape
+from waybill.labelling.masking import RAW_CHARS, mask, shape
 from waybill.labelling.memo import BoundedMap
 from waybill.labelling.slices import slices
 
@@ -21,8 +21,6 @@ __all__ = ["Marker"]
 _TURN = 512
 _TURN_CHARS = 512 << 10
 _SHAPE_BYTES = 4 << 20
-#: Of a message; no mask looks at more (`waybill.labelling.masking`).
-_LOOK_CHARS = 12_288
 #: Marked verdicts that are kept: records that are alike share one, and so its rendering.
 _MOST_MARKED = 16_384
 
@@ -34,7 +32,7 @@ class Marker:
     """
 
     def __init__(self, max_chars: int) -> None:
-        self._max_chars = min(max_chars, _LOOK_CHARS)
+        self._max_chars = min(max_chars, RAW_CHARS)
         self._ids: BoundedMap[str] = BoundedMap(_SHAPE_BYTES)
         self._marked: dict[tuple[Verdict, str], Verdict] = {}
         self._origins: dict[Verdict, Verdict] = {}

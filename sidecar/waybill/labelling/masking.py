@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from waybill.core.prepare import prepare
 from waybill.labelling.members import flattened, flattened_data
 
-__all__ = ["DAY", "MASK_CHARS", "MONTH", "mask", "shape", "shapes"]
+__all__ = ["DAY", "MASK_CHARS", "MONTH", "RAW_CHARS", "mask", "shape", "shapes"]
 
 #: Length cap of a mask, in characters: about the 128 tokens that the encoder reads.
 MASK_CHARS = 512
@@ -28,7 +28,7 @@ MASK_CHARS = 512
 _LOOK_CHARS = 1536
 
 #: How much of a message as it came is prepared for that: colours and the like take room.
-_RAW_CHARS = 8 * _LOOK_CHARS
+RAW_CHARS = 8 * _LOOK_CHARS
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
@@ -120,7 +120,7 @@ def mask(message: str) -> str:
     keeps its program, and the structured data where nothing else is said. JSON, logfmt and CEF
     become level, message, then ``key=value`` (`members`). Words and punctuation stay.
     """
-    text = prepare(message[:_RAW_CHARS])
+    text = prepare(message[:RAW_CHARS])
     look = text[:_LOOK_CHARS]
     if len(text) > _LOOK_CHARS:
         look = (

@@ -27,7 +27,7 @@ from waybill.core.prepare import prepare_all
 from waybill.core.reasons import PatternFault
 from waybill.core.records import Verdict
 from waybill.labelling.groups import UNDECIDED
-from waybill.labelling.masking import mask, shape
+from waybill.labelling.masking import RAW_CHARS, mask, shape
 from waybill.labelling.memo import BoundedMap
 from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
@@ -60,8 +60,6 @@ _KNOWN_ONE_IN = 8
 _MOST_OWED = 20_000
 #: Shapes whose mask is remembered: masking costs 100 times as much as finding it.
 _SHAPE_BYTES = 1 << 20
-#: Of a message; no mask looks at more (`waybill.labelling.masking`).
-_LOOK_CHARS = 12_288
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -117,7 +115,7 @@ class Watch:
         self.sources = sources
         self._telemetry = telemetry
         self._every = sample_every
-        self._chars = min(message_chars, _LOOK_CHARS)
+        self._chars = min(message_chars, RAW_CHARS)
         self._random = (chance or random.Random()).random  # noqa: S311 - a sample, no secret
         self._clock = clock
         self._masks = masks if masks is not None else new_masks()

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from waybill.core.names import Door
 from waybill.core.reasons import RefusalReason
@@ -57,30 +58,19 @@ log = logging.getLogger(__name__)
 _PULSE_SECS = 0.5
 
 
+@dataclass(frozen=True)
 class Service:
     """A running service. Built by `build`, which also drains and closes it."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        opened: Opened,
-        inflight: Inflight,
-        flow: Flow,
-        reloader: Reloader,
-        http: HttpServer,
-        forward: ForwardServer | None,
-        patterns: Patterns | None = None,
-    ) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.opened = opened
-        self.inflight = inflight
-        self.flow = flow
-        self.reloader = reloader
-        self.http = http
-        self.forward = forward
-        self.patterns = patterns
+    settings: Settings
+    metrics: Metrics
+    opened: Opened
+    inflight: Inflight
+    flow: Flow
+    reloader: Reloader
+    http: HttpServer
+    forward: ForwardServer | None
+    patterns: Patterns | None
 
     @property
     def listeners(self) -> Sequence[Listener]:

@@ -27,16 +27,15 @@ from prometheus_client import multiprocess, values
 
 from waybill.core.errors import BundleError, ConfigError
 from waybill.core.version import VERSION
-from waybill.ingest.forward.sockets import listen_unix
 from waybill.labelling.model.manifest import read_manifest
 from waybill.ops.memory import settle_memory, tune_allocator
 from waybill.ops.metrics import worker_restarts
 from waybill.service.app import serve
+from waybill.service.held_addresses import hold_addresses, open_unix
 from waybill.service.loading import Parts, bundle_folders, read_parts
 from waybill.service.patterns import make_known
 from waybill.service.roles import Member
 from waybill.service.signals import ENDING_AT_ONCE
-from waybill.settings.addresses import cannot_listen, cannot_listen_unix, split_address
 from waybill.settings.labellings import each_labelling
 from waybill.settings.schema import Settings
 
@@ -65,11 +64,11 @@ def serve_workers(settings: Settings, run_loop: RunLoop) -> int:
         ConfigError: rules, model or an address cannot be used.
     """
     tune_allocator()
-    settings, held = _hold_addresses(settings)
+    settings, held = hold_addresses(settings)
     with tempfile.TemporaryDirectory(prefix="waybill-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         parts = asyncio.run(read_parts(settings)) if _survives_fork(settings) else None
-        unix = _listen_unix(settings.forward.unix) if settings.forward.unix else None
+        unix = open_unix(settings.forward.unix) if settings.forward.unix else None
         settle_memory()
         try:
             return Supervisor(settings, parts, unix, Path(folder), run_loop).run()
@@ -273,48 +272,6 @@ def _survives_fork(settings: Settings) -> bool:
         except BundleError:
             return True  # reading the parts says why
     return True
-
-
-def _listen_unix(path: str) -> socket.socket:
-    try:
-        return listen_unix(path)
-    except OSError as error:
-        raise ConfigError([cannot_listen_unix("forward.unix", path, error)]) from None
-
-
-def _hold_addresses(settings: Settings) -> tuple[Settings, list[socket.socket]]:
-    """Settings whose ports are numbers, and the sockets that keep them ours without listening.
-    Raises ConfigError.
-    """
-    http, held_http = _hold("http.listen", settings.http.listen)
-    settings = msgspec.structs.replace(
-        settings, http=msgspec.structs.replace(settings.http, listen=http)
-    )
-    if settings.forward.listen is None:
-        return settings, [held_http]
-    forward, held_forward = _hold("forward.listen", settings.forward.listen)
-    section = msgspec.structs.replace(settings.forward, listen=forward)
-    return msgspec.structs.replace(settings, forward=section), [held_http, held_forward]
-
-
-def _hold(path: str, address: str) -> tuple[str, socket.socket]:
-    host, port = split_address(address)
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # SO_REUSEPORT would share the port with another server of this user, and say nothing.
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-            where = probe.getsockname()
-        held = socket.socket(family, kind, protocol)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(where)
-    except OSError as error:
-        raise ConfigError([cannot_listen(path, address, error)]) from None
-    return f"{f'[{host}]' if ':' in host else host}:{where[1]}", held
 
 
 def _count_as(name: str | int) -> None:

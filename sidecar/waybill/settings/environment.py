@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from waybill.settings.addresses import bracketed
+
 
 class Variable(msgspec.Struct, frozen=True):
     """A variable and what it does."""
@@ -65,7 +67,7 @@ def kubernetes_server(environ: Mapping[str, str] | None = None) -> str | None:
     port = _get("KUBERNETES_SERVICE_PORT", environ) or "443"
     if host is None:
         return None
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return f"https://{bracketed(host)}:{port}"
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path | None:

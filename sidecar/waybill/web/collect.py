@@ -22,6 +22,7 @@ import msgspec
 from waybill.core.clock import Steadiness
 from waybill.core.pattern import Pattern
 from waybill.patterns.client import NoAnswerError, PatternClient
+from waybill.settings.addresses import bracketed
 from waybill.settings.sections.workbench import WorkbenchSettings
 from waybill.web.credible import credible
 from waybill.web.labellings import edition_of
@@ -226,6 +227,6 @@ async def addresses(sidecars: Sequence[str]) -> dict[str, str]:
             found[parts.netloc] = address.rstrip("/")
             continue
         for host in hosts:
-            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            place = f"{bracketed(host)}:{port}"
             found[place] = f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
     return found
