@@ -201,8 +201,6 @@ def _warned(advice: Sequence[object]) -> str:
 
 def _shadow(settings: Settings, pipeline: Pipeline) -> list[str]:
     """The candidate beside the model; one that does not load keeps nothing from starting."""
-    from pathlib import Path
-
     from waybill.labelling.model.bundle import load_bundle
     from waybill.service.shadow import shadow_folder
 

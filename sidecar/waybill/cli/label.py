@@ -101,14 +101,14 @@ def _run(given: argparse.Namespace) -> int:
         details=given.details,
     )
     plan = Plan(
-        given.input,
-        given.output,
-        given.format,
-        choice,
-        parse_policy(given.on_error),
-        given.quiet,
-        given.progress == "json",
-        given.sheet,
-        given.check,
+        source=given.input,
+        target=given.output,
+        form=given.format,
+        choice=choice,
+        policy=parse_policy(given.on_error),
+        is_quiet=given.quiet,
+        is_progress_json=given.progress == "json",
+        sheet=given.sheet,
+        is_check=given.check,
     )
     return label_file(load(given), plan)

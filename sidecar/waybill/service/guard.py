@@ -10,10 +10,10 @@ from typing import Literal
 
 from waybill.core.errors import BundleError, RuleError, RuleSetError, TierUnavailable
 from waybill.core.records import Verdict
-from waybill.labelling.corrections.guard import Held, hold_model, hold_rules
+from waybill.labelling.corrections.guard import Contradiction, Held, hold_model, hold_rules
 from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.pipeline import Pipeline
-from waybill.labelling.rules.ruleset import RuleSet
+from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.labelling.tier import Scope
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import Settings
@@ -37,6 +37,11 @@ def hold_bundle(bundle: Bundle, pipeline: Pipeline, threshold: float | None) -> 
         return [policy.verdict(prediction, scope) for prediction in bundle.predict(texts)]
 
     return hold_model(predict, pipeline.corrections, pipeline.taxonomy.fallback)
+
+
+def _fault(found: Contradiction, rule: Rule) -> RuleError:
+    told = str(found)
+    return RuleError("contradicted", told, file=rule.file, line=rule.line, rule_id=rule.id)
 
 
 class CorrectionGuard:
@@ -66,18 +71,13 @@ class CorrectionGuard:
         held = await asyncio.to_thread(hold_rules, rules, self._pipeline.corrections)
         new = self._new("rules", held)
         if new:
-            places = {rule.id: rule for rule in rules.rules}
-            errors: list[RuleError] = []
-            for one in held.contradictions:
-                if one.correction not in new:
-                    continue
-                rule = places[one.who.removeprefix("the rule ")]
-                errors.append(
-                    RuleError(
-                        "contradicted", str(one), file=rule.file, line=rule.line, rule_id=rule.id
-                    )
-                )
-            raise RuleSetError(errors[:_TOLD])
+            by_id = {rule.id: rule for rule in rules.rules}
+            faults = [
+                _fault(one, by_id[one.rule or ""])
+                for one in held.contradictions
+                if one.correction in new
+            ]
+            raise RuleSetError(faults[:_TOLD])
         self._note("rules", held)
         return rules
 

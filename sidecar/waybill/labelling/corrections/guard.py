@@ -37,13 +37,19 @@ _DRAWN = (("17", "10.0.0.7", "4fadb412c4e40cdb"), ("503", "192.168.1.20", "0a9d7
 
 
 class Contradiction(NamedTuple):
-    """A correction, and the other label that ``who`` (a rule's id, a model's version) says."""
+    """A correction, and the other label that a rule (its id) or a model (its version) says."""
 
     correction: str
     mask: str
     label: str
-    who: str
     says: str
+    rule: str | None = None
+    model: str | None = None
+
+    @property
+    def who(self) -> str:
+        """What says the other label, for people."""
+        return f"the model {self.model}" if self.rule is None else f"the rule {self.rule}"
 
     def __str__(self) -> str:
         shown = self.mask[:_SHOWN_CHARS]
@@ -99,8 +105,7 @@ def hold_model(
     found: list[Contradiction] = []
     for one, said in zip(chosen, predict([one.mask for one in chosen]), strict=True):
         if said.label not in (fallback, one.verdict.label):
-            who = f"the model {said.rule}"
-            found.append(_contradiction(one, who, said.label))
+            found.append(_contradiction(one, said.label, model=said.rule))
     return Held(tuple(found), len(chosen), len(table))
 
 
@@ -118,9 +123,12 @@ def _by_rule(rules: RuleSet, one: Standing, allowed: frozenset[int] | None) -> C
             continue
         if rule.label == one.verdict.label:
             return None
-        return _contradiction(one, f"the rule {rule.id}", rule.label)
+        return _contradiction(one, rule.label, rule=rule.id)
     return None
 
 
-def _contradiction(one: Standing, who: str, says: str) -> Contradiction:
-    return Contradiction(one.verdict.rule or "", one.mask, one.verdict.label, who, says)
+def _contradiction(
+    one: Standing, says: str, *, rule: str | None = None, model: str | None = None
+) -> Contradiction:
+    correction = one.verdict.rule or ""
+    return Contradiction(correction, one.mask, one.verdict.label, says, rule, model)
