@@ -250,7 +250,8 @@ async def test_what_a_reload_replaced_is_freed_at_once(running: Running, tmp_pat
     rules.mkdir()
     (rules / "a.yaml").write_text(rule("first"))
     async with running(f"model.path={folder}", f"rules.path={rules}") as sidecar:
-        pipeline, tier, *_ = sidecar.service.opened
+        pipeline = sidecar.service.opened.pipeline
+        tier = sidecar.service.opened.model
         assert tier is not None
         await sidecar.post(b'[{"log":"version"},{"log":"something that only the model knows"}]')
         with no_collector():

@@ -48,16 +48,21 @@ class Labelling(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What labels records: the labellings, the first one's parts by name, and all of them as one
-    ``labeller``.
-    """
+    """What labels records: the labellings, and all of them as one ``labeller``."""
 
-    pipeline: Pipeline
-    model: Batcher | None
-    llm: LlmTier | None
     labeller: BatchLabeller
     labellings: tuple[Labelling, ...]
     encoders: Encoders
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """That of the first labelling."""
+        return self.labellings[0].pipeline
+
+    @property
+    def model(self) -> Batcher | None:
+        """That of the first labelling."""
+        return self.labellings[0].model
 
 
 @contextlib.asynccontextmanager
@@ -93,14 +98,11 @@ async def _build(opener: _Opener, settings: Settings, parts: Parts | None) -> Op
     labellings: list[Labelling] = []
     for (name, own), of_labelling in zip(_named(settings), (parts, *parts.further), strict=True):
         labellings.append(await opener.open(name, own, of_labelling))
-    first = labellings[0]
-    labeller: BatchLabeller = first.pipeline
+    labeller: BatchLabeller = labellings[0].pipeline
     if len(labellings) > 1:
         names = [one.name for one in labellings[1:]]
         labeller = Several([one.pipeline for one in labellings], names)
-    return Opened(
-        first.pipeline, first.model, first.llm, labeller, tuple(labellings), parts.encoders
-    )
+    return Opened(labeller, tuple(labellings), parts.encoders)
 
 
 def _named(settings: Settings) -> Iterator[tuple[str, Settings]]:
