@@ -5,22 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from pathlib import Path
 
 import aiohttp
 
 from tests.support.forking.process import Process, start_waybill
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 RULES = "rules:\n- {id: disk, label: Critical Error, pattern: 'disk [0-9]+ is full'}\n"
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Waybill:

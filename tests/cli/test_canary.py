@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tests.conftest import Running
 from tests.serving import serving
+from tests.support.ports import free_port
 from waybill.cli.canary import outlets
 from waybill.cli.canary.audit import audit
 from waybill.cli.canary.command import plan_of
@@ -50,11 +51,12 @@ async def test_records_in_the_answer(running: Running) -> None:
     )
 
 
-async def test_records_by_way_of_an_agent(running: Running, unused_port: int) -> None:
+async def test_records_by_way_of_an_agent(running: Running) -> None:
     """The agent behind Waybill sends each third body twice, turns the order of some round, and adds
     a field.
     """
     chance = random.Random(5)
+    port = free_port()
     async with aiohttp.ClientSession() as client:
 
         async def agent(request: web.Request) -> web.Response:
@@ -66,7 +68,7 @@ async def test_records_by_way_of_an_agent(running: Running, unused_port: int) ->
                 record["cluster"] = "test"
             out = b"".join(orjson.dumps(record) for record in records)
             for _ in range(2 if chance.random() < 0.3 else 1):
-                async with client.post(f"http://127.0.0.1:{unused_port}/any", data=out) as reply:
+                async with client.post(f"http://127.0.0.1:{port}/any", data=out) as reply:
                     assert reply.status == 200
             return web.Response()
 
@@ -74,20 +76,11 @@ async def test_records_by_way_of_an_agent(running: Running, unused_port: int) ->
             push = ("return.type=http", f"return.url={address}/", "return.format=ndjson")
             async with running(*OVERRIDES, *push) as sidecar:
                 to = f"{sidecar.service.address}/v1/label"
-                report = await audit(given(to, listen=f"127.0.0.1:{unused_port}"))
+                report = await audit(given(to, listen=f"127.0.0.1:{port}"))
     assert report.is_fine
     assert report.back == 200
     assert report.duplicate > 0
     assert report.out_of_order > 0
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_what_goes_wrong_is_told_apart() -> None:
@@ -153,11 +146,12 @@ async def test_late_records_and_those_that_never_come() -> None:
 
 
 async def test_an_address_where_nobody_is_ends_the_run_and_is_named(
-    unused_port: int, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    port = free_port()
     with pytest.raises(WaybillError, match=r"nothing was taken in 0\.3 s: .*onnect"):
-        await audit(given(f"http://127.0.0.1:{unused_port}", connect_secs=0.3))
-    assert f"127.0.0.1:{unused_port}" in capsys.readouterr().err
+        await audit(given(f"http://127.0.0.1:{port}", connect_secs=0.3))
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 from tests.docs.blocks import ROOT
 from tests.patience import wait_until
 from tests.support.forking.process import command_script
+from tests.support.ports import free_port
 from tests.support.startup.sitecustomize import search_path
 
 #: The address that the pages name; a free port takes its place.
@@ -28,9 +28,7 @@ class Session:
         self.folder = folder
         for name in ("config", "examples"):
             shutil.copytree(ROOT / name, folder / name)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         # Some of the packaged rules stand for all: every command of a page would compile them anew.
         packaged = folder / ".packaged-rules"
         packaged.mkdir()

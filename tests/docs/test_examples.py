@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from tests.docs.blocks import ROOT
 from tests.docs.runner import Session
 from tests.patience import PATIENCE_SECS
+from tests.support.ports import free_port
 from waybill.settings.sources import load_settings
 
 FOLDER = ROOT / "examples/local"
@@ -64,9 +64,7 @@ def test_new_files_are_found_soon() -> None:
 def test_a_real_fluent_bit_prints_labelled_records(tmp_path: Path) -> None:
     session = Session(tmp_path)
     folder = tmp_path / "examples/local"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        back = str(probe.getsockname()[1])
+    back = str(free_port())
     for name in ("fluent-bit.yaml", "waybill.yaml"):
         text = (folder / name).read_text().replace("24225", back)
         (folder / name).write_text(text.replace("port: 9880", f"port: {session.address[10:]}"))

@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_port
 
 FLUENT_BIT = os.environ.get("FLUENT_BIT_BIN") or shutil.which("fluent-bit")
 RECORDS = int(os.environ.get("E2E_RECORDS", "20000"))
@@ -161,12 +162,6 @@ class Rig:
     def lines(self, name: str) -> int:
         path = self.folder / name
         return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _write_input(path: Path) -> None:

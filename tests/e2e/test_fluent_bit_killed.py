@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Running, Sidecar
-from tests.e2e.test_fluent_bit import FLUENT_BIT, free_port
+from tests.e2e.test_fluent_bit import FLUENT_BIT
+from tests.support.ports import free_port
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 BATCH = 100

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ import pytest
 
 from tests.collector import Collector, attributes
 from tests.conftest import running
+from tests.support.ports import free_port
 
 FLUENT_BIT = os.environ.get("FLUENT_BIT_BIN") or shutil.which("fluent-bit")
 RECORDS = 3000
@@ -65,12 +65,6 @@ def _write_input(path: Path, start: int = 0) -> None:
             )
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     "compress", ["", "compress: gzip", "compress: zstd"], ids=["plain", "gzip", "zstd"]
 )
@@ -79,7 +73,7 @@ async def test_every_record_arrives_labelled_once(
 ) -> None:
     assert FLUENT_BIT is not None
     _write_input(tmp_path / "in.ndjson")
-    back = _free_port()
+    back = free_port()
     url = f"http://127.0.0.1:{back}/v1/logs"
     async with running("return.type=otlp", f"return.url={url}", "model.path=null") as sidecar:
         ports = [
@@ -147,7 +141,7 @@ async def test_kills_lose_nothing_where_a_chunk_is_one_request(
     collector: Collector, tmp_path: Path
 ) -> None:
     assert FLUENT_BIT is not None
-    port = _free_port()
+    port = free_port()
     overrides = [
         f"http.listen=127.0.0.1:{port}",
         "model.path=null",

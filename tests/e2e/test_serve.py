@@ -18,14 +18,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.support.ports import free_port
+
 pytestmark = pytest.mark.e2e
 SECRET_LINE = "the text of a record never shows up in the log"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def start(log: Path, *overrides: str) -> subprocess.Popen[bytes]:

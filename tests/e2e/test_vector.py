@@ -26,7 +26,7 @@ from aiohttp import web
 
 from tests.chaos.process import Waybill
 from tests.conftest import Running
-from tests.e2e.test_fluent_bit import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "config" / "vector").glob("vector*.yaml"))

@@ -20,6 +20,7 @@ import msgpack
 import pytest
 
 from tests.patience import wait_until
+from tests.support.ports import free_port
 from waybill.core.version import VERSION
 
 pytestmark = pytest.mark.e2e
@@ -67,9 +68,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def start(folder: Path, *overrides: str, before: str = "") -> tuple[subprocess.Popen[bytes], int]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     settings = (
         f"http.listen=127.0.0.1:{port}",
         "http.workers=2",
@@ -181,10 +180,8 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
 
 def test_forward_over_tcp_and_unix_socket_reaches_the_workers(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as receiver, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
         receiver.settimeout(10)
         target = f"forward://127.0.0.1:{receiver.getsockname()[1]}"
         path = tmp_path / "in.sock"

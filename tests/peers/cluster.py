@@ -21,8 +21,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.chaos.process import free_port
 from tests.peers.process import Process, answers
+from tests.support.ports import free_port
 
 TOKEN = "token-of-the-administrator"
 Object = dict[str, Any]

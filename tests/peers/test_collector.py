@@ -14,11 +14,12 @@ import pytest
 import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tests.chaos.process import Waybill, free_port
+from tests.chaos.process import Waybill
 from tests.collector import Collector, attributes
 from tests.peers.catalogue import COLLECTOR
 from tests.peers.conftest import Find
 from tests.peers.process import Process
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config" / "otel" / "collector.yaml"

@@ -14,11 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.chaos.process import free_port
 from tests.conftest import running
 from tests.peers.catalogue import OPENSEARCH, VICTORIA_LOGS
 from tests.peers.conftest import Find
 from tests.peers.process import Process, answers
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "deploy" / "elasticsearch" / "index-template.json"

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.support.ports import free_port
 from tests.web.conftest import pattern, settings_for, share
-from tests.web.test_walk import free_port
 from waybill.core.pattern import encode
 from waybill.web.store.changes import newest_by_file, stored_files
 from waybill.web.store.corrections import export, export_applied

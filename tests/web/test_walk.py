@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.conftest import Running, Sidecar
+from tests.support.ports import free_port
 from tests.web.conftest import opened, settings_for
 from tests.web.test_browser import browsing, pytestmark  # noqa: F401 - the same skips
 from waybill.core.pattern import pattern_id
@@ -29,13 +29,6 @@ PASTE = """text => {
     const paste = {clipboardData: data, bubbles: true, cancelable: true};
     document.querySelector(".cm-content").dispatchEvent(new ClipboardEvent("paste", paste));
 }"""
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def label(sidecar: Sidecar, number: int = 9) -> tuple[str, str]:

@@ -19,6 +19,7 @@ import pytest
 from tests.labelling.llm.conftest import Opening
 from tests.labelling.llm.standin import Standin
 from tests.labelling.llm.tier_rig import WORDS
+from tests.support.ports import free_port
 from waybill.core.clock import ManualClock
 from waybill.labelling.llm.build import open_store
 from waybill.labelling.llm.errors import StoreError
@@ -50,9 +51,7 @@ def _redis_url() -> Iterator[str]:
     server = shutil.which("redis-server") or shutil.which("valkey-server")
     if server is None:
         pytest.skip("neither redis-server nor valkey-server is installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [server, "--port", str(port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"],
         stdout=subprocess.DEVNULL,
