@@ -268,39 +268,54 @@ def _options(request: web.Request) -> tuple[Choice, Policy]:
     return choice, parse_policy(query.get("on_error", "pass"))
 
 
-async def _inflated(
+def _inflated(
     chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
 ) -> AsyncIterator[bytes]:
     """The chunks with their encodings undone. Raises MalformedError."""
     if not encodings:
-        async for chunk in chunks:
-            yield chunk
-        return
-    if not _is_stream(encodings):
-        # No streams, or rare: read whole, within the limit of one body.
-        whole = bytearray()
-        async for chunk in chunks:
-            whole += chunk
-            if len(whole) > limit_bytes:
-                raise MalformedError("too_large", "more than limits.body_bytes, not as a stream")
-        data = await asyncio.to_thread(decompress, bytes(whole), encodings, limit_bytes)
-        for at in range(0, len(data), _CHUNK_BYTES):
-            yield data[at : at + _CHUNK_BYTES]
-        return
-    inflater = Inflater(encodings[0])
+        return chunks
+    if _is_stream(encodings):
+        return _inflated_stream(chunks, encodings[0], limit_bytes)
+    return _inflated_whole(chunks, encodings, limit_bytes)
+
+
+async def _inflated_whole(
+    chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
+) -> AsyncIterator[bytes]:
+    """What is no stream, or rare: read whole, within the limit of one body."""
+    whole = bytearray()
+    async for chunk in chunks:
+        whole += chunk
+        if len(whole) > limit_bytes:
+            raise MalformedError("too_large", "more than limits.body_bytes, not as a stream")
+    data = await asyncio.to_thread(decompress, bytes(whole), encodings, limit_bytes)
+    for piece in _cut(data):
+        yield piece
+
+
+async def _inflated_stream(
+    chunks: AsyncIterator[bytes], encoding: Compression, limit_bytes: int
+) -> AsyncIterator[bytes]:
+    """A stream as it comes; how much it inflates is bounded, not how long it is."""
+    inflater = Inflater(encoding)
     sent = 0
     size = 0
     async for chunk in chunks:
         sent += len(chunk)
-        for piece in inflater.feed(chunk):
-            size += len(piece)
+        for data in inflater.feed(chunk):
+            size += len(data)
             if size > limit_bytes and size > _MOST_TIMES * sent:
                 raise MalformedError(
                     "too_large", f"inflates to more than {_MOST_TIMES} times its size"
                 )
-            for at in range(0, len(piece), _CHUNK_BYTES):
-                yield piece[at : at + _CHUNK_BYTES]
+            for piece in _cut(data):
+                yield piece
     inflater.finish()
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    for at in range(0, len(data), _CHUNK_BYTES):
+        yield data[at : at + _CHUNK_BYTES]
 
 
 async def _chunks(request: web.Request, backend: Backend) -> AsyncIterator[bytes]:

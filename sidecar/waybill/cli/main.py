@@ -94,13 +94,15 @@ def _hint(strange: Sequence[str], given: argparse.Namespace) -> str:
     """What to write instead of words that a command does not take, where that can be told."""
     files = [word for word in strange if not word.startswith("-")]
     options = [word.partition("=")[0] for word in strange if word.startswith("--")]
-    if options and (near := meant(options[0], re.findall(r"--[\w-]+", given.help()))):
+    takes_settings = hasattr(given, "config")
+    if options:
+        near = meant(options[0], re.findall(r"--[\w-]+", given.help()))
+        if not near and takes_settings:
+            return "; a setting is given by --set KEY=VALUE"
         return near
-    if options and hasattr(given, "config"):
-        return "; a setting is given by --set KEY=VALUE"
-    if files and hasattr(given, "config") and files[0].endswith((".yaml", ".yml")):
+    if files and takes_settings and files[0].endswith((".yaml", ".yml")):
         return f"; a file of settings is given by --config {files[0]}"
-    if files and not options and hasattr(given, "input"):
+    if files and hasattr(given, "input"):
         return "; it takes one file at a time"
     return ""
 
