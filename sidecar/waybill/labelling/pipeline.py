@@ -137,9 +137,9 @@ class Pipeline:
         """One verdict per message, in order; never raises for what is in a record."""
         edition = self.edition
         verdicts: list[Verdict] = []
-        turn = edition.rules.turn_messages
-        chars = edition.rules.turn_chars(_SLICE_CHARS)
-        for start, stop in slices(messages, lambda: turn(_SLICE), chars):
+        pace = edition.rules.pace
+        chars = pace.chars(_SLICE_CHARS)
+        for start, stop in slices(messages, lambda: pace.messages(_SLICE), chars):
             if start:
                 await asyncio.sleep(0)
             groups = await find_groups(edition.groups, sources[start:stop])

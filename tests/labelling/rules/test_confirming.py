@@ -91,7 +91,7 @@ def test_many_slow_rules_share_one_allowance(tmp_path: Path) -> None:
 def test_a_turn_is_short_while_confirming_takes_long(rules: RuleSet) -> None:
     sizes = []
     for turn in range(12):
-        sizes.append(rules.turn_messages(4096))
+        sizes.append(rules.pace.messages(4096))
         # What confirming took is set, not measured: on a busy machine little of it is confirming.
         rules._confirmer.spent_secs += 0.02 if turn > 6 else 0.0001
     assert sizes[0] <= 128
@@ -102,7 +102,7 @@ def test_a_turn_is_short_while_confirming_takes_long(rules: RuleSet) -> None:
 async def test_rules_without_confirmation_take_whole_turns() -> None:
     text = b"rules:\n- {id: a, label: Error, pattern: boom}"
     rules = await compile_rules([RuleFile("a.yaml", text)], labels=LABELS)
-    assert rules.turn_messages(4096) == 4096
+    assert rules.pace.messages(4096) == 4096
     assert rules.slow_rules() == []
 
 

@@ -21,16 +21,10 @@ from waybill.core.records import Verdict
 from waybill.labelling.rules.artefact import Artefact, CompiledRule
 from waybill.labelling.rules.confirming import CONFIRM_SECS, Confirmation, Confirmer, SlowRule
 from waybill.labelling.rules.known import Scanner
+from waybill.labelling.rules.pacing import Pace
 from waybill.labelling.rules.pattern import compile_confirmation
 from waybill.labelling.rules.scopes import RuleScopes
 
-#: Messages in one turn of the event loop where rules must be confirmed: at first, at least.
-_FIRST_TURN = 64
-_LEAST_TURN = 8
-#: Into so many turns characters are cut that would otherwise be one.
-_CONFIRMING_PARTS = 4
-#: What confirming should take in one turn, in seconds.
-_TURN_SECS = 0.004
 #: Off the records' way a confirmation that ran out of time is tried so often: on a busy machine
 #: the time may have gone to others.
 _TRIES = 5
@@ -109,6 +103,8 @@ class RuleSet:
         #: Rules that are written and not in force: disabled, or overridden.
         self.replaced = artefact.replaced
         self._confirmer = Confirmer(clock)
+        #: How much of a batch is put to the rules in one turn of the event loop.
+        self.pace = Pace(self._confirmer)
         self.rules = tuple(self._rule(index, rule) for index, rule in enumerate(artefact.rules))
         #: Rules whose pattern no database holds: each message is put to them one by one.
         self._always = [index for index, rule in enumerate(artefact.rules) if rule.is_always]
@@ -124,8 +120,6 @@ class RuleSet:
         self._scopes = RuleScopes([rule.sources for rule in self.rules], labels)
         self.shadow_hits: Counter[str] = Counter()
         self._counted = (0, 0)
-        self._turn = _FIRST_TURN
-        self._turn_spent = 0.0
         self.scanner: Scanner = Scanner(artefact, beside.scanner if beside is not None else None)
         self._scan = self.scanner.scan
         self._scratch = self.scanner.scratch()
@@ -251,25 +245,6 @@ class RuleSet:
     def slow_rules(self) -> list[SlowRule]:
         """The rules that were slow within the last hour, out of force or not."""
         return self._confirmer.describe()
-
-    def turn_messages(self, most: int) -> int:
-        """How many messages to take before the event loop gets its turn: ``most``, or fewer.
-
-        It follows from what confirming took since the last call.
-        """
-        if not self._confirmer.is_needed():
-            return most
-        spent = self._confirmer.spent_secs - self._turn_spent
-        self._turn_spent = self._confirmer.spent_secs
-        if spent > _TURN_SECS:
-            self._turn = max(_LEAST_TURN, int(self._turn * _TURN_SECS / spent))
-        elif spent < _TURN_SECS / 2:
-            self._turn = min(most, self._turn * 2)
-        return min(most, self._turn)
-
-    def turn_chars(self, most: int) -> int:
-        """How many characters to take in one turn: ``most``, or less where rules must confirm."""
-        return most // _CONFIRMING_PARTS if self._confirmer.is_needed() else most
 
     def allowed_for(self, source: str, labels: Collection[str] | None) -> frozenset[int] | None:
         """The indexes of the rules that ``source`` and a route's ``labels`` leave in question.
