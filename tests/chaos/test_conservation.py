@@ -95,7 +95,7 @@ async def conserve(
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-async def test_kill_9_under_load(tmp_path: Path, pair: str) -> None:
+async def test_a_kill_9_under_load_loses_no_record(tmp_path: Path, pair: str) -> None:
     report = await conserve(tmp_path, pair, RECORDS, KILLS, SEED)
     print(f"{pair}: {report}")
     assert report.is_conserved, report

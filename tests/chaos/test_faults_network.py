@@ -226,7 +226,7 @@ async def test_more_than_it_can_take(tmp_path: Path) -> None:
         )
 
 
-async def test_bodies_drop_by_drop(tmp_path: Path) -> None:
+async def test_bodies_that_come_drop_by_drop_hold_nobody_up(tmp_path: Path) -> None:
     """A body that takes too long is answered 503 and its connection closed; good clients notice
     nothing.
     """

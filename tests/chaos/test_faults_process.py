@@ -54,7 +54,7 @@ WALL_CLOCK = {
 }
 
 
-async def test_sigterm_under_load(tmp_path: Path) -> None:
+async def test_sigterm_under_load_loses_no_batch(tmp_path: Path) -> None:
     """Fifty batches under way: each is answered or kept by its shipper, and the process ends well
     in time.
     """
@@ -131,7 +131,7 @@ def test_no_deadline_is_on_the_wall_clock() -> None:
 
 @pytest.mark.skipif(FAKETIME is None or not IS_LONG, reason="needs libfaketime; part of make chaos")
 @pytest.mark.parametrize("shift", ["+3600", "-3600"])
-async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
+async def test_a_clock_that_jumps_moves_no_time_out(tmp_path: Path, shift: str) -> None:
     """An hour forward or back while batches wait for their receiver: no time-out comes early or
     late.
     """
@@ -172,7 +172,7 @@ async def test_a_clock_that_jumps(tmp_path: Path, shift: str) -> None:
     assert oracle.close().is_conserved
 
 
-async def test_memory_runs_out(tmp_path: Path) -> None:
+async def test_no_record_is_lost_when_memory_runs_out(tmp_path: Path) -> None:
     """A body that does not fit the memory is not acknowledged; whether the process lives or not,
     nothing is lost.
     """
@@ -231,7 +231,7 @@ async def test_started_before_its_peers(tmp_path: Path, address: str) -> None:
     shutil.which("unshare") is None or os.geteuid() != 0,
     reason="needs root for a small file system",
 )
-async def test_the_disk_is_full(tmp_path: Path) -> None:
+async def test_records_flow_while_the_disk_is_full(tmp_path: Path) -> None:
     """Dead letters on a full disk, a log that cannot be written: records flow, and what is lost is
     said.
     """

@@ -204,7 +204,7 @@ class Store:
 
 
 @pytest.mark.parametrize("kind", ["loki", "elasticsearch"])
-async def test_records_in_a_store(
+async def test_records_are_found_in_a_store(
     running: Running, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(outlets, "_ASK_SECS", 0.05)

@@ -96,7 +96,7 @@ CSV_OUT = (
 )
 
 
-def test_label_csv(tmp_path: Path) -> None:
+def test_a_csv_is_labelled_into_a_file_that_appears_whole(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(CSV)
     assert run("label", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv"), *NO_MODEL) == 0
     assert (tmp_path / "out.csv").read_text() == CSV_OUT
@@ -104,7 +104,7 @@ def test_label_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["in.ndjson", "in.json"])
-def test_label_json(tmp_path: Path, name: str) -> None:
+def test_json_and_ndjson_are_labelled_in_place(tmp_path: Path, name: str) -> None:
     lines = [b'{"log":"User User1 logged in.","n":1e2}', b"broken", b'{"log":"b"}']
     body = (
         b"\n".join(lines) + b"\n"

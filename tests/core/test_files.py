@@ -74,7 +74,7 @@ def test_what_is_no_small_file_is_refused(tmp_path: Path) -> None:
             read_small(path, 10)
 
 
-def test_nor_is_it_read_as_secret_manifest_or_labels(tmp_path: Path) -> None:
+def test_an_unusual_file_is_not_read_as_secret_manifest_or_labels(tmp_path: Path) -> None:
     for path in _unusual(tmp_path, MANIFEST):
         with pytest.raises(BundleError):
             read_manifest(path.parent)
@@ -84,7 +84,9 @@ def test_nor_is_it_read_as_secret_manifest_or_labels(tmp_path: Path) -> None:
             WatchedFile(path)
 
 
-def test_nor_is_it_waited_for_or_copied_where_files_may_be_large(tmp_path: Path) -> None:
+def test_an_unusual_file_is_not_waited_for_or_copied_where_files_may_be_large(
+    tmp_path: Path,
+) -> None:
     for path in _unusual(tmp_path, "a.ndjson"):
         if not path.is_dir():
             fingerprint([path])
@@ -124,7 +126,7 @@ def test_a_gzip_file_of_very_many_parts_is_refused(tmp_path: Path) -> None:
         read_history([path])
 
 
-def test_nor_as_rules_or_prompt_however_it_got_there(
+def test_an_unusual_file_is_not_read_as_rules_or_prompt_however_it_got_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if each were exchanged between the look at it and the reading.

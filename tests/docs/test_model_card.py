@@ -19,14 +19,14 @@ def value(row: str) -> str:
     return found[1]
 
 
-def test_held_out_figures() -> None:
+def test_held_out_figures_are_those_of_the_bundle() -> None:
     found = METRICS["held_out_software"]
     names = ("accuracy", "macro_f1", "calibration_error")
     told = ", ".join(f"{found[name]:.3f}" for name in names)
     assert value("software that neither encoder nor classifier was trained on") == told
 
 
-def test_figures_of_unclassified() -> None:
+def test_figures_of_unclassified_are_those_of_the_bundle() -> None:
     known = METRICS["held_out_software"]["known_unclassified"]
     assert value("known lines of that software") == f"{known:.1%}".replace("%", " %")
     fragments = METRICS["fragments_unclassified"]["all"]

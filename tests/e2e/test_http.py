@@ -181,7 +181,9 @@ async def test_unreadable_bodies_are_kept(sidecar: Sidecar) -> None:
      ("GET", "/nothing", 404), ("GET", "/healthz", 200), ("GET", "/readyz", 200), ("GET", "/metrics", 200),
      ("GET", "/openapi.json", 200), ("GET", "/", 200), ("GET", "/docs", 200), ("GET", "/v1/rules", 200), ("PUT", "/v1/label", 200)],
 )  # fmt: skip
-async def test_paths_and_methods(sidecar: Sidecar, method: str, path: str, status: int) -> None:
+async def test_each_path_and_method_has_its_status(
+    sidecar: Sidecar, method: str, path: str, status: int
+) -> None:
     async with sidecar.client.request(method, sidecar.service.address + path) as reply:
         assert reply.status == status
 

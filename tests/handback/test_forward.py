@@ -48,7 +48,7 @@ async def test_metadata_is_dropped_for_receivers_that_do_not_know_it(receiver: R
     assert receiver.frames[0].entries == receiver.frames[1].entries
 
 
-async def test_gzip(receiver: Receiver) -> None:
+async def test_entries_are_compressed_as_configured(receiver: Receiver) -> None:
     async with pushing(receiver.url, compression="gzip") as push:
         await push(body("a", "b"))
     assert receiver.frames[0].encodings == ("gzip",)
@@ -78,7 +78,7 @@ async def test_an_empty_batch_sends_nothing(receiver: Receiver) -> None:
     assert receiver.connections == 0
 
 
-async def test_a_unix_socket(tmp_path: Path) -> None:
+async def test_entries_go_over_a_unix_socket(tmp_path: Path) -> None:
     receiver = Receiver()
     await receiver.start(str(tmp_path / "in.sock"))
     async with pushing(receiver.url) as push:

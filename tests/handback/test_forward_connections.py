@@ -144,7 +144,9 @@ async def test_the_clock_of_the_day_does_not_matter(
 # ------------------------------------------------------------------------------------------
 
 
-async def test_the_shared_key(receiver: Receiver, tmp_path: Path) -> None:
+async def test_a_receiver_with_another_shared_key_gets_nothing(
+    receiver: Receiver, tmp_path: Path
+) -> None:
     key_file = tmp_path / "key"
     key_file.write_bytes(KEY + b"\n")
     receiver.key = KEY
@@ -185,7 +187,7 @@ async def test_a_receiver_that_does_not_shake_hands(
     await server.stop()
 
 
-async def test_tls(tmp_path: Path) -> None:
+async def test_tls_is_spoken_with_the_given_authority(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -83,7 +83,7 @@ async def push(settings: ReturnSettings, body: bytes, tag: str = "kube.pod") -> 
 BODY = b'[{"log":"a","n":1.50},{"log":"b"}]'
 
 
-async def test_ndjson_for_vector(receiver: Receiver) -> None:
+async def test_records_go_to_vector_as_ndjson(receiver: Receiver) -> None:
     await push(ReturnSettings(type="http", url=receiver.url), BODY)
     ((path, headers, body),) = receiver.requests
     assert (path, headers["Content-Type"]) == ("/", "application/x-ndjson")
@@ -106,7 +106,7 @@ async def test_line_ends_between_tokens_do_not_break_lines(receiver: Receiver) -
 
 
 @pytest.mark.parametrize("compression", ["gzip", "deflate", "zstd", "snappy"])
-async def test_compression(receiver: Receiver, compression: str) -> None:
+async def test_a_push_is_compressed_as_configured(receiver: Receiver, compression: str) -> None:
     await push(ReturnSettings(type="http", url=receiver.url, compression=compression), BODY)  # type: ignore[arg-type]
     assert len(receiver.records) == 2
 

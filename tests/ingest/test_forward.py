@@ -34,7 +34,7 @@ async def test_the_chunk_comes_back_as_it_went(chunk: object) -> None:
         assert await client.answer() == {"ack": chunk}
 
 
-async def test_one_byte_at_a_time() -> None:
+async def test_a_message_may_come_one_byte_at_a_time() -> None:
     async with serving() as rig, talking(rig) as client:
         for byte in message("a", chunk="c"):
             client.send(bytes((byte,)))

@@ -154,7 +154,9 @@ def _tls(tmp_path: Path) -> tuple[TlsSettings, ssl.SSLContext]:
     return TlsSettings(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")), context
 
 
-async def test_tls(tls: tuple[TlsSettings, ssl.SSLContext], key_file: Path) -> None:
+async def test_a_listener_with_tls_answers_no_plain_client(
+    tls: tuple[TlsSettings, ssl.SSLContext], key_file: Path
+) -> None:
     config, context = tls
     async with serving(
         tls=ServerTls(config), listen="127.0.0.1:0", shared_key_file=str(key_file)

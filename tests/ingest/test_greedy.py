@@ -83,7 +83,7 @@ async def test_a_table_whose_answer_nobody_reads_is_counted_and_ends(running: Ru
 @pytest.mark.parametrize(
     ("encoding", "refused"), [("", 13), ("gzip", 13), ("zstd", 2), ("snappy", 2), ("gzip, gzip", 2)]
 )
-async def test_so_many_tables_at_once_as_there_is_room_for(
+async def test_no_more_tables_are_taken_at_once_than_have_room(
     running: Running, encoding: str, refused: int
 ) -> None:
     body = b"log\nit failed\n"

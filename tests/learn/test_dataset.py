@@ -131,7 +131,7 @@ def test_splits_are_repeatable_and_whole(kind: str) -> None:
         split(examples, 0.25, 7, "odd")
 
 
-def test_scores_by_hand() -> None:
+def test_scores_are_those_worked_out_by_hand() -> None:
     found = score(
         ["Error", "Error", "User Action", "User Action"],
         ["Error", "Unclassified", "User Action", "Error"],

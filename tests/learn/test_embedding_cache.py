@@ -54,7 +54,7 @@ def test_another_encoder_is_asked_for_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_cache", [True, False])
-def test_no_texts_are_no_rows(tmp_path: Path, has_cache: bool) -> None:
+def test_no_texts_give_no_rows(tmp_path: Path, has_cache: bool) -> None:
     assert len(embed_cached(Counting(), [], tmp_path / "cache" if has_cache else None)) == 0
 
 

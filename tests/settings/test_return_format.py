@@ -34,7 +34,7 @@ def test_a_format_of_the_type_is_taken(kind: str, format_: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "otlp"])
-def test_none_is_needed(kind: str) -> None:
+def test_a_return_format_may_be_left_out(kind: str) -> None:
     assert load(kind, "null") is None
 
 

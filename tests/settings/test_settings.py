@@ -231,7 +231,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("h:1", ("h", 1)), ("[::1]:80", ("::1", 80))])
-def test_addresses(text: str, expected: tuple[str, int]) -> None:
+def test_an_address_is_split_into_host_and_port(text: str, expected: tuple[str, int]) -> None:
     assert split_address(text) == expected
 
 

@@ -95,7 +95,7 @@ async def test_a_text_in_this_tab_alone_is_not_left_unasked(browser: Client) -> 
         assert "# half a ru" in await page.locator("#text").input_value()
 
 
-async def test_ticks_of_a_list(browser: Client) -> None:
+async def test_ticks_of_a_list_stay_when_nobody_answers(browser: Client) -> None:
     await browser.put(pattern(ORDER, at=time.time()))
     async with browsing(browser, *GONE) as page:
         await page.goto(f"{browser.running.address}/patterns")

@@ -175,7 +175,7 @@ def test_framed_snappy_is_read_to_its_end() -> None:
         ("gzip, zstd", ["gzip", "zstd"]),
     ],
 )
-def test_content_encodings(header: str | None, expected: list[str]) -> None:
+def test_a_content_encoding_is_a_list_of_encodings(header: str | None, expected: list[str]) -> None:
     assert encodings_of(header) == expected
 
 
@@ -197,5 +197,7 @@ def test_unknown_encodings_are_refused(header: str) -> None:
         ("*", "none"),
     ],
 )
-def test_the_answers_encoding(header: str | None, expected: str) -> None:
+def test_an_answer_takes_an_encoding_that_the_client_accepts(
+    header: str | None, expected: str
+) -> None:
     assert accepted_encoding(header) == expected

@@ -34,7 +34,7 @@ def one(*parts: bytes) -> Message:
 # --------------------------------------------------------------------------------------------
 
 
-def test_message_mode() -> None:
+def test_message_mode_gives_one_entry() -> None:
     assert one(TAG, OLD[1:6], OLD[6:]) == Message("kube.pod", OLD)
 
 
@@ -45,20 +45,20 @@ def test_message_mode_takes_its_metadata_from_the_options() -> None:
 
 
 @pytest.mark.parametrize("head", [b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"])
-def test_forward_mode(head: bytes) -> None:
+def test_forward_mode_gives_the_entries_of_its_array(head: bytes) -> None:
     assert one(TAG, head + OLD + NEW).entries == OLD + NEW
     assert one(TAG, head + OLD + NEW, pack({"size": 2})).entries == OLD + NEW
 
 
 @pytest.mark.parametrize("use_bin_type", [True, False])
-def test_packed_forward(use_bin_type: bool) -> None:
+def test_packed_forward_gives_its_entries_as_they_are(use_bin_type: bool) -> None:
     body = msgpack.packb(OLD + NEW + b"\xff", use_bin_type=use_bin_type)
     assert one(TAG, body).entries == OLD + NEW + b"\xff"
     assert one(TAG, body, pack({"size": 2, "chunk": "c"})).entries == OLD + NEW + b"\xff"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_compressed_packed_forward(encoding: str) -> None:
+def test_compressed_packed_forward_tells_its_encoding(encoding: str) -> None:
     message = one(TAG, pack(compress(OLD, encoding)), pack({"compressed": encoding}))
     assert decompress(message.entries, message.encodings, LIMIT) == OLD
 

@@ -95,7 +95,7 @@ def test_messages_and_sources_are_what_a_json_parser_reads(body: bytes) -> None:
         pytest.param(b" \n", b" \n", id="white space"),
     ],
 )
-def test_forms(body: bytes, expected: bytes) -> None:
+def test_every_form_of_json_is_labelled_in_place(body: bytes, expected: bytes) -> None:
     assert labelled(body) == expected.replace(b"X", SUFFIX)
 
 

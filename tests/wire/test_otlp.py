@@ -234,7 +234,7 @@ def test_unknown_fields_survive_at_every_level() -> None:
     ],
 )
 @BOTH
-def test_sources(
+def test_a_source_is_found_in_attributes_then_in_the_resource(
     codec: Codec, attributes: dict[str, str], resource: dict[str, str], source: str
 ) -> None:
     request = ExportLogsServiceRequest()
@@ -293,7 +293,7 @@ def test_a_resource_behind_its_records_is_seen() -> None:
     ],
 )
 @BOTH
-def test_messages(
+def test_a_message_is_read_from_each_kind_of_body(
     codec: Codec, body: AnyValue | None, message: str | None, reason: str | None
 ) -> None:
     data = one_record(body=body)

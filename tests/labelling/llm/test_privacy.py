@@ -234,12 +234,12 @@ def test_status_and_size_of_a_request_are_no_phone(line: str) -> None:
 @pytest.mark.parametrize("card", ["4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005",
                                   "3782 822463 10005", "4111111111111111"])  # fmt: skip
 @pytest.mark.parametrize("line", ["paid {} now", "200 {}", "HTTP/1.1 200 {}", "order 17 {} 3 of 4"])
-def test_a_card_stays_whatever_figures_stand_beside(line: str, card: str) -> None:
+def test_a_card_is_masked_whatever_figures_stand_beside(line: str, card: str) -> None:
     assert Privacy().clean(line.format(card)) == line.format("<card>")
 
 
 @pytest.mark.parametrize("phone", ["0171 2345678", "+49 171 2345678", "212 5551234", "1 212 5551234",
                                    "(212) 555-1234", "212-555-1234"])  # fmt: skip
-def test_phones_stay(phone: str) -> None:
+def test_no_digit_of_a_phone_number_stays(phone: str) -> None:
     cleaned = Privacy().clean(f"call {phone} back")
     assert not re.search(r"\d", cleaned), cleaned

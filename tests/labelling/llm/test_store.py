@@ -105,7 +105,7 @@ def msgspec_equal(expected: Judgement, found: Judgement) -> Judgement:
     return msgspec.structs.replace(expected, judged_at=found.judged_at)
 
 
-async def test_many_keys_at_once(store: VerdictStore) -> None:
+async def test_many_keys_are_looked_up_at_once(store: VerdictStore) -> None:
     await store.put([judgement(f"text {i}") for i in range(1500)])
     assert len(await store.get([judgement(f"text {i}").key for i in range(3000)])) == 1500
 
@@ -213,7 +213,7 @@ async def test_another_process_may_write_at_the_same_time(tmp_path: Path) -> Non
     await store.close()
 
 
-def test_the_default_place(tmp_path: Path) -> None:
+def test_the_default_store_is_in_the_folder_for_state(tmp_path: Path) -> None:
     assert default_path({"STATE_DIRECTORY": "/var/lib/waybill:/x"}) == Path(
         "/var/lib/waybill/llm.sqlite"
     )
