@@ -108,7 +108,7 @@ async def test_colours_and_motion_of_ones_own_are_kept(browser: Client) -> None:
     asked = {"forced_colors": "active", "reduced_motion": "reduce"}
     async with browsing(browser, **asked) as page:
         await page.goto(browser.running.address + "/csv")
-        button = page.get_by_role("button", name="Send")
+        button = page.get_by_role("button", name="Compact")
         style = "(one) => getComputedStyle(one).transitionDuration"
         assert await button.evaluate(style) == "0s"
         border = await button.evaluate("(one) => getComputedStyle(one).borderStyle")

@@ -152,7 +152,7 @@ async def test_a_table_without_a_head_is_read_by_its_content(pages: Client) -> N
 async def test_faults_are_named_before_anything_is_done(pages: Client) -> None:
     job = await send(pages, "a.csv", b'log,n\n"a\nb",1\nc\n,1\n"d,1\n')
     async with patience():
-        while "4 rows were read to the end" not in (text := (await pages.get(job))[1]):
+        while "All 4 rows were read" not in (text := (await pages.get(job))[1]):
             await asyncio.sleep(0.05)
     assert "row 2 (line 4)" in text
     assert "row 4 (line 6)" in text
@@ -171,7 +171,7 @@ async def test_a_page_shows_one_moment_of_a_file_that_is_being_read(
 ) -> None:
     job = await send(pages, "a.csv", b'log,n\n"a\nb",1\nc\n')
     async with patience():
-        while "read to the end" not in (await pages.get(job))[1]:
+        while "rows were read." not in (await pages.get(job))[1]:
             await asyncio.sleep(0.05)
     found = await pages.running.bench.jobs.find(job.rpartition("/")[2])
     assert found is not None
@@ -275,7 +275,7 @@ async def test_one_file_is_labelled_others_wait_and_can_be_cancelled(pages: Clie
         second = await send(pages, "b.csv", TABLE.encode())
         await pages.send(f"{first}/run", {})
         _, text = await pages.send(f"{second}/run", {})
-        assert "Waits: 1 file is before it" in text
+        assert "Waiting: 1 file comes first" in text
         _, text = await pages.send(f"{second}/cancel", {})
         assert "Cancelled after 0 rows" in text
     assert (await until(pages, first, "finished"))["rows"] == 3

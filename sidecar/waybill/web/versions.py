@@ -65,6 +65,16 @@ class Scores(NamedTuple):
     labels: list[str]
     confusion: list[list[int]]
 
+    @property
+    def right(self) -> int:
+        """The lines that got their right label."""
+        return sum(row[at] for at, row in enumerate(self.confusion))
+
+    @property
+    def total(self) -> int:
+        """All lines."""
+        return sum(map(sum, self.confusion))
+
 
 def versions_in(folder: Path | None) -> list[Version]:
     """The versions of a folder, newest first; those that cannot be read are left out."""

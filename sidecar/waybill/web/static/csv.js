@@ -7,6 +7,9 @@
   const words = form.querySelector("#sent-words");
   const bar = form.querySelector("#sent");
   const stop = form.querySelector("#stop");
+  // A file is sent when it is chosen: the button is for one that was not taken.
+  const again = form.querySelector("#send");
+  again.hidden = true;
   const drop = form.querySelector(".drop");
   const megabytes = (bytes) => (bytes / 1048576).toFixed(bytes < 10485760 ? 1 : 0);
   let request = null;
@@ -32,7 +35,8 @@
     request = new XMLHttpRequest();
     stop.hidden = false;
     under_way = true;
-    request.onloadend = () => { under_way = request.status === 200; };
+    again.hidden = true;
+    request.onloadend = () => { under_way = request.status === 200; again.hidden = under_way; };
     request.upload.onprogress = (event) => {
       const rate = event.loaded / Math.max(0.001, (performance.now() - begin) / 1000);
       bar.hidden = false; bar.value = event.loaded / event.total;

@@ -121,7 +121,7 @@ def _node(row: sqlite3.Row) -> Node:
         versions[name] = _version(edition.get(name))
     return Node(
         row["name"],
-        row["fault"],
+        row["fault"].removeprefix(f"{row['address']} "),
         row["answer_head"],
         refusals(edition),
         versions,
