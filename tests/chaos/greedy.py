@@ -156,7 +156,7 @@ def doors(folder: Path) -> dict[str, Door]:
             _asked(b"/v1/patterns?limit=1000", 50), first=request(b"/v1/label", _JSON, _distinct())
         ),
         "sources": Door(
-            _asked(b"/v1/sources?limit=1000", 50), first=request(b"/v1/label", _JSON, _distinct())
+            _asked(b"/v1/sources?limit=200", 50), first=request(b"/v1/label", _JSON, _distinct())
         ),
         "descriptions": Door(b"".join(_asked(path, 20) for path in _TOLD)),
         "tokens": Door(
