@@ -57,7 +57,7 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
             return as_json({"accepted": False, "faults": _faults(error)})
         # Rules that must be confirmed may take milliseconds for each message.
         matches = await asyncio.to_thread(_try, rules, messages)
-        now = await asyncio.to_thread(_try, backend.in_force().twin(), messages)
+        now = await asyncio.to_thread(_try, backend.in_force().for_thread(), messages)
         warnings = [
             {"line": one.line, "rule": one.rule_id, "reason": one.code, "detail": one.detail}
             for one in rules.advice

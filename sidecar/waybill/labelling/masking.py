@@ -2,7 +2,7 @@
 
 ``shape`` replaces every digit by ``0``. It is one C call and the key of the memo's first level, so
 that a counter or a clock in a message does not miss. ``mask`` collapses what varies (clock times,
-numbers, addresses, ids) and what is only dress (host names of syslog, the quotes and braces of
+numbers, addresses, ids) and what only frames it (host names of syslog, the quotes and braces of
 JSON), puts the message of a structured line first, and keeps the words; it is the key of the memo's
 second level *and* exactly the text that the model reads. Because ``mask(m) == mask(shape(m))``, two
 messages of one shape always get one verdict, on every node and at every retry.
@@ -86,7 +86,7 @@ _RULER = re.compile(r"([.\-=*_#~+])\1{3,}")
 #: Where a machine's part sits: two or more letter-digit segments (rack R00-M0, slot J00-U00).
 _PLACE = re.compile(r"\b[A-Z]{1,3}0+(?:[-:][A-Z]{1,3}0*)+\b")
 
-# The dress of a line, at its beginning: RFC 3164 and 5424 heads, CRI, lone numbers and ids.
+# The frame of a line, at its beginning: RFC 3164 and 5424 heads, CRI, lone numbers and ids.
 _LEVEL = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE|PANIC)\b"
 _SYSLOG = re.compile(
     rf"(?:<0{{1,3}}>)?(?:{MONTH} 00? {_CLOCK}|0000-00-00T{_CLOCK}) "

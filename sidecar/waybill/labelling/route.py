@@ -46,7 +46,7 @@ def make_routes(
     """The routes in order, by name of the tiers that run.
 
     With ``llm_sources``, the sources that the LLM may see (None: all), records that must not leave
-    take a twin of each route, without the LLM.
+    take a copy of each route, without the LLM.
     """
     off: dict[str, Reason] = {}
     for name in SLOW_TIERS:

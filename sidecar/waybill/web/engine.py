@@ -84,7 +84,7 @@ class Engine:
         pipeline = opened.pipeline
         with contextlib.suppress(RuleSetError):
             # Trials read the same rules on another thread.
-            pipeline.swap_rules((await self._rulebook.in_force()).twin())
+            pipeline.swap_rules((await self._rulebook.in_force()).for_thread())
         lines = await self._database.read(export_applied)
         if lines:
             history = parse_history(lines, str(self._database.path))

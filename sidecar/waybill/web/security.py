@@ -75,13 +75,13 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as refusal:
         if refusal.status >= _BAD_REQUEST and _is_page(request) and USER in request:
             answer = await request.app[REFUSED](request, refusal.status, refusal.text or "")
-            dress(request, answer)
+            add_headers(request, answer)
             return answer
-        dress(request, refusal)
+        add_headers(request, refusal)
         # It and the frames that it came through would hold each other, and what was read there.
         refusal.__context__ = None
         raise refusal.with_traceback(None) from None
-    dress(request, answer)
+    add_headers(request, answer)
     return answer
 
 
@@ -201,7 +201,7 @@ def _parts_of(address: str) -> SplitResult:
         return urlsplit("")
 
 
-def dress(request: web.Request, answer: web.StreamResponse) -> None:
+def add_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Put the headers on an answer; one that is sent in pieces needs it before it is under way.
 
     What a proxy with TLS says about its name (HSTS) is the proxy's matter; and ``localhost`` is the

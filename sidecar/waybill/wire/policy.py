@@ -44,7 +44,7 @@ def reading(message: str | None, source: str | None, *, is_other: bool) -> Readi
     return Reading(None, source, "message_not_a_string" if is_other else "no_message")
 
 
-class _Dress:
+class _AddedFields:
     """The fields of one labelling: what it adds, and whether it replaces what is there."""
 
     def __init__(self, settings: FieldSettings) -> None:
@@ -66,7 +66,7 @@ class _Dress:
         """Whether a record with ``taken`` of our names keeps the label that it came with."""
         return self.label in taken and not self.replaces
 
-    def ours(self, verdict: Verdict) -> list[tuple[str | None, object]]:
+    def values(self, verdict: Verdict) -> list[tuple[str | None, object]]:
         """Names, None for those that are off, and values."""
         names = self._settings
         return [
@@ -86,13 +86,13 @@ class LabelPolicy:
     """
 
     def __init__(self, *settings: FieldSettings) -> None:
-        self._dresses = [_Dress(one) for one in settings]
+        self._labellings = [_AddedFields(one) for one in settings]
         self.record_id = settings[0].record_id
         #: The names that are added, each label's in front of what stands beside it.
-        self.added = tuple(name for dress in self._dresses for name in dress.added)
+        self.added = tuple(name for labelling in self._labellings for name in labelling.added)
         self._own = frozenset(self.added)
         self._replaced = self._own.intersection(
-            name for dress in self._dresses if dress.replaces for name in dress.added
+            name for labelling in self._labellings if labelling.replaces for name in labelling.added
         )
 
     def taken(self, names: Iterable[str]) -> Names:
@@ -112,7 +112,7 @@ class LabelPolicy:
 
         ``read()`` gives its message and source, ``cut(names)`` its bytes without members ``names``.
         """
-        if taken and all(dress.keeps(taken) for dress in self._dresses):
+        if taken and all(labelling.keeps(taken) for labelling in self._labellings):
             batch.add_special(start, Passed(stop, "already_labelled"))
             return
         found = read()
@@ -131,16 +131,16 @@ class LabelPolicy:
         taken = _NONE if isinstance(special, Passed) else special.taken
         if not taken:
             return []
-        kept = [dress.keeps(taken) for dress in self._dresses]
+        kept = [labelling.keeps(taken) for labelling in self._labellings]
         return kept if any(kept) else []
 
     def pairs(self, verdict: Verdict, taken: Names = _NONE) -> Pairs:
         """What ``verdict`` adds to a record, in order, without the names in ``taken``."""
         pairs: list[tuple[str, object]] = []
-        for dress, one in zip(self._dresses, (verdict, *verdict.beside), strict=False):
-            if dress.keeps(taken):
+        for labelling, one in zip(self._labellings, (verdict, *verdict.beside), strict=False):
+            if labelling.keeps(taken):
                 continue
-            for name, value in dress.ours(one):
+            for name, value in labelling.values(one):
                 if name and value is not None and name not in taken:
                     pairs.append((name, value))
         for name, value in verdict.extra_fields().items():

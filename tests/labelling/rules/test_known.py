@@ -64,7 +64,7 @@ def test_split_and_whole_decide_the_same(before: list[int], now: list[int], mode
     whole = RuleSet(artefact_of(now, mode))
     assert split.version == whole.version
     assert [rule.describe() for rule in split.rules] == [rule.describe() for rule in whole.rules]
-    for of_split in (split, split.twin()):
+    for of_split in (split, split.for_thread()):
         for message in MESSAGES:
             found = [rule.id for rule in of_split.matching(message)]
             assert found == [rule.id for rule in whole.matching(message)]

@@ -16,7 +16,7 @@ def test_a_family_has_its_most_frequent_mask_first() -> None:
     assert found.records == [11, 5, 1]
     assert found.first_masks() == [SEEN[0].mask, SEEN[1].mask, SEEN[3].mask]
     assert [one.mask for one in found.seen[:2]] == [SEEN[0].mask, SEEN[2].mask]
-    assert list(found.kin([1])) == [0, 1]
+    assert list(found.alike([1])) == [0, 1]
     assert families_of(SEEN, 1).seen == found.seen[:2]
 
 

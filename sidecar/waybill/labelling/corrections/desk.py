@@ -119,7 +119,7 @@ class Desk:
         masked = _mask_of(saying)
         _check_words(saying)
         text = prepare(saying.message or masked)
-        rules = self._rules().twin()
+        rules = self._rules().for_thread()
         allowed = None
         if saying.source != ANY_SOURCE:
             allowed = rules.allowed_for(saying.source, None)

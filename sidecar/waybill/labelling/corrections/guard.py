@@ -73,7 +73,7 @@ class Held(NamedTuple):
 
 def hold_rules(rules: RuleSet, table: CorrectionTable, clock: Clock = MONOTONIC) -> Held:
     """Where rules would say another label than a correction."""
-    twin = rules.twin()
+    own = rules.for_thread()
     chosen = _sample(table, _MOST_FOR_RULES)
     allowed: dict[str, frozenset[int] | None] = {ANY_SOURCE: None}
     found: list[Contradiction] = []
@@ -87,7 +87,7 @@ def hold_rules(rules: RuleSet, table: CorrectionTable, clock: Clock = MONOTONIC)
         looked_at += 1
         if one.source not in allowed:
             allowed[one.source] = rules.allowed_for(one.source, None)
-        contradiction = _by_rule(twin, one, allowed[one.source])
+        contradiction = _by_rule(own, one, allowed[one.source])
         if contradiction is not None:
             found.append(contradiction)
     return Held(tuple(found), looked_at, len(table))

@@ -124,11 +124,11 @@ class RuleSet:
         self._scan = self.scanner.scan
         self._scratch = self.scanner.scratch()
 
-    def twin(self) -> RuleSet:
+    def for_thread(self) -> RuleSet:
         """The same rules with a scratch space of their own, for `matching` on another thread."""
-        twin = copy.copy(self)
-        twin._scratch = self.scanner.scratch()  # noqa: SLF001 - our own class
-        return twin
+        copied = copy.copy(self)
+        copied._scratch = self.scanner.scratch()  # noqa: SLF001 - our own class
+        return copied
 
     def first_matches(
         self,

@@ -125,7 +125,7 @@ def of_message(message: str) -> Text:
 
 
 def of_mask(mask: str) -> list[Text]:
-    """Texts of ``mask`` in plain dress, with a clock in front and without.
+    """Texts of ``mask`` without a frame, with a clock in front and without.
 
     Lines in JSON, logfmt or with a head of syslog can have the same mask: these are not among them.
     """

@@ -31,7 +31,7 @@ class Families(NamedTuple):
         """The mask that stands for each family."""
         return [self.seen[start].mask for start in self.starts]
 
-    def kin(self, members: Iterable[int]) -> Iterator[int]:
+    def alike(self, members: Iterable[int]) -> Iterator[int]:
         """All masks of the families that ``members`` are of."""
         for number in {self.family[index] for index in members}:
             start = self.starts[number]

@@ -37,17 +37,17 @@ class Named(NamedTuple):
 
 def name_of(
     members: Sequence[int],
-    kin: Iterable[int],
+    alike: Iterable[int],
     near: Iterable[int],
     seen: Sequence[Seen],
     predictions: Sequence[Prediction],
     fallback: str,
     trusted: float = _UNJUDGED_CONFIDENCE,
 ) -> Named | str:
-    """The label of ``members``, or why there is none. ``kin`` are all masks that read like one of
+    """The label of ``members``, or why there is none. ``alike`` are all masks that read like one of
     them, ``near`` all of their cluster; the model is believed from a confidence of ``trusted`` on.
     """
-    known = _known(members, seen) or _known(kin, seen)
+    known = _known(members, seen) or _known(alike, seen)
     if len(known) > 1:
         return "people gave different labels"
     if known:

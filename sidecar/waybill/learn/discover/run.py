@@ -198,8 +198,9 @@ def _named(
     for group in groups:
         by_cluster.setdefault(group.cluster, set()).update(group.members)
     for group in groups:
-        kin, near = families.kin(group.members), by_cluster[group.cluster]
-        named = name_of(group.members, kin, near, families.seen, predictions, fallback, trusted)
+        alike = families.alike(group.members)
+        near = by_cluster[group.cluster]
+        named = name_of(group.members, alike, near, families.seen, predictions, fallback, trusted)
         yield group, named
 
 

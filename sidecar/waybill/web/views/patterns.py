@@ -19,7 +19,7 @@ from waybill.ops.streaming import write_within
 from waybill.web import numbers
 from waybill.web.context import bench_of, user_of
 from waybill.web.rendering import page
-from waybill.web.security import dress
+from waybill.web.security import add_headers
 from waybill.web.spreadsheet import unformula
 from waybill.web.store.corrections import last_batch
 from waybill.web.store.facets import Facets, Moved, WayOut, facets, moved_since, ways_out
@@ -202,7 +202,7 @@ async def _begin(
     answer.content_type = kind
     if kind.startswith("text/"):
         answer.charset = "utf-8"
-    dress(request, answer)
+    add_headers(request, answer)
     await answer.prepare(request)
     return answer
 
