@@ -40,3 +40,15 @@ def test_a_file_that_is_taken_for_a_message_is_said(
     assert main([command, str(file), *words]) == 0
     told = capsys.readouterr().err
     assert f"{file} is a file, but was taken for a message; a line of it is the message" in told
+
+
+def test_a_label_that_is_missing_or_unknown_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ["correct", "disk 7 is wobbly", f"--set=corrections.path={tmp_path / 'c.ndjson'}"]
+    assert main(said) == 1
+    assert "--label" in capsys.readouterr().err
+    assert main([*said, "--label", "Foo"]) == 1
+    assert capsys.readouterr().err.count("System Notification") == 1
+    assert main([*said, "--label", "Eror"]) == 1
+    assert "(did you mean Error?)" in capsys.readouterr().err

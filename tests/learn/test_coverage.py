@@ -61,10 +61,13 @@ def test_what_shadow_rules_would_flip_is_told(
         "rules: [{id: new, label: Security Alert, pattern: 'refused|odd', mode: shadow}]\n"
     )
     (rules / "10-one.yaml").write_text(ONE)
+    (rules / "20-idle.yaml").write_text(TWO.replace("login", "never"))
     (tmp_path / "lines.csv").write_text(CSV + "an odd thing,Error\n")
     given = ("rules", "coverage", str(tmp_path / "lines.csv"), "--set", f"rules.path={rules}")
     assert main(given) == 0
     out = capsys.readouterr().out
+    assert "20-idle.yaml" not in out
+    assert "files that decide none of these lines: 2" in out
     assert "shadow: new would give 2 lines Security Alert, where rules give Error" in out
     assert "shadow: new would give 1 lines Security Alert, where no rule decides" in out
 

@@ -81,6 +81,7 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
             "log,kind\nx,Error\n",
             "row 1: no label in target_label; it has log, kind.*fields.label=NAME",
         ),
+        ("a.csv", "Message,kind\nx,Error\n", r"it has Message, kind\. "),
         ("a.csv", "log,target_label\n ,Error\n", "row 1: no message in any of log, .* more"),
         ("a.ndjson", "{broken\n", "a.ndjson"),
         ("a.parquet", "no parquet", "a.parquet"),

@@ -148,6 +148,9 @@ async def test_corrections_belong_to_one_labelling(
         status, answer = await say(message="m", label="High", labelling="team")
         assert (status, answer["reason"]) == (400, "fields")
         assert "severity" in str(answer["detail"])
+        status, answer = await say(message="m", label="High")
+        assert (status, answer["reason"]) == (400, "label")
+        assert str(answer["detail"]).endswith('add "labelling": "severity"')
 
 
 async def ask(sidecar: Sidecar, path: str) -> Any:

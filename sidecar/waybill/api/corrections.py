@@ -61,7 +61,7 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
             taken = await backend.desk.take(saying)
         except CorrectError as error:
             backend.count(error.code)
-            return _refusal(error)
+            return _refusal(_with_labelling(error, saying, backends))
         backend = backends.get(taken.correction.labelling, backend)  # of what is taken back
         backend.count("accepted" if taken.is_new else "known")
         await backend.reload()
@@ -101,6 +101,19 @@ def _saying(asked: dict[str, object]) -> Saying:
         return msgspec.convert(asked, Saying)
     except msgspec.ValidationError as error:
         raise MalformedError("fields", f"{error}; expected texts in {_WANTED}") from None
+
+
+def _with_labelling(
+    error: CorrectError, saying: Saying, backends: Mapping[str, Backend]
+) -> CorrectError:
+    """``error``, and of a label that another labelling has, which one that is."""
+    if error.code != "label":
+        return error
+    for name, backend in backends.items():
+        if name and backend.desk.knows(saying.label):
+            text = f'{error.detail}. It is one of the labelling {name}: add "labelling": "{name}"'
+            return CorrectError("label", text, error.more)
+    return error
 
 
 def _refusal(error: CorrectError) -> web.Response:

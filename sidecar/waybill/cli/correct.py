@@ -89,6 +89,8 @@ def _saying(given: argparse.Namespace, settings: Settings) -> Saying:
         return Saying(withdraws=given.withdraw, by=by, note=cleaned(given.note))
     if given.message is None:
         raise CorrectError("fields", "say which message, or --withdraw with an id")
+    if given.label is None:
+        raise CorrectError("fields", "say what it is with --label; waybill labels list has them")
     text = cleaned(given.message)
     if text == "-":
         text = read_stdin().rstrip("\r\n")

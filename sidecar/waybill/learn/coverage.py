@@ -108,9 +108,14 @@ def show(found: Coverage) -> str:
     decided = sum(one.lines for one in found.files.values())
     rows = [f"{'file':{_NAME_WIDTH}}{'lines':>8}{'share':>8}{'agree':>8}"]
     for name, one in found.files.items():
+        if not one.lines:
+            continue
         share = _share(one.lines, found.lines)
         rows.append(f"{_shorten(name):{_NAME_WIDTH}}{one.lines:8}{share:>8}{_agreement(one):>8}")
     rows.append(f"{'all':{_NAME_WIDTH}}{decided:8}{_share(decided, found.lines):>8}")
+    idle = sum(not one.lines for one in found.files.values())
+    if idle:
+        rows.append(f"files that decide none of these lines: {idle}")
     most_first = sorted(found.conflicts.items(), key=lambda item: -item[1].count)
     for (first, other), conflict in most_first:
         line = conflict.line[:_LINE_CHARS]

@@ -21,6 +21,7 @@ from waybill.learn.messages import format_of, line_of, read_rows
 from waybill.learn.plan import SPLITS
 from waybill.settings.schema import FieldSettings
 from waybill.wire.members import Places, named
+from waybill.wire.table.dialect import normal
 
 __all__ = [
     "distinct",
@@ -83,8 +84,12 @@ def _example(path: Path, line: Line, fields: FieldSettings, taxonomy: Taxonomy) 
         wanted = Places(fields).named_messages
         raise WaybillError(f"{path}: row {line.row}: no message in any of {wanted}")
     if line.label is None:
+        columns: dict[str, str] = {}  # a reader of tables adds the names that were looked for
+        for name in line.members:
+            columns.setdefault(normal(name), name)
+        there = named(columns.values())
         raise WaybillError(
-            f"{path}: row {line.row}: no label in {fields.label}; it has {named(line.members)}. "
+            f"{path}: row {line.row}: no label in {fields.label}; it has {there}. "
             "Name the one that holds labels: --set fields.label=NAME"
         )
     if line.label not in taxonomy:

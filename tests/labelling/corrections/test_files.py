@@ -90,7 +90,7 @@ def test_a_fault_names_file_line_and_code(line: bytes, fault: str, tmp_path: Pat
 
 def test_many_faults_are_told_up_to_a_bound(tmp_path: Path) -> None:
     file = tmp_path / "c.ndjson"
-    file.write_bytes(b"message,label\n" * 1000)
+    file.write_bytes(b"{}\n" * 1000)
     assert len(refusal(file)) == 20
 
 
@@ -184,3 +184,17 @@ def test_too_many_bytes_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "c.ndjson").write_bytes(LINES)
     with pytest.raises(CorrectionsError, match="too_large"):
         CorrectionSource([tmp_path]).load(TEN)
+
+
+def test_a_file_of_another_kind_is_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "c.ndjson"
+    file.write_text("message,label\na,Error\nb,Error\n")
+    (told,) = refusal(file)
+    assert "'message,label' is no JSON object" in told
+
+
+def test_a_folder_within_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "team").mkdir()
+    (tmp_path / "..data").mkdir()
+    (told,) = unread_files(tmp_path)
+    assert told == f"{tmp_path / 'team'}: is not read: folders within the folder are left out"

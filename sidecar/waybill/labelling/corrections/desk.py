@@ -18,6 +18,7 @@ import msgspec
 from waybill.core.correction import ANY_SOURCE, Correction, new_correction, settle, withdrawal
 from waybill.core.errors import CorrectError, CorrectionsError
 from waybill.core.labels import Taxonomy
+from waybill.core.near import close_to
 from waybill.core.prepare import prepare
 from waybill.labelling.corrections.checks import mask_fault, source_fault
 from waybill.labelling.corrections.files import MAX_LINES
@@ -109,6 +110,10 @@ class Desk:
         await asyncio.to_thread(append, path, correction)
         return Taken(correction, is_new=True, overrules=overrules)
 
+    def knows(self, label: str | None) -> bool:
+        """Whether it is one of the labels here."""
+        return label is not None and label in self._taxonomy
+
     async def check(self, saying: Saying) -> tuple[Correction, tuple[str, str] | None]:
         """The correction that it would be, and the rule that it would overrule, with its label.
 
@@ -192,12 +197,13 @@ class Desk:
 
     def _label_of(self, saying: Saying) -> str:
         label = saying.label
-        names = ", ".join(self._taxonomy.names)
+        names = self._taxonomy.names
         if label is None:
-            raise CorrectError("fields", f"label is missing; the labels are {names}")
+            raise CorrectError("fields", f"label is missing; the labels are {', '.join(names)}")
         if label not in self._taxonomy:
-            hint = self._taxonomy.hint(label)
-            text = f"{label[:100]!r} is no label{hint}; the labels are {names}"
+            meant = "".join(f" (did you mean {name}?)" for name in close_to(label, names)[:1])
+            listed = ", ".join(names)
+            text = f"{label[:100]!r} is no label{meant}; the labels are {listed}"
             raise CorrectError("label", text)
         return label
 

@@ -158,7 +158,12 @@ def unread_files(path: Path) -> list[str]:
     found: list[str] = []
     for entry in sorted(path.iterdir()):
         name = entry.name
-        if name.startswith(".") or _is_read(entry) or not name.endswith(_OTHER_SUFFIXES):
+        if name.startswith(".") or _is_read(entry):
+            continue
+        if entry.is_dir():
+            found.append(f"{entry}: is not read: folders within the folder are left out")
+            continue
+        if not name.endswith(_OTHER_SUFFIXES):
             continue
         found.append(f"{entry}: is not read: its name does not end in {' or '.join(SUFFIXES[:2])}")
     return found
@@ -299,7 +304,10 @@ def _parse(data: bytes, file: str, history: History) -> None:
         try:
             correction = decode_correction(line)
         except (ValueError, RecursionError) as error:
-            history.fault(*_line_fault(line, str(error)), number)
+            code, detail = _line_fault(line, str(error))
+            history.fault(code, detail, number)
+            if number == 1 and not line.lstrip().startswith(b"{"):
+                return  # a file of another kind: each of its lines would have that fault
             continue
         fault = fault_of(correction)
         if fault is None:
