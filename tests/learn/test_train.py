@@ -23,7 +23,7 @@ from waybill.learn.bundling import write_classifier
 from waybill.learn.chain import Estimator
 from waybill.learn.corpus.entries import Balance, load_corpus
 from waybill.learn.corpus.expand import expand
-from waybill.learn.corpus.generate import generate
+from waybill.learn.corpus.generate import NONE_WEIGHT, generate
 from waybill.learn.estimators.unpickler import load_estimator
 from waybill.learn.fitting import fit_cutoffs, sharpened, temperature
 from waybill.learn.training_set import gather
@@ -302,6 +302,13 @@ def test_no_generated_line_is_there_twice_and_every_label_is() -> None:
     masks = [mask(example.text) for example in examples]
     assert len(masks) == len(set(masks))
     assert {example.label for example in examples} == set(LABELS)
+
+
+def test_a_line_that_is_no_event_counts_more(tiny_corpus: Path) -> None:
+    examples = generate(load_corpus(TEN, tiny_corpus), per_label=60)
+    weights = {label: {e.weight for e in examples if e.label == label} for label in LABELS}
+    assert weights.pop(UNCLASSIFIED) == {NONE_WEIGHT}
+    assert set().union(*weights.values()) == {1.0}
 
 
 def test_generation_is_repeatable(tiny_corpus: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from waybill.core.labels import Taxonomy
 from waybill.learn.chain import Example, TrainingSet
 from waybill.learn.corpus.entries import balance_hash, corpus_hash, load_corpus
-from waybill.learn.corpus.generate import generate
+from waybill.learn.corpus.generate import NONE_WEIGHT, generate
 from waybill.learn.corrected import as_examples, read_corrected
 from waybill.learn.dataset import (
     distinct,
@@ -53,6 +53,7 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
         examples += generate(corpus, seed=seed, per_label=plan.per_label)
         made["corpus_sha256"] = corpus_hash(plan.corpus, plan.corpus_extra)
         made["per_label"] = plan.per_label
+        made["none_weight"] = NONE_WEIGHT
         if plan.corpus_extra:
             made["extra_weights"] = [list(weights) for weights in plan.extra_weights]
         made["balance_sha256"] = balance_hash(plan.corpus)

@@ -13,12 +13,15 @@ from waybill.learn.corpus.expand import expand
 from waybill.learn.corpus.frames import framed
 from waybill.learn.plan import PER_LABEL
 
-__all__ = ["generate"]
+__all__ = ["NONE_WEIGHT", "generate"]
 
 #: Most examples of one template: beyond that only the prefix changes. Noise never repeats itself.
 PER_TEMPLATE, PER_TEMPLATE_NONE = 60, 200
 #: A folder beside the first is broader and has few alternatives in a template: it gets fewer lines.
 FURTHER = 0.5
+#: A line that is no event counts as so many: a fragment is seldom taken for one then, and no known
+#: line is lost for it (docs/decisions/0056-members-without-values.md).
+NONE_WEIGHT = 2.0
 #: An expansion whose mask is there already is thrown away; so many are tried for each that is
 #: wanted.
 _ATTEMPTS = 3
@@ -56,6 +59,7 @@ def _variants(
     corpus: Corpus, entry: CorpusEntry, count: int, seen: set[str], rng: random.Random
 ) -> Iterator[Example]:
     levels = corpus.balance_of(entry.label).levels.split()
+    weight = NONE_WEIGHT if entry.label == corpus.fallback else 1.0
     made = 0
     for attempt in range(count * _ATTEMPTS):
         text = expand(entry.text, corpus.slots, rng)
@@ -65,7 +69,7 @@ def _variants(
         if key in seen:
             continue
         seen.add(key)
-        yield Example(text, entry.label, entry.group, entry.software, folder=entry.folder)
+        yield Example(text, entry.label, entry.group, entry.software, weight, entry.folder)
         made += 1
         if made == count:
             return
