@@ -15,6 +15,7 @@ from waybill.labelling.model.bundle import Bundle
 from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
+from waybill.service.followed import Followed
 from waybill.service.guard import CorrectionGuard
 from waybill.service.loading import correction_source, take_cached
 from waybill.service.reload import Reloadable, part_name
@@ -35,8 +36,6 @@ def _source(settings: Settings, labelling: str) -> CorrectionSource:
 class CorrectionsPart(Reloadable[CorrectionTable]):
     """The corrections of ``corrections.path`` and ``corrections.follow``."""
 
-    #: Why corrections could not be fetched; empty where they could, or nobody is followed.
-    follow_problem = ""
     #: What the followed server calls what it gave last.
     follow_tag: str | None = None
 
@@ -53,7 +52,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         """``labelling`` is the name of a further labelling."""
         self._bundle = bundle
         self.taxonomy = pipeline.taxonomy
-        self._follows = settings.corrections.follow
+        self.followed = Followed(settings.corrections.follow, "corrections could not be fetched")
         self._labelling = labelling
         self._pipeline = pipeline
         self._metrics = metrics
@@ -119,7 +118,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         table = self._pipeline.corrections
         return {
             **super().describe(),
-            **self._followed(),
+            **self.followed.describe(tag=self.follow_tag),
             "guard": self.guard.describe(),
             "corrections": len(table),
             "disputed": len(table.disputed),
@@ -129,13 +128,8 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
     def edition(self) -> dict[str, object]:
         """The state, with the version of the history: of all that was said, standing or not."""
         history = self._pipeline.corrections.history_version
-        return {**super().edition(), "history": history, **self._followed()}
-
-    def _followed(self) -> dict[str, object]:
-        if self._follows is None:
-            return {}
-        told = {"source": self._follows, "problem": self.follow_problem, "tag": self.follow_tag}
-        return {"follow": told}
+        followed = self.followed.describe(tag=self.follow_tag)
+        return {**super().edition(), "history": history, **followed}
 
 
 def has_corrections(settings: Settings) -> bool:

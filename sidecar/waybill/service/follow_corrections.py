@@ -75,12 +75,12 @@ class CorrectionFollower:
             outcome = "accepted" if await self._pull() else "unchanged"
         except FetchError as error:
             outcome = error.code
-            self._tell(str(error))
+            self._part.followed.tell(str(error))
         except CorrectionsError as error:
             outcome = error.errors[0].code
-            self._tell(str(error.errors[0]))
+            self._part.followed.tell(str(error.errors[0]))
         else:
-            self._tell("")
+            self._part.followed.tell("")
         self._metrics.correction_pulls.labels(outcome).inc()
 
     async def _pull(self) -> bool:
@@ -115,11 +115,6 @@ class CorrectionFollower:
             read_table(history, self._part.taxonomy)
         finally:
             history.clear()
-
-    def _tell(self, problem: str) -> None:
-        if problem and problem != self._part.follow_problem:
-            log.warning("corrections could not be fetched", extra={"detail": problem})
-        self._part.follow_problem = problem
 
 
 async def follow_corrections(

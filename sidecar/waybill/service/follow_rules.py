@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from pathlib import Path
 
 from waybill.core.errors import RuleSetError
@@ -26,7 +25,6 @@ from waybill.settings.schema import Settings
 
 __all__ = ["RuleFollower", "follow_rules"]
 
-log = logging.getLogger(__name__)
 #: A thousand rules with their samples have 0.4 MB.
 _MOST_BYTES = 8 << 20
 
@@ -68,7 +66,7 @@ class RuleFollower:
         try:
             outcome = await self._pull()
             if outcome in ("accepted", "unchanged"):
-                self._tell("")
+                self._part.followed.tell("")
         except FetchError as error:
             outcome = self._fail(error.code, str(error))
         except TextsError as error:
@@ -133,13 +131,8 @@ class RuleFollower:
         return f"{rules} {self._part.corrections_version}"
 
     def _fail(self, code: RulePullCode, detail: str) -> RulePullCode:
-        self._tell(f"{detail} [{code}]" if f"[{code}]" not in detail else detail)
+        self._part.followed.tell(f"{detail} [{code}]" if f"[{code}]" not in detail else detail)
         return code
-
-    def _tell(self, problem: str) -> None:
-        if problem and problem != self._part.follow_problem:
-            log.warning("rules could not be fetched or are refused", extra={"detail": problem})
-        self._part.follow_problem = problem
 
 
 async def follow_rules(

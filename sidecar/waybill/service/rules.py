@@ -14,6 +14,7 @@ from waybill.labelling.rules.ruleset import RuleSet
 from waybill.labelling.rules.unread import unread_files
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
+from waybill.service.followed import Followed
 from waybill.service.guard import CorrectionGuard
 from waybill.service.reading_rules import read_rules, rule_folders
 from waybill.service.reload import Reloadable, part_name
@@ -43,9 +44,9 @@ class RulesPart(Reloadable[RuleSet]):
 
         self._settings = settings
         self._guard = guard
-        #: Why rules could not be fetched or are not taken; empty where they are, or nobody is
-        #: followed.
-        self.follow_problem = ""
+        self.followed = Followed(
+            settings.rules.follow.source, "rules could not be fetched or are refused"
+        )
         super().__init__(
             LoadState(part_name(labelling, "rules"), metrics),
             lock,
@@ -107,19 +108,13 @@ class RulesPart(Reloadable[RuleSet]):
             "warnings": warnings,
             "warning_count": len(rules.advice),
             "slow": slow,
-            **self._followed(),
+            **self.followed.describe(),
         }
 
     def edition(self) -> dict[str, object]:
         """The state, with a mark of each file that is in force (see `text_mark`)."""
         files = self._pipeline.rules.file_marks
-        return {**super().edition(), "files": files, **self._followed()}
-
-    def _followed(self) -> dict[str, object]:
-        source = self._settings.rules.follow.source
-        if source is None:
-            return {}
-        return {"follow": {"source": source, "problem": self.follow_problem}}
+        return {**super().edition(), "files": files, **self.followed.describe()}
 
 
 def _mark(rules: RuleSet) -> object:
