@@ -25,8 +25,8 @@ from waybill.core.reasons import (
     WorkbookCode,
 )
 
-Code = TypeVar("Code", bound=str)
-Fault = TypeVar("Fault", bound="FileFault[Any]")
+_Code = TypeVar("_Code", bound=str)
+_Fault = TypeVar("_Fault", bound="FileFault[Any]")
 
 
 class WaybillError(Exception):
@@ -69,12 +69,12 @@ class ConfigError(WaybillError):
         return self._problems
 
 
-class FileFault(WaybillError, Generic[Code]):
+class FileFault(WaybillError, Generic[_Code]):
     """One fault in a file that people write: where it is and a bounded code."""
 
     def __init__(
         self,
-        code: Code,
+        code: _Code,
         detail: str,
         *,
         file: str | None = None,
@@ -110,10 +110,10 @@ class CorrectionError(FileFault[CorrectionCode]):
     code: CorrectionCode
 
 
-class FileFaults(WaybillError, Generic[Fault]):
+class FileFaults(WaybillError, Generic[_Fault]):
     """Files that were refused as a whole; ``errors`` holds their faults."""
 
-    def __init__(self, errors: Sequence[Fault]) -> None:
+    def __init__(self, errors: Sequence[_Fault]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = list(errors)
 
