@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from tests.web.conftest import Client, pattern
+from tests.web.conftest import Client, opened, pattern
 from tests.web.test_access import overflow
 from tests.web.test_browser import browsing, pytestmark
+from tests.web.test_labellings import TAX, severity_in
 from waybill.core.pattern import pattern_id
 
 __all__ = ["pytestmark"]
@@ -48,5 +50,14 @@ async def test_helps_work_by_keys_and_links(browser: Client) -> None:
         await page.locator("u.hit").wait_for()
         assert await page.locator("#source").input_value() == "crm"
         await page.get_by_role("button", name="Share").click()
-        await page.get_by_text("whoever gets it can read them").wait_for()
+        await page.get_by_text("anyone who gets it can read them").wait_for()
         assert page.url.endswith("#lines=User%20U17%20logged%20in&source=crm")
+
+
+async def test_one_labelling_looks_chosen(tmp_path: Path) -> None:
+    async with opened(severity_in(tmp_path)) as client, browsing(client) as page:
+        await page.goto(f"{client.running.address}/?{TAX}")
+        ground = "(all) => all.map((one) => getComputedStyle(one).backgroundColor)"
+        links = page.get_by_role("navigation", name="Labelling").get_by_role("link")
+        first, second = await links.evaluate_all(ground)
+        assert first != second
