@@ -61,7 +61,7 @@ async def check(loaded: Loaded) -> None:
     Raises:
         ConfigError: with the problems of the settings and every fault found in rules and model.
     """
-    from waybill.settings.naming import doubtful_settings, missing_secrets
+    from waybill.settings.naming import closed_doors, missing_secrets
 
     problems = [str(problem) for problem in loaded.problems]
     if loaded.settings.llm.base_url is None:  # a server of one's own may need no key
@@ -76,11 +76,11 @@ async def check(loaded: Loaded) -> None:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
-    for doubt in doubtful_settings(loaded.settings):
+    for doubt in missing_secrets(loaded.settings):
         tell(f"warning: {doubt}")
     for folder in _without_rules(loaded.settings):
         tell(f"warning: {folder}: no rule file (*.yaml, *.yml) in this folder")
-    for line in lines:
+    for line in (*lines, *closed_doors(loaded.settings)):
         print(line)
     print("ok")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
@@ -35,8 +37,25 @@ def _run(given: argparse.Namespace) -> int:
         from waybill.service.workers import serve_workers
 
         return serve_workers(settings, run_loop)
+    _check_addresses(settings)
     run_loop(_serve(settings))
     return 0
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Say that an address is taken before anything is loaded. Raises ConfigError."""
+    from waybill.core.errors import ConfigError
+    from waybill.settings.addresses import cannot_listen, is_taken
+
+    in_use = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    listened = {"http.listen": settings.http.listen, "forward.listen": settings.forward.listen}
+    problems = [
+        cannot_listen(path, address, in_use)
+        for path, address in listened.items()
+        if address and is_taken(address)
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 async def _serve(settings: Settings) -> None:

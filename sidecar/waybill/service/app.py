@@ -319,7 +319,7 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
         for lack in missing_secrets(settings):
             log.warning("a setting may not do what is expected", extra={"detail": lack})
         for closed in closed_doors(settings):
-            log.info("a path takes nothing", extra={"detail": closed})
+            log.debug("a path takes nothing", extra={"detail": closed})
     async with build(settings, role) as service:
         settle_memory()
         await until_stopped(service.reloader.reload)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final
+
+_PASSIVE: Final = socket.AI_PASSIVE
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -26,6 +30,28 @@ def cannot_listen(path: str, address: str, error: OSError) -> str:
 def cannot_listen_unix(path: str, address: str, error: OSError) -> str:
     """Why nothing can listen on the socket at ``address``, the value of the setting ``path``."""
     return f"{path}: cannot listen on {address}: {error.strerror or error}"
+
+
+def is_taken(address: str) -> bool:
+    """Whether another process listens on ``host:port``, as far as can be told by trying."""
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=_PASSIVE)
+    except OSError:  # whoever listens says what is wrong with it
+        return False
+    return port != 0 and any(_is_taken(family, place) for family, *_, place in found)
+
+
+def _is_taken(family: int, place: tuple[Any, ...]) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(place)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def bracketed(host: str) -> str:

@@ -39,12 +39,6 @@ def missing_secrets(settings: Settings) -> Iterator[str]:
     yield f"llm.provider: {llm.provider} has no key, so no record gets a label from it; {hint}"
 
 
-def doubtful_settings(settings: Settings) -> Iterator[str]:
-    """What is configured and will not do what somebody may expect, with what to set."""
-    yield from missing_secrets(settings)
-    yield from closed_doors(settings)
-
-
 def closed_doors(settings: Settings) -> Iterator[str]:
     """Which paths take nothing as things are set, and what to set for it."""
     if settings.return_.type == "body":
