@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import stat
+import time
 from pathlib import Path
 
-__all__ = ["is_still", "open_regular", "read_small"]
+__all__ = ["is_still", "lock_until", "open_regular", "read_small"]
+
+#: Between two looks at a lock that somebody else has.
+_LOOK_SECS = 0.02
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -38,6 +43,23 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise OSError(errno.EFBIG, f"is larger than {most_bytes:,} bytes", str(path))
     return data
+
+
+def lock_until(number: int, deadline: float) -> None:
+    """Lock the open file ``number`` for us alone; the lock goes when it is closed.
+
+    Raises:
+        BlockingIOError: somebody else has it still at ``deadline`` (`time.monotonic`).
+    """
+    while True:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_SECS)
+        else:
+            return
 
 
 def is_still(number: int, path: Path) -> bool:

@@ -19,6 +19,7 @@ from waybill.core.names import DecidedBy, words
 from waybill.core.reasons import Reason
 
 __all__ = [
+    "MEMBERS",
     "MOST_EXAMPLES",
     "MOST_SOURCES",
     "MOST_VERDICTS",
@@ -101,6 +102,10 @@ class Guess(msgspec.Struct, frozen=True):
 
     label: str
     score: float
+
+
+#: What each pattern has as JSON, and hardly any record.
+MEMBERS = frozenset(("id", "mask", "count"))
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True):

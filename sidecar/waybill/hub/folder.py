@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from waybill.core.errors import BundleError
-from waybill.core.files import open_regular
+from waybill.core.files import lock_until, open_regular
 from waybill.core.labels import Taxonomy
 from waybill.hub.outcome import MOST_BYTES, NO_ROOM, HubError
 from waybill.hub.versions import Offers, is_version
@@ -23,7 +21,6 @@ __all__ = ["FolderSource", "sole_use"]
 
 #: A push waits so long for another one into the same folder: it copies about 25 MB.
 _PUSH_WAIT_SECS = 30.0
-_LOOK_SECS = 0.05
 _COPIED_BYTES = 1 << 20
 
 
@@ -67,19 +64,6 @@ class FolderSource:
                 _sync(self._folder)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-
-
-def _lock(lock: IO[str], deadline: float) -> None:
-    """Raises BlockingIOError: somebody else has it still at ``deadline`` (`time.monotonic`)."""
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_LOOK_SECS)
-        else:
-            return
 
 
 def copy_bundle(bundle: Path, part: Path, manifest: Manifest) -> None:
@@ -137,7 +121,7 @@ def sole_use(folder: Path, *, wait_secs: float = 0) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
-            _lock(lock, time.monotonic() + wait_secs)
+            lock_until(lock.fileno(), time.monotonic() + wait_secs)
             yield
     except BlockingIOError:
         raise HubError("busy", f"another pull or push is at work in {folder}") from None

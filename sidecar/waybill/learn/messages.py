@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from waybill.core.errors import MalformedError, WaybillError
+from waybill.core.pattern import MEMBERS
 from waybill.core.text import decoded
 from waybill.learn.chain import Line
 from waybill.learn.json_stream import values
@@ -34,8 +35,6 @@ STDIN = "-"
 FORMATS = ("csv", "ndjson", "json", "parquet", "text", "xlsx")
 
 _CHUNK_BYTES = 1 << 20
-#: What each pattern has, and hardly any record.
-_OF_PATTERN = frozenset(("mask", "count", "verdicts"))
 #: Longest CSV row: a quote that is never closed must not take the whole file into one cell.
 _ROW_CHARS = 8 << 20
 
@@ -112,7 +111,7 @@ def _check_columns(path: Path | str, members: Members, places: Places) -> None:
 
 def _check_kind(path: Path | str, members: Members, places: Places) -> None:
     """Raise WaybillError for patterns: each would count as one record without a message."""
-    if members.keys() >= _OF_PATTERN and places.message_of(members) is None:
+    if members.keys() >= MEMBERS and places.message_of(members) is None:
         raise WaybillError(
             f"{path}: these are patterns, which stand for records; expected the records themselves"
         )

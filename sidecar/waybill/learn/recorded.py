@@ -10,15 +10,14 @@ from typing import Final
 import msgspec
 
 from waybill.core.foreign import read_json
-from waybill.core.pattern import Pattern
+from waybill.core.pattern import MEMBERS, Pattern
 from waybill.learn.messages import STDIN
 from waybill.patterns.files import is_address, pattern_lines, read_patterns
 
 __all__ = ["are_patterns", "read_recorded"]
 
-#: How a pattern begins, as far as a pipe has brought it; and what each one has.
+#: How a pattern begins, as far as a pipe has brought it.
 _HEAD: Final = re.compile(rb'\s*\{"id":\s?"[0-9a-f]{16}",\s?"mask":')
-_MEMBERS: Final = {"id", "mask", "count"}
 
 
 def are_patterns(source: str) -> bool:
@@ -45,7 +44,7 @@ def _is_pattern(line: bytes) -> bool:
         members = read_json(line, object)
     except msgspec.DecodeError:
         return _HEAD.match(line) is not None
-    return isinstance(members, dict) and members.keys() >= _MEMBERS
+    return isinstance(members, dict) and members.keys() >= MEMBERS
 
 
 def read_recorded(source: str, labelling: str = "") -> Iterator[Pattern]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from waybill.core.correction import Correction, decode_correction, encode_correction
 from waybill.core.errors import CorrectError
-from waybill.core.files import is_still
+from waybill.core.files import is_still, lock_until
 from waybill.labelling.corrections.files import is_folder
 
 __all__ = ["FILE_NAME", "append", "file_of"]
@@ -26,7 +25,6 @@ __all__ = ["FILE_NAME", "append", "file_of"]
 FILE_NAME = "corrections.ndjson"
 #: How long another process may hold the lock.
 _LOCK_SECS = 5.0
-_LOCK_STEP_SECS = 0.02
 #: A last line is looked at as far as this: one correction has some hundred bytes.
 _TAIL_BYTES = 64 << 10
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -66,7 +64,7 @@ def _locked(file: Path) -> Iterator[int]:
         try:
             if not stat.S_ISREG(os.fstat(number).st_mode):
                 raise OSError(errno.EINVAL, "is no regular file", str(file))
-            _lock(number, file, until)
+            lock_until(number, until)
             # An editor or Git may have put another file in its place while we waited.
             if not is_still(number, file):
                 continue
@@ -74,21 +72,11 @@ def _locked(file: Path) -> Iterator[int]:
                 _sync_folder(file.parent)
             yield number
             return
+        except BlockingIOError:
+            text = f"another process has held {file} for {_LOCK_SECS:g} s; send it again"
+            raise CorrectError("busy", text) from None
         finally:
             os.close(number)  # and with it the lock
-
-
-def _lock(number: int, file: Path, until: float) -> None:
-    while True:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                text = f"another process has held {file} for {_LOCK_SECS:g} s; send it again"
-                raise CorrectError("busy", text) from None
-            time.sleep(_LOCK_STEP_SECS)
-        else:
-            return
 
 
 def _end_of_line(number: int, file: Path) -> bytes:
