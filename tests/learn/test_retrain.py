@@ -158,8 +158,11 @@ def test_a_further_labelling_learns_its_own_corrections_over_the_shared_encoder(
     pack = tmp_path / "pack"
     shutil.copytree(tiny.corpus, pack / "corpus")
     shutil.copyfile(ROOT / "config" / "labels.yaml", pack / "labels.yaml")
+    (pack / "wide").mkdir()
+    (pack / "wide" / "trams.yaml").write_text('trams:\n  Error:\n    - "tram signal stays dark"\n')
     cache = ("--cache", str(tiny.cache))
-    train_tiny(pack / "corpus", pack / "model", *cache, "--share-encoder", encoder=None)
+    wide = ("--corpus-extra", str(pack / "wide"), "--extra-weight", "0.5")
+    train_tiny(pack / "corpus", pack / "model", *cache, *wide, "--share-encoder", encoder=None)
     said = tmp_path / "said.ndjson"
     lines = [
         new_correction(mask(WRONG), "Error", labelling="urgency"),
@@ -176,7 +179,9 @@ def test_a_further_labelling_learns_its_own_corrections_over_the_shared_encoder(
     assert (followed["masks"], followed["new"]) == (1, 1)
     kept = read_manifest(tmp_path / "kept")
     assert kept.encoder.shared == "models/default"
-    assert kept.made["corpus_sha256"] == read_manifest(pack / "model").made["corpus_sha256"]
+    told = read_manifest(pack / "model").made
+    assert kept.made["corpus_sha256"] == told["corpus_sha256"]
+    assert kept.made["extra_weights"] == told["extra_weights"]
     shutil.rmtree(pack / "corpus")
     with pytest.raises(WaybillError, match="no pack with a corpus"):
         run(["model", "retrain", *arguments])

@@ -274,7 +274,8 @@ def _corpus_extra(given: argparse.Namespace, made: Mapping[str, object]) -> tupl
 
     is_open = given.corpus_extra is None and given.corpus == CORPUS
     if is_open and given.labelling:
-        return ()
+        wide = _corpus_of_pack(given).parent / "wide"
+        return (wide,) if "extra_weights" in made and wide.is_dir() else ()
     for count in range(len(FURTHER) if is_open else 0):
         if made.get("corpus_sha256") == corpus_hash(CORPUS, FURTHER[:count]):
             return FURTHER[:count]  # it was trained before there were more folders

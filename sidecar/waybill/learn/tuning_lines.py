@@ -104,7 +104,7 @@ def own_part(corpus: Corpus, plan: TuningPlan) -> Part:
 
 def pack_part(pack: Path, plan: TuningPlan) -> Part:
     """What is tuned on for the labelling of a pack, a folder: its ``corpus`` and, where there is
-    one, ``wide``, whose breadth only an encoder gains from.
+    one, ``wide``, whose breadth an encoder gains most from.
 
     Raises WaybillError for labels or templates that cannot be read.
     """
