@@ -171,7 +171,7 @@ async def test_a_page_shows_one_moment_of_a_file_that_is_being_read(
 ) -> None:
     job = await send(pages, "a.csv", b'log,n\n"a\nb",1\nc\n')
     async with patience():
-        while "rows were read." not in (await pages.get(job))[1]:
+        while "rows were read" not in (await pages.get(job))[1]:
             await asyncio.sleep(0.05)
     found = await pages.running.bench.jobs.find(job.rpartition("/")[2])
     assert found is not None
@@ -183,9 +183,9 @@ async def test_a_page_shows_one_moment_of_a_file_that_is_being_read(
 
     monkeypatch.setattr(tables, "page", ended_meanwhile)
     _, text = await pages.get(job)
-    assert ("read to the end" in text, "Label the file" in text) == (False, True)
+    assert ("rows were read" in text, "Label the file" in text) == (False, True)
     _, text = await pages.get(job)
-    assert ("read to the end" in text, "Label 2 rows" in text) == (True, True)
+    assert ("rows were read" in text, "Label 2 rows" in text) == (True, True)
 
 
 async def test_an_undecided_pattern_is_corrected_and_the_file_run_again(pages: Client) -> None:

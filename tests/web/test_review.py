@@ -101,7 +101,7 @@ async def test_what_comes_later_waits_until_it_is_asked_for(browser: Client) -> 
     await browser.put(pattern("loud new <id>", count=90_000, at=time.time()))
     _, text = await browser.get(f"/review?started={started}")
     assert QUEUE.search(text)[1] == pattern_id(ORDER)  # type: ignore[index]
-    assert "1 new wait" in text
+    assert "1 new: show them" in text
     assert await asked(browser) == pattern_id("loud new <id>")
     _, text = await browser.get("/review?confirm=1000")
     assert "press the same key again" in text
