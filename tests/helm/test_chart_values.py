@@ -145,3 +145,14 @@ def test_the_engine_keeps_its_caches_where_it_is_told(
 ) -> None:
     install({})
     assert (engine_caches / "kube").is_dir()
+
+
+@pytest.mark.parametrize("agent", ["fluent-bit", "vector"])
+def test_an_example_mounts_what_a_sidecar_writes_to(install: Install, agent: str) -> None:
+    """Its root file system is read-only."""
+    settings = yaml.safe_load(install({"mode": "sidecar"}).settings())
+    example = yaml.safe_load((CHART / "examples" / f"{agent}-sidecar-values.yaml").read_text())
+    (container,) = example["initContainers"]
+    mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    volume = mounts[str(Path(settings["patterns"]["path"]).parent)]
+    assert volume in {one["name"] for one in example["extraVolumes"] if "emptyDir" in one}

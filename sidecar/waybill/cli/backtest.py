@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
@@ -115,11 +116,20 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
     )
     gc.freeze()  # what is there by now stays: the garbage collector need not look at it again
     found = backtest(plan, settings)
+    _warn_of_unread(old, new)
     said = broken(found, bounds)
     _tell(given, found, said)
     for sentence in said:
         tell(f"waybill: {sentence}")
     return ExitCode.FAILED if said else ExitCode.FINE
+
+
+def _warn_of_unread(*sides: SideSpec) -> None:
+    """Say which files of the sides' folders hold no rules in force, such as those of subfolders."""
+    from waybill.cli.warnings import warn_of_rules
+    from waybill.labelling.rules.unread import unread_files
+
+    warn_of_rules(unread_files([Path(one.rules) for one in sides if Path(one.rules).is_dir()]))
 
 
 def _tell(given: argparse.Namespace, found: Backtest, said: list[str]) -> None:

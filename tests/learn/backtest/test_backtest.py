@@ -346,6 +346,18 @@ def test_faults_of_a_side_are_named(folder: Path, capsys: pytest.CaptureFixture[
     assert "--alone" in capsys.readouterr().err
 
 
+def test_rules_that_were_moved_into_a_subfolder_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = folder / "team" / "shop"
+    below.mkdir(parents=True)
+    (below / "a.yaml").write_text(OLD)
+    (folder / "team" / "b.yaml").write_text(OLD)
+    given = ["none", str(folder / "team"), "--alone", "--set", "model.path=null"]
+    assert main(["rules", "diff", *given, "--on", str(folder / "lines.ndjson")]) == 0
+    assert f"{below}: is not read: it is a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("on", ["lines.ndjson", "patterns.ndjson"])
 def test_a_model_that_a_shipper_would_not_wait_for_is_waited_for(
     folder: Path, on: str, capsys: pytest.CaptureFixture[str]
