@@ -161,10 +161,10 @@ def test_a_manifest_says_whether_the_order_of_members_is_read(bundle_copy: Path)
     texts = ["event=login outcome=denied user=jane id=<id>"]
     swapped = ["id=<id> user=jane event=login outcome=denied"]
     encoders = Encoders()
-    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=False))
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=False, reading=0))
     as_it_stands = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
     as_it_stands_vectors = as_it_stands.embed(texts + swapped)
-    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=True))
+    edit_manifest(bundle_copy, lambda m: m["encoder"].update(telling_first=True, reading=0))
     telling_first = load_bundle(bundle_copy, taxonomy=TEN, encoders=encoders)
     assert telling_first.encoder_hash != as_it_stands.encoder_hash
     one, other = telling_first.embed(texts + swapped)
