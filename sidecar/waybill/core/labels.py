@@ -23,7 +23,7 @@ import yaml
 from waybill.core.errors import ConfigError
 from waybill.core.files import read_small
 from waybill.core.names import DecidedBy
-from waybill.core.near import close_to
+from waybill.core.near import meant
 from waybill.core.reasons import RECORD_REASONS, Reason, RecordReason
 from waybill.core.records import Verdict
 from waybill.core.yaml_advice import yaml_advice
@@ -99,10 +99,7 @@ class Taxonomy(msgspec.Struct, frozen=True, dict=True):
         >>> taxonomy.hint("Eror")          # doctest: +SKIP
         ' (did you mean Error?)'
         """
-        close = close_to(name, self.names)
-        if close:
-            return f" (did you mean {close[0]}?)"
-        return f" (one of: {', '.join(self.names)})"
+        return meant(name, self.names) or f" (one of: {', '.join(self.names)})"
 
 
 def unknown_labels(names: Collection[str], taxonomy: Taxonomy, file: str = "labels.path") -> str:
@@ -113,10 +110,9 @@ def unknown_labels(names: Collection[str], taxonomy: Taxonomy, file: str = "labe
     unknown = sorted({name for name in names if name not in taxonomy})
     if not unknown:
         return ""
-    close = close_to(unknown[0], taxonomy.names) if len(unknown) == 1 else []
-    meant = "".join(f" (did you mean {name}?)" for name in close)
+    hint = meant(unknown[0], taxonomy.names) if len(unknown) == 1 else ""
     return (
-        f"no such label: {', '.join(unknown)}{meant}; the labels are {', '.join(taxonomy.names)}. "
+        f"no such label: {', '.join(unknown)}{hint}; the labels are {', '.join(taxonomy.names)}. "
         "To use labels of your own, name them in a file (as config/labels.yaml) and set "
         f"{file} to it"
     )

@@ -18,7 +18,7 @@ import msgspec
 from waybill.core.correction import ANY_SOURCE, Correction, new_correction, settle, withdrawal
 from waybill.core.errors import CorrectError, CorrectionsError
 from waybill.core.labels import Taxonomy
-from waybill.core.near import close_to
+from waybill.core.near import meant
 from waybill.core.prepare import prepare
 from waybill.labelling.corrections.checks import mask_fault, source_fault
 from waybill.labelling.corrections.files import MAX_LINES
@@ -201,9 +201,8 @@ class Desk:
         if label is None:
             raise CorrectError("fields", f"label is missing; the labels are {', '.join(names)}")
         if label not in self._taxonomy:
-            meant = "".join(f" (did you mean {name}?)" for name in close_to(label, names)[:1])
             listed = ", ".join(names)
-            text = f"{label[:100]!r} is no label{meant}; the labels are {listed}"
+            text = f"{label[:100]!r} is no label{meant(label, names)}; the labels are {listed}"
             raise CorrectError("label", text)
         return label
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import yaml
 
 from waybill.core.errors import RuleError
-from waybill.core.near import close_to
+from waybill.core.near import meant
 from waybill.core.reasons import RuleCode
 
 _STR = "tag:yaml.org,2002:str"
@@ -48,7 +48,7 @@ class NodeReader:
             if keys is None or key in keys:
                 members[key] = value
             else:
-                self._fault(key_node, f"unknown key {key!r}{closest(key, keys)}")
+                self._fault(key_node, f"unknown key {key!r}{meant(key, keys)}")
         return members
 
     def _entries(self, node: yaml.MappingNode, what: str) -> Entries:
@@ -113,9 +113,3 @@ class NodeReader:
         if node.tag != _STR:
             self._fault(node, f"{what}: YAML takes {node.value!r} for no text; put it in quotes")
         return str(node.value)
-
-
-def closest(word: str, known: Iterable[str]) -> str:
-    """A hint at the one of ``known`` that was meant, to be put behind a message; else ""."""
-    close = close_to(word, known)
-    return f" (did you mean {close[0]}?)" if close else ""

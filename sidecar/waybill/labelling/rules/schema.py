@@ -14,10 +14,11 @@ import msgspec
 import yaml
 
 from waybill.core.errors import RuleError
+from waybill.core.near import meant
 from waybill.core.yaml_advice import yaml_advice
 from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
 from waybill.labelling.rules.files import RuleFile
-from waybill.labelling.rules.nodes import NodeReader, closest
+from waybill.labelling.rules.nodes import NodeReader
 
 _KEYS = (
     "id",
@@ -174,7 +175,7 @@ class _FileReader(NodeReader):
             return None
         label = self._text(entries["label"], "label")
         if label and label not in self._labels:
-            hint = closest(label, self._labels) or f" (one of: {', '.join(self._labels)})"
+            hint = meant(label, self._labels) or f" (one of: {', '.join(self._labels)})"
             self._fault(entries["label"], f"no such label {label!r}{hint}", "label")
         mode = self._text(entries["mode"], "mode") if "mode" in entries else "enforce"
         if mode not in ("enforce", "shadow"):

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from waybill.core.errors import RuleError
+from waybill.core.near import meant
 from waybill.labelling.rules.artefact import Advice, Replaced
-from waybill.labelling.rules.nodes import closest
 from waybill.labelling.rules.schema import Disabling, RuleSource
 
 __all__ = ["SETTING", "Selection", "select"]
@@ -80,7 +80,7 @@ def _disables(one: Disabling, replaced: Sequence[Replaced]) -> bool:
 
 def _disables_nothing(one: Disabling, sources: Sequence[RuleSource]) -> Advice:
     others = {source.id for source in sources if source.file != one.file}
-    detail = f"disable: no other file has a rule {one.pattern!r}{closest(one.pattern, others)}"
+    detail = f"disable: no other file has a rule {one.pattern!r}{meant(one.pattern, others)}"
     return Advice("disables_nothing", detail, one.file, one.line)
 
 
@@ -115,7 +115,7 @@ def _override(
 
 
 def _overrides_nothing(source: RuleSource, plain: dict[str, RuleSource]) -> Advice:
-    detail = f"override: there is no other rule of this id{closest(source.id, plain)}"
+    detail = f"override: there is no other rule of this id{meant(source.id, plain)}"
     return Advice("overrides_nothing", detail, source.file, source.line, source.id)
 
 
