@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
-
-_PASSIVE: Final = socket.AI_PASSIVE
+from typing import Any
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -36,8 +34,10 @@ def is_taken(address: str) -> bool:
     """Whether another process listens on ``host:port``, as far as can be told by trying."""
     host, port = split_address(address)
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=_PASSIVE)
-    except OSError:  # whoever listens says what is wrong with it
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:  # listening says what is wrong with it
         return False
     return port != 0 and any(_is_taken(family, place) for family, *_, place in found)
 

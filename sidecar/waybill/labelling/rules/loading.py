@@ -183,7 +183,7 @@ async def _found(mark: bytes, request: CompileRequest, cache: RuleCache | None) 
     if sent is not None:
         return _Output(sent, None)
     output = await _compile(request)
-    if not output.artefact().known_rules:  # else it is not the whole of it
+    if output.known is None or not output.artefact().known_rules:  # else it is not the whole
         await asyncio.to_thread(cache.write, mark, output.sent)
     return output
 
