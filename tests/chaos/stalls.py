@@ -51,8 +51,11 @@ async def child(overrides: list[str]) -> None:
     """
     from tests.conftest import running
     from waybill.ops.memory import settle_memory, tune_allocator
+    from waybill.ops.turns import take_short_turns
 
     tune_allocator()  # as `waybill serve` does
+
+    take_short_turns()
     worst = [0.0] * 3
     clocks = time.perf_counter, time.process_time, time.thread_time
 

@@ -36,9 +36,11 @@ import asyncio, sys
 from tests.conftest import running
 from waybill.ops.logs import setup_logging
 from waybill.ops.memory import settle_memory, tune_allocator
+from waybill.ops.turns import take_short_turns
 async def main():
     setup_logging("info")
     tune_allocator()  # as `waybill serve` does
+    take_short_turns()
     async with running(*sys.argv[1:]) as sidecar:
         settle_memory()
         print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()), flush=True)

@@ -6,8 +6,12 @@ its input. `make stalls` holds the bound itself, by the clock, with bodies up to
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import sys
+import threading
+import time
 from pathlib import Path
 
 import msgpack
@@ -16,6 +20,7 @@ import pytest
 from tests.conftest import Running, Sidecar
 from tests.effort import allowed
 from tests.gaps import gaps
+from waybill.ops.turns import take_short_turns
 
 #: Work in one piece, in seconds: about as long as a probe waits.
 MOST_SECS = 0.05
@@ -47,6 +52,7 @@ ASKED = {
     "label": ("/v1/label", '[{"log":"@"}]'),
     "logs": ("/v1/logs", '{"resourceLogs":["@"]}'),
 }
+_WORDS = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefghijklmnop"]
 RECORD = {"log": "component failed", "source": "shop", "kubernetes": {"pod_name": "p"}}
 
 
@@ -144,6 +150,31 @@ async def test_no_kind_of_request_holds_the_others_up(running: Running, tmp_path
     assert not slow
 
 
+async def test_a_busy_thread_does_not_hold_a_batch_up_at_each_message(running: Running) -> None:
+    before = sys.getswitchinterval()
+    take_short_turns()  # as `waybill serve` does
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            sum(range(1000))
+
+    lines = [json.dumps({"log": f"an order of {word} failed"}) for word in _WORDS[:800]]
+    try:
+        async with running("model.path=null") as sidecar:
+            await sidecar.post(lines[0].encode())
+            busy = asyncio.create_task(asyncio.to_thread(work))
+            began = time.process_time()  # of both threads: what waits does not work
+            await sidecar.post("\n".join(lines).encode())
+            took = time.process_time() - began
+            is_over.set()
+            await busy
+    finally:
+        is_over.set()
+        sys.setswitchinterval(before)
+    assert took < allowed(0.25)  # with turns of 5 ms some four seconds
+
+
 async def test_every_endpoint_is_asked(running: Running) -> None:
     async with running("model.path=null") as sidecar:
         _, described = await sidecar.get("/openapi.json")
@@ -154,8 +185,7 @@ async def test_every_endpoint_is_asked(running: Running) -> None:
 
 @pytest.mark.parametrize("name", ["need", "count", "new", "id"])
 async def test_no_order_of_patterns_holds_the_others_up(running: Running, name: str) -> None:
-    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefghijklmnop"]
-    body = "\n".join(json.dumps({"log": f"the {word} is gone"}) for word in words).encode()
+    body = "\n".join(json.dumps({"log": f"the {word} is gone"}) for word in _WORDS).encode()
     async with running("model.path=null", "patterns.sample_every=1") as sidecar:
         await sidecar.post(body)
         await sidecar.get("/v1/patterns?limit=1")  # the first text that is cleaned takes longer

@@ -32,6 +32,7 @@ from waybill.ops.deadletter import DeadLetters, prepare_folder
 from waybill.ops.memory import Trimmer, kept_small, settle_memory, tune_allocator
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
+from waybill.ops.turns import take_short_turns
 from waybill.ops.watched import refresh_often
 from waybill.service.corrections import CorrectionsPart
 from waybill.service.endpoints import Deps, http_routes
@@ -312,6 +313,7 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     is_alone = not isinstance(role, Member)
     if is_alone:
         tune_allocator()
+        take_short_turns()
     if role.is_first:
         shown = {"settings": changed_settings(settings), "secrets": name_secrets(settings)}
         log.info("settings other than the defaults", extra=shown)
