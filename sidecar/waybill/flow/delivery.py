@@ -12,9 +12,9 @@ from waybill.core.names import Compression, Ingest
 class Delivery(msgspec.Struct):
     """A body as it came in, and what its sender said about it.
 
-    ``ingest`` names the listener; ``encodings`` are the compressions
-    in the order in which they were applied. ``is_final`` says that the sender cannot send the body
-    again: it is taken even while the service drains.
+    ``ingest`` names the listener; ``encodings`` are the compressions in the order in which they
+    were applied. ``is_final`` says that the sender cannot send the body again: it is taken even
+    while the service drains.
     """
 
     body: bytes

@@ -1,4 +1,4 @@
-"""How a connection comes in: counted first, then, where TLS is on, made secret.
+"""How a connection comes in: counted first, then, where TLS is on, encrypted.
 
     accept -> Entrance: a place of `Connections` -> TLS handshake -> the listener's own protocol
 
@@ -62,35 +62,38 @@ class Entrance:
             return
         protocol = self._make(place)
         if self._tls is not None:
-            protocol = self._secret(protocol, transport, place, self._tls)
+            protocol = self._tls_protocol(protocol, transport, place, self._tls)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
-    def _secret(
+    def _tls_protocol(
         self, inner: asyncio.Protocol, transport: asyncio.Transport, place: Place, tls: ServerTls
     ) -> asyncio.Protocol:
-        """What shakes hands and speaks TLS for ``inner``.
+        """The protocol that shakes hands and speaks TLS for ``inner``.
 
-        asyncio's own, without its ``start_tls``: that begins in a task, and under uvloop what the
-        client says until then would be lost.
+        It is asyncio's own, without its ``start_tls``: that begins in a task, and under uvloop what
+        the client says until then would be lost.
         """
-        shaken = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        handshake = loop.create_future()
         self._handshakes[transport] = place
-        shaken.add_done_callback(functools.partial(self._note_shaken, transport))
-        secret = SSLProtocol(
-            asyncio.get_running_loop(),
+        handshake.add_done_callback(functools.partial(self._end_handshake, transport))
+        protocol = SSLProtocol(
+            loop,
             inner,
             tls.context,
-            shaken,
+            handshake,
             server_side=True,
             ssl_handshake_timeout=self._handshake_secs,  # type: ignore[arg-type]  # takes floats
         )
-        return cast("asyncio.Protocol", secret)
+        return cast("asyncio.Protocol", protocol)
 
-    def _note_shaken(self, transport: asyncio.Transport, shaken: asyncio.Future[object]) -> None:
+    def _end_handshake(
+        self, transport: asyncio.Transport, handshake: asyncio.Future[object]
+    ) -> None:
         """A handshake is over: its connection has become the listener's, or it ends."""
         place = self._handshakes.pop(transport)
-        error = shaken.exception()
+        error = handshake.exception()
         if error is not None:
             place.refuse("handshake", str(error))
             place.leave()

@@ -73,7 +73,8 @@ class AtOnce:
     def _decide(self, edition: Edition, records: Slice, observer: Observer | None) -> list[Verdict]:
         begin = time.perf_counter()
         messages, sources, groups = records
-        verdicts, blanks = self._known(messages, groups)
+        blanks = 0 if all(messages) else messages.count(None)
+        verdicts = self._known(messages, groups, has_blanks=blanks > 0)
         missing = _places_of_none(verdicts)
         hits = len(messages) - len(missing)
         if hits == 0 and are_same(groups):
@@ -91,18 +92,20 @@ class AtOnce:
         return decided
 
     def _known(
-        self, messages: Sequence[str | None], groups: Sequence[SourceGroup]
-    ) -> tuple[list[Verdict | None], int]:
-        """What the exact memo knows, and how many records have no message."""
-        if all(messages) and are_same(groups):
-            return list(map(groups[0].known, cast("Sequence[str]", messages))), 0
-        blank: list[Verdict] = []
+        self,
+        messages: Sequence[str | None],
+        groups: Sequence[SourceGroup],
+        *,
+        has_blanks: bool,
+    ) -> list[Verdict | None]:
+        """What the exact memo knows; ``has_blanks``: some records have no message."""
+        if not has_blanks and are_same(groups):
+            return list(map(groups[0].known, cast("Sequence[str]", messages)))
         no_message = self._taxonomy.passed["no_message"]
-        verdicts = [
-            group.known(message) if message is not None else _note_blank(blank, no_message)
+        return [
+            group.known(message) if message is not None else no_message
             for group, message in zip(groups, messages, strict=True)
         ]
-        return verdicts, len(blank)
 
     def _decide_some(
         self,
@@ -189,9 +192,3 @@ def _places_of_none(verdicts: Sequence[Verdict | None]) -> Sequence[int]:
     if count == 0:
         return ()
     return [i for i, verdict in enumerate(verdicts) if verdict is None]
-
-
-def _note_blank(blank: list[Verdict], verdict: Verdict) -> Verdict:
-    """The verdict of a record without message, counted: a pass over all records would cost more."""
-    blank.append(verdict)
-    return verdict

@@ -255,7 +255,7 @@ def by_group(
     """``indexes`` by the group that each has in ``groups``; mostly there is one."""
     if are_same(groups):
         return [(groups[0], indexes)] if indexes else []
-    by_group: dict[SourceGroup, list[int]] = {}
+    found: dict[SourceGroup, list[int]] = {}
     for i in indexes:
-        by_group.setdefault(groups[i], []).append(i)
-    return by_group.items()
+        found.setdefault(groups[i], []).append(i)
+    return found.items()

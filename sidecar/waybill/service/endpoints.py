@@ -109,16 +109,15 @@ def _rule_backends(deps: Deps) -> dict[str, rules.Backend]:
     reserved = names_added(added_fields(deps.settings))
     backends: dict[str, rules.Backend] = {}
     for labelling in deps.opened.labellings:
-        pipeline = labelling.pipeline
-        backends[labelling.name] = rules.Backend(
-            in_force=functools.partial(_rules_of, pipeline),
-            compile_text=functools.partial(_compile_trial, pipeline, reserved),
-        )
+        backends[labelling.name] = _rule_backend(labelling.pipeline, reserved)
     return backends
 
 
-def _rules_of(pipeline: Pipeline) -> RuleSet:
-    return pipeline.rules
+def _rule_backend(pipeline: Pipeline, reserved: Sequence[str]) -> rules.Backend:
+    return rules.Backend(
+        in_force=lambda: pipeline.rules,
+        compile_text=functools.partial(_compile_trial, pipeline, reserved),
+    )
 
 
 def _csv_routes(deps: Deps) -> list[web.RouteDef]:

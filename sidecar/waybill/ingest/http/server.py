@@ -34,7 +34,6 @@ from waybill.wire.strangers import advice
 
 log = logging.getLogger(__name__)
 _BACKLOG = 1024
-#: Answers a request, or raises what aiohttp makes an answer of.
 
 
 class HttpServer:
