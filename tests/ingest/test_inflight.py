@@ -10,7 +10,7 @@ from waybill.core.errors import OverloadedError
 from waybill.core.names import Compression
 from waybill.flow import inflating
 from waybill.flow.delivery import Delivery
-from waybill.flow.inflating import inflated
+from waybill.flow.inflating import inflate_body
 from waybill.flow.inflight import WORK_TIMES, Inflight
 from waybill.settings.schema import LimitSettings
 from waybill.wire.compression import ENCODINGS, compress, decompress
@@ -77,7 +77,7 @@ async def test_a_body_is_inflated_only_in_room_that_is_counted(
     bomb, usual = bytes(limit - 1), b"".join(b"order %d failed\n" % i for i in range(50_000))
     for body in (bomb, usual, b'{"log":"x"}'):
         delivery = Delivery(compress(body, encoding), "http", encodings=[encoding])
-        found = await asyncio.gather(*(inflated(delivery, limit, bounded) for _ in range(4)))
+        found = await asyncio.gather(*(inflate_body(delivery, limit, bounded) for _ in range(4)))
         assert found == [body] * 4
     assert all(spare >= 0 for spare in whole[:8])
     assert max(counted) <= 4 * limit

@@ -203,7 +203,7 @@ def test_unknown_members_of_frames_are_not_kept_one_by_one() -> None:
 def test_frames_of_records_are_counted_like_records() -> None:
     wire = Wire(FieldPlan(FieldSettings()))
     _, batch = wire.decode(_protobuf(PROTO_GOOD) * 100, PROTO)
-    assert batch.parts == 300
+    assert batch.weight == 300
 
 
 def test_what_a_resource_says_is_not_repeated_without_end() -> None:

@@ -131,8 +131,8 @@ class Batch:
         return len(self.starts)
 
     @property
-    def parts(self) -> int:
-        """How many things there are in memory that cost about as much as a record does."""
+    def weight(self) -> int:
+        """What it takes of memory beside its body, in records."""
         return len(self)
 
     async def end(self) -> None:

@@ -16,7 +16,7 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from waybill.core.batch import Batch, ScanBudget, explain_specials
 from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
@@ -24,7 +24,7 @@ from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.core.turns import count_in_turns, in_turns
 from waybill.flow.delivery import Delivery
-from waybill.flow.inflating import inflated
+from waybill.flow.inflating import inflate_body
 from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
 from waybill.handback.handback import Handback
 from waybill.labelling.several import BatchLabeller
@@ -32,7 +32,6 @@ from waybill.ops.deadletter import DeadLetters
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import LimitSettings
 from waybill.wire import Codec, Wire
-from waybill.wire.policy import LabelPolicy
 
 log = logging.getLogger(__name__)
 #: Up to this a body is decoded on the event loop: records of 25 bytes, the densest that need no
@@ -125,34 +124,43 @@ class Flow:
     async def _run(self, delivery: Delivery, grow: Grow) -> bytes | None:
         body = delivery.body
         if delivery.encodings:
-            body = await inflated(delivery, self._limits.body_bytes, self._inflight)
+            body = await inflate_body(delivery, self._limits.body_bytes, self._inflight)
             grow(len(body))
-        parts = 0
-        while True:
-            async with self._inflight.work(len(body), parts) as grow_work:
-                codec, batch = await self._decode(body, delivery)
-                if parts or grow_work(RECORD_BYTES * batch.parts):
-                    return await self._label(body, delivery, codec, batch)
-                # More records than there is room for beside others: again, when there is.
-                parts = batch.parts
-                del codec, batch
+        async with self._inflight.work(len(body)) as grow_work:
+            codec, batch = await self._decode(body, delivery)
+            if grow_work(RECORD_BYTES * batch.weight):
+                return await self._label(body, delivery, codec, batch)
+            records = batch.weight
+            del codec, batch
+        # More records than there was room for beside other bodies: once more, when there is.
+        async with self._inflight.work(len(body), records):
+            codec, batch = await self._decode(body, delivery)
+            return await self._label(body, delivery, codec, batch)
 
     async def _label(
         self, body: bytes, delivery: Delivery, codec: Codec, batch: Batch
     ) -> bytes | None:
         await self._count_received(delivery.ingest, body, batch)
         verdicts = await self.labeller.label(batch.messages, batch.sources)
-        async for some in in_turns(list(batch.specials), _TURN_SPECIALS):
-            explain_specials(batch, verdicts, self.labeller.passed, some)
-            _note_kept(batch, verdicts, self.labeller, self.wire.plan.policy, some)
-        given = await count_in_turns(verdicts)
-        self.labeller.counted(given)
+        async for specials in in_turns(list(batch.specials), _TURN_SPECIALS):
+            explain_specials(batch, verdicts, self.labeller.passed, specials)
+            self._note_kept(batch, verdicts, specials)
+        counts = await count_in_turns(verdicts)
+        self.labeller.counted(counts)
         answer = await self._hand_back(codec, batch, verdicts)
-        if self._count_set_aside(batch, verdicts):
-            given = await count_in_turns(verdicts)
-        self._metrics.count_verdicts(given, self.labeller.taxonomy.fallback, self.labeller.names)
+        if batch.fault is not None:
+            self._note_failed(batch, batch.fault, verdicts)
+            counts = await count_in_turns(verdicts)
+        self._metrics.count_verdicts(counts, self.labeller.taxonomy.fallback, self.labeller.names)
         await batch.end()
         return answer
+
+    def _note_kept(self, batch: Batch, verdicts: list[Verdict], specials: Iterable[int]) -> None:
+        """Give ``specials`` that keep the label they came with the verdict that says so."""
+        for i in specials:
+            kept = self.wire.plan.policy.kept(batch.specials[i])
+            if kept:
+                verdicts[i] = self.labeller.keep(verdicts[i], kept)
 
     async def _decode(self, body: bytes, delivery: Delivery) -> tuple[Codec, Batch]:
         decode = functools.partial(self.wire.decode, body, delivery.content_type, delivery.tag)
@@ -181,11 +189,8 @@ class Flow:
         name = self.handback.name
         begin = time.perf_counter()
         try:
-            await self._wait_for_slot()
-            try:
+            async with self._push_slot():
                 answer = await self.handback.hand_back(codec, batch, verdicts)
-            finally:
-                self._push_slots.release()
         except HandbackError as error:
             self._metrics.handback_errors.labels(name, error.code).inc()
             raise
@@ -194,12 +199,18 @@ class Flow:
         self._metrics.records_handed_back.labels(name).inc(len(batch))
         return answer
 
-    async def _wait_for_slot(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _push_slot(self) -> AsyncIterator[None]:
+        """A context in which one batch may be pushed. Raises HandbackError ``timeout``."""
         try:
             async with asyncio.timeout(self._slot_secs):
                 await self._push_slots.acquire()
         except TimeoutError:
             raise HandbackError("timeout", "other batches keep the receiver busy") from None
+        try:
+            yield
+        finally:
+            self._push_slots.release()
 
     async def _count_received(self, ingest: Ingest, body: bytes, batch: Batch) -> None:
         self._metrics.batches_received.labels(ingest).inc()
@@ -212,13 +223,10 @@ class Flow:
         for reason, count in passed.items():
             self._metrics.records_passed.labels(reason).inc(count)
 
-    def _count_set_aside(self, batch: Batch, verdicts: list[Verdict]) -> bool:
-        """Count and log records that went on as they came because handling them raised.
-
-        Whether there are any.
+    def _note_failed(self, batch: Batch, fault: Exception, verdicts: list[Verdict]) -> None:
+        """Give records that went on as they came because handling them raised the verdict that says
+        so; count and log them.
         """
-        if batch.fault is None:
-            return False
         failed = list(filter(batch.is_set_aside, batch.specials))
         for i in failed:
             verdicts[i] = self.labeller.passed["record_failed"]
@@ -226,9 +234,8 @@ class Flow:
         log.error(
             "records passed on as they came: handling them failed in an unforeseen way",
             extra={"records": len(failed), "reason": "record_failed"},
-            exc_info=batch.fault,
+            exc_info=fault,
         )
-        return True
 
     async def drain(self, timeout_secs: float) -> bool:
         """Refuse what is new and wait for what is under way; whether all of it ended in time."""
@@ -251,17 +258,3 @@ def _is_quick(body: bytes) -> bool:
     if looked_at.count(b"{") > _INLINE_RECORDS // _LOOK_EVERY:
         return False
     return looked_at.count(b",") <= _INLINE_VALUES // _LOOK_EVERY
-
-
-def _note_kept(
-    batch: Batch,
-    verdicts: list[Verdict],
-    labeller: BatchLabeller,
-    policy: LabelPolicy,
-    specials: Iterable[int],
-) -> None:
-    """Give those of ``specials`` that keep the label they came with the verdict that says so."""
-    for i in specials:
-        kept = policy.kept(batch.specials[i])
-        if kept:
-            verdicts[i] = labeller.keep(verdicts[i], kept)

@@ -9,7 +9,7 @@ from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Inflight
 from waybill.wire.compression import decompress
 
-__all__ = ["inflated"]
+__all__ = ["inflate_body"]
 
 #: Up to this a compressed body is tried on the event loop, if it holds no more than the other.
 _INLINE_COMPRESSED_BYTES = 4 << 10
@@ -21,7 +21,7 @@ _TIMES = 32
 _COPIES = 2
 
 
-async def inflated(delivery: Delivery, limit_bytes: int, inflight: Inflight) -> bytes:
+async def inflate_body(delivery: Delivery, limit_bytes: int, inflight: Inflight) -> bytes:
     """The body of ``delivery`` without its encodings. Its bytes are the caller's to count.
 
     Raises:

@@ -76,7 +76,8 @@ class OtlpBatch(Batch):
         self._empty = 0
 
     @property
-    def parts(self) -> int:
+    def weight(self) -> int:
+        """A frame weighs about as much as a record does."""
         return len(self) + self._frames
 
     def keep(self, frames: list[Frame], frame: Frame) -> None:
