@@ -101,7 +101,7 @@ async def test_tools_see_the_same_rule(pipeline: Pipeline, rules: RuleSet, dress
         assert rules.first_match(dressed) is first
         assert rules.matching(dressed) == rules.matching(text)
         explained = await explain(pipeline, None, "", dressed)
-        assert explained["rule"] == (first and first.id)
+        assert explained.decision.rule == (first and first.id)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
@@ -167,5 +167,5 @@ async def test_json_that_a_shipper_encoded_anew_keeps_its_label(
 async def test_blank_is_no_message(pipeline: Pipeline, blank: str) -> None:
     (verdict,) = await pipeline.label([blank], [""])
     assert verdict is TEN.passed["no_message"]
-    explained = await explain(pipeline, None, "", blank)
-    assert (explained["label"], explained["reason"]) == (verdict.label, "no_message")
+    explained = (await explain(pipeline, None, "", blank)).decision
+    assert (explained.label, explained.reason) == (verdict.label, "no_message")

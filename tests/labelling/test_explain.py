@@ -15,7 +15,7 @@ from waybill.core.names import SlowTierName
 from waybill.core.reasons import RECORD_REASONS, Reason
 from waybill.core.records import Verdict
 from waybill.labelling.explain import explain
-from waybill.labelling.explanation import advice_on
+from waybill.labelling.explanation_text import advice_on
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -74,8 +74,8 @@ def build(rules: RuleSet, *tiers: Tier, telemetry: Recording | None = None) -> P
 
 
 async def why(pipeline: Pipeline, message: str, source: str = "s") -> tuple[Any, Any, Any]:
-    told = await explain(pipeline, None, source, message)
-    return told["label"], told["tier"], told["reason"] or told["rule"]
+    told = (await explain(pipeline, None, source, message)).decision
+    return told.label, told.tier, told.reason or told.rule
 
 
 def state(pipeline: Pipeline, telemetry: Recording) -> object:

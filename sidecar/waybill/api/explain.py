@@ -5,16 +5,17 @@ The message is ``message`` with its ``source``, or a whole record as a shipper s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from waybill.api.answers import Questions, as_json
 from waybill.core.errors import MalformedError
+from waybill.labelling.explanation import Explanation
 from waybill.wire.members import Places
 
-#: Explains a message: source and message to plain data.
-Explain = Callable[[str, str], Awaitable[Mapping[str, object]]]
+#: Explains a message, given its source and its text.
+Explain = Callable[[str, str], Awaitable[Explanation]]
 
 
 def routes(questions: Questions, places: Places, explain: Explain) -> list[web.RouteDef]:
@@ -37,6 +38,7 @@ def routes(questions: Questions, places: Places, explain: Explain) -> list[web.R
         if not isinstance(source, str):
             raise MalformedError("fields", "source is no string")
         source = places.source_of(asked) or source
-        return as_json(await explain(source, message))
+        found = await explain(source, message)
+        return as_json(found.plain())
 
     return [web.post("/v1/explain", answer)]

@@ -11,6 +11,7 @@ from waybill.cli.parsing import Commands, add_command, load
 from waybill.cli.terminal import cleaned, note_file, read_stdin
 
 if TYPE_CHECKING:
+    from waybill.labelling.explanation import Explanation
     from waybill.settings.schema import FieldSettings, Settings
 
 __all__ = ["add", "explain_one", "read_asked"]
@@ -60,7 +61,7 @@ def _run(given: argparse.Namespace) -> int:
         asked = asked._replace(source=cleaned(given.source))
     found = asyncio.run(explain_one(settings, asked.source, asked.message))
     if given.json:
-        print(json.dumps(found, indent=2))  # escapes: whatever the terminal can show
+        print(json.dumps(found.plain(), indent=2))  # escapes: whatever the terminal can show
         return 0
     if asked.origin:
         print(asked.origin)
@@ -87,19 +88,19 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
     return Asked(places.source_of(members), message, origin)
 
 
-def _show(found: dict[str, object], settings: Settings) -> str:
-    from waybill.labelling.explanation import can_take_rule, show
+def _show(found: Explanation, settings: Settings) -> str:
+    from waybill.labelling.explanation_text import can_take_rule, show
     from waybill.labelling.rules.draft import draft
     from waybill.settings.taxonomy import read_labels
 
     drafted = None
-    if can_take_rule(found):
+    if can_take_rule(found.decision):
         labels = read_labels(settings.labels.path).names
-        drafted = asyncio.run(draft(str(found["message"]), labels))
+        drafted = asyncio.run(draft(found.message, labels))
     return show(found, drafted)
 
 
-async def explain_one(settings: Settings, source: str, message: str) -> dict[str, object]:
+async def explain_one(settings: Settings, source: str, message: str) -> Explanation:
     """`explain` with a pipeline of its own. Raises ConfigError."""
     from waybill.cli.warnings import warn_of_hidden
     from waybill.core.version import VERSION

@@ -10,13 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
-
 from waybill.core.errors import TierUnavailable
 from waybill.core.prepare import prepare
 from waybill.core.reasons import silent
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.table import CorrectionTable
+from waybill.labelling.explanation import (
+    Choice,
+    CorrectionFound,
+    Decision,
+    Explanation,
+    ModelAnswer,
+    ModelSilence,
+    Overruled,
+    RouteTaken,
+    RuleFound,
+)
 from waybill.labelling.masking import mask
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle
@@ -35,7 +44,7 @@ async def explain(
     message: str,
     *,
     threshold: float | None = None,
-) -> dict[str, object]:
+) -> Explanation:
     """The verdict on ``message`` from ``source`` with its route, matching rules and neighbours.
 
     ``threshold`` is the setting ``model.threshold``.
@@ -44,29 +53,30 @@ async def explain(
     route = edition.path_for(source).route
     matching = edition.rules.explain(message, source)
     text = mask(message)
-    overruled = _by_rules(route, matching)
-    verdict = pipeline.corrections.find(text, source) or overruled
+    by_rules = _by_rules(route, matching)
+    verdict = pipeline.corrections.find(text, source) or by_rules
     if not prepare(message):
         verdict = route.taxonomy.passed["no_message"]
     if verdict is None:
         verdict = await _by_tiers(route, text)
-    answer: dict[str, object] = {
-        "source": source,
-        "message": message,
-        "label": verdict.label,
-        "tier": verdict.tier,
-        "confidence": verdict.confidence,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "route": _describe_route(route),
-        "rules": [_describe_rule(rule) for rule in matching],
-        "masked": text,
-    }
+    correction = None
     if verdict.tier == "correction":
-        answer["correction"] = await _describe_correction(pipeline.corrections, verdict, overruled)
+        correction = await _find_correction(pipeline.corrections, verdict, by_rules)
+    said = None
     if model is not None:
-        answer["model"] = await _ask_model(model.bundle, text, threshold)
-    return answer
+        said = await _ask_model(model.bundle, text, threshold)
+    decision = Decision(
+        label=verdict.label,
+        tier=verdict.tier,
+        confidence=verdict.confidence,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        route=_route_taken(route),
+        rules=list(map(_rule_found, matching)),
+        correction=correction,
+        model=said,
+    )
+    return Explanation(source, message, text, decision)
 
 
 def _by_rules(route: Route, matching: Sequence[Rule]) -> Verdict | None:
@@ -94,54 +104,51 @@ async def _by_tiers(route: Route, text: str) -> Verdict:
     return verdict
 
 
-async def _describe_correction(
-    table: CorrectionTable, verdict: Verdict, overruled: Verdict | None
-) -> dict[str, object]:
+async def _find_correction(
+    table: CorrectionTable, verdict: Verdict, by_rules: Verdict | None
+) -> CorrectionFound:
     """Who said so, when and why, and the rule whose label it takes the place of."""
     name = verdict.rule or ""
-    described: dict[str, object] = {"id": name, "is_disputed": name in table.disputed}
+    is_disputed = name in table.disputed
+    overruled = None
+    if by_rules is not None and by_rules.label != verdict.label:
+        overruled = Overruled(by_rules.rule, by_rules.label)
     said = await asyncio.to_thread(table.tell, name)
-    if said is not None:
-        described |= {
-            "source": said.source,
-            "by": said.by,
-            "at": said.at,
-            "note": said.note,
-        }
-    described["overrules"] = None
-    if overruled is not None and overruled.label != verdict.label:
-        described["overrules"] = {"rule": overruled.rule, "label": overruled.label}
-    return described
+    if said is None:
+        return CorrectionFound(name, is_disputed, overrules=overruled)
+    return CorrectionFound(name, is_disputed, said.source, said.by, said.at, said.note, overruled)
 
 
-def _describe_route(route: Route) -> dict[str, object]:
+def _route_taken(route: Route) -> RouteTaken:
     labels = None
     if route.scope.labels is not None:
         labels = sorted(route.scope.labels)
-    return {"source": list(route.scope.sources), "labels": labels, "tiers": route.tier_names()}
+    return RouteTaken(route.scope.sources, labels, route.tier_names())
 
 
-def _describe_rule(rule: Rule) -> dict[str, object]:
-    described = rule.describe()
-    return {name: described[name] for name in ("id", "label", "file", "line", "mode")}
+def _rule_found(rule: Rule) -> RuleFound:
+    return RuleFound(rule.id, rule.label, rule.file, rule.line, rule.mode)
 
 
-async def _ask_model(bundle: Bundle, text: str, threshold: float | None) -> dict[str, object]:
+async def _ask_model(
+    bundle: Bundle, text: str, threshold: float | None
+) -> ModelAnswer | ModelSilence:
     """What the model says of a masked message and what it saw near it, or why it cannot say."""
     try:
         embedding = await asyncio.to_thread(bundle.embed, [text])
     except TierUnavailable as error:
-        return {"version": bundle.version, "reason": silent("model", error.code)}
+        return ModelSilence(bundle.version, silent("model", error.code))
     (prediction,) = bundle.classify(embedding, [text])
-    others = [one for one in bundle.ranked(embedding, text) if one[0] != prediction.label]
-    return {
-        "version": bundle.version,
-        "label": prediction.label,
-        "confidence": prediction.confidence,
-        "least_confidence": bundle.policy(threshold).threshold,
-        "next_best": [{"label": label, "confidence": chance} for label, chance in others[:_NEXT]],
-        "distance": prediction.distance,
-        "farthest_known": bundle.manifest.thresholds.distance,
-        "is_known": prediction.is_known,
-        "nearest": [msgspec.structs.asdict(near) for near in bundle.nearest(embedding[0])],
-    }
+    choices = [Choice(label, chance) for label, chance in bundle.ranked(embedding, text)]
+    others = [choice for choice in choices if choice.label != prediction.label]
+    return ModelAnswer(
+        version=bundle.version,
+        label=prediction.label,
+        confidence=prediction.confidence,
+        least_confidence=bundle.policy(threshold).threshold,
+        next_best=others[:_NEXT],
+        distance=prediction.distance,
+        farthest_known=bundle.manifest.thresholds.distance,
+        is_known=prediction.is_known,
+        nearest=bundle.nearest(embedding[0]),
+    )

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from waybill.labelling.explain import explain
+from waybill.labelling.explanation import Explanation, Further
 from waybill.service.opening import Labelling
 
-#: What is said once, of the message and not of a labelling.
-_OF_MESSAGE = ("source", "message", "masked")
 
-
-async def explain_all(
-    labellings: Sequence[Labelling], source: str, message: str
-) -> dict[str, object]:
-    """`waybill.labelling.explain.explain` of the first labelling; where there are further ones,
-    theirs by name under ``labellings``.
+async def explain_all(labellings: Sequence[Labelling], source: str, message: str) -> Explanation:
+    """`waybill.labelling.explain.explain` of the first labelling, with what the further ones decide
+    beside it.
     """
-    first, *further = labellings
-    answer = await _explain(first, source, message)
-    if not further:
-        return answer
-    found: dict[str, dict[str, object]] = {}
-    for labelling in further:
-        said = await _explain(labelling, source, message)
-        for name in _OF_MESSAGE:
-            said.pop(name, None)
-        found[labelling.name] = {"field": labelling.settings.fields.label, **said}
-    answer["labellings"] = found
-    return answer
+    first, *others = labellings
+    found = await _explain(first, source, message)
+    further: dict[str, Further] = {}
+    for labelling in others:
+        other = await _explain(labelling, source, message)
+        further[labelling.name] = Further(labelling.settings.fields.label, other.decision)
+    return msgspec.structs.replace(found, further=further)
 
 
-async def _explain(labelling: Labelling, source: str, message: str) -> dict[str, object]:
+async def _explain(labelling: Labelling, source: str, message: str) -> Explanation:
     threshold = labelling.settings.model.threshold
     return await explain(labelling.pipeline, labelling.model, source, message, threshold=threshold)

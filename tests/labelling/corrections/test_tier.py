@@ -111,7 +111,7 @@ async def test_explaining_says_who_said_so_and_which_rule_is_overruled(rules: Ru
     said = new_correction(mask("User 1 left"), "Error", by="ann", note="really")
     labelling = pipeline(rules, said)
     labelling.corrections.tell = {said.id: said}.get
-    found = await explain(labelling, None, "crm", "User 5 left")
+    found = (await explain(labelling, None, "crm", "User 5 left")).plain()
     assert (found["label"], found["tier"], found["rule"]) == ("Error", "correction", said.id)
     assert found["correction"] == {
         "id": said.id,
@@ -122,7 +122,7 @@ async def test_explaining_says_who_said_so_and_which_rule_is_overruled(rules: Ru
         "note": "really",
         "overrules": {"rule": "left", "label": "User Action"},
     }
-    assert "correction" not in await explain(labelling, None, "crm", "Ann left")
+    assert "correction" not in (await explain(labelling, None, "crm", "Ann left")).plain()
 
 
 @given(st.lists(st.text(max_size=40), max_size=8))
