@@ -10,7 +10,7 @@ from aiohttp import web
 from waybill.web.context import bench_of, user_of
 from waybill.web.store.drafts import Draft, drop_draft, find_draft, note_viewed, save_draft
 from waybill.web.views.forms import read_form, see
-from waybill.web.views.rules import editor, known_draft
+from waybill.web.views.rules import Edited, editor, known_draft
 
 #: Groups of a trial that may be noted as viewed.
 _MOST_VIEWED = 200
@@ -22,7 +22,7 @@ async def show(request: web.Request) -> web.Response:
     row = await bench_of(request).database.read(lambda store: find_draft(store, number))
     if row is None:
         raise see(request, "/rules", "fault=This+draft+is+gone.")
-    return await editor(request, row["file"], row["text"], draft=number, base=row["base"])
+    return await editor(request, Edited(row["file"], row["text"], row["base"], number))
 
 
 async def save(request: web.Request) -> web.Response:

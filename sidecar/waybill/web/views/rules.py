@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -57,6 +57,17 @@ _MOST_DIGITS = 15
 _MOMENT = re.compile(r"\d{1,15}(?:\.\d{1,20})?", re.ASCII)
 
 
+class Edited(NamedTuple):
+    """A text of the editor; ``base`` is the edition that it began with ("": the present one),
+    ``draft`` the number of what was kept of it (0: nothing).
+    """
+
+    file: str
+    text: str
+    base: str = ""
+    draft: int = 0
+
+
 async def edit(request: web.Request) -> web.Response:
     """The editor: of an own file, or of a draft made from a pattern or a message."""
     bench = bench_of(request)
@@ -73,39 +84,50 @@ async def edit(request: web.Request) -> web.Response:
             raise see(request, "/rules", urlencode({"fault": fault}))
     if not text:
         text = EXAMPLE.format(label=bench.taxonomy.names[0])
-    return await editor(request, name, text, with_try=bool(mode))
+    edited = Edited(name, text)
+    if mode:
+        return await tried(request, edited)
+    return await editor(request, edited)
 
 
 async def attempt(request: web.Request) -> web.Response:
-    """*Try*: what the text would change over a day of records; *Apply* puts it there."""
+    """*Try*: what the text would change over a day of records; *Apply* puts it there, *Shadow* with
+    new rules that only count.
+    """
     form = await read_form(request, "review")
-    name = form.get("file", DEFAULT_FILE)
-    text = form.get("text", "").replace("\r\n", "\n")
     bench = bench_of(request)
-    if form.get("do") == "shadow":
-        text, fault = in_shadow(bench.rulebook.files().get(name, ""), text)
+    text = form.get("text", "").replace("\r\n", "\n")
+    number = known_draft(form).number
+    edited = Edited(form.get("file", DEFAULT_FILE), text, form.get("base", ""), number)
+    wish = form.get("do")
+    if wish == "shadow":
+        text, fault = in_shadow(bench.rulebook.files().get(edited.file, ""), text)
+        edited = edited._replace(text=text)
         if fault:
-            return await _editor(request, name, text, None, [fault], base=form.get("base", ""))
-    if form.get("do") in ("apply", "shadow"):
-        return await _apply(request, form, name, text)
-    faults = []
+            return await editor(request, edited, faults=[fault])
+    if wish in ("apply", "shadow"):
+        return await _apply(request, form, edited)
+    if wish == "rebase":
+        edited = edited._replace(base=bench.rulebook.edition())
+    refused = []
     if form.get("keep_out"):
         rule, _, sample = form["keep_out"].partition(" ")
         kept = with_sample(text, rule, "no_match", sample)
         if kept is None:
-            faults.append(f"The sample could not be put into rule {rule}: add it under no_match.")
-        text = kept or text
-    base = bench.rulebook.edition() if form.get("do") == "rebase" else form.get("base", "")
-    draft = await _kept(request, form, Draft(user_of(request).name, time.time(), name, text, base))
-    if faults:
-        return await _editor(request, name, text, None, faults, draft=draft, base=base)
-    return await editor(request, name, text, draft=draft, base=base, with_try=True)
+            refused = [f"The sample could not be put into rule {rule}: add it under no_match."]
+        edited = edited._replace(text=kept or text)
+    edited = await _save(request, form, edited)
+    if refused:
+        return await editor(request, edited, faults=refused)
+    return await tried(request, edited)
 
 
-async def _kept(request: web.Request, form: Mapping[str, str], draft: Draft) -> int:
-    """Save what is tried; gives the number of the draft."""
+async def _save(request: web.Request, form: Mapping[str, str], edited: Edited) -> Edited:
+    """Keep what is tried, with the number under which it is kept."""
     known = known_draft(form)
-    return await bench_of(request).database.write(lambda store: save_draft(store, known, draft))
+    draft = Draft(user_of(request).name, time.time(), edited.file, edited.text, edited.base)
+    number = await bench_of(request).database.write(lambda store: save_draft(store, known, draft))
+    return edited._replace(draft=number)
 
 
 def known_draft(form: Mapping[str, str]) -> Known:
@@ -131,33 +153,28 @@ def _told(line: int | None, detail: str, severity: str) -> dict[str, object]:
     return {"line": line or 1, "detail": detail, "severity": severity}
 
 
-async def _apply(
-    request: web.Request, form: Mapping[str, str], name: str, text: str
-) -> web.Response:
+async def _apply(request: web.Request, form: Mapping[str, str], edited: Edited) -> web.Response:
     bench = bench_of(request)
     if not user_of(request).may("apply"):
         raise web.HTTPForbidden(text="This needs the scope apply.\n")
-    base = form.get("base", "")
     # What stood there when the text was begun, if nobody has changed anything since.
-    before = bench.rulebook.files().get(name)
-    show = functools.partial(_editor, request, name, text, draft=known_draft(form).number)
+    before = bench.rulebook.files().get(edited.file)
     moved = None
-    if base == bench.rulebook.edition():
-        said = await bench.rulebook.check(name, text)
+    if edited.base == bench.rulebook.edition():
+        said = await bench.rulebook.check(edited.file, edited.text)
         if said.faults:
-            return await show(None, _named(said.faults, name))
-        moved = await _moved(bench, form, name, text)
-    if base != bench.rulebook.edition():  # perhaps only meanwhile
-        return await show(None, [await _who_changed(bench)], base=base)
+            return await editor(request, edited, faults=_named(said.faults, edited.file))
+        moved = await _moved(bench, form, edited)
+    if edited.base != bench.rulebook.edition():  # perhaps only meanwhile
+        return await editor(request, edited, faults=[await _who_changed(bench)])
     if moved is not None:
-        trial, words = moved
-        return await show(trial, [words], base=base)
+        return await editor(request, edited, moved.trial, [moved.words])
     made = Change(
         user_of(request).name,
-        f"edit {name}",
-        name,
+        f"edit {edited.file}",
+        edited.file,
         before,
-        text,
+        edited.text,
         form.get("note", "")[:300],
         bench.settings.workbench.apply,
         time.time(),
@@ -165,18 +182,23 @@ async def _apply(
     try:
         number = await bench.travel.bring_rules(made)
     except WaybillError as error:
-        return await show(None, [str(error)])
+        return await editor(request, edited, faults=[str(error)])
     raise see(request, f"/changes/{number}", urlencode({"said": "Recorded."}))
 
 
-async def _moved(
-    bench: Bench, form: Mapping[str, str], name: str, text: str
-) -> tuple[Trial, str] | None:
-    """A new trial with a sentence, where it says something else than the one that was shown."""
+class _Moved(NamedTuple):
+    """A new trial that says something else than the one that was shown, and a sentence about it."""
+
+    trial: Trial
+    words: str
+
+
+async def _moved(bench: Bench, form: Mapping[str, str], edited: Edited) -> _Moved | None:
+    """What a new trial says, where that is something else than was shown."""
     before = numbers.read_whole(form.get("shown", ""), _MOST_DIGITS)
     if before is None:
         return None
-    trial = await bench.trials.attempt(name, text)
+    trial = await bench.trials.attempt(edited.file, edited.text)
     now = trial.found.changed_patterns if trial.found is not None else 0
     if not trial.is_done or abs(now - before) <= _MOVED * max(before, 1):
         return None
@@ -184,7 +206,7 @@ async def _moved(
         f"Not applied yet. Patterns that change: {before:,} when it was tried, {now:,} now. "
         "Look once more, and apply it then."
     )
-    return trial, words
+    return _Moved(trial, words)
 
 
 async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
@@ -228,26 +250,16 @@ async def _who_changed(bench: Bench) -> str:
     return f"Not applied: {who}, since this text was begun. Rebase, look, and try again."
 
 
-async def editor(
-    request: web.Request,
-    name: str,
-    text: str,
-    *,
-    draft: int = 0,
-    base: str = "",
-    with_try: bool = False,
-) -> web.Response:
-    """The page of the editor; ``with_try`` shows what the text would do."""
+async def tried(request: web.Request, edited: Edited) -> web.Response:
+    """The page of the editor with what the text would do, or what is wrong with it."""
     bench = bench_of(request)
-    if not with_try:
-        return await _editor(request, name, text, None, draft=draft, base=base)
-    said = await bench.rulebook.check(name, text)
-    faults = _named(said.faults, name)
+    said = await bench.rulebook.check(edited.file, edited.text)
     trial = None
-    if not faults:
-        trial = await bench.trials.attempt(name, text)
-    warnings = _named(said.warnings, name)
-    return await _editor(request, name, text, trial, faults, warnings, draft=draft, base=base)
+    if not said.faults:
+        trial = await bench.trials.attempt(edited.file, edited.text)
+    faults = _named(said.faults, edited.file)
+    warnings = _named(said.warnings, edited.file)
+    return await editor(request, edited, trial, faults, warnings)
 
 
 def _words(bench: Bench) -> dict[str, object]:
@@ -263,40 +275,40 @@ def _named(told: Sequence[object], name: str) -> list[str]:
     return [f"{name}:{words.partition(f'/{name}:')[2] or words}" for words in map(str, told)]
 
 
-async def _editor(
+async def editor(
     request: web.Request,
-    name: str,
-    text: str,
-    trial: Trial | None,
-    faults: list[str] | None = None,
-    warnings: list[str] | None = None,
-    *,
-    draft: int = 0,
-    base: str = "",
+    edited: Edited,
+    trial: Trial | None = None,
+    faults: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> web.Response:
+    """The page of the editor."""
     bench = bench_of(request)
     own = bench.rulebook.files()
     now = bench.rulebook.edition()
-    row = await bench.database.read(lambda store: find_draft(store, draft))
-    is_stale = bool(base) and base != now
+    row = await bench.database.read(lambda store: find_draft(store, edited.draft))
+    is_stale = edited.base not in ("", now)
+    lines: Sequence[object] = ()
+    if trial is not None:
+        lines = difference(own.get(edited.file), edited.text, edited.file)
     return await page(
         request,
         "rule_edit.html",
-        f"Error: {name} · Rules" if faults else f"{name} · Rules",
+        f"Error: {edited.file} · Rules" if faults else f"{edited.file} · Rules",
         409 if is_stale and faults else 200,
-        file=name,
-        files=sorted({*own, name}),
-        text=text,
+        file=edited.file,
+        files=sorted({*own, edited.file}),
+        text=edited.text,
         words=_words(bench),
-        base=base or now,
+        base=edited.base or now,
         now_edition=now,
         is_stale=is_stale,
-        draft=draft,
+        draft=edited.draft,
         saved=row["at"] if row else "",
         part="",
         trial=trial,
         told=await told_of(bench, trial, json.loads(row["viewed"]) if row else {}),
-        faults=faults or [],
-        warnings=warnings or [],
-        lines=difference(own.get(name), text, name) if trial is not None else [],
+        faults=faults,
+        warnings=warnings,
+        lines=lines,
     )
