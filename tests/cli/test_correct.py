@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Running
 from waybill.cli import correct
 from waybill.cli.main import main
 from waybill.labelling.corrections.desk import Saying
@@ -16,7 +18,7 @@ def test_a_running_waybill_knows_its_labellings_itself(
 ) -> None:
     told: list[Saying] = []
 
-    async def send(address: str, token: str | None, saying: Saying) -> str:
+    async def send(address: str, token: str, saying: Saying) -> str:
         told.append(saying)
         return f"kept by {address}"
 
@@ -52,3 +54,26 @@ def test_a_label_that_is_missing_or_unknown_is_told_once(
     assert capsys.readouterr().err.count("System Notification") == 1
     assert main([*said, "--label", "Eror"]) == 1
     assert "(did you mean Error?)" in capsys.readouterr().err
+
+
+async def test_commands_that_ask_take_the_token_file_of_the_sidecar(
+    running: Running, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Shippers' tokens stand in it as well, and comments."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# all\nship first-token-of-16\nother-token-of-16\nthird-token-of-16\n")
+    corrections = f"corrections.path={tmp_path / 'c.ndjson'}"
+    overrides = ["model.path=null", f"http.tokens_file={tokens}", corrections]
+    async with running(*overrides) as sidecar:
+        address, with_token = sidecar.service.address, f"--token-file={tokens}"
+        for words in (
+            ["correct", "disk 7 is wobbly", "--label=Error", "--to", address],
+            ["patterns", address],
+            ["top", "--once", address],
+            ["canary", "--to", f"{address}/v1/label", "--records=10", "--rate=1000"],
+        ):
+            assert await asyncio.to_thread(main, [*words, with_token]) == 0, words
+    assert "in force there" in capsys.readouterr().out
+    tokens.write_text("ship first-token-of-16\n")
+    assert await asyncio.to_thread(main, ["patterns", with_token, address]) == 2
+    assert "expected a line with one that opens everything" in capsys.readouterr().err

@@ -386,7 +386,7 @@ def test_egress_leads_to_dns_and_the_way_back(install: Install) -> None:
 
 def test_ingress_is_for_those_who_send_and_those_who_scrape(install: Install) -> None:
     (policy,) = install(VALUES["network"]).of("NetworkPolicy")
-    send, scrape = policy["spec"]["ingress"]
+    send, _own, scrape = policy["spec"]["ingress"]
     assert [port["port"] for port in send["ports"]] == ["http", "forward"]
     assert [port["port"] for port in scrape["ports"]] == ["http"]
     (policy,) = install(VALUES["network-defaults"]).of("NetworkPolicy")

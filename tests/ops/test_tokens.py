@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from waybill.core.errors import ConfigError
-from waybill.ops.tokens import Tokens, TokenScope
+from waybill.ops.tokens import Tokens, TokenScope, token_to_send
 from waybill.ops.watched import WatchedFile
 
 _stamps = itertools.count(1_700_000_000)
@@ -121,3 +121,25 @@ def test_a_line_that_is_cut_opens_nothing_more(rig: Rig, cut: bytes) -> None:
 def test_a_scope_without_a_token_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"http.tokens_file: line 3: expected a token behind"):
         Rig(tmp_path, b"# shippers\n\nship\n")
+
+
+@pytest.mark.parametrize(
+    ("scope", "content", "token"),
+    [
+        ("ship", b"# shippers\nship one-token\ntwo-token\n", "one-token"),
+        ("all", b"\xef\xbb\xbfship one-token\r\n\r\nBearer two-token\r\nthree\r\n", "two-token"),
+        ("all", b"two-token", "two-token"),
+    ],
+)
+def test_who_asks_takes_a_token_that_opens_enough(
+    scope: TokenScope, content: bytes, token: str
+) -> None:
+    assert token_to_send(content, "--token-file t", scope) == token
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"# none\n", "holds no token"), (b"ship one-token\n", "only ship")]
+)
+def test_a_file_without_such_a_token_is_named(content: bytes, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"--token-file t: .*{words}"):
+        token_to_send(content, "--token-file t", "all")

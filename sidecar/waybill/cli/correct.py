@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
+from waybill.cli.patterns import add_token_option, token_of
 from waybill.cli.terminal import cleaned, read_stdin
 from waybill.core.causes import cause_at
 from waybill.core.errors import CorrectError, WaybillError
@@ -51,9 +52,7 @@ def add(commands: Commands) -> None:
     where.add_argument(
         "--print", action="store_true", help="print the line, for a file that lies elsewhere"
     )
-    parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="with --to: file with its bearer token"
-    )
+    add_token_option(parser)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -65,10 +64,7 @@ def _run(given: argparse.Namespace) -> int:
     saying = _saying(given, settings)
     try:
         if given.to is not None:
-            token = None
-            if given.token_file is not None:
-                token = given.token_file.read_text().strip()
-            print(asyncio.run(_send(given.to, token, saying)))
+            print(asyncio.run(_send(given.to, token_of(given), saying)))
         else:
             print(asyncio.run(_keep(settings, saying, only_print=given.print)))
     except CorrectError as error:
@@ -164,7 +160,7 @@ def _sentence(one: Correction) -> str:
     return f"{one.id}: {one.label} <- {one.mask} (for {sources})"
 
 
-async def _send(address: str, token: str | None, saying: Saying) -> str:
+async def _send(address: str, token: str, saying: Saying) -> str:
     """Post it to a running Waybill. Raises WaybillError, CorrectError."""
     import aiohttp
     import msgspec
@@ -174,7 +170,7 @@ async def _send(address: str, token: str | None, saying: Saying) -> str:
     from waybill.ops.sessions import open_session
 
     headers = {}
-    if token is not None:
+    if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"{_with_scheme(address)}/v1/corrections"
     body = {name: value for name, value in msgspec.structs.asdict(saying).items() if value}

@@ -15,7 +15,14 @@ from waybill.core.errors import ConfigError
 if TYPE_CHECKING:
     from waybill.core.pattern import Pattern
 
-__all__ = ["add", "add_address", "asked_of", "must_be_address", "token_of"]
+__all__ = [
+    "add",
+    "add_address",
+    "add_token_option",
+    "asked_of",
+    "must_be_address",
+    "token_of",
+]
 
 #: Patterns that are looked through for what a filter hides, as many as one page has.
 _MOST = "1000"
@@ -61,10 +68,18 @@ def add_address(parser: argparse.ArgumentParser) -> None:
         default=_ADDRESS,
         help=f"of the sidecar (default: {_ADDRESS}), such as sidecar:9880 or https://sidecar",
     )
-    parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="file with the token of http.tokens_file"
-    )
+    add_token_option(parser)
     add_labelling_option(parser)
+
+
+def add_token_option(parser: argparse.ArgumentParser) -> None:
+    """With what token to ask a sidecar."""
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with a token of the sidecar, such as its http.tokens_file",
+    )
 
 
 def must_be_address(given: argparse.Namespace) -> None:
@@ -79,13 +94,14 @@ def must_be_address(given: argparse.Namespace) -> None:
 
 
 def token_of(given: argparse.Namespace) -> str:
-    """The token of ``--token-file``; empty without. Raises ConfigError or OSError."""
+    """The token of ``--token-file``; empty without. Raises ConfigError."""
     if given.token_file is None:
         return ""
-    from waybill.settings.secrets import secrets_in
+    from waybill.ops.tokens import token_to_send
+    from waybill.settings.secrets import read_content
 
-    found = secrets_in(given.token_file.read_bytes(), f"--token-file {given.token_file}")
-    return found[0] if found else ""
+    origin = f"--token-file {given.token_file}"
+    return token_to_send(read_content(given.token_file, origin), origin, "all")
 
 
 def asked_of(labelling: str) -> dict[str, str]:

@@ -149,7 +149,24 @@ class Tokens:
         self._on_change(*state)
 
 
-def tokens_in(content: bytes) -> Mapping[Secret, TokenScope]:
+def token_to_send(content: bytes, origin: str, scope: TokenScope) -> Secret:
+    """The first token of a file like that of ``http.tokens_file`` that opens what ``scope`` does.
+
+    Raises:
+        ConfigError: the file holds none, or a line holds what no token can have.
+    """
+    found = tokens_in(content, origin)
+    for token, opens in found.items():
+        if opens == "all" or scope == "ship":
+            return token
+    if found:
+        problem = "its tokens only ship; expected a line with one that opens everything"
+    else:
+        problem = "holds no token; expected one a line"
+    raise ConfigError([f"{origin}: {problem}"])
+
+
+def tokens_in(content: bytes, origin: str = _ORIGIN) -> Mapping[Secret, TokenScope]:
     """The tokens of a file: its lines but for blank ones and comments (``#``).
 
     Raises:
@@ -160,18 +177,18 @@ def tokens_in(content: bytes) -> Mapping[Secret, TokenScope]:
     for number, line in enumerate(content.replace(b"\r", b"\n").split(b"\n"), 1):
         found = _SHIP_LINE.match(line)
         if line.strip() == _SHIP:
-            where = f"{_ORIGIN}: line {number}"
+            where = f"{origin}: line {number}"
             raise ConfigError([f"{where}: expected a token behind `ship`, found none"])
         if _SHIP_MISSPELT.match(line):
-            where = f"{_ORIGIN}: line {number}"
+            where = f"{origin}: line {number}"
             raise ConfigError([f"{where}: a token that only ships is written: ship TOKEN"])
         # A blank line in the place of each of the others, so that faults name the right one.
         whole.append(line if found is None else b"")
         ship.append(line[found.end() :] if found is not None else b"")
     tokens: dict[Secret, TokenScope] = {}
-    for token in secrets_in(b"\n".join(ship), _ORIGIN):
+    for token in secrets_in(b"\n".join(ship), origin):
         tokens[token] = "ship"
-    for token in secrets_in(b"\n".join(whole), _ORIGIN):
+    for token in secrets_in(b"\n".join(whole), origin):
         tokens[token] = "all"
     return tokens
 

@@ -31,6 +31,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* Of pods beside the sidecars: without the selector's name, by which the Service would send records there. */ -}}
+{{- define "waybill.otherPodLabels" -}}
+app.kubernetes.io/name: {{ include "waybill.name" .root }}-{{ .part }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- /* Name, namespace and labels of whatever belongs to the release. */ -}}
 {{- define "waybill.metadata" -}}
 name: {{ include "waybill.fullname" . }}

@@ -60,7 +60,10 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         "--selector", default=_DEFAULTS.selector, help="Loki streams (default: %(default)s)"
     )
     parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="bearer token, its first line"
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with a token of Waybill, such as its http.tokens_file",
     )
     parser.add_argument(
         "--ca-file", type=Path, metavar="FILE", help="authorities of the server's certificate"

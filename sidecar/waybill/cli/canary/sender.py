@@ -15,8 +15,9 @@ from waybill.cli.canary.outlets import records
 from waybill.cli.canary.plan import CanaryPlan
 from waybill.cli.terminal import tell
 from waybill.core.causes import cause_at
-from waybill.core.errors import ConfigError, WaybillError
-from waybill.settings.secrets import read_content, secrets_in
+from waybill.core.errors import WaybillError
+from waybill.ops.tokens import token_to_send
+from waybill.settings.secrets import read_content
 
 __all__ = ["Sender"]
 
@@ -89,7 +90,4 @@ class Sender:
 def _first_token(file: Path) -> str:
     """The first token of a file. Raises ConfigError."""
     origin = f"--token-file {file}"
-    tokens = secrets_in(read_content(file, origin), origin)
-    if not tokens:
-        raise ConfigError([f"{origin}: holds no token; expected one a line"])
-    return tokens[0]
+    return token_to_send(read_content(file, origin), origin, "ship")

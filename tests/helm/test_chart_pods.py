@@ -1,0 +1,43 @@
+"""The pods beside the sidecars: those of `helm test`, the canary, retraining, the workbench."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helm.conftest import Install
+from tests.helm.values import VALUES
+
+
+def test_pods_of_the_release_may_ask_whoever_else_may_not(install: Install) -> None:
+    """`helm test`, the canary and the workbench are not among the peers that values name."""
+    secret = {"tokensSecret": "tokens"}
+    more = {"canary": {"enabled": True}, "workbench": {"enabled": True, **secret}, "http": secret}
+    installed = install({**VALUES["network"], **more})
+    policy = next(
+        one for one in installed.of("NetworkPolicy") if one["metadata"]["name"] == "waybill"
+    )
+    (own,) = (
+        rule["from"][0]["podSelector"]
+        for rule in policy["spec"]["ingress"]
+        if "podSelector" in rule["from"][0]
+    )
+    (names,) = own["matchExpressions"]
+    assert (names["key"], names["operator"]) == ("app.kubernetes.io/name", "In")
+    (job,), (hook,) = installed.of("CronJob"), installed.hooks
+    bench = next(one for one in installed.of("Deployment"))
+    for metadata in (
+        job["spec"]["jobTemplate"]["spec"]["template"]["metadata"],
+        bench["spec"]["template"]["metadata"],
+        hook["metadata"],
+    ):
+        assert own["matchLabels"].items() <= metadata["labels"].items()
+        assert metadata["labels"]["app.kubernetes.io/name"] in names["values"]
+
+
+@pytest.mark.parametrize("more", ["canary", "retrain", "workbench", "aggregator"])
+def test_labels_for_everything_are_on_every_pod(install: Install, more: str) -> None:
+    installed = install({**VALUES[more], "commonLabels": {"team": "logs"}})
+    templates = [one["spec"]["template"] for one in installed.of("DaemonSet", "Deployment")]
+    templates += [one["spec"]["jobTemplate"]["spec"]["template"] for one in installed.of("CronJob")]
+    for one in (*templates, *installed.hooks):
+        assert one["metadata"]["labels"]["team"] == "logs", one
