@@ -113,7 +113,6 @@ class Session:
 
 
 def same_output(expected: str, printed: str) -> bool:
-    """Whether ``printed`` is what a page says; ``...`` and counts of rules may be any."""
+    """Whether ``printed`` is what a page says; ``...`` may be any."""
     pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*?")
-    pattern = re.sub(r"\d+(?=\\ (?:rules|samples))", r"\\d+", pattern)
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
