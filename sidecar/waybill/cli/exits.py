@@ -18,6 +18,9 @@ __all__ = ["ExitCode", "guarded"]
 #: What only writing ends with, here without a name: a pipe, a device, a disk that fills up.
 _OF_WRITING = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
+#: Problems that are told; what is wrong with hundreds of rules is mostly one thing.
+_MOST_TOLD = 20
+
 
 class ExitCode(IntEnum):
     """What the shell gets. 130 is what shells themselves give for an interrupt."""
@@ -38,8 +41,10 @@ def guarded(run: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except ConfigError as error:
-        for problem in error.problems:
+        for problem in error.problems[:_MOST_TOLD]:
             tell(f"waybill: {problem}")
+        if len(error.problems) > _MOST_TOLD:
+            tell(f"waybill: and {len(error.problems) - _MOST_TOLD:,} more")
         return ExitCode.CONFIGURATION
     except OSError as error:
         tell(f"waybill: {_cause_of(error)}")

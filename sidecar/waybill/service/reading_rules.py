@@ -41,18 +41,21 @@ async def compile_ahead(settings: Settings) -> None:
 
 def rule_folders(settings: Settings, followed: Path | None = None) -> list[Path]:
     """The folders that rules are read from, in order; ``followed`` in place of that of
-    ``rules.follow``.
+    ``rules.follow``. One that is named twice is read once.
 
     Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
     empty where a further labelling has no rules.
     """
-    extra = [Path(path) for path in settings.rules.extra_paths]
+    folders = [Path(path) for path in settings.rules.extra_paths]
     followed = followed or followed_folder(settings)
     if followed is not None:
-        extra.append(followed)
-    if settings.rules.path == NO_RULES:
-        return extra
-    return [resolve_path(settings.rules.path)[0], *extra]
+        folders.append(followed)
+    if settings.rules.path != NO_RULES:
+        folders.insert(0, resolve_path(settings.rules.path)[0])
+    once: dict[Path, Path] = {}
+    for folder in folders:
+        once.setdefault(folder.resolve(), folder)
+    return list(once.values())
 
 
 async def first_rules(settings: Settings, taxonomy: Taxonomy) -> RuleSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,43 @@ def test_an_id_that_stands_twice_names_both_files_and_the_way_out(name: str) -> 
     assert "50-shipped.yaml:4" in str(fault)
     assert "override: true" in str(fault)
     assert "disable: [third]" in str(fault)
+
+
+def written(ids: Iterable[str], label: str = "Error") -> bytes:
+    rules = "".join(f"- {{id: {one}, label: {label}, pattern: {one}}}\n" for one in ids)
+    return f"rules:\n{rules}".encode()
+
+
+@pytest.mark.parametrize(
+    ("copy", "later", "earlier"),
+    [
+        pytest.param("own/10-all.yaml", "own", "shipped", id="a folder, of the same names"),
+        pytest.param("own/00-mine.yaml", "own", "shipped", id="a file that is read first"),
+        pytest.param("shipped/20.yaml", "shipped/20.yaml", "shipped/10-all.yaml", id="a file"),
+    ],
+)
+def test_rules_that_were_copied_are_one_fault(copy: str, later: str, earlier: str) -> None:
+    ids = [f"rule-{i}" for i in range(12)]
+    first = RuleFile("shipped/10-all.yaml", written(ids))
+    second = RuleFile(copy, written(ids[:10], "User Action"), int("own" in copy))
+    files = sorted((first, second), key=lambda file: Path(file.name).name)
+    with pytest.raises(RuleSetError) as refused:
+        asyncio.run(compile_rules(files, labels=LABELS))
+    (fault,) = refused.value.errors
+    assert (fault.code, fault.file) == ("duplicate_id", later)
+    assert f"10 rules here have ids that stand in {earlier!r} already" in str(fault)
+    assert "rule-0, rule-1, rule-2, rule-3, rule-4 and 5 more" in str(fault)
+
+
+def test_copies_of_two_folders_are_told_apart() -> None:
+    ids = [f"rule-{i}" for i in range(12)]
+    places = {"a/1.yaml": ids[:6], "b/2.yaml": ids[6:], "c/3.yaml": ids}
+    files = [RuleFile(name, written(some), i) for i, (name, some) in enumerate(places.items())]
+    with pytest.raises(RuleSetError) as refused:
+        asyncio.run(compile_rules(files, labels=LABELS))
+    assert [str(fault).partition(" already")[0] for fault in refused.value.errors] == [
+        f"c: 6 rules here have ids that stand in '{one}'" for one in "ab"
+    ]
 
 
 def test_two_rules_that_override_the_same_one_are_a_fault() -> None:

@@ -346,6 +346,17 @@ def test_faults_of_a_side_are_named(folder: Path, capsys: pytest.CaptureFixture[
     assert "--alone" in capsys.readouterr().err
 
 
+def test_a_side_that_is_the_folder_of_the_settings_is_read_once(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.yaml").write_text(OLD)
+    sides = [str(tmp_path), f"{tmp_path}/../{tmp_path.name}"]
+    fixed = ["--set", "model.path=null", "--set", f"rules.path={tmp_path}", "--json"]
+    assert main(["rules", "diff", *sides, "--on", str(folder / "lines.ndjson"), *fixed]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found[side]["rules"] for side in ("old", "new")] == [2, 2]
+
+
 def test_rules_that_were_moved_into_a_subfolder_are_told(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

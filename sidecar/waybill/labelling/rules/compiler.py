@@ -80,6 +80,8 @@ def build(request: CompileRequest) -> Artefact:
     """
     faults: list[RuleError] = []
     selection = _read(request, faults)
+    if selection.has_copies:
+        _stop_at(faults)
     sources, translations = _translate_all(selection.sources, faults, request.known)
     expressions = [translation.expression for translation in translations]
     places = find_known(request.known, expressions)

@@ -12,7 +12,9 @@ Two rules of one id are otherwise a fault: nobody could say which of them a reco
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+import itertools
+import os
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from waybill.core.errors import RuleError
@@ -24,14 +26,39 @@ __all__ = ["SETTING", "Selection", "select"]
 
 #: What stands for the file of what the settings disable.
 SETTING = "rules.disable"
+#: So many rules that stand twice are told one by one; more of them are a copy of a folder or file.
+_MOST_BY_ONE = 5
 
 
 class Selection(NamedTuple):
-    """The rules that are left, in order, those that are not, and what is doubtful about it."""
+    """The rules that are left, in order, those that are not, and what is doubtful about it.
+
+    ``has_copies``: rules stand twice because they were copied, so that nothing else about them is
+    worth telling.
+    """
 
     sources: tuple[RuleSource, ...]
     replaced: tuple[Replaced, ...]
     advice: tuple[Advice, ...]
+    has_copies: bool
+
+
+class _Twice(NamedTuple):
+    """Two rules of one id; ``later`` is the one of the folder that was named last."""
+
+    later: RuleSource
+    earlier: RuleSource
+
+    @classmethod
+    def of(cls, first: RuleSource, second: RuleSource) -> _Twice:
+        """The two, as they were read."""
+        return cls(first, second) if first.layer > second.layer else cls(second, first)
+
+    def places(self) -> tuple[str, str]:
+        """The folders of both, or their files where that is one folder."""
+        files = self.later.file, self.earlier.file
+        later, earlier = map(os.path.dirname, files)
+        return (later, earlier) if later != earlier else files
 
 
 def select(
@@ -41,8 +68,9 @@ def select(
 ) -> Selection:
     """Apply ``disabled``, then ``override``; ``sources`` are in the order in which they decide.
 
-    A rule that overrides another stands in the place of that one. An id that stands twice
-    otherwise is appended to ``faults``; faults of a rule that is disabled are taken out of them.
+    A rule that overrides another stands in the place of that one. What stands twice otherwise is
+    appended to ``faults``, and only the first is left; faults of a rule that is disabled are taken
+    out of them.
     """
     replaced: list[Replaced] = []
     left: list[RuleSource] = []
@@ -54,8 +82,12 @@ def select(
             replaced.append(Replaced(source.id, source.file, source.line, by.file, by.line))
     faults[:] = [fault for fault in faults if not _is_of_disabled(fault, disabled)]
     advice = [_disables_nothing(one, sources) for one in disabled if not _disables(one, replaced)]
-    ordered = _override(left, replaced, advice, faults)
-    return Selection(tuple(ordered), tuple(replaced), tuple(advice))
+    twice: list[_Twice] = []
+    ordered = _override(left, replaced, advice, twice)
+    found = list(_duplicates(twice))
+    faults += found
+    has_copies = len(found) < len(twice)
+    return Selection(tuple(ordered), tuple(replaced), tuple(advice), has_copies)
 
 
 def _disabling(rule_id: str, file: str, disabled: Sequence[Disabling]) -> Disabling | None:
@@ -88,7 +120,7 @@ def _override(
     sources: Sequence[RuleSource],
     replaced: list[Replaced],
     advice: list[Advice],
-    faults: list[RuleError],
+    twice: list[_Twice],
 ) -> list[RuleSource]:
     """The sources, those that override in the place of what they override."""
     overriding: dict[str, RuleSource] = {}
@@ -97,9 +129,11 @@ def _override(
         known = overriding if source.override else plain
         first = known.setdefault(source.id, source)
         if first is not source:
-            faults.append(_duplicate(first, source))
+            twice.append(_Twice.of(first, source))
     ordered: list[RuleSource] = []
     for source in sources:
+        if source is not (overriding if source.override else plain)[source.id]:
+            continue
         if source.override:
             if source.id not in plain:
                 ordered.append(source)
@@ -119,11 +153,32 @@ def _overrides_nothing(source: RuleSource, plain: dict[str, RuleSource]) -> Advi
     return Advice("overrides_nothing", detail, source.file, source.line, source.id)
 
 
-def _duplicate(first: RuleSource, second: RuleSource) -> RuleError:
-    """The fault of an id that stands twice, at the rule of the folder that was named last."""
-    later, earlier = second, first
-    if first.layer > second.layer:
-        later, earlier = first, second
+def _duplicates(twice: Sequence[_Twice]) -> Iterator[RuleError]:
+    """The faults of ids that stand twice: one for all that one place has of another."""
+    for (later, earlier), group in itertools.groupby(
+        sorted(twice, key=_Twice.places), key=_Twice.places
+    ):
+        found = list(group)
+        if len(found) > _MOST_BY_ONE:
+            yield _copied(later, earlier, [one.later.id for one in found])
+        else:
+            yield from map(_duplicate, found)
+
+
+def _copied(later: str, earlier: str, ids: Sequence[str]) -> RuleError:
+    """The fault of many ids of one place, folder or file, that stand in another, too."""
+    named = ", ".join(ids[:_MOST_BY_ONE])
+    detail = (
+        f"{len(ids)} rules here have ids that stand in {earlier!r} already: {named} and "
+        f"{len(ids) - _MOST_BY_ONE} more; if this is a copy, read only one of the two, or take "
+        "out here what you have not changed and write `override: true` in each rule that you have"
+    )
+    return RuleError("duplicate_id", detail, file=later)
+
+
+def _duplicate(pair: _Twice) -> RuleError:
+    """The fault of an id that stands twice."""
+    later, earlier = pair
     detail = f"the id stands at {earlier.file}:{earlier.line} already"
     if later.override:
         detail += ", and overrides the same rule: keep one of the two"

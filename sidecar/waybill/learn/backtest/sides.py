@@ -211,7 +211,7 @@ async def _result_of(reading: Awaitable[RuleSet]) -> RuleSet | BaseException:
 
 def _told(fault: RuleError, spec: SideSpec, settings: Settings) -> str:
     """A fault, with the file as the user named it, and not the copy that was read."""
-    text = f"{spec.rules}: {fault}"
+    text = str(fault) if fault.file is not None else f"{spec.rules}: {fault}"
     if Path(spec.rules).is_file():
         folder = settings.rules.extra_paths or (settings.rules.path,)
         for copy in Path(folder[-1]).iterdir():
