@@ -78,9 +78,7 @@ def _encoder() -> bytes:
 def _answered(folder: Path, texts: list[str]) -> list[dict[str, str]]:
     """The golden messages, as this bundle answers them."""
     manifest, files = read_bundle_files(folder)
-    bundle = Bundle(
-        manifest, files, threads=1, folder=folder, mark="", fallback=TEN.fallback, encoders=None
-    )
+    bundle = Bundle(manifest, files, folder=folder, mark="", fallback=TEN.fallback, encoders=None)
     masked = [mask(text) for text in texts]
     found = bundle.classify(bundle.embed(masked), masked)
     return [{"text": text, "label": one.label} for text, one in zip(texts, found, strict=True)]

@@ -34,10 +34,10 @@ def decode_with(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
         raise msgspec.DecodeError(f"it is no UTF-8: {error}") from None
 
 
-def check_levels(value: object, most: int = MAX_LEVELS) -> None:
-    """Raises msgspec.DecodeError: lists and objects in ``value`` stand more than ``most`` deep."""
+def check_levels(value: object) -> None:
+    """Raises msgspec.DecodeError: ``value`` is nested more than `MAX_LEVELS` deep."""
     level = [value]
-    for _ in range(most + 1):
+    for _ in range(MAX_LEVELS + 1):
         inner: list[object] = []
         for one in level:
             if isinstance(one, dict):
@@ -47,4 +47,4 @@ def check_levels(value: object, most: int = MAX_LEVELS) -> None:
         if not inner:
             return
         level = inner
-    raise msgspec.DecodeError(f"it is nested more than {most} levels deep")
+    raise msgspec.DecodeError(f"it is nested more than {MAX_LEVELS} levels deep")

@@ -19,34 +19,32 @@ T = TypeVar("T")
 #: Seconds to wait after the error of attempt 1, 2, ...; None where trying again is of no use.
 Pause = Callable[[BaseException, int], float | None]
 #: A server that names a longer pause is asked again after this one, in case it was a mistake.
-LONGEST_RETRY_AFTER_SECS = 3600.0
+LONGEST_SECS = 3600.0
 
 
-def retry_after_secs(
-    header: str | None, now: float, longest_secs: float = LONGEST_RETRY_AFTER_SECS
-) -> float | None:
-    """The seconds that a ``Retry-After`` header asks us to wait (RFC 9110).
+def retry_after_secs(header: str | None, now: float) -> float | None:
+    """The seconds that a ``Retry-After`` header asks us to wait (RFC 9110), at most an hour.
 
-    It is a number or an HTTP date. ``now`` is in seconds since the epoch. The answer lies in [0,
-    ``longest_secs``]; it is None where there is no header, or one that says nothing.
+    It is a number or an HTTP date. ``now`` is in seconds since the epoch. The answer is None where
+    there is no header, or one that says nothing.
     """
     if header is None:
         return None
     try:
         secs = float(header)
     except ValueError:
-        return _date_secs(header, now, longest_secs)
+        return _date_secs(header, now)
     if math.isnan(secs):
         return None
-    return min(max(secs, 0.0), longest_secs)
+    return min(max(secs, 0.0), LONGEST_SECS)
 
 
-def _date_secs(header: str, now: float, longest_secs: float) -> float | None:
+def _date_secs(header: str, now: float) -> float | None:
     try:
         moment = email.utils.parsedate_to_datetime(header).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None
-    return min(max(moment - now, 0.0), longest_secs)
+    return min(max(moment - now, 0.0), LONGEST_SECS)
 
 
 async def retry(

@@ -7,8 +7,7 @@ only when the receiver has acknowledged exactly this frame.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from waybill.core.batch import Batch
 from waybill.core.names import HandbackName
@@ -30,10 +29,9 @@ class ForwardHandback:
 
     name: HandbackName = "forward"
 
-    def __init__(self, settings: ReturnSettings, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: ReturnSettings) -> None:
         assert settings.url is not None
         self._settings = settings
-        self._now = now
         self._form = EntryForm(metadata=settings.metadata != "drop")
         self._pool = ForwardPool(settings)
 
@@ -43,7 +41,7 @@ class ForwardHandback:
         Raises:
             HandbackError: ``connect``, ``timeout``, ``closed``, ``ack_mismatch``, ``handshake``.
         """
-        entries = await rendered(codec, batch, verdicts, self._form, self._now)
+        entries = await rendered(codec, batch, verdicts, self._form)
         push = Push(self._settings.timeout_secs)
         tag = return_tag(self._settings.tag_prefix, batch.tag)
 

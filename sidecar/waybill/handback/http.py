@@ -14,7 +14,6 @@ one bad record       refuses the whole request  stops there, keeps the ones befo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from waybill.core.batch import Batch
@@ -42,7 +41,7 @@ class HttpHandback:
         Raises:
             HandbackError: ``timeout``, ``connect``, ``closed``, ``refused`` or ``unavailable``.
         """
-        records = await rendered(codec, batch, verdicts, self._form, time.time)
+        records = await rendered(codec, batch, verdicts, self._form)
         await self._client.push(records, batch.tag)
 
     async def close(self) -> None:

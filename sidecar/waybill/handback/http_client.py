@@ -64,13 +64,11 @@ class HttpClient:
         self,
         settings: ReturnSettings,
         on_success: Callable[[bytes], None] = _ignore,
-        now: Callable[[], float] = time.time,
     ) -> None:
         assert settings.url is not None
         self._settings = settings
         self._url = settings.url
         self._on_success = on_success
-        self._now = now
         self._token: SecretFile | None = None
         if settings.token_file:
             self._token = SecretFile(settings.token_file, "return.token_file")
@@ -105,7 +103,7 @@ class HttpClient:
                 url, data=io.BytesIO(body), headers=headers, allow_redirects=False
             ) as reply:
                 answer = Answer(reply.status, await beginning_of(reply.content, _REPLY_BYTES))
-                pause = retry_after_secs(reply.headers.get("Retry-After"), self._now())
+                pause = retry_after_secs(reply.headers.get("Retry-After"), time.time())
         except aiohttp.ClientConnectorError as error:
             raise PassingError("connect", cause(error)) from None
         except (aiohttp.ClientError, OSError) as error:

@@ -9,8 +9,7 @@ never sent again.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from waybill.core.batch import Batch
 from waybill.core.names import HandbackName
@@ -34,11 +33,8 @@ class OtlpHandback:
 
     name: HandbackName = "otlp"
 
-    def __init__(
-        self, settings: ReturnSettings, metrics: Metrics, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: ReturnSettings, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._now = now
         self._form = OtlpForm(_ENCODINGS.get(settings.format))
         self._client = HttpClient(settings, self._count_rejected)
 
@@ -48,7 +44,7 @@ class OtlpHandback:
         Raises:
             HandbackError: ``timeout``, ``connect``, ``closed``, ``refused`` or ``unavailable``.
         """
-        records = await rendered(codec, batch, verdicts, self._form, self._now)
+        records = await rendered(codec, batch, verdicts, self._form)
         await self._client.push(records, batch.tag)
 
     async def close(self) -> None:

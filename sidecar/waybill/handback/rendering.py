@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from waybill.core.batch import Batch
+from waybill.core.clock import EPOCH
 from waybill.core.records import Verdict
 from waybill.wire.codec import Codec
 from waybill.wire.otlp.frames import OtlpBatch
@@ -34,12 +35,11 @@ async def rendered(
     batch: Batch,
     verdicts: Sequence[Verdict],
     form: Form,
-    now: Callable[[], float],
 ) -> Rendered:
-    """The labelled records in ``form``; ``now`` is in seconds since the epoch."""
+    """The labelled records in ``form``."""
     is_native = codec.encoding in form.native
     most = _INLINE_RECORDS if is_native else _INLINE_CONVERSIONS
-    return await _work(batch, most, lambda: render(codec, batch, verdicts, form, now))
+    return await _work(batch, most, lambda: render(codec, batch, verdicts, form, EPOCH))
 
 
 async def encoded(rendered: Rendered, start: int, stop: int) -> bytes:

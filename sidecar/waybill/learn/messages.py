@@ -39,24 +39,22 @@ _CHUNK_BYTES = 1 << 20
 _ROW_CHARS = 8 << 20
 
 
-def format_of(path: Path | str, default: str | None = None) -> str | None:
-    """One of `FORMATS` by the suffix of ``path``; ``default`` for an unknown one."""
-    return form_of_name(str(path)) or default
+def format_of(path: Path | str) -> str | None:
+    """One of `FORMATS` by the suffix of ``path``; None for an unknown one."""
+    return form_of_name(str(path))
 
 
-def read_messages(
-    path: Path | str, fields: FieldSettings, form: str | None = None
-) -> Iterator[Line]:
-    """The records of a file, in order; ``-`` is stdin. ``form`` is one of `FORMATS`.
+def read_messages(path: Path | str, fields: FieldSettings) -> Iterator[Line]:
+    """The records of a file, in order; ``-`` is stdin.
 
-    Without ``form`` the suffix decides, and the content where that is unknown. A record without a
+    The suffix says what it is, and the content where that is unknown. A record without a
     message, or one that cannot be read, has the message None.
 
     Raises WaybillError for a file that cannot be read, one that holds patterns, and a CSV that has
     no column for messages.
     """
     places = Places(fields)
-    for row, members in enumerate(read_rows(path, form, fields=fields), 1):
+    for row, members in enumerate(read_rows(path, fields=fields), 1):
         if row == 1:
             _check_columns(path, members, places)
             _check_kind(path, members, places)

@@ -178,7 +178,7 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoder
         named = Encoder(
             hosted.kind, None, None, MAX_TOKENS, hosted.dimensions, "mean", hosted.model
         )
-        return OpenEncoder(named, encoders.open(named, {}, {}, 1), {}, encoders)
+        return OpenEncoder(named, encoders.open(named, {}, {}), {}, encoders)
     tuning = _place_encoder(build, plan, taxonomy)
     shared = _shared(plan.encoder)
     named = Encoder(
@@ -192,7 +192,7 @@ def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoder
     )
     files = {name: (build / name).read_bytes() for name in _ENCODER_FILES}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return OpenEncoder(named, encoders.open(named, files, hashes, 1), tuning, encoders)
+    return OpenEncoder(named, encoders.open(named, files, hashes), tuning, encoders)
 
 
 def _shared(wanted: EncoderPlan) -> str | None:

@@ -15,7 +15,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,11 +53,9 @@ def prepare_folder(settings: DeadLetterSettings) -> None:
 class DeadLetters:
     """Keeps bodies in ``settings.path``, or nowhere when that is null."""
 
-    def __init__(
-        self, settings: DeadLetterSettings, metrics: Metrics, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: DeadLetterSettings, metrics: Metrics) -> None:
         self._path = Path(settings.path) if settings.path else None
-        self._metrics, self._now = metrics, now
+        self._metrics = metrics
         self._numbers = itertools.count()
         self._room = FolderRoom(Path(settings.path or ""), settings.max_bytes)
 
@@ -107,7 +105,7 @@ class DeadLetters:
         return outcome
 
     def _new_name(self) -> str:
-        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._now()))
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         return f"{moment}-{time.time_ns() % 10**9:09d}-{os.getpid()}-{next(self._numbers)}"
 
     def _write(self, folder: Path, body: bytes, reason: str, encodings: Sequence[str]) -> str:

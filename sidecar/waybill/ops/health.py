@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from waybill.ops.metrics import Metrics
 
@@ -17,10 +17,9 @@ _TOLD_PROBLEMS = 20
 class LoadState:
     """The state of one reloadable thing; ``what`` is its word in the metrics."""
 
-    def __init__(self, what: str, metrics: Metrics, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, what: str, metrics: Metrics) -> None:
         self.what = what
         self._metrics = metrics
-        self._wall = wall
         self.version: str | None = None
         #: Seconds since the epoch.
         self.loaded_at: float | None = None
@@ -34,7 +33,7 @@ class LoadState:
 
     def accepted(self, version: str) -> None:
         """A load is in force."""
-        self.loaded_at = self._wall()
+        self.loaded_at = time.time()
         if version != self.version:
             self.in_force_since = self.loaded_at
         self.version = version
@@ -54,7 +53,7 @@ class LoadState:
         if stands:
             self._standing = self.problems
         self.last_refusal = {
-            "at": utc(self._wall()),
+            "at": utc(time.time()),
             "reason": reason,
             "detail": self.problems[:_TOLD_PROBLEMS],
         }

@@ -33,7 +33,7 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None and not Path(text).exists()
 
 
-def read_patterns(path_or_address: str, token: str = "") -> Iterator[Pattern]:
+def read_patterns(path_or_address: str) -> Iterator[Pattern]:
     """The patterns in a file of NDJSON (``-`` is stdin), or all that a sidecar has.
 
     Raises:
@@ -41,7 +41,7 @@ def read_patterns(path_or_address: str, token: str = "") -> Iterator[Pattern]:
         OSError: the file cannot be read.
     """
     if is_address(path_or_address):
-        yield from asyncio.run(_ask(path_or_address, token))
+        yield from asyncio.run(_ask(path_or_address))
     elif path_or_address == "-":
         yield from _read("stdin", _lines("stdin", sys.stdin.buffer))
     else:
@@ -75,9 +75,9 @@ def _lines(name: str, file: BinaryIO) -> Iterator[bytes]:
         raise WaybillError(f"{name}: {error}") from None
 
 
-async def _ask(address: str, token: str) -> list[Pattern]:
+async def _ask(address: str) -> list[Pattern]:
     found: list[Pattern] = []
-    async with PatternClient(address, token) as client:
+    async with PatternClient(address) as client:
         async for answer in client.all():
             if not answer.is_whole:
                 raise WaybillError(

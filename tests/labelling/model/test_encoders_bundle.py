@@ -149,7 +149,7 @@ def test_a_key_that_cannot_be_sent_is_no_key(monkeypatch: pytest.MonkeyPatch, ke
 )
 def test_an_encoder_that_is_not_known_is_refused(encoder: Encoder) -> None:
     with pytest.raises(BundleError) as caught:
-        open_encoder(encoder, {}, {}, 1)
+        open_encoder(encoder, {}, {})
     assert caught.value.code == "encoder"
 
 

@@ -93,15 +93,15 @@ def remember_golden(bundle: ModuleType, folder: Path) -> None:
 def remember_encoders(opening: ModuleType) -> None:
     """Open the encoder of the default model once in this process, which takes 0.2 s."""
     open_encoder = opening.open_encoder
-    opened: dict[tuple[str, int], object] = {}
+    opened: dict[str, object] = {}
 
-    def once(encoder: object, files: Mapping[str, bytes], sha256: object, threads: int) -> object:
+    def once(encoder: object, files: Mapping[str, bytes], sha256: object) -> object:
         identity = opening.identity_of(encoder, sha256)
         if identity is None or len(files[encoder.file]) < _LARGE_BYTES:  # type: ignore[attr-defined]
-            return open_encoder(encoder, files, sha256, threads)
-        if (identity, threads) not in opened:
-            opened[identity, threads] = open_encoder(encoder, files, sha256, threads)
-        return opened[identity, threads]
+            return open_encoder(encoder, files, sha256)
+        if identity not in opened:
+            opened[identity] = open_encoder(encoder, files, sha256)
+        return opened[identity]
 
     opening.open_encoder = once  # type: ignore[attr-defined]
 

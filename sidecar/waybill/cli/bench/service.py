@@ -102,10 +102,10 @@ def _measure_reload(folder: Path, rules: Path, bodies: Sequence[bytes], secs: fl
         calm = put_load(running.address, bodies, secs, 1).latencies
         busy = asyncio.run(_load_while_reloading(running.address, rules, bodies, secs))
         loads = accepted_loads(running.address)
-    delay = (max(busy) - _percentile(calm, 0.99)) * 1000
+    delay = (max(busy) - _p99(calm)) * 1000
     detail = (
-        f"p99 {_percentile(calm, 0.99) * 1000:.1f} ms calm, "
-        f"{_percentile(busy, 0.99) * 1000:.1f} ms reloading; "
+        f"p99 {_p99(calm) * 1000:.1f} ms calm, "
+        f"{_p99(busy) * 1000:.1f} ms reloading; "
         f"slowest {max(calm) * 1000:.1f} and {max(busy) * 1000:.1f} ms; {loads} loads in force"
     )
     result = at_most("slowest request during reloads over the p99 without", delay, "ms", 50, detail)
@@ -130,5 +130,5 @@ async def _load_while_reloading(
     return load.latencies
 
 
-def _percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+def _p99(values: Sequence[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(0.99 * len(values)))]

@@ -65,7 +65,6 @@ class Bundle:
         files: dict[str, bytes],
         *,
         fallback: str,
-        threads: int = 1,
         folder: Path | None = None,
         mark: str = "",
         encoders: Encoders | None = None,
@@ -80,10 +79,10 @@ class Bundle:
         self._fallback = fallback
         self.version = f"{manifest.name}@{manifest.version}"
         opened = encoders or Encoders()
-        self.encoder = opened.open(manifest.encoder, files, manifest.sha256, threads)
+        self.encoder = opened.open(manifest.encoder, files, manifest.sha256)
         #: Identity of what turns a text into a vector: embeddings outlive a new classifier.
         self.encoder_hash = self.encoder.identity
-        self._classifier = open_session("classifier", files[manifest.classifier.file], 1)
+        self._classifier = open_session("classifier", files[manifest.classifier.file])
         self._vectors, self._texts = _load_reference(manifest, files)
         self._k = min(manifest.reference.k, len(self._texts))
 
@@ -178,7 +177,6 @@ def load_bundle(
     path: Path,
     *,
     taxonomy: Taxonomy,
-    threads: int = 1,
     needs_encoder: bool = True,
     encoders: Encoders | None = None,
 ) -> Bundle:
@@ -186,10 +184,9 @@ def load_bundle(
 
     Every one of its labels must be in ``taxonomy``.
 
-    ``threads`` is what onnxruntime may use for one text; the tier runs several texts side by side
-    instead. With ``needs_encoder`` false, an encoder that is a service and cannot be reached now
-    does not refuse the bundle; its golden messages are then not checked. An encoder that
-    ``encoders`` has open is shared. Raises `BundleError` with any of its codes.
+    With ``needs_encoder`` false, an encoder that is a service and cannot be reached now does not
+    refuse the bundle; its golden messages are then not checked. An encoder that ``encoders`` has
+    open is shared. Raises `BundleError` with any of its codes.
     """
     mark = fingerprint(path)
     manifest, files = read_bundle_files(path)
@@ -197,7 +194,6 @@ def load_bundle(
     bundle = Bundle(
         manifest,
         files,
-        threads=threads,
         folder=path,
         mark=mark,
         fallback=taxonomy.fallback,

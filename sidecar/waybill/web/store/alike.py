@@ -9,6 +9,8 @@ from waybill.patterns.alike import Alike
 
 #: Patterns that get their group in one transaction; 0.1 ms each.
 _MOST_AT_ONCE = 2000
+#: Patterns that are shown beside one that reads like them.
+_MOST_OTHERS = 50
 
 
 class Group(NamedTuple):
@@ -38,13 +40,13 @@ class Groups:
         return len(rows)
 
 
-def others_of(connection: sqlite3.Connection, row: sqlite3.Row, most: int = 50) -> Group:
+def others_of(connection: sqlite3.Connection, row: sqlite3.Row) -> Group:
     """The patterns that read like the one of ``row``, most frequent first."""
     if not row["alike"]:
         return Group(0, [])
     rows = connection.execute(
         "SELECT * FROM patterns WHERE alike = ? AND id != ? ORDER BY day_count DESC, id LIMIT ?",
-        (row["alike"], row["id"], most),
+        (row["alike"], row["id"], _MOST_OTHERS),
     ).fetchall()
     return Group(sum(one["day_count"] for one in rows), rows)
 

@@ -15,6 +15,8 @@ from waybill.web.store.recording import HOUR
 
 PAGE = 100
 _decode_correction = msgspec.json.Decoder(Correction).decode
+#: How far back records are shown by hour.
+_HOURS = 24
 #: Patterns among which those that read like a message are looked for.
 _MOST_NEAR = 200
 #: Undecided ones first, then by rate (a whole number below 2**53): one number to compare.
@@ -172,37 +174,35 @@ def patterns_where(
 
 
 def hours_of(
-    connection: sqlite3.Connection, ids: Sequence[str], now: float, hours: int = 24
+    connection: sqlite3.Connection, ids: Sequence[str], now: float
 ) -> dict[str, list[int]]:
-    """Records of each pattern by hour, the running hour last."""
+    """Records of each pattern in the last 24 hours, by hour, the running hour last."""
     last = int(now // HOUR)
     found: dict[str, list[int]] = {}
     for one in ids:
-        found[one] = [0] * hours
+        found[one] = [0] * _HOURS
     marks = ",".join("?" * len(ids))
     rows = connection.execute(
         f"SELECT pattern, hour, count FROM hours WHERE pattern IN ({marks}) AND hour > ?",
-        (*ids, last - hours),
+        (*ids, last - _HOURS),
     )
     for row in rows:
-        position = row["hour"] - (last - hours + 1)
-        if 0 <= position < hours:
+        position = row["hour"] - (last - _HOURS + 1)
+        if 0 <= position < _HOURS:
             found[row["pattern"]][position] = row["count"]
     return found
 
 
-def hours_of_label(
-    connection: sqlite3.Connection, label: str, now: float, hours: int = 24
-) -> list[int]:
-    """Records that got a label by hour, the running hour last."""
+def hours_of_label(connection: sqlite3.Connection, label: str, now: float) -> list[int]:
+    """Records that got a label in the last 24 hours, by hour, the running hour last."""
     last = int(now // HOUR)
-    found = [0] * hours
+    found = [0] * _HOURS
     for row in connection.execute(
         "SELECT hour, sum(count) AS records FROM label_hours WHERE label = ? AND hour > ?"
         " AND hour <= ? GROUP BY hour",
-        (label, last - hours, last),
+        (label, last - _HOURS, last),
     ):
-        found[row["hour"] - (last - hours + 1)] = row["records"]
+        found[row["hour"] - (last - _HOURS + 1)] = row["records"]
     return found
 
 

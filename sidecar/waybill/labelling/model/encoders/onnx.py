@@ -24,13 +24,12 @@ class TextEncoder:
         max_tokens: int,
         *,
         reading: int = 0,
-        threads: int = 1,
     ) -> None:
         """Build both from bytes; raises `BundleError` (``encoder``)."""
         self.identity = ""
         self._reading = reading
         self._tokenizer = _load_tokenizer(tokenizer, max_tokens)
-        self._session = open_session("encoder", graph, threads)
+        self._session = open_session("encoder", graph)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors, float32[n, dimensions]; each row depends on its own text alone."""
@@ -44,12 +43,13 @@ class TextEncoder:
         return np.concatenate(rows)
 
 
-def open_session(
-    code: Literal["encoder", "classifier"], content: bytes, threads: int
-) -> ort.InferenceSession:
-    """An onnxruntime session that grows no memory arena and does not spin while idle."""
+def open_session(code: Literal["encoder", "classifier"], content: bytes) -> ort.InferenceSession:
+    """An onnxruntime session that grows no memory arena and does not spin while idle.
+
+    It has one thread: the model tier works on several texts side by side instead.
+    """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3

@@ -25,18 +25,18 @@ class Encoders:
         self._lock = threading.Lock()
 
     def open(
-        self, encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str], threads: int
+        self, encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str]
     ) -> VectorEncoder:
         """As `open_encoder`, but the one that is open already. Raises as it does."""
         _check_pooling(encoder)
         identity = identity_of(encoder, sha256)
         if identity is None:
-            return open_encoder(encoder, files, sha256, threads)
+            return open_encoder(encoder, files, sha256)
         with self._lock:
-            found = self._open.get(f"{identity} {threads}")
+            found = self._open.get(identity)
             if found is None:
-                found = open_encoder(encoder, files, sha256, threads)
-                self._open[f"{identity} {threads}"] = found
+                found = open_encoder(encoder, files, sha256)
+                self._open[identity] = found
             return found
 
 
@@ -49,7 +49,7 @@ def identity_of(encoder: Encoder, sha256: Mapping[str, str]) -> str | None:
 
 
 def open_encoder(
-    encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str], threads: int
+    encoder: Encoder, files: Mapping[str, bytes], sha256: Mapping[str, str]
 ) -> VectorEncoder:
     """The encoder that a manifest names. Raises BundleError (``encoder``)."""
     _check_pooling(encoder)
@@ -60,7 +60,6 @@ def open_encoder(
                 files[encoder.tokenizer],
                 encoder.max_tokens,
                 reading=encoder.way,
-                threads=threads,
             )
             text_encoder.identity = identity_of(encoder, sha256) or ""
             return text_encoder
