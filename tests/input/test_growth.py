@@ -170,7 +170,6 @@ def secs(work: Callable[[bytes], None], body: bytes, runs: int) -> float:
     process, and the tests before this one filled it.
     """
     best = float("inf")
-    gc.collect()
     gc.disable()
     try:
         for _ in range(runs):

@@ -83,8 +83,12 @@ def test_much_on_one_line_is_read_record_by_record() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("near", range(-3, 4))
-def test_a_long_string_ends_where_it_ends_wherever_escapes_stand(steps: int, near: int) -> None:
-    before = b"x" * (steps * scan._STEP_BYTES + near)
+def test_a_long_string_ends_where_it_ends_wherever_escapes_stand(
+    steps: int, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = 4096
+    monkeypatch.setattr(scan, "_STEP_BYTES", step)
+    before = b"x" * (steps * step + near)
     for inside in (b"", b"\\\\", b'\\"', b'\\\\\\"', b'\\"' * 3):
         text = b'"' + before + inside + b'y"'
         assert scan.value_end(text + b",1", 0) == len(text)
