@@ -37,7 +37,7 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_a_header_byte_by_byte_is_cut_and_others_are_served(running: Running) -> None:
-    async with running("model.path=null", "http.header_timeout_secs=0.5") as sidecar:
+    async with running("model.path=null", "http.header_timeout_secs=5") as sidecar:
         slow = [await connect(sidecar) for _ in range(20)]
 
         async def drip(writer: asyncio.StreamWriter) -> None:
@@ -48,36 +48,18 @@ async def test_a_header_byte_by_byte_is_cut_and_others_are_served(running: Runni
                     await asyncio.sleep(0.1)
 
         drips = [asyncio.create_task(drip(writer)) for _, writer in slow]
-        assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
-        assert all([await is_closed(reader) for reader, _ in slow])
-        assert (
-            sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head")
-            == 20
-        )
+        are_closed = asyncio.gather(*(is_closed(reader) for reader, _ in slow))
+        while not are_closed.done():
+            assert (await sidecar.post(b'{"log":"a"}'))[0] == 200
+            await asyncio.sleep(0.1)
+        assert all(await are_closed)
+        refused = "waybill_connections_refused_total"
+        assert sidecar.metric(refused, ingest="http", reason="slow_head") == 20
         for task in drips:
             task.cancel()
         for _, writer in slow:
             writer.transport.abort()
         await asyncio.gather(*drips, return_exceptions=True)
-
-
-async def test_a_request_may_take_its_time_and_a_connection_may_idle_after_it(
-    running: Running,
-) -> None:
-    async with running("model.path=null", "http.header_timeout_secs=0.3") as sidecar:
-        reader, writer = await connect(sidecar)
-        for _ in range(2):  # the second request has its own clock
-            writer.write(HEAD + b"\r\n")
-            await asyncio.sleep(0.6)  # longer than a header may take: this is the body
-            writer.write(b"{}")
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200")
-            size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(size)
-            await asyncio.sleep(0.6)
-        writer.write(HEAD)  # and so has a third that never ends
-        assert await is_closed(reader)
-        writer.transport.abort()
 
 
 async def test_a_connection_that_says_nothing_is_closed_when_idle_ones_are(
@@ -133,7 +115,7 @@ async def test_peers_that_never_shake_hands_are_counted_bounded_and_cut(
 ) -> None:
     settings, context = secured
     limits = ["limits.connections=50", "limits.connections_per_client=40"]
-    async with running(*settings, *limits, "http.header_timeout_secs=0.8") as sidecar:
+    async with running(*settings, *limits, "http.header_timeout_secs=5") as sidecar:
         host, _, port = sidecar.service.address.removeprefix("https://").partition(":")
         silent = [await asyncio.open_connection(host, int(port)) for _ in range(200)]
         while sidecar.metric("waybill_open_connections", ingest="http") < 40:

@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.conftest import Sidecar, running
-from tests.patience import PATIENCE_SECS, patience, until
+from tests.patience import PATIENCE_SECS, until
 from waybill.core.batch import ScanBudget
 from waybill.ops.tokens import Tokens
 from waybill.ops.watched import WatchedFile
@@ -155,31 +155,6 @@ async def _is_closed(reader: asyncio.StreamReader) -> bool:
 
 async def _until_none_is_open(sidecar: Sidecar) -> None:
     await until(lambda: sidecar.metric("waybill_open_connections", ingest="http") == 0)
-
-
-async def test_a_head_that_drips_is_cut_off_and_others_are_served() -> None:
-    async with running(
-        "model.path=null", "http.header_timeout_secs=0.5", "http.read_timeout_secs=5"
-    ) as sidecar:
-        host, port = sidecar.service.address.removeprefix("http://").rsplit(":", 1)
-
-        async def drip() -> None:
-            _, writer = await asyncio.open_connection(host, int(port))
-            with contextlib.suppress(ConnectionError):
-                for i in range(1000):
-                    writer.write(POST[i : i + 1] or b"X")
-                    await writer.drain()
-                    await asyncio.sleep(0.05)
-
-        async with patience():
-            drips = [asyncio.create_task(drip()) for _ in range(20)]
-            while not all(task.done() for task in drips):
-                assert (await sidecar.post(BODY))[0] == 200
-                await asyncio.sleep(0.02)
-        assert (
-            sidecar.metric("waybill_connections_refused_total", ingest="http", reason="slow_head")
-            == 20
-        )
 
 
 async def test_a_kept_connection_and_a_slow_body_outlive_the_heads_deadline() -> None:

@@ -47,6 +47,18 @@ async def test_little_work_gives_nothing_back(given_back: list[None]) -> None:
     assert given_back == []
 
 
+async def test_nothing_is_begun_after_the_stop(given_back: list[None]) -> None:
+    """The loop had no threads any more: "Executor shutdown has been called" at each stop."""
+    trimmer = Trimmer()
+    for in_use in (MUCH, 0):
+        trimmer.note(in_use)
+    await trimmer.stop()
+    for in_use in (MUCH, 0):
+        trimmer.note(in_use)
+    await asyncio.sleep(0.05)
+    assert given_back == []
+
+
 async def test_what_nothing_counted_is_given_back_once_for_each_growth(
     given_back: list[None],
 ) -> None:

@@ -51,7 +51,7 @@ def settle_memory() -> None:
 
 
 class Trimmer:
-    """Gives memory back once the work that took much of it is over.
+    """Gives memory back once the work that took much of it is over; to be stopped.
 
     glibc returns the end of its heap by itself, and a small block that stays there keeps all
     before it: 50 MB after a hundred clients that sent full bodies at once.
@@ -60,19 +60,27 @@ class Trimmer:
     def __init__(self) -> None:
         self._in_use_bytes = 0
         self._most_bytes = 0
-        self._is_waiting = False
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
     def note(self, in_use_bytes: int) -> None:
         """So many bytes are worked on now."""
         self._in_use_bytes = in_use_bytes
         self._most_bytes = max(self._most_bytes, in_use_bytes)
-        if in_use_bytes == 0 and self._most_bytes >= _MUCH_BYTES and not self._is_waiting:
-            self._is_waiting = True
-            asyncio.get_running_loop().call_later(_PAUSE_SECS, self._begin)
+        if in_use_bytes or self._most_bytes < _MUCH_BYTES or self._timer or self._is_stopped:
+            return
+        self._timer = asyncio.get_running_loop().call_later(_PAUSE_SECS, self._begin)
+
+    async def stop(self) -> None:
+        """Begin nothing any more: at its end a loop has no threads for it."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self) -> None:
-        self._is_waiting = False
+        self._timer = None
         # What is worked on by now is given back when that is over.
         self._most_bytes = self._in_use_bytes
         task = asyncio.create_task(asyncio.to_thread(give_back))

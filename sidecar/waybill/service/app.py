@@ -127,7 +127,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: 
     stack.push_async_callback(handback.close)
     prepare_folder(settings.dead_letter)
     dead_letters = DeadLetters(settings.dead_letter, metrics)
-    inflight = _make_inflight(settings, metrics)
+    inflight = _make_inflight(stack, settings, metrics)
     flow = _make_flow(settings, opened, handback, metrics, dead_letters, inflight)
     intake = _make_intake(settings, metrics, flow, inflight, dead_letters)
     tokens = _make_tokens(stack, settings, metrics)
@@ -179,8 +179,11 @@ async def _follow_others(
     await follow_rules(stack, settings, rules, metrics, keeps=role.is_first)
 
 
-def _make_inflight(settings: Settings, metrics: Metrics) -> Inflight:
+def _make_inflight(
+    stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics
+) -> Inflight:
     trimmer = Trimmer()
+    stack.push_async_callback(trimmer.stop)
 
     def note(in_use_bytes: int) -> None:
         metrics.inflight_bytes.set(in_use_bytes)
