@@ -12,7 +12,7 @@ from waybill.core.errors import MalformedError
 from waybill.flow.delivery import Delivery
 from waybill.ingest.forward.delivering import Deliverer, NotTakenError
 from waybill.ingest.forward.partial import Partial
-from waybill.ingest.forward.patience import Patience
+from waybill.ingest.forward.reads import Reads
 from waybill.ops.secret_file import SecretFile
 from waybill.wire import forward as protocol
 from waybill.wire.strangers import advice
@@ -31,7 +31,7 @@ class Handshake:
         self._hostname = hostname
 
     async def shake(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: Patience
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reads: Reads
     ) -> bool:
         """Whether the client knows the shared key."""
         nonce = secrets.token_hex(8).encode()
@@ -41,7 +41,7 @@ class Handshake:
         writer.write(protocol.helo(nonce))
         try:
             async with asyncio.timeout(HANDSHAKE_SECS):
-                ping = await _read_ping(reader, patience)
+                ping = await _read_ping(reader, reads)
             key = self._key().encode()
             answer, is_known = protocol.pong(ping, nonce, self._hostname, key)
         except (ValueError, TimeoutError) as error:
@@ -59,21 +59,21 @@ class Conversation:
     def __init__(
         self,
         deliverer: Deliverer,
-        patience: Patience,
+        reads: Reads,
         limit_bytes: int,
         handshake: Handshake | None,
     ) -> None:
         self._deliverer = deliverer
-        self._patience = patience
+        self._reads = reads
         self._limit_bytes = limit_bytes
         self._handshake = handshake
 
-    async def hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take what the client sends. Raises nothing but CancelledError: the connection then
         closes.
         """
         try:
-            if await self._may_speak(reader, writer):
+            if await self._is_admitted(reader, writer):
                 await self._receive(reader, writer)
         except MalformedError as error:
             self._deliverer.refuse(error.code)
@@ -88,10 +88,12 @@ class Conversation:
             self._deliverer.refuse("internal")
             log.exception("a Forward connection failed in an unforeseen way")
 
-    async def _may_speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _is_admitted(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         if self._handshake is None:
             return True
-        is_known = await self._handshake.shake(reader, writer, self._patience)
+        is_known = await self._handshake.shake(reader, writer, self._reads)
         if not is_known:
             self._deliverer.refuse("unauthorised")
         return is_known
@@ -99,7 +101,7 @@ class Conversation:
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take messages one by one, in order; the next is not looked at before the last is done."""
         frames = protocol.FrameReader(self._limit_bytes)
-        partial = Partial(self._deliverer, self._patience)
+        partial = Partial(self._deliverer, self._reads)
         with contextlib.closing(frames), partial:
             while data := await partial.read(reader):
                 for piece in _pieces(frames, data):
@@ -115,14 +117,14 @@ class Conversation:
 
     async def _take(self, message: protocol.Message, writer: asyncio.StreamWriter) -> None:
         if message.chunk is None:
-            await self._deliverer.insist(_delivery(message))
+            await self._deliverer.deliver_until_taken(_delivery(message))
         else:
             await self._deliver(message)
             writer.write(message.ack)
             await writer.drain()
 
     async def _deliver(self, message: protocol.Message) -> None:
-        if self._patience.is_over:
+        if self._reads.is_paused:
             self._deliverer.refuse("draining")
             raise NotTakenError("draining")
         await self._deliverer.deliver(_delivery(message))
@@ -137,9 +139,9 @@ def _pieces(frames: protocol.FrameReader, data: bytes) -> Iterator[bytes]:
         at = stop
 
 
-async def _read_ping(reader: asyncio.StreamReader, patience: Patience) -> bytes:
+async def _read_ping(reader: asyncio.StreamReader, reads: Reads) -> bytes:
     answer = protocol.AnswerReader()
-    while data := await patience.read(reader):
+    while data := await reads.read(reader):
         try:
             whole = answer.feed(data)
         except ValueError:

@@ -65,10 +65,10 @@ class Deliverer:
         except (OverloadedError, HandbackError) as error:
             raise NotTakenError(error.code) from None
 
-    async def insist(self, delivery: Delivery) -> None:
+    async def deliver_until_taken(self, delivery: Delivery) -> None:
         """Hand the records back, however long it takes: their client has forgotten them."""
         try:
-            await self._wait_for_room(delivery)
+            await self._deliver_when_room(delivery)
         except MalformedError as error:
             if not error.is_kept:
                 log.error("a message that nobody can read is lost", extra={"reason": error.code})
@@ -83,12 +83,12 @@ class Deliverer:
             log.error("records were not handed back", extra={"reason": reason, "is_kept": is_kept})
             raise
 
-    async def _wait_for_room(self, delivery: Delivery) -> None:
+    async def _deliver_when_room(self, delivery: Delivery) -> None:
         while True:
             try:
                 with self._intake.hold() as grow:
                     self._grow(grow, delivery)
-                    await self._wait_for_receiver(delivery)
+                    await self._run_until_taken(delivery)
                 return
             except OverloadedError as error:
                 # Nothing is held meanwhile, or all could wait for each other.
@@ -96,7 +96,7 @@ class Deliverer:
                 log.warning(message, extra={"reason": error.code})
             await asyncio.sleep(_RETRY_SECS)
 
-    async def _wait_for_receiver(self, delivery: Delivery) -> None:
+    async def _run_until_taken(self, delivery: Delivery) -> None:
         while True:
             try:
                 with self._intake.hold() as grow:

@@ -10,7 +10,7 @@ from typing import Self
 from waybill.core.errors import OverloadedError
 from waybill.flow.inflight import Grow
 from waybill.ingest.forward.delivering import Deliverer, NotTakenError
-from waybill.ingest.forward.patience import BUFFER_BYTES, Patience
+from waybill.ingest.forward.reads import BUFFER_BYTES, Reads
 
 #: How long one message may take from its first byte to its last: its sender has the rest.
 MESSAGE_SECS = 60.0
@@ -21,9 +21,9 @@ _RETRY_SECS = 0.1
 class Partial:
     """What one connection has sent of a message. A context: at its end nothing is held."""
 
-    def __init__(self, deliverer: Deliverer, patience: Patience) -> None:
+    def __init__(self, deliverer: Deliverer, reads: Reads) -> None:
         self._deliverer = deliverer
-        self._patience = patience
+        self._reads = reads
         self._stack = contextlib.ExitStack()
         self._grow: Grow | None = None
         self._counted = 0
@@ -48,10 +48,10 @@ class Partial:
             NotTakenError: a message is half sent and its time is up.
         """
         if self._ends_at is None:
-            return await self._patience.read(reader)
+            return await self._reads.read(reader)
         try:
             async with asyncio.timeout_at(self._ends_at):
-                return await self._patience.read(reader)
+                return await self._reads.read(reader)
         except TimeoutError:
             self._deliverer.refuse("slow_body")
             raise NotTakenError("slow_body") from None
@@ -72,18 +72,18 @@ class Partial:
             self._ends_at = loop.time() + MESSAGE_SECS
         # Small messages come through whatever large ones hold: so much is not counted.
         more = max(0, size - BUFFER_BYTES) - self._counted
-        while not self._has_grown(more):
-            if loop.time() > self._ends_at or self._patience.is_over:
+        while not self._try_grow(more):
+            if loop.time() > self._ends_at or self._reads.is_paused:
                 self._deliverer.refuse("inflight_bytes")
                 raise NotTakenError("inflight_bytes")
             await asyncio.sleep(_RETRY_SECS)
 
     def release(self) -> None:
         """A message is whole: from here on its delivery counts it."""
-        self._has_grown(-self._counted)
+        self._try_grow(-self._counted)
         self._ends_at = None
 
-    def _has_grown(self, more: int) -> bool:
+    def _try_grow(self, more: int) -> bool:
         assert self._grow is not None
         try:
             self._grow(more)

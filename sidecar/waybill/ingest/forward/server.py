@@ -19,7 +19,7 @@ from waybill.ingest.connections import Connections, Place
 from waybill.ingest.entrance import Entrance
 from waybill.ingest.forward.conversation import HANDSHAKE_SECS, Conversation, Handshake
 from waybill.ingest.forward.delivering import Deliverer
-from waybill.ingest.forward.patience import BUFFER_BYTES, Patience
+from waybill.ingest.forward.reads import BUFFER_BYTES, Reads
 from waybill.ingest.forward.sockets import keep_alive, listen_unix
 from waybill.ingest.listener import Intake
 from waybill.ops.secret_file import SecretFile
@@ -54,10 +54,10 @@ class ForwardServer:
         self._entrance = Entrance("forward", connections, self._protocol, tls, HANDSHAKE_SECS)
         self._shares_address = shares_address
         self._shared_unix = shared_unix
-        self._patience = Patience()
+        self._reads = Reads()
         handshake = _handshake(settings)
         deliverer = Deliverer(intake)
-        self._conversation = Conversation(deliverer, self._patience, intake.body_bytes, handshake)
+        self._conversation = Conversation(deliverer, self._reads, intake.body_bytes, handshake)
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
@@ -97,11 +97,11 @@ class ForwardServer:
 
     def pause(self) -> None:
         """Accept no connection any more; take what clients without acknowledgements have sent."""
-        if self._patience.is_over:
+        if self._reads.is_paused:
             return
         for server in self._servers:
             server.close()
-        self._patience.end()
+        self._reads.pause()
 
     async def stop(self) -> None:
         """Let messages under way end, then close every connection."""
@@ -144,7 +144,7 @@ class ForwardServer:
         try:
             with contextlib.suppress(OSError):  # the client went away
                 keep_alive(writer)
-            await self._conversation.hold(reader, writer)
+            await self._conversation.run(reader, writer)
         finally:
             place.leave()
             await _close(writer)
