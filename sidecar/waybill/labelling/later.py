@@ -32,23 +32,26 @@ async def decide_later(
     verdicts: list[Verdict],
 ) -> Sequence[Masks]:
     """Fill in what is `UNDECIDED` in ``verdicts``; gives which records shared a mask, by route."""
-    records: dict[SlowPath, dict[str, list[int]]] = {}
-    undecided: list[int] = []
-    waiting: list[str | None] = []
-    async for some in in_turns(range(len(verdicts)), _LOOK_SLICE):
-        open_ones = [i for i in some if verdicts[i] is UNDECIDED]
-        undecided += open_ones
-        waiting += map(messages.__getitem__, open_ones)
+    undecided = await _undecided(verdicts)
+    waiting = [messages[i] or "" for i in undecided]
+    #: By the index of the record.
     texts: dict[int, str] = {}
+    by_path: dict[SlowPath, dict[str, list[int]]] = {}
     for start, stop in slices(waiting, lambda: _MASK_SLICE, _MASK_SLICE_CHARS):
         if start:
             await asyncio.sleep(0)
-        indexes = undecided[start:stop]
-        found = [message or "" for message in waiting[start:stop]]
-        prepared = prepare_all(found, edition.rules.max_message_bytes)
-        for i, text in zip(indexes, prepared, strict=True):
+        prepared = prepare_all(waiting[start:stop], edition.rules.max_message_bytes)
+        for i, text in zip(undecided[start:stop], prepared, strict=True):
             texts[i] = text
-            of_path = records.setdefault(edition.groups[sources[i]].path, {})
-            of_path.setdefault(masked(text), []).append(i)
-    await asyncio.gather(*(path.decide(masks, texts, verdicts) for path, masks in records.items()))
-    return list(records.values())
+            masks = by_path.setdefault(edition.groups[sources[i]].path, {})
+            masks.setdefault(masked(text), []).append(i)
+    await asyncio.gather(*(path.decide(masks, texts, verdicts) for path, masks in by_path.items()))
+    return list(by_path.values())
+
+
+async def _undecided(verdicts: Sequence[Verdict]) -> list[int]:
+    """The indexes of the records that no tier has decided yet."""
+    found: list[int] = []
+    async for some in in_turns(range(len(verdicts)), _LOOK_SLICE):
+        found += [i for i in some if verdicts[i] is UNDECIDED]
+    return found
