@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from waybill.core.coalesced import Coalesced
 from waybill.labelling.corrections.files import is_folder
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
-from waybill.labelling.model.bundle import Bundle
-from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.followed import Followed
 from waybill.service.guard import CorrectionGuard
 from waybill.service.loading import correction_source, take_cached
+from waybill.service.opening import Labelling
 from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
 
@@ -41,28 +39,26 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
 
     def __init__(
         self,
-        settings: Settings,
-        pipeline: Pipeline,
+        labelling: Labelling,
         metrics: Metrics,
         lock: asyncio.Lock,
         guard: CorrectionGuard,
-        bundle: Callable[[], Bundle | None],
-        labelling: str = "",
     ) -> None:
-        """``labelling`` is the name of a further labelling."""
-        self._bundle = bundle
+        settings = labelling.settings
+        pipeline = labelling.pipeline
+        self._model = labelling.model
         self.taxonomy = pipeline.taxonomy
         self.followed = Followed(settings.corrections.follow, "corrections could not be fetched")
-        self._labelling = labelling
+        self._labelling = labelling.name
         self._pipeline = pipeline
         self._metrics = metrics
         self._warnings: list[str] = []
         self.guard = guard
         self._loads = Coalesced(self.reload)
-        self.source = _source(settings, labelling)
+        self.source = _source(settings, labelling.name)
         self.source.adopt(pipeline.corrections)
         super().__init__(
-            LoadState(part_name(labelling, "corrections"), metrics),
+            LoadState(part_name(labelling.name, "corrections"), metrics),
             lock,
             load=self._read,
             mark=_mark,
@@ -91,12 +87,16 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
 
     def _put_in_force(self, table: CorrectionTable) -> None:
         self._pipeline.swap_corrections(table)
-        self.guard.look_again(self._bundle())
+        self._look_again()
 
     async def start(self) -> None:
         """As of `Reloadable`; rules and model are held against what is in force."""
         await super().start()
-        self.guard.look_again(self._bundle())
+        self._look_again()
+
+    def _look_again(self) -> None:
+        bundle = self._model.bundle if self._model is not None else None
+        self.guard.look_again(bundle)
 
     async def stop(self) -> None:
         """As of `Reloadable`."""

@@ -16,7 +16,7 @@ from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.ruleset import Rule, RuleSet
 from waybill.labelling.tier import Scope
 from waybill.ops.metrics import Metrics
-from waybill.settings.schema import Settings
+from waybill.service.opening import Labelling
 
 __all__ = ["CorrectionGuard", "hold_bundle"]
 
@@ -45,19 +45,17 @@ def _fault(found: Contradiction, rule: Rule) -> RuleError:
 
 
 class CorrectionGuard:
-    """Holds what is loaded against the corrections of ``pipeline``.
+    """Holds what is loaded against the corrections of a labelling.
 
     With ``corrections.guard: enforce`` a new version is refused when it contradicts a correction
     that the version in force did not: a correction that overrules a rule of today must not keep
     every other change of the rules out.
     """
 
-    def __init__(
-        self, settings: Settings, pipeline: Pipeline, metrics: Metrics, labelling: str = ""
-    ) -> None:
-        self._labelling = labelling
-        self._settings = settings
-        self._pipeline = pipeline
+    def __init__(self, labelling: Labelling, metrics: Metrics) -> None:
+        self._labelling = labelling.name
+        self._settings = labelling.settings
+        self._pipeline = labelling.pipeline
         self._metrics = metrics
         self._held: dict[What, Held] = {"rules": Held(), "model": Held()}
         self._task: asyncio.Task[None] | None = None

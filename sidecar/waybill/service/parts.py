@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 
 from waybill.core.errors import BundleError
@@ -13,18 +12,16 @@ from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle, fingerprint, load_bundle
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.tier import ModelTier
-from waybill.labelling.pipeline import Pipeline
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.corrections import CorrectionsPart, has_corrections
 from waybill.service.guard import CorrectionGuard
 from waybill.service.loading import bundle_folders, prompt_file, read_prompt
-from waybill.service.opening import Opened
+from waybill.service.opening import Labelling, Opened
 from waybill.service.reload import Part, Reloadable, part_name
 from waybill.service.rules import RulesPart
 from waybill.service.shadow import ShadowPart
 from waybill.settings.deadlines import deadlines_of
-from waybill.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
@@ -38,33 +35,28 @@ def reloadable_parts(opened: Opened, metrics: Metrics) -> dict[str, Part | None]
     names = ("rules", "model", "shadow", "llm", "corrections")
     parts: dict[str, Part | None] = dict.fromkeys(names)
     for labelling in opened.labellings:
-        name, settings, pipeline, model, llm = labelling
-        guard = CorrectionGuard(settings, pipeline, metrics, name)
-        parts[part_name(name, "rules")] = RulesPart(settings, pipeline, metrics, lock, guard, name)
-        if model is not None:
-            parts[part_name(name, "model")] = ModelPart(
-                settings, pipeline, model, metrics, lock, guard, name, opened.encoders
-            )
-        if model is not None and settings.model.shadow.path is not None:
-            parts["shadow"] = ShadowPart(settings.model, pipeline.taxonomy, model, metrics, lock)
-        if llm is not None:
-            parts["llm"] = PromptPart(settings, pipeline, llm, metrics, lock)
-        if has_corrections(settings):
-            # A lock of its own: it takes no processor time worth waiting for, and people do wait.
-            parts[part_name(name, "corrections")] = CorrectionsPart(
-                settings,
-                pipeline,
-                metrics,
-                asyncio.Lock(),
-                guard,
-                functools.partial(_bundle_of, model),
-                name,
-            )
+        for name, part in _parts_of(labelling, metrics, lock, opened.encoders).items():
+            parts[part_name(labelling.name, name)] = part
     return parts
 
 
-def _bundle_of(model: Batcher | None) -> Bundle | None:
-    return model.bundle if model is not None else None
+def _parts_of(
+    labelling: Labelling, metrics: Metrics, lock: asyncio.Lock, encoders: Encoders
+) -> dict[str, Part]:
+    """The parts that a labelling has, by name."""
+    guard = CorrectionGuard(labelling, metrics)
+    parts: dict[str, Part] = {"rules": RulesPart(labelling, metrics, lock, guard)}
+    model = labelling.model
+    if model is not None:
+        parts["model"] = ModelPart(labelling, model, metrics, lock, guard, encoders)
+        if labelling.settings.model.shadow.path is not None:
+            parts["shadow"] = ShadowPart(labelling, model, metrics, lock)
+    if labelling.llm is not None:
+        parts["llm"] = PromptPart(labelling, labelling.llm, metrics, lock)
+    if has_corrections(labelling.settings):
+        # A lock of its own: it takes no processor time worth waiting for, and people do wait.
+        parts["corrections"] = CorrectionsPart(labelling, metrics, asyncio.Lock(), guard)
+    return parts
 
 
 class ModelPart(Reloadable[Bundle]):
@@ -72,25 +64,23 @@ class ModelPart(Reloadable[Bundle]):
 
     def __init__(
         self,
-        settings: Settings,
-        pipeline: Pipeline,
+        labelling: Labelling,
         model: Batcher,
         metrics: Metrics,
         lock: asyncio.Lock,
         guard: CorrectionGuard,
-        labelling: str = "",
-        encoders: Encoders | None = None,
+        encoders: Encoders,
     ) -> None:
         """``encoders`` are those that may be shared."""
-        self._settings = settings
-        self._pipeline = pipeline
+        self._settings = labelling.settings
+        self._pipeline = labelling.pipeline
         self._model = model
         self._guard = guard
         self._encoders = encoders
         #: Raised when a bundle must be tried again though its files stay: its encoder was away.
         self._tries = 0
         super().__init__(
-            LoadState(part_name(labelling, "model"), metrics),
+            LoadState(part_name(labelling.name, "model"), metrics),
             lock,
             load=self._read,
             mark=lambda bundle: bundle.manifest,
@@ -101,7 +91,7 @@ class ModelPart(Reloadable[Bundle]):
         folder = model.bundle.folder
         assert folder is not None, "a served bundle comes from a folder"
         seen = self._with_tries(model.bundle.mark)
-        self.follow([folder], self._look, settings.model.poll_secs, seen)
+        self.follow([folder], self._look, self._settings.model.poll_secs, seen)
 
     async def _read(self) -> Bundle:
         """Load and verify it, and hold it against the corrections. Raises BundleError."""
@@ -141,16 +131,11 @@ class PromptPart(Reloadable[Prompt]):
     """The prompt of the LLM tier, and the tier's breaker beside it."""
 
     def __init__(
-        self,
-        settings: Settings,
-        pipeline: Pipeline,
-        llm: LlmTier,
-        metrics: Metrics,
-        lock: asyncio.Lock,
+        self, labelling: Labelling, llm: LlmTier, metrics: Metrics, lock: asyncio.Lock
     ) -> None:
         self._llm = llm
-        self._pipeline = pipeline
-        self._settings = settings
+        self._pipeline = labelling.pipeline
+        self._settings = labelling.settings
         super().__init__(
             LoadState("prompt", metrics),
             lock,
@@ -160,8 +145,8 @@ class PromptPart(Reloadable[Prompt]):
             announce=self._say,
             in_force=llm.prompt.version,
         )
-        file = prompt_file(settings)
-        poll_secs = settings.llm.poll_secs
+        file = prompt_file(self._settings)
+        poll_secs = self._settings.llm.poll_secs
         self.follow([file.parent], lambda: hash_file(file), poll_secs, llm.prompt.file_hash)
 
     async def _read(self) -> Prompt:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.artefact import Advice
 from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.ruleset import RuleSet
@@ -16,6 +15,7 @@ from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
 from waybill.service.followed import Followed
 from waybill.service.guard import CorrectionGuard
+from waybill.service.opening import Labelling
 from waybill.service.reading_rules import read_rules, rule_folders
 from waybill.service.reload import Reloadable, part_name
 from waybill.settings.schema import Settings
@@ -31,24 +31,23 @@ class RulesPart(Reloadable[RuleSet]):
 
     def __init__(
         self,
-        settings: Settings,
-        pipeline: Pipeline,
+        labelling: Labelling,
         metrics: Metrics,
         lock: asyncio.Lock,
         guard: CorrectionGuard,
-        labelling: str = "",
     ) -> None:
+        settings = labelling.settings
+        pipeline = labelling.pipeline
         self._pipeline = pipeline
         self._metrics = metrics
-        self._labelling = labelling
-
+        self._labelling = labelling.name
         self._settings = settings
         self._guard = guard
         self.followed = Followed(
             settings.rules.follow.source, "rules could not be fetched or are refused"
         )
         super().__init__(
-            LoadState(part_name(labelling, "rules"), metrics),
+            LoadState(part_name(labelling.name, "rules"), metrics),
             lock,
             load=self.read,
             mark=_mark,
@@ -57,7 +56,6 @@ class RulesPart(Reloadable[RuleSet]):
             in_force=_mark(pipeline.rules),
         )
         seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
-
         self.follow(_watched(settings), self._look, settings.rules.poll_secs, seen)
 
     async def read(self, followed: Path | None = None) -> RuleSet:

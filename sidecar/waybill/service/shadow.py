@@ -10,7 +10,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-from waybill.core.labels import Taxonomy
 from waybill.hub.versions import is_version, newest_first
 from waybill.labelling.model.batcher import Batcher
 from waybill.labelling.model.bundle import Bundle, load_bundle
@@ -18,8 +17,8 @@ from waybill.labelling.model.manifest import MANIFEST, fingerprint
 from waybill.labelling.model.shadow import Shadow
 from waybill.ops.health import LoadState
 from waybill.ops.metrics import Metrics
+from waybill.service.opening import Labelling
 from waybill.service.reload import Reloadable
-from waybill.settings.schema import ModelSettings
 
 __all__ = ["ShadowPart", "shadow_folder"]
 
@@ -41,15 +40,15 @@ class ShadowPart(Reloadable[Bundle]):
 
     def __init__(
         self,
-        settings: ModelSettings,
-        taxonomy: Taxonomy,
+        labelling: Labelling,
         model: Batcher,
         metrics: Metrics,
         lock: asyncio.Lock,
     ) -> None:
+        settings = labelling.settings.model
         assert settings.shadow.path is not None, "there is a shadow where there is a path"
         self._path = Path(settings.shadow.path)
-        self._taxonomy = taxonomy
+        self._taxonomy = labelling.pipeline.taxonomy
         self._model = model
         self._shadow = Shadow(
             sample=settings.shadow.sample, threshold=settings.threshold, telemetry=metrics
