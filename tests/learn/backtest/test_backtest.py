@@ -303,6 +303,24 @@ def test_nothing_to_compare_does_not_pass_for_nothing_that_flips(
     assert f"{on}: no record was found" in capsys.readouterr().err
 
 
+def test_rules_that_are_gone_new_or_changed_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "fewer.yaml").write_text(rule_file([("^user [0-9]+ left$", "User Action")]))
+    on = ("--on", str(folder / "patterns.ndjson"), "--alone", "--set", "model.path=null")
+    told = {
+        ("old", "old"): "",
+        ("old", "new"): "1 rule changed: r0",
+        ("old", "fewer"): "1 rule gone: r1",
+        ("fewer", "new"): "1 rule new: r1; 1 rule changed: r0",
+    }
+    for sides, sentence in told.items():
+        files = [str(folder / f"{side}.yaml") for side in sides]
+        assert main(["rules", "diff", *files, *on, "--json"]) == 0
+        notes = json.loads(capsys.readouterr().out)["notes"]
+        assert [note for note in notes if "rule" in note] == [sentence] * bool(sentence)
+
+
 def test_what_both_sides_have_is_compiled_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

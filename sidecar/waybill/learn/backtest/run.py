@@ -16,6 +16,7 @@ from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
 from waybill.labelling.llm.privacy import Privacy
 from waybill.learn.backtest.corrections import Corrections, read_corrections
+from waybill.learn.backtest.edited import edited_rules
 from waybill.learn.backtest.guard import Evidence, check_corrections
 from waybill.learn.backtest.judge import Judge
 from waybill.learn.backtest.over_patterns import PatternBacktest
@@ -88,6 +89,8 @@ async def _backtest(
             for side in (old, new):
                 lines = read_messages(plan.labelled, settings.fields)
                 await score_labelled(side, lines, side.report.labelled)
+        if edited := edited_rules(old.rules, new.rules):
+            found.notes.append(edited)
     _note(found, settings)
     return found
 

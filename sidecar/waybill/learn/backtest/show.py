@@ -105,13 +105,17 @@ def _mebibytes(size: int) -> str:
 
 
 def _changes(found: Backtest, most: int) -> list[str]:
-    rows = [f"{'records':>20}  {found.changed_patterns:,} masks flip"]
+    rows = [f"{'records':>20}  {_masks(found.changed_patterns)}"]
     for change in found.changes[:most]:
         rows.append(f"{counted(change.low, change.high):>20}  {_plain(change.mask)[:_TEXT_CHARS]}")
         rows.append(f"{'':22}{_way(change)}")
     if found.changed_patterns > most:
         rows.append(f"{'':22}... and {found.changed_patterns - most:,} more: --limit, --json")
     return rows
+
+
+def _masks(count: int) -> str:
+    return f"{count:,} masks flip" if count != 1 else "1 mask flips"
 
 
 def _way(change: Change) -> str:
@@ -132,7 +136,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _contradictions(found: Backtest, most: int) -> list[str]:
-    rows = [f"{len(found.contradictions)} corrections are contradicted by the new side"]
+    rows = [f"contradicted by the new side: {len(found.contradictions)} of the corrections"]
     for one in found.contradictions[:most]:
         marks = "" if one.is_certain else ", for some values"
         marks += ", as by the old side" if not one.is_new else ""
