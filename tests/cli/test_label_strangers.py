@@ -28,6 +28,7 @@ def said_and_labels(done: Done) -> tuple[str, list[str]]:
         ["source;message", f"CRM;'{LOGIN}; then left'"],
         ["when,what", f"10:00,{LOGIN}"],
         [f"10:00,{LOGIN}", f"10:01,{LOGIN}"],
+        ["Level,Date,Source", f"Error,10:00,disk,{LOGIN}"],
     ],
 )
 def test_heads_that_others_write_are_found(label: Label, lines: list[str]) -> None:

@@ -49,6 +49,58 @@ def test_a_table_without_a_head_calls_its_columns_by_number(size: int) -> None:
         read(b"1,disk\n", head="none")
 
 
+@pytest.mark.parametrize("size", [7, 1 << 20])
+@pytest.mark.parametrize(
+    ("place", "data", "written"),
+    [
+        (
+            "3",
+            b"Level,Task\nError,None,disk is full\nError,None,fan is loud\n",
+            b"Level,Task,,target_label\nError,None,disk is full,Error\n",
+        ),
+        (
+            "4",
+            b'Level;Task\r\nError;a;b;"disk; full"\r\n',
+            b'Level;Task;;;target_label\r\nError;a;b;"disk; full";Error\r\n',
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_columns_at_the_end_may_have_no_name(
+    size: int, place: str, data: bytes, written: bytes
+) -> None:
+    table, rows = read(data, size, message=place, details="none")
+    assert {row.fault for row in rows} == {None}
+    assert table.columns.message_of(rows[0].cells) in ("disk is full", "disk; full")
+    assert label(table, rows).startswith(written)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"source,message\na,disk, full\nb,fan, loud\n",
+        b"when,what\n1,disk\n2,disk, full\n",
+        b"when,what\n1,disk,\n2,fan,\n",
+    ],
+    ids=["the message has commas", "not all rows have it", "it is empty"],
+)
+def test_a_delimiter_too_many_makes_no_column(data: bytes) -> None:
+    table, rows = read(data, message=data[:20].split(b"\n")[0].decode().split(",")[1])
+    assert table.columns.width == 2
+    assert any(row.fault for row in rows)
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\u200f", "\ufeff", "\u2060", "\u00a0"])
+def test_what_nobody_sees_is_no_part_of_a_name(sign: str) -> None:
+    table, _ = read(f"x,{sign}mess{sign}age,source{sign}\n1,a b,c\n".encode())
+    assert (table.columns.message, table.columns.source_of(["1", "a b", "c"])) == (1, "c")
+
+
+def test_the_column_of_messages_is_not_the_one_of_sources() -> None:
+    table, rows = read(b'_id,_source\n1,"{""message"": ""disk is full""}"\n', message="_source")
+    assert table.columns.source_of(rows[0].cells) == ""
+
+
 def test_quotes_are_text_where_it_is_said() -> None:
     table, rows = read(b'log,n\n"a,1\nb"",2\n', quote="none")
     assert [row.cells for row in rows] == [['"a', "1"], ['b""', "2"]]

@@ -125,9 +125,10 @@ class Columns:
     ) -> None:
         if len(head) > _MAX_COLUMNS:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
-        self.head = [name.strip("\ufeff").strip() for name in head]
-        if not choice.has_head:
-            self.head = list(map(str, range(1, len(head) + 1)))
+        self.head = list(map(str, range(1, len(head) + 1)))
+        if choice.has_head:
+            names = (name.strip("\ufeff").strip() for name in head)
+            self.head = [name or number for name, number in zip(names, self.head, strict=True)]
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
         if not self._messages:
@@ -137,7 +138,8 @@ class Columns:
         self._source_text = choice.source_text or ""
         self._sources = self._named(choice.source, "--source-column")
         if not self._sources and choice.source_text is None:
-            self._sources = list(self._places(fields.source))
+            # Whoever takes a column for messages does not take it for their source.
+            self._sources = [at for at in self._places(fields.source) if at not in self._messages]
         known = list(self._places([choice.label or fields.label]))
         if choice.label is not None and not known:
             known = list(self._places([fields.label]))

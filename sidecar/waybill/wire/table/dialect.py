@@ -30,6 +30,8 @@ DELIMITERS = ",;\t|"
 _RARE_DELIMITERS = "~^\x1f\x01\xa6"
 #: A first line of spreadsheets that names the delimiter and is no row.
 _DECLARED = re.compile(r"\ufeff?\"?sep=(.)\"?(?:\r\n|\n|\r|$)", re.IGNORECASE)
+#: What names of columns are told apart without; the last ones have no width.
+_VARIED = re.compile(r"[\s_.\-\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 _SAMPLE_CHARS = 64 << 10
 _SAMPLE_ROWS = 50
 #: The head is looked for in so many rows: a title or comments may stand above it.
@@ -50,6 +52,7 @@ class Dialect:
     skips_blanks: bool = False
     preamble: str = ""
     above: int = 0
+    unnamed: int = 0
 
 
 class CsvReader(Protocol):
@@ -105,12 +108,13 @@ def _quoting(dialect: Dialect) -> Literal[0, 3]:
 
 
 def normal(name: str) -> str:
-    """The name of a column without what people vary: case, blanks and what joins its words.
+    """The name of a column without what people vary: case, blanks, what joins its words, and what
+    nobody sees.
 
     >>> normal(" Log Message") == normal("log_message") == normal("LogMessage")
     True
     """
-    return re.sub(r"[\s_.\-\ufeff]+", "", name).lower()
+    return _VARIED.sub("", name).lower()
 
 
 def find_dialect(
@@ -140,10 +144,28 @@ def find_dialect(
         quote = "'" if re.match(r"\s*'[^'\r\n]*'\s*[,;\t|\r\n]", sample) else '"'
     plain = Dialect(delimiter or ",", quote or None, preamble=preamble)
     best = _best(lines, plain, delimiter or DELIMITERS, wanted)
-    if has_head and not _names_one(_first_row(lines, best), messages):
+    is_named = not has_head or _names_one(_first_row(lines, best), messages)
+    if not is_named:
         rare = delimiter or DELIMITERS + _RARE_DELIMITERS
-        best = _with_head_below(lines, plain, rare, messages) or best
-    return best if is_quote_known else _with_single_quotes(lines, best)
+        below = _with_head_below(lines, plain, rare, messages)
+        is_named = below is not None
+        best = below or best
+    if not is_quote_known:
+        best = _with_single_quotes(lines, best)
+    return best if is_named else replace(best, unnamed=_unnamed(lines, best))
+
+
+def _unnamed(lines: Sequence[str], dialect: Dialect) -> int:
+    """How many cells all rows have behind those that the head names: the event viewer of Windows
+    gives the descriptions no name.
+    """
+    rows = [row for row in cells_of(lines, dialect) if row]
+    width = len(rows[0]) if rows else 0
+    widths = {len(row) for row in rows[1:]}
+    if width < 2 or len(widths) != 1:
+        return 0
+    has_text = any("".join(row[width:]).strip() for row in rows[1:])
+    return max(widths.pop() - width, 0) if has_text else 0
 
 
 def _with_single_quotes(lines: Sequence[str], plain: Dialect) -> Dialect:

@@ -209,6 +209,7 @@ class Table:
 
     def _open(self, raw: RawRow) -> None:
         cells, text, fault, _ = raw
+        unnamed = self.dialect.unnamed
         if not "".join(cells).strip():
             self._before += text  # blank lines in front of the head
             return
@@ -216,6 +217,7 @@ class Table:
             self._above -= 1
             self._before += text
             return
+        cells = [*cells, *[""] * unnamed]
         self._columns = Columns(
             cells,
             self._fields,
@@ -225,6 +227,7 @@ class Table:
         )
         self._width = len(cells)
         body, end = _split_end(text)
+        body += self.dialect.delimiter * unnamed
         if fault is not None:
             body = row_text(cells, self.dialect)
         self._head = (body, end or "\n")
