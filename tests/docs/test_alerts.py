@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import yaml
 
 from tests.docs.blocks import ROOT
 from tests.docs.test_links import anchors
 from tests.peers.alerts import CASES
+from waybill.core.reasons import HandbackCode, RefusalReason
 
 RUNBOOK = ROOT / "docs/alerts.md"
 ALERTS = ROOT / "deploy/helm/waybill/files/alerts.yaml"
@@ -38,3 +40,32 @@ def test_each_section_says_what_to_do() -> None:
 
 def test_each_alert_has_series_on_which_promtool_tries_it() -> None:
     assert sorted(CASES) == sorted(names())
+
+
+#: Refusals that nobody is woken for: Waybill ends, or somebody asked for something else than to
+#: have a batch labelled.
+QUIET = {
+    *("draining", "stopped"),
+    *("out_of_scope", "cross_site", "fields", "multipart"),
+    *("csv_columns", "csv_encoding", "csv_row", "csv_row_too_large"),
+}
+
+
+def flat(kind: object) -> set[str]:
+    """The words of a Literal, which may be made of others."""
+    return {word for one in get_args(kind) for word in (flat(one) or {str(one)})}
+
+
+def test_each_reason_of_a_refused_batch_has_one_alert_or_none_on_purpose() -> None:
+    text = ALERTS.read_text()
+    alerts = [
+        rule["expr"]
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if "waybill_batches_refused_total" in rule["expr"]
+    ]
+    patterns = [re.search(r'reason=~"([^"]+)"', expr) for expr in alerts]
+    # A push that failed is counted by waybill_handback_errors_total, which has an alert of its own.
+    for reason in flat(RefusalReason) - flat(HandbackCode):
+        told = [one for one in patterns if one is not None and re.fullmatch(one[1], reason)]
+        assert len(told) == (0 if reason in QUIET else 1), reason
