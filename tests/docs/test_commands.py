@@ -95,3 +95,20 @@ def test_the_page_has_every_command(command: str) -> None:
 def test_the_page_has_no_other_command() -> None:
     page = (ROOT / "docs/commands.md").read_text()
     assert set(re.findall(r"^\| `waybill ([a-z ]+)` \|", page, re.MULTILINE)) == set(commands())
+
+
+def test_what_writes_a_file_is_told_where_alike() -> None:
+    for parser in parsers(make_parser()):
+        for action in parser._actions:
+            if "--output" in action.option_strings:
+                assert "-o" in action.option_strings, parser.prog
+
+
+def test_help_names_values_by_their_kind_and_commands_on_their_line() -> None:
+    text = make_parser().format_help()
+    assert re.search(r"^ +workbench +Serve", text, re.MULTILINE)
+    assert "exit codes: 0" in text
+    for parser in parsers(make_parser()):
+        for action in parser._actions:
+            if action.option_strings and action.nargs != 0 and "_" in action.dest:
+                assert action.dest.upper() not in parser.format_help(), action.dest

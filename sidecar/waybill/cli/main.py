@@ -32,7 +32,7 @@ from waybill.cli.bench import command as bench
 from waybill.cli.canary import command as canary
 from waybill.cli.demo import command as demo
 from waybill.cli.exits import guarded
-from waybill.cli.parsing import Parser, print_help
+from waybill.cli.parsing import Help, Parser, print_help
 from waybill.cli.terminal import cleaned, soften_streams
 from waybill.core.near import meant
 
@@ -57,6 +57,12 @@ _COMMANDS = (
     canary,
     bench,
 )
+
+_EPILOG = """\
+'waybill COMMAND --help' explains a command and shows an example.
+
+exit codes: 0 all is well; 1 it failed, or a check found something; 2 wrong options, settings,
+rules or model; 130 interrupted"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,7 +118,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="waybill",
         description="The labelling sidecar for log shippers.",
-        epilog="'waybill COMMAND --help' explains a command and shows an example.",
+        epilog=_EPILOG,
+        formatter_class=Help,
     )
     parser.add_argument("--version", action="version", version=f"waybill {_version()}")
     parser.set_defaults(run=lambda _: print_help(parser), help=parser.format_help)

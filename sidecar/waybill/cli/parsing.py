@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Commands",
+    "Help",
     "Parser",
     "add_command",
     "add_group",
@@ -34,6 +35,24 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 Run = Callable[[argparse.Namespace], int]
 #: How argparse says that a word is none of those that there are.
 _NO_CHOICE = re.compile(r"invalid choice: '(?P<word>.*)' \(choose from (?P<known>.*)\)", re.DOTALL)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help that names values by their kind, and leaves room for the names of commands."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Count the indent of commands, too, which argparse forgets."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no public name
+            self._action_max_length += self._indent_increment
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        word = action.dest.rpartition("_")[2].upper()
+        if word in ("SHARE", "SECS"):
+            return word.replace("SECS", "SECONDS")
+        if action.type in (int, float):
+            return "N"
+        return "PATH" if action.type is Path else word
 
 
 class Parser(argparse.ArgumentParser):
@@ -124,7 +143,7 @@ def add_command(
         help=summary,
         description=summary,
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     parser.set_defaults(run=run, help=parser.format_help)
     return parser
@@ -132,7 +151,13 @@ def add_command(
 
 def add_group(commands: Commands, name: str, summary: str) -> Commands:
     """Declare a group of commands; alone it prints its help."""
-    parser = commands.add_parser(name, help=summary, description=summary)
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"'waybill {name} ACTION --help' explains an action and shows an example.",
+        formatter_class=Help,
+    )
     parser.set_defaults(run=lambda _: print_help(parser), help=parser.format_help)
     return parser.add_subparsers(metavar="ACTION")
 

@@ -25,7 +25,11 @@ def add(commands: Commands) -> None:
         "waybill bench --quick",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("bench.json"), help="where the JSON goes"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("bench.json"),
+        help="where the JSON goes (default: %(default)s)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
 
