@@ -14,7 +14,7 @@ import pytest
 from tests.contract.encodings import KINDS, Kind, Record
 from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.batch import Batch, Passed, ScanBudget, Spliced
-from waybill.core.errors import LaboriousError
+from waybill.core.errors import SlowToReadError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import Codec, Encoding, FieldPlan, Wire
@@ -260,6 +260,6 @@ def test_otlp_gets_every_record(kind: Kind, wanted: Encoding | None) -> None:
 def test_reading_stops_where_the_budget_ends(kind: Kind) -> None:
     wire = Wire(FieldPlan(FieldSettings()))
     body = kind.pack([{"log": "a", "target_label": "Old"}] * 50)
-    with pytest.raises(LaboriousError):
+    with pytest.raises(SlowToReadError):
         wire.decode(body, kind.content_type, budget=ScanBudget(100))
     assert len(wire.decode(body, kind.content_type)[1]) == 50

@@ -20,6 +20,9 @@ INSTEAD = {
     r"\bmendable\b": "can be corrected",
     r"\blest\b": "so that not",
     r"\bwhilst\b": "while",
+    r"\bwhichever\b": "any",
+    r"\b(that|which) (is|are) none\b": "what it is not",
+    r"\bas ever\b": "as usual",
 }
 READ = (
     *PAGES,
@@ -35,6 +38,13 @@ def test_private_words_are_replaced(page: Path) -> None:
     text = page.read_text()
     for word, instead in INSTEAD.items():
         assert not re.search(word, text, re.IGNORECASE), f"{word}: say {instead}"
+
+
+def test_code_says_so_too() -> None:
+    for file in (ROOT / "sidecar/waybill").rglob("*.py"):
+        for word, instead in INSTEAD.items():
+            found = re.search(word, file.read_text())
+            assert not found, f"{file}: {found and found[0]}: say {instead}"
 
 
 def test_every_word_is_once_in_the_glossary_and_in_order() -> None:

@@ -51,7 +51,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, seen: Seen) ->
         ),
     ],
 )
-async def test_laborious_batches_are_read_and_rendered_on_a_thread(
+async def test_slow_batches_are_read_and_rendered_on_a_thread(
     running: Running, monkeypatch: pytest.MonkeyPatch, record: bytes, count: int, beside: set[str]
 ) -> None:
     seen: Seen = {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.wire.strategies import bodies
 from waybill.core.batch import ScanBudget
-from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.errors import MalformedError, SlowToReadError
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, Wire
 
@@ -76,7 +76,7 @@ def test_what_shippers_send_costs_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", LABORIOUS)
 def test_what_costs_is_given_up_past_the_limit_and_read_without_one(name: str) -> None:
     kind, body = LABORIOUS[name]
-    with pytest.raises(LaboriousError):
+    with pytest.raises(SlowToReadError):
         WIRE.decode(body, kind, budget=ScanBudget(BUDGET_BYTES))
     try:
         _, batch = WIRE.decode(body, kind)
@@ -93,7 +93,7 @@ def test_a_limit_changes_nothing_but_whether_there_is_an_answer(
     _, whole = WIRE.decode(body)
     try:
         _, batch = WIRE.decode(body, budget=ScanBudget(budget_bytes))
-    except LaboriousError:
+    except SlowToReadError:
         return
     names = ("starts", "ends", "messages", "sources", "specials")
     assert [getattr(batch, name) for name in names] == [getattr(whole, name) for name in names]

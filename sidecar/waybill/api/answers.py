@@ -30,7 +30,7 @@ _EXAMPLES: Mapping[str, str] = {
 
 
 def no_such(name: str, known: Collection[str]) -> MalformedError:
-    """A parameter or member that is none of ``known``; with the one that may be meant."""
+    """A parameter or member that is not among ``known``; with the one that may be meant."""
     shown = name[:_SHOWN_CHARS]
     told = f"{shown!r} is not one of {', '.join(known)}{meant(shown, known)}"
     return MalformedError("fields", told)

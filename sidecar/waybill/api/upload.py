@@ -59,13 +59,13 @@ async def _first_file(request: web.Request) -> BodyPartReader:
 
 
 def bounded_form(request: web.Request) -> MultipartReader:
-    """Reads the parts of a form; past `_MOST_LINES` lines beside its files it is none."""
+    """Reads the parts of a form; past `_MOST_LINES` lines beside its files it is refused."""
     return MultipartReader(request.headers, cast("StreamReader", _Lines(request.content)))
 
 
 @contextlib.contextmanager
 def form_faults() -> Iterator[None]:
-    """Raise as MalformedError what aiohttp raises of forms that are none."""
+    """Raise as MalformedError what aiohttp raises for what is not a form."""
     try:
         yield
     except HttpProcessingError as error:

@@ -83,7 +83,7 @@ def _add_outputs(told: argparse._ArgumentGroup) -> None:
         const="all",
         choices=("all", "new"),
         metavar="new",
-        help="no correction may be contradicted by the new side; new: none but as before",
+        help="the new side may contradict no correction; new: none that the old side did not",
     )
 
 

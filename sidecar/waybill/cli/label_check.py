@@ -15,7 +15,7 @@ from waybill.wire.table.encoding import TextDecoder
 
 __all__ = ["check_records", "check_text"]
 
-#: What `TextDecoder` makes of bytes that are none of the encoding.
+#: What `TextDecoder` makes of bytes that are not of the encoding.
 _BROKEN = re.compile("[\ud800-\udfff]")
 
 
@@ -52,7 +52,7 @@ def check_records(
 
 
 def check_text(summary: Summary, chunks: Iterator[bytes], encoding: str | None) -> None:
-    """Count lines, and name those with bytes that are none of the encoding."""
+    """Count lines, and name those with bytes that are not of the encoding."""
     decoder = TextDecoder(encoding)
     number = 0
     pending = ""

@@ -23,7 +23,7 @@ __all__ = ["label_json", "label_lines", "label_text", "whole_values"]
 _LINES = 1000
 #: So much of NDJSON is decoded at once: never more records than one body may have.
 _PIECE_BYTES = 512 << 10
-#: An object that is longer and still open is none.
+#: What is longer and still open is not taken for an object.
 _OPEN_BYTES = 64 << 20
 _PROBE_CHARS = 4096
 #: A fault so near the end of a text that was cut may be one of the cut: a name or a number.
@@ -56,7 +56,7 @@ def label_lines(
 
     Raises:
         MalformedError: ``not_json`` when there is no JSON at all, or with ``is_strict`` at the
-            first line that is none.
+            first line that is not one.
     """
     has_record = False
     has_bytes = False
@@ -142,7 +142,7 @@ def _label(
 
 
 def _check(found: Decoded | None, piece: bytes, line: int) -> None:
-    """Raise MalformedError for the first line that is none of a JSON object; ``piece`` begins with
+    """Raise MalformedError for the first line that is not of a JSON object; ``piece`` begins with
     the line of the number ``line``.
     """
     at = None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from waybill.core.errors import LaboriousError, MalformedError
+from waybill.core.errors import MalformedError, SlowToReadError
 from waybill.core.letting_go import empty_in_turns
 from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
@@ -80,11 +80,11 @@ class ScanBudget:
         """Spend ``count`` bytes.
 
         Raises:
-            LaboriousError: the budget is spent.
+            SlowToReadError: the budget is spent.
         """
         self._left -= count
         if self._left < 0:
-            raise LaboriousError
+            raise SlowToReadError
 
 
 #: A budget without an end; it may be shared.
@@ -195,14 +195,14 @@ class Batch:
         """Make sure that ``more`` records are not too many.
 
         Raises:
-            LaboriousError: they are more than the budget has.
+            SlowToReadError: they are more than the budget has.
             MalformedError: ``too_many_records``.
         """
         count = len(self.starts) + more
         if count > MAX_RECORDS:
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
         if count > self.budget.records:
-            raise LaboriousError
+            raise SlowToReadError
 
     def is_all_malformed(self) -> bool:
         """Whether there are records and not one of them could be read."""

@@ -223,10 +223,10 @@ class OverloadedError(WaybillError):
         self.retry_after_secs = retry_after_secs
 
 
-class LaboriousError(WaybillError):
+class SlowToReadError(WaybillError):
     """Reading a body inline would keep the event loop too long: it must be read on a thread."""
 
-    code = "laborious"
+    code = "slow_to_read"
 
 
 class HandbackError(WaybillError):

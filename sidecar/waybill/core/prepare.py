@@ -49,7 +49,7 @@ _C1_SEQUENCE = re.compile(
 )
 _INTRODUCER = re.compile("[\x1b\x90-\x9f]")
 _BEGINNING = 4096
-#: A text of which so many characters are not seen is none.
+#: A text of which so many characters are not seen counts as empty.
 _READ = 1 << 20
 #: For text that is ASCII: line ends that are not LF, and what is not seen.
 _ASCII_LINE_ENDS = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")

@@ -303,7 +303,7 @@ MODEL_CODES: frozenset[TierCode] = frozenset(
 def silent(tier: SlowTierName, code: TierCode | Literal["over_budget", "disabled"]) -> Reason:
     """The reason of a verdict that ``tier`` could not give because of ``code``.
 
-    A code that is none of the tier's own becomes ``<tier>_failed``.
+    A code that is not one of the tier's own becomes ``<tier>_failed``.
 
     >>> silent("llm", "rate_limited")
     'llm_rate_limited'

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from waybill.core.batch import Batch, ScanBudget, explain_specials
-from waybill.core.errors import HandbackError, LaboriousError, MalformedError, OverloadedError
+from waybill.core.errors import HandbackError, MalformedError, OverloadedError, SlowToReadError
 from waybill.core.names import Ingest
 from waybill.core.records import Verdict
 from waybill.core.turns import count_in_turns, in_turns
@@ -85,7 +85,7 @@ class Flow:
         #: twice the memory.
         self._large = asyncio.Semaphore(1)
         #: The same for small ones, which must not wait for large ones.
-        self._laborious = asyncio.Semaphore(1)
+        self._slow_reading = asyncio.Semaphore(1)
         #: A shipper that comes back after an outage sends all it has at once. What cannot be pushed
         #: yet waits as the body it came in, not as the several copies that a push needs.
         self._push_slots = asyncio.Semaphore(pushes)
@@ -167,9 +167,9 @@ class Flow:
         if not _is_quick(body):
             async with self._large:
                 return await asyncio.to_thread(self._decode_and_cut, decode)
-        with contextlib.suppress(LaboriousError):
+        with contextlib.suppress(SlowToReadError):
             return decode(budget=ScanBudget(_INLINE_SCAN_BYTES, _INLINE_RECORDS))
-        async with self._laborious:
+        async with self._slow_reading:
             return await asyncio.to_thread(self._decode_and_cut, decode)
 
     def _decode_and_cut(self, decode: Callable[[], tuple[Codec, Batch]]) -> tuple[Codec, Batch]:

@@ -3,7 +3,7 @@
     waybill model rollback --into models/followed
 
 ``current`` goes back to a version that is still there. What was left is noted in
-``.rolled-back``: a pull passes over it and takes a version that comes after it, as ever. So a
+``.rolled-back``: a pull passes over it and takes a version that comes after it, as always. So a
 sidecar that follows a source does not take the bad version again a minute later, and the mended
 one needs no word from anybody.
 """

@@ -152,7 +152,7 @@ class Held(NamedTuple):
 def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     """Fit, calibrate, find the thresholds and measure on what was held out.
 
-    Raises WaybillError for a classifier that is none.
+    Raises WaybillError for what is not a classifier.
     """
     other = make_classifier(plan.classifier, plan.classifier_arguments)
     unseen = data.unseen
@@ -233,7 +233,7 @@ def _held_out_scores(held: Held, taxonomy: Taxonomy) -> dict[str, object]:
 
 
 def _silence(held: Held, cutoffs: fitting.Cutoffs, fallback: str) -> dict[str, object]:
-    """Shares of held-out lines that come out unclassified: known ones, and those that are none."""
+    """Shares of held-out lines that come out unclassified: of known ones, and of no events."""
     unsure = held.chances.max(axis=1) < cutoffs.confidence
     silent = (held.best == fallback) | unsure | (held.distances > cutoffs.distance)
     known = held.labels != fallback

@@ -54,7 +54,7 @@ class Labelled(Protocol):
 class Example(NamedTuple):
     """One line, its label, the group that a split must not tear apart, and the software
     it is of; it counts as ``weight`` lines when a classifier is fitted. ``folder`` counts the
-    folders of the corpus; 0 is the first, and whatever is of none.
+    folders of the corpus; 0 is the first, and what is of no folder.
     """
 
     text: str

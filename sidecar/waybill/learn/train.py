@@ -266,7 +266,7 @@ def _tune(
 
 
 def _tuning_of(folder: Path) -> dict[str, object]:
-    """How the encoder in ``folder`` was tuned, as the bundle there says; nothing where it is none.
+    """How the encoder in ``folder`` was tuned, by its bundle; nothing where there is none.
 
     Raises BundleError for a manifest that cannot be read.
     """

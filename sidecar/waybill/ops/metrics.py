@@ -31,7 +31,7 @@ from waybill.ops.making import Maker
 from waybill.ops.pattern_metrics import PatternMetrics
 from waybill.ops.processes import SharedCollector, SiblingCollector
 
-#: Reasons of verdicts that no record gets: it has a label already, or is none.
+#: Reasons of verdicts that no record gets: it has a label already, or is no record.
 _NOT_OURS = frozenset(("already_labelled", "group_marker", "action_line"))
 #: The one metric of the parent, who counts beside the workers.
 WORKER_RESTARTS = "worker_restarts_total"

@@ -74,7 +74,7 @@ def address_of(text: str) -> str:
 class PatternClient:
     """Asks the sidecar at ``address``; an async context manager.
 
-    Every method raises NoAnswerError when there is no answer, or one that is none: too long, or no
+    Every method raises NoAnswerError when there is no answer, or no usable one: too long, or no
     NDJSON, or without an end.
     """
 
@@ -241,7 +241,7 @@ class PatternClient:
 
 def _ahead_secs(date: str, now: float) -> float:
     """How far the clock behind a ``Date`` header is ahead, to the minute; 0: it is right, or the
-    header is none.
+    header cannot be read.
     """
     try:
         ahead = parsedate_to_datetime(date).timestamp() - now

@@ -184,7 +184,7 @@ class Watch:
                     await asyncio.sleep(0)
 
     def counted(self, given: Mapping[Verdict, int]) -> None:
-        """Take how many records of a batch got each verdict, whichever way."""
+        """Take how many records of a batch got each verdict, by any way."""
         owed = self._owed
         if len(owed) > _MOST_OWED:
             owed.clear()

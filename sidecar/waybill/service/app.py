@@ -286,7 +286,7 @@ async def _beat(pulse: int, on_beat: Callable[[], None]) -> None:
         on_beat()
         try:
             os.write(pulse, b".")
-        except BlockingIOError:  # it stands still; so be it
+        except BlockingIOError:  # it stands still: nothing to do
             pass
         except BrokenPipeError:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -180,7 +180,7 @@ def read_tokens(path: Path) -> list[_Known]:
     """Who may come in, by the lines of a file.
 
     Raises:
-        ConfigError: a line is no name, scope and token, or there is none.
+        ConfigError: a line is not a name, a scope and a token, or there is no line.
     """
     try:
         lines = secrets_in(path.read_bytes(), f"{_ORIGIN}: {path}", is_header=False)

@@ -118,7 +118,7 @@ def iso(moment: float) -> str:
 
 
 def seconds(at: str) -> float | None:
-    """The time of a correction (RFC 3339) in seconds since 1970; None where it is none.
+    """The time of a correction (RFC 3339) in seconds since 1970; None where it cannot be read.
 
     >>> seconds("1970-01-01T00:00:02Z"), seconds("soon")
     (2.0, None)

@@ -117,7 +117,7 @@ def form_of_file(fields: FieldSettings, file: Path, name: str, options: Options)
 
 
 def is_table(fields: FieldSettings, file: Path, name: str, options: Options) -> bool:
-    """Whether ``file``, called ``name``, is read as a table; one that cannot be read is none."""
+    """Whether ``file``, called ``name``, is read as a table; not if it cannot be read."""
     try:
         return form_of_file(fields, file, name, options) in TABLES
     except (WaybillError, OSError):

@@ -194,7 +194,7 @@ def _name_of(request: web.Request) -> str:
 
 
 def _parts_of(address: str) -> SplitResult:
-    """The parts of an address that somebody sent; empty ones where it is none."""
+    """The parts of an address that somebody sent; empty ones where it is not an address."""
     try:
         return urlsplit(address)
     except ValueError:

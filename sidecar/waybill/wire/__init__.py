@@ -57,7 +57,7 @@ class Wire:
 
         Raises:
             MalformedError: ``not_json``, ``not_msgpack`` or ``not_otlp``.
-            LaboriousError: reading costs more than ``budget``.
+            SlowToReadError: reading costs more than ``budget``.
         """
         codec = self.codec_of(body, content_type)
         if codec is self.otlp_json and not content_type.startswith(OTLP_JSON):

@@ -64,7 +64,7 @@ class Codec(Protocol):
 
         Raises:
             MalformedError: not one record can be found in a body that is not empty.
-            LaboriousError: reading costs more than ``budget``.
+            SlowToReadError: reading costs more than ``budget``.
         """
         ...
 

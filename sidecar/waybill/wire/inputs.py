@@ -177,7 +177,7 @@ def _form_of_lines(text: str, names: Sequence[str]) -> Format:
     lines = io.StringIO(text[len(dialect.preamble) :], newline="").readlines()[:_PROBED_LINES]
     rows = [row for row in cells_of(lines, dialect) if "".join(row).strip()]
     head = next(iter(rows[dialect.above :]), [])
-    # One word is a head of one column; a path of several is none.
+    # One word is a head of one column; a path of several is not a head.
     wanted = {normal(name) for name in names if len(head) > 1 or "." not in name}
     if any(normal(name) in wanted for name in head):
         return "csv"

@@ -109,7 +109,7 @@ def _pieces(sheet: _Worksheet, above: int, merges: Sequence[Merge]) -> Iterator[
 
 @contextlib.contextmanager
 def _faults() -> Iterator[None]:
-    """Every fault of the workbook, whichever library finds it, as a WaybillError."""
+    """Every fault of the workbook as a WaybillError, from any library."""
     try:
         yield
     except WaybillError:

@@ -85,7 +85,7 @@ def _is_borrowed(request: web.Request) -> bool:
     """Whether a browser asks this machine itself under another name than ``localhost``.
 
     The owner of a name can make it resolve to the loopback address, and their page is then, for a
-    browser, one of ours. Raises ValueError: the name is none.
+    browser, one of ours. Raises ValueError: it is not a name.
     """
     own = request.transport.get_extra_info("sockname") if request.transport else None
     name = request.url.host or ""

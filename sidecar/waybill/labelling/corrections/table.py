@@ -180,7 +180,7 @@ def read_table(history: History, taxonomy: Taxonomy, labelling: str = "") -> Cor
     """`make_table` of what files hold; only what stands must keep to the labels.
 
     Raises:
-        CorrectionsError: a correction that stands has a label that is none.
+        CorrectionsError: a correction that stands has an unknown label.
     """
     table = make_table(history.corrections, labelling)
     if any(label not in taxonomy for label in table.labels):

@@ -50,7 +50,7 @@ _NO_SECRET = frozenset(
      "unset", "unsupported", "used", "user", "using", "valid", "was", "weak", "will", "with",
      "wrong", "yes")
 )  # fmt: skip
-#: A name and a word behind it, without a sign in between: believed if the word is none.
+#: A name and a word behind it, without a sign in between: believed unless it is a plain word.
 _LOOSE = re.compile(
     r"(?P<name>\b(?:\w{0,12}passw(?:or)?d|pwd|passcode|secret|token|credentials?|session|rootpw|"
     r"requirepass|masterauth|passwort|kennwort|auth|bindpw|(?:api|access)[ _-]?key|"

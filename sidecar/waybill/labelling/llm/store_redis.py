@@ -25,7 +25,7 @@ T = TypeVar("T")
 PREFIX = "waybill:llm:"
 _INDEX = PREFIX + "index"
 _TIMEOUT_SECS = 1.0
-#: For the whole of an answer, which may drip.
+#: For the whole of an answer, which may come slowly.
 _ANSWER_SECS = 3.0
 _SAID_CHARS = 200
 #: What a verdict takes in Redis, about: key, value of 300 bytes, index entry.
@@ -59,7 +59,7 @@ class Redis:
         try:
             async with asyncio.timeout(_ANSWER_SECS):
                 return read(await work)
-        except Exception as error:  # noqa: BLE001 - an answer that is none, in whatever way
+        except Exception as error:  # noqa: BLE001 - an answer can be wrong in any way
             said = f"{type(error).__name__}: {cause_of(error)}"[:_SAID_CHARS]
             log.warning("the LLM's Redis failed", extra={"error": said})
             raise StoreError("redis") from None

@@ -79,7 +79,7 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def way(self) -> int:
-        """The way of reading, whichever field says it."""
+        """The way of reading; one of two fields says it."""
         return self.reading or int(self.telling_first)
 
 

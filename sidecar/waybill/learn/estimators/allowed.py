@@ -75,7 +75,7 @@ CLASSES: Mapping[str, frozenset[str]] = {
 def resolve(module: str, name: str) -> type | None:
     """The class of exactly that name in exactly that module; None when it is not listed.
 
-    The class must say of itself that it is of that module: a name that only leads there is none.
+    The class must say of itself that it is of that module: a name that only leads there is refused.
     """
     if name not in CLASSES.get(module, ()):
         return None

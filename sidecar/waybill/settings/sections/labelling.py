@@ -86,7 +86,7 @@ class RulesSettings(Section, frozen=True):
     disable: Annotated[
         tuple[Text, ...],
         Meta(
-            description="Ids of rules that are left out, whichever file has them; * and ? stand "
+            description="Ids of rules that are left out, from any file; * and ? stand "
             "for any characters. A rule file can do the same with `disable:` at its top.",
             examples=[["cron-started", "openstack-*"]],
         ),

@@ -292,5 +292,5 @@ async def _next_chunk(part: BodyPartReader, secs: float) -> bytes:
 
 
 def _patience(begin: float, taken: int) -> float:
-    """How long more may take to come, in seconds: one that drips keeps a place from others."""
+    """How long more may take to come, in seconds: one that is slow keeps a place from others."""
     return max(0.0, begin + _PATIENCE_SECS + taken / _LEAST_RATE - time.monotonic())

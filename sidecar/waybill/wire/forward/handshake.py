@@ -18,7 +18,7 @@ def ping(greeting: bytes, hostname: str, shared_key: bytes) -> tuple[bytes, byte
     """The client's answer to a greeting, and what `is_pong` needs to check the server's.
 
     Raises:
-        ValueError: the greeting is none.
+        ValueError: it is not a greeting.
     """
     kind, options = _parts(greeting, 2)
     if kind != b"HELO" or not isinstance(options, dict):
@@ -45,7 +45,7 @@ def pong(answer: bytes, nonce: bytes, hostname: str, shared_key: bytes) -> tuple
     An empty key is nobody's.
 
     Raises:
-        ValueError: the PING is none.
+        ValueError: it is not a PING.
     """
     kind, client, salt, given, *_ = _parts(answer, 6)
     if kind != b"PING":
@@ -63,7 +63,7 @@ def is_pong(answer: bytes, salt_and_nonce: bytes, shared_key: bytes) -> bool:
     """Whether the server accepts us and knows the key itself.
 
     Raises:
-        ValueError: the PONG is none.
+        ValueError: it is not a PONG.
     """
     kind, is_accepted, _, hostname, digest = _parts(answer, 5)
     if kind != b"PONG":

@@ -48,7 +48,7 @@ class JsonCodec:
 
         Raises:
             MalformedError: ``not_json`` when no record can be found in a body that is not empty.
-            LaboriousError: reading costs more than ``budget``.
+            SlowToReadError: reading costs more than ``budget``.
         """
         batch = Batch(body, tag, budget)
         batch.tail_bytes = 1

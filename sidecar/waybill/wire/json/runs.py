@@ -48,7 +48,7 @@ class RunReader:
     def read(self, run: Sequence[msgspec.Raw], budget: ScanBudget) -> Run | None:
         """Messages and sources of ``run``; None where a message needs a second look.
 
-        Raises `waybill.wire.codec.DECODE_ERRORS`, LaboriousError.
+        Raises `waybill.wire.codec.DECODE_ERRORS`, SlowToReadError.
         """
         return self._glanced(run) or self._extracted(run, budget)
 
@@ -102,7 +102,7 @@ class RunReader:
     def _sources(
         self, records: Sequence[Extract], raws: Sequence[msgspec.Raw], budget: ScanBudget
     ) -> Sequence[str]:
-        """The source of each record. Raises `DECODE_ERRORS`, LaboriousError."""
+        """The source of each record. Raises `DECODE_ERRORS`, SlowToReadError."""
         plain = [record.s for record in records]
         if are_visible(plain):
             return cast("list[str]", plain)

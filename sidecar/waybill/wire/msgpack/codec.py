@@ -43,7 +43,7 @@ class MsgpackCodec:
 
         Raises:
             MalformedError: ``not_msgpack`` when no entry can be found in a body that is not empty.
-            LaboriousError: reading costs more than ``budget``.
+            SlowToReadError: reading costs more than ``budget``.
         """
         batch = Batch(body, tag, budget)
         self._reader.read_stream(batch)

@@ -28,7 +28,7 @@ _MOST_EMPTY = 1 << 14
 
 
 class Frame(msgspec.Struct):
-    """A resource or a scope: the records ``first`` to ``stop``; its bytes that are none: ``gaps``.
+    """A resource or a scope: the records ``first`` to ``stop``; its other bytes: ``gaps``.
 
     A resource has ``scopes`` and counts its gaps by them; a scope counts by records. ``name`` and
     ``fallback`` are the resource's own source, by ``fields.source`` and by the conventions;

@@ -44,7 +44,7 @@ class OtlpJsonCodec:
         Raises:
             MalformedError: ``not_otlp`` when the frames cannot be read, hold none of ours, or hold
                 nothing but broken records.
-            LaboriousError: the body is bigger than ``budget``.
+            SlowToReadError: the body is bigger than ``budget``.
         """
         batch = OtlpBatch(body, tag, budget)
         budget.take(len(body))

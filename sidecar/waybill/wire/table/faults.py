@@ -9,8 +9,8 @@ from waybill.core.errors import MalformedError
 
 __all__ = ["KINDS", "WORDS", "FaultKind", "OnError", "Policy", "parse_policy"]
 
-#: ``quote``: never closed; ``cells``: more or fewer than the head has; ``bytes``: none of the
-#: encoding; ``message``: there is none. The last is a fault only where something is said about it.
+#: ``quote``: never closed; ``cells``: more or fewer than the head has; ``bytes``: not of the
+#: encoding; ``message``: none. The last is a fault only where something is said about it.
 FaultKind: TypeAlias = Literal["quote", "cells", "bytes", "message"]
 #: What is done: the row goes on, is left out, or ends the whole.
 OnError: TypeAlias = Literal["pass", "skip", "fail"]

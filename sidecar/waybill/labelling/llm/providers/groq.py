@@ -60,7 +60,7 @@ class GroqProvider:
             raise ProviderError("timeout", may_be_billed=True) from None
         except self._errors.APIConnectionError:
             raise ProviderError("connect", may_be_billed=True) from None
-        except Exception:  # noqa: BLE001 - an answer that is none, in whatever way
+        except Exception:  # noqa: BLE001 - an answer can be wrong in any way
             raise ProviderError("bad_answer", may_be_billed=True) from None
         return _read(completion)
 
