@@ -48,6 +48,7 @@ def pattern(
         "last_seen": at - 60,
         "sources": {"shop": count},
         "examples": (mask.replace("<id>", "9f2c").replace("0", "42"),),
+        "guess": Guess("Workflow Error", 0.46),
     }
     told = verdicts or (share("Unclassified", count),)
     return Pattern(
@@ -55,7 +56,6 @@ def pattern(
         mask=mask,
         count=count,
         verdicts=told,
-        guess=Guess("Workflow Error", 0.46),
         **{**values, **more},  # type: ignore[arg-type]
     )
 

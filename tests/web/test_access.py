@@ -25,7 +25,14 @@ AXE = gzip.decompress(
     (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js.gz").read_bytes()
 ).decode()
 #: Widths of screens; 320 is also 1280 at a zoom of 400 %.
-WIDTHS = (320, 500, 768, 1280)
+WIDTHS = (320, 500, 768, 1024, 1280)
+#: What cannot be seen without scrolling a table: buttons of rows, and patterns squeezed to a word.
+CUT = """[...document.querySelectorAll('.scroll')].flatMap((box) => {
+  const end = box.getBoundingClientRect().right + 1;
+  const cut = [...box.querySelectorAll('button, .button')].filter((one) => one.getBoundingClientRect().right > end);
+  const thin = [...box.querySelectorAll('table.patterns td.text')].filter((one) => one.offsetWidth < 200);
+  return [...cut, ...thin].map((one) => one.textContent.trim().slice(0, 40));
+})"""
 FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PAGES = ("/", "/patterns", "/review", "/rules", "/rules/edit", "/sources", "/nodes", "/corrections",
          "/changes", "/models", "/csv", "/try", "/keys", "/docs", "/login")  # fmt: skip
@@ -78,6 +85,7 @@ async def _misfits(page: Any) -> list[str]:
         wide = await overflow(page)
         if wide > 0:
             found.append(f" at {width} px: {wide} px too wide")
+        found += [f" at {width} px: cut: {one}" for one in await page.evaluate(CUT)]
     return found
 
 

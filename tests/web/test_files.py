@@ -227,7 +227,7 @@ async def test_undecided_rows_are_counted_and_named_whatever_the_format(
     await labelled(pages, job)
     _, text = await pages.get(job)
     assert "75.0 % undecided" in text
-    assert "Undecided most often" in text
+    assert "Most frequent undecided patterns" in text
     assert f"{job}/patterns/{pattern_id('zxqv 0 blorp')}" in text
 
 

@@ -14,14 +14,14 @@ from waybill.web.store.nodes import NodeState, note_node
 
 #: Each page, and what it says while there is nothing.
 SAYS = {
-    "/": "Nothing has come yet",
+    "/": "No records yet",
     "/patterns": "No patterns yet",
     "/review": "No records of the last 24 h yet",
     "/sources": "No sources yet",
     "/corrections": "None yet. Open a",
     "/changes": "None yet. Open",
-    "/models": "No sidecar has told yet",
-    "/nodes": "None is configured. Set workbench.sidecars",
+    "/models": "No sidecar has reported a model yet",
+    "/nodes": "Set <code>workbench.sidecars</code>",
     "/csv": "No files yet",
     "/rules": "New rule",
 }
@@ -48,7 +48,7 @@ async def test_the_first_steps_know_what_is_done(tmp_path: Path) -> None:
         assert 'class="done"' in text
         await client.put(pattern("order <id> held", at=time.time()))
         _, text = await client.get("/")
-        assert "Nothing has come yet" not in text
+        assert "No records yet" not in text
         assert "undecided · Overview" in text
 
 
@@ -56,6 +56,6 @@ async def test_the_first_steps_know_what_is_done(tmp_path: Path) -> None:
 async def test_the_page_that_waits_fills_by_itself(browser: Client) -> None:
     async with browsing(browser) as page:
         await page.goto(browser.running.address + "/")
-        await page.get_by_role("heading", name="Nothing has come yet").wait_for()
+        await page.get_by_role("heading", name="No records yet").wait_for()
         await browser.put(pattern("order <id> held", at=time.time()))
         await page.get_by_text("Review 1 undecided").wait_for()

@@ -128,7 +128,7 @@ async def test_what_the_labels_are_worth_is_read(browser: Client) -> None:
         await page.goto(f"{browser.running.address}/")
         assert "have a label" in await page.locator(".sentence").inner_text()
         await goes(hands, "/models", "g", "m")
-        await page.get_by_text("corrections that stand").wait_for()
+        await page.get_by_text("active corrections").wait_for()
         await goes(hands, "/sources", "g", "s")
         copy = page.get_by_role("button", name="Copy link")
         await hands.press("c")

@@ -112,7 +112,7 @@ async def test_what_is_said_belongs_to_the_labelling(running: Running, tmp_path:
         assert (line.labelling, line.label, line.mask) == ("severity", "Low", "blorp 0")
         assert (await client.get("/corrections.ndjson"))[1] == ""
         _, page = await client.send(f"/corrections/apply?{TAX}", {})
-        assert "seen on 0 of 1, until somebody brings it there" in page
+        assert "in force on 0 of 1, until somebody brings the patch there" in page
         (change,) = re.findall(r"/changes/(\d+)\.patch", page)
         assert '"labelling":"severity"' in (await client.get(f"/changes/{change}.patch?{TAX}"))[1]
         # Both the line that was there before and what was said here are in force for files.

@@ -40,7 +40,7 @@ async def test_versions_are_listed_and_an_old_one_becomes_the_newest(tmp_path: P
         line = new_correction("order <id>", "Error", by="anna")
         await client.running.bench.database.write(lambda store: add_correction(store, line))
         _, text = await client.get("/models")
-        assert "0 of 1</b> corrections" in text
+        assert "0 of 1</b> active corrections" in text
         assert "macro-F1 0.800" in text
         assert text.index("v1.1") < text.index("v1.0")
         _, text = await client.send("/models/promote", {"version": "v1.0"})

@@ -44,8 +44,17 @@ async def test_what_moved_is_named_and_the_rest_is_not(browser: Client) -> None:
     assert "Changes since yesterday" in text
     assert pattern_id(LOUD) in text
     assert "points more than the day before" in text
-    assert "There are only 4" in text  # hours of data: counts of part of a day say nothing
-    assert "Against the day before" not in text  # for the same reason
+    assert "Against the day before" not in text  # there are 4x hours of data, not two days
+
+
+async def test_one_hour_of_the_day_before_is_no_day_to_compare_with(browser: Client) -> None:
+    now = time.time()
+    await browser.put(pattern(LOUD, at=now - 25 * HOUR, count=40), at=now - 25 * HOUR)
+    await browser.put(pattern(LOUD, at=now, count=9000))
+    _, text = await browser.get("/")
+    assert "nothing to compare with yet" in text
+    assert "Nothing to compare with yet: this shows" in text
+    assert "points more" not in text
 
 
 async def test_the_chart_and_its_table_tell_the_same(browser: Client) -> None:

@@ -56,7 +56,7 @@ async def test_undecided_patterns_stand_first_and_filters_agree_with_counts(
     assert pattern_id(ORDER) not in only
     assert "1 of 4" in only
     _, none = await browser.get("/patterns?q=nowhere")
-    assert "Nothing fits" in none
+    assert "No pattern matches" in none
     assert "Without the text “nowhere”: <b>4</b>" in none
     _, told = await browser.get("/patterns.json?state=undecided")
     assert {one["mask"] for one in json.loads(told)["patterns"]} == {ORDER, BAD}
@@ -106,7 +106,7 @@ async def test_several_corrections_are_withdrawn_in_one_go(browser: Client) -> N
     where = "/corrections/withdraw"
     for chosen in ((), ("0" * 16, "<i>", "")):
         _, page = await browser.send(where, {"id": chosen})
-        assert "Nothing was selected that stands." in page
+        assert "No active correction was selected." in page
     _, page = await browser.send(where, {"id": [*ids, *old, ids[0]]})
     assert "2 withdrawn." in page
     body = await browser.running.bench.database.read(export)
@@ -153,7 +153,7 @@ async def test_a_line_leads_to_its_pattern_or_to_what_reads_alike(browser: Clien
     assert pattern_id(mask) in text
     status, other = await browser.get("/find?message=invoice+rejected")
     assert status == 200
-    assert "No sidecar has told" in other
+    assert "No sidecar has reported" in other
     assert "/try#lines=invoice%20rejected" in other
 
 
@@ -230,7 +230,7 @@ async def test_all_corrections_are_read_page_by_page(browser: Client) -> None:
     assert "1 line," in text
     assert "knows no parameter" not in text
     _, text = await browser.get("/corrections?label=User+Action")
-    assert "None is like that" in text
+    assert "No correction matches" in text
 
 
 async def test_a_record_is_tried_and_found_by_its_message(browser: Client) -> None:
@@ -246,7 +246,7 @@ async def test_a_record_is_tried_and_found_by_its_message(browser: Client) -> No
     assert text.count("<tr data-row>") == 3
     for asked in (record, head + record):
         _, page = await browser.get(f"/find?message={quote(asked)}")
-        assert "No sidecar has told of this line" not in page
+        assert "No sidecar has reported this line" not in page
 
 
 async def test_a_new_file_begins_with_a_rule_without_faults(browser: Client) -> None:

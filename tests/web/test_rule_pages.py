@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.web.conftest import Client, opened, pattern, settings_for, share
-from waybill.core.pattern import pattern_id
+from waybill.core.pattern import Guess, pattern_id
 from waybill.service.opening import Opened
 from waybill.web.ruletext import in_shadow, rule_ids, rules_of, with_mode, with_modes
 
@@ -101,7 +101,7 @@ async def test_a_trial_that_takes_long_is_shown_as_far_as_it_is(own: tuple[Clien
     assert "Very broad" in text
     assert "The rest follows here" not in text
     _, text = await client.get("/-/trials/unknown")
-    assert "This trial was forgotten" in text
+    assert "This trial is no longer kept" in text
     trials = client.running.bench.trials
     loop = trials._loop
     assert loop is not None
@@ -147,6 +147,19 @@ async def test_shadow_is_one_click_and_enforce_is_tried_first(own: tuple[Client,
     assert "700 of" in text
 
 
+async def test_a_draft_begins_with_the_label_that_somebody_said(own: tuple[Client, Path]) -> None:
+    client, _ = own
+    where = f"/rules/edit?from={pattern_id(ORDER)}"
+    _, text = await client.get(where)
+    assert "label: Workflow Error\n  pattern: " in text  # the guess
+    await client.send(f"/patterns/{pattern_id(ORDER)}/correct", {"label": "Security Alert"})
+    _, text = await client.get(where)
+    assert "label: Security Alert\n  pattern: " in text
+    await client.put(pattern("told elsewhere <id>", guess=Guess("Of another taxonomy", 0.9)))
+    _, text = await client.get(f"/rules/edit?from={pattern_id('told elsewhere <id>')}")
+    assert "Of another taxonomy" not in text
+
+
 async def test_several_rules_change_their_mode_in_one_go(own: tuple[Client, Path]) -> None:
     client, file = own
     _, text = await client.get("/rules/edit?rule=order-shadow&rule=order-first&mode=shadow")
@@ -154,8 +167,8 @@ async def test_several_rules_change_their_mode_in_one_go(own: tuple[Client, Path
     assert 'id="trial-head"' in text
     assert file.read_text() == OWN
     for query, words in {
-        "rule=disk&mode=shadow": "Only rules of the own files",
-        "mode=enforce": "Only rules of the own files",
+        "rule=disk&mode=shadow": "Choose rules of your own files",
+        "mode=enforce": "Choose rules of your own files",
     }.items():
         assert words in (await client.get(f"/rules/edit?{query}"))[1]
     two = {"a.yaml": OWN, "b.yaml": "rules: [{id: b, label: Error, pattern: b}]"}
@@ -171,7 +184,7 @@ async def test_a_draft_outlives_the_process_and_can_be_thrown_away(tmp_path: Pat
     async with opened(settings) as client:
         _, text = await client.get("/drafts/1")
         assert "rules: []" in text
-        assert "were changed since" in text
+        assert "have changed since" in text
         await client.send("/drafts/1/discard", {})
         _, text = await client.get("/drafts/1")
         assert "This draft is gone" in text
@@ -273,7 +286,7 @@ async def test_rules_are_found_by_words_and_sorted_by_what_they_decide(
         _, text = await client.get(f"/rules?q={words.replace(' ', '+')}")
         found = re.findall(r'<td><a href="[^"]*rule=([a-z-]+)', text)
         assert found == ids, words
-    assert "No rule is like that." in text
+    assert "No rule matches." in text
     assert 'class="facet"' not in text  # the numbers are those of what is looked for
     now = time.time()
     await client.put(pattern("disk 0 is full", share("Error", 90), count=90, at=now))

@@ -108,7 +108,7 @@ async def test_a_code_logs_in_once(tmp_path: Path) -> None:
             assert reply.url.path == "/"
         browser.session.cookie_jar.clear()
         async with browser.session.get(link) as reply:
-            assert "This code was used" in await reply.text()
+            assert "This login link works once" in await reply.text()
 
 
 def test_a_cookie_of_another_key_is_nobodys(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_names_lead_nowhere_and_files_are_bounded(pages: Client) -> None:
         True,
     )
     _, page = await pages.send(f"{places[0]}/delete", {})
-    assert "The file is gone." in page
+    assert "The file was deleted." in page
     assert (await pages.get(places[0]))[0] == 404
     assert len(list(jobs._folder.iterdir())) == len(NAMES) - 1
     await send(pages, "one more.csv", b"log\nx\n")

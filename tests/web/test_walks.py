@@ -76,7 +76,7 @@ async def test_walk_a_corrects_with_three_keys_and_a_click_and_walk_c_reads_with
         await page.goto(f"{browser.running.address}/")
         assert "have a label" in await page.locator(".sentence").inner_text()
         await hands.click(page.locator(".sentence a"))
-        await page.get_by_text("corrections that stand").wait_for()
+        await page.get_by_text("active corrections").wait_for()
         await hands.click(page.get_by_role("link", name="Sources"))
         await page.locator("tr[data-row]").first.wait_for()
         await hands.click(page.get_by_role("button", name="Copy link"))

@@ -286,7 +286,7 @@ async def test_a_correction_says_whether_it_is_applied_and_in_which_change(tmp_p
         (one,) = json.loads((await client.get("/patterns.json"))[1])["patterns"]
         where = f"/patterns/{one['id']}"
         _, page = await client.send(f"{where}/correct", {"label": "Error"})
-        assert "Nothing changes before it is applied" in page
+        assert "Nothing changes until it is applied" in page
         assert "not yet: apply it" in page
         assert "<b>Corrected to Error</b>" in page
         assert "not applied" in (await client.get("/corrections"))[1]

@@ -29,10 +29,10 @@ def credible(pattern: Pattern) -> Pattern:
     counts = [pattern.count, pattern.error, pattern.other_sources, *pattern.sources.values()]
     counts += [share.count for share in pattern.verdicts]
     if not 0 <= min(counts) <= max(counts) <= _MOST_RECORDS:
-        raise ValueError("a count that no records have")
+        raise ValueError("a count that is impossible")
     times = (pattern.since, pattern.first_seen, pattern.last_seen)
     if not all(0 <= moment <= _LAST_MOMENT for moment in times):
-        raise ValueError("a time that no record has")
+        raise ValueError("a time that is impossible")
     if not pattern.is_cleaned and pattern.id != pattern_id(pattern.mask):
         raise ValueError(f"{pattern.id[:40]!r} is not the id of its mask")
     if not _ID.fullmatch(pattern.id):
@@ -43,5 +43,5 @@ def credible(pattern: Pattern) -> Pattern:
     if any(len(part) > bound for part, bound in zip(parts, most, strict=True)):
         raise ValueError("more sources, examples or verdicts than a pattern has")
     if max(map(len, [pattern.mask, *texts])) > _MOST_CHARS:
-        raise ValueError("a text that is longer than any message is read")
+        raise ValueError("a text that is longer than any that Waybill reads")
     return pattern

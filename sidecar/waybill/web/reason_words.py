@@ -8,7 +8,7 @@ from waybill.core.reasons import Reason
 
 #: By code, as it stands in ``label_reason``: a test holds that none is missing.
 WORDS: dict[Reason, str] = {
-    "already_labelled": "it brought a label",
+    "already_labelled": "it came with a label",
     "not_an_object": "no JSON object",
     "malformed_record": "cannot be read as a record",
     "group_marker": "marks a group of records",

@@ -121,7 +121,7 @@ class Rulebook:
     async def _check(self, name: str, files: list[RuleFile]) -> Said:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
-            return Said([RuleError("schema", f"{name!r} is no name of a file: {why}")], [], 0)
+            return Said([RuleError("schema", f"{name!r} is not a file name: {why}")], [], 0)
         if self._whole is None:
             with contextlib.suppress(RuleSetError, OSError):  # said of the text, if it is its fault
                 await self.in_force()

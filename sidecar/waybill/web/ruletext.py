@@ -88,7 +88,7 @@ def with_pattern(text: str, pattern: str) -> str:
 def with_mode(text: str, rule: str, mode: str) -> str | None:
     r"""The text with ``mode`` in the rule of this id; empty: without one, which is enforce.
 
-    None: it is written in a way that this cannot change.
+    None: it has a form that cannot be changed here: edit its text.
 
     >>> print(with_mode("rules:\n- id: a\n  mode: shadow\n  label: Error\n", "a", ""), end="")
     rules:
@@ -162,18 +162,22 @@ def with_modes(files: Mapping[str, str], rules: Sequence[str], mode: str) -> tup
     """
     names = [next((name for name in files if one in rules_of(files[name])), "") for one in rules]
     if not all(names) or not names:
-        return "", "", "Only rules of the own files can be changed, and none or another was chosen."
+        return "", "", "Choose rules of your own files: others cannot be changed here."
     if len(set(names)) > 1:
         return (
             "",
             "",
-            f"Choose rules of one file: these stand in {' and '.join(sorted(set(names)))}.",
+            f"Choose rules of one file: these are in {' and '.join(sorted(set(names)))}.",
         )
     text = files[names[0]]
     for one in rules:
         changed = with_mode(text, one, "" if mode == "enforce" else mode)
         if changed is None:
-            return names[0], text, f"Rule {one} is written in a way that this cannot change."
+            return (
+                names[0],
+                text,
+                f"Rule {one} has a form that cannot be changed here: edit its text.",
+            )
         text = changed
     return names[0], text, ""
 

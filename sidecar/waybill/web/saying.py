@@ -26,8 +26,8 @@ from waybill.web.store.recording import pattern_of
 
 #: Characters of a note.
 MOST_NOTE = 300
-MIXED = "Values decide in this pattern: make a rule."
-CLEANED = "A secret was taken out of what is shown of this pattern: make a rule."
+MIXED = "Values decide the label of this pattern: make a rule."
+CLEANED = "Secrets were taken out of this pattern before it was shown: make a rule."
 NO_LABEL = "No label was chosen."
 GONE = "There is no such pattern."
 

@@ -65,7 +65,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if not _is_known_host(request, bench.hosts):
             raise web.HTTPMisdirectedRequest(
-                text="This name is not one of workbench.hosts; browsers must use one that is.\n"
+                text="This host name is not in workbench.hosts: use one that is, or add it there.\n"
             )
         if request.query.get(TAX, "") not in benches:
             raise web.HTTPNotFound(text=_no_labelling(request, benches))
@@ -105,13 +105,13 @@ async def _foreseen(request: web.Request, handler: Handler, door: Door) -> web.S
         if request.writer.output_size:
             raise  # the answer is under way: its connection breaks
         raise web.HTTPInternalServerError(
-            text="The workbench failed in an unforeseen way; its log says where.\n"
+            text="The workbench failed unexpectedly; its log says where.\n"
         ) from None
 
 
 async def _let_in(request: web.Request, handler: Handler, door: Door) -> web.StreamResponse:
     if _is_of_another_page(request):
-        raise web.HTTPForbidden(text="A page of another site may lead here and no more.\n")
+        raise web.HTTPForbidden(text="Pages of other sites may only link here.\n")
     user = door.user_of(request)
     if user is None and request.match_info.handler not in request.app[OPEN_TO_ALL]:
         if request.method in _SAFE and "text/html" in request.headers.get("Accept", ""):
@@ -147,7 +147,7 @@ def is_ours(to: str) -> bool:
 
 
 def _no_labelling(request: web.Request, benches: Mapping[str, object]) -> str:
-    names = ", ".join(filter(None, benches)) or "none but the first, which needs no name"
+    names = ", ".join(filter(None, benches)) or "only the first, which needs no name"
     return f"tax: {request.query[TAX][:60]!r} is not one of the labellings here: {names}\n"
 
 

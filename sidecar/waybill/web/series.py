@@ -67,7 +67,9 @@ def rate_chart(
     last = int(now // HOUR)
     at = [(last - len(counts) + 1 + i) * HOUR for i in range(len(counts))]
     top = max(counts, default=0)
-    words = f"{sum(counts):,} records in {len(counts):,} hours, at most {top:,} in one"
+    total = sum(counts)
+    records = "1 record" if total == 1 else f"{total:,} records"
+    words = f"{records} in {len(counts):,} hours, at most {top:,} an hour"
     data: dict[str, object] = {
         "form": "bars",
         "unit": "",

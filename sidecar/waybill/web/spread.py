@@ -129,12 +129,12 @@ def _words(
         return "late", f"{' · '.join(parts)} · late: {names}{more}"
     if there or refused:
         return "arriving", " · ".join(parts)
-    return "waiting", f"seen on 0 of {of:,}, {_expected(row['way'])}"
+    return "waiting", f"in force on 0 of {of:,}, {_expected(row['way'])}"
 
 
 def _expected(way: str) -> str:
     if way == "patch":
-        return "until somebody brings it there"
+        return "until somebody brings the patch there"
     if way == "configmap":
         return "the kubelet needs up to 2 min"
     return "expected within a minute"

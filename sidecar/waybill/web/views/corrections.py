@@ -52,7 +52,7 @@ async def show(request: web.Request) -> web.Response:
     return await page(
         request,
         "corrections.html",
-        f"{numbers.count(len(standing))} stand · Corrections",
+        f"{numbers.count(len(standing))} active · Corrections",
         lines=shown,
         first=begin + 1,
         all=len(lines),
@@ -79,7 +79,7 @@ async def withdraw(request: web.Request) -> web.Response:
 
     count = await bench_of(request).database.write(take_back) if wanted else 0
     if not count:
-        raise see(request, "/corrections", "fault=Nothing+was+selected+that+stands.")
+        raise see(request, "/corrections", "fault=No+active+correction+was+selected.")
     raise see(request, "/corrections", urlencode({"said": f"{numbers.count(count)} withdrawn."}))
 
 
@@ -101,9 +101,9 @@ async def download(request: web.Request) -> web.Response:
 
 def _state(line: Correction, standing: dict[str, bool], taken_back: set[str]) -> str:
     if line.withdraws is not None:
-        return "takes one back"
+        return "withdraws another"
     if line.id in taken_back:
         return "withdrawn"
     if line.id not in standing:
-        return "a later one decides"
-    return "2 opinions" if standing[line.id] else "stands"
+        return "replaced by a later one"
+    return "2 opinions" if standing[line.id] else "active"

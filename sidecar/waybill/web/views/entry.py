@@ -53,7 +53,7 @@ async def login(request: web.Request) -> web.Response:
         user = bench_of(request).door.user_for_code(code)
         if user is not None:
             raise _with_cookie(request, user, see(request, "/"))
-    fault = "This code was used." if code else ""
+    fault = "This login link works once, and it has been used: log in with a token." if code else ""
     to = request.query.get("to", "")
     return await page(request, "login.html", "Log in", fault=fault, kept=None, to=to)
 

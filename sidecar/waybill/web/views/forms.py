@@ -64,7 +64,8 @@ async def _read(request: web.Request, body: bytearray) -> None:
                     raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
                 if is_strange and not grow(len(body)):
                     raise web.HTTPServiceUnavailable(
-                        text="Too much is being sent by others.\n", headers={"Retry-After": "15"}
+                        text="Others are sending too much now: try again.\n",
+                        headers={"Retry-After": "15"},
                     )
 
 

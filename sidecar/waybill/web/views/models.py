@@ -114,7 +114,11 @@ async def bring(request: web.Request) -> web.Response:
     bench = bench_of(request)
     name, folder = form.get("version", ""), folder_of(bench)
     if folder is None:
-        raise see(request, "/models", urlencode({"fault": "No folder is followed."}))
+        raise see(
+            request,
+            "/models",
+            urlencode({"fault": "No folder of versions is set."}),
+        )
     try:
         following = await asyncio.to_thread(promote, folder, name)
     except ConfigError as error:
@@ -124,7 +128,7 @@ async def bring(request: web.Request) -> web.Response:
         author, f"model {name} as {following}", str(folder), name, following, "", way, time.time()
     )
     await bench.database.write(lambda store: add_change(store, made))
-    words = f"{name} is now {following}; sidecars that follow {folder} take it at their next look."
+    words = f"{name} is now {following}; sidecars that follow {folder} take it up soon."
     raise see(request, "/models", urlencode({"said": words}))
 
 

@@ -31,6 +31,10 @@ from waybill.web.store.trends import Hour, Moves, moves, undecided_hours
 _SPANS = {"24h": 24, "7d": 24 * 7}
 #: Lines of each kind of change.
 _MOST_MOVES = 5
+#: Data of so many hours are compared with the day before: where that is half there, nothing looks
+#: three times as much for this reason alone.
+_LEAST_HOURS = 36
+_NO_DAY_BEFORE = "nothing to compare with yet"
 
 
 class Row(NamedTuple):
@@ -72,7 +76,8 @@ async def show(request: web.Request) -> web.Response:
     facts = await bench.database.read(lambda store: _read(store, now, unsure, _SPANS[span]))
     moved = await _moves(bench, until)
     total = _total(facts.rows)
-    has_day_before = _has_day_before(facts.since, now)
+    has_day_before = _has_hours(facts.since, now, 47)
+    is_comparable = _has_hours(facts.since, now, _LEAST_HOURS)
     basis = ""
     if any(hour.low is not None for hour in facts.hours):
         basis = "The grey band is what the same hour had in the seven days before."
@@ -84,7 +89,8 @@ async def show(request: web.Request) -> web.Response:
         has_day_before=has_day_before,
         age=_age(facts.since, now),
         total=total,
-        sentence=_sentence(total),
+        is_comparable=is_comparable,
+        sentence=_sentence(total) if is_comparable else _NO_DAY_BEFORE,
         counts=facts.counts,
         first_undecided=facts.first,
         standing=facts.standing,
@@ -119,7 +125,7 @@ async def _moves(bench: Bench, until: float | None) -> Moves:
 def _sentence(total: Total) -> str:
     """How the undecided share moved, in words."""
     if not total.records_before or not total.records:
-        return "nothing to compare with yet"
+        return _NO_DAY_BEFORE
     now = 100 * total.undecided / total.records
     points = now - 100 * total.undecided_before / total.records_before
     if abs(points) < 0.05:
@@ -169,9 +175,9 @@ def _total(rows: Sequence[LabelRow]) -> Total:
     return Total(records, undecided, before, undecided_before)
 
 
-def _has_day_before(since: float | None, now: float) -> bool:
-    """Whether the 24 hours before the last 24 are there whole, but for one that has begun."""
-    return since is not None and since <= now - 47 * 3600
+def _has_hours(since: float | None, now: float, hours: int) -> bool:
+    """Whether there are data of so many hours; 47 are two days but for the hour that has begun."""
+    return since is not None and since <= now - hours * 3600
 
 
 def _rows(found: Sequence[LabelRow], taxonomy: Taxonomy, *, has_day_before: bool) -> list[Row]:

@@ -121,7 +121,7 @@ async def why_part(request: web.Request) -> web.Response:
     bench = bench_of(request)
     pattern_id = request.match_info["id"]
     row = await bench.database.read(lambda store: one_pattern(store, pattern_id))
-    way = Way((), fault="This pattern has aged out.")
+    way = Way((), fault="This pattern is too old and no longer kept.")
     differs = ""
     if row is not None:
         pattern = pattern_of(row)
@@ -137,14 +137,14 @@ def _difference(pattern: Pattern, way: Way) -> str:
     if not way.label or not said or way.label in said:
         return ""
     return (
-        f"The sidecars said {said[0]}; of the first example this workbench would say {way.label}. "
-        "Examples are cleaned before they are sent, and rules or model may be others here (Nodes)."
+        f"The sidecars said {said[0]}; for the first example this workbench says {way.label}. "
+        "Secrets are taken out of examples, and rules or model may be others here (see Sidecars)."
     )
 
 
 def _chart(found: Found) -> Chart:
     marks = [(event.at, event.words) for event in found.events]
-    basis = "Dashed lines: first seen, another label, somebody said something."
+    basis = "Dashed lines: first seen, a change of label, a correction."
     return rate_chart(found.counts, time.time(), marks, basis)
 
 
@@ -175,7 +175,7 @@ async def correct(request: web.Request) -> web.Response:
     rows = await bench.database.read(lambda store: patterns_with(store, [pattern_id]))
     label, note = form.get("label", "") or form.get("chosen", ""), form.get("note", "")
     outcome = await say(bench, user_of(request).name, rows, label, note)
-    query = {"said": f"Recorded: {label}. Nothing changes before it is applied."}
+    query = {"said": f"Recorded: {label}. Nothing changes until it is applied."}
     if not outcome.done:
         query = {"fault": f"Not recorded: {next(iter(outcome.skipped), GONE)}"}
     if "in" in form:
@@ -207,9 +207,9 @@ async def unknown(request: web.Request, what: str) -> web.Response:
         "message.html",
         "Not known · Pattern",
         heading="This pattern is not known here",
-        sentence=f"No sidecar has told of {what[:64]}, or it has aged out.",
+        sentence=f"No sidecar has reported {what[:64]}, or it is too old to be kept.",
         near=near.rows,
-        near_heading="Those of which most must be decided",
+        near_heading="Most frequent undecided patterns",
     )
 
 
@@ -274,6 +274,6 @@ def _sentence(row: sqlite3.Row) -> str:
     if row["tier"] == "rule":
         return f"{row['label']}, by the rule {row['rule']}."
     if row["tier"] == "correction":
-        return f"{row['label']}, because somebody said so."
+        return f"{row['label']}, by a correction."
     sure = f", {row['confidence']:.2f} sure" if row["confidence"] is not None else ""
     return f"{row['label']}, by the {row['tier']} {row['rule'] or ''}{sure}."

@@ -46,10 +46,10 @@ HEADERS = (
     ("", "Pattern", "pattern"),
     ("rate", "Rate", "num rate"),
     ("", "24 h", "spark-cell wide"),
-    ("day", "Share", "num share-cell wide"),
+    ("day", "Share", "num share-cell wide spare"),
     ("sure", "Sure", "num sure"),
     ("by", "Decided by", "by wide"),
-    ("", "Sources", "sources wide"),
+    ("", "Sources", "sources wide spare"),
     ("seen", "Seen", "seen"),
 )
 #: How long a piece of an answer may wait to be read.

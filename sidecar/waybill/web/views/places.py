@@ -76,7 +76,7 @@ async def nodes(request: web.Request) -> web.Response:
     for row in await bench_of(request).database.read(node_rows):
         rows.append(_node(row))
         failing += bool(row["fault"])
-    title = f"({failing} failing) Nodes" if failing else "Nodes"
+    title = f"({failing} failing) Sidecars" if failing else "Sidecars"
     collect_secs = round(bench_of(request).settings.workbench.collect_secs)
     said = request.query.get("said", "")
     return await page(request, "nodes.html", title, rows=rows, collect_secs=collect_secs, said=said)

@@ -14,6 +14,7 @@ from waybill.core.correction import Settled
 from waybill.core.pattern import Pattern
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
+from waybill.web.reason_words import reason_words
 from waybill.web.rendering import page
 from waybill.web.saying import say, take_back
 from waybill.web.store.alike import Group, others_of
@@ -35,9 +36,9 @@ _EMPTY: dict[Queue, str] = {
     "unsure": "Nothing unsure is left to answer: the model's confidence is above "
     "workbench.unsure_below everywhere.",
     "new": "Nothing new is left to answer: no pattern came for the first time since yesterday.",
-    "second": "Nobody disagrees: patterns of which two people said different labels come here.",
-    "disagree": "Nothing is contradicted: patterns come here whose rule or model says another "
-    "label than a correction does.",
+    "second": "Nobody disagrees. Patterns that two people corrected differently appear here.",
+    "disagree": "Nothing is contradicted. Patterns whose rule or model disagrees with a "
+    "correction appear here.",
 }
 _CARRIED = ("queue", "skipped", "started", "blind", "confirm")
 
@@ -128,7 +129,7 @@ async def _record(bench: Bench, author: str, form: Mapping[str, str]) -> tuple[s
 
     rows = await bench.database.read(read)
     if not rows:
-        return "This pattern has aged out.", ""
+        return "This pattern is too old and no longer kept.", ""
     label = rows[0]["label"] if form.get("right") else form.get("label", "")
     outcome = await say(bench, author, rows, label, form.get("note", ""))
     if not outcome.done:
@@ -184,12 +185,13 @@ def _why(row: sqlite3.Row, name: Queue) -> str:
     """Why this one is asked now, in words."""
     rate = numbers.rate(row["hour_rate"], row["day_count"])
     if name == "second":
-        return f"Two people said different labels of it, and it has {rate}."
+        return f"Two people chose different labels for it, and it has {rate}."
     if name == "disagree":
-        return f"A rule or the model says another label than somebody did; it has {rate}."
+        return f"A rule or the model disagrees with a correction, and it has {rate}."
     if row["kind"] == "not_asked":
-        return f"Nobody was asked ({row['reason']}): a tier is off or failed, so it comes last."
+        why = reason_words(row["reason"])
+        return f"Nobody was asked ({why}): a tier is off or failed, so it comes last."
     if row["kind"] == "decided":
         sure = row["confidence"] or 0
-        return f"It has {rate} and is only {sure:.2f} sure; rate times uncertainty is the order."
-    return f"Nobody decides it, and it has {rate}: the most of what is left, new ones twice."
+        return f"It has {rate} and is {sure:.2f} sure; rate times uncertainty gives the order."
+    return f"Nobody decides it, and it has {rate}: most of what is left; new ones count twice."

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from waybill.core.correction import settle
 from waybill.core.errors import WaybillError
 from waybill.labelling.rules.draft import draft as draft_rule
 from waybill.web import numbers
@@ -30,7 +31,7 @@ from waybill.web.ruletext import (
 )
 from waybill.web.store.changes import Change, list_changes
 from waybill.web.store.drafts import Draft, Known, find_draft, save_draft
-from waybill.web.store.queries import one_pattern
+from waybill.web.store.queries import history_of, one_pattern
 from waybill.web.store.recording import pattern_of
 from waybill.web.trials import Trial
 from waybill.web.views.forms import read_form, see
@@ -38,14 +39,14 @@ from waybill.web.views.trial import told_of
 
 #: Keys of a rule, for completion.
 KEYS = (
-    ("id", "a name of its own, told in records and metrics"),
+    ("id", "a unique name, shown in records and metrics"),
     ("label", "one of the labels"),
     ("pattern", "a regular expression that finds the message"),
     ("where", "sources it is for: {source: [name, prefix-*]}"),
     ("mode", "enforce, or shadow: counts and decides nothing"),
     ("fields", "fields to add to the record"),
     ("match", "messages that this rule must decide"),
-    ("no_match", "messages that it must not take"),
+    ("no_match", "messages that this rule must not match"),
     ("description", "for people"),
 )
 
@@ -223,9 +224,9 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
     drafted = await draft_rule(message, bench.taxonomy.names)
     if drafted is None:
         return ""
-    label = _label_for(row, bench.taxonomy.fallback) if row is not None else ""
-    number = row["id"][:6] if row is not None else "new"
+    label, number = "", "new"
     if row is not None:
+        label, number = await _label_for(bench, row), row["id"][:6]
         pattern = pattern_of(row)
         found = pattern_of_mask(pattern.mask, pattern.examples)
         if found:
@@ -233,11 +234,17 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
     return drafted.replace("my-rule", f"own-{number}").replace("YOUR LABEL", label or "YOUR LABEL")
 
 
-def _label_for(row: sqlite3.Row, fallback: str) -> str:
-    """The label that a draft begins with: what the pattern has, else what was nearest."""
-    if row["kind"] == "decided" and row["label"] != fallback:
-        return str(row["label"])
-    return row["guess_label"] or ""
+async def _label_for(bench: Bench, row: sqlite3.Row) -> str:
+    """The label that a draft begins with: what somebody said, what the pattern has, else what was
+    nearest; empty where that is no label here.
+    """
+    said = await bench.database.read(lambda store: settle(history_of(store, row["id"])))
+    label = row["guess_label"]
+    if said:
+        label = said[-1].correction.label
+    elif row["kind"] == "decided" and row["label"] != bench.taxonomy.fallback:
+        label = row["label"]
+    return str(label) if label in bench.taxonomy.names else ""
 
 
 async def _who_changed(bench: Bench) -> str:

@@ -71,7 +71,7 @@ async def _groups(bench: Bench, asked: str) -> list[Group]:
         Group("Rules", _listed(bench, "rule", _having(asked, bench.engine.known_rules()))),
         Group("Sources", _listed(bench, "source", sources)),
         Group("Labels", _listed(bench, "label", _labels(bench, asked))),
-        Group("Nodes", _listed(bench, "node", nodes)),
+        Group("Sidecars", _listed(bench, "node", nodes)),
     ]
     groups.insert(0 if is_line(asked) else len(groups), Group("Log line", [line]))
     return groups

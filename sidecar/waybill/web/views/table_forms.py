@@ -109,7 +109,7 @@ async def delete(request: web.Request) -> web.Response:
     """Remove the file and what came of it."""
     await read_form(request, "review")
     await bench_of(request).jobs.delete(await find_job(request))
-    raise see(request, "/csv", urlencode({"said": "The file is gone."}))
+    raise see(request, "/csv", urlencode({"said": "The file was deleted."}))
 
 
 async def result(request: web.Request) -> web.StreamResponse:
@@ -117,7 +117,7 @@ async def result(request: web.Request) -> web.StreamResponse:
     found = await find_job(request)
     target = bench_of(request).jobs.target(found)
     if not target.exists() or found.state in ("waiting", "running"):
-        raise web.HTTPNotFound(text="There is no labelled file (any more, or yet).\n")
+        raise web.HTTPNotFound(text="There is no labelled file: it is unfinished or deleted.\n")
     name = _labelled_name(found)
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",

@@ -205,7 +205,7 @@ async def find_job(request: web.Request) -> Job:
     """The job of the address. Raises web.HTTPNotFound."""
     found = await bench_of(request).jobs.find(request.match_info["job"])
     if found is None:
-        raise web.HTTPNotFound(text="There is no such file (any more): it was too old.\n")
+        raise web.HTTPNotFound(text="This file is no longer kept: it was deleted or too old.\n")
     return found
 
 

@@ -26,7 +26,7 @@ async def show(request: web.Request) -> web.Response:
     bench = bench_of(request)
     found = await bench.trials.again(request.match_info["key"])
     if found is None:
-        found = Trial(None, 0.0, "This trial was forgotten, since nobody looked: try again.")
+        found = Trial(None, 0.0, "This trial is no longer kept: press Try again.")
     draft = numbers.read_whole(request.query.get("draft", "")) or 0
     row = await bench.database.read(lambda store: find_draft(store, draft))
     return await page(

@@ -86,7 +86,7 @@ async def find(request: web.Request) -> web.Response:
         request,
         "message.html",
         "Not known · Find",
-        heading="No sidecar has told of this line",
+        heading="No sidecar has reported this line",
         sentence=f"Its pattern would be: {mask[:300]}",
         near=near,
         line=asked[:2000],
