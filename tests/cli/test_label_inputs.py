@@ -301,6 +301,11 @@ def test_a_sheet_of_a_workbook_may_be_named(label: Label) -> None:
     assert "no sheet is called 'None'; there are: Sheet, Sheet1" in done.said
 
 
+def test_an_empty_sheet_is_no_fault(label: Label) -> None:
+    done = label("in.xlsx", workbook([]))
+    assert (done.code, "the input is empty" in done.said) == (0, True)
+
+
 def test_faults_are_told_apart_by_kind(label: Label) -> None:
     data = f"log,n\n{DISK},1\n,2\nc\n".encode()
     done = label("in.csv", data, "--on-error", "message=skip")

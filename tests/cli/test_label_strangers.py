@@ -102,6 +102,14 @@ def test_a_table_without_a_suffix_is_one_in_any_encoding(label: Label, encoding:
         ('{"a.b":{"items":[{"message":"a"}]}}', "fields.records=a\\.b.items"),
         ('{"status":"success","data":{"result":[{"values":[]}]}}', "logcli -o raw"),
         ('{"a":{"b":{"c":{"d":[{"message":"a"}]}}}}', 'fields.message=["NAME"]'),
+        ('{"columns":["log"],"index":[0],"data":[["a"]]}', "orient='records'"),
+        ('{"log":["a","b"],"source":["x","y"]}', "orient='records'"),
+        ('{"log":{"0":"a"},"source":{"0":"x"}}', "orient='records'"),
+        ('{"log":5,"tags":["a","b"]}', 'fields.message=["NAME"]'),
+        ('["a","b"]', "not one value is an object"),
+        ('"{\\"log\\":\\"a\\"}"', "not one value is an object"),
+        ("{'log': 'a'}", "--format text"),
+        ("[\n// by hand\n{log: 'a'}]", "--format text"),
     ],
 )
 def test_where_records_may_lie_is_said(label: Label, data: str, advice: str) -> None:

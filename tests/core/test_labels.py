@@ -119,7 +119,7 @@ def test_labels_of_another_taxonomy_are_named_with_the_way_out() -> None:
             TOY_YAML.replace(", description: no fruit and no tool", ""),  # that of the fallback
             [":5: a label: description is missing"],
         ),
-        (b"fallback: A\nlabels: [\xff]", [":2: not UTF-8: invalid start byte"]),
+        (b"fallback: A\nlabels: [\xff]", [":2: not UTF-8: invalid start byte; save it as UTF-8"]),
     ],
 )
 def test_a_file_that_is_none_is_answered_with_line_and_expectation(

@@ -35,6 +35,10 @@ SLIPS = [
     ("a:\n  - b\n - c", "one column"),
     ("a: 1\n  b: 2", "one column"),
     ("- a\nb: 1", "one column"),
+    ("a: b\nc:\u00a0x\n", "U+00A0"),
+    ("a: 1\n---\na: 2\n", "one document"),
+    ("{{- if .Values.x }}\na: 1\n", "{{ }}"),
+    ("a: {{ .Values.x }}", "{{ }}"),
     ('[http]\nlisten = "x"', "KEY: VALUE"),
 ]
 

@@ -100,11 +100,13 @@ def test_words_are_taken_in_any_case(tmp_path: Path, value: str, level: str) -> 
     assert load_settings(overrides=[f"log.level={value}"], environ={}).log.level == level
 
 
-@pytest.mark.parametrize("value", ["TRUE", "tRuE", "Yes", "on", "'true'"])
+@pytest.mark.parametrize("value", ["TRUE", "tRuE", "Yes", "on", "'true'", "1", "'1'"])
 def test_switches_are_taken_in_any_case(value: str) -> None:
     assert load_settings(
         overrides=[f"http.allow_anonymous={value}"], environ={}
     ).http.allow_anonymous
+    off = load_settings(environ={"WAYBILL_PATTERNS_ENABLED": "0"})
+    assert not off.patterns.enabled
 
 
 def test_a_whole_number_stands_for_a_fraction_and_an_exponent_is_a_number() -> None:

@@ -29,6 +29,10 @@ NAMES = ("log", "message")
         (b"PK\x03\x04", "a.csv", "xlsx"),
         (b"PAR1", "-", "parquet"),
         (b"it failed\n", "syslog", "text"),
+        (b"{'log': 'x'}\n", "a.txt", "text"),
+        (b"{disk} is full\n", "app.log", "text"),
+        (b"{}\n", "a", "ndjson"),
+        (b'{\n  "log": "x"\n}', "a", "ndjson"),
         (b'{"log":"x"}\n', "a.json.gz", "json"),
     ],
 )

@@ -86,6 +86,9 @@ def open_input(settings: Settings, plan: Plan, summary: Summary, chunks: Iterato
         chunks = sheet.pieces
     if form in ("csv", "xlsx"):
         start, chunks = _at_least(chunks, _SAMPLE_BYTES)
+        if not start.strip():  # a sheet with nothing in it
+            summary.say("the input is empty")
+            return Opened(form, start, chunks, plan, is_empty=True)
         plan = _with_messages(settings, plan, summary, start)
     return Opened(form, start, chunks, plan)
 

@@ -32,6 +32,10 @@ _CUT_CHARS = 200
 _OPENS = re.compile(rb"[ \t]*[{\[]")
 _BEGIN = re.compile(rb"[{\[]")
 _VALUE_LINE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
+_NO_JSON = (
+    "no JSON record can be found (JSON has double quotes round names and texts, and no comments); "
+    "--format text takes it line by line"
+)
 _DECODER = json.JSONDecoder()
 Decoded = tuple[Codec, Batch]
 
@@ -40,8 +44,10 @@ def label_json(
     reader: JsonPieces, labeller: Labeller, summary: Summary, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
     """One JSON text, read whole. Raises MalformedError."""
-    codec, batch = reader.decode(b"".join(chunks))
-    yield _label(labeller, summary, codec, batch, reader)
+    found = _decoded(reader, b"".join(chunks))
+    if found is None:
+        raise MalformedError("not_json", _NO_JSON)
+    yield _label(labeller, summary, *found, reader)
 
 
 def label_lines(
@@ -77,7 +83,7 @@ def label_lines(
         has_record = has_record or len(batch) > 0
         yield _label(labeller, summary, codec, batch, reader)
     if has_bytes and not has_record:
-        raise MalformedError("not_json", "no JSON record can be found; see --format text")
+        raise MalformedError("not_json", _NO_JSON)
 
 
 def _decoded(reader: JsonPieces, piece: bytes) -> Decoded | None:

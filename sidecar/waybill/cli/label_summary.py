@@ -24,6 +24,12 @@ _FORMS = {
     "data.result": "this is an answer of Loki's API: write its lines as text (logcli -o raw)",
 }
 _ARRAY_OF_OBJECTS = re.compile(rb"\[\s*\{")
+_ARRAY_OF_ARRAYS = re.compile(rb"\[\s*\[")
+_TABLE = "this is a table: write each row as an object (in pandas orient='records')"
+_NO_OBJECTS = (
+    "not one value is an object: write texts one a line (as jq -r '.[]' does of a list, jq -r . of "
+    "texts), and label these"
+)
 #: Answers of APIs hold their records so deep: ``hits.hits``, ``data.items``.
 _DEEPEST = 3
 #: In less time a rate says nothing.
@@ -51,6 +57,7 @@ class Summary:
         self._members: str | None = None
         #: The member of such a record that holds objects, which may be records.
         self._envelope: str | None = None
+        self._is_table = False
 
     def say(self, text: str) -> None:
         """A line on stderr, unless it is to be quiet."""
@@ -113,6 +120,7 @@ class Summary:
                 members = list(scan.members(batch.body, batch.starts[i]))
                 self._members = ", ".join(name for name, *_ in members[:_MEMBERS]) or "nothing"
                 self._envelope = _path_of_objects(batch.body, batch.starts[i])
+                self._is_table = _has_only_lists(batch.body, members)
                 return
 
     def passed(self, count: int, reason: str) -> None:
@@ -165,6 +173,8 @@ class Summary:
         yield from self._told("passed as they are, by reason:", self._passed)
         if self._members is not None:
             yield f"no message: the first such record has: {self._members}; {self._advice()}"
+        if self.rows and self.rows == self._passed["not_an_object"]:
+            yield _NO_OBJECTS
         if self.is_nothing_labelled:
             yield "no row was labelled; exit code 1"
         if len(self._kinds) > 1:
@@ -179,6 +189,8 @@ class Summary:
             return _FORMS[self._envelope]
         if self._envelope is not None:
             return f"records within it are read with --set fields.records={self._envelope}"
+        if self._is_table:
+            return _TABLE
         return "say which of them holds it: --set 'fields.message=[\"NAME\"]'"
 
     def _told(self, title: str, counted: Counter[str]) -> Iterator[str]:
@@ -212,6 +224,15 @@ def rows_of(count: int) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _has_only_lists(body: bytes, members: Sequence[tuple[str, int, int, int]]) -> bool:
+    """Whether ``members`` are rows in a list, or columns that are lists or objects by number: how
+    tables become JSON.
+    """
+    is_rows = any(_ARRAY_OF_ARRAYS.match(body, begin, end) for *_, begin, end in members)
+    begins = {body[begin : begin + 1] for *_, begin, _ in members}
+    return is_rows or (len(members) > 1 and begins in ({b"["}, {b"{"}))
 
 
 def _path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str | None:

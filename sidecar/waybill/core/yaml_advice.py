@@ -12,6 +12,7 @@ __all__ = ["yaml_advice"]
 
 _COLUMNS = "let the entries of a list or mapping begin in one column"
 _QUOTES = "and put a text that begins with a quote, a bracket or a sign into quotes as a whole"
+_TEMPLATE = "fill in what stands in {{ }} before, as helm template does, or put it into quotes"
 #: What a reader says of a fault, in part, and what to do; both of PyYAML's readers are known.
 _ADVICE = {
     "unknown escape character": (
@@ -28,6 +29,11 @@ _ADVICE = {
     "expected '-' indicator": _COLUMNS,
     "',' or ']'": "close the list with ], or put a text that begins with [ into quotes",
     "',' or '}'": "close the mapping with }, or put a text that begins with { into quotes",
+    "could not find expected ':'": "expected KEY: VALUE, with a blank behind the colon (no U+00A0)",
+    "another document": "keep one document: no further line ---",
+    "expected node content": _TEMPLATE,
+    "node content, but found '-'": _TEMPLATE,
+    "unhashable key": _TEMPLATE,
     "<document start>": "expected KEY: VALUE on each line",
 }
 

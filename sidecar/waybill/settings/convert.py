@@ -22,9 +22,11 @@ _SWITCH: Mapping[str, bool] = {
     "true": True,
     "yes": True,
     "on": True,
+    "1": True,
     "false": False,
     "no": False,
     "off": False,
+    "0": False,
 }
 _LONGEST = 80
 
@@ -96,8 +98,8 @@ def bounds(setting: Setting) -> str:
 
 
 def _normalise(setting: Setting, value: object) -> object:
-    if setting.form == "switch" and isinstance(value, str):
-        return _SWITCH.get(value.strip().lower(), value)
+    if setting.form == "switch" and isinstance(value, str | int):
+        return _SWITCH.get(str(value).strip().lower(), value)
     if setting.form == "word":
         return _word(setting, value)
     if setting.form == "words" and isinstance(value, list):

@@ -29,6 +29,10 @@ _KINDS = (
 _NO_TEXT = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 _NO_TABLES = (*_NO_TEXT, b"PAR1")
 _JSON = re.compile(rb"(?:\[\s*)?\{\s*\"")
+#: A dict of Python as ``str()`` writes it, JSON5, JavaScript.
+_OTHER_OBJECT = re.compile(rb"(?:\[\s*)?\{\s*(?:'|[A-Za-z_]\w*\s*:)")
+#: The priority that a line of syslog begins with.
+_PRIORITY = re.compile(rb"<\d{1,3}>")
 _BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -81,10 +85,15 @@ def hint(body: bytes, content_type: str) -> str:
     if is_table(content_type):
         return "a table is not taken here: send it to /v1/classify/csv"
     for start, sentence in _KINDS:
-        if body.startswith(start):
+        if body.startswith(start) and not _PRIORITY.match(body):
             return sentence
     if body.startswith(_JOURNAL):
         return "the body is a journal in its export format: send it as JSON (journalctl -o json)"
+    if _OTHER_OBJECT.match(body.lstrip(_BLANK_BYTES)):
+        return (
+            "no JSON record can be found: JSON has double quotes round names and texts, "
+            "as json.dumps writes them and str() does not"
+        )
     if body[:1].decode("ascii", "replace").isprintable():
         return (
             "no JSON record can be found; lines of plain text are taken with "

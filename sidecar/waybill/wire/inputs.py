@@ -101,6 +101,7 @@ _FOREIGN_TEXT: tuple[tuple[str, str], ...] = (
     ("<?mso-application", "a spreadsheet in XML: save it as .xlsx or CSV"),
     ("<workbook", "a spreadsheet in XML: save it as .xlsx or CSV"),
 )
+_OBJECT = re.compile(r"\{\s*(?:[\"}]|\Z)")
 _XML_HEAD = re.compile(r"<\?xml[^>]*\?>\s*", re.IGNORECASE)
 _XML = "XML: write it as CSV or NDJSON, one record a row"
 #: Text has hardly any control characters beside these: colours, form feeds, paddings of NUL.
@@ -185,8 +186,8 @@ def _form_of_lines(text: str, names: Sequence[str]) -> Format:
 
 
 def _form_of_json(text: str) -> Format | None:
-    """JSON by its first character."""
-    if text.startswith("{"):
+    """JSON by its first characters; a dict of Python or a word in braces is none."""
+    if _OBJECT.match(text):
         return "ndjson"
     # A line of a log often begins with a bracket, JSON goes on with a value.
     if text.startswith("[") and text[1:].lstrip().startswith(("{", "]", "[")):

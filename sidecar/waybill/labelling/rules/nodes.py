@@ -89,7 +89,9 @@ class NodeReader:
     def _list(self, node: yaml.Node, what: str) -> list[yaml.Node]:
         if isinstance(node, yaml.SequenceNode):
             return list(node.value)
-        example = "" if isinstance(node, yaml.MappingNode) else f", for example {what}: [...]"
+        example = f", for example {what}: [...]"
+        if isinstance(node, yaml.MappingNode):
+            example = "; let each of its entries begin with - and a blank"
         self._fault(node, f"{what}: expected a list{example}")
         return []
 
@@ -108,7 +110,7 @@ class NodeReader:
 
     def _text(self, node: yaml.Node, what: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            self._fault(node, f"{what}: expected a text")
+            self._fault(node, f"{what}: expected a text; put what begins with [ or {{ into quotes")
             return ""
         if node.tag != _STR:
             self._fault(node, f"{what}: YAML takes {node.value!r} for no text; put it in quotes")

@@ -93,7 +93,9 @@ def parse_file(
         text = file.data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = file.data[: error.start].count(b"\n") + 1
-        faults.append(RuleError("yaml", f"not UTF-8: {error.reason}", file=name, line=line))
+        faults.append(
+            RuleError("yaml", f"not UTF-8: {error.reason}; save it as UTF-8", file=name, line=line)
+        )
         return ParsedFile()
     if not text.strip():
         # What an editor that writes in place leaves for a moment; a pack that is to be off says
