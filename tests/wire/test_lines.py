@@ -12,7 +12,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import Codec, FieldPlan, Wire
-from waybill.wire.lines import pairs_of
+from waybill.wire.lines import behind_head, pairs_of
 
 VERDICT = Verdict("Error", "rule", 1.0, "r")
 RECORD = b'{"log":"a"}'
@@ -89,6 +89,11 @@ CRI = "2026-01-01T00:00:00.123456789Z stdout F "
         "2026-01-01T02:00:00+02:00 stderr F ",
         "2026-01-01T00:00:00.5-03:30 stderr P ",
         "\ufeff2026-01-01T00:00:00Z stdout F:a ",
+        "[pod/web-7d9f-x2/app] ",
+        "[pod/web-7d9f-x2/app] 2026-01-01T00:00:00.123456789Z ",
+        "web-1  | ",
+        "my_shop_web_12 | ",
+        "\x1b[36mweb-1     | \x1b[0m",
     ],
 )
 @pytest.mark.parametrize(
@@ -122,10 +127,23 @@ def test_what_a_runtime_puts_in_front_is_no_message(
         "2026-01-01T00:00:00Z stdout Full disk",
         "at 2026-01-01T00:00:00Z stdout F disk full",
         "2026-01-01T00:00:00Z stdin F disk full",
+        "2026-01-01T00:00:00Z {disk} full",
+        "[pod web/app] disk full",
+        "[svc/web/app] disk full",
+        "web | disk full",
+        "disk-1 full | 5",
+        "10.0.0.1 | disk full",
     ],
 )
 def test_any_other_head_is_part_of_the_message(line: str) -> None:
     assert opened(line.encode(), "text/plain")[1].messages == [line]
+
+
+def test_behind_a_time_an_object_is_read() -> None:
+    """As docker logs --timestamps shows what writes JSON."""
+    body = b'2026-01-01T00:00:00.123456789Z {"message":"disk full","service":"nas"}\n'
+    _, batch = opened(body, "text/plain")
+    assert (batch.messages, batch.sources) == (["disk full"], ["nas"])
 
 
 def test_a_record_is_as_its_shipper_made_it() -> None:
@@ -136,6 +154,8 @@ def test_a_record_is_as_its_shipper_made_it() -> None:
 def test_a_long_line_costs_no_more_than_its_length() -> None:
     assert pairs_of("a=b " * 16_000 + "c") is None
     assert pairs_of('a="' + "\\" * 60_000) is None
+    for long in ("a-" * 100_000, "a-1" * 100_000, "a_1 " + " " * 200_000, "[pod/" + "a" * 200_000):
+        assert behind_head(long) == long
 
 
 @pytest.mark.parametrize(
@@ -147,6 +167,10 @@ def test_a_long_line_costs_no_more_than_its_length() -> None:
         (b"1\t2\n", "text/tab-separated-values", "/v1/classify/csv"),
         (b"disk full", "application/octet-stream", "Content-Type: text/plain"),
         (b"msg=x", "application/json", "Content-Type: text/plain"),
+        (b"{disk} is full", "", "Content-Type: text/plain"),
+        (b"<34>Oct 11 22:14:15 h sshd[1]: disk full", "", "Content-Type: text/plain"),
+        (b"{'log': 'disk full'}", "", "json.dumps"),
+        (b"[\n {log: 'disk full'}]", "application/json", "json.dumps"),
         (b"some words", "", "Content-Type: text/plain"),
         (b"\x1f\x8b\x08", "", "Content-Encoding: gzip"),
         (b"\x28\xb5\x2f\xfd", "", "Content-Encoding: zstd"),

@@ -2,7 +2,8 @@ r"""Plain text, one record a line, as a shipper's codec ``text`` or ``logfmt`` s
 
 A line becomes the object ``{"log": line}``; one that is a JSON object already stays as it is. Of a
 line of logfmt message and source are read from its pairs. What a container runtime puts in front
-(CRI: time, stream, tag) is no part of the message. A head of syslog is: it names the program.
+(CRI: time, stream, tag), or who shows its lines (kubectl, compose), is no part of the message. A
+head of syslog is: it names the program.
 
     >>> as_ndjson(b"disk full\n\n", "text/plain")
     b'{"log":"disk full"}\n'
@@ -39,10 +40,15 @@ _LOGFMT = re.compile(rf"\s*+{_PAIR}(?:\s++{_PAIR})*+\s*+")
 _ONE = re.compile(r'([^\s="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^\s"]*+))')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-#: What CRI-O and containerd write before a line: time, stream, tags (F is full, P in part).
-_CRI_HEAD = re.compile(
-    r"\s*+\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
-    r" std(?:out|err) [FP](?::\S*+)?(?: |\Z)"
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
+_COLOUR = r"(?:\x1b\[[\d;]*+m)*+"
+#: What stands before a line: of CRI-O and containerd time, stream, tags (F is full, P in part); of
+#: kubectl logs --prefix and --timestamps; of docker compose logs; a time before an object.
+_HEAD = re.compile(
+    rf"\s*+(?:{_TIME} std(?:out|err) [FP](?::\S*+)?(?: |\Z)"
+    rf"|{_COLOUR}\[pod/[^\]/\s]++/[^\]/\s]++\]{_COLOUR}(?: |\Z)(?:{_TIME} )?"
+    rf"|{_COLOUR}[A-Za-z][\w.-]{{0,62}}[-_]\d{{1,4}} ++\|{_COLOUR}(?: {_COLOUR}|\Z)"
+    rf"|{_TIME} (?={{.*}}\s*+\Z))"
 )
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
 _LONGEST = 64 << 10
@@ -81,8 +87,10 @@ def as_ndjson(body: bytes, content_type: str) -> bytes:
 
 
 def behind_head(line: str) -> str:
-    """``line`` without what a container runtime put in front; itself where that is nothing."""
-    head = _CRI_HEAD.match(line)
+    """``line`` without what a container runtime, or who shows its lines, put in front; itself
+    where that is nothing.
+    """
+    head = _HEAD.match(line)
     return line if head is None else line[head.end() :]
 
 
