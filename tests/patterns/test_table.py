@@ -152,3 +152,20 @@ def test_sources_beyond_the_places_are_counted_together() -> None:
     assert set(moves) == {("heavy", "Error"), ("other", "Error")}
     assert sum(moves.values()) == 4_000
     assert table.take_moves() == {}
+
+
+def test_few_sources_have_metrics_at_once_and_heavy_ones_of_many_find_a_place() -> None:
+    few = SourceTable(named=20)
+    for _ in range(100):
+        for i in range(8):
+            few.add(f"service-{i}", ERROR, 1)
+    named = {source for source, _ in few.take_moves()} - {"other"}
+    assert named == {f"service-{i}" for i in range(8)}
+    many = SourceTable(named=20)
+    for second in range(1_000):
+        for i in range(15):
+            many.add(f"heavy-{i}", ERROR, 2)
+        many.add(f"job-{second}", ERROR, 1)
+    names = {source for source, _ in many.take_moves()} - {"other"}
+    assert {f"heavy-{i}" for i in range(15)} <= names
+    assert len(names) <= 20

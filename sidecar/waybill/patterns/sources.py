@@ -24,8 +24,8 @@ Given: TypeAlias = tuple[str, Reason | None]
 OTHER = "other"
 #: Sources that have a place; 256 characters each at most, with up to 200 labels.
 PLACES = 200
-#: A source has metrics of its own after so many records.
-_LEAST_FOR_METRICS = 1000
+#: The last source that has metrics of its own needs so many records for them.
+_LEAST_FOR_LAST = 1000
 
 
 class SourceCount(msgspec.Struct):
@@ -93,10 +93,15 @@ class SourceTable:
         return moves
 
     def _name(self, entry: SourceCount) -> str:
+        """What metrics call the source: the more have names already, the more records it takes, so
+        that few sources have theirs at once and the heavy ones of many find a place.
+        """
         if entry.source in self._named:
             return entry.source
-        is_heavy = entry.count - entry.error >= _LEAST_FOR_METRICS
-        if not is_heavy or not entry.source or len(self._named) >= self._most_named:
+        share = (len(self._named) + 1) / max(1, self._most_named)
+        if share > 1 or not entry.source:
+            return OTHER
+        if entry.count - entry.error < _LEAST_FOR_LAST * share**3:
             return OTHER
         self._named.add(entry.source)
         return entry.source
