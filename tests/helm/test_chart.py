@@ -136,7 +136,7 @@ def test_probes_and_limits_are_on_every_container_of_ours(install: Install, name
                 "port": "http",
                 "scheme": scheme,
             }
-        assert container["resources"]["limits"]["memory"] == "512Mi"
+        assert container["resources"]["limits"]["memory"] == "640Mi"
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
         assert re.match(r"waybill(:|@)", container["image"])
 

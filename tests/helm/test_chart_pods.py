@@ -6,6 +6,12 @@ import pytest
 
 from tests.helm.conftest import Install
 from tests.helm.values import VALUES
+from waybill.settings.sections.listeners import LimitSettings
+
+#: What the default settings take without a batch, after a reload and while rules are compiled.
+STANDING_BYTES = 265_000_000
+#: What batches under way take beside `limits.inflight_bytes`.
+BESIDE_BYTES = 64_000_000
 
 
 def test_pods_of_the_release_may_ask_whoever_else_may_not(install: Install) -> None:
@@ -41,3 +47,17 @@ def test_labels_for_everything_are_on_every_pod(install: Install, more: str) -> 
     templates += [one["spec"]["jobTemplate"]["spec"]["template"] for one in installed.of("CronJob")]
     for one in (*templates, *installed.hooks):
         assert one["metadata"]["labels"]["team"] == "logs", one
+
+
+def test_the_memory_limit_holds_what_the_default_settings_take(install: Install) -> None:
+    (workload,) = install({}).workloads()
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    limit = int(container["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
+    assert limit >= STANDING_BYTES + BESIDE_BYTES + LimitSettings().inflight_bytes
+
+
+def test_the_notes_lead_to_the_pages(install: Install) -> None:
+    notes = install(VALUES["workbench"]).notes
+    assert "port-forward svc/waybill-workbench 9890" in notes
+    assert "open https://localhost:9890/waybill and log in" in notes
+    assert "workbench" not in install({}).notes
