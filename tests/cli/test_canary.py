@@ -240,3 +240,15 @@ async def test_the_command_prints_the_report(
         assert await asyncio.to_thread(main, flags) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["sent"], report["back"], report["missing"]) == (30, 30, 0)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate\n"])
+def test_a_file_of_authorities_that_cannot_be_used_is_named(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ca.crt"
+    if content is not None:
+        file.write_text(content)
+    assert main(["canary", "--to=https://127.0.0.1:1/v1/label", f"--ca-file={file}"]) == 2
+    said = capsys.readouterr().err
+    assert f"--ca-file {file}: expected a PEM file of certificates: " in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import tomllib
@@ -170,3 +171,10 @@ def test_the_chart_modes_that_are_named_exist() -> None:
     assert values["mode"] in modes
     rows = re.findall(r"^\| `(\w+)`: ", (ROOT / "docs/kubernetes.md").read_text(), re.MULTILINE)
     assert set(rows) == set(modes)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_pages_about_layers_name_each_of_them(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for layer in itertools.chain(*LAYERS[:-1]):
+        assert re.search(rf"^(\| .*`{layer}`.* \||{layer} +\S)", text, re.MULTILINE), layer

@@ -65,6 +65,10 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
         ({"llm": {"redis": "redis://:secret@redis:6379/0"}}, "/llm/redis"),
         ({"config": {"http": {"listen": "0.0.0.0:1234"}}}, "its port must be http.port"),
         ({"terminationGracePeriodSeconds": 20}, "terminationGracePeriodSeconds must be longer"),
+        (
+            {"config": {"http": {"tls": {"client_ca_file": "/ca.crt"}}}},
+            "config.http.tls.client_ca_file: the probes",
+        ),
         ({"config": {"http": {"drain_secs": 90}}}, "terminationGracePeriodSeconds must be longer"),
     ],
 )

@@ -149,6 +149,9 @@ labels:
 {{- if ne (toString .Values.http.port) (splitList ":" $config.http.listen | last) }}
 {{- fail "config.http.listen: its port must be http.port, where probes and Service look for Waybill" }}
 {{- end }}
+{{- if and (ne .Values.mode "sidecar") (dig "http" "tls" "client_ca_file" "" $config) }}
+{{- fail "config.http.tls.client_ca_file: the probes of Kubernetes have no client certificate and would end the pods; use http.tokensSecret" }}
+{{- end }}
 {{- if le (int .Values.terminationGracePeriodSeconds) (int (default 20 $config.http.drain_secs)) }}
 {{- fail "terminationGracePeriodSeconds must be longer than config.http.drain_secs" }}
 {{- end }}
