@@ -293,6 +293,7 @@ async def test_a_path_that_is_not_served_is_told_which_are_logged_and_counted(
         ("/v1/classify/csv?message_colum=a", b"log\na\n", "(did you mean message_column?)"),
         ("/v1/explain", b"hello", 'expected such as {\\"source\\"'),
         ("/v1/explain", b"[]", 'expected such as {\\"source\\"'),
+        ("/v1/rules/test", b'{"rules":"rules: []","labeling":"a"}', "(did you mean labelling?)"),
         ("/v1/rules/test", b"rules: []", 'expected such as {\\"rules\\"'),
     ],
 )

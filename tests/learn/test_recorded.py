@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from waybill.core.errors import WaybillError
@@ -42,6 +43,20 @@ def test_patterns_are_read_however_they_are_kept(
     file.write_bytes(kept(PLAIN))
     assert are_patterns(str(file))
     assert list(read_recorded(str(file))) == PATTERNS
+
+
+def test_patterns_of_other_labellings_only_are_told_with_their_names(tmp_path: Path) -> None:
+    file = tmp_path / "patterns.ndjson"
+    theirs = [msgspec.structs.replace(one, labelling="severity") for one in PATTERNS]
+    file.write_bytes(b"".join(map(encode, theirs)))
+    assert list(read_recorded(str(file), "severity")) == theirs
+    with pytest.raises(WaybillError, match=r"the first labelling; .* --labelling severity$"):
+        list(read_recorded(str(file)))
+    file.write_bytes(PLAIN)
+    with pytest.raises(WaybillError, match=r"'severity'; .* no --labelling$"):
+        list(read_recorded(str(file), "severity"))
+    file.write_bytes(b"\n")
+    assert list(read_recorded(str(file), "severity")) == []
 
 
 def test_patterns_come_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import Running, Sidecar
 from tests.taxonomies import SEVERITY_YAML
 from waybill.core.pattern import Pattern, decode
+from waybill.learn.recorded import read_recorded
 
 RULES = """\
 rules:
@@ -192,6 +193,8 @@ async def test_patterns_and_sources_tell_of_each(
         assert metric(new, labelling="severity", label="High") == 1
         assert metric("waybill_patterns_new_total", label="Unclassified") == 1
         assert metric("waybill_labelling_patterns", labelling="severity") == 2
+        read = await asyncio.to_thread(list, read_recorded(sidecar.service.address, "severity"))
+        assert {one.labelling for one in read} == {"severity"}
 
 
 async def test_sources_of_each_have_metrics(running: Running, labelling: tuple[str, str]) -> None:
@@ -201,7 +204,7 @@ async def test_sources_of_each_have_metrics(running: Running, labelling: tuple[s
         found = sidecar.metric(
             "waybill_labelling_source_records_total",
             labelling="severity",
-            source="other",
+            source="db",
             label="High",
         )
         assert found == 1
@@ -221,6 +224,13 @@ async def test_rules_and_edition_tell_of_each(running: Running, labelling: tuple
         ) as answer:
             tried = await answer.json()
         assert tried["changed"] == [{"message": 0, "from": "High", "to": "Low"}]
+        del asked["labelling"]
+        path = f"{sidecar.service.address}/v1/rules/test"
+        async with sidecar.client.post(f"{path}?labelling=severity", json=asked) as answer:
+            assert await answer.json() == tried
+        asked["labelling"] = "other"
+        async with sidecar.client.post(f"{path}?labelling=severity", json=asked) as answer:
+            assert (await answer.json())["reason"] == "fields"
         edition = await ask(sidecar, "/v1/edition")
         severity = edition["labellings"]["severity"]
         assert severity["labels"]["labels"] == ["High", "Low", "Unclassified"]

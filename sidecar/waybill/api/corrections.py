@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from waybill.api.answers import Questions, as_json, in_turn, no_such
-from waybill.api.labellings import of_labelling
+from waybill.api.labellings import of_labelling, read_with_labelling
 from waybill.core.correction import Correction, encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
 from waybill.core.reasons import CorrectCode
@@ -55,7 +55,7 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
 
     async def correct(request: web.Request) -> web.Response:
         """Say what the label of a message is, or take back what was said."""
-        saying = _saying(await questions.read(request))
+        saying = _saying(await read_with_labelling(questions, request))
         backend = of_labelling(saying.labelling, backends)
         try:
             taken = await backend.desk.take(saying)

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 from aiohttp import web
 
-from waybill.api.answers import Questions, as_json, in_turn
-from waybill.api.labellings import LABELLING, of_labelling
+from waybill.api.answers import Questions, as_json, in_turn, no_such
+from waybill.api.labellings import LABELLING, of_labelling, read_with_labelling
 from waybill.core.errors import MalformedError, RuleSetError
 from waybill.labelling.rules.ruleset import RuleSet
 
+_MEMBERS = ("rules", "messages", LABELLING)
 #: Messages that one trial may bring.
 _MAX_TRIAL_MESSAGES = 1000
 #: Seconds of processor time for compiling what a caller sends: less than a reload of the real rules
@@ -46,7 +47,10 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
         """Compile the YAML in ``rules`` and try it on ``messages``, in front of the rules in force;
         nothing comes into force.
         """
-        asked = await questions.read(request)
+        asked = await read_with_labelling(questions, request)
+        for name in asked:
+            if name not in _MEMBERS:
+                raise no_such(name, _MEMBERS)
         backend = of_labelling(asked.get(LABELLING, ""), backends)
         text = _text(asked)
         messages = _messages(asked)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from waybill.core.errors import WaybillError
 from waybill.core.foreign import read_json
 from waybill.core.pattern import MEMBERS, Pattern
 from waybill.learn.messages import STDIN
@@ -51,9 +52,24 @@ def read_recorded(source: str, labelling: str = "") -> Iterator[Pattern]:
     """The patterns of a labelling ("": the first) in a file of NDJSON, or of a sidecar.
 
     Raises:
-        WaybillError: a line is no pattern, or the sidecar does not answer.
+        WaybillError: a line is no pattern, all are of other labellings, or the sidecar does not
+            answer.
         OSError: the file cannot be read.
     """
-    for pattern in read_patterns(source):
+    others: set[str] = set()
+    is_there = False
+    for pattern in read_patterns(source, labelling):
         if pattern.labelling == labelling:
+            is_there = True
             yield pattern
+        else:
+            others.add(pattern.labelling)
+    if others and not is_there:
+        raise WaybillError(f"{source}: {_of_others(labelling, others)}")
+
+
+def _of_others(labelling: str, others: Iterable[str]) -> str:
+    """That every pattern is of another labelling, and how to ask for those."""
+    wanted = f"the labelling {labelling!r}" if labelling else "the first labelling"
+    ways = [f"--labelling {name}" if name else "no --labelling" for name in sorted(others)]
+    return f"no pattern of {wanted}; for those that are here: {' or '.join(ways)}"

@@ -33,15 +33,16 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None and not Path(text).exists()
 
 
-def read_patterns(path_or_address: str) -> Iterator[Pattern]:
-    """The patterns in a file of NDJSON (``-`` is stdin), or all that a sidecar has.
+def read_patterns(path_or_address: str, labelling: str = "") -> Iterator[Pattern]:
+    """The patterns in a file of NDJSON (``-`` is stdin), of whatever labelling, or all that a
+    sidecar has of ``labelling``.
 
     Raises:
         WaybillError: a line is no pattern, or the sidecar does not answer.
         OSError: the file cannot be read.
     """
     if is_address(path_or_address):
-        yield from asyncio.run(_ask(path_or_address))
+        yield from asyncio.run(_ask(path_or_address, labelling))
     elif path_or_address == "-":
         yield from _read("stdin", _lines("stdin", sys.stdin.buffer))
     else:
@@ -75,10 +76,11 @@ def _lines(name: str, file: BinaryIO) -> Iterator[bytes]:
         raise WaybillError(f"{name}: {error}") from None
 
 
-async def _ask(address: str) -> list[Pattern]:
+async def _ask(address: str, labelling: str) -> list[Pattern]:
     found: list[Pattern] = []
+    asked = {"labelling": labelling} if labelling else {}
     async with PatternClient(address) as client:
-        async for answer in client.all():
+        async for answer in client.all(asked):
             if not answer.is_whole:
                 raise WaybillError(
                     f"{client.url}: only {answer.workers} workers answered, so that records would "
