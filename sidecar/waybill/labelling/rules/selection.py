@@ -69,8 +69,7 @@ def select(
     """Apply ``disabled``, then ``override``; ``sources`` are in the order in which they decide.
 
     A rule that overrides another stands in the place of that one. What stands twice otherwise is
-    appended to ``faults``, and only the first is left; faults of a rule that is disabled are taken
-    out of them.
+    appended to ``faults``; faults of a rule that is disabled are taken out of them.
     """
     replaced: list[Replaced] = []
     left: list[RuleSource] = []
@@ -132,8 +131,6 @@ def _override(
             twice.append(_Twice.of(first, source))
     ordered: list[RuleSource] = []
     for source in sources:
-        if source is not (overriding if source.override else plain)[source.id]:
-            continue
         if source.override:
             if source.id not in plain:
                 ordered.append(source)
