@@ -301,6 +301,22 @@ def test_a_sheet_of_a_workbook_may_be_named(label: Label) -> None:
     assert "no sheet is called 'None'; there are: Sheet, Sheet1" in done.said
 
 
+def test_a_hidden_sheet_is_read_where_no_other_has_messages(label: Label) -> None:
+    book = pytest.importorskip("openpyxl").Workbook()
+    book.active.append(["log"])
+    book.active.append([DISK])
+    book.active.sheet_state = "hidden"
+    for head, read in (("n", DISK), ("log", LOGIN)):
+        sheet = book.create_sheet()
+        sheet.append([head])
+        sheet.append([LOGIN])
+        file = io.BytesIO()
+        book.save(file)
+        done = label("in.xlsx", file.getvalue())
+        assert done.out is not None
+        assert read.encode() in done.out
+
+
 def test_an_empty_sheet_is_no_fault(label: Label) -> None:
     done = label("in.xlsx", workbook([]))
     assert (done.code, "the input is empty" in done.said) == (0, True)

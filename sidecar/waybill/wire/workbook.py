@@ -37,6 +37,8 @@ class _Worksheet(Protocol):
     @property
     def title(self) -> str: ...
     @property
+    def sheet_state(self) -> str: ...
+    @property
     def max_column(self) -> int | None: ...
     @property
     def max_row(self) -> int | None: ...
@@ -44,8 +46,8 @@ class _Worksheet(Protocol):
 
 
 def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) -> Sheet:
-    """The sheet ``wanted``, or the first that has one of ``names`` in a head, else the first; rows
-    above the head are left out. Raises WaybillError.
+    """The sheet ``wanted``, or the first that has one of ``names`` in a head, else the first, and
+    hidden ones last; rows above the head are left out. Raises WaybillError.
     """
     try:
         from openpyxl.reader.excel import ExcelReader
@@ -65,6 +67,8 @@ def read_sheet(file: BinaryIO, names: Sequence[str], wanted: str | None = None) 
         if wanted is not None and wanted not in titles:
             raise WaybillError(f"no sheet is called {wanted!r}; there are: {', '.join(titles)}")
         offered = [sheet for sheet in sheets if wanted in (None, sheet.title)]
+        # Hidden ones hold what is no longer meant, and nobody sees that they are there.
+        offered.sort(key=lambda sheet: sheet.sheet_state != "visible")
         for sheet in offered:
             _check_width(sheet.max_column or 0)
         sheet, above = _place_of_head(offered, {normal(name) for name in names})
