@@ -107,17 +107,21 @@ class LabelPolicy:
         taken: Names,
         read: Callable[[], Reading],
         cut: Callable[[Names], bytes],
+        is_blank: Callable[[str], bool],
     ) -> None:
         """Append the record at ``start``, which carries ``taken`` of our names, as a special one.
 
         ``read()`` gives its message and source, ``cut(names)`` its bytes without members ``names``.
+        Where ``is_blank(name)``, a null or an empty text stands for what is not there yet.
         """
+        blank = frozenset(filter(is_blank, taken))
+        taken -= blank
         if taken and all(labelling.keeps(taken) for labelling in self._labellings):
             batch.add_special(start, Passed(stop, "already_labelled"))
             return
         found = read()
         special: Special
-        replaced = taken & self._replaced
+        replaced = (taken & self._replaced) | blank
         if replaced:
             special = Rewritten(stop, cut(replaced), found.reason, taken - replaced)
         else:

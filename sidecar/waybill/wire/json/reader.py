@@ -1,8 +1,7 @@
 """Finds the records of JSON text: an array, objects one after another, or one object per line.
 
 A strict decoder takes what it can, whole bodies and whole lines at once. What it refuses goes to
-the tolerant scanner (`waybill.wire.json.scan`), record by record, and is paid for out of the
-batch's scan budget.
+the tolerant scanner (`waybill.wire.json.scan`), record by record, out of the batch's scan budget.
 """
 
 from __future__ import annotations
@@ -332,6 +331,7 @@ class JsonReader:
             self._plan.policy.taken(top),
             lambda: self._reading(body, top),
             lambda names: scan.without(body, start, end, names),
+            lambda name: scan.is_blank_value(body, top[name]),
         )
 
     def _reading(self, body: bytes, top: dict[str, scan.Span]) -> Reading:

@@ -162,6 +162,11 @@ def find(data: bytes, start: int, path: Sequence[str]) -> Span | None:
     return find(data, found[0], below)
 
 
+def is_blank_value(data: bytes, span: Span) -> bool:
+    """Whether a value is null or an empty text."""
+    return data[slice(*span)] in (b"null", b'""')
+
+
 def find_string(
     data: bytes, top: Mapping[str, Span], paths: Sequence[Sequence[str]]
 ) -> tuple[str | None, bool]:

@@ -34,6 +34,8 @@ _GROUP_INTEGERS = (b"\xff", b"\xfe")
 #: Head byte of an array of two -> bytes of the whole head.
 _PAIR_HEADS = {0x92: 1, 0xDC: 3, 0xDD: 5}
 _PAIR = 0x92
+#: How null and an empty text are written.
+_BLANK = (0xC0, 0xA0)
 #: How an entry begins: an array of two; in it, alone or with metadata behind it, an EventTime,
 #: a double, or an integer of 32 or 64 bits.
 _ENTRY = re.compile(rb"\x92\x92?(?:\xd7\x00|\xc7\x08\x00|[\xcb\xce\xcf\xd2\xd3])")
@@ -163,6 +165,7 @@ class MsgpackReader:
             self._plan.policy.taken(top),
             lambda: self._reading(body, top),
             lambda names: scan.without(body, start, names),
+            lambda name: body[top[name]] in _BLANK,
         )
 
     def _reading(self, body: bytes, top: dict[str, int]) -> Reading:

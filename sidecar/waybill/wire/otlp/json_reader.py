@@ -131,7 +131,13 @@ class OtlpJsonReader:
             batch.add(start, end, found.message, found.source)
             return
         self._policy.add(
-            batch, start, end, taken, lambda: found, lambda names: without_attributes(data, names)
+            batch,
+            start,
+            end,
+            taken,
+            lambda: found,
+            lambda names: without_attributes(data, names),
+            lambda name: attributes[name] in (None, ""),
         )
 
 

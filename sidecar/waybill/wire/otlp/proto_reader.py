@@ -118,6 +118,7 @@ class ProtoReader:
             taken,
             lambda: found,
             lambda names: _without(body, start, end, names),
+            lambda name: attributes[name] in (None, ""),
         )
 
     def _find(self, body: bytes, at: int, end: int) -> tuple[Span, dict[str, Span]]:
