@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 __all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint", "no_text_hint"]
 
 _LENGTH_BYTES = 4
@@ -33,6 +35,8 @@ _JSON = re.compile(rb"(?:\[\s*)?\{\s*\"")
 _OTHER_OBJECT = re.compile(rb"(?:\[\s*)?\{\s*(?:'|[A-Za-z_]\w*\s*:)")
 #: The priority that a line of syslog begins with.
 _PRIORITY = re.compile(rb"<\d{1,3}>")
+#: So much is read again to tell where it breaks off.
+_LOOKED_AT = 64 << 10
 _BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -75,6 +79,18 @@ def no_table_hint(start: bytes) -> str | None:
     return None
 
 
+def _fault(body: bytes) -> str:
+    """Where JSON breaks off, as far as that is soon found."""
+    try:
+        msgspec.json.decode(body[:_LOOKED_AT])
+    except msgspec.DecodeError as error:
+        if str(error).startswith("JSON is malformed"):
+            return f': {error}; a line end within a text is written \\n, a quote \\"'
+    except (RecursionError, UnicodeError):
+        pass
+    return "; it breaks off, or a quote or bracket is missing"
+
+
 def hint(body: bytes, content_type: str) -> str:
     """A sentence about a body in which no record can be found."""
     if is_length_delimited(body):
@@ -94,6 +110,8 @@ def hint(body: bytes, content_type: str) -> str:
             "no JSON record can be found: JSON has double quotes round names and texts, "
             "as json.dumps writes them and str() does not"
         )
+    if _JSON.match(body.lstrip(_BLANK_BYTES)):
+        return f"no JSON record can be found{_fault(body)}"
     if body[:1].decode("ascii", "replace").isprintable():
         return (
             "no JSON record can be found; lines of plain text are taken with "
