@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from waybill.cli.exits import ExitCode, guarded
+from waybill.cli.main import main
 from waybill.core.errors import ConfigError
 
 
@@ -20,3 +23,22 @@ def test_hundreds_of_faults_are_told_as_twenty_and_a_number(
     assert len(lines) == told
     if problems > 20:
         assert lines[-1] == f"waybill: and {problems - 20:,} more"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "label {}",
+        "rules coverage {}",
+        "rules discover --from {}",
+        "rules diff none none --on {}",
+        "model evaluate {}",
+        "model train --output model --no-corpus --data {}",
+    ],
+)
+def test_a_folder_in_place_of_a_file_is_called_one(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("log,target_label\na,Error\n")
+    assert main(command.format(tmp_path).split()) in (ExitCode.FAILED, ExitCode.CONFIGURATION)
+    assert f"{tmp_path} is a folder; name a file in it" in capsys.readouterr().err

@@ -58,6 +58,8 @@ def guarded(run: Callable[[], int]) -> int:
 
 def _cause_of(error: OSError) -> str:
     """As people write it: without a number, and the file first."""
+    if isinstance(error, IsADirectoryError) and error.filename is not None:
+        return f"{error.filename} is a folder; name a file in it"
     if error.filename is not None and error.strerror is not None:
         return f"{error.filename}: {error.strerror}"
     if error.errno not in _OF_WRITING:

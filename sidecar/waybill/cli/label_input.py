@@ -54,6 +54,8 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
         return
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except IsADirectoryError:
+        raise WaybillError(f"{path} is a folder; name a file in it") from None
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise WaybillError(f"{path}: {words}") from None

@@ -82,7 +82,11 @@ def read_rows(
             return
         with Path(path).open("rb") as file:
             yield from _rows(path, file, form, fields, is_strict)
-    except (OSError, UnicodeDecodeError, MalformedError) as error:
+    except IsADirectoryError as error:
+        raise WaybillError(f"{path} is a folder; name a file in it") from error
+    except OSError as error:
+        raise WaybillError(f"{path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, MalformedError) as error:
         raise WaybillError(f"{path}: {error}") from error
 
 
