@@ -94,7 +94,7 @@ def _compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
             return Ended(EXIT_FAULTS, msgspec.msgpack.encode(faults), b"")
 
     monkeypatch.setattr(loading, "_run_compiler", run)
-    monkeypatch.setattr(compiler, "_say", lambda _: None)
+    monkeypatch.setattr(compiler, "_note_place", lambda _: None)
 
 
 class Found(NamedTuple):

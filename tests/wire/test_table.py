@@ -228,7 +228,7 @@ def test_what_spreadsheets_write_is_read() -> None:
 
 def test_columns_are_found_said_and_settable() -> None:
     table, _ = read(b"a,LOG,SOURCE\n1,2,3\n")
-    assert table.columns.told() == {
+    assert table.columns.describe() == {
         "message": "LOG", "source": "SOURCE", "our label": "target_label",
     }  # fmt: skip
     table, rows = read(b"what;who\nx;y\n", message="what", source="who")

@@ -193,7 +193,7 @@ async def _open(request: web.Request, upload: _Upload) -> None:
     charset = upload.table.decoder.name or "utf-8"
     upload.response.headers["Content-Disposition"] = 'attachment; filename="labelled.csv"'
     upload.response.headers["Content-Type"] = f"text/csv; charset={charset}"
-    told = upload.table.told().encode("ascii", "backslashreplace").decode()
+    told = upload.table.describe().encode("ascii", "backslashreplace").decode()
     upload.response.headers["Waybill-Table"] = told[:_TOLD_CHARS]
     await upload.response.prepare(request)
     await upload.response.write(upload.table.head())

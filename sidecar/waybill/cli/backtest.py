@@ -117,11 +117,11 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
     gc.freeze()  # what is there by now stays: the garbage collector need not look at it again
     found = backtest(plan, settings)
     _warn_of_unread(old, new)
-    said = broken(found, bounds)
-    _tell(given, found, said)
-    for sentence in said:
+    failures = broken(found, bounds)
+    _write_report(given, found, failures)
+    for sentence in failures:
         tell(f"waybill: {sentence}")
-    return ExitCode.FAILED if said else ExitCode.FINE
+    return ExitCode.FAILED if failures else ExitCode.FINE
 
 
 def _warn_of_unread(*sides: SideSpec) -> None:
@@ -132,7 +132,7 @@ def _warn_of_unread(*sides: SideSpec) -> None:
     warn_of_rules(unread_files([Path(one.rules) for one in sides if Path(one.rules).is_dir()]))
 
 
-def _tell(given: argparse.Namespace, found: Backtest, said: list[str]) -> None:
+def _write_report(given: argparse.Namespace, found: Backtest, failures: list[str]) -> None:
     import msgspec
 
     from waybill.core.output import writing
@@ -141,7 +141,7 @@ def _tell(given: argparse.Namespace, found: Backtest, said: list[str]) -> None:
 
     if given.html is not None:
         with writing(given.html) as file:
-            file.write(to_html(found, said).encode())
+            file.write(to_html(found, failures).encode())
     if given.json:
         text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
         print(text)

@@ -189,7 +189,7 @@ async def _send(address: str, token: str, saying: Saying) -> str:
         raise WaybillError(f"{url}: no answer of Waybill: {cause_at(url, error)}") from None
     if status not in (200, 201):
         raise _refusal(url, told)
-    return _tell(told)
+    return _show_answer(told)
 
 
 def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
@@ -201,7 +201,7 @@ def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
     return WaybillError(text)
 
 
-def _tell(told: Mapping[str, object]) -> str:
+def _show_answer(told: Mapping[str, object]) -> str:
     """What a Waybill answered."""
     lines = [f"{told.get('id')}: {told.get('label')} <- {told.get('mask')}"]
     if told.get("in_force") is True:

@@ -120,7 +120,7 @@ def label_text(
         pending = text[cut:]
     yield from _label_text_lines(wire, labeller, summary, pending + decoder.feed(b"", is_last=True))
     if decoder.is_guess:
-        summary.say(f"read as {decoder.told()}")
+        summary.say(f"read as {decoder.describe()}")
 
 
 def _label_text_lines(

@@ -61,11 +61,11 @@ class JsonSummary(Summary):
 
     def say(self, text: str) -> None:
         """A sentence about how the file is read."""
-        _tell(said=text)
+        _write_event(said=text)
 
     def expect(self, rows: int) -> None:
         """How many rows there may be."""
-        _tell(expected=rows)
+        _write_event(expected=rows)
 
     def fault(self, where: str, what: str, kinds: Sequence[str] = ()) -> None:
         """What is wrong with one row."""
@@ -73,7 +73,7 @@ class JsonSummary(Summary):
         for kind in kinds or ("other",):
             self._kinds[kind] += 1
             if self._kinds[kind] <= _TOLD_FAULTS:
-                _tell(row=where, fault=what, kind=kind)
+                _write_event(row=where, fault=what, kind=kind)
 
     def following(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """``chunks`` as they are, with a line about them each second."""
@@ -83,7 +83,7 @@ class JsonSummary(Summary):
             now = time.monotonic()
             if now - self._told_at >= _EVERY_SECS:
                 self._told_at = now
-                self._tell_progress()
+                self._write_progress()
 
     def note_patterns(self, messages: Sequence[str | None], verdicts: Sequence[Verdict]) -> None:
         """Count the masks of what nobody decided, and of what is said to be no event."""
@@ -100,7 +100,7 @@ class JsonSummary(Summary):
 
     def show(self) -> None:
         """The last line."""
-        _tell(
+        _write_event(
             done=True,
             bytes=self._bytes,
             **self.counts(),
@@ -109,8 +109,8 @@ class JsonSummary(Summary):
             no_event=self._no_event.most(),
         )
 
-    def _tell_progress(self) -> None:
-        _tell(
+    def _write_progress(self) -> None:
+        _write_event(
             bytes=self._bytes,
             rows=self.rows,
             secs=round(self.secs, 3),
@@ -119,5 +119,5 @@ class JsonSummary(Summary):
         )
 
 
-def _tell(**values: object) -> None:
+def _write_event(**values: object) -> None:
     print(json.dumps(values), file=sys.stderr, flush=True)

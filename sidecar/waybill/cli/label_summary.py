@@ -169,8 +169,8 @@ class Summary:
         yield f"{rows_of(self.rows)} in {secs:.1f} s{rate}"
         for label, count in self._labels.most_common(_LABELS):
             yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
-        yield from self._told("without a decision, by reason:", self._reasons)
-        yield from self._told("passed as they are, by reason:", self._passed)
+        yield from self._table("without a decision, by reason:", self._reasons)
+        yield from self._table("passed as they are, by reason:", self._passed)
         if self._members is not None:
             yield f"no message: the first such record has: {self._members}; {self._advice()}"
         if self.rows and self.rows == self._passed["not_an_object"]:
@@ -193,7 +193,7 @@ class Summary:
             return _TABLE
         return "say which of them holds it: --set 'fields.message=[\"NAME\"]'"
 
-    def _told(self, title: str, counted: Counter[str]) -> Iterator[str]:
+    def _table(self, title: str, counted: Counter[str]) -> Iterator[str]:
         if counted:
             yield title
         for reason, count in counted.most_common():

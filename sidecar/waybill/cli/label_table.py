@@ -75,7 +75,7 @@ def _rows_of(table: Table, summary: Summary, chunks: Iterator[bytes]) -> Iterato
         rows = table.feed(chunk or b"", is_last=chunk is None)
         if table.has_head and not is_begun:
             is_begun = True
-            summary.say(table.told())
+            summary.say(table.describe())
             yield []
         for at in range(0, len(rows), _ROWS):
             yield rows[at : at + _ROWS]

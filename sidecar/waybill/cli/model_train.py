@@ -98,12 +98,12 @@ def add_weight_option(group: argparse._ActionsContainer) -> None:
         metavar="N",
         help="what a line of --corpus-extra counts as when the classifier is fitted; 0.1,0 gives "
         "each folder its own. Of several, it is fitted with each, and the coefficients are "
-        f"averaged (default: {' '.join(map(_told, FURTHER_WEIGHTS))} for those that come with the "
+        f"averaged (default: {' '.join(map(_words, FURTHER_WEIGHTS))} for those that come with the "
         "default corpus, else 1)",
     )
 
 
-def _told(weights: Sequence[float]) -> str:
+def _words(weights: Sequence[float]) -> str:
     return ",".join(f"{weight:g}" for weight in weights)
 
 
@@ -133,7 +133,7 @@ def extra_weights_of(given: argparse.Namespace) -> tuple[tuple[float, ...], ...]
         return FURTHER_WEIGHTS if given.corpus_extra is None else ((1.0,),)
     folders = len(corpus_extra_of(given))
     for weights in given.extra_weight:
-        told = f"--extra-weight {_told(weights)}"
+        told = f"--extra-weight {_words(weights)}"
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise WaybillError(f"{told}: expected numbers from 0 on, one of them above 0")
         if len(weights) not in (1, folders):

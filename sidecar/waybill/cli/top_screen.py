@@ -126,7 +126,7 @@ class TopApp(App[None]):
         try:
             answer = await self._client.page(self._asked)
         except WaybillError as error:
-            self._say(f"{error} (the table is of {time.strftime('%X')})")
+            self._set_status(f"{error} (the table is of {time.strftime('%X')})")
             return
         now = time.monotonic()
         self._note_rates(answer.patterns, now - self._looked_at)
@@ -134,7 +134,7 @@ class TopApp(App[None]):
         self._patterns = {one.id: one for one in answer.patterns}
         part = "" if answer.is_whole else f", {answer.workers} workers answered"
         of_labelling = f" of {self._labelling}" if self._labelling else ""
-        self._say(f"{self._client.url}: {len(answer.patterns)} patterns{of_labelling}{part}")
+        self._set_status(f"{self._client.url}: {len(answer.patterns)} patterns{of_labelling}{part}")
         self.show()
 
     def _note_rates(self, patterns: Sequence[Pattern], secs: float) -> None:
@@ -177,7 +177,7 @@ class TopApp(App[None]):
         told = " ".join((one.mask, *one.sources, *(share.label for share in one.verdicts)))
         return self._words in told.lower()
 
-    def _say(self, text: str) -> None:
+    def _set_status(self, text: str) -> None:
         self.query_one("#state", Static).update(Text(printable(text)))
 
     def action_filter(self) -> None:

@@ -63,9 +63,10 @@ class Push:
                 for start, stop in parts(sizes, max_bytes):
                     await send_part(start, stop)
         except TimeoutError:
-            raise self._told(self._last or self._silence()) from None
+            silence = HandbackError("timeout", "the receiver did not answer in time")
+            raise self._with_history(self._last or silence) from None
         except HandbackError as error:
-            raise self._told(error) from None
+            raise self._with_history(error) from None
 
     async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
         """The result of ``call``, made again after each `PassingError` until `send`'s deadline."""
@@ -84,10 +85,7 @@ class Push:
         self._first = self._first or error
         self._last = error
 
-    def _silence(self) -> HandbackError:
-        return HandbackError("timeout", "the receiver did not answer in time")
-
-    def _told(self, error: HandbackError) -> HandbackError:
+    def _with_history(self, error: HandbackError) -> HandbackError:
         """``error`` with the history of this push."""
         detail = error.detail
         if self._failed > 1:

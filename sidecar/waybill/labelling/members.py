@@ -25,7 +25,7 @@ _MEMBER = re.compile(rf"(?<![^ |])({_KEY})=({_QUOTED})?((?:[^ ]+)?(?: (?!{_KEY}=
 _NEXT_ELEMENT = re.compile(r"(?<!\\)\]\[[^ \]]{1,32}")
 #: Where a line of members must begin.
 _HEAD_CHARS = 64
-_SAID = frozenset(
+_MESSAGES = frozenset(
     (
         "msg",
         "message",
@@ -62,21 +62,21 @@ def flattened(text: str) -> str:
     """A shaped and folded text, as it is where it has no members or none that is a message."""
     opened = _JSON_OPEN.search(text)
     if opened is not None and (pairs := _of_json(text, opened.start())):
-        return f"{text[: opened.start()]}{_say(pairs)}"
+        return f"{text[: opened.start()]}{_rendered(pairs)}"
     if "=" not in text[:_HEAD_CHARS]:
         return text
     members = list(_MEMBER.finditer(text))
-    if not any(member[1].lower() in _SAID for member in members):
+    if not any(member[1].lower() in _MESSAGES for member in members):
         return text
     head = text[: members[0].start()]
     gap = " " if head.endswith("|") else ""
-    return f"{head}{gap}{_say(list(map(_of_member, members)))}"
+    return f"{head}{gap}{_rendered(list(map(_of_member, members)))}"
 
 
 def flattened_data(data: str) -> str:
     """The same of the structured data of RFC 5424: ``[id key="value"][id key="value"]``."""
     members = _NEXT_ELEMENT.sub(" ", data[1:-1])
-    return _say(list(map(_of_member, _MEMBER.finditer(members))))
+    return _rendered(list(map(_of_member, _MEMBER.finditer(members))))
 
 
 def _of_json(text: str, start: int = 0) -> _Pairs:
@@ -87,20 +87,20 @@ def _of_member(member: re.Match[str]) -> tuple[str, str]:
     return member[1], f"{_bare(member[2] or '')}{member[3]}".strip()
 
 
-def _say(pairs: _Pairs) -> str:
+def _rendered(pairs: _Pairs) -> str:
     """Level, message and the rest as ``key=value``; times are left out."""
-    levels, said, rest = [], [], []
+    levels, messages, rest = [], [], []
     for key, value in pairs:
         name = key.lower()
         if name in _LEVELS:
             levels.append(value)
-        elif name in _SAID:
+        elif name in _MESSAGES:
             inner = _of_json(value) if value.startswith('{"') else []
-            said.append(_say(inner) if inner else value)
+            messages.append(_rendered(inner) if inner else value)
         elif name not in _TIMES and value:
             # Quotes show where a value ends: what hides secrets before a line leaves relies on it.
             rest.append(f"{key}={_quoted(value)}")
-    return " ".join(levels + said + rest)
+    return " ".join(levels + messages + rest)
 
 
 def _bare(value: str) -> str:

@@ -53,13 +53,13 @@ class Tokens:
         self._on_change = on_change
         self._clock = clock
         self._problem = ""
-        self._said: tuple[int, str] | None = None
+        self._reported: tuple[int, str] | None = None
         self._pending_since: float | None = None
         self._content = file.content
         self._digests = _digests(tokens_in(file.content))
         if not self._digests:
             raise ConfigError([f"{_ORIGIN}: {file.path} holds no token; expected one on each line"])
-        self._tell()
+        self._report_change()
 
     def scope_of(self, header: str | None) -> TokenScope | None:
         """What the token in ``Authorization: Bearer <token>`` opens; None: it is not valid.
@@ -81,7 +81,7 @@ class Tokens:
             self._consider(self._file.content)
         elif self._has_settled():
             self._settle(self._file.content)
-        self._tell()
+        self._report_change()
 
     def _has_settled(self) -> bool:
         if self._pending_since is None:
@@ -136,13 +136,13 @@ class Tokens:
         self._content = content
         self._digests = _digests(tokens_in(content))
 
-    def _tell(self) -> None:
-        """Tell once of each change."""
+    def _report_change(self) -> None:
+        """Log and count each change once."""
         problem = self._file.problem or self._problem
         state = (len(self._digests), problem)
-        if state == self._said:
+        if state == self._reported:
             return
-        self._said = state
+        self._reported = state
         if problem:
             message = "a token file was refused; the tokens before it stay valid"
             log.error(message, extra={"file": str(self._file.path), "detail": problem})

@@ -63,7 +63,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
             load=self._read,
             mark=_mark,
             apply=self._put_in_force,
-            announce=self._say,
+            announce=self._log_in_force,
             in_force=_mark(pipeline.corrections),
         )
         self.follow(
@@ -103,7 +103,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         await super().stop()
         await self.guard.stop()
 
-    def _say(self) -> str:
+    def _log_in_force(self) -> str:
         table = self._pipeline.corrections
         self._metrics.corrections_loaded.labels(self._labelling).set(len(table))
         self._metrics.corrections_disputed.labels(self._labelling).set(len(table.disputed))

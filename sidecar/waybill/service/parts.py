@@ -85,7 +85,7 @@ class ModelPart(Reloadable[Bundle]):
             load=self._read,
             mark=lambda bundle: bundle.manifest,
             apply=self._put_in_force,
-            announce=self._say,
+            announce=self._log_in_force,
             in_force=model.bundle.manifest,
         )
         folder = model.bundle.folder
@@ -122,7 +122,7 @@ class ModelPart(Reloadable[Bundle]):
         deadlines = deadlines_of(self._settings)
         self._pipeline.swap_tier(ModelTier(self._model, self._settings.model, deadlines))
 
-    def _say(self) -> str:
+    def _log_in_force(self) -> str:
         log.info("a model is in force", extra={"version": self._model.version})
         return self._model.version
 
@@ -142,7 +142,7 @@ class PromptPart(Reloadable[Prompt]):
             load=self._read,
             mark=lambda prompt: prompt.version,
             apply=self._put_in_force,
-            announce=self._say,
+            announce=self._log_in_force,
             in_force=llm.prompt.version,
         )
         file = prompt_file(self._settings)
@@ -158,7 +158,7 @@ class PromptPart(Reloadable[Prompt]):
         self._llm.swap_prompt(prompt)
         self._pipeline.swap_tier(self._llm)
 
-    def _say(self) -> str:
+    def _log_in_force(self) -> str:
         log.info("an LLM prompt is in force", extra={"version": self._llm.version})
         return self._llm.version
 

@@ -52,7 +52,7 @@ class RulesPart(Reloadable[RuleSet]):
             load=self.read,
             mark=_mark,
             apply=pipeline.swap_rules,
-            announce=self._say,
+            announce=self._log_in_force,
             in_force=_mark(pipeline.rules),
         )
         seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
@@ -81,7 +81,7 @@ class RulesPart(Reloadable[RuleSet]):
         mark = content_hash(folders, self._settings.rules.disable)
         return _fingerprint(mark, unread_files(folders))
 
-    def _say(self) -> str:
+    def _log_in_force(self) -> str:
         rules = self._pipeline.rules
         fields: dict[str, object] = {"version": rules.version, "rules": len(rules.rules)}
         if self._labelling:

@@ -61,7 +61,7 @@ class ShadowPart(Reloadable[Bundle]):
             load=self._read,
             mark=lambda bundle: bundle.manifest,
             apply=self._put_in_place,
-            announce=self._say,
+            announce=self._log_in_force,
             in_force=None,
         )
         self.follow([self._path], self._look, settings.poll_secs, "")
@@ -106,7 +106,7 @@ class ShadowPart(Reloadable[Bundle]):
             bundle.encoder = self._model.bundle.encoder
         self._shadow.swap(bundle)
 
-    def _say(self) -> str:
+    def _log_in_force(self) -> str:
         bundle = self._shadow.bundle
         version = bundle.version if bundle is not None else ""
         log.info("a shadow model is asked beside the model", extra={"version": version})

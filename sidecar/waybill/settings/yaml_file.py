@@ -58,7 +58,7 @@ def mapping_in(content: bytes, file: Path) -> dict[str, object]:
     try:
         data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
-        raise _error(_place(file, error), _say(error, text)) from None
+        raise _error(_place(file, error), _what_is_wrong(error, text)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _error(
@@ -82,7 +82,7 @@ def _place(file: Path, error: yaml.MarkedYAMLError) -> str:
     return f"{file}:{mark.line + 1}" if mark is not None else str(file)
 
 
-def _say(error: yaml.MarkedYAMLError, text: str) -> str:
+def _what_is_wrong(error: yaml.MarkedYAMLError, text: str) -> str:
     """The fault in one line, with the line of the file that it was found in."""
     said = ", ".join(part for part in (error.context, error.problem) if part)
     advice = yaml_advice(error.problem)

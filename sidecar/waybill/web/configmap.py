@@ -79,7 +79,7 @@ class ConfigMap:
         """What is there now. Raises ConfigMapError."""
         status, body = await self._ask("GET", None)
         if status != 200:
-            raise ConfigMapError(self._told(status, body))
+            raise ConfigMapError(self._refusal(status, body))
         return self._content(body)
 
     async def put(
@@ -102,7 +102,7 @@ class ConfigMap:
             if status == 200:
                 return
             if status != 409:
-                raise ConfigMapError(self._told(status, body))
+                raise ConfigMapError(self._refusal(status, body))
         raise ConfigMapError(f"{self.name} is changed by others all the time: try again")
 
     def _check_size(self, data: dict[str, str], key: str, text: str | None) -> None:
@@ -141,7 +141,7 @@ class ConfigMap:
             raise ConfigMapError(f"{self._url}: no ConfigMap: {error}") from None
         return Content(answer.metadata.resource_version, answer.data or {})
 
-    def _told(self, status: int, body: bytes) -> str:
+    def _refusal(self, status: int, body: bytes) -> str:
         words = body[:300].decode("utf-8", "replace")
         # What is no Status of the API is told by its beginning.
         with contextlib.suppress(msgspec.DecodeError, KeyError):

@@ -27,7 +27,7 @@ def table_findings(
     head = ("first row", f"the names of {columns.width} columns")
     if options.head == "none":
         head = ("none", "the first row reads like those behind it")
-    message = columns.told()["message"]
+    message = columns.describe()["message"]
     why = "has the longest texts" if by_content else "by its name"
     found = {
         "delimiter": (
@@ -39,7 +39,7 @@ def table_findings(
         "head": head,
         "message": (message, why),
     }
-    source = columns.told().get("source")
+    source = columns.describe().get("source")
     if source is not None:
         found["source"] = (source, "by its name")
     return found

@@ -113,7 +113,7 @@ class Job(msgspec.Struct):
 
 def note(job: Job, line: bytes) -> None:
     """What the command told: progress, a fault of a row, the end, or why it cannot go on."""
-    told = _told(line)
+    told = _parsed(line)
     if isinstance(told, str):
         job.failure = told or job.failure
         return
@@ -132,7 +132,7 @@ def note(job: Job, line: bytes) -> None:
 
 def note_check(job: Job, line: bytes) -> None:
     """What the command told that only reads."""
-    told = _told(line)
+    told = _parsed(line)
     if isinstance(told, str):
         job.check_words = told or job.check_words
         return
@@ -147,7 +147,7 @@ def note_check(job: Job, line: bytes) -> None:
         job.check = "done"
 
 
-def _told(line: bytes) -> Mapping[str, object] | str:
+def _parsed(line: bytes) -> Mapping[str, object] | str:
     """A line as JSON, or a sentence for people."""
     try:
         told = json.loads(line)

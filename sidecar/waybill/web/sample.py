@@ -206,7 +206,7 @@ def _table(
     is_all = opened.sheet or is_whole or not has_further
     further = [] if is_all else _further(table, rows, opened.rest)
     lines = map(functools.partial(_line, table), (*first, *further))
-    told = columns.told()
+    told = columns.describe()
     return Sample(
         opened.form,
         options,

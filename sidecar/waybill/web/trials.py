@@ -68,8 +68,8 @@ class Trial(NamedTuple):
 class _Running:
     """A trial under way, or done; but for ``asked_at`` only the thread of trials touches it."""
 
-    def __init__(self, told: Trial) -> None:
-        self._told = told
+    def __init__(self, asked: Trial) -> None:
+        self._asked = asked
         self.begin = self.asked_at = time.monotonic()
         #: Whether somebody was told only a part of it.
         self.is_awaited = False
@@ -82,27 +82,27 @@ class _Running:
         self.compared = 0
         self._done: Trial | None = None
 
-    def tell(self) -> Trial:
+    def so_far(self) -> Trial:
         """What was found so far."""
         if self._done is not None:
             return self._done
         self.is_awaited = True
         if self.steps is None:
-            return self._say(None)
+            return self._trial(None)
         found = self.steps.so_far()
         found.high += sum(self.weights[self.compared :])
-        return self._say(found)
+        return self._trial(found)
 
     def end(self, found: Backtest | None, fault: str = "") -> None:
         """Keep what was found in all."""
-        self._done = self._say(found, fault)._replace(is_done=True)
+        self._done = self._trial(found, fault)._replace(is_done=True)
         self.steps = None
 
-    def _say(self, found: Backtest | None, fault: str = "") -> Trial:
+    def _trial(self, found: Backtest | None, fault: str = "") -> Trial:
         if found is not None:
             # Also of those patterns that need not be compared.
             found = msgspec.structs.replace(found, patterns=self.patterns, records=self.records)
-        return self._told._replace(
+        return self._asked._replace(
             found=found,
             secs=time.monotonic() - self.begin,
             fault=fault,
@@ -144,7 +144,7 @@ class Trials:
         left = max(self.patience_secs - (time.monotonic() - begin), least)
         running.asked_at = time.monotonic() + left
         await asyncio.wait([asyncio.wrap_future(ended)], timeout=left)
-        return await self._tell(running, ended)
+        return await self._wait_for(running, ended)
 
     async def again(self, key: str) -> Trial | None:
         """What was found by now in a trial that is known; None: it was forgotten."""
@@ -152,13 +152,13 @@ class Trials:
         if known is None:
             return None
         known[0].asked_at = time.monotonic()
-        return await self._tell(*known)
+        return await self._wait_for(*known)
 
-    async def _tell(self, running: _Running, ended: Future[None]) -> Trial:
+    async def _wait_for(self, running: _Running, ended: Future[None]) -> Trial:
         if ended.done():
             ended.result()
-        loop = self._started()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_tell(running), loop))
+        result = asyncio.run_coroutine_threadsafe(_result_of(running), self._started())
+        return await asyncio.wrap_future(result)
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -248,8 +248,8 @@ async def _end_others() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _tell(running: _Running) -> Trial:
-    return running.tell()
+async def _result_of(running: _Running) -> Trial:
+    return running.so_far()
 
 
 def _read(store: sqlite3.Connection, steps: Stepwise, running: _Running) -> None:

@@ -161,7 +161,7 @@ def test_a_busy_machine_refuses_no_pattern(
     for clock in ("time", "monotonic", "perf_counter"):
         setattr(clocks, clock, lambda: next(wall))
     monkeypatch.setattr("waybill.labelling.rules.compiler.time", clocks)
-    monkeypatch.setattr(compiler, "_say_rule", lambda *_: None)
+    monkeypatch.setattr(compiler, "_note_rule", lambda *_: None)
     faults: list[RuleError] = []
     source = RuleSource("a", "Error", "abc", "a.yaml", 1)
     assert compiler._fits_database(source, translate("abc"), faults)

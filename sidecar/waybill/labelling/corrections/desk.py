@@ -104,7 +104,7 @@ class Desk:
         if saying.withdraws is not None:
             return await self._withdraw(saying, path)
         correction, overrules = await self.check(saying)
-        before = await self._said_before(correction)
+        before = await self._existing(correction)
         if before is not None:
             return Taken(before, is_new=False, overrules=overrules)
         await asyncio.to_thread(append, path, correction)
@@ -172,13 +172,13 @@ class Desk:
             detail = f"the corrections there are cannot be read: {error.errors[0]}"
             raise CorrectError("damaged", detail) from None
 
-    async def _said_before(self, new: Correction) -> Correction | None:
+    async def _existing(self, new: Correction) -> Correction | None:
         """The one that stands and says the same by the same person: a retry adds nothing."""
         if self._in_force is not None:
             found = self._in_force().find(new.mask, new.source)
             if found is None or found.label != new.label:
                 return None  # and the files, which may be large, need not be read
-        return await self._search(functools.partial(_said_before, new))
+        return await self._search(functools.partial(_find_existing, new))
 
     async def _withdraw(self, saying: Saying, path: Path) -> Taken:
         _check_words(saying)
@@ -208,7 +208,7 @@ class Desk:
 
     async def _mixed(self, text: str, label: str, deciding: Sequence[Deciding]) -> CorrectError:
         """Why one correction cannot do, with a rule that does: it keeps the values that decide."""
-        told = [_tell(one) for one in deciding]
+        told = [_difference(one) for one in deciding]
         rule = await draft(
             text, self._taxonomy.names, label=label, keep=[(one.at, one.value) for one in deciding]
         )
@@ -220,7 +220,7 @@ class Desk:
         return CorrectError("mixed", detail, {"values": values, "rule": rule})
 
 
-def _tell(one: Deciding) -> str:
+def _difference(one: Deciding) -> str:
     says = "no rule decides"
     if one.rule is not None:
         says = f"the rule {one.rule} says {one.label}"
@@ -271,7 +271,7 @@ def _check_readable(source: CorrectionSource) -> None:
     source.history().clear()
 
 
-def _said_before(new: Correction, source: CorrectionSource) -> Correction | None:
+def _find_existing(new: Correction, source: CorrectionSource) -> Correction | None:
     """The one that stands already and says the same by the same person; it blocks.
 
     Raises CorrectionsError.

@@ -53,7 +53,7 @@ class CorrectionTable:
         #: known. What is appended to them can be read alone.
         self.snapshot: tuple[Snapshot, str] | None = None
         #: Reads all that was said in the correction of that id; it blocks.
-        self.tell: Callable[[str], Correction | None] = _tell_nothing
+        self.tell: Callable[[str], Correction | None] = _nothing_known
         self.version = _version_of(settled)
         self.disputed = frozenset(one.correction.id for one in settled if one.is_disputed)
         self.everywhere: dict[str, Verdict] = {}
@@ -89,12 +89,12 @@ class CorrectionTable:
         for (mask, source), settled in again.items():
             before = table._drop(mask, source)
             if before is not None:
-                said = _said(before, mask, source, before.rule in self.disputed)
+                said = _digest_text_of(before, mask, source, before.rule in self.disputed)
                 version = _plus(version, [said], -1)
                 disputed.discard(before.rule or "")
             if settled is not None:
                 table._put(settled.correction)
-                version = _plus(version, [_said_of(settled)])
+                version = _plus(version, [_digest_text(settled)])
                 if settled.is_disputed:
                     disputed.add(settled.correction.id)
         table.version = version
@@ -201,22 +201,22 @@ def _label_faults(
     return faults
 
 
-def _tell_nothing(_: str) -> Correction | None:
+def _nothing_known(_: str) -> Correction | None:
     return None
 
 
 def _version_of(settled: Sequence[Settled]) -> str:
     """12 hexadecimal digits of what stands, whatever the files and the order of their lines."""
-    return sum_of(map(_said_of, settled))
+    return sum_of(map(_digest_text, settled))
 
 
-def _said_of(settled: Settled) -> str:
+def _digest_text(settled: Settled) -> str:
     said, is_disputed = settled.correction, settled.is_disputed
     return f"{said.id}\0{said.mask}\0{said.source}\0{said.label}\0{is_disputed}"
 
 
-def _said(verdict: Verdict, mask: str, source: str, is_disputed: bool) -> str:
-    """`_said_of` of what a verdict was made of."""
+def _digest_text_of(verdict: Verdict, mask: str, source: str, is_disputed: bool) -> str:
+    """`_digest_text` of what a verdict was made of."""
     return f"{verdict.rule}\0{mask}\0{source}\0{verdict.label}\0{is_disputed}"
 
 

@@ -104,7 +104,7 @@ def build(request: CompileRequest) -> Artefact:
     rule_set = RuleSet(artefact, request.max_message_bytes)
     _check_samples(rule_set, sources, faults)
     _stop_at(faults)
-    _say(Place("while looking for what is doubtful"))
+    _note_place(Place("while looking for what is doubtful"))
     doubts = advise(rule_set, sources)
     return msgspec.structs.replace(
         artefact,
@@ -140,14 +140,14 @@ def _limit(cpu_secs: float, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _say(place: Place) -> None:
+def _note_place(place: Place) -> None:
     """Tell the parent what we are at; the last line counts if we do not come back."""
     sys.stderr.write(msgspec.json.encode(place).decode() + "\n")
     sys.stderr.flush()
 
 
-def _say_rule(doing: str, source: RuleSource) -> None:
-    _say(Place(doing, source.file, source.line, source.id))
+def _note_rule(doing: str, source: RuleSource) -> None:
+    _note_place(Place(doing, source.file, source.line, source.id))
 
 
 def _read(request: CompileRequest, faults: list[RuleError]) -> Selection:
@@ -155,7 +155,7 @@ def _read(request: CompileRequest, faults: list[RuleError]) -> Selection:
     sources: list[RuleSource] = []
     disabled = [Disabling(pattern, SETTING) for pattern in request.disable]
     for file in request.files:
-        _say(Place("while reading it", file.name))
+        _note_place(Place("while reading it", file.name))
         parsed = parse_file(file, request.labels, faults, request.reserved)
         sources += [*parsed.rules, *parsed.faulty]
         disabled += parsed.disable
@@ -170,7 +170,7 @@ def _translate_all(
     translations: list[Translation] = []
     done = known.translations if known is not None else {}
     for source in sources:
-        _say_rule("while reading its pattern", source)
+        _note_rule("while reading its pattern", source)
         try:
             translation = done.get(source.pattern) or translate(source.pattern)
         except ValueError as error:
@@ -203,7 +203,7 @@ def _compile_together(
     if len(faults) > before:
         _stop_at(faults)
     expressions = [translation.expression for translation in translations]
-    _say(Place(TOGETHER))
+    _note_place(Place(TOGETHER))
     try:
         return _compile([expressions[i] for i in held], held), held
     except hyperscan.error:  # it does not say which one it cannot do: find out
@@ -215,7 +215,7 @@ def _compile_together(
 
 def _fits_database(source: RuleSource, translation: Translation, faults: list[RuleError]) -> bool:
     """Whether Hyperscan knows the pattern's constructs; one that is too much for it is a fault."""
-    _say_rule("while compiling it", source)
+    _note_rule("while compiling it", source)
     begin = time.process_time()
     try:
         _compile([translation.expression], [0])
@@ -273,7 +273,7 @@ def _describe(source: RuleSource, translation: Translation, is_always: bool) -> 
 
 def _check_samples(rules: RuleSet, sources: Sequence[RuleSource], faults: list[RuleError]) -> None:
     for rule, source in zip(rules.rules, sources, strict=True):
-        _say_rule("while trying its samples", source)
+        _note_rule("while trying its samples", source)
         for sample in source.match:
             _check_sample(rules, rule, sample, source, faults, is_match=True)
         for sample in source.no_match:

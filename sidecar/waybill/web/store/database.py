@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from waybill.core.errors import ConfigError
-from waybill.web.store.faults import network_mount, told
+from waybill.web.store.faults import network_mount, store_error
 from waybill.web.store.schema import migrate
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Database:
             self._writer = self._connect(is_writer=True)
             migrate(self._writer)
         except sqlite3.Error as error:
-            raise ConfigError([f"workbench.store: {path}: {told(error) or error}"]) from None
+            raise ConfigError([f"workbench.store: {path}: {store_error(error) or error}"]) from None
         except (OSError, ValueError) as error:
             raise ConfigError([f"workbench.store: {path} cannot be used: {error}"]) from None
         self._write_thread = ThreadPoolExecutor(1, "waybill-store-writer")
@@ -140,7 +140,7 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        fault = told(error)
+        fault = store_error(error)
         if fault is None:
             raise
         raise fault from error

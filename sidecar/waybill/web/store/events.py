@@ -32,11 +32,11 @@ def events_of(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Event]:
         who = f"{one['tier']} {one['rule'] or ''}".strip()
         words = f"labelled by {who}" if one["kind"] == "decided" else "nobody decided"
         found.append(Event(one["at"], words, one["label"], one["kind"], f"told by {one['node']}"))
-    found += map(_said, history_of(connection, row["id"]))
+    found += map(_event_of, history_of(connection, row["id"]))
     found.sort(key=lambda event: -event.at)
     return found
 
 
-def _said(line: Correction) -> Event:
+def _event_of(line: Correction) -> Event:
     words = "corrected" if line.withdraws is None else "correction taken back"
     return Event(moment(line.at).timestamp(), words, line.label, "decided", line.by, line.note)

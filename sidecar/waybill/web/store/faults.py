@@ -9,7 +9,7 @@ from typing import Literal
 
 from waybill.core.errors import WaybillError
 
-__all__ = ["StoreError", "network_mount", "told"]
+__all__ = ["StoreError", "network_mount", "store_error"]
 
 StoreFault = Literal["locked", "full", "damaged", "not_writable"]
 _WORDS: dict[StoreFault, str] = {
@@ -49,7 +49,7 @@ class StoreError(WaybillError):
         self.code = code
 
 
-def told(error: sqlite3.Error) -> StoreError | None:
+def store_error(error: sqlite3.Error) -> StoreError | None:
     """The fault behind an error of SQLite; None: a mistake of ours."""
     code = getattr(error, "sqlite_errorcode", None)
     # The low byte; the others say more of the same.

@@ -143,13 +143,13 @@ async def check(request: web.Request) -> web.Response:
     """Faults and warnings of a text, for the editor while one types."""
     form = await read_form(request, "read")
     said = await bench_of(request).rulebook.check(form.get("file", ""), form.get("text", ""))
-    faults = [_told(one.line, one.detail, "error") for one in said.faults]
-    warnings = [_told(one.line, one.detail, "warning") for one in said.warnings]
+    faults = [_remark(one.line, one.detail, "error") for one in said.faults]
+    warnings = [_remark(one.line, one.detail, "warning") for one in said.warnings]
     words = "" if faults else f"{said.rules} rules, samples pass"
     return web.json_response({"faults": faults, "warnings": warnings, "words": words})
 
 
-def _told(line: int | None, detail: str, severity: str) -> dict[str, object]:
+def _remark(line: int | None, detail: str, severity: str) -> dict[str, object]:
     """A fault or a warning for the editor."""
     return {"line": line or 1, "detail": detail, "severity": severity}
 

@@ -163,7 +163,7 @@ class Columns:
         """The first column of messages; the last one where there is none of them."""
         return self._messages[0] if self._messages else self.width - 1
 
-    def told(self) -> dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """What was found, by what it is."""
         found = {"message": self.head[self.message]}
         if self._sources:

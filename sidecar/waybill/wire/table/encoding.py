@@ -74,7 +74,7 @@ class TextDecoder:
             )
         return text
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The encoding in words, and whether it is a guess."""
         if self.is_guess:
             return f"{self.name} (a guess, since it is no UTF-8; --encoding names another)"

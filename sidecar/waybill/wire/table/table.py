@@ -88,10 +88,12 @@ class Table:
         """Whether the head was read."""
         return self._columns is not None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """A sentence about how the table is read, whatever of it is a guess."""
-        columns = ", ".join(f"{what} {name!r}" for what, name in self.columns.told().items())
-        told = f"{self.decoder.told()}, delimiter {self.dialect.delimiter!r}, columns: {columns}"
+        columns = ", ".join(f"{what} {name!r}" for what, name in self.columns.describe().items())
+        told = (
+            f"{self.decoder.describe()}, delimiter {self.dialect.delimiter!r}, columns: {columns}"
+        )
         if self.dialect.above:
             rows = "row" if self.dialect.above == 1 else "rows"
             told += f"; in front of the head: {self.dialect.above} {rows}, kept"
