@@ -10,15 +10,15 @@ import pytest
 from tests.conftest import Running
 from waybill.cli import correct
 from waybill.cli.main import main
-from waybill.labelling.corrections.desk import Saying
+from waybill.labelling.corrections.desk import CorrectionRequest
 
 
 def test_a_running_waybill_knows_its_labellings_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[Saying] = []
+    told: list[CorrectionRequest] = []
 
-    async def send(address: str, token: str, saying: Saying) -> str:
+    async def send(address: str, token: str, saying: CorrectionRequest) -> str:
         told.append(saying)
         return f"kept by {address}"
 

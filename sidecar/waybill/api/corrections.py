@@ -15,14 +15,14 @@ from waybill.api.labellings import of_labelling, read_with_labelling
 from waybill.core.correction import Correction, encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
 from waybill.core.reasons import CorrectCode
-from waybill.labelling.corrections.desk import Desk, Saying, Taken
+from waybill.labelling.corrections.desk import CorrectionRequest, Desk, Taken
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.corrections.table import CorrectionTable
 
 __all__ = ["NDJSON", "Backend", "routes"]
 
 NDJSON = "application/x-ndjson"
-_WANTED = ", ".join(Saying.__struct_fields__)
+_WANTED = ", ".join(CorrectionRequest.__struct_fields__)
 #: What a correction that is not taken is answered with; all others with 400.
 _STATUS: dict[CorrectCode, int] = {
     "mixed": 409,
@@ -55,13 +55,13 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
 
     async def correct(request: web.Request) -> web.Response:
         """Say what the label of a message is, or take back what was said."""
-        saying = _saying(await read_with_labelling(questions, request))
-        backend = of_labelling(saying.labelling, backends)
+        asked = _request_of(await read_with_labelling(questions, request))
+        backend = of_labelling(asked.labelling, backends)
         try:
-            taken = await backend.desk.take(saying)
+            taken = await backend.desk.take(asked)
         except CorrectError as error:
             backend.count(error.code)
-            return _refusal(_with_labelling(error, saying, backends))
+            return _refusal(_with_labelling(error, asked, backends))
         backend = backends.get(taken.correction.labelling, backend)  # of what is taken back
         backend.count("accepted" if taken.is_new else "known")
         await backend.reload()
@@ -92,25 +92,25 @@ def _version_of(backend: Backend) -> str:
     return backend.in_force().history_version
 
 
-def _saying(asked: dict[str, object]) -> Saying:
+def _request_of(asked: dict[str, object]) -> CorrectionRequest:
     """Raises MalformedError (``fields``)."""
-    unknown = [name for name in asked if name not in Saying.__struct_fields__]
+    unknown = [name for name in asked if name not in CorrectionRequest.__struct_fields__]
     if unknown:
-        raise no_such(unknown[0], Saying.__struct_fields__)
+        raise no_such(unknown[0], CorrectionRequest.__struct_fields__)
     try:
-        return msgspec.convert(asked, Saying)
+        return msgspec.convert(asked, CorrectionRequest)
     except msgspec.ValidationError as error:
         raise MalformedError("fields", f"{error}; expected texts in {_WANTED}") from None
 
 
 def _with_labelling(
-    error: CorrectError, saying: Saying, backends: Mapping[str, Backend]
+    error: CorrectError, asked: CorrectionRequest, backends: Mapping[str, Backend]
 ) -> CorrectError:
     """``error``, and of a label that another labelling has, which one that is."""
     if error.code != "label":
         return error
     for name, backend in backends.items():
-        if name and backend.desk.knows(saying.label):
+        if name and backend.desk.knows(asked.label):
             text = f'{error.detail}. It is one of the labelling {name}: add "labelling": "{name}"'
             return CorrectError("label", text, error.more)
     return error

@@ -17,7 +17,7 @@ from waybill.core.names import words
 from waybill.core.pattern import encode
 from waybill.patterns.node import NodePatterns, Page, SourcePage
 from waybill.patterns.query import MOST_PATTERNS, Order, Query
-from waybill.patterns.told import SourceTold
+from waybill.patterns.source_report import SourceReport
 
 __all__ = ["CURSOR", "WORKERS", "routes"]
 
@@ -74,7 +74,7 @@ def _workers(page: Page | SourcePage) -> str:
     return f"{page.workers}/{page.of_workers}"
 
 
-def _source(one: SourceTold) -> dict[str, object]:
+def _source(one: SourceReport) -> dict[str, object]:
     told = cast("dict[str, object]", msgspec.to_builtins(one))
     told["undecided_share"] = round(one.undecided_share, 4)
     return told

@@ -17,7 +17,7 @@ from waybill.core.errors import CorrectError, WaybillError
 
 if TYPE_CHECKING:
     from waybill.core.correction import Correction
-    from waybill.labelling.corrections.desk import Desk, Saying, Taken
+    from waybill.labelling.corrections.desk import CorrectionRequest, Desk, Taken
     from waybill.settings.schema import Settings
 
 __all__ = ["add"]
@@ -61,12 +61,12 @@ def _run(given: argparse.Namespace) -> int:
     settings = load_settings(given.config, given.overrides)
     if given.to is None:  # who is told knows its labellings; the settings here need not name them
         settings = load(given)
-    saying = _saying(given, settings)
+    asked = _request_of(given, settings)
     try:
         if given.to is not None:
-            print(asyncio.run(_send(given.to, token_of(given), saying)))
+            print(asyncio.run(_send(given.to, token_of(given), asked)))
         else:
-            print(asyncio.run(_keep(settings, saying, only_print=given.print)))
+            print(asyncio.run(_keep(settings, asked, only_print=given.print)))
     except CorrectError as error:
         rule = error.more.get("rule")
         if isinstance(rule, str):
@@ -75,14 +75,14 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _saying(given: argparse.Namespace, settings: Settings) -> Saying:
+def _request_of(given: argparse.Namespace, settings: Settings) -> CorrectionRequest:
     """What is said. Raises CorrectError (``fields``)."""
     from waybill.cli.explain import read_asked
-    from waybill.labelling.corrections.desk import Saying
+    from waybill.labelling.corrections.desk import CorrectionRequest
 
     by = cleaned(given.by) if given.by is not None else _login()
     if given.withdraw is not None:
-        return Saying(withdraws=given.withdraw, by=by, note=cleaned(given.note))
+        return CorrectionRequest(withdraws=given.withdraw, by=by, note=cleaned(given.note))
     if given.message is None:
         raise CorrectError("fields", "say which message, or --withdraw with an id")
     if given.label is None:
@@ -90,7 +90,7 @@ def _saying(given: argparse.Namespace, settings: Settings) -> Saying:
     text = cleaned(given.message)
     if text == "-":
         text = read_stdin().rstrip("\r\n")
-    return Saying(
+    return CorrectionRequest(
         message=read_asked(text, settings.fields).message,
         label=given.label,
         source=cleaned(given.source),
@@ -107,16 +107,16 @@ def _login() -> str:
         return ""
 
 
-async def _keep(settings: Settings, saying: Saying, *, only_print: bool) -> str:
+async def _keep(settings: Settings, asked: CorrectionRequest, *, only_print: bool) -> str:
     """Write it to ``corrections.path``, or give its line. Raises CorrectError, ConfigError."""
     from waybill.core.correction import encode_correction
     from waybill.labelling.corrections.store import file_of
 
-    desk = await _open_desk(settings, saying.labelling)
-    if only_print and saying.withdraws is None:
-        correction, _ = await desk.check(saying)
+    desk = await _open_desk(settings, asked.labelling)
+    if only_print and asked.withdraws is None:
+        correction, _ = await desk.check(asked)
         return encode_correction(correction).decode().rstrip("\n")
-    taken = await desk.take(saying)
+    taken = await desk.take(asked)
     return _show(taken, str(file_of(Path(settings.corrections.path or ""))))
 
 
@@ -160,7 +160,7 @@ def _sentence(one: Correction) -> str:
     return f"{one.id}: {one.label} <- {one.mask} (for {sources})"
 
 
-async def _send(address: str, token: str, saying: Saying) -> str:
+async def _send(address: str, token: str, asked: CorrectionRequest) -> str:
     """Post it to a running Waybill. Raises WaybillError, CorrectError."""
     import aiohttp
     import msgspec
@@ -173,7 +173,7 @@ async def _send(address: str, token: str, saying: Saying) -> str:
     if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"{_with_scheme(address)}/v1/corrections"
-    body = {name: value for name, value in msgspec.structs.asdict(saying).items() if value}
+    body = {name: value for name, value in msgspec.structs.asdict(asked).items() if value}
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
     try:
         async with (

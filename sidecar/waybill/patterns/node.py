@@ -13,7 +13,7 @@ import msgspec
 from waybill.core.pattern import Pattern
 from waybill.patterns.merging import merged
 from waybill.patterns.query import Query, Rank, Row
-from waybill.patterns.told import SourceTold, joined
+from waybill.patterns.source_report import SourceReport, joined
 
 __all__ = ["NodePatterns", "Page", "PatternPart", "SourcePage"]
 
@@ -33,7 +33,7 @@ class PatternPart(Protocol):
         """Those patterns in full."""
         ...
 
-    async def sources(self) -> list[SourceTold]:
+    async def sources(self) -> list[SourceReport]:
         """Every source, and all others last."""
         ...
 
@@ -53,8 +53,8 @@ class Page(msgspec.Struct):
 class SourcePage(msgspec.Struct):
     """Sources, the one with the most records first, and all others together."""
 
-    sources: list[SourceTold]
-    other: SourceTold
+    sources: list[SourceReport]
+    other: SourceReport
     workers: int
     of_workers: int
 
@@ -101,8 +101,8 @@ class NodePatterns:
     async def sources(self, limit: int) -> SourcePage:
         """The ``limit`` sources with the most records."""
         answers = await self._ask(lambda part: part.sources())
-        named: list[SourceTold] = []
-        others: list[SourceTold] = []
+        named: list[SourceReport] = []
+        others: list[SourceReport] = []
         for answer in answers:
             named += answer[:-1]
             others.append(msgspec.structs.replace(answer[-1], source=""))

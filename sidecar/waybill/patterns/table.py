@@ -23,7 +23,7 @@ import msgspec
 from waybill.core.clock import EPOCH, Clock
 from waybill.core.pattern import MOST_EXAMPLES, MOST_SOURCES, MOST_VERDICTS
 from waybill.core.records import Verdict
-from waybill.patterns.words import Said, Vocabulary
+from waybill.patterns.words import VerdictKey, Vocabulary
 
 __all__ = ["EXAMPLE_CHARS", "Entry", "PatternTable", "id_number"]
 
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, gc=False):
     last_seen: float
     sources: dict[str, int]
     other_sources: int
-    verdicts: list[tuple[Said, int, float | None]]
+    verdicts: list[tuple[VerdictKey, int, float | None]]
     examples: tuple[str, ...]
 
 
@@ -80,7 +80,7 @@ class PatternTable:
         size: int,
         fallback: str,
         *,
-        on_new: Callable[[int, Said, int], int] = lambda _number, _said, now: now,
+        on_new: Callable[[int, VerdictKey, int], int] = lambda _number, _said, now: now,
         has_examples: bool = True,
         clock: Clock = EPOCH,
     ) -> None:
@@ -213,7 +213,7 @@ class PatternTable:
         while len(self._slot_of) >= self.size or self._is_crowded():
             self._evict()
         number = id_number(mask)
-        first = self._on_new(number, self._words.said(said), now)
+        first = self._on_new(number, self._words.key(said), now)
         slot = self._free.pop() if self._free else self._grow()
         self._slot_of[mask] = slot
         self._masks[slot] = mask
@@ -314,13 +314,13 @@ class PatternTable:
             examples=self._examples[slot],
         )
 
-    def _verdicts(self, slot: int) -> list[tuple[Said, int, float | None]]:
+    def _verdicts(self, slot: int) -> list[tuple[VerdictKey, int, float | None]]:
         found = [(self._said[slot], self._said_counts[slot], self._confidences[slot])]
         for said, (count, sure) in self._beside.get(slot, {}).items():
             found.append((said, count, sure))
         found.sort(key=lambda one: -one[1])
-        shares: list[tuple[Said, int, float | None]] = []
+        shares: list[tuple[VerdictKey, int, float | None]] = []
         for said, count, sure in found:
             confidence = round(sure, 4) if sure >= 0 else None
-            shares.append((self._words.said(said), round(count), confidence))
+            shares.append((self._words.key(said), round(count), confidence))
         return shares

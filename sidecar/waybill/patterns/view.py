@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from waybill.core.pattern import Guess, Kind, Pattern, VerdictShare, kind_of
 from waybill.patterns.query import Query, Row
 from waybill.patterns.shown import Shown
+from waybill.patterns.source_report import SourceReport
 from waybill.patterns.sources import SourceCount
 from waybill.patterns.table import Entry
-from waybill.patterns.told import SourceTold
 from waybill.patterns.watch import Watch
 
 __all__ = ["PatternView"]
@@ -57,10 +57,10 @@ class PatternView:
                 await asyncio.sleep(0)
         return found
 
-    async def sources(self) -> list[SourceTold]:
+    async def sources(self) -> list[SourceReport]:
         """Every source that has a place, and last, with an empty name, all others together."""
         self._watch.settle()
-        told: list[SourceTold] = []
+        told: list[SourceReport] = []
         table = self._watch.sources
         for number, one in enumerate((*table.counts(), table.others), 1):
             told.append(self._source(one))
@@ -106,7 +106,7 @@ class PatternView:
                 return Guess(said.guess or "", confidence)
         return None
 
-    def _source(self, one: SourceCount) -> SourceTold:
+    def _source(self, one: SourceCount) -> SourceReport:
         labels: dict[str, int] = {}
         kinds: dict[Kind, int] = {}
         for (label, reason), count in one.given.items():
@@ -117,7 +117,7 @@ class PatternView:
             kinds[kind] = kinds.get(kind, 0) + round(count)
         name = self._shown.source(one.source)
         records = round(one.count - one.error)
-        return SourceTold(name, records, round(one.error), one.last_seen, labels, kinds)
+        return SourceReport(name, records, round(one.error), one.last_seen, labels, kinds)
 
 
 def _shares(entry: Entry) -> Iterator[VerdictShare]:

@@ -28,7 +28,7 @@ from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
 from waybill.patterns.view import PatternView
 from waybill.patterns.watch import Watch, new_masks
-from waybill.patterns.words import Said
+from waybill.patterns.words import VerdictKey
 from waybill.service.opening import Labelling
 from waybill.service.roles import Role
 from waybill.service.siblings import answer_siblings, siblings_of
@@ -109,7 +109,7 @@ class LabellingPatterns:
         self.view = PatternView(self.watch, shown, fallback, labelling.name)
         self.node = NodePatterns(self.view, [], self._miss_worker)
 
-    def _meet(self, number: int, said: Said, now: int) -> int:
+    def _meet(self, number: int, said: VerdictKey, now: int) -> int:
         first, is_new = self._known.meet(number, now)
         if is_new and now - self._known.began >= self._learn_secs:
             self._counts.pattern_new(said.label)

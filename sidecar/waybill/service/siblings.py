@@ -18,7 +18,7 @@ import msgspec
 from waybill.core.pattern import Pattern
 from waybill.patterns.node import PatternPart
 from waybill.patterns.query import Query, Row
-from waybill.patterns.told import SourceTold
+from waybill.patterns.source_report import SourceReport
 
 __all__ = ["Sibling", "answer_siblings", "siblings_of"]
 
@@ -109,9 +109,9 @@ class Sibling:
         question = _Question(numbers=list(numbers), labelling=self._labelling)
         return await self._ask(question, list[Pattern])
 
-    async def sources(self) -> list[SourceTold]:
+    async def sources(self) -> list[SourceReport]:
         """Its sources, and all others last."""
-        return await self._ask(_Question(labelling=self._labelling), list[SourceTold])
+        return await self._ask(_Question(labelling=self._labelling), list[SourceReport])
 
     async def _ask(self, question: _Question, kind: type[T]) -> T:
         async with asyncio.timeout(_PATIENCE_SECS):

@@ -42,7 +42,7 @@ def with_own_rules(settings: Settings) -> Settings:
     return replace(settings, rules=rules)
 
 
-class Said(NamedTuple):
+class CheckResult(NamedTuple):
     """What the compiler says of a text: faults refuse it, warnings do not."""
 
     faults: list[RuleError]
@@ -57,7 +57,7 @@ class Rulebook:
     def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
         self._settings = settings
         self._taxonomy = taxonomy
-        self._said: tuple[tuple[str, list[RuleFile]], Said] | None = None
+        self._checked: tuple[tuple[str, list[RuleFile]], CheckResult] | None = None
         self._now: tuple[list[RuleFile], RuleSet] | None = None
         #: What was compiled whole, so that of a text that is tried only new patterns are compiled.
         self._whole: tuple[Known, RuleSet] | None = None
@@ -100,15 +100,15 @@ class Rulebook:
             digest.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
         return digest.hexdigest()[:12]
 
-    async def check(self, name: str, text: str) -> Said:
+    async def check(self, name: str, text: str) -> CheckResult:
         """All rules that would be in force with ``text`` as the own file ``name``.
 
         What was said last is kept: a text is checked while one types, then tried, then applied.
         """
         files = await asyncio.to_thread(self._files_with, name, text)
-        if self._said is None or self._said[0] != (name, files):
-            self._said = ((name, files), await self._check(name, files))
-        return self._said[1]
+        if self._checked is None or self._checked[0] != (name, files):
+            self._checked = ((name, files), await self._check(name, files))
+        return self._checked[1]
 
     async def in_force(self) -> RuleSet:
         """The rules of the files as they are. Raises RuleSetError."""
@@ -118,21 +118,22 @@ class Rulebook:
                 self._now = (files, await self._compile(files))
             return self._now[1]
 
-    async def _check(self, name: str, files: list[RuleFile]) -> Said:
+    async def _check(self, name: str, files: list[RuleFile]) -> CheckResult:
         if not is_file_name(name):
             why = "expected letters, digits, dots and dashes, and .yaml at the end"
-            return Said([RuleError("schema", f"{name!r} is not a file name: {why}")], [], 0)
+            fault = RuleError("schema", f"{name!r} is not a file name: {why}")
+            return CheckResult([fault], [], 0)
         if self._whole is None:
             with contextlib.suppress(RuleSetError, OSError):  # said of the text, if it is its fault
                 await self.in_force()
         try:
             rules = await self._compile(files)
         except RuleSetError as error:
-            return Said(list(error.errors), [], 0)
+            return CheckResult(list(error.errors), [], 0)
         except OSError as error:
-            return Said([RuleError("unreadable", str(error))], [], 0)
+            return CheckResult([RuleError("unreadable", str(error))], [], 0)
         mine = [advice for advice in rules.advice if Path(advice.file or "").name == name]
-        return Said([], mine, len(rules.rules), rules)
+        return CheckResult([], mine, len(rules.rules), rules)
 
     async def _compile(self, files: list[RuleFile]) -> RuleSet:
         known = self._whole[0] if self._whole is not None else None

@@ -10,7 +10,7 @@ import yaml
 from tests.taxonomies import TEN
 from waybill.core.correction import decode_correction, encode_correction, new_correction
 from waybill.core.errors import CorrectError
-from waybill.labelling.corrections.desk import Desk, Saying, Taken
+from waybill.labelling.corrections.desk import CorrectionRequest, Desk, Taken
 from waybill.labelling.corrections.redraw import find_deciding
 from waybill.labelling.corrections.source import CorrectionSource
 from waybill.labelling.rules.ruleset import RuleSet
@@ -34,14 +34,14 @@ def _desk(rules: RuleSet, tmp_path: Path) -> Desk:
     return Desk(TEN, CorrectionSource([file]), file, lambda: rules)
 
 
-async def refusal(desk: Desk, saying: Saying) -> CorrectError:
+async def refusal(desk: Desk, saying: CorrectionRequest) -> CorrectError:
     with pytest.raises(CorrectError) as raised:
         await desk.take(saying)
     return raised.value
 
 
 async def say(desk: Desk, message: str, label: str = "Error", by: str = "ann") -> Taken:
-    return await desk.take(Saying(message=message, label=label, by=by))
+    return await desk.take(CorrectionRequest(message=message, label=label, by=by))
 
 
 async def test_what_is_said_is_kept(desk: Desk, tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ async def test_saying_it_again_adds_nothing(desk: Desk, tmp_path: Path) -> None:
 
 async def test_what_was_said_can_be_taken_back(desk: Desk) -> None:
     first = await say(desk, "disk 17 is wobbly")
-    back = await desk.take(Saying(withdraws=first.correction.id, by="bob"))
+    back = await desk.take(CorrectionRequest(withdraws=first.correction.id, by="bob"))
     assert back.correction.withdraws == first.correction.id
     assert (await say(desk, "disk 17 is wobbly")).is_new
-    assert (await refusal(desk, Saying(withdraws="nobody's"))).code == "unknown_id"
+    assert (await refusal(desk, CorrectionRequest(withdraws="nobody's"))).code == "unknown_id"
 
 
 async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
@@ -78,28 +78,32 @@ async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("saying", "code", "words"),
     [
-        (Saying(message="m"), "fields", "the labels are Security Alert, "),
-        (Saying(label="Error"), "fields", "message is missing"),
-        (Saying(message="m", label="Eror"), "label", "did you mean Error"),
-        (Saying(message="", label="Error"), "no_message", "nothing"),
-        (Saying(message="\x1b[0m \ufeff", label="Error"), "no_message", "nothing"),
-        (Saying(message="m", label="Error", source="crm-*"), "source", "is a pattern"),
-        (Saying(mask="disk 17", label="Error"), "fields", "a message, no mask"),
-        (Saying(message="a 1", mask="b 0", label="Error"), "fields", "which is 'a 0'"),
-        (Saying(message="m", label="Error", by="x" * 201), "fields", "200 characters"),
-        (Saying(message="m", label="Error", note="x" * 2001), "fields", "2000 characters"),
-        (Saying(message="a \ud800", label="Error"), "fields", "surrogate"),
-        (Saying(message="m", label="E" * 1_000_000), "label", "is no label"),
-        (Saying(mask="a\nb", label="Error"), "fields", "line ends"),
-        (Saying(mask="\x1b[0ma", label="Error"), "fields", "control characters"),
-        (Saying(mask="a\x07b", label="Error"), "fields", "control characters"),
-        (Saying(message="m", label="Error", by="ann\x1b[2J"), "fields", "by holds"),
-        (Saying(message="m", label="Error", by="a\u2028b"), "fields", "by holds"),
-        (Saying(message="m", label="Error", note="a\u202eb"), "fields", "note holds"),
+        (CorrectionRequest(message="m"), "fields", "the labels are Security Alert, "),
+        (CorrectionRequest(label="Error"), "fields", "message is missing"),
+        (CorrectionRequest(message="m", label="Eror"), "label", "did you mean Error"),
+        (CorrectionRequest(message="", label="Error"), "no_message", "nothing"),
+        (CorrectionRequest(message="\x1b[0m \ufeff", label="Error"), "no_message", "nothing"),
+        (CorrectionRequest(message="m", label="Error", source="crm-*"), "source", "is a pattern"),
+        (CorrectionRequest(mask="disk 17", label="Error"), "fields", "a message, no mask"),
+        (CorrectionRequest(message="a 1", mask="b 0", label="Error"), "fields", "which is 'a 0'"),
+        (CorrectionRequest(message="m", label="Error", by="x" * 201), "fields", "200 characters"),
+        (
+            CorrectionRequest(message="m", label="Error", note="x" * 2001),
+            "fields",
+            "2000 characters",
+        ),
+        (CorrectionRequest(message="a \ud800", label="Error"), "fields", "surrogate"),
+        (CorrectionRequest(message="m", label="E" * 1_000_000), "label", "is no label"),
+        (CorrectionRequest(mask="a\nb", label="Error"), "fields", "line ends"),
+        (CorrectionRequest(mask="\x1b[0ma", label="Error"), "fields", "control characters"),
+        (CorrectionRequest(mask="a\x07b", label="Error"), "fields", "control characters"),
+        (CorrectionRequest(message="m", label="Error", by="ann\x1b[2J"), "fields", "by holds"),
+        (CorrectionRequest(message="m", label="Error", by="a\u2028b"), "fields", "by holds"),
+        (CorrectionRequest(message="m", label="Error", note="a\u202eb"), "fields", "note holds"),
     ],
 )
 async def test_what_cannot_be_taken_says_why(
-    desk: Desk, saying: Saying, code: str, words: str
+    desk: Desk, saying: CorrectionRequest, code: str, words: str
 ) -> None:
     error = await refusal(desk, saying)
     assert (error.code, words in error.detail) == (code, True)
@@ -107,7 +111,7 @@ async def test_what_cannot_be_taken_says_why(
 
 async def test_without_a_path_the_setting_is_named(rules: RuleSet) -> None:
     desk = Desk(TEN, CorrectionSource(()), None, lambda: rules, follows="http://bench:9890")
-    error = await refusal(desk, Saying(message="m", label="Error"))
+    error = await refusal(desk, CorrectionRequest(message="m", label="Error"))
     assert error.code == "no_path"
     assert "corrections.path" in error.detail
     assert "http://bench:9890" in error.detail
@@ -120,7 +124,7 @@ async def test_a_huge_message_is_masked_like_any_other(desk: Desk) -> None:
 
 async def test_files_with_a_fault_take_no_more(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "c.ndjson").write_text("message,label\n")
-    error = await refusal(desk, Saying(message="m", label="Error"))
+    error = await refusal(desk, CorrectionRequest(message="m", label="Error"))
     assert error.code == "damaged"
     assert "c.ndjson:1" in error.detail
 
@@ -147,7 +151,7 @@ def test_values_that_decide_are_found(
 
 
 async def test_a_mixed_mask_is_answered_with_a_rule_that_keeps_the_value(desk: Desk) -> None:
-    saying = Saying(message="GET /a/17 status 404 in 7 ms", label="Security Alert")
+    saying = CorrectionRequest(message="GET /a/17 status 404 in 7 ms", label="Security Alert")
     error = await refusal(desk, saying)
     assert error.code == "mixed"
     assert "in the place of 404" in error.detail
@@ -160,7 +164,7 @@ async def test_values_that_came_by_are_tried(rules: RuleSet, tmp_path: Path) -> 
     """A rule that asks for one of a million ids is found by the message that it took."""
     seen = {"customer 0 left": ["customer 12 left", "customer 8240117 left"]}
     source = CorrectionSource([tmp_path / "c.ndjson"])
-    saying = Saying(message="customer 7 left", label="User Action")
+    saying = CorrectionRequest(message="customer 7 left", label="User Action")
     blind = Desk(TEN, source, tmp_path / "c.ndjson", lambda: rules)
     assert (await blind.check(saying))[0].mask == "customer 0 left"
     desk = Desk(TEN, source, tmp_path / "c.ndjson", lambda: rules, known=lambda mask: seen[mask])
@@ -177,4 +181,4 @@ async def test_no_more_are_taken_than_are_read(
     file.write_bytes(encode_correction(new_correction("m", "Error")))
     table = CorrectionSource([file]).load(TEN)
     full = Desk(TEN, CorrectionSource([file]), file, lambda: rules, in_force=lambda: table)
-    assert (await refusal(full, Saying(message="n", label="Error"))).code == "too_many"
+    assert (await refusal(full, CorrectionRequest(message="n", label="Error"))).code == "too_many"

@@ -1,6 +1,7 @@
 """Takes what a person says of a message: checks it, and keeps it.
 
->>> taken = await desk.take(Saying(message="disk 17 is wobbly", label="Error"))   # doctest: +SKIP
+>>> asked = CorrectionRequest(message="disk 17 is wobbly", label="Error")
+>>> taken = await desk.take(asked)                                                # doctest: +SKIP
 >>> taken.correction.mask                                                         # doctest: +SKIP
 'disk 0 is wobbly'
 """
@@ -30,7 +31,7 @@ from waybill.labelling.masking import mask
 from waybill.labelling.rules.draft import draft
 from waybill.labelling.rules.ruleset import RuleSet
 
-__all__ = ["Desk", "Known", "Saying", "Taken"]
+__all__ = ["CorrectionRequest", "Desk", "Known", "Taken"]
 
 #: What a person writes of themselves, and as a reason.
 _MAX_BY_CHARS, _MAX_NOTE_CHARS = 200, 2000
@@ -44,7 +45,7 @@ _NO_PATH_BUT_FOLLOWS = "{}; or send it to {}, which this process follows"
 Known = Callable[[str], Sequence[str]]
 
 
-class Saying(msgspec.Struct, frozen=True, kw_only=True):
+class CorrectionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person says: of a ``message`` (or its ``mask``) that its label is ``label``; or with
     ``withdraws``, the id of a correction, that it is taken back. ``labelling`` is the name of a
     further labelling that the label belongs to, empty for the first.
@@ -93,7 +94,7 @@ class Desk:
         self._follows = follows
         self._known = known
 
-    async def take(self, saying: Saying) -> Taken:
+    async def take(self, asked: CorrectionRequest) -> Taken:
         """Check and keep it; when this returns, it is on the disk.
 
         Raises:
@@ -101,9 +102,9 @@ class Desk:
         """
         path = self._place()
         self._check_room()
-        if saying.withdraws is not None:
-            return await self._withdraw(saying, path)
-        correction, overrules = await self.check(saying)
+        if asked.withdraws is not None:
+            return await self._withdraw(asked, path)
+        correction, overrules = await self.check(asked)
         before = await self._existing(correction)
         if before is not None:
             return Taken(before, is_new=False, overrules=overrules)
@@ -114,20 +115,20 @@ class Desk:
         """Whether it is one of the labels here."""
         return label is not None and label in self._taxonomy
 
-    async def check(self, saying: Saying) -> tuple[Correction, tuple[str, str] | None]:
+    async def check(self, asked: CorrectionRequest) -> tuple[Correction, tuple[str, str] | None]:
         """The correction that it would be, and the rule that it would overrule, with its label.
 
         Raises:
             CorrectError: it would not be taken.
         """
-        label = self._label_of(saying)
-        masked = _mask_of(saying)
-        _check_words(saying)
-        text = prepare(saying.message or masked)
+        label = self._label_of(asked)
+        masked = _mask_of(asked)
+        _check_words(asked)
+        text = prepare(asked.message or masked)
         rules = self._rules().for_thread()
         allowed = None
-        if saying.source != ANY_SOURCE:
-            allowed = rules.allowed_for(saying.source, None)
+        if asked.source != ANY_SOURCE:
+            allowed = rules.allowed_for(asked.source, None)
         deciding = await asyncio.to_thread(
             find_deciding, rules, text, label, allowed, self._seen(masked)
         )
@@ -140,9 +141,9 @@ class Desk:
         correction = new_correction(
             masked,
             label,
-            source=saying.source,
-            by=saying.by,
-            note=saying.note,
+            source=asked.source,
+            by=asked.by,
+            note=asked.note,
             taxonomy=self._taxonomy.version,
             labelling=self._labelling,
         )
@@ -180,23 +181,23 @@ class Desk:
                 return None  # and the files, which may be large, need not be read
         return await self._search(functools.partial(_find_existing, new))
 
-    async def _withdraw(self, saying: Saying, path: Path) -> Taken:
-        _check_words(saying)
-        assert saying.withdraws is not None
-        one = await asyncio.to_thread(self._source.tell, saying.withdraws)
+    async def _withdraw(self, asked: CorrectionRequest, path: Path) -> Taken:
+        _check_words(asked)
+        assert asked.withdraws is not None
+        one = await asyncio.to_thread(self._source.tell, asked.withdraws)
         if one is not None:
-            line = withdrawal(one, by=saying.by, note=saying.note)
+            line = withdrawal(one, by=asked.by, note=asked.note)
             await asyncio.to_thread(append, path, line)
             return Taken(line, is_new=True, overrules=None)
         await self._search(_check_readable)
-        text = f"there is no correction {saying.withdraws!r}; GET /v1/corrections lists all"
+        text = f"there is no correction {asked.withdraws!r}; GET /v1/corrections lists all"
         raise CorrectError("unknown_id", text)
 
     def _seen(self, masked: str) -> Sequence[str]:
         return () if self._known is None else self._known(masked)
 
-    def _label_of(self, saying: Saying) -> str:
-        label = saying.label
+    def _label_of(self, asked: CorrectionRequest) -> str:
+        label = asked.label
         names = self._taxonomy.names
         if label is None:
             raise CorrectError("fields", f"label is missing; the labels are {', '.join(names)}")
@@ -227,16 +228,16 @@ def _difference(one: Deciding) -> str:
     return f"with {one.other} in the place of {one.value} {says}"
 
 
-def _mask_of(saying: Saying) -> str:
+def _mask_of(asked: CorrectionRequest) -> str:
     """Raises CorrectError."""
-    if saying.message is None and saying.mask is None:
+    if asked.message is None and asked.mask is None:
         raise CorrectError("fields", "message is missing (the text of the record), or mask")
-    masked = saying.mask
-    if saying.message is not None:
-        masked = mask(prepare(saying.message))
+    masked = asked.mask
+    if asked.message is not None:
+        masked = mask(prepare(asked.message))
         if not masked:
             raise CorrectError("no_message", "nothing of the message is left to be read")
-        if saying.mask not in (None, masked):
+        if asked.mask not in (None, masked):
             raise CorrectError("fields", f"mask is not that of the message, which is {masked!r}")
     assert masked is not None
     fault = mask_fault(masked)
@@ -245,24 +246,24 @@ def _mask_of(saying: Saying) -> str:
     return masked
 
 
-def _check_words(saying: Saying) -> None:
+def _check_words(asked: CorrectionRequest) -> None:
     """Raises CorrectError."""
-    fault = source_fault(saying.source)
+    fault = source_fault(asked.source)
     if fault:
         raise CorrectError("source", fault)
-    if len(saying.by) > _MAX_BY_CHARS:
+    if len(asked.by) > _MAX_BY_CHARS:
         raise CorrectError("fields", f"by has more than {_MAX_BY_CHARS} characters")
-    if len(saying.note) > _MAX_NOTE_CHARS:
+    if len(asked.note) > _MAX_NOTE_CHARS:
         raise CorrectError("fields", f"note has more than {_MAX_NOTE_CHARS} characters")
-    for text in (saying.message, saying.mask, saying.source, saying.by, saying.note):
+    for text in (asked.message, asked.mask, asked.source, asked.by, asked.note):
         try:
             (text or "").encode()
         except UnicodeEncodeError:
             raise CorrectError("fields", "half a surrogate pair, which no file can hold") from None
     # Terminals and pages show them.
-    if not saying.by.isprintable():
+    if not asked.by.isprintable():
         raise CorrectError("fields", "by holds characters that cannot be seen")
-    if not saying.note.replace("\n", "").replace("\t", "").isprintable():
+    if not asked.note.replace("\n", "").replace("\t", "").isprintable():
         raise CorrectError("fields", "note holds characters that cannot be seen")
 
 

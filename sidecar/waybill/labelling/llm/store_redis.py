@@ -69,7 +69,7 @@ class Redis:
         await self.client.aclose()
 
 
-class _Told:
+class _Reported:
     """What this process has told a count of a day, and which count that was."""
 
     def __init__(self, born: str) -> None:
@@ -85,7 +85,7 @@ class RedisStore:
         self._redis = redis
         self._max_secs = max_secs
         self._max_count = max(1, max_bytes // _VERDICT_BYTES)
-        self._told: dict[int, _Told] = {}
+        self._told: dict[int, _Reported] = {}
 
     async def get(self, keys: Sequence[str]) -> Mapping[str, str]:
         found = await self._read(keys)
@@ -115,7 +115,7 @@ class RedisStore:
 
     async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
         total, born = await self._add_usage(day, tokens, micros)
-        told = self._told.setdefault(day, _Told(born))
+        told = self._told.setdefault(day, _Reported(born))
         while len(self._told) > _DAYS_TOLD:
             del self._told[next(iter(self._told))]
         if told.born != born:

@@ -39,7 +39,7 @@ class NodeAnswer(msgspec.Struct, frozen=True):
     patterns: Sequence[Pattern]
 
 
-class _Told(NamedTuple):
+class _Update(NamedTuple):
     """A pattern with something new: the mark of its story, and what its node counted before."""
 
     pattern: Pattern
@@ -140,7 +140,7 @@ def forget(connection: sqlite3.Connection, before: float | None, most: int) -> i
     return gone
 
 
-def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Told]:
+def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Update]:
     """The patterns of which a node says something else than the last time."""
     known = {}
     for ids in _parts([pattern.id for pattern in answer.patterns]):
@@ -155,9 +155,9 @@ def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Told]:
         mark = zlib.crc32(_encode(pattern))
         before = known.get(pattern.id)
         if before is None:
-            found.append(_Told(pattern, mark, None))
+            found.append(_Update(pattern, mark, None))
         elif before != (pattern.count, pattern.since, mark):
-            found.append(_Told(pattern, mark, before[:2]))
+            found.append(_Update(pattern, mark, before[:2]))
     return found
 
 

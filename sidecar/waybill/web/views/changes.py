@@ -37,7 +37,7 @@ _MOST_LINES = 2000
 _MOST_SAID = 200
 
 
-class Told(NamedTuple):
+class ChangeRow(NamedTuple):
     """A change and where it is."""
 
     row: sqlite3.Row
@@ -48,10 +48,10 @@ async def show(request: web.Request) -> web.Response:
     """What was changed, newest first."""
     before = numbers.read_whole(request.query.get("after", ""), 11)
 
-    def read(store: sqlite3.Connection) -> list[Told]:
+    def read(store: sqlite3.Connection) -> list[ChangeRow]:
         rows = list_changes(store, before, _PAGE + 1)
         where = sentences(read_fleet(store), rows, time.time())
-        return [Told(row, where[row["number"]]) for row in rows]
+        return [ChangeRow(row, where[row["number"]]) for row in rows]
 
     rows = await bench_of(request).database.read(read)
     following = rows[_PAGE - 1].row["number"] if len(rows) > _PAGE else None

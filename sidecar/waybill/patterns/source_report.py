@@ -1,4 +1,4 @@
-"""What is told of a source: plain structs."""
+"""What is reported of a source: plain structs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 from waybill.core.pattern import Kind
 
-__all__ = ["SourceTold", "joined"]
+__all__ = ["SourceReport", "joined"]
 
 
-class SourceTold(msgspec.Struct):
+class SourceReport(msgspec.Struct):
     """A source: ``records`` at the least since it got its place, at most ``error`` more before.
 
     ``labels`` and ``kinds`` sum up to ``records``. An empty name: records without a source.
@@ -30,9 +30,9 @@ class SourceTold(msgspec.Struct):
         return self.kinds.get("undecided", 0) / self.records if self.records else 0.0
 
 
-def joined(parts: Iterable[SourceTold]) -> list[SourceTold]:
-    """Sources that several told of, each once; the one with the most records first."""
-    found: dict[str, SourceTold] = {}
+def joined(parts: Iterable[SourceReport]) -> list[SourceReport]:
+    """Sources that several report, each once; the one with the most records first."""
+    found: dict[str, SourceReport] = {}
     for part in parts:
         one = found.get(part.source)
         if one is None:
