@@ -21,7 +21,7 @@ from waybill.wire.fields import FieldPlan
 from waybill.wire.finder import Finder
 from waybill.wire.json import scan as json_scan
 from waybill.wire.msgpack import scan as msgpack_scan
-from waybill.wire.policy import Reading, reading
+from waybill.wire.policy import Reading, make_reading
 
 _FIELDS = FieldSettings(message=("a", "b.a", "b", "a.b.a", "c"), source=("b.c", "a.b", "s", "b"))
 _PLAN = FieldPlan(_FIELDS)
@@ -38,14 +38,14 @@ def _tolerant_json(data: bytes) -> Reading:
     top = {name: (at, stop) for name, _, at, stop in json_scan.members(data, 0)}
     message, is_other = json_scan.find_string(data, top, _PLAN.message)
     source, _ = json_scan.find_string(data, top, _PLAN.source)
-    return reading(message, source, is_other=is_other)
+    return make_reading(message, source, is_other=is_other)
 
 
 def _tolerant_packed(data: bytes) -> Reading:
     top = {name: at for name, _, at, _ in msgpack_scan.members(data, 0) if name is not None}
     message, is_other = msgpack_scan.find_string(data, top, _PLAN.message)
     source, _ = msgpack_scan.find_string(data, top, _PLAN.source)
-    return reading(message, source, is_other=is_other)
+    return make_reading(message, source, is_other=is_other)
 
 
 def _agree(finder: Finder, data: bytes, tolerant: Callable[[bytes], Reading]) -> None:

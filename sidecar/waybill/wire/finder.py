@@ -14,7 +14,7 @@ import msgspec
 
 from waybill.core.prepare import is_blank
 from waybill.wire.fields import LEAF, FieldPlan, Path
-from waybill.wire.policy import Reading, reading
+from waybill.wire.policy import Reading, make_reading
 
 __all__ = ["DecoderOf", "Finder"]
 
@@ -106,7 +106,7 @@ class Finder:
             return Reading(None, None, "no_message")
         message, source = _Wanted(), _Wanted()
         self._look(self._root, members, hits, message, source)
-        return reading(message.text, source.text, is_other=message.is_other)
+        return make_reading(message.text, source.text, is_other=message.is_other)
 
     def _look(
         self,

@@ -37,7 +37,7 @@ class Reading(msgspec.Struct, gc=False):
     reason: RecordReason | None = None
 
 
-def reading(message: str | None, source: str | None, *, is_other: bool) -> Reading:
+def make_reading(message: str | None, source: str | None, *, is_other: bool) -> Reading:
     """A `Reading`; ``is_other``: a message field holds something that is no string."""
     if message is not None:
         return Reading(message, source)

@@ -118,7 +118,7 @@ def _text(batch: OtlpBatch, i: int, plan: FieldPlan, verdict: Verdict, seen_at: 
 
 def _frame(batch: OtlpBatch, frame: Frame, message: Message, convert: Convert) -> bytes:
     """What a resource or scope says about itself, without its children."""
-    own = b"".join([batch.body[start:end] for _, start, end in frame.gaps])
+    own = b"".join([batch.body[gap.start : gap.end] for gap in frame.gaps])
     if not own:
         return b""
     try:

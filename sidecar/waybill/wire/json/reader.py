@@ -21,7 +21,7 @@ from waybill.wire.finder import Finder
 from waybill.wire.json import scan
 from waybill.wire.json.envelope import is_action, records_within
 from waybill.wire.json.runs import RunReader
-from waybill.wire.policy import Reading, reading
+from waybill.wire.policy import Reading, make_reading
 
 #: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
 _JOIN_TRIES = 4
@@ -337,7 +337,7 @@ class JsonReader:
     def _reading(self, body: bytes, top: dict[str, scan.Span]) -> Reading:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
-        return reading(message, source, is_other=is_other)
+        return make_reading(message, source, is_other=is_other)
 
 
 def _why_unread(text: bytes) -> RecordReason:

@@ -25,7 +25,7 @@ from waybill.wire.codec import (
 from waybill.wire.fields import Extract, FieldPlan, tells_all
 from waybill.wire.finder import Finder
 from waybill.wire.msgpack import scan
-from waybill.wire.policy import Reading, reading
+from waybill.wire.policy import Reading, make_reading
 
 #: EventTime seconds with which Fluent Bit marks the start and the end of an OpenTelemetry group;
 #: such an entry is no log record.
@@ -171,7 +171,7 @@ class MsgpackReader:
     def _reading(self, body: bytes, top: dict[str, int]) -> Reading:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
-        return reading(message, source, is_other=is_other)
+        return make_reading(message, source, is_other=is_other)
 
 
 def is_group_marker(time: bytes | msgspec.Raw) -> bool:

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
 from waybill.core.errors import MalformedError
 
-#: (index of the child in front of which it stands, start, end)
-Gap = tuple[int, int, int]
+
+class Gap(NamedTuple):
+    """Bytes of a frame that are none of its children; they stand in front of one, or behind all.
+
+    ``child`` is the index of the one in front of which they stand.
+    """
+
+    child: int
+    start: int
+    end: int
+
+
 #: Makes of a payload a child: the field that resources have in a request (1), or that scopes and
 #: records have in what encloses them (2).
 Wrap = Callable[[bytes, int], bytes]
@@ -53,14 +64,14 @@ class Frame(msgspec.Struct):
 
     def size_bytes(self) -> int:
         """What it adds to a request beside its records."""
-        return _HEAD_BYTES + sum(end - start for _, start, end in self.gaps)
+        return _HEAD_BYTES + sum(gap.end - gap.start for gap in self.gaps)
 
 
 def note_gap(gaps: list[Gap], child: int, start: int, end: int) -> None:
     """Add a gap; what follows one directly becomes part of it."""
-    if gaps and gaps[-1][0] == child and gaps[-1][2] == start:
-        start = gaps.pop()[1]
-    gaps.append((child, start, end))
+    if gaps and gaps[-1].child == child and gaps[-1].end == start:
+        start = gaps.pop().start
+    gaps.append(Gap(child, start, end))
 
 
 class OtlpBatch(Batch):
@@ -80,7 +91,7 @@ class OtlpBatch(Batch):
         """A frame weighs about as much as a record does."""
         return len(self) + self._frames
 
-    def keep(self, frames: list[Frame], frame: Frame) -> None:
+    def add_frame(self, frames: list[Frame], frame: Frame) -> None:
         """Add ``frame``, which has been read, to ``frames``.
 
         Raises:
@@ -173,19 +184,21 @@ class _Joining:
         high = min(scope.stop, self._stop)
         if low >= high and not self._is_whole:
             return None
-        gaps = [(min(max(at, low), high) - low, *span) for at, *span in scope.gaps]
+        gaps = [
+            Gap(min(max(child, low), high) - low, start, end) for child, start, end in scope.gaps
+        ]
         children = [self._child(record, _NESTED) for record in self._records[low:high]]
         return self._child(self._fill(gaps, children), _NESTED)
 
-    def _fill(self, gaps: Sequence[Sequence[int]], children: Sequence[bytes | None]) -> bytes:
+    def _fill(self, gaps: Sequence[Gap], children: Sequence[bytes | None]) -> bytes:
         """A frame of ``gaps`` and ``children``, without the children that are None."""
         pieces: list[bytes] = []
         at = 0
-        for index, start, end in gaps:
-            if index > at:
-                pieces.append(self._siblings(children[at:index]))
-                at = index
-            pieces.append(self._batch.body[start:end])
+        for gap in gaps:
+            if gap.child > at:
+                pieces.append(self._siblings(children[at : gap.child]))
+                at = gap.child
+            pieces.append(self._batch.body[gap.start : gap.end])
         pieces.append(self._siblings(children[at:]))
         return b"".join(pieces)
 

@@ -80,7 +80,7 @@ class OtlpJsonReader:
             stop = frame.first + len(spans)
             about = found.members.get("scope")
             scope = Frame(first, stop, found.gaps(first, stop), about=about)
-            batch.keep(frame.scopes, scope)
+            batch.add_frame(frame.scopes, scope)
             return found.end
 
         found = walk(body, start, _SCOPES, read_scope)
@@ -94,7 +94,7 @@ class OtlpJsonReader:
         for at, stop in spans:
             self._add(batch, frame, at, stop)
         frame.stop = len(batch)
-        batch.keep(batch.resources, frame)
+        batch.add_frame(batch.resources, frame)
         return found.end
 
     def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:

@@ -11,6 +11,7 @@ import orjson
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.json import scan
 from waybill.wire.json.scan import Span
+from waybill.wire.otlp.frames import Gap
 from waybill.wire.policy import Names
 
 _ATTRIBUTES_NAME = b'"attributes"'
@@ -57,12 +58,12 @@ class Walk(msgspec.Struct):
     inside: Span | None = None
     end: int = 0
 
-    def gaps(self, first: int, stop: int) -> list[tuple[int, int, int]]:
+    def gaps(self, first: int, stop: int) -> list[Gap]:
         """The bytes around the children ``first`` to ``stop``, as `Frame` has them."""
         if self.inside is None:
-            return [(first, self.start, self.end)]
+            return [Gap(first, self.start, self.end)]
         opening, closing = self.inside
-        return [(first, self.start, opening + 1), (stop, closing, self.end)]
+        return [Gap(first, self.start, opening + 1), Gap(stop, closing, self.end)]
 
 
 def walk(body: bytes, start: int, names: Sequence[str], on_child: Callable[[int], int]) -> Walk:

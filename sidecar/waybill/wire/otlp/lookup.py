@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from waybill.core.prepare import is_blank
 from waybill.wire.fields import FieldPlan, Path
 from waybill.wire.otlp.frames import Frame
-from waybill.wire.policy import Names, Reading, reading
+from waybill.wire.policy import Names, Reading, make_reading
 
 #: Where OpenTelemetry's semantic conventions say who wrote a record; asked after ``fields.source``.
 CONVENTIONS: tuple[Path, ...] = (
@@ -34,7 +34,7 @@ class Lookup:
         if isinstance(body, str) and not is_blank(body):
             return Reading(body, source)
         if not isinstance(body, Mapping):
-            return reading(None, source, is_other=not isinstance(body, str | None))
+            return make_reading(None, source, is_other=not isinstance(body, str | None))
         is_other = False
         for path in self._plan.message:
             value = at_path(body, path)
@@ -42,7 +42,7 @@ class Lookup:
                 is_other = is_other or value is not None
             elif not is_blank(value):
                 return Reading(value, source)
-        return reading(None, source, is_other=is_other)
+        return make_reading(None, source, is_other=is_other)
 
     def _source(self, attributes: Mapping[str, object], body: object, resource: Frame) -> str:
         """Attributes first, then a body that is a map, then the resource."""

@@ -64,7 +64,7 @@ class ProtoReader:
             if (number, kind) == (SCOPES, LENGTH):
                 self._read_scope(batch, frame, value_at, stop)
         frame.stop = len(batch)
-        batch.keep(batch.resources, frame)
+        batch.add_frame(batch.resources, frame)
 
     def _read_scope(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         scope = Frame(len(batch))
@@ -76,7 +76,7 @@ class ProtoReader:
             if (number, kind) == (SCOPE, LENGTH):
                 scope.about = value_at, stop
         scope.stop = len(batch)
-        batch.keep(resource.scopes, scope)
+        batch.add_frame(resource.scopes, scope)
 
     def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         """Add a record; whatever reading it raises costs this record its label, no other."""
