@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,26 @@ def test_it_runs_on_the_event_loop_of_the_service(module: Path) -> None:
     module.write_text("import os; print(os.getpid() == os.getpgrp())")
     ended = uvloop.run(run_child("told", secs=30))
     assert ended == Ended(0, b"True\n", b"")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("stdin", [b"", b"x" * 1_000_000], ids=["nothing", "much"])
+def test_one_that_ends_before_it_is_fed_is_heard(
+    module: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[Coroutine[None, None, Ended]], Ended],
+    stdin: bytes,
+) -> None:
+    module.write_text("import os; os.close(0); print('done')")
+    feed = child._feed
+
+    async def feed_late(pipe: asyncio.StreamWriter, data: bytes) -> None:
+        while not pipe.is_closing():
+            await asyncio.sleep(0.01)
+        await feed(pipe, data)
+
+    monkeypatch.setattr(child, "_feed", feed_late)
+    assert run(run_child("told", secs=30, stdin=stdin)) == Ended(0, b"done\n", b"")
 
 
 async def test_it_may_take_so_much_memory_and_is_the_first_to_go(module: Path) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from waybill.core.errors import WaybillError
+from waybill.core.streams import send
 
 #: Where the package lies: a child finds the same code as we, wherever the working directory is.
 ROOT = Path(__file__).parents[2]
@@ -155,8 +156,7 @@ async def _talk(child: Process, stdin: bytes, output_bytes: int) -> Ended:
 
 async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
     with contextlib.suppress(ConnectionError):  # it may end without reading all of it
-        pipe.write(data)
-        await pipe.drain()
+        await send(pipe, data)
     pipe.close()
 
 

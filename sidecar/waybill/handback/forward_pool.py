@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import unquote, urlsplit
 
 from waybill.core.errors import HandbackError
+from waybill.core.streams import send
 from waybill.handback.push import PassingError, cause
 from waybill.handback.target import client_tls
 from waybill.ops.secret_file import SecretFile
@@ -37,8 +38,7 @@ class _Connection:
         return is_open and time.monotonic() - self._used_at < idle_secs
 
     async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
+        await send(self._writer, data)
 
     async def answer(self) -> bytes:
         """The one message that the receiver owes us; more than one is as wrong as none."""

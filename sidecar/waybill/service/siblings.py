@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from waybill.core.pattern import Pattern
+from waybill.core.streams import send
 from waybill.patterns.node import PatternPart
 from waybill.patterns.query import Query, Row
 from waybill.patterns.source_report import SourceReport
@@ -67,8 +68,7 @@ async def answer_siblings(
         try:
             async with asyncio.timeout(_PATIENCE_SECS):
                 question = _questions.decode(await reader.read())
-                writer.write(await _answer(parts[question.labelling], question))
-                await writer.drain()
+                await send(writer, await _answer(parts[question.labelling], question))
         except (TimeoutError, OSError, msgspec.DecodeError):
             pass  # who asked has gone, or leaves this worker out
         finally:
@@ -117,7 +117,7 @@ class Sibling:
         async with asyncio.timeout(_PATIENCE_SECS):
             reader, writer = await asyncio.open_unix_connection(self._path, limit=_MOST_BYTES)
             try:
-                writer.write(_encoder.encode(question))
+                await send(writer, _encoder.encode(question))
                 writer.write_eof()
                 return msgspec.msgpack.decode(await reader.read(), type=kind)
             except msgspec.DecodeError as error:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 
 from waybill.core.errors import MalformedError
+from waybill.core.streams import send
 from waybill.flow.delivery import Delivery
 from waybill.ingest.forward.delivering import Deliverer, NotTakenError
 from waybill.ingest.forward.partial import Partial
@@ -38,7 +39,7 @@ class Handshake:
         answer = b""
         is_known = False
         detail = "it sent no PING with the key of forward.shared_key_file"
-        writer.write(protocol.helo(nonce))
+        await send(writer, protocol.helo(nonce))
         try:
             async with asyncio.timeout(HANDSHAKE_SECS):
                 ping = await _read_ping(reader, reads)
@@ -48,8 +49,7 @@ class Handshake:
             detail = str(error) or detail  # no Forward client, or none that shakes hands
         if not is_known:
             log.warning("a Forward client does not know the shared key", extra={"detail": detail})
-        writer.write(answer)
-        await writer.drain()
+        await send(writer, answer)
         return is_known
 
 
@@ -120,8 +120,7 @@ class Conversation:
             await self._deliverer.deliver_until_taken(_delivery(message))
         else:
             await self._deliver(message)
-            writer.write(message.ack)
-            await writer.drain()
+            await send(writer, message.ack)
 
     async def _deliver(self, message: protocol.Message) -> None:
         if self._reads.is_paused:
