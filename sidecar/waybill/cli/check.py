@@ -149,7 +149,7 @@ def _parts(labelling: Labelling) -> list[str]:
 
 
 def _without_rules(settings: Settings) -> list[Path]:
-    """The folders of rules in which there are none."""
+    """The folders of rules that hold no rules."""
     from waybill.labelling.rules.files import rule_files
     from waybill.settings.resources import resolve_path
 

@@ -44,7 +44,7 @@ class Opened(NamedTuple):
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """The file, and its size; ``-`` is stdin, of which nobody knows the size.
+    """The file, and its size; ``-`` is stdin, whose size nobody knows.
 
     Raises:
         WaybillError: it cannot be opened.

@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what somebody may have meant; its commands' parsers are such ones."""
 
     def error(self, message: str) -> NoReturn:
-        """End with usage and ``message``, and the nearest word where one is none of the known."""
+        """End with usage and ``message``, and the nearest known word where one is unknown."""
         if found := _NO_CHOICE.search(message):
             message += meant(found["word"], re.findall(r"[^\s',]+", found["known"]))
         super().error(message)

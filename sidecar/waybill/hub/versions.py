@@ -36,7 +36,7 @@ class Source(Protocol):
     """Where versions of a model come from and go to. Each call raises HubError."""
 
     def offers(self) -> Offers:
-        """The versions there are; empty where there is none."""
+        """The versions that are there, if any."""
         ...
 
     def prepare(self) -> None:

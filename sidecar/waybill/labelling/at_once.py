@@ -150,7 +150,7 @@ class AtOnce:
         return decided
 
     def _pass_blank(self, texts: Texts, verdicts: list[Verdict]) -> None:
-        """Texts of which preparing left nothing are no messages."""
+        """Texts that are empty once they are prepared count as no messages."""
         if "" not in texts.prepared:
             return
         no_message = self._taxonomy.passed["no_message"]

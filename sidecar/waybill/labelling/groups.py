@@ -111,7 +111,7 @@ class SourceGroup:
         return Decided(verdicts, by_rules, by_shape)
 
     def _by_shape(self, keys: Sequence[str]) -> list[Verdict]:
-        """What the slow tiers said of texts of these shapes, else `UNDECIDED`."""
+        """The verdicts that slow tiers gave texts of these shapes, else `UNDECIDED`."""
         memo = self.path.memo.shapes
         found = list(map(memo.recent.get, keys))
         if None not in found:
@@ -141,7 +141,7 @@ class CorrectedSource(SourceGroup):
         self.known = lambda message: recent(prefix + message)
 
     def keep(self, message: str, verdict: Verdict) -> None:
-        """As of `SourceGroup`."""
+        """See `SourceGroup`."""
         self.exact.put(self._prefix + message, verdict)
 
 

@@ -74,7 +74,7 @@ def flattened(text: str) -> str:
 
 
 def flattened_data(data: str) -> str:
-    """The same of the structured data of RFC 5424: ``[id key="value"][id key="value"]``."""
+    """As `flattened`, for the structured data of RFC 5424: ``[id key="value"][id key="value"]``."""
     members = _NEXT_ELEMENT.sub(" ", data[1:-1])
     return _rendered(list(map(_of_member, _MEMBER.finditer(members))))
 

@@ -40,7 +40,7 @@ def are_patterns(source: str) -> bool:
 
 
 def _is_pattern(line: bytes) -> bool:
-    """Whether it is a pattern, or was to be one: of what is none, reading it says what is wrong."""
+    """Whether it is meant as a pattern; where it is broken, reading it says what is wrong."""
     try:
         members = read_json(line, object)
     except msgspec.DecodeError:

@@ -38,7 +38,7 @@ class PatternMetrics:
         )
 
     def of(self, labelling: str) -> PatternCounts:
-        """Those of one labelling; the first one's name is empty."""
+        """The metrics of one labelling; the first one's name is empty."""
         if not labelling:
             return PatternCounts(
                 self.patterns, self.evicted, self.new, self.source_records, self.errors, ()
@@ -81,7 +81,7 @@ class PatternCounts:
         self._new.labels(*self._named, label).inc()
 
     def pattern_failed(self, fault: PatternFault) -> None:
-        """As of `PatternMetrics`."""
+        """See `PatternMetrics`."""
         self._errors.labels(fault).inc()
 
     def note_table(self, places: int, evicted: int) -> None:

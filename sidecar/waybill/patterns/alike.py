@@ -64,7 +64,7 @@ class Alike:
         self._by_place: dict[int, list[_Group]] = {}
 
     def add(self, mask: str, group: str | None = None) -> str:
-        """The id of the group of ``mask``; ``group`` is what was said of it before."""
+        """The id of the group of ``mask``; ``group`` is the id that it had before."""
         words = _words(mask)
         if group is None:
             found = self._find(words)

@@ -201,11 +201,11 @@ class KnownScope:
             self.began, _ = known.meet(self._mix, now)
 
     def meet(self, number: int, now: int) -> tuple[int, bool]:
-        """As of `KnownPatterns`."""
+        """See `KnownPatterns`."""
         return self._known.meet(number ^ self._mix, now)
 
     def keep(self, number: int, first: int) -> None:
-        """As of `KnownPatterns`."""
+        """See `KnownPatterns`."""
         self._known.keep(number ^ self._mix, first)
 
     def keep_began(self) -> None:

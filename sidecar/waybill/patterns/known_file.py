@@ -23,7 +23,7 @@ _MOST_BYTES = 32 << 20
 
 
 class KnownFile:
-    """Where the known patterns are kept; ``on_fault`` is told what failed."""
+    """Where the known patterns are kept; ``on_fault`` gets a sentence about what failed."""
 
     def __init__(
         self, path: Path, known: KnownPatterns, on_fault: Callable[[PatternFault], None]

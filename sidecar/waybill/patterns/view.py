@@ -45,7 +45,7 @@ class PatternView:
         return rows
 
     async def patterns(self, numbers: Collection[int]) -> list[Pattern]:
-        """Those of the patterns ``numbers`` that have a place here, in no order."""
+        """The patterns with these ``numbers`` that have a place here, in no order."""
         wanted = set(numbers)
         found: list[Pattern] = []
         for count, entry in enumerate(self._entries(), 1):

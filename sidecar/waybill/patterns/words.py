@@ -41,7 +41,7 @@ class Vocabulary:
         return len(self._keys)
 
     def code(self, verdict: Verdict) -> int:
-        """The code of what ``verdict`` says."""
+        """The code of a verdict's key."""
         code = self._of_verdict.get(verdict)
         if code is None:
             code = self._find(self._key_of(verdict))

@@ -90,7 +90,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._look_again()
 
     async def start(self) -> None:
-        """As of `Reloadable`; rules and model are held against what is in force."""
+        """See `Reloadable`; rules and model are held against the corrections in force."""
         await super().start()
         self._look_again()
 
@@ -99,7 +99,7 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self.guard.look_again(bundle)
 
     async def stop(self) -> None:
-        """As of `Reloadable`."""
+        """See `Reloadable`."""
         await super().stop()
         await self.guard.stop()
 

@@ -163,7 +163,7 @@ def _correction_backends(deps: Deps) -> dict[str, corrections.Backend]:
 
 
 def correction_backend(deps: Deps, name: str, pipeline: Pipeline) -> corrections.Backend:
-    """That of the labelling ``name``; without a path it says what to set."""
+    """The backend of the labelling ``name``; without a path it says what to set."""
     settings = deps.settings.corrections
     part = deps.reloader.find(part_name(name, "corrections"), CorrectionsPart)
     source = part.source if part is not None else correction_source(deps.settings, name)

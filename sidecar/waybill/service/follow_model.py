@@ -104,7 +104,7 @@ class ModelFollower:
         return arguments
 
     def _report(self, troubles: list[tuple[str, str, str]]) -> bool:
-        """Count and log (version, reason, detail); whether there are none."""
+        """Count and log (version, reason, detail) of each; whether all went well."""
         for version, code, detail in troubles:
             self._metrics.model_pulls.labels(code).inc()
             if (version, code) not in self._told:

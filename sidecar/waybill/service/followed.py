@@ -1,4 +1,4 @@
-"""What is told of a source that a part of the service follows."""
+"""The state of a source that a part of the service follows."""
 
 from __future__ import annotations
 

@@ -56,12 +56,12 @@ class Opened(NamedTuple):
 
     @property
     def pipeline(self) -> Pipeline:
-        """That of the first labelling."""
+        """The first labelling's."""
         return self.labellings[0].pipeline
 
     @property
     def model(self) -> Batcher | None:
-        """That of the first labelling."""
+        """The first labelling's."""
         return self.labellings[0].model
 
 

@@ -35,7 +35,7 @@ _encoder = msgspec.msgpack.Encoder()
 class _Question(msgspec.Struct):
     """One of three: rows of a query, patterns by number, or (neither) the sources.
 
-    ``labelling`` is whose; empty: the first one's.
+    ``labelling`` is the name of the labelling that is asked about; empty for the first.
     """
 
     query: Query | None = None
@@ -105,7 +105,7 @@ class Sibling:
         return await self._ask(_Question(query=query, labelling=self._labelling), list[Row])
 
     async def patterns(self, numbers: Sequence[int]) -> list[Pattern]:
-        """Those of the patterns ``numbers`` that it has."""
+        """The patterns with these ``numbers`` that it has."""
         question = _Question(numbers=list(numbers), labelling=self._labelling)
         return await self._ask(question, list[Pattern])
 

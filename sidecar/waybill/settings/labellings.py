@@ -51,7 +51,7 @@ def labelling_names(settings: Settings) -> list[str]:
 
 
 def one_labelling(settings: Settings, name: str) -> Settings:
-    """The settings of the labelling ``name``. Raises ConfigError when there is none of it."""
+    """The settings of the labelling ``name``. Raises ConfigError where it is unknown."""
     names = labelling_names(settings)
     if name not in names:
         known = ", ".join(names[1:]) or "none"
@@ -88,7 +88,7 @@ def names_added(fields: Sequence[FieldSettings]) -> list[str]:
 
 
 def part_of_pack(labelling: LabellingSettings, part: str) -> str | None:
-    """The path of ``part`` of the pack; None where the pack has no such part, or there is none."""
+    """The path of ``part`` of the pack; None without a pack, or where it has no such part."""
     if labelling.pack is None:
         return None
     path = f"{labelling.pack.rstrip('/')}/{part}"

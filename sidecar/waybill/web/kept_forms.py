@@ -42,7 +42,7 @@ def keep_form(to: str, fields: list[tuple[str, str]]) -> KeptForm | None:
 
 
 def read_kept(written: str) -> KeptForm | None:
-    """What `KeptForm.written` wrote; None: it is none of ours."""
+    """What `KeptForm.written` wrote; None: it was written by something else."""
     try:
         kept = read_json(written, KeptForm)
     except msgspec.DecodeError:

@@ -45,7 +45,7 @@ class Faces(dict[str, Face]):
         return Face(name, _code(name), _SLOTS + 1, "")
 
     def in_order(self) -> list[Face]:
-        """Those of the taxonomy, in its order."""
+        """The labels of the taxonomy, in its order."""
         return list(self.values())
 
 

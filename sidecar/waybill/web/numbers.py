@@ -11,7 +11,7 @@ _MINUTE, _HOUR, DAY = 60, 3600, 86_400
 
 
 def read_whole(word: str, most_digits: int = 9) -> int | None:
-    """The number that an address or a form holds; None for what is none, or has more digits.
+    """The number that an address or a form holds; None for other text, or for more digits.
 
     >>> read_whole("17"), read_whole("\N{SUPERSCRIPT TWO}"), read_whole("-1"), read_whole("")
     (17, None, None, None)

@@ -82,7 +82,7 @@ class Room:
 
 
 def not_written(error: OSError) -> UploadError:
-    """What is said of a file that could not be written."""
+    """The sentence for a file that could not be written."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     detail = f"The file cannot be kept beside workbench.store: {error.strerror}; nothing was kept."
     return UploadError("disk_full" if is_full else "not_written", detail)

@@ -225,7 +225,7 @@ def takes_gzip(request: web.Request) -> bool:
 
 
 def _pack(request: web.Request, page: web.Response) -> None:
-    """Compress a page, a tenth of which is left.
+    """Compress a page, to a tenth of its size.
 
     Its size tells strangers nothing of its form token: what they have a browser ask for comes
     without its cookie (``SameSite=Strict``), and so without a token of anybody.

@@ -84,11 +84,11 @@ class FolderPlace:
         self._corrections = corrections
 
     async def read(self) -> dict[str, str]:
-        """As of `Place`."""
+        """See `Place`."""
         return await asyncio.to_thread(self._read)
 
     async def write(self, name: str, before: str | None, after: str | None) -> None:
-        """As of `Place`."""
+        """See `Place`."""
         try:
             await asyncio.to_thread(self._write, name, before, after)
         except OSError as error:
@@ -130,12 +130,12 @@ class ConfigMapPlace:
         self._client = client
 
     async def read(self) -> dict[str, str]:
-        """As of `Place`."""
+        """See `Place`."""
         data = (await self._client.read()).data
         return {name: text for name, text in data.items() if name.endswith((".yaml", ".yml"))}
 
     async def write(self, name: str, before: str | None, after: str | None) -> None:
-        """As of `Place`."""
+        """See `Place`."""
         if name == CORRECTIONS_FILE:
             await self._client.put(name, after)
         else:

@@ -74,7 +74,7 @@ class Places:
         return None
 
     def source_of(self, members: Members) -> str:
-        """The first name at one of the places of ``fields.source``; empty where there is none."""
+        """The first name at one of the places of ``fields.source``, or an empty string."""
         return _first_name(members, self._source)
 
     def label_of(self, members: Members) -> str | None:

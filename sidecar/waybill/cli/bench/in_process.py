@@ -127,7 +127,7 @@ async def _more_rules(few: RuleSet, many: RuleSet, bodies: Sequence[bytes]) -> f
 
 
 def load_rules(count: int) -> RuleSet:
-    """``count`` rules, of which one decides a third of the records."""
+    """``count`` rules; one of them decides a third of the records."""
     file = RuleFile("bench.yaml", rule_text(count).encode())
     return asyncio.run(compile_rules([file], labels=read_labels().names))
 

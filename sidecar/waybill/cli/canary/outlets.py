@@ -26,7 +26,7 @@ _SHOWN_BYTES = 300
 
 
 def records(body: bytes) -> list[dict[str, object]]:
-    """The objects in a body, however they are put together; what is no object is none of ours."""
+    """The objects in a body, however they are put together; the canary sends nothing else."""
     return list(objects(body.decode("utf-8", "replace")))
 
 

@@ -56,8 +56,8 @@ async def _encoded(request: web.Request, body: bytes) -> web.Response:
 
 
 def _content_type(request: web.Request, answer: bytes) -> str:
-    """That of the request; what came as text goes as the JSON that it is now. What ``curl -d``
-    calls a form, for want of a better word, is JSON.
+    """The request's content type, but for text, which is answered as JSON. ``curl -d`` calls
+    everything a form by default: that is answered as JSON, too.
     """
     content_type = request.headers.get("Content-Type", "application/json")
     if content_type.lower().startswith("application/x-www-form-urlencoded"):

@@ -126,7 +126,7 @@ class _Maker:
 
 
 def _members(items: Sequence[tuple[Any, Any]]) -> set[str]:
-    """Those of the ASCII characters that a set holds."""
+    """The ASCII characters that a set holds."""
     found: set[str] = set()
     for kind, value in items:
         if kind is op.LITERAL:

@@ -151,7 +151,7 @@ def _overrides_nothing(source: RuleSource, plain: dict[str, RuleSource]) -> Advi
 
 
 def _duplicates(twice: Sequence[_Twice]) -> Iterator[RuleError]:
-    """The faults of ids that stand twice: one for all that one place has of another."""
+    """The faults of ids that stand twice: one fault for all ids that two places share."""
     for (later, earlier), group in itertools.groupby(
         sorted(twice, key=_Twice.places), key=_Twice.places
     ):

@@ -161,7 +161,7 @@ def _hashed_files(folder: Path) -> list[Path]:
 
 
 def balance_hash(folder: Path = CORPUS) -> str | None:
-    """sha256 of the balance; None where there is none."""
+    """sha256 of the balance; None without a balance."""
     file = folder / _BALANCE
     if not file.exists():
         return None

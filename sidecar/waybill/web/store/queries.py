@@ -30,7 +30,7 @@ _FIRST_OF_EACH = (
 
 
 class Page(NamedTuple):
-    """Rows of one page of a list, and the cursor of the next one (empty: there is none)."""
+    """Rows of one page of a list, and the cursor of the next one (empty: this is the last)."""
 
     rows: list[sqlite3.Row]
     after: str

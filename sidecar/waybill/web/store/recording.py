@@ -141,7 +141,7 @@ def forget(connection: sqlite3.Connection, before: float | None, most: int) -> i
 
 
 def _news(connection: sqlite3.Connection, answer: NodeAnswer) -> list[_Update]:
-    """The patterns of which a node says something else than the last time."""
+    """The patterns that a node reports otherwise than the last time."""
     known = {}
     for ids in _parts([pattern.id for pattern in answer.patterns]):
         for row in connection.execute(

@@ -21,7 +21,7 @@ _ORDER = (
 
 
 class SourcePage(NamedTuple):
-    """Rows of one page of sources, the cursor of the next one (empty: there is none), and all."""
+    """Rows of one page of sources, the cursor of the next (empty: this is the last), and all."""
 
     rows: list[sqlite3.Row]
     after: str

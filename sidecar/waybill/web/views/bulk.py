@@ -42,7 +42,7 @@ async def correct(request: web.Request) -> web.Response:
 
 
 async def undo(request: web.Request) -> web.Response:
-    """Take back what was said last."""
+    """Take back the last corrections."""
     form = await read_form(request, "review")
     ids = await take_back(bench_of(request), user_of(request).name)
     words = f"Taken back: {len(ids):,} corrections." if ids else "There is nothing to take back."

@@ -70,7 +70,7 @@ class Standing(NamedTuple):
 
 
 class Around(NamedTuple):
-    """Where a pattern stands in a list, and its neighbours (empty: there is none)."""
+    """Where a pattern stands in a list, and its neighbours (empty at an end of the list)."""
 
     place: int
     all: int

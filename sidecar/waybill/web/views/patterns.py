@@ -222,7 +222,7 @@ def _unformula(cell: object) -> object:
 
 
 async def _batches(request: web.Request) -> AsyncIterator[list[sqlite3.Row]]:
-    """All rows of the list, some at a time; none where there are none."""
+    """All rows of the list, some at a time."""
     database = bench_of(request).database
     wanted = filter_of(request)._replace(is_grouped=False)
     unsure = bench_of(request).settings.workbench.unsure_below

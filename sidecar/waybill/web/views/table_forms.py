@@ -142,7 +142,7 @@ async def _send(
 async def _keep(
     request: web.Request, found: Job, form: Mapping[str, str], *, is_checked: bool = True
 ) -> str:
-    """Keep the settings of a form; a sentence where they are none."""
+    """Keep the settings of a form; a sentence where they cannot be read."""
     values = {name: form.get(name, "")[:200] for name in _PLAIN}
     wanted = [name for name in DETAILS if form.get(f"detail_{name}")]
     if len(wanted) < len(DETAILS) and "has_details" in form:

@@ -114,7 +114,7 @@ def _as_json(data: bytes, _message: str | None, verdict: Verdict, at: Context) -
 
 
 def _as_protobuf(data: bytes, message: str | None, verdict: Verdict, at: Context) -> bytes:
-    """Protobuf is no text: its message is told as such, the whole record beside it."""
+    """A protobuf record as text: its message, with the whole record beside it."""
     record = wrapped(data, at.plan, verdict)
     record[at.plan.message[0][0]] = message or ""
     record[RAW_FIELD] = as_base64(data)

@@ -53,7 +53,7 @@ class RunReader:
         return self._glanced(run) or self._extracted(run, budget)
 
     def read_lines(self, batch: Batch, at: int) -> int:
-        """Add lines from ``at`` on as long as each is one record of which a glance tells all.
+        """Add lines from ``at`` on as long as each is one record that a glance reads in full.
 
         Gives the offset of the first that is not.
         """

@@ -140,7 +140,7 @@ def _kept(members: Mapping[str, object]) -> Record:
 
 
 def _moment(found: Record) -> Moment | None:
-    """The record's time; None where there is none that EventTime can say."""
+    """The record's time; None where it has none that fits EventTime."""
     nanos = 0
     for name in _TIMES:
         nanos = nanos or _number(found.get(name))

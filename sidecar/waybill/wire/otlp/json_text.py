@@ -26,7 +26,7 @@ _ATTRIBUTES = msgspec.json.Decoder(_Attributes)
 
 
 def loads(text: bytes) -> tuple[object, bool]:
-    """The value in ``text`` (None when there is none), and whether a strict parser takes it.
+    """The value in ``text`` (None where it cannot be read), and whether a strict parser takes it.
 
     Of too much none is taken.
     """

@@ -88,7 +88,7 @@ class GroqProvider:
 
 
 def _is_generation_failure(body: object) -> bool:
-    """Whether Groq says that the answer came out in another form: a 400 of that one answer."""
+    """Whether Groq says that the answer came out in another form: a 400 for this answer alone."""
     detail = body.get("error", body) if isinstance(body, dict) else None
     return isinstance(detail, dict) and detail.get("code") == "json_validate_failed"
 
