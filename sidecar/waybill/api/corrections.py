@@ -132,15 +132,12 @@ def _describe(taken: Taken, backend: Backend) -> dict[str, object]:
     is_in_force = found is not None and found.rule == one.id
     if one.withdraws is not None:
         is_in_force = found is None or found.rule != one.withdraws
-    overrules = None
-    if taken.overrules is not None:
-        overrules = {"rule": taken.overrules[0], "label": taken.overrules[1]}
     return {
         **msgspec.structs.asdict(one),
         "in_force": is_in_force,
         "refused": backend.refused(),
         "is_disputed": one.id in table.disputed,
-        "overrules": overrules,
+        "overrules": msgspec.to_builtins(taken.overrules),
     }
 
 

@@ -114,8 +114,8 @@ async def _keep(settings: Settings, asked: CorrectionRequest, *, only_print: boo
 
     desk = await _open_desk(settings, asked.labelling)
     if only_print and asked.withdraws is None:
-        correction, _ = await desk.check(asked)
-        return encode_correction(correction).decode().rstrip("\n")
+        checked = await desk.check(asked)
+        return encode_correction(checked.correction).decode().rstrip("\n")
     taken = await desk.take(asked)
     return _show(taken, str(file_of(Path(settings.corrections.path or ""))))
 
@@ -147,9 +147,9 @@ async def _open_desk(settings: Settings, labelling: str) -> Desk:
 def _show(taken: Taken, place: str) -> str:
     one = taken.correction
     lines = [_sentence(one), f"{'kept in' if taken.is_new else 'said before, in'} {place}"]
-    if taken.overrules is not None:
-        rule, label = taken.overrules
-        lines.append(f"it overrules the rule {rule}, which says {label}")
+    overruled = taken.overrules
+    if overruled is not None:
+        lines.append(f"it overrules the rule {overruled.rule}, which says {overruled.label}")
     return "\n".join(lines)
 
 

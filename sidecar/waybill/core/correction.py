@@ -26,6 +26,7 @@ from waybill.core.letting_go import take_apart
 __all__ = [
     "ANY_SOURCE",
     "Correction",
+    "Overruled",
     "Settled",
     "correction_id",
     "decode_correction",
@@ -61,6 +62,13 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     taxonomy: str = ""
     withdraws: str | None = None
     labelling: str = ""
+
+
+class Overruled(msgspec.Struct, frozen=True):
+    """The rule that would decide, were there no correction, and its label."""
+
+    rule: str
+    label: str
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from waybill.core.correction import Overruled
 from waybill.core.errors import TierUnavailable
 from waybill.core.prepare import prepare
 from waybill.core.reasons import silent
@@ -22,7 +23,6 @@ from waybill.labelling.explanation import (
     Explanation,
     ModelAnswer,
     ModelSilence,
-    Overruled,
     RouteTaken,
     RuleFound,
 )
@@ -112,7 +112,7 @@ async def _find_correction(
     is_disputed = name in table.disputed
     overruled = None
     if by_rules is not None and by_rules.label != verdict.label:
-        overruled = Overruled(by_rules.rule, by_rules.label)
+        overruled = Overruled(by_rules.rule or "", by_rules.label)
     said = await asyncio.to_thread(table.tell, name)
     if said is None:
         return CorrectionFound(name, is_disputed, overrules=overruled)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from waybill.core.correction import Overruled
 from waybill.core.names import DecidedBy
 from waybill.core.reasons import Reason
 from waybill.labelling.model.bundle import Neighbour
@@ -35,13 +36,6 @@ class RuleFound(msgspec.Struct, frozen=True):
     file: str
     line: int
     mode: str
-
-
-class Overruled(msgspec.Struct, frozen=True):
-    """The rule that would have decided, had nobody corrected the message."""
-
-    rule: str | None
-    label: str
 
 
 class CorrectionFound(msgspec.Struct, frozen=True):

@@ -8,7 +8,12 @@ import pytest
 import yaml
 
 from tests.taxonomies import TEN
-from waybill.core.correction import decode_correction, encode_correction, new_correction
+from waybill.core.correction import (
+    Overruled,
+    decode_correction,
+    encode_correction,
+    new_correction,
+)
 from waybill.core.errors import CorrectError
 from waybill.labelling.corrections.desk import CorrectionRequest, Desk, Taken
 from waybill.labelling.corrections.redraw import find_deciding
@@ -71,7 +76,8 @@ async def test_what_was_said_can_be_taken_back(desk: Desk) -> None:
 
 
 async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
-    assert (await say(desk, "disk 17 is bad", "User Action")).overrules == ("any", "Error")
+    taken = await say(desk, "disk 17 is bad", "User Action")
+    assert taken.overrules == Overruled("any", "Error")
     assert (await say(desk, "disk 17 is bad", "Error")).overrules is None
 
 

@@ -16,7 +16,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from waybill.core.correction import ANY_SOURCE, Correction, new_correction, settle, withdrawal
+from waybill.core.correction import (
+    ANY_SOURCE,
+    Correction,
+    Overruled,
+    new_correction,
+    settle,
+    withdrawal,
+)
 from waybill.core.errors import CorrectError, CorrectionsError
 from waybill.core.labels import Taxonomy
 from waybill.core.near import meant
@@ -31,7 +38,7 @@ from waybill.labelling.masking import mask
 from waybill.labelling.rules.draft import draft
 from waybill.labelling.rules.ruleset import RuleSet
 
-__all__ = ["CorrectionRequest", "Desk", "Known", "Taken"]
+__all__ = ["Checked", "CorrectionRequest", "Desk", "Known", "Taken"]
 
 #: What a person writes of themselves, and as a reason.
 _MAX_BY_CHARS, _MAX_NOTE_CHARS = 200, 2000
@@ -66,8 +73,14 @@ class Taken(NamedTuple):
 
     correction: Correction
     is_new: bool
-    #: The rule whose label it takes the place of.
-    overrules: tuple[str, str] | None
+    overrules: Overruled | None
+
+
+class Checked(NamedTuple):
+    """A correction that would be taken, and the rule that it would overrule."""
+
+    correction: Correction
+    overrules: Overruled | None
 
 
 class Desk:
@@ -104,19 +117,19 @@ class Desk:
         self._check_room()
         if asked.withdraws is not None:
             return await self._withdraw(asked, path)
-        correction, overrules = await self.check(asked)
-        before = await self._existing(correction)
+        checked = await self.check(asked)
+        before = await self._existing(checked.correction)
         if before is not None:
-            return Taken(before, is_new=False, overrules=overrules)
-        await asyncio.to_thread(append, path, correction)
-        return Taken(correction, is_new=True, overrules=overrules)
+            return Taken(before, is_new=False, overrules=checked.overrules)
+        await asyncio.to_thread(append, path, checked.correction)
+        return Taken(checked.correction, is_new=True, overrules=checked.overrules)
 
     def knows(self, label: str | None) -> bool:
         """Whether it is one of the labels here."""
         return label is not None and label in self._taxonomy
 
-    async def check(self, asked: CorrectionRequest) -> tuple[Correction, tuple[str, str] | None]:
-        """The correction that it would be, and the rule that it would overrule, with its label.
+    async def check(self, asked: CorrectionRequest) -> Checked:
+        """What would come of it; nothing is written.
 
         Raises:
             CorrectError: it would not be taken.
@@ -137,7 +150,7 @@ class Desk:
         rule = first_rule(rules, text, allowed)
         overrules = None
         if rule is not None and rule.label != label:
-            overrules = (rule.id, rule.label)
+            overrules = Overruled(rule.id, rule.label)
         correction = new_correction(
             masked,
             label,
@@ -147,7 +160,7 @@ class Desk:
             taxonomy=self._taxonomy.version,
             labelling=self._labelling,
         )
-        return correction, overrules
+        return Checked(correction, overrules)
 
     def _place(self) -> Path:
         if self._path is not None:
