@@ -39,6 +39,13 @@ async def test_a_store_that_is_held_says_so(tmp_path: Path) -> None:
         status, words = await said(client)
         assert (status, "another process holds the store" in words) == (503, True)
         assert (await client.get("/patterns"))[0] == 200
+        where = f"/patterns/{pattern_id(MASK)}/correct"
+        fields = {"label": "Error", "note": "a note that took long"}
+        status, page = await client.send(where, fields, Accept="text/html")
+        assert (status, "another process holds the store" in page) == (503, True)
+        assert 'name="note" value="a note that took long"' in page
+        assert f'action="{where}"' in page
+        assert "Send it again" in page
         other.rollback()
         other.close()
         assert (await said(client))[0] == 200

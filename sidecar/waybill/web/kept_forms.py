@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
+from multidict import MultiDict
 
 from waybill.core.foreign import read_json
 from waybill.web.security import FORM_TOKEN, is_ours
@@ -29,6 +30,8 @@ class KeptForm(NamedTuple):
         return msgspec.json.encode(self).decode()
 
 
+#: The texts of a form that was read, until it is answered.
+SENT_FORM: web.RequestKey[MultiDict[str]] = web.RequestKey("sent_form")
 #: A form of ours whose token is from before its sender logged in.
 STALE_FORM: web.RequestKey[KeptForm | None] = web.RequestKey("stale_form")
 

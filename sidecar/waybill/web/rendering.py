@@ -42,9 +42,23 @@ async def page(
         "now": now,
         "tax": bench.labelling,
         "labellings": _labellings(request),
+        "posted": await _way_back(request, values.get("draft")),
     }
     body = bench.templates.render(template, {**common, **values})
     return web.Response(text=body, content_type="text/html", status=status)
+
+
+async def _way_back(request: web.Request, draft: object) -> str:
+    """The address that stands for an answer to a form, which no browser keeps (``no-store``): who
+    comes back to it would be told to send the form once more. Empty for other pages.
+    """
+    if request.method != "POST":
+        return ""
+    url = bench_of(request).templates.url
+    if draft:
+        return url(f"/drafts/{draft}")
+    found = await request.app.router.resolve(request.clone(method="GET"))
+    return request.path_qs if found.http_exception is None else url("/")
 
 
 class Labelling(NamedTuple):

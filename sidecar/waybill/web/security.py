@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import secrets
@@ -71,7 +72,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise web.HTTPNotFound(text=_no_labelling(request, benches))
         answer = await _foreseen(request, handler, bench.door)
     except StoreError as error:
-        answer = web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
+        answer = await _without_store(request, str(error))
     except web.HTTPException as refusal:
         if refusal.status >= _BAD_REQUEST and _is_page(request) and USER in request:
             answer = await request.app[REFUSED](request, refusal.status, refusal.text or "")
@@ -82,6 +83,16 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal.__context__ = None
         raise refusal.with_traceback(None) from None
     add_headers(request, answer)
+    return answer
+
+
+async def _without_store(request: web.Request, words: str) -> web.Response:
+    """What is said where the store cannot be used: a page, where it can still be read."""
+    answer = web.Response(status=503, text=f"{words}\n")
+    if _is_page(request) and USER in request:
+        with contextlib.suppress(StoreError):
+            answer = await request.app[REFUSED](request, answer.status, words)
+    answer.headers["Retry-After"] = "5"
     return answer
 
 

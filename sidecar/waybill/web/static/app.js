@@ -1,6 +1,8 @@
 // Keys and small helps. Pages work without this file: every key has a button or a link.
 "use strict";
 document.documentElement.classList.add("scripted");
+// The answer to a form is kept by no browser: who comes back to it sees its page, not an error.
+if (document.documentElement.dataset.posted) history.replaceState(null, "", document.documentElement.dataset.posted);
 (() => {
   const inField = (element) => element && (element.matches("input:not([type=checkbox], [type=radio], [type=file]), textarea, select") || element.isContentEditable);
   const visible = (element) => element && element.offsetParent !== null;
@@ -174,7 +176,14 @@ document.documentElement.classList.add("scripted");
     form.dataset.asked = "yes";
     form.requestSubmit(event.submitter);
   });
-  window.addEventListener("pageshow", () => { awaited = 0; busy(0); });
+  window.addEventListener("pageshow", () => {
+    awaited = 0; busy(0);
+    // What was typed is there again after going back: so is the place that it stands in.
+    for (const opener of document.querySelectorAll("[data-open]")) {
+      const place = document.getElementById(opener.dataset.open);
+      if (place?.hidden && [...place.querySelectorAll("input[type=text]")].some((one) => one.value)) opener.click();
+    }
+  });
   document.addEventListener("htmx:error", () => window.waybillAnswered(null));
   // A refusal has none of the parts of a page: putting it in would empty what is shown.
   document.addEventListener("htmx:before:swap", (event) => {

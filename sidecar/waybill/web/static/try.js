@@ -14,6 +14,12 @@
     await navigator.clipboard?.writeText(link).catch(() => null);
     said.textContent = "The address is the link now, and is copied. It holds the lines: anyone who gets it can read them.";
   });
+  // Going back to it, the lines are there again.
+  if (document.documentElement.dataset.posted) history.replaceState({ lines: form.elements.lines.value, source: form.elements.source.value }, "", location.href);
+  else if (history.state?.lines && !form.elements.lines.value) {
+    form.elements.lines.value = history.state.lines;
+    form.elements.source.value = history.state.source;
+  }
   const told = /^#lines=([^&]*)&source=(.*)$/.exec(location.hash);
   if (told && !form.elements.lines.value) {
     form.elements.lines.value = decodeURIComponent(told[1]);

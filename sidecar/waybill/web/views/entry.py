@@ -82,7 +82,7 @@ async def enter(request: web.Request) -> web.Response:
         to=kept.to,
         kept=kept.fields,
         form_token=token,
-        is_stale=False,
+        heading="You are logged in again",
     )
     return _with_cookie(request, user, answer, cookie)
 

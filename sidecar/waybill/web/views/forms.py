@@ -10,7 +10,7 @@ from multidict import MultiDict
 
 from waybill.web.auth import Scope
 from waybill.web.context import OPEN_TO_ALL, STRANGE_FORMS, USER, bench_of, user_of
-from waybill.web.kept_forms import STALE_FORM, keep_form
+from waybill.web.kept_forms import SENT_FORM, STALE_FORM, keep_form
 from waybill.web.security import FORM_HEADER, FORM_TOKEN
 
 #: What a form may hold; files have an endpoint of their own.
@@ -88,6 +88,7 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
     if not with_bearer and not bench_of(request).door.is_form_token(request, token):
         request[STALE_FORM] = keep_form(request.path_qs, list(found.items()))
         raise web.HTTPForbidden(text="The form is from before you logged in: send it once more.\n")
+    request[SENT_FORM] = found
     return found
 
 

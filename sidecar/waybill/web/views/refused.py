@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from waybill.web.kept_forms import STALE_FORM
+from waybill.web.kept_forms import SENT_FORM, STALE_FORM, keep_form
 from waybill.web.rendering import page
 from waybill.web.views.forms import see
 
@@ -21,6 +21,8 @@ _HEADINGS = {
     500: "Something failed here",
     503: "This does not work now",
 }
+#: What is refused only for now: the form is kept, and can be sent again.
+_NOT_NOW = 503
 _SENTENCES = {
     404: "The link may be old, or was cut off. What is kept for a time may have aged out.",
     405: "Open the page that the form is on, and send it from there.",
@@ -30,6 +32,10 @@ _SENTENCES = {
 async def refused(request: web.Request, status: int, words: str) -> web.Response:
     """The page for a refusal with this status; ``words`` say why, where somebody wrote it."""
     kept = request.get(STALE_FORM)
+    heading = "This form is from before you logged in"
+    if status == _NOT_NOW and SENT_FORM in request:
+        kept = keep_form(request.path_qs, list(request[SENT_FORM].items()))
+        heading = f"Not done: {words.strip()}"
     if kept is not None:
         return await page(
             request,
@@ -38,7 +44,7 @@ async def refused(request: web.Request, status: int, words: str) -> web.Response
             status,
             to=kept.to,
             kept=kept.fields,
-            is_stale=True,
+            heading=heading,
         )
     words = words.strip()
     # A refusal without words of ours says only its status.
