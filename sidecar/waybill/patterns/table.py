@@ -47,7 +47,7 @@ _SLOT_MASK = (1 << _SLOT_BITS) - 1
 class Entry(msgspec.Struct, gc=False):
     """One pattern as the table has it, uncleaned; see `waybill.core.pattern.Pattern`.
 
-    ``verdicts`` are pairs of what was said and how often, with the latest confidence.
+    ``verdicts`` are verdicts, how often each was given, and the latest confidence.
     """
 
     number: int
@@ -70,7 +70,7 @@ def id_number(mask: str) -> int:
 
 
 class PatternTable:
-    """Counts records by mask; ``on_new(number, said, now)`` gives a mask's first moment.
+    """Counts records by mask; ``on_new(number, key, now)`` gives a mask's first moment.
 
     Not for several threads at once. All times are Unix seconds.
     """
@@ -80,7 +80,7 @@ class PatternTable:
         size: int,
         fallback: str,
         *,
-        on_new: Callable[[int, VerdictKey, int], int] = lambda _number, _said, now: now,
+        on_new: Callable[[int, VerdictKey, int], int] = lambda _number, _key, now: now,
         has_examples: bool = True,
         clock: Clock = EPOCH,
     ) -> None:
@@ -104,8 +104,8 @@ class PatternTable:
         self._first = array("I")
         self._last = array("I")
         self._sampled = bytearray()
-        self._said = array("H")
-        self._said_counts = array("d")
+        self._codes = array("H")
+        self._code_counts = array("d")
         self._confidences = array("f")
         self._editions = array("H")
         self._sources: list[str | dict[str, float]] = []
@@ -139,16 +139,16 @@ class PatternTable:
 
         Of several sources that are not worth telling ``source`` is None.
         """
-        said = self._words.code(verdict)
+        code = self._words.code(verdict)
         slot = self._slot_of.get(mask)
         if slot is None:
-            slot = self._admit(mask, said, source)
+            slot = self._admit(mask, code, source)
         self._counts[slot] += count
         self._last[slot] = int(self._clock())
         if not is_exact:
             self._sampled[slot] = 1
         self._count_source(slot, source, count)
-        is_other = self._count_verdict(slot, said, count, verdict.confidence)
+        is_other = self._count_verdict(slot, code, count, verdict.confidence)
         if self._has_examples and (is_other or len(self._examples[slot]) < MOST_EXAMPLES):
             self._keep_example(slot, mask, example[:EXAMPLE_CHARS], is_wanted=is_other)
 
@@ -167,25 +167,25 @@ class PatternTable:
             name = sys.intern(source)
             sources[name] = sources.get(name, 0) + count
 
-    def _count_verdict(self, slot: int, said: int, count: float, confidence: float | None) -> bool:
+    def _count_verdict(self, slot: int, code: int, count: float, confidence: float | None) -> bool:
         """Whether it is one that the pattern did not have."""
         if self._editions[slot] != self._edition:
             self._editions[slot] = self._edition
-            self._said[slot] = said
-            self._said_counts[slot] = 0
+            self._codes[slot] = code
+            self._code_counts[slot] = 0
             self._drop_beside(slot)
         sure = -1.0 if confidence is None else confidence
-        if self._said[slot] == said:
-            self._said_counts[slot] += count
+        if self._codes[slot] == code:
+            self._code_counts[slot] += count
             self._confidences[slot] = sure
             return False
         beside = self._beside.get(slot)
         if beside is None:
             beside = self._beside[slot] = {}
             self.used_bytes += _BESIDE_BYTES
-        is_new = said not in beside
+        is_new = code not in beside
         if not is_new or len(beside) < MOST_VERDICTS - 1:
-            beside[said] = (beside.get(said, (0, 0.0))[0] + count, sure)
+            beside[code] = (beside.get(code, (0, 0.0))[0] + count, sure)
         return is_new
 
     def _drop_beside(self, slot: int) -> None:
@@ -206,14 +206,14 @@ class PatternTable:
         self._examples[slot] = (*kept, text)
         self.used_bytes += 8 + (0 if text is mask else sys.getsizeof(text))
 
-    def _admit(self, mask: str, said: int, source: str | None) -> int:
+    def _admit(self, mask: str, code: int, source: str | None) -> int:
         """A place for ``mask``, if need be that of the lightest pattern."""
         now = int(self._clock())
         self.used_bytes += _PLACE_BYTES + sys.getsizeof(mask)
         while len(self._slot_of) >= self.size or self._is_crowded():
             self._evict()
         number = id_number(mask)
-        first = self._on_new(number, self._words.key(said), now)
+        first = self._on_new(number, self._words.key(code), now)
         slot = self._free.pop() if self._free else self._grow()
         self._slot_of[mask] = slot
         self._masks[slot] = mask
@@ -221,8 +221,8 @@ class PatternTable:
         self._counts[slot] = self._errors[slot] = self._floor
         self._first[slot] = first
         self._sampled[slot] = 0
-        self._said[slot] = said
-        self._said_counts[slot] = 0
+        self._codes[slot] = code
+        self._code_counts[slot] = 0
         self._editions[slot] = self._edition
         # Each batch has texts of its own: one of them for each source is enough.
         self._sources[slot] = sys.intern(source or "")
@@ -238,15 +238,15 @@ class PatternTable:
         self._sources.append("")
         self._examples.append(())
         self._sampled.append(0)
-        for numbers in (self._numbers, self._first, self._last, self._said, self._editions):
+        for numbers in (self._numbers, self._first, self._last, self._codes, self._editions):
             numbers.append(0)
-        for amounts in (self._counts, self._errors, self._said_counts, self._confidences):
+        for amounts in (self._counts, self._errors, self._code_counts, self._confidences):
             amounts.append(0.0)
         return len(self._masks) - 1
 
     def _key(self, slot: int) -> int:
         count = int(self._counts[slot])
-        if self._words.is_undecided(self._said[slot]):
+        if self._words.is_undecided(self._codes[slot]):
             return count * UNDECIDED_WEIGHT
         return count
 
@@ -315,12 +315,12 @@ class PatternTable:
         )
 
     def _verdicts(self, slot: int) -> list[tuple[VerdictKey, int, float | None]]:
-        found = [(self._said[slot], self._said_counts[slot], self._confidences[slot])]
-        for said, (count, sure) in self._beside.get(slot, {}).items():
-            found.append((said, count, sure))
+        found = [(self._codes[slot], self._code_counts[slot], self._confidences[slot])]
+        for code, (count, sure) in self._beside.get(slot, {}).items():
+            found.append((code, count, sure))
         found.sort(key=lambda one: -one[1])
         shares: list[tuple[VerdictKey, int, float | None]] = []
-        for said, count, sure in found:
+        for code, count, sure in found:
             confidence = round(sure, 4) if sure >= 0 else None
-            shares.append((self._words.key(said), round(count), confidence))
+            shares.append((self._words.key(code), round(count), confidence))
         return shares

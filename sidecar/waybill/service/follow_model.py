@@ -9,13 +9,14 @@ other.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from waybill.core.child import ChildOutputError, run_child
 from waybill.core.foreign import read_json
-from waybill.hub.outcome import CURRENT, FAILED, Pulled, read_failure
+from waybill.hub.outcome import CURRENT, FAILED, Pulled, Refusal, read_failure
 from waybill.ops.metrics import Metrics
 from waybill.service.polling import Poller
 from waybill.settings.schema import ModelSettings
@@ -51,7 +52,7 @@ class ModelFollower:
             start_secs=_START_SECS,
         )
         #: The troubles that the log has seen: each is told once, not every interval.
-        self._told: frozenset[tuple[str, str]] = frozenset()
+        self._reported: frozenset[tuple[str, str]] = frozenset()
 
     async def start(self) -> None:
         """Begin; wait for the first pull only where there was none before. Never raises: another
@@ -65,27 +66,33 @@ class ModelFollower:
 
     async def pull(self) -> bool:
         """Pull once; whether the newest version is there and accepted. Counted and logged."""
+        refused = await self._pull()
+        self._report(refused)
+        return not refused
+
+    async def _pull(self) -> Mapping[str, Refusal]:
+        """What was refused, by version; under ``""`` why nothing could be pulled."""
         try:
             ended = await run_child(_PULL_MODULE, self._arguments(), secs=_PULL_SECS)
         except TimeoutError:
-            return self._report([("", "timeout", f"not done after {_PULL_SECS:g} s")])
+            return {"": Refusal("timeout", f"not done after {_PULL_SECS:g} s")}
         except OSError as error:
-            return self._report([("", FAILED, f"cannot start a process: {error.strerror}")])
+            return {"": Refusal(FAILED, f"cannot start a process: {error.strerror}")}
         except ChildOutputError as error:
-            return self._report([("", FAILED, str(error))])
+            return {"": Refusal(FAILED, str(error))}
         if ended.code:
-            return self._report([("", *read_failure(ended.last_words()))])
+            return {"": read_failure(ended.last_words())}
         try:
             pulled = read_json(ended.output, Pulled)
         except msgspec.DecodeError as error:
-            return self._report([("", FAILED, str(error))])
+            return {"": Refusal(FAILED, str(error))}
         self._metrics.model_pulls.labels("accepted" if pulled.is_new else "unchanged").inc()
         if pulled.is_new:
             log.info(
                 "a model version was pulled",
                 extra={"version": pulled.version, "source": self._settings.source},
             )
-        return self._report([(version, *why) for version, why in pulled.refused.items()])
+        return pulled.refused
 
     def _arguments(self) -> list[str]:
         """Of the child."""
@@ -103,14 +110,13 @@ class ModelFollower:
             arguments.append(f"--version={settings.version}")
         return arguments
 
-    def _report(self, troubles: list[tuple[str, str, str]]) -> bool:
-        """Count and log (version, reason, detail) of each; whether all went well."""
-        for version, code, detail in troubles:
+    def _report(self, refused: Mapping[str, Refusal]) -> None:
+        """Count each refusal, and log it unless the pull before met the same."""
+        for version, (code, detail) in refused.items():
             self._metrics.model_pulls.labels(code).inc()
-            if (version, code) not in self._told:
+            if (version, code) not in self._reported:
                 what = "a model version was refused" if version else "no model could be pulled"
                 log.warning(
                     what, extra={"version": version or None, "reason": code, "detail": detail}
                 )
-        self._told = frozenset((version, code) for version, code, _ in troubles)
-        return not troubles
+        self._reported = frozenset((version, one.code) for version, one in refused.items())

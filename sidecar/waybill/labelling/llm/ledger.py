@@ -70,7 +70,7 @@ class Ledger:
         self._price_out = price_out
         #: Some days, not one: a clock that is set back and forth must not begin a day anew.
         self._days: dict[int, _Day] = {}
-        self._told: tuple[int, str] | None = None
+        self._reported: tuple[int, str] | None = None
         self._wary_until = -math.inf
 
     def _today(self) -> int:
@@ -94,8 +94,8 @@ class Ledger:
             return asked
         await self._add(-asked.tokens, -asked.micros)
         today = self._today()
-        if self._told != (today, code):
-            self._told = (today, code)
+        if self._reported != (today, code):
+            self._reported = (today, code)
             log.warning(
                 "the LLM has used up its day; records go on without it", extra={"reason": code}
             )
