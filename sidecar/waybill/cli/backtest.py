@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "add_diff"]
 
-_SIDE = "RULES[,MODEL]: a rule file or folder, and a bundle; or the words `current` and `none`"
+_SIDE = "RULES[,MODEL]: a rule file or folder, and a bundle; or `current` and `none` (not any)"
 
 
 def add(commands: Commands) -> None:
@@ -45,7 +45,7 @@ def add_diff(actions: Commands) -> None:
         "Show which records would get another label from NEW than from OLD rules.",
         "waybill rules diff current my-rules --on patterns.ndjson --max-flips 1%",
     )
-    words = "a rule file, a folder of them, `current` (the settings') or `none`"
+    words = "a rule file, a folder of them, `current` (the settings') or `none` (not any rule)"
     parser.add_argument("old", metavar="OLD", help=words)
     parser.add_argument("new", metavar="NEW", help="as OLD")
     _add_options(parser)

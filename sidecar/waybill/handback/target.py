@@ -30,7 +30,7 @@ def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
         why = f"return.tls.ca_file: {settings.ca_file} is no PEM file of certificates"
-        raise ConfigError([f"{why}: {error}"]) from None
+        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert_file:
         _show_certificate(context, settings.cert_file, settings.key_file)
@@ -46,4 +46,4 @@ def _show_certificate(context: ssl.SSLContext, cert: str, key: str | None) -> No
         context.load_cert_chain(cert, key, password="")
     except (OSError, ssl.SSLError) as error:
         why = f"return.tls: {cert} and {key} are no PEM certificate and its key without a password"
-        raise ConfigError([f"{why}: {error}"]) from None
+        raise ConfigError([f"{why}: {error.strerror or error}"]) from None

@@ -126,4 +126,4 @@ def sole_use(folder: Path, *, wait_secs: float = 0) -> Iterator[None]:
     except BlockingIOError:
         raise HubError("busy", f"another pull or push is at work in {folder}") from None
     except OSError as error:
-        raise HubError("disk", f"{folder}: {error}") from error
+        raise HubError("disk", f"{folder}: {error.strerror or error}") from error

@@ -31,7 +31,7 @@ class ServerTls:
             self._load(self.context)
         except (OSError, ssl.SSLError) as error:
             why = f"{setting}: {self._cert} and {self._key} are no PEM certificate and its key"
-            raise ConfigError([f"{why} without a password: {error}"]) from None
+            raise ConfigError([f"{why} without a password: {error.strerror or error}"]) from None
 
     def refresh(self) -> None:
         """Load certificate and key again if either file changed and the two fit together."""
@@ -60,7 +60,7 @@ def _context(client_ca: str | None, setting: str) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
     except (OSError, ssl.SSLError) as error:
         why = f"{setting}.client_ca_file: {client_ca} is no PEM file of certificates"
-        raise ConfigError([f"{why}: {error}"]) from None
+        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if client_ca:
         context.verify_mode = ssl.CERT_REQUIRED

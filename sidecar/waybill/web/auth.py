@@ -185,7 +185,7 @@ def read_tokens(path: Path) -> list[_Known]:
     try:
         lines = secrets_in(path.read_bytes(), f"{_ORIGIN}: {path}", is_header=False)
     except OSError as error:
-        raise ConfigError([f"{_ORIGIN}: {path} cannot be read: {error}"]) from None
+        raise ConfigError([f"{_ORIGIN}: {path} cannot be read: {error.strerror}"]) from None
     found: list[_Known] = []
     for number, line in enumerate(lines, 1):
         words = line.split()

@@ -167,4 +167,5 @@ def _tls(ca: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(ca))
     except OSError as error:
-        raise ConfigError([f"workbench.service_account: {ca} cannot be used: {error}"]) from None
+        why = f"workbench.service_account: {ca} cannot be used: {error.strerror or error}"
+        raise ConfigError([why]) from None
