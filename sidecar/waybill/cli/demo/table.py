@@ -64,6 +64,8 @@ def print_summary(records: Sequence[Record], rate: float, batch_records: int) ->
     tiers = Counter(map(_decided_by, records))
     print("\n" + _counts(labels))
     print("decided by: " + _counts(tiers))
+    reasons = Counter(str(record["label_reason"]) for record in records if "label_reason" in record)
+    print("why Unclassified: " + _counts(reasons))
     print(
         f"{rate:,.0f} records/s, one connection, {batch_records} records a batch, client included"
     )
