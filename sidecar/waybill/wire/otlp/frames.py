@@ -18,7 +18,7 @@ from waybill.core.errors import MalformedError
 
 
 class Gap(NamedTuple):
-    """Bytes of a frame that are none of its children; they stand in front of one, or behind all.
+    """Bytes of a frame that belong to no child; they stand in front of one, or behind all.
 
     ``child`` is the index of the one in front of which they stand.
     """
