@@ -26,7 +26,8 @@ FOLDER = ROOT / "docs" / "img"
 #: All of them together, in bytes.
 _BUDGET = 1_000_000
 _SIZE = {"width": 1280, "height": 760}
-HOURS = 24
+#: Two days, so that one is compared with the other.
+HOURS = 49
 PAGES = {
     "overview": "/",
     "patterns": "/patterns",
@@ -59,17 +60,17 @@ TABLE = "".join(
 
 
 def told_until(hour: int, now: float) -> list[Pattern]:
-    """What a sidecar has counted by the end of an ``hour`` of the last day; some grows unevenly."""
+    """What a sidecar has counted by the end of an ``hour``; some grows unevenly."""
     at = now - (HOURS - hour) * 3600
     day = {"since": now - HOURS * 3600, "first_seen": now - HOURS * 3600, "last_seen": at - 30}
     told = []
     for mask, (label, count, source) in SAID.items():
-        so_far = count * hour // HOURS
+        so_far = count * hour // 24
         told.append(
             pattern(mask, share(label, so_far), count=so_far, sources={source: so_far}, **day)
         )
     for mask, (count, source) in OPEN.items():
-        so_far = count * (hour + 6 * max(0, hour - 15)) // (7 * HOURS)
+        so_far = count * (hour + 6 * max(0, hour - 40)) // (7 * 24)
         told.append(pattern(mask, count=so_far, sources={source: so_far}, **day))
     return told
 
