@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import encodings
+import pkgutil
 import time
 
 import pytest
 
 from tests.effort import allowed
 from waybill.core.near import close_to
-from waybill.core.text import BOMS, decoded
+from waybill.core.text import BOMS, charset_of, decoded, transcoded
 
 TEXT = "Überweisung für Müller fehlgeschlagen: 5 €"
 
@@ -34,3 +37,57 @@ def test_nothing_is_close_to_a_long_word() -> None:
     begin = time.thread_time()
     assert close_to("Error" * 1_000_000, ["Error"]) == []
     assert time.thread_time() - begin < allowed(0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("UTF-8", "utf-8"),
+        ("Latin1", "iso8859-1"),
+        ("windows-1252", "cp1252"),
+        ("Shift-JIS", "shift_jis"),
+        ("tis-620", "tis-620"),
+        ("us-ascii", "ascii"),
+        *((name, None) for name in ("PunyCode", "IDNA", "undefined", "unicode_escape", "rot13")),
+        *(
+            (name, None)
+            for name in ("zip", "base64", "", "\0", "\ud800", "é", "../x", "x" * 10_000)
+        ),
+    ],
+)
+def test_only_character_sets_are_taken_by_their_names(name: str, codec: str | None) -> None:
+    assert charset_of(name) == codec
+
+
+def _seconds(codec: str, data: bytes) -> float:
+    begin = time.thread_time()
+    with contextlib.suppress(UnicodeError):
+        transcoded(data, codec)
+    return time.thread_time() - begin
+
+
+def test_no_character_set_takes_longer_than_its_text_is() -> None:
+    """One MB of punycode took a thread two minutes, and whoever sends it chooses the name."""
+    names = {module.name for module in pkgutil.iter_modules(encodings.__path__)}
+    found = {codec for codec in map(charset_of, names) if codec is not None}
+    assert len(found) > 90
+    bound = allowed(0.05)
+    for data in (b"xn--a-" + b"a" * 100_000, b"+AGE-" * 20_000, b"a failed\n" * 10_000):
+        assert not {codec for codec in found if _seconds(codec, data) > bound}
+
+
+def test_what_nobody_knows_is_not_remembered() -> None:
+    """Python keeps each name that it was asked for; strangers have many."""
+    known = len(encodings._cache)
+    for number in range(50):
+        assert charset_of(f"x-nobody-{number}") is None
+    assert len(encodings._cache) == known
+
+
+def test_text_is_transcoded_in_steps_that_end_anywhere() -> None:
+    text = "ä漢🎉\n" * 400_000
+    for codec in ("utf-16-le", "utf-32-be", "gb18030", "utf-7"):
+        assert transcoded(text.encode(codec), codec) == text.encode()
+    with pytest.raises(UnicodeDecodeError):
+        transcoded(b"\x81", "shift_jis")
+    assert transcoded(b"a\xff", "utf-8", "replace") == "a\ufffd".encode()

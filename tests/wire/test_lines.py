@@ -31,6 +31,10 @@ def lines(body: bytes, content_type: str = "text/plain") -> list[dict[str, objec
     return found
 
 
+#: Python has codecs of these names; two of them take a minute for a MB.
+NO_CHARSETS = ("punycode", "idna", "undefined", "unicode_escape", "zlib", "rot13", "\0")
+
+
 def test_each_line_of_text_is_a_record() -> None:
     body = b'disk full\r\n\n  at x\n12\n[a] b\n\x00\n\x1b[0m\n"c"\nM\xfcller\xe2\x80\xa8\x0c!\nend\r\n\x1a'
     assert [record["log"] for record in lines(body)] == [
@@ -47,6 +51,8 @@ def test_each_line_of_text_is_a_record() -> None:
         ("utf-16", "text/plain"),
         ("utf-8-sig", "text/plain; charset=nonsense"),
         ("utf-8", "text/plain; charset=ascii"),
+        ("shift_jis", "text/plain; charset=Shift-JIS"),
+        *(("utf-8", f"text/plain; charset={name}") for name in NO_CHARSETS),
     ],
 )
 def test_text_is_read_in_its_encoding(encoding: str, content_type: str) -> None:

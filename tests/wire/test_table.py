@@ -106,6 +106,12 @@ def test_rows_are_those_of_python_and_no_byte_is_changed(block: int) -> None:
         assert data.endswith(plain)
 
 
+@pytest.mark.parametrize("name", ["punycode", "idna", "undefined", "zlib", "rot13", "\0", "\ud800"])
+def test_what_is_no_character_set_is_refused(name: str) -> None:
+    with pytest.raises(MalformedError, match="no known encoding"):
+        read(b"log\na", encoding=name)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
 @pytest.mark.parametrize(("delimiter", "end"), [*itertools.product(DELIMITERS, ENDS)])
 def test_rows_with_faults_are_named_and_none_is_lost(

@@ -7,8 +7,21 @@
 from __future__ import annotations
 
 import codecs
+import encodings.aliases
+import functools
+import io
+import pkgutil
 
-__all__ = ["BOMS", "WESTERN", "decoded", "is_utf8_rather", "single_byte", "text_of_bytes"]
+__all__ = [
+    "BOMS",
+    "WESTERN",
+    "charset_of",
+    "decoded",
+    "is_utf8_rather",
+    "single_byte",
+    "text_of_bytes",
+    "transcoded",
+]
 
 #: Byte order marks and their codecs, the longer ones first; the codecs keep the mark as U+FEFF.
 BOMS = (
@@ -20,6 +33,45 @@ BOMS = (
 )
 #: What a spreadsheet on Windows writes; its superset of Latin-1 has the dashes and quotes.
 WESTERN = "cp1252"
+#: Codecs of Python's that are no character sets. One MB takes the first two minutes: their time
+#: grows with the square of the size.
+_NO_CHARSETS = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
+#: What is decoded in one step of the interpreter, in which no other thread runs: 3 ms at most.
+_STEP_BYTES = 1 << 20
+
+
+def charset_of(name: str) -> str | None:
+    """The codec of the character set that somebody calls ``name``; None where there is none.
+
+    >>> charset_of("Latin1"), charset_of("punycode"), charset_of("zip")
+    ('iso8859-1', None, None)
+    """
+    python_name = encodings.normalize_encoding(name).lower()
+    if python_name not in _codecs():
+        return None
+    try:
+        "".encode(python_name)
+    except LookupError:  # of bytes it makes bytes, or it is of another system
+        return None
+    return codecs.lookup(python_name).name
+
+
+@functools.cache
+def _codecs() -> frozenset[str]:
+    """Names of all there are. No other is looked up: Python remembers each for ever."""
+    modules = {module.name for module in pkgutil.iter_modules(encodings.__path__)}
+    return frozenset({*modules, *encodings.aliases.aliases} - _NO_CHARSETS)
+
+
+def transcoded(data: bytes, codec: str, errors: str = "strict") -> bytes:
+    """``data`` in UTF-8, in steps between which others run. Raises UnicodeError."""
+    decoder = codecs.getincrementaldecoder(codec)(errors)
+    whole = io.BytesIO()
+    for start in range(0, len(data), _STEP_BYTES):
+        text = decoder.decode(data[start : start + _STEP_BYTES])
+        whole.write(text.encode("utf-8", "replace"))
+    whole.write(decoder.decode(b"", final=True).encode("utf-8", "replace"))
+    return whole.getvalue()
 
 
 def decoded(data: bytes) -> str:

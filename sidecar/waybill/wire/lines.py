@@ -15,13 +15,14 @@ head of syslog is: it names the program.
 
 from __future__ import annotations
 
-import codecs
+import io
 import re
+from collections.abc import Iterator
 
 import orjson
 
 from waybill.core.prepare import is_blank
-from waybill.core.text import BOMS, single_byte
+from waybill.core.text import BOMS, charset_of, single_byte, transcoded
 
 __all__ = ["as_ndjson", "behind_head", "is_logfmt", "is_text", "pairs_of"]
 
@@ -75,7 +76,7 @@ def as_ndjson(body: bytes, content_type: str) -> bytes:
     # One buffer: a short text that is kept by itself makes the heap grow and shrink for each line.
     records = bytearray()
     for text in _texts(body, content_type):
-        line = text.strip("\r\x00")
+        line = text.strip("\n\r\x00")
         if is_blank(line):  # the end mark of DOS, 0x1A, is one
             continue
         if line.lstrip().startswith("{") and _is_object(line):
@@ -115,33 +116,28 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _texts(body: bytes, content_type: str) -> list[str]:
+def _texts(body: bytes, content_type: str) -> Iterator[str]:
     """The lines as text: by a byte order mark, by the charset named, else each line by its bytes.
 
-    A line that is no UTF-8 is read in the Western single bytes, so that no byte is lost.
+    A line that is no UTF-8 is read in the Western single bytes, so that no byte is lost. Only line
+    feeds end a line: a form feed or U+2028 stands within a message.
     """
+    return map(_decoded, io.BytesIO(_as_named(body, content_type)))
+
+
+def _as_named(body: bytes, content_type: str) -> bytes:
+    """``body`` in UTF-8 where a mark or its charset says what it is."""
     for mark, name in BOMS:
         if body.startswith(mark):
-            return _split(body[len(mark) :].decode(name, "replace"))
-    charset = _CHARSET.search(content_type)
-    if charset is not None and not _is_utf8(charset[1]):
-        try:
-            return _split(body.decode(charset[1]))
-        except (LookupError, UnicodeError):
-            pass  # it says what it is not
-    return list(map(_decoded, body.replace(b"\r\n", b"\n").split(b"\n")))
-
-
-def _is_utf8(charset: str) -> bool:
+            return transcoded(body[len(mark) :], name, "replace")
+    named = _CHARSET.search(content_type)
+    charset = charset_of(named[1]) if named is not None else None
+    if charset is None or charset == "utf-8":
+        return body
     try:
-        return codecs.lookup(charset).name == "utf-8"
-    except LookupError:
-        return True
-
-
-def _split(text: str) -> list[str]:
-    """Only line feeds end a line: a form feed or U+2028 stands within a message."""
-    return text.replace("\r\n", "\n").encode("utf-8", "replace").decode().split("\n")
+        return transcoded(body, charset)
+    except UnicodeError:
+        return body  # it says what it is not
 
 
 def _decoded(line: bytes) -> str:

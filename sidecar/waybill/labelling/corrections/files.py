@@ -8,7 +8,6 @@ a code, and what was in force before stays.
 from __future__ import annotations
 
 import bisect
-import codecs
 import hashlib
 import io
 import os
@@ -23,7 +22,7 @@ from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.files import open_regular, read_small
 from waybill.core.letting_go import take_apart
 from waybill.core.reasons import CorrectionCode
-from waybill.core.text import BOMS
+from waybill.core.text import BOMS, transcoded
 from waybill.labelling.corrections.checks import fault_of
 
 __all__ = [
@@ -276,21 +275,11 @@ def _as_utf8(data: bytes, file: str) -> bytes:
         if codec == "utf-8":
             return data[len(mark) :]
         try:
-            return _transcoded(data[len(mark) :], codec)
+            return transcoded(data[len(mark) :], codec)
         except UnicodeError:
             detail = f"is no {codec}, as its first bytes say"
             raise CorrectionsError([CorrectionError("not_text", detail, file=file)]) from None
     return data
-
-
-def _transcoded(data: bytes, codec: str) -> bytes:
-    """Raises UnicodeError."""
-    decoder = codecs.getincrementaldecoder(codec)()
-    whole = io.BytesIO()
-    for start in range(0, len(data), _STEP_BYTES):
-        whole.write(decoder.decode(data[start : start + _STEP_BYTES]).encode())
-    whole.write(decoder.decode(b"", final=True).encode())
-    return whole.getvalue()
 
 
 def _parse(data: bytes, file: str, history: History) -> None:

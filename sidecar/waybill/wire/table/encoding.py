@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from waybill.core.errors import MalformedError
-from waybill.core.text import BOMS, is_utf8_rather, single_byte
+from waybill.core.text import BOMS, charset_of, is_utf8_rather, single_byte
 
 __all__ = ["WIDE", "TextDecoder", "replaced"]
 
@@ -126,13 +126,11 @@ def replaced(text: str) -> str:
 
 
 def _codec(encoding: str) -> str:
-    try:
-        "".encode(encoding)
-        name = codecs.lookup(encoding).name
-    except LookupError:
+    name = charset_of(encoding)
+    if name is None:
         raise MalformedError(
             "csv_encoding", f"{encoding!r} is no known encoding; examples: utf-8, cp1252, utf-16"
-        ) from None
+        )
     return _ALIASES.get(name, name)
 
 
