@@ -50,6 +50,8 @@ _FLAGS = hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_F
 #: One pattern that compiles for longer, in time of the processor, is refused: 18 characters can
 #: take 3.7 s.
 _MAX_PATTERN_SECS = 1.0
+#: So many faults are told of: one line can have a hundred thousand.
+_MOST_FAULTS = 1000
 
 
 def main() -> int:
@@ -62,13 +64,21 @@ def main() -> int:
     except MemoryError:
         return EXIT_MEMORY
     except RuleSetError as refusal:
-        faults = [Fault.of(error) for error in refusal.errors]
+        faults = [Fault.of(error) for error in _first_of(refusal.errors)]
         sys.stdout.buffer.write(msgspec.msgpack.encode(faults))
         return EXIT_FAULTS
     # The parent has the database that stood already.
     sent = msgspec.structs.replace(artefact, known_database=b"")
     sys.stdout.buffer.write(msgspec.msgpack.encode(sent))
     return 0
+
+
+def _first_of(errors: Sequence[RuleError]) -> list[RuleError]:
+    left = len(errors) - _MOST_FAULTS
+    if left <= 0:
+        return list(errors)
+    more = RuleError("schema", f"and {left:,} faults more; mend these first")
+    return [*errors[:_MOST_FAULTS], more]
 
 
 def build(request: CompileRequest) -> Artefact:
