@@ -11,6 +11,7 @@ from typing import get_args
 import openpyxl
 import pytest
 
+from waybill.core.errors import WaybillError
 from waybill.core.reasons import Reason
 from waybill.settings.schema import FieldSettings
 from waybill.web.job import Options
@@ -66,6 +67,14 @@ def test_a_record_that_is_left_as_it_is_has_the_reason_that_the_command_tells(
     lines = read_sample(FieldSettings(), file, "a.ndjson", Options()).lines
     told = [None, "malformed_record", "not_an_object", "message_not_a_string"]
     assert [line.reason for line in lines][:4] == told
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson"])
+def test_what_is_no_json_is_said_for_who_has_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text("// by hand\n{log: 'a'}\n")
+    with pytest.raises(WaybillError, match="as text it is taken line by line"):
+        read_sample(FieldSettings(), file, name, Options())
 
 
 def test_every_reason_has_words() -> None:

@@ -87,6 +87,8 @@ def test_what_would_become_too_much_is_refused_with_a_code(
         ("word/document.xml", "Word document"),
         ("ppt/presentation.xml", "presentation"),
         ("b.xlsx", "zip of other files"),
+        ("mimetype", "OpenDocument or iWork"),
+        ("Index/Document.iwa", "OpenDocument or iWork"),
     ],
 )
 def test_what_is_made_like_a_workbook_is_named(part: str, told: str) -> None:

@@ -11,7 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 from msgspec.structs import replace
 
-from waybill.core.errors import WaybillError
+from waybill.core.batch import Batch
+from waybill.core.errors import MalformedError, WaybillError
 from waybill.core.reasons import RecordReason
 from waybill.settings.schema import FieldSettings
 from waybill.web.findings import Findings, encoding_finding, table_findings
@@ -164,7 +165,7 @@ def _records(fields: FieldSettings, opened: _Opened, options: Options) -> Sample
         if opened.form == "json" and is_cut:
             return Sample(opened.form, options, {}, (), ())
         _, chunks = as_utf8(whole, iter((whole,)))
-        _, batch = wire.decode(b"".join(chunks), "application/json")
+        batch = _decoded(wire, b"".join(chunks))
         guesses = {}
     lines: list[Line] = []
     for i, message in enumerate(batch.messages[:ROWS]):
@@ -172,6 +173,20 @@ def _records(fields: FieldSettings, opened: _Opened, options: Options) -> Sample
         reason = special.reason if special is not None and message is None else None
         lines.append(Line(i + 1, (message or "",), message, batch.sources[i], reason=reason))
     return Sample(opened.form, options, guesses, ("message",), tuple(lines))
+
+
+def _decoded(wire: Wire, data: bytes) -> Batch:
+    try:
+        return wire.decode(data, "application/json")[1]
+    except MalformedError as error:
+        if error.code != "not_json":
+            raise
+    # What the fault says is for who sends over HTTP.
+    raise MalformedError(
+        "not_json",
+        "no JSON record can be found (JSON has double quotes round names and texts, and no "
+        "comments); as text it is taken line by line",
+    )
 
 
 def choice_of(options: Options) -> Choice:

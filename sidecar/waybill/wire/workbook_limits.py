@@ -68,6 +68,9 @@ def _check_names(parts: list[zipfile.ZipInfo]) -> None:
         detail = f"it has {len(parts):,} parts, at most {_MOST_PARTS:,} are read"
         raise WorkbookError("parts", detail)
     names = [part.filename for part in parts]
+    if "mimetype" in names or any(name.endswith(".iwa") for name in names):
+        detail = "it is of OpenDocument or iWork: export it as .xlsx or CSV"
+        raise WorkbookError("not_a_workbook", detail)
     if _CONTENT not in names:
         held = ", ".join(name[:60] for name in names[:_SHOWN_NAMES]) or "nothing"
         detail = f"it is a zip of other files ({held}): send one of those"
