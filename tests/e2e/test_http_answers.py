@@ -313,8 +313,10 @@ async def test_what_is_no_http_is_logged_and_counted(
     host, port = sidecar.service.address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"nonsense\r\n\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.0 400")
+    head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
+    assert head.startswith(b"HTTP/1.0 400")
+    assert json.loads(answer)["reason"] == "bad_request"
     assert sidecar.metric("waybill_batches_refused_total", **labels) == before + 1
     assert any(vars(record).get("reason") == "bad_request" for record in caplog.records)
 

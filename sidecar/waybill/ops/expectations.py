@@ -1,6 +1,7 @@
 """What aiohttp answers before any middleware is asked, answered otherwise.
 
-An ``Expect`` header that is no ASCII would be a 500. Of what is no HTTP the answer would hold the
+It would be a line of text and no ``{"reason": ..., "detail": ...}``, and a 500 for an ``Expect``
+header that is no ASCII. Of what is no HTTP the answer would hold the
 line that is wrong: a cookie or a token, which scripts and the logs of shippers must not see.
 """
 
@@ -9,12 +10,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
+import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError
 
-__all__ = ["answer_ourselves"]
+__all__ = ["Refused", "answer_ourselves"]
 
+_CONTINUE = "100-continue"
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Refused(web.Response):
+    """What no middleware was asked about, written as every refusal is."""
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        body = orjson.dumps({"reason": reason, "detail": detail})
+        super().__init__(status=status, body=body, content_type="application/json")
 
 
 class _Handler(web.RequestHandler):
@@ -34,6 +45,9 @@ class _Handler(web.RequestHandler):
         if "b'" in said or 'b"' in said or isinstance(exc, InvalidURLError):
             said = "the request is no HTTP"
         response = super().handle_error(request, status, exc, said)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            response = Refused(status, "bad_request", " ".join(said.split()).rstrip(":"))
+            response.force_close()
         response.headers["Server"] = "waybill"
         return response
 
@@ -55,8 +69,8 @@ def answer_ourselves(runner: web.AppRunner) -> None:
 
 def _refusing(handle: Answer) -> Answer:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        if not request.headers.get("Expect", "").isascii():
-            return web.Response(status=HTTPStatus.EXPECTATION_FAILED, text="Unknown Expect")
+        if request.headers.get("Expect", _CONTINUE).lower() != _CONTINUE:
+            return Refused(417, "expectation_failed", f"only Expect: {_CONTINUE} is understood")
         return await handle(request)
 
     return answer

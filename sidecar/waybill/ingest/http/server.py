@@ -25,7 +25,7 @@ from waybill.ingest.http.otlp import speak_otlp
 from waybill.ingest.http.sentences import sentence
 from waybill.ingest.http.writing import Writing
 from waybill.ingest.listener import CountRefusal, Intake
-from waybill.ops.expectations import answer_ourselves
+from waybill.ops.expectations import Refused, answer_ourselves
 from waybill.ops.tls import ServerTls
 from waybill.ops.tokens import Tokens
 from waybill.settings.addresses import bracketed, cannot_listen, split_address
@@ -182,8 +182,8 @@ def _protocol_faults(
 
     class ProtocolFaults(AbstractAccessLogger):
         def log(self, request: web.BaseRequest, response: web.StreamResponse, _: float) -> None:
-            if response.status < 400 or response.content_type != "text/plain":
-                return  # all of ours are JSON or protobuf
+            if not isinstance(response, Refused):
+                return
             reason: RequestCode = "bad_request"
             if response.status == HTTPStatus.EXPECTATION_FAILED:
                 reason = "expectation_failed"
