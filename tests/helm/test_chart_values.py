@@ -70,6 +70,8 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
             "config.http.tls.client_ca_file: the probes",
         ),
         ({"config": {"http": {"drain_secs": 90}}}, "terminationGracePeriodSeconds must be longer"),
+        ({"podAnnotations": {"scrape": True}}, "/podAnnotations/scrape"),
+        ({"nodeSelector": {"zone": 1}}, "/nodeSelector/zone"),
     ],
 )
 def test_faulty_values_are_refused_by_name(
@@ -77,6 +79,13 @@ def test_faulty_values_are_refused_by_name(
 ) -> None:
     with pytest.raises(EngineError, match=re.escape(message)):
         install(values)
+
+
+@pytest.mark.parametrize("section", ["config", "rules", "llm", "image", "service", "canary"])
+def test_a_section_that_is_left_empty_is_named(install: Install, section: str) -> None:
+    """Helm takes a key with nothing behind it out of the chart's values."""
+    with pytest.raises(EngineError, match=f"missing property '{section}'"):
+        install({section: None})
 
 
 def test_versions_agree() -> None:
