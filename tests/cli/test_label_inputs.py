@@ -219,6 +219,8 @@ def test_the_summary_says_what_came_of_it(label: Label) -> None:
     ):  # fmt: skip
         assert part in said
     assert label("in.csv", f"log\n{DISK}\n".encode(), "--quiet").said == ""
+    said = label("in.csv", f"log,target_label\n{DISK},critical ERROR \n".encode()).said
+    assert "1 row had a label: 1 agree" in said
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from waybill.cli.terminal import tell
 from waybill.core.batch import Batch, Passed
 from waybill.core.records import Verdict
 from waybill.wire.json import scan
+from waybill.wire.table.dialect import normal
 
 __all__ = ["Summary", "rows_of"]
 
@@ -129,7 +130,9 @@ class Summary:
         self._passed[reason] += count
 
     def compare(self, known: str, label: str) -> None:
-        """Count a row that had a label of its own."""
+        """Count a row that had a label of its own, however that is spelled."""
+        if normal(known) == normal(label):
+            known = label
         self._known[known, label] += 1
 
     def show(self) -> None:
