@@ -202,6 +202,16 @@ def test_garbage_with_a_right_hash_is_refused(bundle_copy: Path, name: str, code
     assert refuse(bundle_copy) == code
 
 
+def test_what_is_no_bundle_of_this_version_says_what_it_may_be(tmp_path: Path) -> None:
+    file = tmp_path / "bundle"
+    file.write_text("hello")
+    with pytest.raises(BundleError, match=r"bundle is not a folder; expected"):
+        load_bundle(file, taxonomy=TEN)
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(BundleError, match=r"`format`; it may be of a newer Waybill"):
+        load_bundle(tmp_path, taxonomy=TEN)
+
+
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     assert refuse(tmp_path / "nowhere") == "missing_file"
 

@@ -41,6 +41,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _MOST_BYTES = 8 << 20
+_NO_FOLDER = "{} is not a folder; expected the folder of a bundle"
 #: A bundle has five to ten; each costs calls to a repository.
 _MOST_FILES = 256
 #: Of a file's name, in characters: file systems take 255 bytes, and the client adds to it.
@@ -227,8 +228,13 @@ def read_manifest(path: Path) -> Manifest:
         manifest = read_json(read_small(path / MANIFEST, _MOST_BYTES), Manifest)
     except FileNotFoundError:
         raise BundleError("missing_file", f"{path / MANIFEST} does not exist") from None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BundleError("manifest", f"{path / MANIFEST}: {error}") from error
+    except NotADirectoryError:
+        raise BundleError("manifest", _NO_FOLDER.format(path)) from None
+    except OSError as error:
+        raise BundleError("manifest", f"{path / MANIFEST}: {error.strerror or error}") from error
+    except msgspec.MsgspecError as error:
+        newer = "; it may be of a newer Waybill" if "unknown field" in str(error) else ""
+        raise BundleError("manifest", f"{path / MANIFEST}: {error}{newer}") from error
     if len(manifest.sha256) > _MOST_FILES:
         raise BundleError("manifest", f"it names more than {_MOST_FILES} files")
     names = manifest.sha256.keys() | _used_files(manifest)
@@ -268,7 +274,7 @@ def _entries(path: Path) -> list[Path]:
     try:
         return [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     except NotADirectoryError:
-        raise BundleError("manifest", f"{path} is not a folder") from None
+        raise BundleError("manifest", _NO_FOLDER.format(path)) from None
 
 
 def _hash(file: Path) -> str:
