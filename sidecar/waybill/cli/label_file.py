@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, NoReturn
 
@@ -40,6 +41,7 @@ def label_file(settings: Settings, plan: Plan) -> int:
         MalformedError: the input cannot be read as that format.
     """
     summary = _summary(plan)
+    summary.further = {one.name: Counter() for one in settings.labellings}
     try:
         if plan.is_check:
             return _check(settings, plan, summary)

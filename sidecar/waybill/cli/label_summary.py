@@ -51,6 +51,8 @@ class Summary:
         self.rows = 0
         self.faults = 0
         self._labels: Counter[str] = Counter()
+        #: Those of further labellings, by name, in their order.
+        self.further: dict[str, Counter[str]] = {}
         self._reasons: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
@@ -90,6 +92,8 @@ class Summary:
         # Most records share their verdicts, which are told apart by identity.
         for verdict, count in Counter(verdicts).items():
             self._labels[verdict.label] += count
+            for labels, one in zip(self.further.values(), verdict.beside, strict=False):
+                labels[one.label] += count
             if verdict.reason:
                 self._reasons[verdict.reason] += count
 
@@ -160,6 +164,7 @@ class Summary:
             "faults": self.faults,
             "kinds": dict(self._kinds.most_common()),
             "labels": dict(self._labels.most_common()),
+            "further": {name: dict(one.most_common()) for name, one in self.further.items()},
             "reasons": dict(self._reasons.most_common()),
             "passed": dict(self._passed.most_common()),
             "known": self._known.total(),
@@ -170,8 +175,10 @@ class Summary:
         secs = self.secs
         rate = f" ({self.rows / secs:,.0f} a second)" if secs >= _LEAST_SECS else ""
         yield f"{rows_of(self.rows)} in {secs:.1f} s{rate}"
-        for label, count in self._labels.most_common(_LABELS):
-            yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
+        yield from self._shares(self._labels)
+        for name, labels in self.further.items():
+            yield f"{name}:"
+            yield from self._shares(labels)
         yield from self._table("without a decision, by reason:", self._reasons)
         yield from self._table("passed as they are, by reason:", self._passed)
         if self._members is not None:
@@ -186,6 +193,10 @@ class Summary:
         if self.faults:
             yield f"{rows_of(self.faults)} with faults (see above); exit code 1"
         yield from self._agreement()
+
+    def _shares(self, labels: Counter[str]) -> Iterator[str]:
+        for label, count in labels.most_common(_LABELS):
+            yield f"  {count:>12,}  {_share(count, self.rows):>7}  {label}"
 
     def _advice(self) -> str:
         if self._envelope in _FORMS:
