@@ -32,6 +32,7 @@ async def test_rules_are_right_on_the_templates_that_they_take(which: str) -> No
         severities = read_taxonomy(BANKING / "labels.yaml")
         rules = await load_ruleset([BANKING / "rules"], labels=severities.names, cpu_secs=300)
         corpus = load_corpus(severities, BANKING / "corpus", [BANKING / "wide"])
+    assert not rules._always, "rules that no scan finds, so that each message is put to them"
     taken: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for entry in corpus.entries:

@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import hyperscan
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import EXAMPLES
 from waybill.core.prepare import prepare
+from waybill.labelling.rules.compiler import _FLAGS
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.pattern import compile_confirmation, translate
 from waybill.labelling.rules.ruleset import RuleSet
@@ -22,9 +24,11 @@ PATTERNS = [
     r"User User\d+ logged (in|out)\.", r"a{,3}b", r"(?i)kš[a-f]", r"\s\S\W\w\D", r"^\Afoo\Z$", r"(?m)^x$", r"(?m)x$",
     r"(?=a)b?", r"(?<!x)a", r"(a|b)\1", r"(?P<q>['\"]).*(?P=q)", r"\Bx", r".*", r"[^a\d\n]", r"a++b", r"(?>a*)b",
     r"x{2,}?", "é[à-ü]+", r"[]]", r"a|", r"\x00", r"(?s)a.b", r"a.b", r"(?i:A)b", r"\bfoo\b", r"foo$", r"^$", r"\d{3}-\w+",
-    r"(?x) a  b # comment", r"[^\W_]", r"(?i)[^k]", r"\u212a", r"(?i)ſ", r"(a)?b(?(1)c|d)", r"x*^a", r"\.", "a*",
+    r"(?x) a  b # comment", r"[^\W_]", r"(?i)[^k]", r"\u212a", r"(?i)ſ", r"(a)?b(?(1)c|d)", r"\.", "a*",
     r"(?!x{e})failed", r"(?<!ok{1})x(?!o{e})", r"(?=.)[a[:digit:]]", r"(?=a)[a[:alpha:]]b", r"(?=.)(?i:ß)", r"^(?!.*(?i:ſ))a",
     "(?=.)[a~b]", r"id(?!={s)x", r"a{e}++", r"(?<=x)(?i:k)", "(?=.)(?i:ss)", r"\B", r"(?m)^\B",
+    r"x*^a", r"a(?:^|b)", r"(?:^|,)a.*(?:^|[, ])b", r"\b^a", r"^.*(?:foo|^bar)", r"(?:a|$)b?", r"foo(?:$|,)\b", r"(?:a(?:b|$)|c)\b",
+    r"(?:^a){2}", r"(?:a$)+b*", r"^$a|^", r"(?i)(?:x|\A)k(?:\Z|y)?1*", r"(?:^|a)b", r"a(?:b|$)", r"(?m)(?:^|b)a(?:$|c)d?",
 ]  # fmt: skip
 MESSAGES = [
     "", "a", "b", "aab", "aaab", "x", "x\n", "\nx\n", "foo", "foo\n", "foo bar", "xa", "abab", "'q'", "K", "k", "\u212a", "ſ", "s",
@@ -60,6 +64,13 @@ def test_every_construct_matches_what_re_matches() -> None:
         assert {rule.id for rule in rules.matching(message)} == expected, message
 
 
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_construct_is_one_that_hyperscan_can_hold(pattern: str) -> None:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    expression = translate(pattern).expression.encode()
+    database.compile(expressions=[expression], ids=[0], elements=1, flags=[_FLAGS])
+
+
 @pytest.mark.parametrize(
     "pattern", ["(", "[a", "*", r"\h", "(?P<1>a)", "a{99999999999}", "[[:alpha:]]"]
 )
@@ -70,7 +81,15 @@ def test_what_python_does_not_take_is_refused(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "is_exact"),
-    [(r"a\d+", True), (r"(?=a)", False), (r"(a)\1", False), (r"a++", False), (r"\B", False)],
+    [
+        (r"a\d+", True),
+        (r"^(^|a)b$", True),
+        (r"a(^|b)", False),
+        (r"(?=a)", False),
+        (r"(a)\1", False),
+        (r"a++", False),
+        (r"\B", False),
+    ],
 )
 def test_what_needs_confirmation_is_known(pattern: str, is_exact: bool) -> None:
     assert translate(pattern).is_exact == is_exact
@@ -112,6 +131,9 @@ _groups = st.one_of(
     st.builds("(?i){}".format, _sequences),
     st.builds("^{}".format, _sequences),
     st.builds("{}$".format, _sequences),
+    st.builds("{}(^|{}){}".format, _sequences, _sequences, _sequences),
+    st.builds("({}|$){}".format, _sequences, _sequences),
+    st.builds(r"\b^{}$\b".format, _sequences),
     st.builds("(?={}){}".format, _sequences, _sequences),
     st.builds("(?!{}){}".format, _sequences, _sequences),
     st.builds(r"({})\1".format, _sequences),

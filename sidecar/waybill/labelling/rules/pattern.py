@@ -12,6 +12,7 @@ that matches at least as often, and each match is then confirmed with the origin
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import warnings
 from collections.abc import Iterable
@@ -38,6 +39,8 @@ _ANYTHING = "(?s:.)*"
 _ASCII, _UNICODE = int(re.ASCII), int(re.UNICODE)
 #: Repeats nested to more states than this are compiled alone first, under the clock.
 SUSPICIOUS_STATES = 2_000
+_STARTS = (op.AT_BEGINNING, op.AT_BEGINNING_STRING)
+_ENDS = (op.AT_END, op.AT_END_STRING)
 _DIGIT, _SPACE, _WORD = "0-9", r"\x09-\x0d\x20", "0-9A-Z_a-z"
 _CATEGORIES = {
     op.CATEGORY_DIGIT: _DIGIT,
@@ -122,9 +125,21 @@ class _Writer:
         self.is_exact = True
         self.states = 0
         self._factor = 1
+        #: Whether nothing but anchors like it can stand before, or behind, what is written next.
+        self._is_first = self._is_last = True
 
     def sequence(self, items: Iterable[tuple[Any, Any]], flags: int) -> str:
-        return "".join(self._item(kind, value, flags) for kind, value in items)
+        items = list(items)
+        is_first, is_last = self._is_first, self._is_last
+        begin = _count_anchors(items, _STARTS)
+        end = len(items) - 1 - _count_anchors(reversed(items), _ENDS)
+        text = ""
+        for at, (kind, value) in enumerate(items):
+            self._is_first = is_first and at <= begin
+            self._is_last = is_last and at >= end
+            text += self._item(kind, value, flags)
+        self._is_first, self._is_last = is_first, is_last
+        return text
 
     def _item(self, kind: Any, value: Any, flags: int) -> str:
         self.states += self._factor
@@ -153,8 +168,11 @@ class _Writer:
         low, high, inner = value
         outer, bound = self._factor, int(low if high is op.MAXREPEAT else high)
         self._factor = outer * max(1, bound)
+        is_first, is_last = self._is_first, self._is_last
+        if high is op.MAXREPEAT or bound > 1:  # each but one has another beside it
+            self._is_first = self._is_last = False
         text = self.sequence(inner, flags)
-        self._factor = outer
+        self._factor, self._is_first, self._is_last = outer, is_first, is_last
         if low == high:
             return f"(?:{text}){{{int(low)}}}"
         return f"(?:{text}){{{int(low)},{'' if high is op.MAXREPEAT else int(high)}}}"
@@ -167,9 +185,13 @@ class _Writer:
         if value is op.AT_NON_BOUNDARY:
             self.is_exact = False  # they differ on the empty message
             return ""
-        if value is op.AT_END:
-            return "(?m:$)" if flags & MULTI_LINE else "$"
+        if (value in _STARTS and not self._is_first) or (value in _ENDS and not self._is_last):
+            self.is_exact = False  # Hyperscan has them at the outer ends of a pattern only
+            return ""
+        if value is op.AT_END and flags & MULTI_LINE:
+            return "(?m:$)"
         return {
+            op.AT_END: "$",
             op.AT_BEGINNING: "^",
             op.AT_BEGINNING_STRING: "^",
             op.AT_END_STRING: r"\z",
@@ -190,6 +212,12 @@ class _Writer:
             _, present, absent = value
             self.sequence([*present, *(absent or ())], flags)  # for what it refuses
         return _ANYTHING  # references to groups
+
+
+def _count_anchors(items: Iterable[tuple[Any, Any]], anchors: tuple[Any, ...]) -> int:
+    """How many of ``anchors`` the items begin with."""
+    found = itertools.takewhile(lambda item: item[0] is op.AT and item[1] in anchors, items)
+    return sum(1 for _ in found)
 
 
 def _literal(code: int, flags: int) -> str:
