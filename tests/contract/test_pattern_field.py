@@ -41,10 +41,15 @@ def test_a_record_of_no_pattern_gets_none(kind: Kind) -> None:
 
 
 @ALL
-@pytest.mark.parametrize("brought", ["mine", "", 7])
+@pytest.mark.parametrize("brought", ["mine", " ", 7])
 def test_a_member_of_that_name_stays(kind: Kind, brought: object) -> None:
     record: Record = {"log": "a", "log_pattern": brought}
     assert labelled(kind, record) == record | LABELS
+
+
+@ALL
+def test_an_empty_one_is_a_place_that_was_kept_for_it(kind: Kind) -> None:
+    assert labelled(kind, {"log": "a", "log_pattern": ""}) == {"log": "a"} | LABELS | PATTERN
 
 
 @ALL
