@@ -13,7 +13,6 @@ import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Special, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
-from waybill.core.reasons import RecordReason
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
@@ -69,7 +68,7 @@ class JsonReader:
         False, and nothing done, when the body is no such array.
         """
         body = batch.body
-        if len(body) > _MOST_COMMAS and body.count(b",") > _MOST_COMMAS:
+        if scan.is_oftener(b",", body, _MOST_COMMAS):
             raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
         try:
             raws = self._array.decode(body)
@@ -114,7 +113,10 @@ class JsonReader:
             # Only white space and one comma stand between two values of a valid array.
             start = batch.body.index(memoryview(raw)[:1], at)
             at = start + size
-            self._add(batch, start, at)
+            if size > MOST_RECORD_BYTES:  # what is valid by now is not read a second time
+                batch.add_special(start, Passed(at, scan.why_too_large(batch.body[start])))
+            else:
+                self._add(batch, start, at)
 
     # -- records within a frame -----------------------------------------------------------------
 
@@ -313,7 +315,7 @@ class JsonReader:
         batch.budget.take(end - start + SPECIAL_BYTES)
         is_object = body[start] == _OPEN_BRACE and body[end - 1 : end] == b"}"
         if not is_object or end - start > MOST_RECORD_BYTES:
-            batch.add_special(start, Passed(end, _why_unread(body[start:end])))
+            batch.add_special(start, Passed(end, scan.why_unread(memoryview(body)[start:end])))
             return
         top: dict[str, scan.Span] = {}
         is_empty = True
@@ -338,12 +340,6 @@ class JsonReader:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
         return make_reading(message, source, is_other=is_other)
-
-
-def _why_unread(text: bytes) -> RecordReason:
-    if not scan.is_valid(text):
-        return "malformed_record"
-    return "record_too_large" if text[0] == _OPEN_BRACE else "not_an_object"
 
 
 def _decoder_of(kind: object) -> Callable[[bytes | msgspec.Raw], object]:

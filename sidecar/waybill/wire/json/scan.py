@@ -16,13 +16,14 @@ import msgspec
 import orjson
 
 from waybill.core.prepare import is_blank
+from waybill.core.reasons import RecordReason
 from waybill.core.text import text_of_bytes
 from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
 
 #: Where a value begins and ends.
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
-_QUOTE, _OPEN_BRACKET = b'"['
+_QUOTE, _OPEN_BRACKET, _OPEN_BRACE = b'"[{'
 _SPACE = re.compile(rb"[ \t\n\r]*")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
@@ -34,7 +35,7 @@ _INSIDE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
 #: What is looked at in one call: nothing else runs meanwhile.
-_STEP_BYTES = 4 << 20
+STEP_BYTES = 4 << 20
 _PASSED = msgspec.json.Decoder(msgspec.Raw)
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
@@ -61,7 +62,7 @@ def value_end(data: bytes, at: int, limit: int | None = None) -> int:
     if first == b'"':
         return _string_end(data, at, limit)
     begin = at
-    while (match := _SCALAR.match(data, at, min(limit, at + _STEP_BYTES))) is not None:
+    while (match := _SCALAR.match(data, at, min(limit, at + STEP_BYTES))) is not None:
         at = match.end()
     return at if at > begin else -1
 
@@ -70,7 +71,7 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the string that starts at ``at``, or -1."""
     at += 1
     while True:
-        stop = min(limit, at + _STEP_BYTES)
+        stop = min(limit, at + STEP_BYTES)
         match = _INSIDE.match(data, at, stop)
         if match is None:  # it starts behind the limit
             return -1
@@ -83,13 +84,13 @@ def _string_end(data: bytes, at: int, limit: int) -> int:
 def _brackets_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the object or array that starts at ``at``, or -1."""
     depth = 0
-    near = min(limit, at + _STEP_BYTES)
+    near = min(limit, at + STEP_BYTES)
     while True:
         match = _STRUCTURE.search(data, at, near)
         if match is None:
             if near == limit:
                 return -1
-            at, near = near, min(limit, near + _STEP_BYTES)
+            at, near = near, min(limit, near + STEP_BYTES)
             continue
         mark = data[match.start()]
         if mark == _QUOTE:
@@ -98,7 +99,7 @@ def _brackets_end(data: bytes, at: int, limit: int) -> int:
                 at = _string_end(data, match.start(), limit)
                 if at < 0:
                     return -1
-                near = min(limit, at + _STEP_BYTES)
+                near = min(limit, at + STEP_BYTES)
             else:
                 at = string.end()
             continue
@@ -243,3 +244,21 @@ def is_valid(text: bytes | memoryview) -> bool:
 def is_without_members(text: bytes) -> bool:
     """Whether ``text`` is an object with nothing in it."""
     return _EMPTY_OBJECT.fullmatch(text) is not None
+
+
+def is_oftener(byte: bytes, data: bytes, most: int) -> bool:
+    """Whether ``byte`` stands in ``data`` more than ``most`` times; other threads have turns."""
+    left = most
+    for start in range(0, len(data) if len(data) > most else 0, STEP_BYTES):
+        left -= data.count(byte, start, start + STEP_BYTES)
+    return left < 0
+
+
+def why_unread(text: memoryview) -> RecordReason:
+    """Why a value is not read that is too large, or no object."""
+    return why_too_large(text[0]) if is_valid(text) else "malformed_record"
+
+
+def why_too_large(head: int) -> RecordReason:
+    """The same of a valid value that begins with ``head``."""
+    return "record_too_large" if head == _OPEN_BRACE else "not_an_object"
