@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.patience import patience
 from waybill.core.errors import ConfigError
-from waybill.ops.deadletter import DeadLetters, prepare_folder
+from waybill.ops.deadletter import DeadLetters, _Kept, prepare_folder
 from waybill.ops.folder_room import FolderRoom
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import DeadLetterSettings
@@ -72,6 +73,22 @@ async def test_all_who_write_to_a_folder_keep_its_bound_together(tmp_path: Path)
     assert sum(kept) == 6
     assert len(kept_in(folder)) == 20
     assert used(folder) <= 10 * PAIR
+
+
+def test_what_is_taken_and_not_written_yet_is_found_by_who_looks(tmp_path: Path) -> None:
+    claimed = tmp_path / "a"
+    assert FolderRoom(tmp_path, PAIR).take(PAIR, lambda: claimed.write_bytes(bytes(PAIR)))
+    assert not FolderRoom(tmp_path, PAIR).take(1)
+
+
+def test_a_body_under_way_takes_its_whole_room(tmp_path: Path) -> None:
+    kept = _Kept(tmp_path, FolderRoom(tmp_path, 2 * PAIR))
+    kept.begin("one")
+    assert kept.add(b"12345")
+    assert not FolderRoom(tmp_path, 2 * PAIR - 1).take(PAIR)  # its note is not written yet
+    assert kept.end("not_json", ())
+    assert (tmp_path / "one.body").read_bytes() == b"12345"
+    assert json.loads((tmp_path / "one.json").read_bytes())["bytes"] == 5
 
 
 async def test_room_that_somebody_made_is_found(tmp_path: Path) -> None:

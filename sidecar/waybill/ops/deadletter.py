@@ -147,10 +147,10 @@ class _Kept:
     def add(self, chunk: bytes) -> bool:
         """Write some more of the body; whether there was room. Raises OSError."""
         with self._turn:
-            size = on_disk(self._size + len(chunk))
-            if self._file is None or not self._take(size + on_disk(1)):  # and a note
+            size = self._size + len(chunk)
+            if self._file is None or not self._take(on_disk(size) + on_disk(1), size):  # and a note
                 return False
-            self._size += len(chunk)
+            self._size = size
             if self._file.write(chunk) < len(chunk):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return True
@@ -167,7 +167,7 @@ class _Kept:
                 "time": self._body.name[:15],
             }
             text = orjson.dumps(note)
-            if not self._take(on_disk(self._size) + on_disk(len(text))):
+            if not self._take(on_disk(self._size) + on_disk(len(text)), self._size):
                 return False
             self._body.with_suffix(".json").write_bytes(text)
             self._file.close()
@@ -187,10 +187,19 @@ class _Kept:
         except OSError as error:
             log.error("a part of a body cannot be removed", extra={"error": str(error)})
 
-    def _take(self, count: int) -> bool:
-        """Count ``count`` bytes in all for this body."""
+    def _take(self, count: int, size: int) -> bool:
+        """Count ``count`` bytes in all for this body, which will have ``size``, and its note."""
         if count > self._taken:
-            if not self._room.take(count - self._taken):
+            if not self._room.take(count - self._taken, lambda: self._claim(size)):
                 return False
             self._taken = count
         return True
+
+    def _claim(self, size: int) -> None:
+        """Make the files as large as they will be, for who looks the folder through meanwhile."""
+        assert self._file is not None
+        assert self._body is not None
+        os.ftruncate(self._file.fileno(), size)
+        note = self._body.with_suffix(".json")
+        if not note.exists():
+            note.write_bytes(b"\n")

@@ -40,13 +40,19 @@ class FolderRoom:
         self._clock = clock
         self._looked_at: float | None = None
 
-    def take(self, count: int) -> bool:
-        """Count ``count`` bytes before they are written; whether there was room for them."""
+    def take(self, count: int, claim: Callable[[], object] = lambda: None) -> bool:
+        """Count ``count`` bytes before they are written; whether there was room for them.
+
+        ``claim`` is called before anybody else counts: it makes files as large as they will be, so
+        that whoever looks the folder through finds what was taken and is not written yet.
+        """
         with self._locked() as number:
             used = self._used(number)
             if used + count > self._most and self._may_look():
                 used = self._look()
             has_room = used + count <= self._most
+            if has_room:
+                claim()
             _write(number, used + count if has_room else used)
         return has_room
 
