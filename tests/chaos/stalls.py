@@ -50,12 +50,10 @@ async def child(overrides: list[str]) -> None:
     in one, and the most that the loop did, since the line before; in seconds.
     """
     from tests.conftest import running
-    from waybill.ops.memory import settle_memory, tune_allocator
-    from waybill.ops.turns import take_short_turns
+    from waybill.ops.memory import settle_memory
+    from waybill.ops.tuning import tune_process
 
-    tune_allocator()  # as `waybill serve` does
-
-    take_short_turns()
+    tune_process()  # as `waybill serve` does
     worst = [0.0] * 3
     clocks = time.perf_counter, time.process_time, time.thread_time
 

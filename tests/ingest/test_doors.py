@@ -35,12 +35,11 @@ SERVE = """
 import asyncio, sys
 from tests.conftest import running
 from waybill.ops.logs import setup_logging
-from waybill.ops.memory import settle_memory, tune_allocator
-from waybill.ops.turns import take_short_turns
+from waybill.ops.memory import settle_memory
+from waybill.ops.tuning import tune_process
 async def main():
     setup_logging("info")
-    tune_allocator()  # as `waybill serve` does
-    take_short_turns()
+    tune_process()  # as `waybill serve` does
     async with running(*sys.argv[1:]) as sidecar:
         settle_memory()
         print(sidecar.service.address, *getattr(sidecar.service.forward, "addresses", ()), flush=True)

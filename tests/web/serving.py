@@ -14,12 +14,11 @@ _SERVE = """
 import asyncio, sys
 from pathlib import Path
 from tests.web.conftest import settings_for
-from waybill.ops.memory import settle_memory, tune_allocator
-from waybill.ops.turns import take_short_turns
+from waybill.ops.memory import settle_memory
+from waybill.ops.tuning import tune_process
 from waybill.web.app import running_workbench
 async def main():
-    tune_allocator()
-    take_short_turns()
+    tune_process()
     async with running_workbench(settings_for(Path(sys.argv[1]))) as running:
         settle_memory()
         print(running.address, flush=True)

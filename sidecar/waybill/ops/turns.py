@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["TURN_SECS", "take_short_turns"]
+__all__ = ["take_short_turns"]
 
 #: The least time that a thread goes on for while another waits.
-TURN_SECS = 0.0001
+_TURN_SECS = 0.0001
 
 
 def take_short_turns() -> None:
     """Have threads that wait for the interpreter get it soon, in the whole process."""
-    sys.setswitchinterval(TURN_SECS)
+    sys.setswitchinterval(_TURN_SECS)

@@ -29,10 +29,10 @@ from waybill.ingest.forward.server import ForwardServer
 from waybill.ingest.http.server import HttpServer
 from waybill.ingest.listener import Intake, Listener
 from waybill.ops.deadletter import DeadLetters, prepare_folder
-from waybill.ops.memory import Trimmer, kept_small, settle_memory, tune_allocator
+from waybill.ops.memory import Trimmer, kept_small, settle_memory
 from waybill.ops.metrics import Metrics
 from waybill.ops.tls import ServerTls, server_tls
-from waybill.ops.turns import take_short_turns
+from waybill.ops.tuning import tune_process
 from waybill.ops.watched import refresh_often
 from waybill.service.corrections import CorrectionsPart
 from waybill.service.endpoints import Deps, http_routes
@@ -315,8 +315,7 @@ async def serve(settings: Settings, role: Role = SINGLE) -> None:
     """
     is_alone = not isinstance(role, Member)
     if is_alone:
-        tune_allocator()
-        take_short_turns()
+        tune_process()
     if role.is_first:
         shown = {"settings": changed_settings(settings), "secrets": name_secrets(settings)}
         log.info("settings other than the defaults", extra=shown)

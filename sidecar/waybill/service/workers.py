@@ -28,9 +28,9 @@ from prometheus_client import multiprocess, values
 from waybill.core.errors import BundleError, ConfigError
 from waybill.core.version import VERSION
 from waybill.labelling.model.manifest import read_manifest
-from waybill.ops.memory import settle_memory, tune_allocator
+from waybill.ops.memory import settle_memory
 from waybill.ops.metrics import worker_restarts
-from waybill.ops.turns import take_short_turns
+from waybill.ops.tuning import tune_process
 from waybill.service.app import serve
 from waybill.service.held_addresses import hold_addresses, open_unix
 from waybill.service.loading import Parts, bundle_folders, read_parts
@@ -64,8 +64,7 @@ def serve_workers(settings: Settings, run_loop: RunLoop) -> int:
     Raises:
         ConfigError: rules, model or an address cannot be used.
     """
-    tune_allocator()
-    take_short_turns()
+    tune_process()
     settings, held = hold_addresses(settings)
     with tempfile.TemporaryDirectory(prefix="waybill-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

@@ -16,10 +16,10 @@ from aiohttp import web
 
 from waybill.core.errors import ConfigError
 from waybill.ops.expectations import answer_ourselves
-from waybill.ops.memory import kept_small, settle_memory, tune_allocator
+from waybill.ops.memory import kept_small, settle_memory
 from waybill.ops.secret_file import LateSecret
 from waybill.ops.tls import ServerTls, server_tls
-from waybill.ops.turns import take_short_turns
+from waybill.ops.tuning import tune_process
 from waybill.ops.watched import refresh_often
 from waybill.settings.addresses import bracketed, cannot_listen, is_loopback, split_address
 from waybill.settings.schema import Settings
@@ -121,8 +121,7 @@ def make_app(benches: Mapping[str, Bench]) -> web.Application:
 
 async def serve_workbench(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError when it cannot start."""
-    tune_allocator()
-    take_short_turns()
+    tune_process()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
