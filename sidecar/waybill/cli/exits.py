@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from waybill.cli.terminal import tell
 from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.files import folder_advice
 
 __all__ = ["ExitCode", "guarded"]
 
@@ -59,7 +60,7 @@ def guarded(run: Callable[[], int]) -> int:
 def _cause_of(error: OSError) -> str:
     """As people write it: without a number, and the file first."""
     if isinstance(error, IsADirectoryError) and error.filename is not None:
-        return f"{error.filename} is a folder; name a file in it"
+        return folder_advice(error.filename)
     if error.filename is not None and error.strerror is not None:
         return f"{error.filename}: {error.strerror}"
     if error.errno not in _OF_WRITING:

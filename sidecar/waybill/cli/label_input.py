@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 from waybill.cli.label_plan import Plan
 from waybill.cli.label_summary import Summary
 from waybill.core.errors import ConfigError, MalformedError, WaybillError
+from waybill.core.files import folder_advice
 from waybill.core.text import decoded
 from waybill.settings.schema import Settings
 from waybill.wire.inputs import Format, form_of, pieces
@@ -55,7 +56,7 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below
     except IsADirectoryError:
-        raise WaybillError(f"{path} is a folder; name a file in it") from None
+        raise WaybillError(folder_advice(path)) from None
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise WaybillError(f"{path}: {words}") from None

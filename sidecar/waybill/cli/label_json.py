@@ -14,6 +14,7 @@ from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
 from waybill.wire import Codec, FieldPlan, Wire
+from waybill.wire.hints import NO_JSON
 from waybill.wire.json import scan
 from waybill.wire.rescue import spliced_body
 from waybill.wire.table.encoding import TextDecoder, replaced
@@ -32,10 +33,7 @@ _CUT_CHARS = 200
 _OPENS = re.compile(rb"[ \t]*[{\[]")
 _BEGIN = re.compile(rb"[{\[]")
 _VALUE_LINE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
-_NO_JSON = (
-    "no JSON record can be found (JSON has double quotes round names and texts, and no comments); "
-    "--format text takes it line by line"
-)
+_NO_JSON = f"{NO_JSON}; --format text takes it line by line"
 _DECODER = json.JSONDecoder()
 Decoded = tuple[Codec, Batch]
 

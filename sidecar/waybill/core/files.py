@@ -10,10 +10,15 @@ import stat
 import time
 from pathlib import Path
 
-__all__ = ["is_still", "lock_until", "open_regular", "read_small"]
+__all__ = ["folder_advice", "is_still", "lock_until", "open_regular", "read_small"]
 
 #: Between two looks at a lock that somebody else has.
 _LOOK_SECS = 0.02
+
+
+def folder_advice(path: object) -> str:
+    """The sentence for a folder that was given where a file is expected."""
+    return f"{path} is a folder; name a file in it"
 
 
 def open_regular(path: Path) -> io.BufferedReader:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from waybill.core.errors import MalformedError, WaybillError
+from waybill.core.files import folder_advice
 from waybill.core.pattern import MEMBERS
 from waybill.core.text import decoded
 from waybill.learn.chain import Line
@@ -83,7 +84,7 @@ def read_rows(
         with Path(path).open("rb") as file:
             yield from _rows(path, file, form, fields, is_strict)
     except IsADirectoryError as error:
-        raise WaybillError(f"{path} is a folder; name a file in it") from error
+        raise WaybillError(folder_advice(path)) from error
     except OSError as error:
         raise WaybillError(f"{path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, MalformedError) as error:

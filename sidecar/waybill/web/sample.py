@@ -18,6 +18,7 @@ from waybill.settings.schema import FieldSettings
 from waybill.web.findings import Findings, encoding_finding, table_findings
 from waybill.web.job import Options
 from waybill.wire import FieldPlan, Wire
+from waybill.wire.hints import NO_JSON
 from waybill.wire.inputs import as_utf8, form_of, form_of_magic, pieces
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.content import find_messages
@@ -182,11 +183,7 @@ def _decoded(wire: Wire, data: bytes) -> Batch:
         if error.code != "not_json":
             raise
     # What the fault says is for who sends over HTTP.
-    raise MalformedError(
-        "not_json",
-        "no JSON record can be found (JSON has double quotes round names and texts, and no "
-        "comments); as text it is taken line by line",
-    )
+    raise MalformedError("not_json", f"{NO_JSON}; as text it is taken line by line")
 
 
 def choice_of(options: Options) -> Choice:

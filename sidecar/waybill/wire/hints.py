@@ -6,8 +6,12 @@ import re
 
 import msgspec
 
-__all__ = ["hint", "is_length_delimited", "is_table", "no_table_hint", "no_text_hint"]
+__all__ = ["NO_JSON", "hint", "is_length_delimited", "is_table", "no_table_hint", "no_text_hint"]
 
+#: What to know where a file is said to be JSON and holds no record; what to do is told behind it.
+NO_JSON = (
+    "no JSON record can be found (JSON has double quotes round names and texts, and no comments)"
+)
 _LENGTH_BYTES = 4
 #: So many frames are looked at: what fits by chance does not fit three times.
 _FRAMES = 3
