@@ -17,6 +17,15 @@ __all__ = ["pytestmark"]
 GONE = ("ERR_INTERNET_DISCONNECTED", "Failed to fetch")
 
 
+async def type_correction(page: Any, browser: Client) -> None:
+    """A note and the label of key 6 on the page of the pattern; it is not sent yet."""
+    await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
+    await page.keyboard.press("w")
+    await page.locator("#wrong input[name=note]").fill("partner limit")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("6")
+
+
 async def is_kept(page: Any) -> None:
     bar = page.locator("#silent")
     await bar.get_by_text("The workbench does not answer. What you typed stays here").wait_for()
@@ -43,11 +52,7 @@ async def test_an_answer_of_the_queue_and_its_note(browser: Client) -> None:
 async def test_a_correction_and_its_note(browser: Client) -> None:
     await browser.put(pattern(ORDER, at=time.time()))
     async with browsing(browser, *GONE) as page:
-        await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
-        await page.keyboard.press("w")
-        await page.locator("#wrong input[name=note]").fill("partner limit")
-        await page.keyboard.press("Escape")
-        await page.keyboard.press("6")
+        await type_correction(page, browser)
         await page.context.set_offline(True)
         await page.keyboard.press("Enter")
         await is_kept(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.web.conftest import Client, pattern
+from tests.web.test_away import type_correction
 from tests.web.test_browser import ORDER, browsing, pytestmark
 from waybill.core.pattern import pattern_id
 
@@ -46,11 +47,7 @@ async def test_back_to_a_rule_that_was_tried(browser: Client) -> None:
 async def test_back_from_a_proxy_that_answers_in_our_place(browser: Client) -> None:
     await browser.put(pattern(ORDER, at=time.time()))
     async with browsing(browser, *AWAY) as page:
-        await page.goto(f"{browser.running.address}/p/{pattern_id(ORDER)}")
-        await page.keyboard.press("w")
-        await page.locator("#wrong input[name=note]").fill("partner limit")
-        await page.keyboard.press("Escape")
-        await page.keyboard.press("6")
+        await type_correction(page, browser)
         where = "**/correct*"
         await page.route(where, lambda one: one.fulfill(status=502, body="Bad Gateway"))
         await page.keyboard.press("Enter")
