@@ -1,9 +1,10 @@
-"""The TLS side of a listener, with certificates that may be exchanged while it runs."""
+"""TLS contexts of clients and of listeners; a listener follows its certificate while it runs."""
 
 from __future__ import annotations
 
 import logging
 import ssl
+from pathlib import Path
 
 from waybill.core.errors import ConfigError
 from waybill.ops.watched import WatchedFile
@@ -27,11 +28,10 @@ class ServerTls:
         self._key = settings.key_file
         try:
             self._files = [WatchedFile(self._cert), WatchedFile(self._key)]
-            self.context = _context(settings.client_ca_file, setting)
-            self._load(self.context)
-        except (OSError, ssl.SSLError) as error:
-            why = f"{setting}: {self._cert} and {self._key} are no PEM certificate and its key"
-            raise ConfigError([f"{why} without a password: {error.strerror or error}"]) from None
+        except OSError as error:
+            raise _no_certificate(setting, self._cert, self._key, error) from None
+        self.context = _listening(settings.client_ca_file, setting)
+        load_certificate(self.context, self._cert, self._key, setting)
 
     def refresh(self) -> None:
         """Load certificate and key again if either file changed and the two fit together."""
@@ -41,30 +41,14 @@ class ServerTls:
         try:
             # A pair that does not fit must not spoil the context in use, so it is tried on another
             # first.
-            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            self._load(self.context)
-        except (OSError, ssl.SSLError) as error:
+            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._cert, self._key)
+            _load(self.context, self._cert, self._key)
+        except OSError as error:  # ssl.SSLError is one
             log.warning(
                 "a new certificate was refused; the old one stays", extra={"detail": str(error)}
             )
         else:
             log.info("a new certificate is in force", extra={"file": self._cert})
-
-    def _load(self, context: ssl.SSLContext) -> None:
-        # An empty password, or OpenSSL asks the terminal for one and waits.
-        context.load_cert_chain(self._cert, self._key, password="")
-
-
-def _context(client_ca: str | None, setting: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
-    except (OSError, ssl.SSLError) as error:
-        why = f"{setting}.client_ca_file: {client_ca} is no PEM file of certificates"
-        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def server_tls(settings: TlsSettings, setting: str) -> ServerTls | None:
@@ -76,3 +60,46 @@ def server_tls(settings: TlsSettings, setting: str) -> ServerTls | None:
     if not settings.cert_file:
         return None
     return ServerTls(settings, setting)
+
+
+def trusting(ca_file: str | Path | None, where: str) -> ssl.SSLContext:
+    """A client's context that trusts the authorities of ``ca_file``; None: those of the system.
+
+    ``where`` says who named the file. Raises ConfigError: it holds no certificates.
+    """
+    return _context(ssl.Purpose.SERVER_AUTH, ca_file, where)
+
+
+def load_certificate(context: ssl.SSLContext, cert: str, key: str | None, where: str) -> None:
+    """Show this certificate to the other side. Raises ConfigError."""
+    try:
+        _load(context, cert, key)
+    except OSError as error:
+        raise _no_certificate(where, cert, key, error) from None
+
+
+def _listening(client_ca: str | None, setting: str) -> ssl.SSLContext:
+    context = _context(ssl.Purpose.CLIENT_AUTH, client_ca, f"{setting}.client_ca_file")
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _context(purpose: ssl.Purpose, ca_file: str | Path | None, where: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(purpose, cafile=ca_file)
+    except OSError as error:
+        why = f"{where}: {ca_file} is no PEM file of certificates"
+        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _load(context: ssl.SSLContext, cert: str, key: str | None) -> None:
+    # An empty password, or OpenSSL asks the terminal for one and waits.
+    context.load_cert_chain(cert, key, password="")
+
+
+def _no_certificate(where: str, cert: str, key: str | None, error: OSError) -> ConfigError:
+    why = f"{where}: {cert} and {key} are no PEM certificate and its key without a password"
+    return ConfigError([f"{why}: {error.strerror or error}"])

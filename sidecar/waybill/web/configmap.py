@@ -21,6 +21,7 @@ from waybill.core.foreign import read_json
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 from waybill.ops.sessions import open_session
+from waybill.ops.tls import trusting
 from waybill.settings.environment import kubernetes_server
 from waybill.settings.sections.workbench import WorkbenchSettings
 
@@ -73,7 +74,9 @@ class ConfigMap:
         self.name = f"{namespace}/{name}"
         self._url = f"{_server(settings)}/api/v1/namespaces/{namespace}/configmaps/{name}"
         self._token = SecretFile(str(account / "token"), "workbench.service_account")
-        self._tls = _tls(account / "ca.crt") if self._url.startswith("https:") else None
+        self._tls: ssl.SSLContext | bool = True
+        if self._url.startswith("https:"):
+            self._tls = trusting(account / "ca.crt", "workbench.service_account")
 
     async def read(self) -> Content:
         """What is there now. Raises ConfigMapError."""
@@ -120,10 +123,9 @@ class ConfigMap:
         if body is not None:
             headers |= _MERGE
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECS)
-        connector = {"ssl": self._tls if self._tls is not None else True}
         try:
             async with (
-                open_session(timeout=timeout, connector=connector) as session,
+                open_session(timeout=timeout, connector={"ssl": self._tls}) as session,
                 session.request(
                     method, self._url, data=body, headers=headers, allow_redirects=False
                 ) as answer,
@@ -161,11 +163,3 @@ def _server(settings: WorkbenchSettings) -> str:
             ["workbench.apply: configmap works in a pod; else set workbench.kubernetes_api"]
         )
     return server
-
-
-def _tls(ca: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except OSError as error:
-        why = f"workbench.service_account: {ca} cannot be used: {error.strerror or error}"
-        raise ConfigError([why]) from None

@@ -15,7 +15,8 @@ from waybill.cli.canary.outlets import records
 from waybill.cli.canary.plan import CanaryPlan
 from waybill.cli.terminal import tell
 from waybill.core.causes import cause_at
-from waybill.core.errors import ConfigError, WaybillError
+from waybill.core.errors import WaybillError
+from waybill.ops.tls import trusting
 from waybill.ops.tokens import token_to_send
 from waybill.settings.secrets import read_content
 
@@ -36,7 +37,7 @@ class Sender:
         self._to = plan.to
         self._tls: ssl.SSLContext | bool = True
         if plan.ca_file is not None:
-            self._tls = _authorities(plan.ca_file)
+            self._tls = trusting(plan.ca_file, "--ca-file")
         self._headers = {
             "X-Waybill-Tag": plan.tag,
             "Fluent-Tag": plan.tag,
@@ -85,15 +86,6 @@ class Sender:
         if ledger.report.last_error != text:
             tell(f"waybill canary: {self._to}: {text}; trying again")
         ledger.report.last_error = text
-
-
-def _authorities(file: Path) -> ssl.SSLContext:
-    """TLS by the authorities of a file. Raises ConfigError."""
-    try:
-        return ssl.create_default_context(cafile=file)
-    except OSError as error:  # ssl.SSLError is one
-        why = f"--ca-file {file}: expected a PEM file of certificates"
-        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
 
 
 def _first_token(file: Path) -> str:
