@@ -128,6 +128,13 @@ def test_a_file_that_is_none_is_answered_with_line_and_expectation(
     assert problems(tmp_path, text) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_windows_saved_is_read(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_bytes(TOY_YAML.replace("\n", "\r\n").encode(encoding))
+    assert read_taxonomy(file).fallback == "Neither"
+
+
 def test_a_file_that_is_not_there_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"labels\.path: cannot read .*: No such file"):
         read_taxonomy(tmp_path / "none.yaml")

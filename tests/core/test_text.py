@@ -11,7 +11,7 @@ import pytest
 
 from tests.effort import allowed
 from waybill.core.near import close_to
-from waybill.core.text import BOMS, charset_of, decoded, transcoded
+from waybill.core.text import BOMS, charset_of, decoded, not_utf8, text_of_file, transcoded
 
 TEXT = "Überweisung für Müller fehlgeschlagen: 5 €"
 
@@ -24,6 +24,17 @@ def test_what_people_bring_is_read(encoding: str) -> None:
 @pytest.mark.parametrize(("mark", "encoding"), BOMS)
 def test_a_mark_decides(mark: bytes, encoding: str) -> None:
     assert decoded(mark + TEXT.encode(encoding)) == TEXT
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_what_an_editor_or_a_shell_of_windows_saves_is_read(encoding: str) -> None:
+    assert text_of_file(TEXT.encode(encoding)) == TEXT
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line() -> None:
+    with pytest.raises(UnicodeDecodeError) as caught:
+        text_of_file(f"a: b\nc: {TEXT}".encode("cp1252"))
+    assert not_utf8(caught.value) == (2, "not UTF-8: invalid continuation byte; save it as UTF-8")
 
 
 def test_one_odd_byte_in_utf_8_costs_itself() -> None:

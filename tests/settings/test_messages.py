@@ -231,8 +231,13 @@ def test_a_fault_of_yaml_is_said_with_file_and_line(
 def test_a_file_that_is_not_utf8_is_said(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
     file.write_bytes(b"log: {level: \xff}")
-    assert said(file=file) == [f"{file}: is not UTF-8: invalid start byte at byte 13"]
-    file.write_bytes(b"\xef\xbb\xbflog: {level: error}\r\n")
+    assert said(file=file) == [f"{file}:1: not UTF-8: invalid start byte; save it as UTF-8"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_that_windows_saved_is_read(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_bytes("log: {level: error}\r\n".encode(encoding))
     assert load_settings(file, environ={}).log.level == "error"
 
 

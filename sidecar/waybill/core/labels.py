@@ -26,6 +26,7 @@ from waybill.core.names import DecidedBy
 from waybill.core.near import meant
 from waybill.core.reasons import RECORD_REASONS, Reason, RecordReason
 from waybill.core.records import Verdict
+from waybill.core.text import not_utf8, text_of_file
 from waybill.core.yaml_advice import yaml_advice
 
 #: Bounds of a file that people write; the ten labels that come with Waybill need 1.5 KB.
@@ -171,10 +172,10 @@ def _read_text(path: Path) -> str:
             ) from None
         raise ConfigError([f"labels.path: cannot read {path}: {error.strerror}"]) from None
     try:
-        return data.decode("utf-8-sig")
+        return text_of_file(data)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path}:{line}: not UTF-8: {error.reason}; save it as UTF-8"]) from None
+        line, text = not_utf8(error)
+        raise ConfigError([f"{path}:{line}: {text}"]) from None
 
 
 class _Reader:

@@ -18,8 +18,10 @@ __all__ = [
     "charset_of",
     "decoded",
     "is_utf8_rather",
+    "not_utf8",
     "single_byte",
     "text_of_bytes",
+    "text_of_file",
     "transcoded",
 ]
 
@@ -82,6 +84,21 @@ def decoded(data: bytes) -> str:
     if is_utf8_rather(data):
         return data.decode("utf-8", "replace")
     return data.decode(single_byte(data), "replace")
+
+
+def text_of_file(data: bytes, errors: str = "strict") -> str:
+    """What somebody wrote into a file: UTF-8, or what PowerShell's ``>`` makes of it, UTF-16.
+
+    Raises UnicodeDecodeError, for `not_utf8`.
+    """
+    mark, codec = next((one for one in BOMS if data.startswith(one[0])), (b"", "utf-8"))
+    return data[len(mark) :].decode(codec, errors)
+
+
+def not_utf8(error: UnicodeDecodeError) -> tuple[int, str]:
+    """The line that `text_of_file` stopped at, and what is wrong there."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return line, f"not UTF-8: {error.reason}; save it as UTF-8"
 
 
 def text_of_bytes(values: object) -> str | None:

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from waybill.core.errors import ConfigError
+from waybill.core.text import not_utf8, text_of_file
 from waybill.settings.problems import Problem
 from waybill.settings.sections.base import Secret
 
@@ -71,12 +72,10 @@ def secrets_in(content: bytes, origin: str, *, is_header: bool = True) -> list[S
     Raises:
         ConfigError: the file is no UTF-8, or a line holds what no secret can have.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _fault(origin, "the file is UTF-16; write it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = text_of_file(content)
     except UnicodeDecodeError as error:
-        raise _fault(origin, f"the file is no UTF-8: byte {error.start + 1}") from None
+        raise _fault(origin, "line {}: {}".format(*not_utf8(error))) from None
     found: list[Secret] = []
     # Not splitlines(): that takes control characters within a secret for line ends.
     for number, line in enumerate(text.replace("\r", "\n").split("\n"), 1):

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from waybill.core.errors import ConfigError
+from waybill.core.text import not_utf8, text_of_file
 from waybill.core.yaml_advice import yaml_advice
 from waybill.core.yaml_text import TextLoader
 from waybill.settings.problems import Problem
@@ -52,9 +53,10 @@ def read_mapping(file: Path) -> dict[str, object]:
 def mapping_in(content: bytes, file: Path) -> dict[str, object]:
     """`read_mapping` of what was read already; ``file`` stands in messages."""
     try:
-        text = content.decode("utf-8-sig")
+        text = text_of_file(content)
     except UnicodeDecodeError as error:
-        raise _error(str(file), f"is not UTF-8: {error.reason} at byte {error.start}") from None
+        line, told = not_utf8(error)
+        raise _error(f"{file}:{line}", told) from None
     try:
         data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -62,7 +64,9 @@ def mapping_in(content: bytes, file: Path) -> dict[str, object]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _error(
-            f"{file}:{line}", f"the character U+{error.character:04X} is not allowed in YAML"
+            f"{file}:{line}",
+            f"the character U+{error.character:04X} is not allowed in YAML; "
+            "leave it out, or save the file as UTF-8",
         ) from None
     except RecursionError:
         raise _error(str(file), "is nested too deeply") from None

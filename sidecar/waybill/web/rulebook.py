@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from waybill.core.errors import RuleError, RuleSetError, WaybillError
 from waybill.core.labels import Taxonomy
+from waybill.core.text import text_of_file
 from waybill.labelling.rules.artefact import Advice, CompileRequest, Known
 from waybill.labelling.rules.files import RuleFile, read_rule_files
 from waybill.labelling.rules.loading import compile_artefact, opened
@@ -89,7 +90,7 @@ class Rulebook:
         if folder is None or not folder.is_dir():
             return {}
         return {
-            Path(file.name).name: file.data.decode("utf-8-sig", "replace")
+            Path(file.name).name: text_of_file(file.data, "replace")
             for file in read_rule_files([folder])
         }
 

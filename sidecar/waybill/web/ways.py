@@ -16,6 +16,7 @@ from typing import Protocol
 
 from waybill.core.errors import WaybillError
 from waybill.core.output import writing
+from waybill.core.text import text_of_file
 from waybill.labelling.rules.files import read_rule_files
 from waybill.settings.schema import Settings
 from waybill.web.configmap import ConfigMap
@@ -99,7 +100,7 @@ class FolderPlace:
             return {}
         found = {}
         for file in read_rule_files([self._folder]):
-            found[Path(file.name).name] = file.data.decode("utf-8-sig", "replace")
+            found[Path(file.name).name] = text_of_file(file.data, "replace")
         return found
 
     def _write(self, name: str, before: str | None, after: str | None) -> None:

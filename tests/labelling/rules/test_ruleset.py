@@ -361,3 +361,8 @@ async def test_a_compiler_that_dies_names_the_rule(
     ((code, line, rule_id),) = await faults(rules, text)
     assert code in ("crash", "memory")
     assert (line, rule_id) == (3, "b")
+
+
+async def test_a_file_that_windows_saved_is_read(tmp_path: Path) -> None:
+    ruleset = await load(tmp_path, f"rules:\r\n{RULE}".encode("utf-16"))
+    assert [rule.id for rule in ruleset.rules] == ["a"]

@@ -15,6 +15,7 @@ import yaml
 
 from waybill.core.errors import RuleError
 from waybill.core.near import meant
+from waybill.core.text import not_utf8, text_of_file
 from waybill.core.yaml_advice import yaml_advice
 from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
 from waybill.labelling.rules.files import RuleFile
@@ -90,12 +91,10 @@ def parse_file(
     """
     name = file.name
     try:
-        text = file.data.decode("utf-8-sig")
+        text = text_of_file(file.data)
     except UnicodeDecodeError as error:
-        line = file.data[: error.start].count(b"\n") + 1
-        faults.append(
-            RuleError("yaml", f"not UTF-8: {error.reason}; save it as UTF-8", file=name, line=line)
-        )
+        line, told = not_utf8(error)
+        faults.append(RuleError("yaml", told, file=name, line=line))
         return ParsedFile()
     if not text.strip():
         # What an editor that writes in place leaves for a moment; a pack that is to be off says
