@@ -162,12 +162,13 @@ def test_explain_shows_route_rules_and_neighbours(capsys: pytest.CaptureFixture[
 def test_explain_says_what_the_model_fell_short_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "the moon rose over quiet harbours") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Unclassified: unknown (the nearest lines of its training are ")
+    assert lines[0].startswith("Unclassified: like nothing that the model knows (the nearest ")
+    assert lines[0].endswith(" counts as known) [unknown]")
     assert any(line.startswith("  the next best labels: ") for line in lines)
     assert run("explain", "bob changed his e-mail address", "--set", "model.threshold=1") == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith("Unclassified: low_confidence (the model thinks of User Action, but ")
-    assert first.endswith("a label needs 1)")
+    assert first.startswith("Unclassified: the model is not sure (the model thinks of User ")
+    assert first.endswith("a label needs 1) [low_confidence]")
 
 
 def test_rules_can_be_tested_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,7 +286,7 @@ def test_explain_says_why_and_what_can_be_done(capsys: pytest.CaptureFixture[str
     assert "llm.provider is not set" in out
     assert run("explain", "xylophone quokka 3 zzz") == 0
     out = capsys.readouterr().out
-    assert out.startswith("Unclassified: none_of_these")
+    assert out.startswith("Unclassified: no event, by the model [none_of_these]")
     assert "The model takes it for no event. Write a rule if it is one." in out
     assert "pattern: 'xylophone\\s+quokka\\s+\\d+\\s+zzz'" in out
 

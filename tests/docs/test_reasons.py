@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tests.docs.blocks import ROOT
 from waybill.core import reasons
 from waybill.core.names import words
+from waybill.core.reason_words import REASONS, reason_words
+from waybill.core.reasons import Reason
 
 PAGE = (ROOT / "docs/reasons.md").read_text()
 SECTIONS = {
@@ -59,8 +62,20 @@ def test_the_store_is_explained() -> None:
     assert set(words(reasons.StoreCode)) <= set(re.findall(r"`(\w+)`", section))
 
 
-def test_reasons_of_records_are_explained() -> None:
-    section = (
-        (ROOT / "docs/labels.md").read_text().partition("## Reasons\n")[2].partition("\n## ")[0]
-    )
-    assert set(words(reasons.Reason)) <= set(re.findall(r"`(\w+)`", section))
+def test_every_reason_of_a_record_has_words() -> None:
+    assert set(REASONS) == set(words(reasons.Reason))
+    assert reason_words("of_tomorrow") == "of_tomorrow"
+    assert reason_words(None) == ""
+    told = [one.words for one in REASONS.values()]
+    assert len(set(told)) == len(told)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_pages_docs_and_the_api_say_the_same_words(reason: Reason) -> None:
+    """``settings.generate --check`` holds that they are made of one table; this, that they show it."""
+    page = (ROOT / "docs/labels.md").read_text()
+    told = REASONS[reason]
+    assert f"| `{reason}` | {told.words} |" in page
+    described = json.loads((ROOT / "sidecar/waybill/api/openapi.json").read_text())
+    schema = {"const": reason, "description": told.words}
+    assert schema in described["components"]["schemas"]["Reason"]["oneOf"]

@@ -12,10 +12,11 @@ import pytest
 from tests.taxonomies import LABELS, TEN, UNCLASSIFIED
 from waybill.core.errors import TierUnavailable
 from waybill.core.names import SlowTierName
+from waybill.core.reason_words import advice_on
 from waybill.core.reasons import RECORD_REASONS, Reason
 from waybill.core.records import Verdict
 from waybill.labelling.explain import explain
-from waybill.labelling.explanation_text import advice_on
+from waybill.labelling.explanation_text import show
 from waybill.labelling.pipeline import Pipeline
 from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
@@ -165,3 +166,11 @@ def test_each_reason_says_what_can_be_done_and_sends_nobody_to_a_file(reason: Re
     assert "docs/" not in told
     if reason not in RECORD_REASONS or reason in ("no_message", "message_not_a_string"):
         assert "as it came" not in told
+
+
+async def test_a_reason_is_told_in_words_with_its_code_beside_them(rules: RuleSet) -> None:
+    found = await explain(build(rules), None, "s", "calm")
+    assert show(found).splitlines()[0] == f"{UNCLASSIFIED}: the LLM is off [llm_disabled]"
+    plain = found.plain()
+    assert (plain["reason"], plain["words"]) == ("llm_disabled", "the LLM is off")
+    assert plain["advice"] == advice_on("llm_disabled")

@@ -12,7 +12,7 @@ import yaml
 
 from waybill.settings.catalogue import catalogue
 from waybill.settings.dump import dump_settings
-from waybill.settings.generate.__main__ import CHART, generated, main
+from waybill.settings.generate.__main__ import API, CHART, LABELS, generated, main
 from waybill.settings.schema import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -29,10 +29,11 @@ def test_the_command_writes_what_differs_and_only_compares_when_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config").mkdir()
-    (tmp_path / CHART).parent.mkdir(parents=True)
-    shutil.copy(ROOT / CHART, tmp_path / CHART)
+    for file in (CHART, LABELS, API):
+        (tmp_path / file).parent.mkdir(parents=True)
+        shutil.copy(ROOT / file, tmp_path / file)
     assert main([str(tmp_path), "--check"]) == 1
-    assert "config/waybill.yaml is not as the settings have it" in capsys.readouterr().err
+    assert "config/waybill.yaml is not as it is made" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 0
     assert main([str(tmp_path), "--check"]) == 0
 

@@ -6,16 +6,13 @@ import bz2
 import gzip
 import io
 from pathlib import Path
-from typing import get_args
 
 import openpyxl
 import pytest
 
 from waybill.core.errors import WaybillError
-from waybill.core.reasons import Reason
 from waybill.settings.schema import FieldSettings
 from waybill.web.job import Options
-from waybill.web.reason_words import WORDS, reason_words
 from waybill.web.sample import is_table, read_sample
 
 TABLE = b"source,message\nshop,User 1 logged in\n"
@@ -75,12 +72,6 @@ def test_what_is_no_json_is_said_for_who_has_a_file(name: str, tmp_path: Path) -
     file.write_text("// by hand\n{log: 'a'}\n")
     with pytest.raises(WaybillError, match="as text it is taken line by line"):
         read_sample(FieldSettings(), file, name, Options())
-
-
-def test_every_reason_has_words() -> None:
-    assert set(WORDS) == set(get_args(Reason))
-    assert reason_words("of_tomorrow") == "of_tomorrow"
-    assert reason_words(None) == ""
 
 
 def test_what_cannot_be_read_is_no_table(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from waybill.cli.terminal import tell
 from waybill.core.batch import Batch, Passed
+from waybill.core.reason_words import reason_words
 from waybill.core.records import Verdict
 from waybill.wire.json import scan
 from waybill.wire.table.dialect import normal
@@ -211,7 +212,8 @@ class Summary:
         if counted:
             yield title
         for reason, count in counted.most_common():
-            yield f"  {count:>12,}  {_share(count, self.rows):>7}  {reason}"
+            share = _share(count, self.rows)
+            yield f"  {count:>12,}  {share:>7}  {reason_words(reason)} [{reason}]"
 
     def _agreement(self) -> Iterator[str]:
         if not self._known:

@@ -22,6 +22,7 @@ from waybill.cli.patterns import asked_of
 from waybill.cli.terminal import printable
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import Pattern
+from waybill.core.reason_words import reason_words
 from waybill.patterns.client import PatternClient
 
 __all__ = ["TopApp", "watch"]
@@ -219,8 +220,10 @@ class TopApp(App[None]):
         lines += [f"example: {text}" for text in one.examples]
         lines += [f"source: {name} ({count:,})" for name, count in one.sources.items()]
         for share in one.verdicts:
-            by = share.rule or share.reason or share.tier
-            lines.append(f"{share.count:,} x {share.label} by {by}")
+            by = f"by {share.rule or share.tier}"
+            if share.reason is not None:
+                by = f"{reason_words(share.reason)} [{share.reason}]"
+            lines.append(f"{share.count:,} x {share.label}: {by}")
         message = one.examples[0] if one.examples else one.mask
         if self._client is not None:
             lines += ["", "why, for the first example as it is shown:"]

@@ -9,6 +9,7 @@ import msgspec
 
 from waybill.core.correction import Overruled
 from waybill.core.names import DecidedBy
+from waybill.core.reason_words import REASONS
 from waybill.core.reasons import Reason
 from waybill.labelling.model.bundle import Neighbour
 
@@ -119,11 +120,19 @@ class Explanation(msgspec.Struct, frozen=True):
             "source": self.source,
             "message": self.message,
             "masked": self.masked,
-            **msgspec.to_builtins(self.decision),
+            **_plain(self.decision),
         }
         if self.further:
             found["labellings"] = {
-                name: {"field": one.field, **msgspec.to_builtins(one.decision)}
+                name: {"field": one.field, **_plain(one.decision)}
                 for name, one in self.further.items()
             }
         return found
+
+
+def _plain(decision: Decision) -> dict[str, object]:
+    """A decision, and its reason in words beside the code."""
+    found: dict[str, object] = msgspec.to_builtins(decision)
+    if decision.reason is not None:
+        found |= REASONS[decision.reason]._asdict()
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from waybill.core.correction import ANY_SOURCE
+from waybill.core.reason_words import advice_on, reason_words
 from waybill.labelling.explanation import (
     CorrectionFound,
     Decision,
@@ -14,46 +15,8 @@ from waybill.labelling.explanation import (
     ModelSilence,
 )
 
-__all__ = ["advice_on", "can_take_rule", "show"]
+__all__ = ["can_take_rule", "show"]
 
-#: What can be done about each reason; the reasons are in `waybill.core.reasons`.
-_ADVICE: dict[str, str] = {
-    "unknown": "The model was trained on nothing that is near enough. Write a rule, or train with "
-    "lines like this one (waybill model train).",
-    "low_confidence": "The model is not sure enough. Write a rule, or lower model.threshold if you "
-    "can live with more mistakes.",
-    "none_of_these": "The model takes it for no event. Write a rule if it is one.",
-    "undecided": "No tier of its route decides. Write a rule, or add a tier.",
-    "no_message": "There is no text to read. Name the field that holds it in fields.message.",
-    "label_not_permitted": "The model's label is not among those that the route allows. Add it "
-    "there (routes[].labels).",
-    "llm_disabled": "Its route asks the language model, and llm.provider is not set. Set it, or "
-    "give the route other tiers (routes[].tiers).",
-    "model_disabled": "Its route asks the model, and model.path is null. Set it, or give the route "
-    "other tiers (routes[].tiers).",
-    "llm_not_asked": "Explaining asks no model that costs money, and no answer for such a message "
-    "is stored yet. Label a record with it (POST /v1/label), then ask again.",
-    "llm_source_not_allowed": "Messages of this source may not leave: llm.sources does not name "
-    "it.",
-    "llm_private": "The message could not be cleaned in time, so it must not leave: look for a "
-    "slow one among llm.private_patterns.",
-    "llm_nothing_to_read": "Nothing is left of the message that the language model could read.",
-    "llm_audit": "What leaves must be written to llm.audit first, which cannot be written.",
-    "llm_no_key": "The provider needs a key: set llm.api_key_file, or the variable of its key.",
-    "llm_auth": "The provider refuses the key: renew it.",
-    "message_not_a_string": "The field holds no text. Send text, or name another field in "
-    "fields.message.",
-    "rules_failed": "The rules failed on this message; the log says how. Please report it.",
-}
-#: The same for all reasons that begin so.
-_ADVICE_OF_KIND: dict[str, str] = {
-    "model_encoder_": "The service that embeds messages for the model does not answer well: look "
-    "at it and at the log.",
-    "model_": "The model had no answer this time; the next record of this kind gets one. Where it "
-    "stays so, the log says why.",
-    "llm_": "The language model had no answer this time, and records go on without it. "
-    "waybill_llm_* among the metrics and the log say why.",
-}
 #: Reasons that no rule mends: there is nothing to match, or the route refuses the label.
 _NOT_FOR_RULES = ("no_message", "label_not_permitted")
 _NO_RULES = "Its route asks no rules: to decide it by a rule, put `rules` first in routes[].tiers."
@@ -68,14 +31,6 @@ def can_take_rule(decision: Decision) -> bool:
 def show(found: Explanation, drafted: str | None = None) -> str:
     """A verdict, why, and what can be done about it; ``drafted`` is a rule file for it."""
     return "\n".join(_lines(found, drafted))
-
-
-def advice_on(reason: str) -> str:
-    """What can be done where a message is not labelled for ``reason``."""
-    for kind, advice in _ADVICE_OF_KIND.items():
-        if reason not in _ADVICE and reason.startswith(kind):
-            return advice
-    return _ADVICE.get(reason, "The record is left as it came: look at what sends it.")
 
 
 def _lines(found: Explanation, drafted: str | None) -> Iterator[str]:
@@ -107,7 +62,8 @@ def _steps(source: str, decision: Decision) -> Iterator[str]:
     if isinstance(decision.model, ModelAnswer):
         yield from _model(decision.model)
     elif isinstance(decision.model, ModelSilence):
-        yield f"model {decision.model.version}: cannot answer [{decision.model.reason}]"
+        reason = decision.model.reason
+        yield f"model {decision.model.version} cannot answer: {reason_words(reason)} [{reason}]"
 
 
 def _advice_on_rules(decision: Decision, drafted: str | None) -> Iterator[str]:
@@ -128,7 +84,7 @@ def _verdict(decision: Decision) -> str:
     if decision.tier == "correction":
         return f"{label}, by the correction {rule}"
     if decision.reason is not None:
-        return f"{label}: {decision.reason}{_why(decision)}"
+        return f"{label}: {reason_words(decision.reason)}{_why(decision)} [{decision.reason}]"
     return f"{label}, by the {decision.tier} ({rule}), confidence {_number(decision.confidence)}"
 
 

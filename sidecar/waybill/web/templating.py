@@ -12,10 +12,10 @@ import jinja2
 from markupsafe import Markup
 
 from waybill.core.pattern import kind_of
+from waybill.core.reason_words import reason_words
 from waybill.core.version import VERSION
 from waybill.web import hits, numbers, text
 from waybill.web.charts import bars
-from waybill.web.reason_words import reason_words
 from waybill.web.store.filters import Filter
 
 #: Links to narrower lists that are kept; a page has some three hundred, most of them alike.

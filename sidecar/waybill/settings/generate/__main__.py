@@ -10,8 +10,11 @@ from pathlib import Path
 from waybill.settings.generate.chart import chart_schema
 from waybill.settings.generate.defaults_file import defaults_file
 from waybill.settings.generate.page import page
+from waybill.settings.generate.reasons import api_description, labels_page
 
 CHART = Path("deploy/helm/waybill/values.schema.json")
+LABELS = Path("docs/labels.md")
+API = Path("sidecar/waybill/api/openapi.json")
 
 
 def generated(root: Path) -> dict[Path, str]:
@@ -21,6 +24,8 @@ def generated(root: Path) -> dict[Path, str]:
         root / "config" / "waybill.yaml": defaults_file(),
         root / "docs" / "settings.md": page(),
         schema: chart_schema(schema.read_text("utf-8")),
+        root / LABELS: labels_page((root / LABELS).read_text("utf-8")),
+        root / API: api_description((root / API).read_text("utf-8")),
     }
 
 
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if file.exists() and file.read_text("utf-8") == text:
             continue
         if arguments.check:
-            sys.stderr.write(f"{file} is not as the settings have it; run {parser.prog}\n")
+            sys.stderr.write(f"{file} is not as it is made; run {parser.prog}\n")
             code = 1
             continue
         file.parent.mkdir(exist_ok=True)

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from waybill.core.correction import Settled, withdrawal
 from waybill.core.pattern import Pattern
+from waybill.core.reason_words import reason_words
 from waybill.web.context import Bench, bench_of, user_of
-from waybill.web.reason_words import reason_words
 from waybill.web.rendering import page
 from waybill.web.saying import GONE, say
 from waybill.web.series import Chart, rate_chart

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from waybill.core.correction import Settled
 from waybill.core.pattern import Pattern
+from waybill.core.reason_words import reason_words
 from waybill.web import numbers
 from waybill.web.context import Bench, bench_of, user_of
-from waybill.web.reason_words import reason_words
 from waybill.web.rendering import page
 from waybill.web.saying import say, take_back
 from waybill.web.store.alike import Group, others_of

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from waybill.core.errors import WaybillError
+from waybill.core.reason_words import REASONS
 from waybill.labelling.explain import explain
 from waybill.labelling.explanation import ModelAnswer
 from waybill.labelling.explanation_text import show
@@ -26,10 +27,17 @@ _TOLD_APART = (
 )
 
 
+class Sentence(NamedTuple):
+    """What is said, and the code of the reason that it tells in words ("": it tells none)."""
+
+    words: str
+    code: str = ""
+
+
 class Way(NamedTuple):
     """The way of a message by the workbench's own rules and model; ``fault``: it cannot say."""
 
-    sentences: Sequence[str]
+    sentences: Sequence[Sentence]
     matching: Sequence[str] = ()
     misses: Sequence[NearMiss] = ()
     nearest: Sequence[Neighbour] = ()
@@ -52,9 +60,17 @@ async def why(engine: Engine, message: str, source: str) -> Way:
     nearest: Sequence[Neighbour] = ()
     if isinstance(decision.model, ModelAnswer):
         nearest = decision.model.nearest
-    sentences = list(filter(_is_sentence, show(found).splitlines()))
+    sentences = [_sentence(line) for line in show(found).splitlines() if _is_sentence(line)]
     return Way(sentences, matching, misses, nearest, label=decision.label)
 
 
 def _is_sentence(line: str) -> bool:
     return bool(line.strip()) and not line.startswith(_TOLD_APART)
+
+
+def _sentence(line: str) -> Sentence:
+    """``line`` and the code at its end, if there is one."""
+    words, bracket, code = line.removesuffix("]").rpartition(" [")
+    if bracket and code in REASONS:
+        return Sentence(words, code)
+    return Sentence(line)
