@@ -1,7 +1,6 @@
 """The composition root: settings in, a running service out. The one place that builds everything.
 
-async with build(settings) as service:
-await run_until_stopped(service)
+`build` gives a service that listens, `serve` runs one until it is stopped.
 """
 
 from __future__ import annotations
@@ -108,176 +107,165 @@ async def build(settings: Settings, role: Role = SINGLE) -> AsyncIterator[Servic
     """
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(kept_small())
-        service = await _assemble(stack, settings, role)
+        service = await _Assembly(stack, settings, role).build()
         try:
             yield service
         finally:
             await service.drain()
 
 
-async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, role: Role) -> Service:
-    metrics = Metrics(VERSION, shared=role.metrics)
-    if role.is_first:
-        await _follow_models(stack, settings, metrics)
-    opened = await stack.enter_async_context(
-        open_pipeline(settings, metrics, role.parts, role.count)
-    )
-    patterns = await open_patterns(stack, settings, opened.labellings, metrics, role)
-    handback = make_handback(settings, metrics)
-    stack.push_async_callback(handback.close)
-    prepare_folder(settings.dead_letter)
-    dead_letters = DeadLetters(settings.dead_letter, metrics)
-    inflight = _make_inflight(stack, settings, metrics)
-    flow = _make_flow(settings, opened, handback, metrics, dead_letters, inflight)
-    intake = _make_intake(settings, metrics, flow, inflight, dead_letters)
-    tokens = _make_tokens(stack, settings, metrics)
-    reloader = Reloader({**reloadable_parts(opened, metrics), "tokens": tokens})
-    stack.push_async_callback(reloader.stop)
-    await reloader.start()
-    await _follow_others(stack, settings, reloader, metrics, role)
-    deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
-    connections = Connections(settings.limits, metrics)
-    http = HttpServer(
-        settings.http,
-        http_routes(deps),
-        connections,
-        intake,
-        tokens.tokens if tokens is not None else None,
-        _make_tls(stack, settings.http.tls, "http.tls"),
-        shares_address=role.shares_address,
-    )
-    await _listen(stack, http)
-    forward = _make_forward(stack, settings, role, intake, connections)
-    if forward is not None:
-        await _listen(stack, forward)
-    service = Service(settings, metrics, opened, inflight, flow, reloader, http, forward, patterns)
-    _announce(stack, service, role)
-    return service
+class _Assembly:
+    """Builds the parts of a service. They end with ``stack``, in the opposite order."""
 
+    def __init__(self, stack: contextlib.AsyncExitStack, settings: Settings, role: Role) -> None:
+        self._stack = stack
+        self._settings = settings
+        self._role = role
+        self._metrics = Metrics(VERSION, shared=role.metrics)
+        self._connections = Connections(settings.limits, self._metrics)
 
-async def _follow_models(
-    stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics
-) -> None:
-    if settings.model.follow.source is None:
-        return
-    follower = ModelFollower(settings.model, metrics, settings.labels.path)
-    stack.push_async_callback(follower.stop)
-    await follower.start()
+    async def build(self) -> Service:
+        """A service that listens. Raises ConfigError."""
+        settings, metrics, role = self._settings, self._metrics, self._role
+        if role.is_first:
+            await self._follow_models()
+        opened = await self._stack.enter_async_context(
+            open_pipeline(settings, metrics, role.parts, role.count)
+        )
+        patterns = await open_patterns(self._stack, settings, opened.labellings, metrics, role)
+        handback = make_handback(settings, metrics)
+        self._stack.push_async_callback(handback.close)
+        prepare_folder(settings.dead_letter)
+        dead_letters = DeadLetters(settings.dead_letter, metrics)
+        inflight = self._make_inflight()
+        flow = self._make_flow(opened, handback, dead_letters, inflight)
+        intake = self._make_intake(flow, inflight, dead_letters)
+        tokens = self._make_tokens()
+        reloader = await self._start_reloader(opened, tokens)
+        await self._follow_servers(reloader)
+        deps = Deps(settings, opened, flow, intake, reloader, metrics, patterns)
+        http = await self._serve_http(deps, tokens)
+        forward = await self._serve_forward(intake)
+        service = Service(
+            settings, metrics, opened, inflight, flow, reloader, http, forward, patterns
+        )
+        self._announce(service)
+        return service
 
+    async def _follow_models(self) -> None:
+        settings = self._settings
+        if settings.model.follow.source is None:
+            return
+        follower = ModelFollower(settings.model, self._metrics, settings.labels.path)
+        self._stack.push_async_callback(follower.stop)
+        await follower.start()
 
-async def _follow_others(
-    stack: contextlib.AsyncExitStack,
-    settings: Settings,
-    reloader: Reloader,
-    metrics: Metrics,
-    role: Role,
-) -> None:
-    """Follow the servers that corrections and rules are fetched from."""
-    corrections = reloader.find("corrections", CorrectionsPart)
-    await follow_corrections(stack, settings, corrections, metrics, keeps=role.is_first)
-    rules = reloader.find("rules", RulesPart)
-    await follow_rules(stack, settings, rules, metrics, keeps=role.is_first)
+    def _make_inflight(self) -> Inflight:
+        metrics = self._metrics
+        trimmer = Trimmer()
+        self._stack.push_async_callback(trimmer.stop)
 
+        def note(in_use_bytes: int) -> None:
+            metrics.inflight_bytes.set(in_use_bytes)
+            trimmer.note(in_use_bytes)
 
-def _make_inflight(
-    stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics
-) -> Inflight:
-    trimmer = Trimmer()
-    stack.push_async_callback(trimmer.stop)
+        return Inflight(self._settings.limits, note, deadlines_of(self._settings).slot)
 
-    def note(in_use_bytes: int) -> None:
-        metrics.inflight_bytes.set(in_use_bytes)
-        trimmer.note(in_use_bytes)
+    def _make_flow(
+        self, opened: Opened, handback: Handback, dead_letters: DeadLetters, inflight: Inflight
+    ) -> Flow:
+        settings = self._settings
+        return Flow(
+            Wire(FieldPlan(*added_fields(settings))),
+            opened.labeller,
+            handback,
+            settings.limits,
+            self._metrics,
+            dead_letters,
+            inflight,
+            pushes=settings.return_.connections,
+            slot_secs=deadlines_of(settings).slot,
+        )
 
-    return Inflight(settings.limits, note, deadlines_of(settings).slot)
+    def _make_intake(self, flow: Flow, inflight: Inflight, dead_letters: DeadLetters) -> Intake:
+        metrics = self._metrics
 
+        def refused(door: Door, reason: RefusalReason) -> None:
+            metrics.refused.labels(door, reason).inc()
 
-def _make_flow(
-    settings: Settings,
-    opened: Opened,
-    handback: Handback,
-    metrics: Metrics,
-    dead_letters: DeadLetters,
-    inflight: Inflight,
-) -> Flow:
-    return Flow(
-        Wire(FieldPlan(*added_fields(settings))),
-        opened.labeller,
-        handback,
-        settings.limits,
-        metrics,
-        dead_letters,
-        inflight,
-        pushes=settings.return_.connections,
-        slot_secs=deadlines_of(settings).slot,
-    )
+        most_bytes = self._settings.limits.body_bytes
+        return Intake(inflight.hold, flow.run, refused, most_bytes, dead_letters)
 
+    def _make_tokens(self) -> TokensPart | None:
+        """The bearer tokens, following their file while the service runs."""
+        if not self._settings.http.tokens_file:
+            return None
+        part = TokensPart(self._settings.http.tokens_file, self._metrics)
+        refresh_often(self._stack, part.tokens.refresh)
+        return part
 
-def _make_intake(
-    settings: Settings,
-    metrics: Metrics,
-    flow: Flow,
-    inflight: Inflight,
-    dead_letters: DeadLetters,
-) -> Intake:
-    def refused(door: Door, reason: RefusalReason) -> None:
-        metrics.refused.labels(door, reason).inc()
+    async def _start_reloader(self, opened: Opened, tokens: TokensPart | None) -> Reloader:
+        reloader = Reloader({**reloadable_parts(opened, self._metrics), "tokens": tokens})
+        self._stack.push_async_callback(reloader.stop)
+        await reloader.start()
+        return reloader
 
-    return Intake(inflight.hold, flow.run, refused, settings.limits.body_bytes, dead_letters)
+    async def _follow_servers(self, reloader: Reloader) -> None:
+        """Follow the servers that corrections and rules are fetched from."""
+        stack, settings, metrics = self._stack, self._settings, self._metrics
+        keeps = self._role.is_first
+        corrections = reloader.find("corrections", CorrectionsPart)
+        await follow_corrections(stack, settings, corrections, metrics, keeps=keeps)
+        rules = reloader.find("rules", RulesPart)
+        await follow_rules(stack, settings, rules, metrics, keeps=keeps)
 
+    async def _serve_http(self, deps: Deps, tokens: TokensPart | None) -> HttpServer:
+        settings = self._settings.http
+        server = HttpServer(
+            settings,
+            http_routes(deps),
+            self._connections,
+            deps.intake,
+            tokens.tokens if tokens is not None else None,
+            self._make_tls(settings.tls, "http.tls"),
+            shares_address=self._role.shares_address,
+        )
+        await self._listen(server)
+        return server
 
-def _make_tokens(
-    stack: contextlib.AsyncExitStack, settings: Settings, metrics: Metrics
-) -> TokensPart | None:
-    """The bearer tokens, following their file while the service runs."""
-    if not settings.http.tokens_file:
-        return None
-    part = TokensPart(settings.http.tokens_file, metrics)
-    refresh_often(stack, part.tokens.refresh)
-    return part
+    async def _serve_forward(self, intake: Intake) -> ForwardServer | None:
+        settings = self._settings.forward
+        if not settings.listen and not settings.unix:
+            return None
+        server = ForwardServer(
+            settings,
+            intake,
+            self._connections,
+            self._make_tls(settings.tls, "forward.tls"),
+            shares_address=self._role.shares_address,
+            shared_unix=self._role.unix,
+        )
+        await self._listen(server)
+        return server
 
+    async def _listen(self, listener: Listener) -> None:
+        self._stack.push_async_callback(listener.stop)
+        await listener.start()
 
-def _make_forward(
-    stack: contextlib.AsyncExitStack,
-    settings: Settings,
-    role: Role,
-    intake: Intake,
-    connections: Connections,
-) -> ForwardServer | None:
-    if not settings.forward.listen and not settings.forward.unix:
-        return None
-    return ForwardServer(
-        settings.forward,
-        intake,
-        connections,
-        _make_tls(stack, settings.forward.tls, "forward.tls"),
-        shares_address=role.shares_address,
-        shared_unix=role.unix,
-    )
+    def _make_tls(self, settings: TlsSettings, setting: str) -> ServerTls | None:
+        """TLS for a listener, following its files while the service runs."""
+        tls = server_tls(settings, setting)
+        if tls is not None:
+            refresh_often(self._stack, tls.refresh)
+        return tls
 
-
-async def _listen(stack: contextlib.AsyncExitStack, listener: Listener) -> None:
-    stack.push_async_callback(listener.stop)
-    await listener.start()
-
-
-def _make_tls(
-    stack: contextlib.AsyncExitStack, settings: TlsSettings, setting: str
-) -> ServerTls | None:
-    """TLS for a listener, following its files while the service runs."""
-    tls = server_tls(settings, setting)
-    if tls is not None:
-        refresh_often(stack, tls.refresh)
-    return tls
-
-
-def _announce(stack: contextlib.AsyncExitStack, service: Service, role: Role) -> None:
-    """Say that the service is ready: in the log, or to the parent that waits for it."""
-    if isinstance(role, Member):
-        task = asyncio.create_task(_beat(role.pulse, service.note_state))
-        stack.callback(task.cancel)
-    else:
-        log.info("ready", extra={"address": service.address, "version": VERSION})
+    def _announce(self, service: Service) -> None:
+        """Say that the service is ready: in the log, or to the parent that waits for it."""
+        if isinstance(self._role, Member):
+            task = asyncio.create_task(_beat(self._role.pulse, service.note_state))
+            self._stack.callback(task.cancel)
+        else:
+            log.info("ready", extra={"address": service.address, "version": VERSION})
 
 
 async def _beat(pulse: int, on_beat: Callable[[], None]) -> None:
