@@ -7,6 +7,7 @@ import functools
 import io
 import re
 import sqlite3
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -183,9 +184,9 @@ async def test_a_form_that_is_refused_leaves_nothing_to_the_collector(
     seen: list[bytearray] = []
     read = forms._read
 
-    async def noted(request: web.Request, body: bytearray) -> None:
+    async def noted(request: web.Request, body: bytearray, grow: Callable[[int], bool]) -> None:
         seen.append(body)
-        await read(request, body)
+        await read(request, body, grow)
 
     monkeypatch.setattr(forms, "_read", noted)
     data = io.BytesIO(b"token=" + b"x" * MAX_FORM_BYTES)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Key", "cursor_after", "order_by", "rows_behind"]
+__all__ = ["Key", "cursor_after", "given_cursor", "order_by", "rows_behind"]
+
+#: No cursor is longer: a name, an id and a number. A page repeats it in each of its links.
+_MOST_CHARS = 2000
 
 _Value = float | int | str
 _decode = msgspec.json.Decoder(list[float | int | str]).decode
@@ -39,6 +42,12 @@ def cursor_after(keys: Sequence[Key], row: sqlite3.Row) -> str:
     """The cursor that leads to what stands behind ``row``."""
     values = msgspec.json.encode([row[key.name] for key in keys])
     return base64.urlsafe_b64encode(values).decode().rstrip("=")
+
+
+def given_cursor(query: Mapping[str, str]) -> str:
+    """The cursor in a query string; empty where nobody has given it out."""
+    cursor = query.get("after", "")
+    return cursor if len(cursor) <= _MOST_CHARS else ""
 
 
 def rows_behind(keys: Sequence[Key], cursor: str) -> tuple[str, tuple[_Value, ...]]:

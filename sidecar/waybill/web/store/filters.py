@@ -27,6 +27,8 @@ SORTS |= {f"-{name}": f"{column} DESC, id" for name, column in SORT_COLUMNS.item
 _DAY = 86_400.0
 #: SQLite takes so deep a condition; nobody reads more of them.
 _MOST_CONDITIONS = 50
+#: No name is longer, and SQLite compares with none that is much longer.
+_MOST_VALUE = 1000
 #: Members that stand in no narrow index.
 _COSTLY = frozenset({"source", "node"})
 #: So many rows are read one by one sooner than the index is read through.
@@ -111,7 +113,9 @@ def read_filter(query: Mapping[str, str], pairs: Sequence[tuple[str, str]]) -> F
     conditions = []
     unknown = []
     for member, value in pairs:
-        if member in MEMBERS and value.lstrip("-"):
+        if member in MEMBERS and len(value) > _MOST_VALUE:
+            unknown.append(f"a {member} of {len(value):,} characters")
+        elif member in MEMBERS and value.lstrip("-"):
             conditions.append(Condition(member, value.removeprefix("-"), value.startswith("-")))
     if len(conditions) > _MOST_CONDITIONS:
         unknown.append(f"conditions beyond the first {_MOST_CONDITIONS}")

@@ -14,7 +14,7 @@ from waybill.web.context import bench_of, user_of
 from waybill.web.saying import say, take_back
 from waybill.web.store.filters import predicate, read_filter
 from waybill.web.store.queries import count_patterns, patterns_where, patterns_with
-from waybill.web.views.forms import read_form, see
+from waybill.web.views.forms import carried, read_form, see
 
 #: Patterns of one go.
 _MOST = 50_000
@@ -25,10 +25,10 @@ _MOST_MOVED = 0.05
 async def correct(request: web.Request) -> web.Response:
     """Correct the patterns of the form; the list follows, with what was done."""
     form = await read_form(request, "review")
-    query = form.get("query", "")
+    query = carried(form, "query")
     rows: list[sqlite3.Row] = []
     if form.get("all"):
-        rows, fault = await _matching(request, form)
+        rows, fault = await _matching(request, form, query)
         if fault:
             raise see(request, "/patterns", _with(query, "fault", fault))
     else:
@@ -44,9 +44,10 @@ async def correct(request: web.Request) -> web.Response:
 async def undo(request: web.Request) -> web.Response:
     """Take back the last corrections."""
     form = await read_form(request, "review")
+    query = carried(form, "query")
     ids = await take_back(bench_of(request), user_of(request).name)
     words = f"Taken back: {len(ids):,} corrections." if ids else "There is nothing to take back."
-    raise see(request, "/patterns", _with(form.get("query", ""), "said", words))
+    raise see(request, "/patterns", _with(query, "said", words))
 
 
 async def _as_they_are(request: web.Request, rows: list[sqlite3.Row], query: str) -> web.Response:
@@ -59,10 +60,12 @@ async def _as_they_are(request: web.Request, rows: list[sqlite3.Row], query: str
     raise see(request, "/patterns", _with(query, "said", outcome.sentence))
 
 
-async def _matching(request: web.Request, form: Mapping[str, str]) -> tuple[list[sqlite3.Row], str]:
+async def _matching(
+    request: web.Request, form: Mapping[str, str], query: str
+) -> tuple[list[sqlite3.Row], str]:
     """The patterns that the filter lets through now; a sentence when they are others by far."""
     bench = bench_of(request)
-    pairs = parse_qsl(form.get("query", ""))
+    pairs = parse_qsl(query)
     wanted = read_filter(dict(pairs), pairs)
     where = predicate(wanted, time.time(), bench.settings.workbench.unsure_below)
     expected = numbers.read_whole(form.get("expected", ""), 15) or 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qsl
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from multidict import MultiDict
 
 from waybill.web.auth import Scope
 from waybill.web.context import OPEN_TO_ALL, STRANGE_FORMS, USER, bench_of, user_of
+from waybill.web.form_fields import fields_of
 from waybill.web.kept_forms import SENT_FORM, STALE_FORM, keep_form
 from waybill.web.security import FORM_HEADER, FORM_TOKEN
 
@@ -19,6 +20,10 @@ MAX_FORM_BYTES = 2 << 20
 _KINDS = ("application/x-www-form-urlencoded", "application/octet-stream")
 #: A page of patterns that are all ticked has a hundred.
 _MOST_FIELDS = 2000
+#: So much is read at once: a millisecond of escapes.
+_AT_ONCE_BYTES = 16 << 10
+#: Characters of a text that goes on from a form in an address. Longer addresses nobody reads.
+_MOST_CARRIED = 4000
 #: How long a form may take to come.
 _READ_SECS = 15.0
 
@@ -35,13 +40,9 @@ async def read_texts(request: web.Request) -> MultiDict[str]:
         raise web.HTTPUnsupportedMediaType(text=f"Send the form as {_KINDS[0]}.\n")
     body = bytearray()
     try:
-        await _read(request, body)
-        pairs = parse_qsl(
-            body.decode("utf-8", "replace"),
-            keep_blank_values=True,
-            errors="replace",
-            max_num_fields=_MOST_FIELDS,
-        )
+        with request.app[STRANGE_FORMS].counted() as grow:
+            await _read(request, body, grow)
+            pairs = await _fields(bytes(body))
     except (TimeoutError, ValueError):
         text = "The form did not come in time, or cannot be read.\n"
         raise web.HTTPBadRequest(text=text) from None
@@ -52,21 +53,27 @@ async def read_texts(request: web.Request) -> MultiDict[str]:
     return MultiDict(pairs)
 
 
-async def _read(request: web.Request, body: bytearray) -> None:
+async def _fields(body: bytes) -> list[tuple[str, str]]:
+    """Those of a form; of a large one beside the event loop. Raises ValueError."""
+    if len(body) <= _AT_ONCE_BYTES:
+        return fields_of(body, _MOST_FIELDS)
+    return await asyncio.to_thread(fields_of, body, _MOST_FIELDS)
+
+
+async def _read(request: web.Request, body: bytearray, grow: Callable[[int], bool]) -> None:
     """Append what comes to ``body``. Raises web.HTTPException, TimeoutError."""
     is_open = request.match_info.handler in request.app[OPEN_TO_ALL]
     is_strange = is_open or request.get(USER) is None
-    with request.app[STRANGE_FORMS].counted() as grow:
-        async with asyncio.timeout(_READ_SECS):
-            async for piece in request.content.iter_any():
-                body += piece
-                if len(body) > MAX_FORM_BYTES:
-                    raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
-                if is_strange and not grow(len(body)):
-                    raise web.HTTPServiceUnavailable(
-                        text="Others are sending too much now: try again.\n",
-                        headers={"Retry-After": "15"},
-                    )
+    async with asyncio.timeout(_READ_SECS):
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > MAX_FORM_BYTES:
+                raise web.HTTPRequestEntityTooLarge(MAX_FORM_BYTES, len(body))
+            if is_strange and not grow(len(body)):
+                raise web.HTTPServiceUnavailable(
+                    text="Others are sending too much now: try again.\n",
+                    headers={"Retry-After": "15"},
+                )
 
 
 async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
@@ -90,6 +97,19 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
         raise web.HTTPForbidden(text="The form is from before you logged in: send it once more.\n")
     request[SENT_FORM] = found
     return found
+
+
+def carried(form: Mapping[str, str], name: str) -> str:
+    """A text of a form that goes on in the address of the next page.
+
+    Raises:
+        web.HTTPBadRequest: it is longer than any that a page of ours puts there.
+    """
+    text = form.get(name, "")
+    if len(text) > _MOST_CARRIED:
+        why = f"{name}: expected at most {_MOST_CARRIED:,} characters: open the page anew.\n"
+        raise web.HTTPBadRequest(text=why)
+    return text
 
 
 def see(request: web.Request, path: str, query: str = "") -> web.HTTPSeeOther:

@@ -22,6 +22,7 @@ from waybill.web.rendering import page
 from waybill.web.security import add_headers
 from waybill.web.spreadsheet import unformula
 from waybill.web.store.corrections import last_batch
+from waybill.web.store.cursor import given_cursor
 from waybill.web.store.facets import Facets, Moved, WayOut, facets, moved_since, ways_out
 from waybill.web.store.filters import MEMBERS, STATES, Filter, gathered, predicate, read_filter
 from waybill.web.store.queries import (
@@ -97,7 +98,7 @@ async def show(request: web.Request) -> web.Response:
         states=STATES[:5],
         headers=HEADERS,
         members=MEMBERS[:5],
-        after=request.query.get("after", ""),
+        after=given_cursor(request.query),
         pattern_of=pattern_of,
         seen=found.seen,
         sources_of=sources_of,
@@ -115,7 +116,7 @@ async def live(request: web.Request) -> web.Response:
     since = wanted.until or 0.0
     now = time.time()
     unsure = bench.settings.workbench.unsure_below
-    after = request.query.get("after", "")
+    after = given_cursor(request.query)
 
     def read(store: sqlite3.Connection) -> tuple[Moved, Page]:
         asked = gathered(store, wanted)
@@ -248,7 +249,7 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
     def read(store: sqlite3.Connection) -> Listing:
         asked = gathered(store, wanted)
         where = predicate(asked, now, unsure)
-        found = list_patterns(store, asked, now, unsure, request.query.get("after", ""))
+        found = list_patterns(store, asked, now, unsure, given_cursor(request.query))
         rows = found.rows
         ids = [row["id"] for row in rows]
         one_of_each = is_one_of_each(wanted)

@@ -23,7 +23,7 @@ from waybill.web.store.filters import Filter, predicate
 from waybill.web.store.queries import one_pattern, records_of_day, standing, sum_of_days
 from waybill.web.store.queue import QUEUES, Asked, Found, Queue, Sitting, read_queue, sitting
 from waybill.web.store.recording import pattern_of
-from waybill.web.views.forms import read_form, see
+from waybill.web.views.forms import carried, read_form, see
 from waybill.web.views.patterns import sources_of
 
 #: Ids of items that were skipped stand in the form; so many at most.
@@ -97,10 +97,10 @@ async def show(request: web.Request) -> web.Response:
 async def answer(request: web.Request) -> web.Response:
     """Take an answer; the next item follows."""
     form = await read_form(request, "review")
-    state = {word: form.get(word, "") for word in _CARRIED}
+    state = {word: carried(form, word) for word in _CARRIED}
     pattern_id = form.get("pattern", "")
     if form.get("skip"):
-        skipped = f"{form.get('skipped', '')},{pattern_id}".strip(",").split(",")
+        skipped = f"{state['skipped']},{pattern_id}".strip(",").split(",")
         state["skipped"] = ",".join(skipped[-_MOST_SKIPPED:])
         raise see(request, "/review", urlencode(state))
     fault, words = await _record(bench_of(request), user_of(request).name, form)
@@ -111,7 +111,7 @@ async def answer(request: web.Request) -> web.Response:
 async def undo(request: web.Request) -> web.Response:
     """Take the last answer back, and show its item again."""
     form = await read_form(request, "review")
-    state = {word: form.get(word, "") for word in _CARRIED}
+    state = {word: carried(form, word) for word in _CARRIED}
     ids = await take_back(bench_of(request), user_of(request).name)
     state |= {"at": ids[0], "said": "Taken back."} if ids else {"fault": "Nothing to undo."}
     raise see(request, "/review", urlencode(state))

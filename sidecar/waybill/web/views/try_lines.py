@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from waybill.core.batch import MAX_SOURCE_CHARS
 from waybill.core.errors import WaybillError
 from waybill.core.pattern import kind_of, pattern_id
 from waybill.core.records import Verdict
@@ -19,6 +20,8 @@ from waybill.web.views.forms import read_form, see
 
 #: Lines of one try: an answer stays below a second.
 MOST_LINES = 200
+#: Empty lines between them are passed over, but not without end.
+_MOST_LOOKED = 10_000
 #: Characters of a line that are looked at to find its pattern.
 _FOUND_CHARS = 20_000
 #: Words of a mask that are looked for, and patterns that are shown for them.
@@ -51,8 +54,9 @@ async def label(request: web.Request) -> web.Response:
     """The lines of the form with their labels."""
     form = await read_form(request, "read")
     text = form.get("lines", "")
-    source = form.get("source", "").strip()
-    lines = [line for line in text.splitlines() if line.strip()][:MOST_LINES]
+    source = form.get("source", "").strip()[:MAX_SOURCE_CHARS]
+    looked_at = text.split("\n", _MOST_LOOKED)[:_MOST_LOOKED]
+    lines = [line.rstrip("\r") for line in looked_at if line.strip()][:MOST_LINES]
     engine = bench_of(request).engine
     asked = [engine.read(line) for line in lines]
     lines = [message for _, message in asked]
