@@ -9,6 +9,7 @@ import io
 import json
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from urllib.request import urlopen
 
 import msgpack
 import pytest
+import trustme
 
 from tests.conftest import Running
 from tests.effort import allowed
@@ -30,6 +32,8 @@ from tests.patience import patience, wait_until
 from tests.support.startup.sitecustomize import search_path
 
 LIMIT = 32 << 20
+#: What one TLS connection may take; OpenSSL needs some 50 KB of it.
+_TLS_PEERS, _TLS_BYTES = 200, 160 << 10
 Address = tuple[str, int]
 SERVE = """
 import asyncio, sys
@@ -335,6 +339,31 @@ def test_half_sent_forward_messages_are_counted() -> None:
         assert ask(http, probe) == 200
         for client in clients:
             client.close()
+
+
+async def test_tls_connections_hold_little(tmp_path: Path) -> None:
+    """One that says nothing after its handshake is counted by no limit on bytes."""
+    authority = trustme.CA()
+    pair = authority.issue_cert("localhost").private_key_and_cert_chain_pem
+    pair.write_to_path(tmp_path / "pair.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    settings = [f"http.tls.{name}_file={tmp_path}/pair.pem" for name in ("cert", "key")]
+    with served(*settings) as (http, _, pid):
+
+        async def connect() -> asyncio.StreamWriter:
+            _, writer = await asyncio.open_connection(
+                *http, ssl=context, server_hostname="localhost"
+            )
+            return writer
+
+        async with patience():
+            writers = [await connect()]
+            before = resident_bytes(pid)
+            writers += [await connect() for _ in range(_TLS_PEERS)]
+        assert resident_bytes(pid) - before < _TLS_PEERS * _TLS_BYTES
+        for writer in writers:
+            writer.transport.abort()
 
 
 def slow_reader(http: Address, data: bytes) -> socket.socket:

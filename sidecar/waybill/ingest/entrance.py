@@ -20,6 +20,10 @@ from waybill.ops.tls import ServerTls
 
 #: Makes the protocol of a connection that was let in; the protocol leaves the place at its end.
 Make = Callable[[Place], asyncio.Protocol]
+#: What a TLS connection has for what came in: bytes as they came, and as many that the listener
+#: does not want yet. asyncio has 256 KB of each for every connection, and no limit counts them. A
+#: TLS record has at most 16 KB (RFC 8446, 5.1).
+_TLS_READ_BYTES = 32 << 10
 
 
 class Entrance:
@@ -78,7 +82,7 @@ class Entrance:
         handshake = loop.create_future()
         self._handshakes[transport] = place
         handshake.add_done_callback(functools.partial(self._end_handshake, transport))
-        protocol = SSLProtocol(
+        protocol = _TlsProtocol(
             loop,
             inner,
             tls.context,
@@ -97,6 +101,15 @@ class Entrance:
         if error is not None:
             place.refuse("handshake", str(error))
             place.leave()
+
+
+class _TlsProtocol(SSLProtocol):
+    """asyncio's TLS with smaller buffers."""
+
+    max_size = _TLS_READ_BYTES
+
+    def _set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        super()._set_read_buffer_limits(high or _TLS_READ_BYTES, low)  # type: ignore[misc]
 
 
 class _Arrival(asyncio.Protocol):
