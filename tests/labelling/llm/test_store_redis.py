@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
-from waybill.labelling.llm import store_redis
+from tests.effort import allowed
+from tests.gaps import gaps
+from waybill.labelling.llm import redis_reading, store_redis
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.ledger import Ledger
 from waybill.labelling.llm.store import Usage
@@ -66,6 +69,61 @@ async def test_whatever_it_answers_the_ledger_spends_its_own_share(says: bytes) 
         assert await window.enter("call") >= 0.0
         await window.leave("call", was_made=True)
         await store.close()
+
+
+#: How an answer begins, and what it goes on with for ever.
+ENDLESS = {
+    "a value of 512 MB": (b"$536870912\r\n", b"x" * 65_536),
+    "a list of nothing": (b"*1000000000\r\n", b"$-1\r\n" * 10_000),
+    "a list of numbers": (b"*1000000000\r\n", b":1\r\n" * 10_000),
+    "a list of texts": (b"*1000000000\r\n", b"$60000\r\n%b\r\n" % (b"x" * 60_000)),
+    "lists of lists": (b"", b"*1000\r\n" * 10_000),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_an_answer_without_end_takes_neither_memory_nor_the_loop(name: str) -> None:
+    pytest.importorskip("redis", reason="the redis client is not installed")
+    head, more = ENDLESS[name]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await reader.read(4096)
+            writer.write(head)
+            while True:
+                writer.write(more)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    store = store_redis.RedisStore(store_redis.Redis(url), max_secs=1000, max_bytes=6000)
+    tracemalloc.start()
+    try:
+        async with gaps() as found:
+            for ask in (store.judgements(), store.get(["a"]), store.add_usage(1, 2, 3)):
+                with pytest.raises(StoreError):
+                    await ask
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        await store.close()
+        server.close()
+    assert peak < 48 << 20
+    assert found.worst < allowed(0.05)
+
+
+async def test_what_an_answer_has_is_counted_before_it_is_held() -> None:
+    stream = asyncio.StreamReader()
+    reader = redis_reading._Stream(stream)
+    stream.feed_data(b"+OK\r\n" * 1000)
+    with redis_reading.counted_answers():
+        assert await reader.readline() == b"+OK\r\n"
+        with pytest.raises(ConnectionError, match="more than 4 MB"):
+            await reader.readexactly(536_870_912)
+        stream.feed_data(b"x" * redis_reading._MOST_BYTES)
+        with pytest.raises(ConnectionError, match="more than 4 MB"):
+            await reader.read(redis_reading._MOST_BYTES)
 
 
 async def test_an_answer_that_drips_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from waybill.core.causes import cause_of
 from waybill.core.foreign import read_json
 from waybill.labelling.llm.errors import StoreError
+from waybill.labelling.llm.redis_reading import counted_answers, counting_pool
 from waybill.labelling.llm.store import Judgement, Usage
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ _SAID_CHARS = 200
 #: What a verdict takes in Redis, about: key, value of 300 bytes, index entry.
 _VERDICT_BYTES = 600
 _KEYS_AT_ONCE = 500
+_INDEX_AT_ONCE = 10_000
 _USAGE_DAYS = 90
 _DAYS_TOLD = 4
 
@@ -41,7 +43,7 @@ class Redis:
     def __init__(self, url: str) -> None:
         import redis.asyncio
 
-        self.client: Any = redis.asyncio.from_url(
+        pool = counting_pool(
             url,
             decode_responses=True,
             encoding_errors="replace",  # what something else wrote costs nobody its verdict
@@ -49,6 +51,7 @@ class Redis:
             socket_connect_timeout=_TIMEOUT_SECS,
             health_check_interval=30,
         )
+        self.client: Any = redis.asyncio.Redis.from_pool(pool)
 
     async def run(self, work: Awaitable[Any], read: Callable[[Any], T]) -> T:
         """What ``read`` makes of the answer to a command.
@@ -57,8 +60,9 @@ class Redis:
             StoreError: there is none, not in time, or one that Redis does not give.
         """
         try:
-            async with asyncio.timeout(_ANSWER_SECS):
-                return read(await work)
+            with counted_answers():
+                async with asyncio.timeout(_ANSWER_SECS):
+                    return read(await work)
         except Exception as error:  # noqa: BLE001 - an answer can be wrong in any way
             said = f"{type(error).__name__}: {cause_of(error)}"[:_SAID_CHARS]
             log.warning("the LLM's Redis failed", extra={"error": said})
@@ -104,14 +108,15 @@ class RedisStore:
         pipe.zcard(_INDEX)
         count = await self._redis.run(pipe.execute(), lambda answer: int(answer[-1]))
         if count > self._max_count:
-            await self._forget_oldest(count - self._max_count)
+            await self._forget_oldest(min(count - self._max_count, _KEYS_AT_ONCE))
 
     async def _forget_oldest(self, count: int) -> None:
         popped = self._redis.client.zpopmin(_INDEX, count)
         names = await self._redis.run(
             popped, lambda oldest: [f"{PREFIX}verdict:{key}" for key, _ in oldest]
         )
-        await self._redis.run(self._redis.client.unlink(*names), int)
+        if names:
+            await self._redis.run(self._redis.client.unlink(*names), int)
 
     async def add_usage(self, day: int, tokens: int, micros: int) -> Usage:
         total, born = await self._add_usage(day, tokens, micros)
@@ -144,8 +149,14 @@ class RedisStore:
         )
 
     async def judgements(self) -> list[Judgement]:
-        every = self._redis.client.zrange(_INDEX, 0, -1)
-        return await self._read(await self._redis.run(every, _texts))
+        keys: dict[str, None] = {}  # one that comes meanwhile moves the others on
+        for start in range(0, self._max_count, _INDEX_AT_ONCE):
+            part = self._redis.client.zrevrange(_INDEX, start, start + _INDEX_AT_ONCE - 1)
+            found = await self._redis.run(part, _texts)
+            keys.update(dict.fromkeys(found))
+            if len(found) < _INDEX_AT_ONCE:
+                break
+        return await self._read([*reversed(keys)])
 
     async def _read(self, keys: Sequence[str]) -> list[Judgement]:
         found: list[Judgement] = []
