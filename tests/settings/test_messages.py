@@ -27,25 +27,35 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
                                " (did you mean forward?)")),
         ("http.workers=many", "http.workers: 'many' is no whole number; for example 2"),
         ("http.workers=2.5", "http.workers: 2.5 is no whole number; for example 2"),
-        ("http.workers=true", "http.workers: true is no whole number; for example 2"),
-        ("http.workers='2'", "http.workers: '2' is text, not a whole number; write it without quotes"),
+        ("http.workers=true", "http.workers: 'true' is no whole number; for example 2"),
         ("http.workers=", "http.workers: is empty; expected a whole number, for example 2"),
         ("http.workers=0", "http.workers: expected at least 1, got 0"),
         ("limits.body_bytes=-1", "limits.body_bytes: expected at least 1 (bytes), got -1"),
         ("http.drain_secs=soon", "http.drain_secs: 'soon' is no number (seconds); for example 20"),
-        ("http.drain_secs=20s", "http.drain_secs: '20s' is no number (seconds); for example 20"),
+        ("http.drain_secs=20s", "http.drain_secs: '20s' is no number (seconds); write 20"),
+        ("http.drain_secs=1.5 min", "http.drain_secs: '1.5 min' is no number (seconds); write 90"),
+        ("http.drain_secs=1:30", "http.drain_secs: '1:30' is no number (seconds); for example 20"),
         ("limits.body_bytes=1MB", ("limits.body_bytes: '1MB' is no whole number (bytes);"
-                                  " for example 67108864")),
-        ("http.drain_secs=.inf", "http.drain_secs: inf is no number to work with; for example 20"),
-        ("http.drain_secs=.nan", "http.drain_secs: expected more than 0 (seconds), got nan"),
+                                  " write 1000000")),
+        ("limits.body_bytes=64 MiB", ("limits.body_bytes: '64 MiB' is no whole number (bytes);"
+                                     " write 67108864")),
+        ("limits.body_bytes=64Mi", ("limits.body_bytes: '64Mi' is no whole number (bytes);"
+                                   " write 67108864")),
+        ("llm.wait_ms=2s", "llm.wait_ms: '2s' is no whole number (milliseconds); write 2000"),
+        ("llm.store_days=7 days", "llm.store_days: '7 days' is no number (days); write 7"),
+        ("http.drain_secs=inf", "http.drain_secs: inf is no number to work with; for example 20"),
+        ("http.drain_secs=nan", "http.drain_secs: expected more than 0 (seconds), got nan"),
         ("return.timeout_secs=60", ("return.timeout_secs: expected more than 0, at most 30 (seconds),"
                                    " got 60")),
         ("model.threshold=1.5", "model.threshold: expected 0 to 1, got 1.5"),
         ("http.allow_anonymous=perhaps", "http.allow_anonymous: 'perhaps' is neither true nor false"),
         ("rules.extra_paths=/etc/rules", ("rules.extra_paths: expected a list, for example"
                                          ' ["/etc/waybill/rules"]; got \'/etc/rules\'')),
-        ("rules.extra_paths=[1]", ("rules.extra_paths: expected a list of texts, but 1 is not a"
-                                  " text; write it in quotes")),
+        ("rules.extra_paths=[a: b]", ("rules.extra_paths: expected a list of texts, but a mapping is"
+                                     " not a text; write it in quotes")),
+        ("workbench.sidecars=[a:9880]", ("workbench.sidecars: 'a:9880' is no URL that begins with"
+                                        " http:// or https://; for example"
+                                        ' ["http://waybill-headless.logging:9880"]')),
         ("fields.message=[]", ("fields.message: expected at least one element; for example"
                               ' ["log", "message", "log_message", "msg", "body"]')),
         ("http.listen=127.0.0.1", ("http.listen: expected host:port, for example 127.0.0.1:9880;"
@@ -115,6 +125,30 @@ def test_a_whole_number_stands_for_a_fraction_and_an_exponent_is_a_number() -> N
     assert load_settings(overrides=["llm.requests_per_minute=5"]).llm.requests_per_minute == 5.0
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5", 5), ('"5"', 5), ("' 5 '", 5), ("5.0", 5), ("05", 5), ("010", 10), ("0x10", 16),
+        ("1e6", 1_000_000), ("5.36870912e+08", 536_870_912), ("1_000", 1000),
+    ],
+)  # fmt: skip
+def test_a_number_is_what_people_mean_by_it(tmp_path: Path, text: str, expected: int) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(f"memo: {{bytes: {text}}}\nrules: {{poll_secs: {text}}}")
+    environ = {"WAYBILL_MEMO_BYTES": text, "WAYBILL_RULES_POLL_SECS": text}
+    for settings in (load_settings(file, environ={}), load_settings(environ=environ)):
+        assert (settings.memo.bytes, settings.rules.poll_secs) == (expected, expected)
+        assert isinstance(settings.memo.bytes, int)
+
+
+@pytest.mark.parametrize("text", ["1.10", "0010", "2024-01-01", "1:30", "no", "on", "1e3", "0x10"])
+def test_a_text_is_what_is_written(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(f"return: {{tag_prefix: {text}}}\nfields: {{message: [{text}]}}")
+    settings = load_settings(file, environ={})
+    assert (settings.return_.tag_prefix, settings.fields.message) == (text, (text,))
+
+
 @pytest.mark.parametrize("path", sorted(catalogue()))
 def test_an_emptied_variable_is_one_that_is_not_set(path: str) -> None:
     setting = catalogue()[path]
@@ -182,7 +216,7 @@ def test_a_relative_path_says_where_it_was_looked_for(
     assert rules.startswith(f"rules.extra_paths: no such folder: r; looked for {tmp_path}/r")
     assert tokens.startswith(f"http.tokens_file: cannot read t; looked for {tmp_path}/t")
     file.write_text("rules: {extra_paths: [/nowhere]}")
-    assert said(file=file) == ["rules.extra_paths: no such folder: /nowhere"]
+    assert said(file=file) == [f"rules.extra_paths: no such folder: /nowhere (from {file}:1)"]
 
 
 @pytest.mark.parametrize("path", ["rules.path", "llm.prompt", "labels.path"])

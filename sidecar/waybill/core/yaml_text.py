@@ -57,10 +57,10 @@ def _refuse_circles(node: yaml.Node, above: set[int], seen: set[int]) -> None:
     above.remove(id(node))
 
 
-def read_yaml(text: str) -> object:
+def read_yaml(text: str, kind: type[TextLoader] = TextLoader) -> object:
     """The value in ``text``. Raises yaml.YAMLError."""
     try:
-        return yaml.load(text, TextLoader)  # noqa: S506 - a safe loader
+        return yaml.load(text, kind)  # noqa: S506 - a safe loader
     except RecursionError:
         raise yaml.YAMLError(_TOO_DEEP) from None
 

@@ -57,6 +57,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     #: What a text with a pattern is, in words.
     shape: str = ""
+    #: The same for each text of a list.
+    item_pattern: str = ""
+    item_shape: str = ""
     role: str = ""
     #: The section of each element, for the form ``sections``.
     element: type[Section] | None = None
@@ -140,6 +143,7 @@ def describe(field: FieldInfo, path: str) -> Setting:
     """The setting of a field that holds a value, at a dotted path."""
     hint = _Hint(field.type)
     form, words, element = _form(hint.bare)
+    item = _Hint(typing.get_args(hint.bare)[0] if form == "texts" else str)
     return Setting(
         path=path,
         name=field.name,
@@ -159,6 +163,8 @@ def describe(field: FieldInfo, path: str) -> Setting:
         pattern=hint.first("pattern") or "",
         unit=str(hint.annotation("unit")),
         shape=str(hint.annotation("form")),
+        item_pattern=item.first("pattern") or "",
+        item_shape=str(item.annotation("form")),
         role=str(hint.annotation("role")),
         element=element,
     )

@@ -7,9 +7,13 @@ words: what was given, what is allowed, an example.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import math
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 import msgspec
 
@@ -29,6 +33,31 @@ _SWITCH: Mapping[str, bool] = {
     "0": False,
 }
 _LONGEST = 80
+_WITH_UNIT = re.compile(r"\s*(?P<number>\d{1,18}(\.\d{1,9})?)\s*(?P<unit>[^\W\d_]{1,12})\s*")
+_SECONDS = {
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), "0.001"),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "1"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "60"),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), "3600"),
+    **dict.fromkeys(("d", "day", "days"), "86400"),
+}
+_BYTES = {
+    "b": "1",
+    **dict.fromkeys(("k", "kb"), "1e3"),
+    **dict.fromkeys(("m", "mb"), "1e6"),
+    **dict.fromkeys(("g", "gb"), "1e9"),
+    **dict.fromkeys(("ki", "kib"), str(1 << 10)),
+    **dict.fromkeys(("mi", "mib"), str(1 << 20)),
+    **dict.fromkeys(("gi", "gib"), str(1 << 30)),
+}
+#: Units that people write behind a number, as Kubernetes means them, and what they are by the
+#: setting's unit: so many of it, and times that.
+_UNITS: Mapping[str, tuple[Mapping[str, str], int]] = {
+    "seconds": (_SECONDS, 1),
+    "milliseconds": (_SECONDS, 1000),
+    "days": (dict.fromkeys(("d", "day", "days"), "1"), 1),
+    "bytes": (_BYTES, 1),
+}
 
 
 class RefusedError(WaybillError):
@@ -70,8 +99,8 @@ def explain(setting: Setting, value: object) -> str:
 
 def show(value: object) -> str:
     """A value as a person wrote it, cut to a length that fits a line."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None:
+        return "null"
     if isinstance(value, str):
         return _cut(repr(value))
     if isinstance(value, dict):
@@ -104,8 +133,8 @@ def _normalise(setting: Setting, value: object) -> object:
         return _word(setting, value)
     if setting.form == "words" and isinstance(value, list):
         return [_word(setting, item) for item in value]
-    if setting.form == "number" and isinstance(value, int) and not isinstance(value, bool):
-        return _as_float(value)
+    if setting.form in ("whole", "number") and isinstance(value, str):
+        return _number(setting, value)
     return value
 
 
@@ -118,30 +147,41 @@ def _word(setting: Setting, value: object) -> object:
     return word if word in setting.words else value
 
 
-def _as_float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+def _number(setting: Setting, text: str) -> object:
+    """The number that is written; else the text. ``1e6`` and what Helm makes of it are whole."""
+    for read in (functools.partial(int, base=0), float):
+        with contextlib.suppress(ValueError, OverflowError):
+            return _fitting(setting, read(text))
+    return text
+
+
+def _fitting(setting: Setting, number: float) -> float:
+    if setting.form == "number":
+        return float(number)
+    if number == math.inf or number % 1:
+        return number
+    return int(number)
 
 
 def _explain_number(setting: Setting, value: object) -> str:
-    noun = _noun(setting)
-    if isinstance(value, str) and _is_number(setting, value):
-        return f"{show(value)} is text, not {noun}; write it without quotes"
     unit = f" ({setting.unit})" if setting.unit else ""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float)
     if not is_number or (setting.form == "whole" and isinstance(value, float)):
-        return f"{show(value)} is no {noun.partition(' ')[2]}{unit}; {_example(setting)}"
+        noun = _noun(setting).partition(" ")[2]
+        return f"{show(value)} is no {noun}{unit}; {_in_unit(setting, value)}"
     return f"expected {bounds(setting)}{unit}, got {show(value)}"
 
 
-def _is_number(setting: Setting, text: str) -> bool:
-    try:
-        number = int(text) if setting.form == "whole" else float(text)
-    except ValueError:
-        return False
-    return math.isfinite(number)
+def _in_unit(setting: Setting, value: object) -> str:
+    """The number that stands for a text with a unit of its own; else the example."""
+    found = _WITH_UNIT.fullmatch(str(value))
+    units, times = _UNITS.get(setting.unit, ({}, 1))
+    if found is None or found["unit"].lower() not in units:
+        return _example(setting)
+    number = Decimal(found["number"]) * Decimal(units[found["unit"].lower()]) * times
+    if setting.form == "whole" and number % 1:
+        return _example(setting)
+    return f"write {number.normalize():f}"
 
 
 def _explain_word(setting: Setting, value: object) -> str:
@@ -163,6 +203,8 @@ def _explain_list(setting: Setting, value: object) -> str:
             return f"expected a list of texts, but {show(item)} is not a text; write it in quotes"
         if not item:
             return f"an element is empty; {_example(setting)}"
+        if not re.search(setting.item_pattern, item):
+            return f"{show(item)} is no {setting.item_shape}; {_example(setting)}"
     return ""
 
 
@@ -171,9 +213,6 @@ def _explain_text(setting: Setting, value: object) -> str:
         if not value:
             return f"is empty; {_expected(setting)}"
         return f"{show(value)} is no {setting.shape}; {_example(setting)}"
-    if isinstance(value, int | float):
-        told = f"{_expected(setting)}; got {show(value)}"
-        return f'{told}, which is text in quotes only: "{show(value)}"'
     return f"{_expected(setting)}; got {show(value)}"
 
 

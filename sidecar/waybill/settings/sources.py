@@ -24,7 +24,7 @@ from waybill.settings.schema import Secret, Settings
 from waybill.settings.secrets import clean_secret
 from waybill.settings.text import parse
 from waybill.settings.tree import Tree, read_tree
-from waybill.settings.yaml_file import read_mapping
+from waybill.settings.yaml_file import read_written
 
 #: Names that earlier systems of this kind use, and where they lead.
 ALIASES: Mapping[str, str] = {
@@ -96,6 +96,7 @@ def read_settings(
     settings = read_tree(tree)
     settings = _with_key(settings, environ, tree.findings)
     cross_check(settings, tree.findings)
+    tree.findings.problems[:] = map(tree.placed, tree.findings.problems)
     return Loaded(settings, tree.findings)
 
 
@@ -116,11 +117,17 @@ def _read_file(tree: Tree, file: Path | None, environ: Mapping[str, str]) -> Non
         )
         return
     try:
-        tree.values = read_mapping(file)
+        written = read_written(file)
     except ConfigError as error:
         path, _, text = error.problems[0].partition(": ")
         tree.findings.add_unreadable(Problem(path, text))
         return
+    if {"apiVersion", "kind"} <= written.values.keys():
+        told = "a manifest of Kubernetes; name a file with what stands in it below data"
+        tree.findings.add_unreadable(Problem(str(file), told))
+        return
+    tree.values = written.values
+    tree.origins.update(written.places)
     for path in SECRET_KEYS:
         if tree.take(path) is not None:
             tree.findings.add(

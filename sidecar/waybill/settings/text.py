@@ -6,6 +6,7 @@ import yaml
 
 from waybill.core.yaml_text import read_yaml
 from waybill.settings.catalogue import Setting
+from waybill.settings.yaml_file import WrittenLoader
 
 _NULL = frozenset({"", "null", "~"})
 
@@ -14,18 +15,15 @@ def parse(setting: Setting, text: str) -> object:
     """``text`` as the value of ``setting``; what cannot be read stays text, to be refused as such.
 
     Texts are kept as written, but for quotes around the whole; ``null`` is null where a setting
-    may be null. Numbers and lists are YAML.
+    may be null. Lists are YAML.
     """
     text = text.strip("\r\n")
     if setting.form in ("text", "word", "switch"):
         return _parse_text(setting, text)
     try:
-        value = read_yaml(text)
+        return read_yaml(text, WrittenLoader)
     except yaml.YAMLError:
         return text
-    if setting.form == "number" and isinstance(value, str):
-        return _parse_number(value)
-    return value
 
 
 def _parse_text(setting: Setting, text: str) -> str | None:
@@ -45,11 +43,3 @@ def _unquote(text: str) -> str:
     except yaml.YAMLError:
         return text
     return value if isinstance(value, str) else text
-
-
-def _parse_number(text: str) -> object:
-    """YAML takes ``1e-3`` for a text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text

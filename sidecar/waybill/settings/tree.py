@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import FieldInfo
 
 from waybill.core.errors import WaybillError
-from waybill.settings.catalogue import describe, nested
+from waybill.settings.catalogue import catalogue, describe, nested
 from waybill.settings.convert import RefusedError, convert, show
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import Section, Settings
+from waybill.settings.strange_keys import advice_for, nested_example, plain_key
 
 S = TypeVar("S", bound=Section)
 
@@ -51,11 +52,15 @@ class Tree:
         return values.pop(key, None) if isinstance(values, dict) else None
 
     def refuse(self, path: str, text: str) -> None:
-        """Note that the value at ``path`` cannot be used, and the variable that it came from."""
-        origin = self.origins.get(path, "")
-        if origin and not origin.startswith("--set"):
-            text = f"{text} (from {origin})"
+        """Note that the value at ``path`` cannot be used."""
         self.findings.add(Problem(path, text))
+
+    def placed(self, problem: Problem) -> Problem:
+        """``problem`` with the variable or the line of a file that its value came from."""
+        origin = self.origins.get(problem.path, "")
+        if not origin or origin.startswith("--set"):
+            return problem
+        return Problem(problem.path, f"{problem.text} (from {origin})")
 
 
 def read_tree(tree: Tree) -> Settings:
@@ -74,7 +79,7 @@ def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | No
         if key in fields:
             _read_field(tree, fields[key], item, _below(path, key), given)
         elif path or not str(key).startswith(_PRIVATE):
-            _refuse_key(tree, path, str(key), fields)
+            _refuse_key(tree, path, str(key), item, fields)
     for key, field in fields.items():
         if field.required and key not in values:
             tree.refuse(_below(path, key), "is missing")
@@ -83,15 +88,13 @@ def _read_section(tree: Tree, kind: type[S], value: object, path: str) -> S | No
     return kind(**given)
 
 
-def _refuse_key(tree: Tree, path: str, key: str, known: Iterable[str]) -> None:
-    section, dot, rest = key.partition(".")
-    if dot and section in known:
-        told = f"no such key; keys stand below their section, as in {section}: {{{rest}: ...}}"
-        tree.findings.add(Problem(_below(path, key), told), key)
-        return
-    meant = suggest(key, known)
+def _refuse_key(tree: Tree, path: str, key: str, value: object, known: Collection[str]) -> None:
+    meant = suggest("" if "." in key else plain_key(key), known)
+    told = str(meant) or advice_for(key, value, known)
     paths = [_below(path, word) for word in meant.words]
-    tree.findings.add(Problem(_below(path, key), f"no such key{meant}"), *paths)
+    if not path:  # what is meant may be any setting of the section that it begins with
+        paths.append(plain_key(key).removeprefix("waybill_").partition(".")[0].partition("_")[0])
+    tree.findings.add(Problem(_below(path, key), f"no such key{told}"), *paths)
 
 
 def _below(path: str, key: str) -> str:
@@ -102,7 +105,7 @@ def _mapping(tree: Tree, value: object, path: str) -> Mapping[object, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        tree.refuse(path, f"expected a mapping, got {show(value)}{_rule_file(path, value)}")
+        tree.refuse(path, f"expected a mapping, got {show(value)}{_instead(path, value)}")
         return {}
     return value
 
@@ -145,10 +148,15 @@ def _read_elements(
     return found
 
 
-def _rule_file(path: str, value: object) -> str:
-    """What to do with a file of rules or labels that was given as settings."""
-    if path not in ("rules", "labels") or not isinstance(value, list):
-        return ""
-    if path == "labels":
+def _instead(path: str, value: object) -> str:
+    """What to do with what was given instead of a section."""
+    if path == "labels" and isinstance(value, list):
         return ". This is a file of labels: name it in labels.path"
-    return ". This is a file of rules: put it into a folder of rules.path or rules.extra_paths"
+    if path == "rules" and isinstance(value, list):
+        return ". This is a file of rules: put it into a folder of rules.path or rules.extra_paths"
+    if isinstance(value, str) and ":" in value:
+        return "; put a blank (no U+00A0) behind each colon"
+    for name in catalogue():
+        if name.startswith(f"{path}."):
+            return f"; {nested_example(name)}"
+    return ""

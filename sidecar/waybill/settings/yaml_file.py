@@ -1,9 +1,15 @@
-"""Reading a YAML file that holds one mapping: faults with file and line, no key given twice."""
+"""Reading a YAML file that holds one mapping: faults with file and line, no key given twice.
+
+Of settings, scalars stay as they are written: what `convert` makes of `1.10`, `010`, `1e6` or `no`
+is for the setting to say, and not for YAML, which takes them for 1.1, 8, a text and false.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from waybill.core.errors import ConfigError
@@ -14,6 +20,7 @@ from waybill.settings.problems import Problem
 
 #: Of a line with a fault, so much is told.
 _SHOWN_CHARS = 160
+_NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -35,8 +42,25 @@ class _UniqueKeyLoader(TextLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_mapping(file: Path) -> dict[str, object]:
-    """The mapping in a YAML file; an empty file is an empty mapping.
+class WrittenLoader(_UniqueKeyLoader):
+    """A loader that leaves every scalar the text that it is, but for null."""
+
+
+WrittenLoader.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0] in (_NULL, _MERGE)]
+    for first, resolvers in _UniqueKeyLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The values of a settings file, and where each stands: ``file:line`` by its dotted path."""
+
+    values: dict[str, object]
+    places: Mapping[str, str]
+
+
+def read_written(file: Path) -> Written:
+    """The settings in a YAML file; an empty file has none.
 
     Raises:
         ConfigError: one problem that names the file and, for a fault of YAML, the line.
@@ -47,18 +71,31 @@ def read_mapping(file: Path) -> dict[str, object]:
         raise _error(str(file), f"no such file; looked for {file.absolute()}") from None
     except OSError as error:
         raise _error(str(file), f"cannot be read: {error.strerror}") from None
-    return mapping_in(data, file)
+    root, values = _read(data, file, WrittenLoader)
+    return Written(values, dict(_places(root, file, "", set())))
 
 
 def mapping_in(content: bytes, file: Path) -> dict[str, object]:
-    """`read_mapping` of what was read already; ``file`` stands in messages."""
+    """The mapping in ``content``, as YAML takes it; ``file`` stands in messages.
+
+    Raises:
+        ConfigError: as `read_written`.
+    """
+    return _read(content, file, _UniqueKeyLoader)[1]
+
+
+def _read(
+    content: bytes, file: Path, kind: type[_UniqueKeyLoader]
+) -> tuple[yaml.Node | None, dict[str, object]]:
     try:
         text = text_of_file(content)
     except UnicodeDecodeError as error:
         line, told = not_utf8(error)
         raise _error(f"{file}:{line}", told) from None
     try:
-        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        loader = kind(text)
+        root = loader.get_single_node()
+        data = loader.construct_document(root) if root is not None else {}
     except yaml.MarkedYAMLError as error:
         raise _error(_place(file, error), _what_is_wrong(error, text)) from None
     except yaml.reader.ReaderError as error:
@@ -71,10 +108,28 @@ def mapping_in(content: bytes, file: Path) -> dict[str, object]:
     except RecursionError:
         raise _error(str(file), "is nested too deeply") from None
     if data is None:
-        return {}
+        return None, {}
     if not isinstance(data, dict):
         raise _error(str(file), "expected a mapping at the top, for example log: {level: info}")
-    return data
+    return root, data
+
+
+def _places(
+    node: yaml.Node | None, file: Path, path: str, seen: set[int]
+) -> Iterator[tuple[str, str]]:
+    """The places of what is below ``node``; what an alias names has that of its first one."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = f"{path}.{key.value}".removeprefix(".")
+            yield below, f"{file}:{key.start_mark.line + 1}"
+            yield from _places(value, file, below, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield f"{path}[{i}]", f"{file}:{value.start_mark.line + 1}"
+            yield from _places(value, file, f"{path}[{i}]", seen)
 
 
 def _error(path: str, text: str) -> ConfigError:
