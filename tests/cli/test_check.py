@@ -28,21 +28,30 @@ def test_packaged_rules_beside_other_labels_are_one_fault(
     settings = (f"labels.path={labels}", "model.path=null", f"routes={ROUTES}")
     assert check(*settings, f"rules.extra_paths=['{own}']") == 2
     packaged, mine = capsys.readouterr().err.splitlines()
-    assert "set rules.path to a folder of rules of your own" in packaged
+    assert "set rules.path to a folder of rules of your own, or to null" in packaged
     assert "a.yaml:2: rule 'a': no such label 'Frut' (did you mean Fruit?)" in mine
     (own / "a.yaml").write_text("rules:\n- {id: a, label: Fruit, pattern: x}\n")
     assert check(*settings, f"rules.path={own}") == 0
 
 
-def test_default_routes_beside_other_labels_are_one_fault(
+def test_other_labels_ask_for_no_routes_and_no_rules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = tmp_path / "labels.yaml"
     labels.write_text(TOY_YAML)
-    assert check(f"labels.path={labels}", "model.path=null") == 2
+    assert check(f"labels.path={labels}", "model.path=null", "rules.path=null") == 0
+    assert "rules: 0 in force" in capsys.readouterr().out
+
+
+def test_a_route_of_ones_own_with_a_label_that_is_not_there_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.yaml"
+    labels.write_text(TOY_YAML)
+    route = "routes=[{source: ['*'], tiers: [rules], labels: [Frut]}]"
+    assert check(f"labels.path={labels}", "model.path=null", "rules.path=null", route) == 2
     (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith("waybill: routes: the default routes name 'Workflow Error'")
-    assert 'such as [{source: ["*"], tiers: [rules, model]}]' in told
+    assert told.startswith("waybill: routes[0].labels: no such label 'Frut' (did you mean Fruit?)")
 
 
 @pytest.fixture(name="pair")

@@ -132,6 +132,10 @@ def test_a_file_of_labels_is_made_of_what_files_hold(
     file = tmp_path / "labels.yaml"
     assert run(["labels", "init", str(file), "--from", str(data)]) == 0
     assert read_taxonomy(file).names == ("Foo", "Bar: x", "Unclassified")
+    _, train, serve = capsys.readouterr().out.splitlines()
+    assert train.split()[:3] == ["waybill", "model", "train"]
+    assert f"--labels {file} --no-corpus --data {data} --output models/mine" in train
+    assert f"--set labels.path={file} --set rules.path=null --set model.path=models/mine" in serve
     assert run(["labels", "list", "--labels", str(file)]) == 0
     assert "Unclassified: none of the other labels fits" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="exists already"):

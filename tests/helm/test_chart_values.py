@@ -55,7 +55,6 @@ def test_alerts_can_be_switched_off_and_lead_to_their_runbooks(install: Install)
             "url",
         ),
         ({"model": {"source": "hub"}}, "model.hub.repo is required"),
-        ({"rules": {"useDefaults": False}}, "give inline rules or existingConfigMaps"),
         ({"rules": {"inline": {"10-mine.txt": "rules: []"}}}, "10-mine.txt"),
         ({"rules": {"inline": {".mine.yaml": "rules: []"}}}, ".mine.yaml"),
         ({"corrections": {"inline": "x" * 1_000_001}}, "a ConfigMap holds 1 MiB"),

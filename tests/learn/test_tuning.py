@@ -145,7 +145,7 @@ def test_what_would_be_missing_after_an_hour_is_said_before_it(
             "importlib.util.find_spec",
             lambda name, *rest: None if name == "onnxscript" else ModuleSpec(name, None),
         )
-        with pytest.raises(WaybillError, match="onnxscript is missing; install it with"):
+        with pytest.raises(WaybillError, match=r"^onnxscript is missing; .*\[train\]"):
             run([*command, str(tmp_path / "x")])
         patch.setattr("importlib.util.find_spec", lambda name, *rest: ModuleSpec(name, None))
         (tmp_path / "file").touch()

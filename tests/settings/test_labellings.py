@@ -41,7 +41,7 @@ def test_each_labelling_has_settings_of_its_own(labels: Path) -> None:
     assert severity.labels.path == str(labels)
     assert (severity.model.path, severity.model.threshold) == (None, 0.7)
     assert severity.model.follow.source is None
-    assert severity.rules.path == ""
+    assert severity.rules.path is None
     assert severity.fields.label == "severity"
     assert severity.fields.record_id is None
     assert severity.fields.message == settings.fields.message

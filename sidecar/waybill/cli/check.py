@@ -153,7 +153,8 @@ def _without_rules(settings: Settings) -> list[Path]:
     from waybill.labelling.rules.files import rule_files
     from waybill.settings.resources import resolve_path
 
-    folders = [resolve_path(path)[0] for path in (settings.rules.path, *settings.rules.extra_paths)]
+    paths = (settings.rules.path, *settings.rules.extra_paths)
+    folders = [resolve_path(path)[0] for path in paths if path is not None]
     return [folder for folder in folders if not rule_files([folder])]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,9 +77,21 @@ def _init(given: argparse.Namespace) -> int:
         file.write(labels_text(list(found), given.fallback).encode())
     read_taxonomy(given.output)  # names that cannot be labels are said by their line
     print(f"{given.output}: {len(found)} labels found; write what each means into it, then use it:")
-    print(f"  waybill model train --labels {given.output} --no-corpus --data ... --output ...")
-    print(f"  waybill serve --set labels.path={given.output} ...")
+    for command in _next(given):
+        print(f"  {shlex.join(command)}")
     return 0
+
+
+def _next(given: argparse.Namespace) -> Iterator[list[str]]:
+    """The commands that go on from here: train on the same files, and serve what comes of it."""
+    model = "null"
+    if given.origin is not None:
+        model = "models/mine"
+        same = [word for override in given.overrides for word in ("--set", override)]
+        train = ["waybill", "model", "train", *same, "--labels", str(given.output)]
+        yield [*train, "--no-corpus", "--data", *map(str, given.origin), "--output", model]
+    settings = (f"labels.path={given.output}", "rules.path=null", f"model.path={model}")
+    yield ["waybill", "serve", *(word for one in settings for word in ("--set", one))]
 
 
 def _fields(given: argparse.Namespace) -> FieldSettings:

@@ -168,6 +168,10 @@ def print_help(parser: argparse.ArgumentParser) -> int:
     return 2
 
 
+#: What the small extra brings: whoever misses one of these need not install torch.
+_OF_RETRAIN = frozenset({"joblib", "onnx", "scipy", "skl2onnx", "sklearn"})
+
+
 def needs_extra(extra: str, run: Run) -> Run:
     """``run``, with a library that is missing named by the extra that brings it."""
 
@@ -175,8 +179,10 @@ def needs_extra(extra: str, run: Run) -> Run:
         try:
             return run(given)
         except ModuleNotFoundError as error:
+            is_small = str(error.name).partition(".")[0] in _OF_RETRAIN
+            brings = "retrain" if is_small else extra
             raise WaybillError(
-                f"{error.name} is missing; install it with: pip install 'waybill-sidecar[{extra}]'"
+                f"{error.name} is missing; install it with: pip install 'waybill-sidecar[{brings}]'"
             ) from None
 
     return guarded

@@ -41,7 +41,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     """
 
     bundle: str
-    rules: str
+    rules: str | None
     scores: Scores
     by_tier: dict[str, int]
     by_reason: dict[str, int]

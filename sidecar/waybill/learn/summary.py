@@ -44,16 +44,48 @@ def _rows(manifest: Manifest) -> Iterator[str]:
             yield f"{name:13}{metrics[name]}"
     command = _text(manifest.made, "command")
     yield f"made by      {command}"
+    yield from _missing(manifest.made)
     for name, meaning in _MEASURED.items():
         scores = metrics.get(name)
         if isinstance(scores, Mapping):
             yield ""
             yield from _measured(meaning, scores)
+            if name == "test":
+                yield from _alike(manifest.made)
     rejected = metrics.get("fragments_unclassified")
     if isinstance(rejected, Mapping):
         yield ""
         kinds = ", ".join(f"{kind} {share}" for kind, share in rejected.items())
         yield f"generated fragments that come out unclassified: {kinds}"
+
+
+def _missing(made: Mapping[str, object]) -> Iterator[str]:
+    """What was not trained on: lines that were left out, and labels that have no line."""
+    left_out = _left_out(made)
+    if left_out:
+        yield f"left out     {', '.join(left_out)}"
+    labels = made.get("labels_without_lines")
+    if isinstance(labels, list) and labels:
+        yield f"never given  {', '.join(labels)}: no line of it was trained on"
+
+
+def _left_out(made: Mapping[str, object]) -> list[str]:
+    dropped = made.get("dropped")
+    counts = [(made.get("kept_apart"), "of --keep-apart, or like one of those")]
+    if isinstance(dropped, Mapping):
+        counts.append((dropped["repeated"], "that differ from another one in values only"))
+        counts.append((dropped["contradicting"], "that have another label than more of their like"))
+    return [f"{count} lines {why}" for count, why in counts if count]
+
+
+def _alike(made: Mapping[str, object]) -> Iterator[str]:
+    """How many of the test lines the training had in all but their values."""
+    test = made.get("test")
+    if isinstance(test, Mapping) and test.get("mask_in_training"):
+        yield (
+            f"{test['mask_in_training']} of these {test['lines']} lines differ from one that was "
+            "trained on in values only: easy ones; --split grouped keeps such lines together"
+        )
 
 
 def _encoder(encoder: Encoder) -> str:

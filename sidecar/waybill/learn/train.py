@@ -149,6 +149,9 @@ def _gate(
     chances = candidate.estimator.predict_proba(prepared.features)
     messages = [(example.text, example.label, example.group) for example in data.examples]
     made = data.made | {"seed": plan.seed, "classifier": candidate.classifier}
+    made["labels_without_lines"] = [
+        name for name in taxonomy.names if name not in classes and name != taxonomy.fallback
+    ]
     if opened.tuning:
         made["tuning"] = opened.tuning
     draft = bundling.Draft(

@@ -22,7 +22,7 @@ from waybill.labelling.rules.loading import load_ruleset
 from waybill.labelling.rules.ruleset import RuleSet
 from waybill.service.followed_rules import followed_folder
 from waybill.settings.environment import cache_folder
-from waybill.settings.labellings import NO_RULES, added_fields, each_labelling, names_added
+from waybill.settings.labellings import added_fields, each_labelling, names_added
 from waybill.settings.resources import comes_along, hidden_copy, resolve_path
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.settings.taxonomy import read_labels
@@ -43,14 +43,13 @@ def rule_folders(settings: Settings, followed: Path | None = None) -> list[Path]
     """The folders that rules are read from, in order; ``followed`` in place of that of
     ``rules.follow``. One that is named twice is read once.
 
-    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own. It is
-    empty where a further labelling has no rules.
+    Only ``rules.path`` falls back to the packaged rules: further ones are the user's own.
     """
     folders = [Path(path) for path in settings.rules.extra_paths]
     followed = followed or followed_folder(settings)
     if followed is not None:
         folders.append(followed)
-    if settings.rules.path != NO_RULES:
+    if settings.rules.path is not None:
         folders.insert(0, resolve_path(settings.rules.path)[0])
     once: dict[Path, Path] = {}
     for folder in folders:
@@ -127,17 +126,20 @@ def rule_cache(settings: Settings) -> RuleCache | None:
 
 def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[RuleError]:
     """``errors``, with one for all labels of packaged rules: other labels need other rules."""
-    folder = resolve_path(settings.rules.path)[0]
+    path = settings.rules.path
+    if path is None:
+        return list(errors)
+    folder = resolve_path(path)[0]
     strange = [
         error
         for error in errors
         if error.code == "label" and error.file and Path(error.file).parent == folder
     ]
-    if not strange or not comes_along(settings.rules.path):
+    if not strange or not comes_along(path):
         return list(errors)
     detail = (
         f"these rules come with Waybill, and {len(strange)} of them give labels that you do not "
-        "have; set rules.path to a folder of rules of your own"
+        "have; set rules.path to a folder of rules of your own, or to null where you have none"
     )
     told = RuleError("label", detail, file=str(folder))
     return [told, *(error for error in errors if error not in strange)]
@@ -146,8 +148,8 @@ def _labels_at_once(settings: Settings, errors: Sequence[RuleError]) -> list[Rul
 def hidden_rules(settings: Settings) -> Advice | None:
     """That a folder of the working directory is used in place of the packaged rules, if one is."""
     path = settings.rules.path
-    hidden = hidden_copy(path)
-    if hidden is None:
+    hidden = None if path is None else hidden_copy(path)
+    if path is None or hidden is None:
         return None
     detail = (
         f"this folder of the working directory is used as rules.path, and the rules that come with "

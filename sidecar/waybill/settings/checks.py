@@ -20,7 +20,6 @@ from waybill.settings.labelling_checks import LABELLING_CHECKS
 from waybill.settings.path_checks import check_labels_path, path_checks
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import (
-    DEFAULT_ROUTES,
     ForwardSettings,
     HttpSettings,
     RouteSettings,
@@ -178,11 +177,6 @@ def check_labels(settings: Settings) -> Iterator[Problem]:
         return
     for i, label in _unknown_labels(settings, taxonomy):
         known = f"the labels are {', '.join(taxonomy.names)}"
-        if settings.routes == DEFAULT_ROUTES:
-            wanted = 'write routes for them, such as [{source: ["*"], tiers: [rules, model]}]'
-            told = f"the default routes name {label!r}, which is no label; {known}: {wanted}"
-            yield Problem("routes", told)
-            return
         told = f"no such label {label!r}{suggest(label, taxonomy.names)}; {known}"
         yield Problem(f"routes[{i}].labels", told)
 

@@ -31,9 +31,6 @@ from waybill.settings.schema import (
     ShadowSettings,
 )
 
-#: Stands for a folder of rules where a labelling has none.
-NO_RULES = ""
-
 
 def each_labelling(settings: Settings) -> list[Settings]:
     """The settings of every labelling, the first one's first; the memo's size is divided."""
@@ -101,7 +98,7 @@ def labels_path(labelling: LabellingSettings) -> str | None:
 
 
 def _of_further(first: Settings, labelling: LabellingSettings) -> Settings:
-    rules = labelling.rules or part_of_pack(labelling, "rules") or NO_RULES
+    rules = labelling.rules or part_of_pack(labelling, "rules")
     return msgspec.structs.replace(
         first,
         fields=fields_of(labelling, first.fields),
@@ -125,7 +122,7 @@ def _of_further(first: Settings, labelling: LabellingSettings) -> Settings:
     )
 
 
-def _rules(first: RulesSettings, path: str, extra: tuple[str, ...]) -> RulesSettings:
+def _rules(first: RulesSettings, path: str | None, extra: tuple[str, ...]) -> RulesSettings:
     return msgspec.structs.replace(
         first, path=path, extra_paths=extra, disable=(), follow=RulesFollowSettings()
     )

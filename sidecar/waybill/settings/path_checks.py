@@ -38,7 +38,8 @@ def check_labels_path(settings: Settings) -> Iterator[Problem]:
 
 def check_rules_path(settings: Settings) -> Iterator[Problem]:
     """The folder of rules is there."""
-    yield from _check_there("rules.path", settings.rules.path, "folder")
+    if settings.rules.path is not None:
+        yield from _check_there("rules.path", settings.rules.path, "folder")
 
 
 def check_extra_paths(settings: Settings) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from waybill.settings.checks import cross_check
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import Secret, Settings
 from waybill.settings.secrets import clean_secret
+from waybill.settings.taxonomy import with_fitting_routes
 from waybill.settings.text import parse
 from waybill.settings.tree import Tree, read_tree
 from waybill.settings.yaml_file import read_written
@@ -93,7 +94,7 @@ def read_settings(
     _read_file(tree, file, environ)
     _read_environment(tree, environ)
     _read_overrides(tree, overrides)
-    settings = read_tree(tree)
+    settings = with_fitting_routes(read_tree(tree))
     settings = _with_key(settings, environ, tree.findings)
     cross_check(settings, tree.findings)
     tree.findings.problems[:] = map(tree.placed, tree.findings.problems)

@@ -107,7 +107,8 @@ labels:
 {{- $_ := set $rules "path" (first $folders) }}
 {{- $_ := set $rules "extra_paths" (rest $folders) }}
 {{- else }}
-{{- fail "rules: with useDefaults false, give inline rules or existingConfigMaps" }}
+{{- $_ := set $rules "path" nil }}
+{{- $_ := set $rules "extra_paths" list }}
 {{- end }}
 {{- if .Values.workbench.enabled }}
 {{- $url := printf "%s://%s-workbench.%s:9890%s" (ternary "https" "http" (ne .Values.workbench.tlsSecret "")) (include "waybill.fullname" .) (include "waybill.namespace" .) .Values.workbench.basePath }}

@@ -91,7 +91,7 @@ async def load_ruleset(
         detail = error.strerror or "cannot be read"
         raise RuleSetError([RuleError("unreadable", detail, file=error.filename)]) from None
     unread = await asyncio.to_thread(unread_files, folders)
-    if not files:
+    if folders and not files:
         places = ", ".join(map(str, folders))
         left_out = "".join(f"; {advice.file} {advice.detail}" for advice in unread)
         raise RuleSetError([RuleError("empty", f"no *.yaml or *.yml file in {places}{left_out}")])

@@ -213,8 +213,8 @@ def _told(fault: RuleError, spec: SideSpec, settings: Settings) -> str:
     """A fault, with the file as the user named it, and not the copy that was read."""
     text = str(fault) if fault.file is not None else f"{spec.rules}: {fault}"
     if Path(spec.rules).is_file():
-        folder = settings.rules.extra_paths or (settings.rules.path,)
-        for copy in Path(folder[-1]).iterdir():
+        folders = settings.rules.extra_paths or (settings.rules.path or "",)
+        for copy in Path(folders[-1]).iterdir():
             text = str(fault).replace(str(copy), spec.rules)
     if fault.code == "duplicate_id":
         text += "; if these are all of your rules, and not some beside the packaged ones: --alone"

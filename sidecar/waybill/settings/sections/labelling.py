@@ -69,10 +69,11 @@ class RulesSettings(Section, frozen=True):
     """Where rules come from and what loading them may cost."""
 
     path: Annotated[
-        Text,
+        Text | None,
         Meta(
             description="Folder of *.yaml files, read in the order of their names. `rules` leads "
-            "to the rules that come with Waybill unless there is a folder of that name.",
+            "to the rules that come with Waybill unless there is a folder of that name. Null: none "
+            "but those of extra_paths and of follow.",
         ),
     ] = "rules"
     extra_paths: Annotated[
