@@ -308,6 +308,7 @@ def test_explain_takes_a_record(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "taken as a record" in out
     assert "User Action, by the rule user-login-logout\nsource ModernCRM" in out
+    assert "Wrong? Say what it is" in out
     assert run("explain", record, "--text") == 0
     out = capsys.readouterr().out
     assert "taken as a record" not in out
@@ -343,6 +344,7 @@ def test_explain_drafts_no_rule_that_cannot_help(
     assert said in out
     assert "my-rule" not in out
     assert "the first decides" not in out
+    assert "Wrong?" not in out
 
 
 def test_model_info_is_a_page_for_people(capsys: pytest.CaptureFixture[str]) -> None:

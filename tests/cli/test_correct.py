@@ -77,3 +77,17 @@ async def test_commands_that_ask_take_the_token_file_of_the_sidecar(
     tokens.write_text("ship first-token-of-16\n")
     assert await asyncio.to_thread(main, ["patterns", with_token, address]) == 2
     assert "expected a line with one that opens everything" in capsys.readouterr().err
+
+
+async def test_what_is_taken_back_from_afar_is_said_so(
+    running: Running, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "c.ndjson"
+    async with running("model.path=null", f"corrections.path={file}") as sidecar:
+        to = ["--to", sidecar.service.address]
+        said = ["correct", "disk 7 is wobbly", "--label=Error", *to]
+        assert await asyncio.to_thread(main, said) == 0
+        said_id, _, words = capsys.readouterr().out.partition(":")
+        assert words.startswith(" Error <- disk 0 is wobbly")
+        assert await asyncio.to_thread(main, ["correct", "--withdraw", said_id, *to]) == 0
+        assert ": taken back: Error <- disk 0 is wobbly" in capsys.readouterr().out

@@ -168,3 +168,36 @@ def test_an_example_mounts_what_a_sidecar_writes_to(install: Install, agent: str
     mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
     volume = mounts[str(Path(settings["patterns"]["path"]).parent)]
     assert volume in {one["name"] for one in example["extraVolumes"] if "emptyDir" in one}
+
+
+@pytest.mark.parametrize("agent", ["fluent-bit", "vector"])
+def test_an_example_mounts_rules_and_corrections_where_the_settings_look(
+    install: Install, agent: str
+) -> None:
+    values = {
+        "mode": "sidecar",
+        "rules": {"inline": {"10-mine.yaml": "rules: []"}},
+        "corrections": {"inline": "{}"},
+    }
+    chart = install(values)
+    settings = yaml.safe_load(chart.settings())
+    example = yaml.safe_load((CHART / "examples" / f"{agent}-sidecar-values.yaml").read_text())
+    (container,) = example["initContainers"]
+    mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    maps = {one["name"]: one.get("configMap", {}).get("name") for one in example["extraVolumes"]}
+    there = {one["metadata"]["name"] for one in chart.of("ConfigMap")}
+    for place in (*settings["rules"]["extra_paths"], settings["corrections"]["path"]):
+        assert maps[mounts[place]] in there
+
+
+def test_the_pipeline_of_an_example_is_a_file_of_the_project() -> None:
+    """Their charts are not here: only that docs, values and files name the same things."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    for agent in ("fluent-bit", "vector"):
+        example = yaml.safe_load((CHART / "examples" / f"{agent}-sidecar-values.yaml").read_text())
+        (name,) = example.get("existingConfigMaps", [example.get("existingConfigMap")])
+        file = f"config/{agent}/{agent}.yaml"
+        assert f"create configmap {name} --from-file={file}" in page
+        text = (ROOT / file).read_text()
+        for variable in example.get("env", []):
+            assert f"${{{variable['name']}}}" in text

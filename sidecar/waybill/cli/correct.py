@@ -189,7 +189,7 @@ async def _send(address: str, token: str, asked: CorrectionRequest) -> str:
         raise WaybillError(f"{url}: no answer of Waybill: {cause_at(url, error)}") from None
     if status not in (200, 201):
         raise _refusal(url, told)
-    return _show_answer(told)
+    return _show_answer(told, is_withdrawal=asked.withdraws is not None)
 
 
 def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
@@ -201,9 +201,10 @@ def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
     return WaybillError(text)
 
 
-def _show_answer(told: Mapping[str, object]) -> str:
+def _show_answer(told: Mapping[str, object], *, is_withdrawal: bool) -> str:
     """What a Waybill answered."""
-    lines = [f"{told.get('id')}: {told.get('label')} <- {told.get('mask')}"]
+    head = f"{told.get('id')}: taken back:" if is_withdrawal else f"{told.get('id')}:"
+    lines = [f"{head} {told.get('label')} <- {told.get('mask')}"]
     if told.get("in_force") is True:
         lines.append("in force there")
     else:

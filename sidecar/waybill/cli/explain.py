@@ -66,6 +66,9 @@ def _run(given: argparse.Namespace) -> int:
     if asked.origin:
         print(asked.origin)
     print(_show(found, settings))
+    hint = _if_wrong(found)
+    if hint:
+        print(f"\n{hint}")
     return 0
 
 
@@ -98,6 +101,19 @@ def _show(found: Explanation, settings: Settings) -> str:
         labels = read_labels(settings.labels.path).names
         drafted = asyncio.run(draft(found.message, labels))
     return show(found, drafted)
+
+
+def _if_wrong(found: Explanation) -> str:
+    """What can be done about a label; "" where there is none, which has advice of its own."""
+    decision = found.decision
+    if decision.reason is not None:
+        return ""
+    if decision.tier == "correction":
+        return f"Wrong? Take it back: waybill correct --withdraw {decision.rule}"
+    return (
+        "Wrong? Say what it is, for all messages like it: waybill correct MESSAGE --label LABEL; "
+        "or write a rule that is read before"
+    )
 
 
 async def explain_one(settings: Settings, source: str, message: str) -> Explanation:

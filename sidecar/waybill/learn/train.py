@@ -82,6 +82,7 @@ def train(
     labels = {example.label for example in data.examples}
     if len(labels) < 2:
         raise WaybillError(_too_few(len(data.examples), labels))
+    data.made["labels_without_lines"] = _without_lines(labels, taxonomy)
     encoders = encoders or Encoders()
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / plan.name
@@ -149,9 +150,6 @@ def _gate(
     chances = candidate.estimator.predict_proba(prepared.features)
     messages = [(example.text, example.label, example.group) for example in data.examples]
     made = data.made | {"seed": plan.seed, "classifier": candidate.classifier}
-    made["labels_without_lines"] = [
-        name for name in taxonomy.names if name not in classes and name != taxonomy.fallback
-    ]
     if opened.tuning:
         made["tuning"] = opened.tuning
     draft = bundling.Draft(
@@ -172,6 +170,11 @@ def _gate(
     if data.test:
         metrics["test"] = measure(bundle, data.test, taxonomy, plan.threads)
     return bundling.add_metrics(build, manifest, metrics)
+
+
+def _without_lines(labels: Collection[str], taxonomy: Taxonomy) -> list[str]:
+    """The labels that will never be given; the fallback is given without a line of it."""
+    return [name for name in taxonomy.names if name not in {*labels, taxonomy.fallback}]
 
 
 def _open(build: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoders) -> OpenEncoder:

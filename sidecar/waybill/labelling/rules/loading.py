@@ -219,7 +219,11 @@ async def _run_compiler(request: CompileRequest) -> Ended:
             secs=patience_secs,
         )
     except TimeoutError:
-        detail = f"took longer than {patience_secs:g} s"
+        detail = (
+            f"compiling took longer than {patience_secs:g} s, as it gives way to everything else: "
+            "this machine is too busy, or too slow for so many rules; try again, or raise "
+            "rules.compile_secs"
+        )
         raise RuleSetError([RuleError("timeout", detail)]) from None
 
 
