@@ -286,6 +286,10 @@ async def test_a_path_that_is_not_served_is_told_which_are_logged_and_counted(
     [
         ("/v1/lable", b"{}", "send to /v1/label"),
         ("/v1/labels", b"{}", "send to /v1/label"),
+        ("/loki/api/v1/push", b"{}", "this is no Loki: let the sender use its output for HTTP"),
+        ("/index/_bulk", b"{}", "this is no Elasticsearch: let the sender use its output for HTTP"),
+        ("/services/collector/event", b"{}", "this is no Splunk: let the sender use its output"),
+        ("/v1/traces", b"{}", "only logs are taken, at /v1/logs"),
         ("/v1/log", b"{}", "send to /v1/logs"),
         ("/v1/rules/tests", b"{}", "send to /v1/rules/test"),
         ("/zorbl", b"{}", "see paths"),

@@ -162,6 +162,14 @@ async def test_a_real_request_goes_on_whole_but_for_the_record_that_is_no_utf8(
             b"x", {"Content-Type": "text/plain"}, 415, "unsupported_content_type", id="neither form"
         ),
         pytest.param(
+            b"x",
+            {"Content-Type": "application/grpc"},
+            415,
+            "unsupported_content_type",
+            id="gRPC",
+        ),
+        pytest.param(b"", {"Content-Type": "application/protobuf"}, 200, None, id="its other name"),
+        pytest.param(
             b"x", {"Content-Encoding": "br"}, 415, "unsupported_encoding", id="unknown encoding"
         ),
         pytest.param(b"x" * 1001, {}, 413, "too_large", id="too large"),

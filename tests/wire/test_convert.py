@@ -153,6 +153,17 @@ def test_dropping_metadata_does_not_mind_how_deep_a_record_is() -> None:
     assert drop_metadata(b"\x92\x92\x01\x80" + deep) == b"\x92\x01" + deep
 
 
+@pytest.mark.parametrize(
+    "time",
+    [1_700_000_000, 1_700_000_000_000, 1_700_000_000 * 10**9, msgpack.Timestamp(1_700_000_000),
+     "2023-11-14T22:13:20Z"],
+    ids=["seconds", "milliseconds", "nanoseconds", "timestamp of msgpack", "text"],
+)  # fmt: skip
+def test_the_time_of_an_entry_is_read_however_it_is_written(time: object) -> None:
+    (record,) = texts(msgpack.packb([time, {"log": "a"}]))
+    assert record["date"] == 1_700_000_000
+
+
 @pytest.mark.parametrize("time", [float("inf"), float("nan"), -1, 2**64 - 1, "noon", None])
 def test_a_time_that_is_none_costs_no_record(time: object) -> None:
     (record,) = texts(msgpack.packb([time, {"log": "a"}]))

@@ -57,9 +57,9 @@ def test_packed_forward_gives_its_entries_as_they_are(use_bin_type: bool) -> Non
     assert one(TAG, body, pack({"size": 2, "chunk": "c"})).entries == OLD + NEW + b"\xff"
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_compressed_packed_forward_tells_its_encoding(encoding: str) -> None:
-    message = one(TAG, pack(compress(OLD, encoding)), pack({"compressed": encoding}))
+@pytest.mark.parametrize("name", ["gzip", "zstd", "GZIP"])
+def test_compressed_packed_forward_tells_its_encoding(name: str) -> None:
+    message = one(TAG, pack(compress(OLD, name.lower())), pack({"compressed": name}))
     assert decompress(message.entries, message.encodings, LIMIT) == OLD
 
 
@@ -69,7 +69,7 @@ def test_an_empty_message_is_a_message(body: object) -> None:
     assert one(TAG, pack(body)).encodings == ()
 
 
-@pytest.mark.parametrize("name", ["text", "", None])
+@pytest.mark.parametrize("name", ["text", "", None, "none", "Text"])
 def test_text_is_not_compressed(name: str | None) -> None:
     assert one(TAG, pack(OLD), pack({"compressed": name})).encodings == ()
 

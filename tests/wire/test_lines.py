@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import json
+import lzma
 import struct
+import zlib
 
 import pytest
 
@@ -185,6 +188,11 @@ def test_a_long_line_costs_no_more_than_its_length() -> None:
         (b"\x1f\x8b\x08", "", "Content-Encoding: gzip"),
         (b"\x28\xb5\x2f\xfd", "", "Content-Encoding: zstd"),
         (b"<html>", "", "XML"),
+        (zlib.compress(b"{}"), "", "Content-Encoding: deflate"),
+        (bz2.compress(b"{}"), "", "bzip2"),
+        (lzma.compress(b"{}"), "application/json", "xz"),
+        (b"\xff\x06\x00\x00sNaPpY", "", "Content-Encoding: snappy"),
+        ("Grüße".encode(), "", "Content-Type: text/plain"),
         (b"\x1f\x8b\x08" + bytes(9), "text/plain", "Content-Encoding: gzip"),
         (b"\x28\xb5\x2f\xfd\x20", "text/plain", "Content-Encoding: zstd"),
         (b"PK\x03\x04", "text/plain", "zip archive"),
@@ -233,3 +241,16 @@ def test_records_in_a_frame_get_their_labels(
 def test_a_frame_that_is_cut_off_is_refused() -> None:
     with pytest.raises(MalformedError, match="not_json"):
         opened(b'{"logs":[{"log":"a"}, {"log":', records="logs")
+
+
+def test_bytes_that_are_no_text_are_not_taken_for_lines() -> None:
+    with pytest.raises(MalformedError) as caught:
+        opened(b"\x7fELF\x02\x01\x01\x00\x00", "")
+    assert "text/plain" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b'{"log":"a"}', b' [{"log":"a"}]', b'{"log":"a"}\n{"log":"b"}'])
+def test_json_that_is_said_to_be_msgpack_is_json(body: bytes) -> None:
+    codec, batch = opened(body, "application/msgpack")
+    assert codec.encoding == "json"
+    assert batch.messages[0] == "a"

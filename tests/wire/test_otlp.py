@@ -269,7 +269,8 @@ def test_a_resource_behind_its_records_is_seen() -> None:
         pytest.param(None, None, "no_message", id="no body"),
         pytest.param(AnyValue(), None, "no_message", id="empty body"),
         pytest.param(AnyValue(int_value=7), None, "message_not_a_string", id="number"),
-        pytest.param(AnyValue(bytes_value=b"a"), None, "message_not_a_string", id="bytes"),
+        pytest.param(AnyValue(bytes_value=b"a"), "a", None, id="bytes of text"),
+        pytest.param(AnyValue(bytes_value=b"\xff"), None, "message_not_a_string", id="bytes"),
         pytest.param(
             AnyValue(array_value=ArrayValue(values=[text("a")])),
             None,

@@ -60,6 +60,45 @@ def test_a_broken_record_in_a_good_frame_passes_as_it_is(record: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scopes", "records"),
+    [("scopeLogs", "logRecords"), ("instrumentationLibraryLogs", "logs"),
+     ("instrumentation_library_logs", "log_records"), ("scope_logs", "logs")],
+)  # fmt: skip
+def test_exporters_of_before_2022_are_read(scopes: str, records: str) -> None:
+    asked = {"resourceLogs": [{scopes: [{records: [{"body": {"stringValue": "a"}}] * 2}]}]}
+    body = json.dumps({**asked, "note": "logs"}).encode()
+    batch = WIRE.otlp_json.decode(body)
+    assert batch.messages == ["a", "a"]
+    assert WIRE.otlp_json.splice(batch, [VERDICT] * 2).count(b"target_label") == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"resourceLogs":[{"scopesLogs":[{"logRecords":[{}]}]}]}', "'scopesLogs' is not OTLP's"),
+        (b'{"resourceLogs":[{"scopeLogs":[{"records":[{}]}]}]}', "'records' is not OTLP's"),
+        (b'{"resourceSpans":[{}]}', "expected resourceLogs"),
+        (b'[{"log":"a"}]', "other JSON goes to /v1/label"),
+        (b"\x0a\x00", "other JSON goes to /v1/label"),
+        (b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":"a"}]}]}]}', '{"stringValue"'),
+    ],
+)
+def test_what_holds_no_record_is_not_taken_for_an_empty_request(body: bytes, told: str) -> None:
+    with pytest.raises(MalformedError, match="not_otlp") as caught:
+        WIRE.otlp_json.decode(body)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"resourceLogs":[]}', b'{"resourceLogs":null}', b'{"resourceLogs":[{}]}',
+     b'{"resourceLogs":[{"resource":{"x":1},"scopeLogs":[{"scope":{},"schemaUrl":""}]}]}'],
+)  # fmt: skip
+def test_an_empty_request_is_one(body: bytes) -> None:
+    assert len(WIRE.otlp_json.decode(body)) == 0
+
+
+@pytest.mark.parametrize(
     "record",
     [
         b'{"body":7}',

@@ -31,6 +31,8 @@ __all__ = [
 _NESTED_WITHIN = 16
 #: How a request of OTLP in JSON begins, and no record does.
 _OTLP = re.compile(rb"\s{0,64}\{\s{0,64}\"resource(?:L|_l)ogs\"\s{0,64}:\s{0,64}\[")
+#: How JSON of records begins: as numbers of msgpack, which are no entries.
+_OBJECTS = re.compile(rb"\s{0,64}(?:\[\s{0,64})?\{\s{0,64}[\"}]")
 #: The first byte of an entry: an array header, which cannot begin JSON text.
 _ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
 
@@ -75,7 +77,7 @@ class Wire:
     def codec_of(self, body: bytes, content_type: str) -> Codec:
         """The codec for ``body``.
 
-        Shippers send JSON under several names, so only msgpack is believed on its word; without it
+        Shippers send JSON under several names, and that of msgpack may be one of them; without it
         the first byte tells. OTLP in protobuf looks like neither, so it must be named; in JSON its
         first key tells.
         """
@@ -83,7 +85,9 @@ class Wire:
             return self.otlp
         if content_type.startswith(OTLP_JSON) or _OTLP.match(body):
             return self.otlp_json
-        if "msgpack" in content_type or body[:1] in _ARRAY_HEADERS:
+        if body[:1] in _ARRAY_HEADERS:
+            return self.msgpack
+        if "msgpack" in content_type and not _OBJECTS.match(body):
             return self.msgpack
         return self.json
 

@@ -20,6 +20,8 @@ from waybill.wire.snappy import unsnappy
 
 #: Encodings in the order in which we would choose them for an answer.
 ENCODINGS: tuple[Compression, ...] = ("zstd", "gzip", "deflate", "snappy")
+#: What says that nothing is compressed; a charset stands there by mistake.
+_NO_ENCODINGS = frozenset(("", "identity", "none", "utf-8", "utf8"))
 _KNOWN: dict[str, Compression] = {name: name for name in ENCODINGS}
 #: Stacked encodings undone at most; real clients send one.
 _MAX_STACK = 4
@@ -46,7 +48,7 @@ def encodings_of(header: str | None) -> list[Compression]:
     known: list[Compression] = []
     for part in (header or "").lower().split(","):
         name = part.strip()
-        if name in ("", "identity"):
+        if name in _NO_ENCODINGS:
             continue
         # OpenTelemetry's collector names the framing, which the body names, too.
         encoding = _KNOWN.get(name.removeprefix("x-").removesuffix("-framed"))

@@ -21,6 +21,17 @@ _JOURNAL = b"__CURSOR="
 _KINDS = (
     (b"\x1f\x8b", "the body is compressed with gzip: send Content-Encoding: gzip"),
     (b"\x28\xb5\x2f\xfd", "the body is compressed with zstd: send Content-Encoding: zstd"),
+    (b"BZh", "the body is compressed with bzip2: compress it with gzip or zstd"),
+    (b"\xfd7zXZ", "the body is compressed with xz: compress it with gzip or zstd"),
+    (b"\x04\x22\x4d\x18", "the body is compressed with lz4: compress it with gzip or zstd"),
+    (
+        b"\xff\x06\x00\x00sNaPpY",
+        "the body is compressed with snappy: send Content-Encoding: snappy",
+    ),
+    (b"\x78\x01", "the body is compressed with zlib: send Content-Encoding: deflate"),
+    (b"\x78\x9c", "the body is compressed with zlib: send Content-Encoding: deflate"),
+    (b"\x78\xda", "the body is compressed with zlib: send Content-Encoding: deflate"),
+    (b"Obj\x01", "the body is Avro: send NDJSON"),
     (b"PK\x03\x04", "the body is a zip archive or a workbook; see `waybill label`"),
     (b"PAR1", "the body is Parquet: send its rows as NDJSON"),
     (b"<", "the body is XML or HTML"),
@@ -41,6 +52,9 @@ _OTHER_OBJECT = re.compile(rb"(?:\[\s*)?\{\s*(?:'|[A-Za-z_]\w*\s*:)")
 _PRIORITY = re.compile(rb"<\d{1,3}>")
 #: So much is read again to tell where it breaks off.
 _LOOKED_AT = 64 << 10
+#: So much tells whether it may be text; a body may end there in a character.
+_SEEN_BYTES = 64
+_LINE_ENDS = dict.fromkeys(map(ord, "\t\r\n\x1b"), " ")
 _BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -116,7 +130,7 @@ def hint(body: bytes, content_type: str) -> str:
         )
     if _JSON.match(body.lstrip(_BLANK_BYTES)):
         return f"no JSON record can be found{_fault(body)}"
-    if body[:1].decode("ascii", "replace").isprintable():
+    if body[:_SEEN_BYTES].decode("utf-8", "ignore").translate(_LINE_ENDS).isprintable():
         return (
             "no JSON record can be found; lines of plain text are taken with "
             "Content-Type: text/plain"

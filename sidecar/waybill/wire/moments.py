@@ -17,6 +17,8 @@ def entry_moment(when: object) -> Moment:
     if isinstance(when, msgpack.ExtType) and when.code == 0 and len(when.data) == 8:
         seconds, nanos = struct.unpack(">II", when.data)
         return seconds, nanos
+    if isinstance(when, msgpack.Timestamp) and when.seconds >= 0:
+        return when.seconds, when.nanoseconds
     if isinstance(when, int | float) and 0 <= when < _END_SECS:
         return split_seconds(when)
     return 0, 0

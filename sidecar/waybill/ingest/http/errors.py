@@ -33,6 +33,19 @@ OTLP_PATH = "/v1/logs"
 _PATH_CHARS = 200
 
 
+_TO_LABEL = "let the sender use its output for HTTP, with JSON to /v1/label"
+#: Paths of other receivers, in small letters, and what to do who sends there.
+_OF_OTHERS = (
+    (re.compile(r"^/loki/api/"), f"this is no Loki: {_TO_LABEL}"),
+    (re.compile(r"/_(bulk|doc|create)$"), f"this is no Elasticsearch: {_TO_LABEL}"),
+    (re.compile(r"^/services/collector"), f"this is no Splunk: {_TO_LABEL}"),
+    (re.compile(r"^/(api/v2|v1/input)/"), f"this is no Datadog: {_TO_LABEL}"),
+    (re.compile(r"^/insert/|/_json$|^/gelf$"), _TO_LABEL),
+    (re.compile(r"^/v1/(traces|metrics)$"), "only logs are taken, at /v1/logs"),
+    (re.compile(r"^/opentelemetry\.proto\."), "let the sender use OTLP over HTTP to /v1/logs"),
+)
+
+
 class UnauthorisedError(WaybillError):
     """A request without a valid token; ``detail`` says what it has instead. HTTP 401."""
 
@@ -149,6 +162,9 @@ class Refusals:
         meant = re.sub("/+", "/", request.path).rstrip("/").lower()
         for path in [meant] if meant in self._paths else close_to(meant, self._paths, cutoff=0.8):
             detail = f"nothing is served at {asked}; send to {path}"
+        for other, told in _OF_OTHERS:
+            if other.search(meant):
+                detail = f"nothing is served at {asked}; {told}"
         return Problem(404, "not_found", detail, "not_found", paths=self._paths)
 
 

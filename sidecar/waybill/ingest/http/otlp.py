@@ -19,6 +19,8 @@ from waybill.ingest.listener import Intake
 from waybill.wire.otlp import OTLP_JSON, protobuf
 
 _PROTOBUF = "application/x-protobuf"
+#: Other names of the same.
+_PROTOBUFS = (_PROTOBUF, "application/protobuf", "application/vnd.google.protobuf")
 _JSON = "application/json"
 #: HTTP status to google.rpc.Code: UNAUTHENTICATED, NOT_FOUND, UNIMPLEMENTED, RESOURCE_EXHAUSTED,
 #: UNAVAILABLE; what is not here is INVALID_ARGUMENT.
@@ -32,8 +34,10 @@ def routes(intake: Intake, reader: BodyReader, *, has_return: bool) -> list[web.
     async def logs(request: web.Request) -> web.Response:
         """One ``ExportLogsServiceRequest``."""
         content_type = request.content_type
-        if content_type not in (_PROTOBUF, _JSON):
+        if content_type not in (*_PROTOBUFS, _JSON):
             wrong = f"{_PROTOBUF} or {_JSON}, not {content_type}"
+            if content_type.startswith("application/grpc"):
+                wrong = "OTLP over gRPC is not taken: let the sender use OTLP over HTTP"
             raise MalformedError("unsupported_content_type", wrong)
         if not has_return:
             # An OTLP answer has no room for records, and what is refused for good would be lost.
@@ -61,9 +65,9 @@ async def speak_otlp(request: web.Request, handler: Handler) -> web.StreamRespon
     said = orjson.loads(answer.body)
     message = f"{said['reason']}: {said['detail']}"
     code = _CODES.get(answer.status, _INVALID_ARGUMENT)
-    if request.content_type == _PROTOBUF:
+    if request.content_type in _PROTOBUFS:
         answer.body = protobuf.pack_number(1, code) + protobuf.pack_field(2, message.encode())
-        answer.content_type = _PROTOBUF
+        answer.content_type = request.content_type
     else:
         answer.body = orjson.dumps({"code": code, "message": message})
     return answer

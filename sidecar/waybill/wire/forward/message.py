@@ -28,6 +28,8 @@ _NIL = b"\xc0"
 _SINGLE_MARKS = 4
 #: Copied between two turns of the event loop: about 2 ms.
 _TURN_BYTES = 4 << 20
+#: Of a compression that nobody knows so much is told.
+_NAME_CHARS = 60
 _SHAPE = "a message has a tag, and entries or time and record"
 #: Options by name, each as it came.
 _Options = dict[str | None, bytes]
@@ -135,11 +137,12 @@ def _require_logs(signal: bytes | None) -> None:
 
 
 def _encodings(compressed: bytes | None) -> tuple[Compression, ...]:
-    name = scan.text_at(compressed, 0) if compressed is not None else None
-    if name in (None, "", "text"):
+    name = (scan.text_at(compressed or _NIL, 0) or "").lower()
+    if name in ("", "text", "none"):
         return ()
     if name == "gzip":
         return ("gzip",)
     if name == "zstd":
         return ("zstd",)
-    raise MalformedError("unsupported_encoding", "compressed is gzip or zstd")
+    told = f"compressed is {name[:_NAME_CHARS]!r}: expected gzip, zstd or text"
+    raise MalformedError("unsupported_encoding", told)

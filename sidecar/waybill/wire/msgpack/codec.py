@@ -28,6 +28,12 @@ from waybill.wire.runs import joined_in_runs
 Members = tuple[int, bytes]
 
 
+_NO_EVENT = (
+    "no msgpack event can be found: expected [time, record] one after another, as Fluent Bit's "
+    "format msgpack sends them, or JSON"
+)
+
+
 class MsgpackCodec:
     """Decodes and splices event streams for one `FieldPlan`. Holds no state between calls."""
 
@@ -48,7 +54,7 @@ class MsgpackCodec:
         batch = Batch(body, tag, budget)
         self._reader.read_stream(batch)
         if batch.is_all_malformed():
-            raise MalformedError("not_msgpack", "no msgpack event can be found")
+            raise MalformedError("not_msgpack", _NO_EVENT)
         return batch
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:

@@ -9,8 +9,9 @@ from waybill.core.records import Verdict
 from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
 from waybill.wire.codec import DECODE_ERRORS
 from waybill.wire.event import Event, Record, jsonable_members, members_of
-from waybill.wire.moments import entry_moment
+from waybill.wire.moments import Moment, entry_moment
 from waybill.wire.msgpack import scan
+from waybill.wire.timestamps import moment_of
 
 #: What reading msgpack can raise: a map as a map's key is a TypeError, a time past year 9999 an
 #: OverflowError.
@@ -19,6 +20,8 @@ _ESCAPED = "surrogateescape"
 #: Of maps with more than 15 members: how long the header is.
 _MAP_HEADERS = {b"\xde": 3, b"\xdf": 5}
 _RAW_PAIR = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
+#: Where nothing says when it was.
+_NO_TIME: Moment = (0, 0)
 _EMPTY_MAP = b"\x80"
 
 
@@ -38,6 +41,8 @@ def read_entry(entry: bytes, verdict: Verdict) -> Event:
         return event
     event.record = record
     event.moment = entry_moment(when)
+    if event.moment == _NO_TIME:
+        event.moment = moment_of(when) or _NO_TIME
     if isinstance(about, dict):
         event.metadata = about
     return event

@@ -19,12 +19,25 @@ from waybill.wire.fields import FieldPlan
 from waybill.wire.json import scan
 from waybill.wire.otlp.flat import flat_events
 from waybill.wire.otlp.frames import Frame, OtlpBatch
-from waybill.wire.otlp.json_reader import OtlpJsonReader, about_frame, plain_members
+from waybill.wire.otlp.json_reader import (
+    OtlpJsonReader,
+    about_frame,
+    plain_members,
+    stranger_in,
+)
 from waybill.wire.otlp.json_text import loads, with_attributes
 from waybill.wire.otlp.json_values import pairs_to_json
 from waybill.wire.policy import Additions, Pairs
 
 _BOM = b"\xef\xbb\xbf"
+
+
+_NO_RECORDS = (
+    'no log record can be read: expected such as {"body": {"stringValue": "..."}, '
+    '"attributes": [{"key": "a", "value": {"stringValue": "b"}}]}'
+)
+#: Of a name that is not OTLP's so much is told.
+_NAME_CHARS = 60
 
 
 class OtlpJsonCodec:
@@ -51,12 +64,20 @@ class OtlpJsonCodec:
         start = scan.skip_space(body, len(_BOM) * body.startswith(_BOM))
         if start == len(body):
             return batch
+        if body[start : start + 1] != b"{":
+            told = 'expected one object {"resourceLogs": [...]}; other JSON goes to /v1/label'
+            raise MalformedError("not_otlp", told)
         try:
             is_ours = self._reader.read_request(batch, start)
         except ValueError as error:
             raise MalformedError("not_otlp", str(error)) from None
-        if batch.is_all_malformed() or not is_ours:
-            raise MalformedError("not_otlp", "no log record can be found")
+        if not is_ours:
+            raise MalformedError("not_otlp", "no log record can be found; expected resourceLogs")
+        if batch.is_all_malformed():
+            raise MalformedError("not_otlp", _NO_RECORDS)
+        if not len(batch) and (name := stranger_in(body[start:])):
+            told = f"{name[:_NAME_CHARS]!r} is not OTLP's: expected resourceLogs, scopeLogs, "
+            raise MalformedError("not_otlp", f"{told}logRecords")
         return batch
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -20,10 +20,20 @@ from waybill.wire.otlp.json_text import loads, walk, without_attributes
 from waybill.wire.otlp.json_values import from_json, pairs_from_json
 from waybill.wire.otlp.lookup import Lookup
 
-#: Each name as the specification has it and as protobuf's own JSON readers take it, too.
+#: Each name as the specification has it and as protobuf's own JSON readers take it, too; behind
+#: them as exporters of before 2022 have it.
 RESOURCES = ("resourceLogs", "resource_logs")
-_SCOPES = ("scopeLogs", "scope_logs")
-_RECORDS = ("logRecords", "log_records")
+_SCOPES = (
+    "scopeLogs",
+    "scope_logs",
+    "instrumentationLibraryLogs",
+    "instrumentation_library_logs",
+)
+_RECORDS = ("logRecords", "log_records", "logs")
+_RESOURCE_MEMBERS = frozenset(("resource", "schemaUrl", "schema_url", *_SCOPES))
+_SCOPE_MEMBERS = frozenset(
+    ("scope", "instrumentationLibrary", "instrumentation_library", "schemaUrl", "schema_url")
+).union(_RECORDS)
 
 
 class _Scope(msgspec.Struct):
@@ -141,6 +151,24 @@ class OtlpJsonReader:
         )
 
 
+def stranger_in(request: bytes) -> str:
+    """A member of a request without records that is not OTLP's: in it may be what was meant."""
+    found, _ = loads(request)
+    for resource in _items(found, RESOURCES):
+        for scope in _items(resource, _SCOPES):
+            for name in scope.keys() - _SCOPE_MEMBERS:
+                return name
+        for name in resource.keys() - _RESOURCE_MEMBERS:
+            return name
+    return ""
+
+
+def _items(frame: object, names: Sequence[str]) -> Iterator[dict[str, object]]:
+    assert isinstance(frame, dict), "the walk has found its braces"
+    for name in names:
+        yield from frame.get(name) or ()
+
+
 def about_frame(body: bytes, frame: Frame) -> Record:
     """What a resource or scope says about itself, in plain values. Raises ValueError."""
     if frame.about is None:
@@ -174,9 +202,10 @@ def _sizes(body: bytes) -> Iterator[int]:
 
     There are none where that parser takes offence.
     """
-    # It knows one spelling of the names: where the other occurs, it would skip records.
-    if any(names[1].encode() in body for names in (RESOURCES, _SCOPES, _RECORDS)):
-        return
+    # It knows one spelling of the names: where another occurs, it would skip records.
+    for name in (*RESOURCES[1:], *_SCOPES[1:], *_RECORDS[1:]):
+        if b'"%b"' % name.encode() in body:
+            return
     try:
         request = _REQUEST.decode(body)
     except DECODE_ERRORS:

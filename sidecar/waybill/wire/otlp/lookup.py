@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from waybill.core.prepare import is_blank
@@ -31,13 +32,14 @@ class Lookup:
     def read(self, attributes: Mapping[str, object], body: object, resource: Frame) -> Reading:
         """Message and source of a record with ``body`` and (the wanted of its) ``attributes``."""
         source = self._source(attributes, body, resource)
+        body = text_if_bytes(body)
         if isinstance(body, str) and not is_blank(body):
             return Reading(body, source)
         if not isinstance(body, Mapping):
             return make_reading(None, source, is_other=not isinstance(body, str | None))
         is_other = False
         for path in self._plan.message:
-            value = at_path(body, path)
+            value = text_if_bytes(at_path(body, path))
             if not isinstance(value, str):
                 is_other = is_other or value is not None
             elif not is_blank(value):
@@ -67,6 +69,14 @@ class Lookup:
     def taken(self, attributes: Mapping[str, object]) -> Names:
         """Our own names among ``attributes``."""
         return self._plan.policy.taken(attributes)
+
+
+def text_if_bytes(value: object) -> object:
+    """``value``, and as text where it is bytes of text, as a collector's encoding ``nop`` sends."""
+    if isinstance(value, bytes):
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode()
+    return value
 
 
 def first_text(values: Mapping[str, object], paths: Sequence[Path]) -> str:
