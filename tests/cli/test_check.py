@@ -78,7 +78,8 @@ def test_certificates_are_tried(
     assert check(*settings, f"{section}.key_file={key}") == 0
     capsys.readouterr()
     assert check(*settings, f"{section}.key_file={rubbish}") == 2
-    assert f"{section}: {cert} and {rubbish} are no PEM certificate" in capsys.readouterr().err
+    told = f"{section}: {rubbish} is no PEM private key: expected -----BEGIN PRIVATE KEY-----"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from waybill.core.errors import ConfigError
+from waybill.ops.pem import fault_of_pair, fault_of_pem, fault_of_time
 from waybill.ops.watched import WatchedFile
 from waybill.settings.schema import TlsSettings
 
@@ -32,6 +33,7 @@ class ServerTls:
             raise _no_certificate(setting, self._cert, self._key, error) from None
         self.context = _listening(settings.client_ca_file, setting)
         load_certificate(self.context, self._cert, self._key, setting)
+        self._warn_of_time()
 
     def refresh(self) -> None:
         """Load certificate and key again if either file changed and the two fit together."""
@@ -45,10 +47,16 @@ class ServerTls:
             _load(self.context, self._cert, self._key)
         except OSError as error:  # ssl.SSLError is one
             log.warning(
-                "a new certificate was refused; the old one stays", extra={"detail": str(error)}
+                "a new certificate was refused; the old one stays",
+                extra={"detail": _why_not(self._cert, self._key, error)},
             )
         else:
             log.info("a new certificate is in force", extra={"file": self._cert})
+            self._warn_of_time()
+
+    def _warn_of_time(self) -> None:
+        if fault := fault_of_time(self.context, self._cert):
+            log.warning("clients will refuse the certificate %s: %s", self._cert, fault)
 
 
 def server_tls(settings: TlsSettings, setting: str) -> ServerTls | None:
@@ -90,7 +98,8 @@ def _context(purpose: ssl.Purpose, ca_file: str | Path | None, where: str) -> ss
         context = ssl.create_default_context(purpose, cafile=ca_file)
     except OSError as error:
         why = f"{where}: {ca_file} is no PEM file of certificates"
-        raise ConfigError([f"{why}: {error.strerror or error}"]) from None
+        told = fault_of_pem(ca_file or "") or error.strerror or error
+        raise ConfigError([f"{why}: {told}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -101,5 +110,11 @@ def _load(context: ssl.SSLContext, cert: str, key: str | None) -> None:
 
 
 def _no_certificate(where: str, cert: str, key: str | None, error: OSError) -> ConfigError:
-    why = f"{where}: {cert} and {key} are no PEM certificate and its key without a password"
-    return ConfigError([f"{why}: {error.strerror or error}"])
+    return ConfigError([f"{where}: {_why_not(cert, key or cert, error)}"])
+
+
+def _why_not(cert: str, key: str, error: OSError) -> str:
+    for path, wanted in ((cert, "CERTIFICATE"), (key, "PRIVATE KEY")):
+        if fault := fault_of_pem(path, wanted):
+            return f"{path} is no PEM {wanted.lower()}: {fault}"
+    return fault_of_pair(cert, key, error)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
+
+#: A name, an address of either kind, or nothing for all; neither a URL nor a list.
+_HOST = re.compile(r"[\w.%:-]*|\[[\w.%:]+\]", re.ASCII)
 
 
 def split_address(address: str) -> tuple[str, int]:
     """``host:port`` or ``[v6]:port`` as (host, port). Raises ValueError."""
     host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit() or not 0 <= int(port) <= 65_535 or "/" in host:
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65_535
+    if not separator or not is_port or not _HOST.fullmatch(host):
         raise ValueError("expected host:port")
     return host.strip("[]"), int(port)
 
@@ -63,7 +68,7 @@ def bracketed(host: str) -> str:
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches ``host:port``."""
-    host = address.rpartition(":")[0].strip("[]")
+    host = address.rpartition(":")[0].strip("[]").lower()
     found = ip_of(host)
     return host == "localhost" or (found is not None and found.is_loopback)
 

@@ -27,11 +27,12 @@ from waybill.settings.schema import (
     TlsSettings,
 )
 from waybill.settings.taxonomy import read_labels
+from waybill.settings.text_checks import text_checks
 
 
 def cross_check(settings: Settings, findings: Findings) -> None:
     """Run every check that can tell anything, and add what they find."""
-    for check in (*CHECKS, *path_checks()):
+    for check in (*text_checks(), *CHECKS, *path_checks()):
         if any(findings.doubts(path) for path in check.reads):
             continue
         for problem in list(check.run(settings)):
@@ -241,7 +242,11 @@ def _fits(parts: SplitResult, kind: str) -> bool:
     if kind == "forward":
         if parts.scheme == "forward+unix":
             return bool(parts.path)
-        return parts.scheme == "forward" and bool(parts.hostname) and bool(parts.port)
+        # Of a user, a path or a query Forward knows nothing.
+        is_bare = not (
+            parts.username or parts.path.strip("/") or parts.query or " " in parts.netloc
+        )
+        return parts.scheme == "forward" and bool(parts.hostname and parts.port and is_bare)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return False
     return kind != "otlp" or parts.path not in ("", "/")

@@ -40,6 +40,7 @@ def check_rules_path(settings: Settings) -> Iterator[Problem]:
     """The folder of rules is there."""
     if settings.rules.path is not None:
         yield from _check_there("rules.path", settings.rules.path, "folder")
+    yield from _check_folder("rules.path", settings.rules.path)
 
 
 def check_extra_paths(settings: Settings) -> Iterator[Problem]:
@@ -48,11 +49,15 @@ def check_extra_paths(settings: Settings) -> Iterator[Problem]:
         place = Path(path)
         if not place.exists():
             yield Problem("rules.extra_paths", f"no such folder: {path}{looked_for(path)}")
-        elif not place.is_dir():
-            yield Problem(
-                "rules.extra_paths",
-                f"{path} is no folder: name the folder that it lies in, {place.absolute().parent}",
-            )
+        yield from _check_folder("rules.extra_paths", path)
+
+
+def _check_folder(setting: str, path: str | None) -> Iterator[Problem]:
+    """What is there is a folder."""
+    place = Path(path or "")
+    if place.exists() and not place.is_dir():
+        told = f"{path} is no folder: name the folder that it lies in, {place.absolute().parent}"
+        yield Problem(setting, told)
 
 
 def check_corrections_path(settings: Settings) -> Iterator[Problem]:
