@@ -132,3 +132,17 @@ def test_what_had_no_room_leaves_nothing_in_the_way_of_the_next_try(
     assert b"cannot be written" in full.stderr
     again = subprocess.run(["sh", "-c", line], capture_output=True, cwd=ROOT, check=False)
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_leads_nowhere(closed: str, tmp_path: Path) -> None:
+    """As under a supervisor, or in a script: no file is taken for the stream, no traceback."""
+    file = tmp_path / "labels.yaml"
+    words = [sys.executable, "-m", "waybill", "labels", "init", str(file), "--labels", "A,B"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *words],
+        capture_output=True, cwd=ROOT, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert file.read_text().startswith("#")

@@ -34,6 +34,7 @@ def test_folders_are_those_of_the_service_or_of_the_user(monkeypatch: pytest.Mon
     assert state_folder({"STATE_DIRECTORY": "/var/lib/waybill:/x"}) == Path("/var/lib/waybill")
     assert cache_folder({"CACHE_DIRECTORY": "/var/cache/waybill"}) == Path("/var/cache/waybill")
     assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/waybill")
+    assert cache_folder({"XDG_CACHE_HOME": "c"}) == cache_folder({})  # says the standard
     assert cache_folder({}) == Path.home() / ".cache" / "waybill"
 
     def homeless() -> Path:

@@ -75,3 +75,19 @@ def test_a_file_in_place_of_a_folder_of_rules_is_named(tmp_path: Path) -> None:
     for setting in (f"rules.path={file}", f"rules.extra_paths=['{file}']"):
         (told,) = said(setting)
         assert told.endswith(f"{file} is no folder: name the folder that it lies in, {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "bad", "good"),
+    [
+        ("workbench.trusted_proxies", ["nginx", "10.0.0.0/33", "10.0.0.1:80", "*"],
+         ["10.0.0.1", "10.0.0.1/8", "::1", "fd00::/8"]),
+        ("workbench.hosts", ["https://a.example/", "a.example:443", "a.example/x", "*.example", "a b"],
+         ["a.example", "a_b", "localhost", "10.0.0.1", "::1"]),
+    ],
+)  # fmt: skip
+def test_names_and_networks_are_looked_at(setting: str, bad: list[str], good: list[str]) -> None:
+    for text in bad:
+        (told,) = said(f"{setting}=['{text}']")
+        assert told.startswith(f"{setting}: {text!r} is no ")
+    assert said(f"{setting}={good}") == []

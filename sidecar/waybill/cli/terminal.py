@@ -7,6 +7,7 @@ r"""Words from the command line, and what a terminal can show.
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,7 +18,14 @@ __all__ = ["cleaned", "note_file", "printable", "read_stdin", "soften_streams", 
 
 
 def soften_streams() -> None:
-    r"""Make stdout and stderr write ``\xfc`` for what their encoding lacks, instead of failing."""
+    r"""Make stdout and stderr write ``\xfc`` for what their encoding lacks, instead of failing.
+
+    Those that are closed lead nowhere, or the next file that is opened would be taken for them.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

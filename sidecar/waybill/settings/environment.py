@@ -91,7 +91,7 @@ def _folder(
     if given is not None:
         return Path(given.split(":")[0])
     given = _get(of_user, environ)
-    if given is not None:
+    if given is not None and Path(given).is_absolute():  # others do not count, says the standard
         return Path(given) / "waybill"
     try:
         return Path.home() / below_home / "waybill"

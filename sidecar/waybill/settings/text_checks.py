@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from waybill.settings.addresses import is_address
@@ -19,13 +20,37 @@ from waybill.settings.schema import Settings
 _OF_SHELLS = re.compile(r"~\w{0,32}(?:/|$)|.*\$(?:\{\w+|[A-Z_]{2,}\b)|.*\{\{", re.DOTALL)
 
 
+#: Without scheme, port and path; or an address of IPv6.
+_HOST_NAME = re.compile(r"[\w.-]+|\[?[0-9a-fA-F:.]+\]?")
+
+
 def text_checks() -> Iterator[Check]:
-    """One check for each setting that is a text, or a list of addresses."""
+    """The checks of texts, most of them for each setting that is one or a list of them."""
+    yield Check(("workbench.trusted_proxies",), check_proxies)
+    yield Check(("workbench.hosts",), check_hosts)
     for path, setting in catalogue().items():
         if setting.form == "text":
             yield Check((path,), _check_filled_in(path))
         if setting.form == "text" or setting.item_shape:
             yield Check((path,), _check_urls(path))
+
+
+def check_proxies(settings: Settings) -> Iterator[Problem]:
+    """Proxies are addresses or networks."""
+    for text in settings.workbench.trusted_proxies:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            told = f"{show(text)} is no address or network; for example 10.0.0.0/8"
+            yield Problem("workbench.trusted_proxies", told)
+
+
+def check_hosts(settings: Settings) -> Iterator[Problem]:
+    """Host names are no URLs and have no port."""
+    for text in settings.workbench.hosts:
+        if not _HOST_NAME.fullmatch(text):
+            told = f"{show(text)} is no host name; for example waybill.example.com"
+            yield Problem("workbench.hosts", told)
 
 
 def _check_filled_in(path: str) -> Callable[[Settings], Iterator[Problem]]:

@@ -138,7 +138,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings) -> Mappin
     """The workbench of each labelling by its name, the first one's (``""``) in front."""
     mine = settings.workbench
     host, _ = split_address(mine.listen)
-    hosts = frozenset({host, *mine.hosts})
+    hosts = frozenset({host, *map(str.lower, mine.hosts)})
     found: dict[str, Bench] = {}
     door: Door | None = None
     metrics = BenchMetrics()
