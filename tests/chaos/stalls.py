@@ -43,6 +43,14 @@ _LETTERS = str.maketrans("0123456789", "abcdefghij")
 _TOKEN = "a-token-of-some-length-"
 _TOKENS = 1500
 Case = Callable[[], Awaitable[object]]
+#: What is written where, in which character set.
+_WRITTEN = {
+    "utf-16": "Auftrag 漢字 {} gelöscht",
+    "shift_jis": "エラー {} 日本",
+    "koi8-r": "ошибка {} в сети",
+    "gb18030": "错误 {} 网络 \u0e01",
+    "cp1252": "Auftrag {} gelöscht",
+}
 
 
 async def child(overrides: list[str]) -> None:
@@ -134,6 +142,31 @@ async def _say(address: str, message: bytes) -> str:
     answer = await reader.read(64)
     writer.close()
     return repr(answer)
+
+
+def texts_of_charsets() -> dict[str, tuple[str, bytes]]:
+    """Content type and body: many lines, one line of 50 MB, and what is no such text."""
+    found: dict[str, tuple[str, bytes]] = {}
+    for name, text in _WRITTEN.items():
+        kind = f"text/plain; charset={name}"
+        line = text.format("x" * 40).encode(name)
+        some = "".join(f"{text.format(i)}\n" for i in range(10_000)).encode(name)
+        found[f"{name}, lines"] = kind, some * ((4 << 20) // len(some))
+        found[f"{name}, one line"] = kind, line * ((50 << 20) // len(line))
+        found[f"{name}, no such text"] = kind, some + b"\xff\x81\x00" * (16 << 20)
+    mark = b"\xff\xfe"
+    found["utf-16, halves of pairs"] = "text/plain", mark + b"\x00\xd8" * (25 << 20)
+    found["utf-32, no characters"] = "text/plain", mark + b"\0\0" + b"\xff" * (50 << 20)
+    found["no charset, high bytes"] = "text/plain", b"\xe9\xff" * (25 << 20)
+    found["no charset, none of any"] = "text/plain", b"\x81\n" * 100_000
+    found["utf-7, shifts"] = "text/plain; charset=utf-7", b"+AOk-" * (10 << 20)
+    found["iso2022_jp, shifts"] = "text/plain; charset=iso-2022-jp", b"\x1b$B\x1b(B" * (8 << 20)
+    return found
+
+
+def _head(kind: str) -> bytes:
+    """The head of a table in the character set of ``kind``."""
+    return "log\n".encode(kind.partition("charset=")[2] or "utf-8")
 
 
 async def measure_forward(wanted: Sequence[str]) -> None:
@@ -301,6 +334,16 @@ async def measure(rules: Path, model: Path, wanted: Sequence[str]) -> None:
                 for name, (path, form) in ASKED.items()
             },
             **{path: lambda path=path: get(path) for path in GOT},  # type: ignore[misc]
+            **{
+                f"text, {name}": lambda kind=kind, body=body: post(body, kind)  # type: ignore[misc]
+                for name, (kind, body) in texts_of_charsets().items()
+            },
+            **{
+                f"table, {name}": lambda kind=kind, body=body: post(  # type: ignore[misc]
+                    _head(kind) + body, kind.replace("plain", "csv"), path="/v1/classify/csv"
+                )
+                for name, (kind, body) in texts_of_charsets().items()
+            },
             "reload of 5,000 rules": lambda: during(more_rules, "rules"),
             "reload of 100,000 corrections": lambda: during(more_corrections, "corrections"),
             "exchange of the model": lambda: during(other_model, "model"),

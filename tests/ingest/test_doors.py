@@ -299,7 +299,9 @@ def test_answers_that_nobody_reads_are_counted_and_cut() -> None:
 
 
 def test_full_bodies_at_once_stay_within_the_limit_and_leave_nothing_behind() -> None:
-    """Of few large records, and of as many small ones as a body may hold."""
+    """Of few large records, of as many small ones as a body may hold, of text that becomes six
+    times as much as JSON.
+    """
     large = b"[" + b",".join([b'{"log":"%s"}' % (b"x" * 5000)] * 3_000) + b"]"
     small = b'{"log":"x"}\n' * 120_000
     probe = request(b"/v1/label", b"", b'[{"log":"x"}]')
@@ -307,6 +309,8 @@ def test_full_bodies_at_once_stay_within_the_limit_and_leave_nothing_behind() ->
         assert ask(http, probe) == 200
         before = resident_bytes(pid)
         bodies = [request(b"/v1/label", b"", body) for body in (large, small) * 3]
+        text = (b"a" + b"\x01" * 1000 + b"\n") * 3_000
+        bodies += [request(b"/v1/label", b"Content-Type: text/plain\r\n", text)] * 6
         answers = list(peers.map(lambda body: ask(http, body), bodies))
         assert set(answers) <= {200, 503}
         assert 200 in answers

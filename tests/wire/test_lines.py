@@ -8,6 +8,7 @@ import lzma
 import struct
 import zlib
 
+import orjson
 import pytest
 
 from waybill.core.batch import Batch
@@ -15,7 +16,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
 from waybill.wire import Codec, FieldPlan, Wire
-from waybill.wire.lines import behind_head, pairs_of
+from waybill.wire.lines import as_ndjson, behind_head, pairs_of
 
 VERDICT = Verdict("Error", "rule", 1.0, "r")
 RECORD = b'{"log":"a"}'
@@ -254,3 +255,37 @@ def test_json_that_is_said_to_be_msgpack_is_json(body: bytes) -> None:
     codec, batch = opened(body, "application/msgpack")
     assert codec.encoding == "json"
     assert batch.messages[0] == "a"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("utf-8", 'Ошибка 錯誤 "quoted"\t'), ("cp1252", "gelöscht € "), ("latin-1", "\x81é ")],
+)
+def test_a_line_of_any_length_is_written_in_pieces(encoding: str, text: str) -> None:
+    long = text * (9_000_000 // len(text.encode(encoding)))
+    found = as_ndjson(f"a\n{long}\r\n{{\n".encode(encoding), "text/plain")
+    assert found == as_ndjson(b"a", "") + orjson.dumps({"log": long}) + b'\n{"log":"{"}\n'
+
+
+def test_a_long_line_that_is_an_object_stays_one() -> None:
+    record = b' {"log": "%b", "n": 1.0}' % (b"x" * 9_000_000)
+    assert as_ndjson(record + b"\r\n", "text/plain") == record + b"\n"
+    broken = record[:-1]
+    assert orjson.loads(as_ndjson(broken, "text/plain")) == {"log": broken.decode()}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"a\x01\x02" * 400_000, "text/plain"),
+        (b"a\x01\x02\n" * 200_000, "text/plain"),
+        (b"\x01" * 9_000_000, "text/plain"),
+        (b"\xb1" * 1_000_000, "text/plain; charset=shift_jis"),
+        (b"\xff\xfe" + "錯".encode("utf-16-le") * 500_000, "text/plain"),
+    ],
+)
+def test_text_becomes_no_more_than_it_may(body: bytes, kind: str) -> None:
+    most = len(body) * 5 // 4
+    assert Wire(FieldPlan(FieldSettings()), text_bytes=most).decode(b"disk full\n" * 1000, kind)
+    with pytest.raises(MalformedError, match="too_large"):
+        Wire(FieldPlan(FieldSettings()), text_bytes=most).decode(body, kind)

@@ -20,6 +20,7 @@ from waybill.flow.inflight import Grow
 from waybill.ingest.http.errors import about
 from waybill.ops.streaming import write_within
 from waybill.settings.schema import FieldSettings
+from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.compression import decompress, encodings_of
 from waybill.wire.hints import no_table_hint
 from waybill.wire.inflate import Inflater
@@ -73,9 +74,9 @@ Label = Callable[[Sequence[str | None], Sequence[str]], Awaitable[list[Verdict]]
 class Backend:
     """What the endpoint needs of the service.
 
-    ``fields`` are those of each labelling. A row has at most ``row_bytes`` bytes. The client has
-    ``read_secs`` seconds for each ``row_bytes`` bytes; ``hold`` accounts for what is in memory;
-    ``count`` counts verdicts.
+    ``fields`` are those of each labelling. A row has at most ``row_bytes`` bytes, and
+    8 MB. The client has ``read_secs`` seconds for each ``row_bytes`` bytes; ``hold`` accounts for
+    what is in memory; ``count`` counts verdicts.
     """
 
     fields: Sequence[FieldSettings]
@@ -105,7 +106,8 @@ def routes(backend: Backend) -> list[web.RouteDef]:
         """A CSV with message and source columns; answers it with label, confidence, tier."""
         choice, policy = _options(request)
         encodings = encodings_of(request.headers.get("Content-Encoding"))
-        table = Table(backend.fields[0], choice, backend.row_bytes, further=backend.fields[1:])
+        most_chars = min(backend.row_bytes, MOST_RECORD_BYTES)
+        table = Table(backend.fields[0], choice, most_chars, further=backend.fields[1:])
         with backend.hold() as grow:
             upload = _Upload(table, policy, grow)
             grow(_UPLOAD_BYTES + _inflating_bytes(encodings, backend.row_bytes))

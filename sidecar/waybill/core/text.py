@@ -10,7 +10,11 @@ import codecs
 import encodings.aliases
 import functools
 import io
+import math
 import pkgutil
+from collections.abc import Iterator
+
+from waybill.core.errors import MalformedError
 
 __all__ = [
     "BOMS",
@@ -19,6 +23,7 @@ __all__ = [
     "decoded",
     "is_utf8_rather",
     "not_utf8",
+    "pieces_of",
     "single_byte",
     "text_of_bytes",
     "text_of_file",
@@ -38,8 +43,9 @@ WESTERN = "cp1252"
 #: Codecs of Python's that are no character sets. One MB takes the first two minutes: their time
 #: grows with the square of the size.
 _NO_CHARSETS = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
-#: What is decoded in one step of the interpreter, in which no other thread runs: 3 ms at most.
-_STEP_BYTES = 1 << 20
+#: What is decoded in one step of the interpreter, in which no other thread runs: half a ms; 20
+#: where nothing of it is a character.
+_STEP_BYTES = 1 << 17
 
 
 def charset_of(name: str) -> str | None:
@@ -65,15 +71,47 @@ def _codecs() -> frozenset[str]:
     return frozenset({*modules, *encodings.aliases.aliases} - _NO_CHARSETS)
 
 
-def transcoded(data: bytes, codec: str, errors: str = "strict") -> bytes:
-    """``data`` in UTF-8, in steps between which others run. Raises UnicodeError."""
-    decoder = codecs.getincrementaldecoder(codec)(errors)
+def transcoded(
+    data: bytes, codec: str, errors: str = "strict", *, most_bytes: float = math.inf
+) -> bytes:
+    """``data`` in UTF-8, in steps between which others run.
+
+    Raises:
+        UnicodeError: it is nothing of that codec.
+        MalformedError: ``too_large``: it has more than ``most_bytes``.
+    """
     whole = io.BytesIO()
-    for start in range(0, len(data), _STEP_BYTES):
-        text = decoder.decode(data[start : start + _STEP_BYTES])
+    for text in _in_steps(data, codec, errors):
         whole.write(text.encode("utf-8", "replace"))
-    whole.write(decoder.decode(b"", final=True).encode("utf-8", "replace"))
+        if whole.tell() > most_bytes:
+            raise MalformedError("too_large", f"more than {most_bytes:,} bytes in UTF-8")
     return whole.getvalue()
+
+
+def pieces_of(data: bytes) -> Iterator[str]:
+    """The text of ``data``, however long it is, in steps between which others run: UTF-8, or else
+    the Western single bytes.
+    """
+    for codec in ("utf-8", WESTERN):
+        if _is_in(data, codec):
+            return _in_steps(data, codec)
+    return _in_steps(data, "latin-1")
+
+
+def _is_in(data: bytes, codec: str) -> bool:
+    try:
+        for _ in _in_steps(data, codec, "strict"):
+            pass
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _in_steps(data: bytes, codec: str, errors: str = "strict") -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(codec)(errors)
+    for start in range(0, len(data), _STEP_BYTES):
+        yield decoder.decode(data[start : start + _STEP_BYTES])
+    yield decoder.decode(b"", final=True)
 
 
 def decoded(data: bytes) -> str:

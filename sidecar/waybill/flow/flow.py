@@ -25,7 +25,7 @@ from waybill.core.records import Verdict
 from waybill.core.turns import count_in_turns, in_turns
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflating import inflate_body
-from waybill.flow.inflight import RECORD_BYTES, Grow, Inflight
+from waybill.flow.inflight import RECORD_BYTES, WORK_TIMES, Grow, Inflight
 from waybill.handback.handback import Handback
 from waybill.labelling.several import BatchLabeller
 from waybill.ops.deadletter import DeadLetters
@@ -128,12 +128,13 @@ class Flow:
             grow(len(body))
         async with self._inflight.work(len(body)) as grow_work:
             codec, batch = await self._decode(body, delivery)
-            if grow_work(RECORD_BYTES * batch.weight):
+            more = WORK_TIMES * max(0, len(batch.body) - len(body))  # text became JSON
+            if grow_work(more + RECORD_BYTES * batch.weight):
                 return await self._label(body, delivery, codec, batch)
-            records = batch.weight
+            size, records = max(len(batch.body), len(body)), batch.weight
             del codec, batch
-        # More records than there was room for beside other bodies: once more, when there is.
-        async with self._inflight.work(len(body), records):
+        # More than there was room for beside other bodies: once more, when there is.
+        async with self._inflight.work(size, records):
             codec, batch = await self._decode(body, delivery)
             return await self._label(body, delivery, codec, batch)
 

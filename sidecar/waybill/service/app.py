@@ -56,6 +56,9 @@ from waybill.wire import FieldPlan, Wire
 
 log = logging.getLogger(__name__)
 _PULSE_SECS = 0.5
+#: What lines of text may become as JSON, in times of ``limits.body_bytes``: with it, its messages
+#: and its answer, a body still fits into ``limits.inflight_bytes``.
+_TEXT_SHARE = 1.25
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,10 @@ class _Assembly:
     ) -> Flow:
         settings = self._settings
         return Flow(
-            Wire(FieldPlan(*added_fields(settings))),
+            Wire(
+                FieldPlan(*added_fields(settings)),
+                text_bytes=int(settings.limits.body_bytes * _TEXT_SHARE),
+            ),
             opened.labeller,
             handback,
             settings.limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -40,8 +41,10 @@ _ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
 class Wire:
     """The codecs of one `FieldPlan`, chosen by what the body is rather than by what it claims."""
 
-    def __init__(self, plan: FieldPlan) -> None:
+    def __init__(self, plan: FieldPlan, *, text_bytes: float = math.inf) -> None:
+        """Lines of text have ``text_bytes`` at most as the JSON that becomes of them."""
         self.plan = plan
+        self._text_bytes = text_bytes
         self.json = JsonCodec(plan)
         self.msgpack = MsgpackCodec(plan)
         self.otlp = OtlpCodec(plan)
@@ -146,7 +149,8 @@ class Wire:
         Raises as `decode`.
         """
         budget.take(len(body))
-        batch = self.json.decode(as_ndjson(body, content_type), tag=tag, budget=budget)
+        lines = as_ndjson(body, content_type, self._text_bytes)
+        batch = self.json.decode(lines, tag=tag, budget=budget)
         self._read_lines(batch)
         return batch
 

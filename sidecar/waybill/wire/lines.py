@@ -16,13 +16,16 @@ head of syslog is: it names the program.
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Iterator
 
 import orjson
 
+from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank
-from waybill.core.text import BOMS, charset_of, single_byte, transcoded
+from waybill.core.text import BOMS, charset_of, pieces_of, single_byte, transcoded
+from waybill.wire.allowance import MOST_RECORD_BYTES
+from waybill.wire.json.scan import is_valid
 
 __all__ = ["as_ndjson", "behind_head", "is_logfmt", "is_text", "pairs_of"]
 
@@ -51,6 +54,9 @@ _HEAD = re.compile(
     rf"|{_COLOUR}[A-Za-z][\w.-]{{0,62}}[-_]\d{{1,4}} ++\|{_COLOUR}(?: {_COLOUR}|\Z)"
     rf"|{_TIME} (?={{.*}}\s*+\Z))"
 )
+#: What a line has around it that is not of it, and how an object begins.
+_AROUND = b"\n\r\x00"
+_OPEN = re.compile(rb"\s*+\{")
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
 _LONGEST = 64 << 10
 #: Of a body without a content type so many lines must be logfmt.
@@ -71,20 +77,53 @@ def is_logfmt(body: bytes) -> bool:
     return bool(lines) and all(_LOGFMT.fullmatch(line) for line in lines)
 
 
-def as_ndjson(body: bytes, content_type: str) -> bytes:
-    """The lines of ``body`` as NDJSON; blank lines are left out."""
+def as_ndjson(body: bytes, content_type: str, most_bytes: float = math.inf) -> bytes:
+    """The lines of ``body`` as NDJSON; blank lines are left out.
+
+    A line is text by a byte order mark, by the charset named, else each by its bytes: one that is
+    no UTF-8 is read in the Western single bytes, so that no byte is lost. Only line feeds end a
+    line: a form feed or U+2028 stands within a message.
+
+    Raises:
+        MalformedError: ``too_large``: more than ``most_bytes``. A control character takes six.
+    """
     # One buffer: a short text that is kept by itself makes the heap grow and shrink for each line.
-    records = bytearray()
-    for text in _texts(body, content_type):
-        line = text.strip("\n\r\x00")
-        if is_blank(line):  # the end mark of DOS, 0x1A, is one
-            continue
-        if line.lstrip().startswith("{") and _is_object(line):
-            records += line.encode("utf-8", "replace")
+    records = io.BytesIO()
+    for line in io.BytesIO(_as_named(body, content_type, most_bytes)):
+        if len(line) > MOST_RECORD_BYTES:
+            _add_long(records, line.strip(_AROUND), most_bytes)
         else:
-            records += orjson.dumps({"log": line})
-        records += b"\n"
-    return bytes(records)
+            _add(records, _decoded(line).strip(_AROUND.decode()))
+        _check(records, most_bytes)
+    return records.getvalue()
+
+
+def _check(records: io.BytesIO, most_bytes: float) -> None:
+    if records.tell() > most_bytes:
+        raise MalformedError("too_large", f"more than {most_bytes:,} bytes as JSON")
+
+
+def _add(records: io.BytesIO, line: str) -> None:
+    if is_blank(line):  # the end mark of DOS, 0x1A, is one
+        return
+    if line.lstrip().startswith("{") and _is_object(line):
+        records.write(line.encode("utf-8", "replace"))
+    else:
+        records.write(orjson.dumps({"log": line}))
+    records.write(b"\n")
+
+
+def _add_long(records: io.BytesIO, line: bytes, most_bytes: float) -> None:
+    """The same of a line that nobody reads, since it is too long: never all of it in one step."""
+    if _OPEN.match(line) and is_valid(line):
+        records.write(line)
+        records.write(b"\n")
+        return
+    records.write(b'{"log":"')
+    for piece in pieces_of(line):
+        records.write(orjson.dumps(piece)[1:-1])
+        _check(records, most_bytes)
+    records.write(b'"}\n')
 
 
 def behind_head(line: str) -> str:
@@ -116,26 +155,17 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _texts(body: bytes, content_type: str) -> Iterator[str]:
-    """The lines as text: by a byte order mark, by the charset named, else each line by its bytes.
-
-    A line that is no UTF-8 is read in the Western single bytes, so that no byte is lost. Only line
-    feeds end a line: a form feed or U+2028 stands within a message.
-    """
-    return map(_decoded, io.BytesIO(_as_named(body, content_type)))
-
-
-def _as_named(body: bytes, content_type: str) -> bytes:
+def _as_named(body: bytes, content_type: str, most_bytes: float) -> bytes:
     """``body`` in UTF-8 where a mark or its charset says what it is."""
     for mark, name in BOMS:
         if body.startswith(mark):
-            return transcoded(body[len(mark) :], name, "replace")
+            return transcoded(body[len(mark) :], name, "replace", most_bytes=most_bytes)
     named = _CHARSET.search(content_type)
     charset = charset_of(named[1]) if named is not None else None
     if charset is None or charset == "utf-8":
         return body
     try:
-        return transcoded(body, charset)
+        return transcoded(body, charset, most_bytes=most_bytes)
     except UnicodeError:
         return body  # it says what it is not
 
