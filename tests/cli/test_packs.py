@@ -102,7 +102,8 @@ def test_what_is_wrong_with_a_pack_is_told_together(
         run(["pack", "check", str(folder)])
     problems = "\n".join(raised.value.problems)
     assert "no such label 'Hihg'" in problems
-    assert "no template for" in problems
+    assert "p.yaml:" in problems
+    assert "key 'High' given twice" in problems
     assert "held-out.csv: row 1: 'Nope' is no label" in problems
     with pytest.raises(ConfigError, match="no such folder"):
         run(["pack", "check", str(tmp_path / "none")])

@@ -10,7 +10,7 @@ import yaml
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.yaml_text import compose_yaml, read_yaml
 from waybill.labelling.rules.field_values import field_value
-from waybill.learn.corpus import entries
+from waybill.learn.corpus.reading import read_written
 from waybill.settings.yaml_file import mapping_in
 from waybill.web.ruletext import in_shadow, rule_ids, rules_of
 
@@ -92,7 +92,11 @@ def test_what_is_nested_without_end_is_a_fault(text: str) -> None:
 def test_a_corpus_file_with_it_is_named(value: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"shop: {{Error: [{value}]}}\n")
     try:
-        entries._read(tmp_path / "a.yaml")
+        written = read_written(tmp_path / "a.yaml")
+        for _, labels in written.members():
+            for _, texts in written.members(labels):
+                assert list(written.texts(texts))
+        assert written.value()
     except WaybillError as error:
         assert "a.yaml" in str(error)
 

@@ -47,10 +47,13 @@ def add(commands: Commands) -> None:
 def _run(given: argparse.Namespace) -> int:
     from waybill.settings.dump import dump_settings
     from waybill.settings.sources import read_settings
+    from waybill.settings.written import cut_texts
 
     loaded = read_settings(given.config, given.overrides)
     if given.print:
         print(json.dumps(dump_settings(loaded.settings), indent=2))
+    for doubt in cut_texts(loaded.settings, given.config):
+        tell(f"warning: {doubt}")
     asyncio.run(check(loaded))
     return 0
 

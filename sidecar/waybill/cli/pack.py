@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waybill.cli.parsing import Commands, add_command, add_group
+from waybill.cli.terminal import tell
 
 if TYPE_CHECKING:
     from waybill.core.labels import Taxonomy
@@ -82,12 +83,15 @@ def check_pack(folder: Path) -> list[str]:
     """
     from waybill.core.errors import ConfigError, WaybillError
     from waybill.core.labels import read_taxonomy
+    from waybill.core.yaml_cuts import cuts_in
     from waybill.settings.resources import resolve_path
 
     folder = resolve_path(str(folder))[0]
     if not folder.is_dir():
         raise ConfigError([f"{folder}: no such folder; waybill pack new NAME makes one"])
     taxonomy = read_taxonomy(folder / "labels.yaml")
+    for doubt in cuts_in((folder / "labels.yaml").read_text("utf-8-sig")):
+        tell(f"warning: {folder / 'labels.yaml'}:{doubt}")
     lines = [f"labels: {', '.join(taxonomy.names)}"]
     problems: list[str] = []
     for part, check in (
@@ -130,7 +134,10 @@ def _check_corpus(folder: Path, taxonomy: Taxonomy) -> str:
     from waybill.core.errors import WaybillError
     from waybill.learn.corpus.entries import load_corpus
 
-    counts = Counter(entry.label for entry in load_corpus(taxonomy, folder).entries)
+    corpus = load_corpus(taxonomy, folder)
+    for doubt in corpus.cut:
+        tell(f"warning: {doubt}")
+    counts = Counter(entry.label for entry in corpus.entries)
     missing = [name for name in taxonomy.names if not counts[name]]
     if missing:
         raise WaybillError(f"no template for {', '.join(missing)}: a model would never say it")

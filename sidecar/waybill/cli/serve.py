@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from waybill.settings.schema import Settings
 
 __all__ = ["add", "run_loop"]
+
+log = logging.getLogger(__name__)
 
 
 def add(commands: Commands) -> None:
@@ -30,9 +33,12 @@ def add(commands: Commands) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     from waybill.ops.logs import setup_logging
+    from waybill.settings.written import cut_texts
 
     settings = load(given)
     setup_logging(settings.log.level)
+    for doubt in cut_texts(settings, given.config):
+        log.warning("a text in a file seems to be cut", extra={"detail": doubt})
     if settings.http.workers > 1:
         from waybill.service.workers import serve_workers
 

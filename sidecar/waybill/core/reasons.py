@@ -118,6 +118,7 @@ RuleAdviceCode = Literal[
     "never_matches",
     "takes_all",
     "other_dialect",
+    "cut_short",
     "takes_samples",
     "loses_samples",
     "no_samples",
@@ -281,8 +282,7 @@ Reason = Literal[
     LlmReason,
 ]
 
-#: What went wrong with patterns, for ``waybill_pattern_errors_total``: counting them, reading or
-#: writing the file of known ones, asking the other workers.
+#: For ``waybill_pattern_errors_total``: counting, the file of known patterns, the other workers.
 PatternFault = Literal["count", "read", "write", "workers"]
 
 #: What the model tier can say; the rest of `TierCode` is the language model's alone.

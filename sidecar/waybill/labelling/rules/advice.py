@@ -1,7 +1,7 @@
 """What is doubtful about rules that compile, with file and line; they are in force all the same.
 
-Four questions: can the rule match at all, does it take everything, does it mean another dialect,
-and which rule decides its samples?
+Five questions: can the rule match at all, does it take everything, does it mean another dialect,
+was it read as it was meant, and which rule decides its samples?
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def advise(rules: RuleSet, sources: Sequence[RuleSource]) -> Doubts:
         if is_unproven and time.process_time() < deadline and _never_matches(source.pattern):
             said = [_advice("never_matches", "no message was found that it matches", source)]
         found += said
+        found += [_advice("cut_short", text, source, line) for line, text in source.cut]
     found += _takes_all(rules, sources)
     taken = _taken_samples(rules, sources)
     for index, victims in sorted(taken.items()):
@@ -70,6 +71,8 @@ def advise(rules: RuleSet, sources: Sequence[RuleSource]) -> Doubts:
 
 def hint(source: RuleSource) -> str:
     """Why a pattern may not match its sample, to be put behind a message; or ""."""
+    for line, text in source.cut:
+        return f"; line {line}, {text}"
     for text in doubts(source.pattern, is_proven=False):
         return f"; the pattern {text}"
     return ""
@@ -79,8 +82,10 @@ def _dialects(source: RuleSource) -> Iterator[str]:
     return doubts(source.pattern, is_proven=bool(source.match))
 
 
-def _advice(code: RuleAdviceCode, detail: str, source: RuleSource) -> Advice:
-    return Advice(code, detail, source.file, source.line, source.id)
+def _advice(
+    code: RuleAdviceCode, detail: str, source: RuleSource, line: int | None = None
+) -> Advice:
+    return Advice(code, detail, source.file, line or source.line, source.id)
 
 
 def _takes_all(rules: RuleSet, sources: Sequence[RuleSource]) -> list[Advice]:

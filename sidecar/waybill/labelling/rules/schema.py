@@ -17,6 +17,7 @@ from waybill.core.errors import RuleError
 from waybill.core.near import meant
 from waybill.core.text import not_utf8, text_of_file
 from waybill.core.yaml_advice import yaml_advice
+from waybill.core.yaml_cuts import cuts
 from waybill.labelling.rules.field_values import FieldValue, check_field_name, field_value
 from waybill.labelling.rules.files import RuleFile
 from waybill.labelling.rules.nodes import NodeReader
@@ -68,6 +69,8 @@ class RuleSource(msgspec.Struct, frozen=True):
     layer: int = 0
     #: Where the pattern begins.
     pattern_line: int = 0
+    #: Texts that YAML has cut: the line of each, and what to say of it.
+    cut: tuple[tuple[int, str], ...] = ()
 
 
 class ParsedFile(NamedTuple):
@@ -113,7 +116,7 @@ def parse_file(
     except yaml.YAMLError as error:
         faults.append(RuleError("yaml", " ".join(str(error).split()), file=name))
         return ParsedFile()
-    return _FileReader(file, labels, faults, reserved).read(root)
+    return _FileReader(file, text, labels, faults, reserved).read(root)
 
 
 class _FileReader(NodeReader):
@@ -122,11 +125,13 @@ class _FileReader(NodeReader):
     def __init__(
         self,
         file: RuleFile,
+        text: str,
         labels: Collection[str],
         faults: list[RuleError],
         reserved: Sequence[str],
     ) -> None:
         super().__init__(file.name, faults)
+        self._whole = text
         self._layer = file.layer
         self._labels = labels
         self._reserved = reserved
@@ -195,6 +200,7 @@ class _FileReader(NodeReader):
             override=self._is_true(entries.get("override"), "override"),
             layer=self._layer,
             pattern_line=entries["pattern"].start_mark.line + 1,
+            cut=tuple(cuts(self._whole, node)),
         )
 
     def _pattern(self, node: yaml.Node) -> str:

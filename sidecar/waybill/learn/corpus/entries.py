@@ -3,6 +3,9 @@
 ``slots.yaml`` has the lists that templates choose from, ``balance.yaml`` says how much of each
 label is wanted. Software ``none`` is what is no event at all: the fallback label.
 
+Each template is a text: what YAML takes for something else (``- failed: x``, ``- 12``) is refused,
+and so is a key given twice, of which YAML would keep the last.
+
 Further folders add templates and slots of their own; the balance is that of the first folder.
 """
 
@@ -11,14 +14,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 import msgspec
-import yaml
 
 from waybill.core.errors import WaybillError
 from waybill.core.labels import Taxonomy, unknown_labels
-from waybill.core.yaml_text import VALUE_ERRORS
+from waybill.learn.corpus.reading import Written, read_written
 from waybill.learn.plan import CORPUS
 
 __all__ = [
@@ -33,11 +35,6 @@ __all__ = [
 
 #: Named lists that templates choose from.
 Slots: TypeAlias = Mapping[str, Sequence[str]]
-#: What a template file holds.
-Software: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
-
-#: libyaml's is ten times faster; both are safe loaders.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Files of a corpus folder that hold no templates.
 _SLOTS, _BALANCE = "slots.yaml", "balance.yaml"
 
@@ -71,6 +68,8 @@ class Corpus(NamedTuple):
     slots: Slots
     balance: Mapping[str, Balance]
     fallback: str
+    #: Texts that YAML seems to have cut, as ``FILE:LINE: SENTENCE``.
+    cut: Sequence[str] = ()
 
     def balance_of(self, label: str) -> Balance:
         """What is wanted of ``label``."""
@@ -84,24 +83,27 @@ def load_corpus(taxonomy: Taxonomy, folder: Path = CORPUS, extra: Sequence[Path]
         WaybillError: a file cannot be read or names a label that is not of ``taxonomy``, or two
             folders have a slot of the same name.
     """
-    slots = dict(cast("Slots", _read(folder / _SLOTS)))
+    slots = read_written(folder / _SLOTS).slots()
     for more in extra:
         _add_slots(slots, more)
     balance: dict[str, Balance] = {}
     if (folder / _BALANCE).exists():
         balance = _balance(folder / _BALANCE, taxonomy)
     entries: list[CorpusEntry] = []
+    cut: list[str] = []
     for number, place in enumerate((folder, *extra)):
         for file in _template_files(place):
-            entries += _entries_of(file, taxonomy, number)
-    return Corpus(entries, slots, balance, taxonomy.fallback)
+            written = read_written(file)
+            entries += _entries_of(written, taxonomy, number)
+            cut += written.cut()
+    return Corpus(entries, slots, balance, taxonomy.fallback, cut)
 
 
-def _add_slots(slots: dict[str, Sequence[str]], folder: Path) -> None:
+def _add_slots(slots: dict[str, list[str]], folder: Path) -> None:
     file = folder / _SLOTS
     if not file.exists():
         return
-    found = cast("Slots", _read(file))
+    found = read_written(file).slots()
     twice = sorted(found.keys() & slots.keys())
     if twice:
         raise WaybillError(f"{file}: slot {twice[0]!r} is there already; give it another name")
@@ -112,26 +114,18 @@ def _template_files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.glob("*.yaml")) if file.name not in (_SLOTS, _BALANCE)]
 
 
-def _entries_of(file: Path, taxonomy: Taxonomy, folder: int) -> Iterator[CorpusEntry]:
-    for software, labels in cast("Software", _read(file)).items():
-        _check_labels(file, labels, taxonomy)
+def _entries_of(written: Written, taxonomy: Taxonomy, folder: int) -> Iterator[CorpusEntry]:
+    for software, below in written.members():
+        labels = dict(written.members(below))
+        _check_labels(written.file, labels, taxonomy)
         for label, texts in labels.items():
-            for i, text in enumerate(texts):
+            for i, text in enumerate(written.texts(texts)):
                 yield CorpusEntry(label, text, f"{software}/{label}/{i}", software, folder)
-
-
-def _read(file: Path) -> object:
-    try:
-        return yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
-    except OSError as error:
-        raise WaybillError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError, *VALUE_ERRORS) as error:
-        raise WaybillError(f"{file}: {' '.join(str(error).split())}") from None
 
 
 def _balance(file: Path, taxonomy: Taxonomy) -> dict[str, Balance]:
     try:
-        found = msgspec.convert(_read(file), dict[str, Balance])
+        found = msgspec.convert(read_written(file).value(), dict[str, Balance])
     except msgspec.ValidationError as error:
         raise WaybillError(f"{file}: {error}") from None
     _check_labels(file, found, taxonomy)
