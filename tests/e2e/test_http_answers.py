@@ -124,13 +124,17 @@ async def test_too_much_in_flight_is_refused_for_now(running: Running) -> None:
 
 async def test_tokens_guard_everything_but_the_probes(running: Running, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
-    tokens.write_text("# two at once, for rotation\nold-token\nnew-token\n")
+    tokens.write_text("# two at once, for rotation\nold-token\nnew-token\nship a-token\n")
     async with running(f"http.tokens_file={tokens}", "model.path=null") as sidecar:
         assert (await sidecar.post(b"{}"))[0] == 401
         assert (await sidecar.post(b"{}", Authorization="Bearer wrong"))[0] == 401
         assert (await sidecar.post(b"{}", Authorization="Basic new-token"))[0] == 401
         assert (await sidecar.post(b"{}", Authorization="Bearer old-token"))[0] == 200
         assert (await sidecar.post(b"{}", Authorization="bearer new-token"))[0] == 200
+        for door in ("//V1/label", "/v1//LABEL/a.tag"):
+            assert (await sidecar.post(b"{}", door))[0] == 401
+            assert (await sidecar.post(b"{}", door, Authorization="Bearer a-token"))[0] == 200
+        assert (await sidecar.post(b"{}", "//V1/logs/"))[0] == 401
         assert (await sidecar.get("/healthz"))[0] == (await sidecar.get("/metrics"))[0] == 200
         for closed in ("/v1/rules", "/openapi.json", "/docs", "/"):
             assert (await sidecar.get(closed))[0] == 401

@@ -22,6 +22,7 @@ from waybill.ingest.http.access import Access
 from waybill.ingest.http.errors import Refusals, about, door_of
 from waybill.ingest.http.guard import Guard, Guards, Handler
 from waybill.ingest.http.otlp import speak_otlp
+from waybill.ingest.http.paths import find_batches
 from waybill.ingest.http.sentences import sentence
 from waybill.ingest.http.writing import Writing
 from waybill.ingest.listener import CountRefusal, Intake
@@ -98,6 +99,7 @@ class HttpServer:
         make = self._runner.server
         assert make is not None
         answer_ourselves(self._runner)
+        find_batches(make)
         settings = self._settings
         self._guards = Guards(make, settings.header_timeout_secs, settings.keepalive_secs)
         self._entrance = Entrance(
