@@ -53,6 +53,70 @@ def test_junk_behind_the_stream_is_refused(encoding: Compression) -> None:
         decompress(compress(BODY, encoding) + b"junk", [encoding], LIMIT)
 
 
+STREAMS = {name: compress(BODY, name) for name in ("gzip", "deflate", "zstd")} | {
+    "snappy": bytes(cramjam.snappy.compress(BODY)),
+    "skippable": zstd.compress(BODY) + b"\x50\x2a\x4d\x18\x01\x00\x00\x00x",
+}
+
+
+def _encoding(name: str) -> Compression:
+    return next((one for one in ENCODINGS if one == name), "zstd")
+
+
+@pytest.mark.parametrize("filling", [b"\n", b"\r\n", b" ", b"\t\n", bytes(1), bytes(10_000)])
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_holds_nothing_behind_a_stream_is_no_fault(name: str, filling: bytes) -> None:
+    encoding = _encoding(name)
+    if encoding == "snappy" and not filling.strip(b"\0"):
+        with pytest.raises(MalformedError):  # a chunk's head may be cut so
+            decompress(STREAMS[name] + filling, [encoding], LIMIT)
+        return
+    assert decompress(STREAMS[name] + filling, [encoding], LIMIT) == BODY
+    if encoding != "snappy":
+        data = STREAMS[name] + filling
+        pieces = (data[i : i + 1] for i in range(len(data)))
+        assert b"".join(inflated(pieces, encoding)) == BODY
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd", "snappy"])
+def test_members_may_have_filling_between_them(name: str) -> None:
+    encoding = _encoding(name)
+    between = b"\n\0" if encoding != "snappy" else b""
+    data = STREAMS[name] + between + STREAMS[name]
+    assert decompress(data, [encoding], LIMIT) == BODY * 2
+    if encoding != "snappy":
+        assert b"".join(inflated([data], encoding)) == BODY * 2
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x", b"\nx", b"{}", b"\x1fx", b"\x28\xb5x", b"\x50\x2ax", b"\0\0x"]
+)
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_other_bytes_behind_a_stream_are_named(encoding: Compression, junk: bytes) -> None:
+    data = STREAMS[encoding] + junk
+    size = len(junk.lstrip(b"\0\n"))
+    told = f"behind its end is no {encoding}: {size} bytes from byte {len(data) - size} on"
+    with pytest.raises(MalformedError, match=told) as caught:
+        decompress(data, [encoding], LIMIT)
+    assert caught.value.code == f"corrupt_{encoding}"
+    with pytest.raises(MalformedError, match=f"behind its end is no {encoding}") as caught:
+        list(inflated([data], encoding))
+    assert caught.value.code == f"corrupt_{encoding}"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_further_member_that_is_cut_is_truncated(encoding: Compression) -> None:
+    data = STREAMS[encoding]
+    for cut in range(1, len(data)):
+        for refused in (
+            lambda cut=cut: decompress(data + data[:cut], [encoding], LIMIT),
+            lambda cut=cut: list(inflated([data, data[:cut]], encoding)),
+        ):
+            with pytest.raises(MalformedError) as caught:
+                refused()
+            assert caught.value.code == f"truncated_{encoding}"
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 def test_a_flipped_bit_in_the_checksum_is_refused(encoding: Compression) -> None:
     data = bytearray(zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1}))

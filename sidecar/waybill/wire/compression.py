@@ -14,6 +14,7 @@ import cramjam
 from backports import zstd
 
 from waybill.core.errors import MalformedError
+from waybill.core.filling import skip_filling
 from waybill.core.names import Compression
 from waybill.core.reasons import corrupt, truncated
 from waybill.wire.snappy import unsnappy
@@ -117,12 +118,12 @@ def _inflate(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
         room -= size
         if size == 0 and offset - start <= _REPEATED_BYTES:
             offset = _skip_repeated(body, body[start:offset], offset)
-        if encoding == "gzip" and not body[offset : offset + 1].strip(b"\0"):
-            offset = _skip_padding(body, offset)
+        offset = skip_filling(body, offset)
         if offset >= len(body):
             return b"".join(out)
-        if encoding == "deflate":
-            raise MalformedError("corrupt_deflate", "data after the end of the stream")
+        if not may_begin(encoding, body[offset : offset + 4]):
+            told = f"{behind(encoding)}: {len(body) - offset} bytes from byte {offset} on"
+            raise MalformedError(corrupt(encoding), told)
     raise MalformedError("too_large", f"{encoding}: more than {MAX_MEMBERS} members")
 
 
@@ -136,11 +137,21 @@ def _skip_repeated(body: bytes, member: bytes, offset: int) -> int:
     return offset
 
 
-def _skip_padding(body: bytes, offset: int) -> int:
-    """The end of ``body`` where only zero bytes follow, as GNU gzip takes them; else ``offset``."""
-    if body[offset:].strip(b"\0"):
-        return offset
-    return len(body)
+def may_begin(encoding: Compression, start: bytes) -> bool:
+    """Whether a further member may begin with ``start``: its first 4 bytes, or what is left."""
+    match encoding:
+        case "gzip":
+            return b"\x1f\x8b".startswith(start[:2])
+        case "zstd":
+            is_skippable = start[0] & 0xF0 == 0x50 and b"\x2a\x4d\x18".startswith(start[1:])
+            return is_skippable or b"\x28\xb5\x2f\xfd".startswith(start)
+        case _:
+            return False  # of the others a body has one
+
+
+def behind(encoding: Compression) -> str:
+    """What to say of bytes behind the end that are no further member."""
+    return f"what stands behind its end is no {encoding}"
 
 
 def _inflate_member(

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from backports import zstd
 
 from waybill.core.errors import MalformedError
+from waybill.core.filling import FILLING
 from waybill.core.names import Compression
 from waybill.core.reasons import corrupt, truncated
-from waybill.wire.compression import MAX_MEMBERS, advised, open_stream
+from waybill.wire.compression import MAX_MEMBERS, advised, behind, may_begin, open_stream
 
 __all__ = ["Inflater", "compression_of", "inflated"]
 
@@ -59,10 +60,10 @@ class Inflater:
         """
         while data or (self._is_open and not self._stream.eof):
             if not self._is_open:
-                # NULs behind a gzip member are padding (tapes, GNU gzip).
-                if self._has_member and self._encoding == "gzip":
-                    data = data.lstrip(b"\0")
                 data = self._start + data
+                if self._has_member:
+                    data = data.lstrip(FILLING)
+                    self._check_further(data[:4])
                 if len(data) < 2:
                     self._start = data
                     return
@@ -72,9 +73,7 @@ class Inflater:
             try:
                 out, left, wants_more = self._stream.step(data, _STEP_BYTES)
             except (zlib.error, zstd.ZstdError) as error:
-                words = advised(str(error))
-                if self._has_member:
-                    words = f"what stands behind its end is no {self._encoding}"
+                words = behind(self._encoding) if self._has_member else advised(str(error))
                 raise MalformedError(corrupt(self._encoding), words) from None
             data = left
             if out:
@@ -85,6 +84,11 @@ class Inflater:
                 data = self._stream.unused_data
             elif wants_more and not data:
                 return
+
+    def _check_further(self, start: bytes) -> None:
+        """Raise MalformedError where what begins so is no further member."""
+        if start and not may_begin(self._encoding, start):
+            raise MalformedError(corrupt(self._encoding), behind(self._encoding))
 
     def _end_member(self) -> None:
         self._is_open = False

@@ -16,6 +16,8 @@ __all__ = ["unsnappy"]
 _FRAMED = b"\xff\x06\x00\x00sNaPpY"
 _HEAD_BYTES, _SUM_BYTES = 4, 4
 _COMPRESSED, _PLAIN = 0, 1
+#: Behind the last chunk: no chunk begins so. NULs may be the head of one that is cut.
+_FILLING = b"\t\n\r "
 #: Each holds 64 KiB at most, and costs time however little it holds.
 _MOST_CHUNKS = 65_536
 
@@ -28,8 +30,9 @@ def unsnappy(body: bytes, limit_bytes: int) -> bytes:
     """
     try:
         if body.startswith(_FRAMED):
-            _check_size(_framed_size(body, limit_bytes), limit_bytes)
-            return bytes(cramjam.snappy.decompress(body))
+            size, end = _framed_size(body, limit_bytes)
+            _check_size(size, limit_bytes)
+            return bytes(cramjam.snappy.decompress(body[:end]))
         size = cramjam.snappy.decompress_raw_len(body)
         _check_size(size, limit_bytes)
         # The densest element is a 3-byte copy of 64 bytes: a longer claim cannot be met.
@@ -45,15 +48,17 @@ def _check_size(size: int, limit_bytes: int) -> None:
         raise MalformedError("too_large", f"snappy declares {size} bytes or more")
 
 
-def _framed_size(body: bytes, limit_bytes: int) -> int:
-    """What all chunks say that they hold, or so much of it that it is more than the limit.
+def _framed_size(body: bytes, limit_bytes: int) -> tuple[int, int]:
+    """What all chunks say that they hold, or so much of it that it is more than the limit; and
+    where they end.
 
     Raises:
         MalformedError: ``truncated_snappy``; ``too_large``: too many chunks.
         cramjam.DecompressionError: a block without its size.
     """
     size = at = chunks = 0
-    while at < len(body) and size <= limit_bytes:
+    stop = len(body.rstrip(_FILLING))
+    while at < stop and size <= limit_bytes:
         chunks += 1
         if chunks > _MOST_CHUNKS:
             raise MalformedError("too_large", f"snappy: more than {_MOST_CHUNKS} chunks")
@@ -66,4 +71,4 @@ def _framed_size(body: bytes, limit_bytes: int) -> int:
             size += cramjam.snappy.decompress_raw_len(body[start + _SUM_BYTES : at])
         elif kind == _PLAIN:
             size += max(0, at - start - _SUM_BYTES)
-    return size
+    return size, at

@@ -42,8 +42,21 @@ def refusal(path: Path) -> list[str]:
         LINES + LINES,
         gzip.compress(LINES),
         gzip.compress(encode_correction(ONE)) + gzip.compress(encode_correction(TWO)),
+        gzip.compress(LINES) + b"\r\n",
+        gzip.compress(LINES) + bytes(512),
     ],
-    ids=["plain", "no-end", "crlf", "bom", "utf-16", "twice", "gzip", "gzip-members"],
+    ids=[
+        "plain",
+        "no-end",
+        "crlf",
+        "bom",
+        "utf-16",
+        "twice",
+        "gzip",
+        "gzip-members",
+        "gzip-line",
+        "gzip-nul",
+    ],
 )
 def test_what_people_bring_is_read(data: bytes, tmp_path: Path) -> None:
     file = tmp_path / "c.ndjson"

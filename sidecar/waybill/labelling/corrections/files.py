@@ -20,6 +20,7 @@ from pathlib import Path
 from waybill.core.correction import Correction, decode_correction
 from waybill.core.errors import CorrectionError, CorrectionsError
 from waybill.core.files import open_regular, read_small
+from waybill.core.filling import FILLING
 from waybill.core.letting_go import take_apart
 from waybill.core.reasons import CorrectionCode
 from waybill.core.text import BOMS, transcoded
@@ -260,7 +261,7 @@ def _inflated(data: bytes, file: str, most_bytes: int) -> bytes:
                     raise zlib.error("it ends before its end")
                 whole.write(inflater.decompress(data, _STEP_BYTES))
                 data = inflater.unconsumed_tail
-            data = inflater.unused_data
+            data = inflater.unused_data.lstrip(FILLING)
     except zlib.error as error:
         detail = f"the gzip file is damaged: {error}"
         raise CorrectionsError([CorrectionError("unreadable", detail, file=file)]) from None

@@ -1,0 +1,20 @@
+r"""What stands behind a compressed stream and holds nothing: NULs of tapes, line ends of tools.
+
+>>> skip_filling(b"end\r\n\0\0", 3)
+7
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["FILLING", "skip_filling"]
+
+FILLING = b"\0\t\n\r "
+_FILLING = re.compile(rb"[\0\t\n\r ]*")
+
+
+def skip_filling(data: bytes, offset: int = 0) -> int:
+    """The offset behind the filling that begins at ``offset``."""
+    found = _FILLING.match(data, offset)
+    return found.end() if found is not None else offset
