@@ -125,7 +125,16 @@ def _build_maven(peer: Peer, work: Path, target: Path) -> None:
     libraries = target.parent / "lib"
     _run(["mvn", "-q", "-B", "package", f"-Dpeer.version={peer.version}"], project)
     shutil.copytree(project / "target" / "lib", libraries, dirs_exist_ok=True)
-    target.write_text(f'#!/bin/sh\nexec java -Xmx512m -cp "{libraries}/*" peer.Node "$@"\n')
+    write_launcher(target)
+
+
+def write_launcher(target: Path) -> None:
+    """A start script for the jars in ``lib`` beside it, wherever both are taken."""
+    target.write_text(
+        "#!/bin/sh\n"
+        'here=$(dirname "$(readlink -f "$0")")\n'
+        'exec java -Xmx512m -cp "$here/lib/*" peer.Node "$@"\n'
+    )
     target.chmod(0o755)
 
 
