@@ -132,7 +132,7 @@ async def test_rules_that_cannot_be_used(tmp_path: Path) -> None:
     force.
     """
     file = tmp_path / "rules" / "chaos.yaml"
-    settings = ("rules.compile_secs=2", "rules.compile_bytes=400000000")
+    settings = ("rules.compile_secs=2", "rules.poll_secs=0.5", "rules.compile_bytes=400000000")
     async with Waybill(tmp_path, *settings) as waybill:
         pid, seen = waybill.pid, list[set[str]]()
         async with loaded(waybill.address, seen):

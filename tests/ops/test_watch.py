@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import patience
+from tests.patience import patience, until
 from waybill.ops.watch import FolderWatch
 
 
@@ -34,6 +34,26 @@ async def test_a_change_at_the_moment_of_the_stop_keeps_nobody_waiting(
     async with patience():
         await watch.stop()
     assert looks >= 1
+
+
+async def test_what_could_not_be_done_yet_is_reported_once_more(tmp_path: Path) -> None:
+    answers = iter([True, True, False])
+    heard: list[str] = []
+
+    async def changed() -> bool:
+        heard.append(marks[-1])
+        return next(answers, False)
+
+    marks = ["one"]
+    watch = FolderWatch([tmp_path], lambda: marks[-1], changed, poll_secs=0.001)
+    await watch.start("none")
+    try:
+        await until(lambda: len(heard) == 3)
+        marks.append("two")
+        await until(lambda: len(heard) == 4)
+    finally:
+        await watch.stop()
+    assert heard == ["one", "one", "one", "two"]
 
 
 async def test_another_reason_why_a_folder_cannot_be_read_is_news(tmp_path: Path) -> None:

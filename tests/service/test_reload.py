@@ -12,11 +12,14 @@ import signal
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Running, Sidecar
 from tests.patience import patience, until
+from waybill.core.child import Ended, run_child
+from waybill.labelling.rules import loading
 from waybill.service.signals import until_stopped
 
 BUNDLE = Path(__file__).parents[2] / "models" / "default"
@@ -158,6 +161,36 @@ async def test_a_broken_version_is_refused_with_its_place_and_the_old_one_stays(
         await until(lambda: sidecar.metric("waybill_last_reload_successful", what="rules") == 1)
         assert await label(sidecar) == ("Error", "better")
         assert (await ready(sidecar))["rules"]["refused"] == []
+
+
+async def test_what_a_busy_machine_did_not_compile_in_time_is_tried_again(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = ConfigMap(tmp_path / "rules")
+    volume.update({"a.yaml": rule("v0")})
+    async with running(
+        f"rules.path={volume.folder}", "rules.poll_secs=0.2", "model.path=null"
+    ) as sidecar:
+        is_busy = True
+
+        async def run(*given: str, **options: Any) -> Ended:
+            if is_busy:
+                raise TimeoutError
+            return await run_child(*given, **options)
+
+        monkeypatch.setattr(loading, "run_child", run)
+        volume.update({"a.yaml": rule("v1")})
+        refused = {"what": "rules", "outcome": "refused"}
+        await until(lambda: sidecar.metric("waybill_reloads_total", **refused) > 1)
+        assert "took longer than" in str((await ready(sidecar))["rules"]["refused"])
+        assert (await label(sidecar))[1] == "v0"
+        is_busy = False
+
+        async def is_new() -> bool:
+            return (await label(sidecar))[1] == "v1"
+
+        await until(is_new)
+        assert not (await ready(sidecar))["rules"]["refused"]
 
 
 async def test_polling_alone_is_enough(

@@ -141,6 +141,10 @@ class RuleSetError(FileFaults[RuleError]):
     code = "rules"
 
 
+class CompilerBusyError(RuleSetError):
+    """Rules that nobody has refused: their compiler got too little processor time."""
+
+
 class CorrectionsError(FileFaults[CorrectionError]):
     """Corrections that were refused as a whole; ``errors`` holds the faults found first."""
 

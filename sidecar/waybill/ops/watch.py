@@ -24,7 +24,8 @@ _DEBOUNCE_MS = 100
 
 
 class FolderWatch:
-    """Calls ``on_change`` after the content of ``folders`` changed, one call at a time.
+    """Calls ``on_change`` after the content of ``folders`` changed, one call at a time; if it gives
+    True, the change is reported at the next look once more.
 
     ``fingerprint`` gives a hash of the content (run on a thread); it may raise OSError while a
     folder is being exchanged, which counts as a change that is not over yet. Events in the folders
@@ -35,7 +36,7 @@ class FolderWatch:
         self,
         folders: Sequence[Path],
         fingerprint: Callable[[], str],
-        on_change: Callable[[], Awaitable[None]],
+        on_change: Callable[[], Awaitable[bool | None]],
         poll_secs: float,
         *,
         is_deep: bool = True,
@@ -74,8 +75,7 @@ class FolderWatch:
             found = await asyncio.to_thread(self._fingerprint)
         except OSError as error:
             found = f"unreadable: {error}"  # another reason is news, too
-        if found != self._seen:
-            await self._on_change()
+        if found != self._seen and not await self._on_change():
             self._seen = found  # not before: what fails is tried again
 
     async def _listen(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from waybill.core.errors import RuleSetError
+from waybill.core.errors import CompilerBusyError, RuleSetError
 from waybill.core.reasons import RulePullCode
 from waybill.labelling.rules.files import content_hash
 from waybill.labelling.rules.texts import PATH, TextsError, decode_texts, texts_version
@@ -115,6 +115,8 @@ class RuleFollower:
             await self._part.check(staged)
         except RuleSetError as error:
             await asyncio.to_thread(self._folder.drop, staged)
+            if isinstance(error, CompilerBusyError):
+                raise  # nobody has refused them: they are tried again
             code = error.errors[0].code
             self._part.state.refused(error.problems, code, stands=True)
             self._refused = key, code, "; ".join(error.problems[:10])

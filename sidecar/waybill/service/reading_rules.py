@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from waybill.core.errors import ConfigError, RuleError, RuleSetError
+from waybill.core.errors import CompilerBusyError, ConfigError, RuleError, RuleSetError
 from waybill.core.labels import Taxonomy
 from waybill.labelling.rules.artefact import Advice, CompileOptions, Known
 from waybill.labelling.rules.cache import RuleCache
@@ -92,6 +92,8 @@ async def read_rules(
             cache=rule_cache(settings),
             **compile_options(settings, taxonomy, known),
         )
+    except CompilerBusyError:
+        raise
     except RuleSetError as error:
         if hidden is None:
             raise RuleSetError(_labels_at_once(settings, error.errors)) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from waybill.core.coalesced import Coalesced
-from waybill.core.errors import WaybillError
+from waybill.core.errors import CompilerBusyError, WaybillError
 from waybill.ops.health import LoadState
 from waybill.ops.memory import give_back
 from waybill.ops.watch import FolderWatch
@@ -82,6 +82,8 @@ class Reloadable(Generic[T]):
         self._apply = apply
         self._announce = announce
         self._in_force = in_force
+        #: Whether the newest refusal says nothing about what was refused.
+        self._is_passing = False
         self._watch: FolderWatch | None = None
         self._seen = ""
 
@@ -98,7 +100,7 @@ class Reloadable(Generic[T]):
 
         ``is_deep`` as of `FolderWatch`.
         """
-        self._watch = FolderWatch(folders, fingerprint, self.reload, poll_secs, is_deep=is_deep)
+        self._watch = FolderWatch(folders, fingerprint, self._follow, poll_secs, is_deep=is_deep)
         self._seen = seen
 
     async def start(self) -> None:
@@ -123,10 +125,17 @@ class Reloadable(Generic[T]):
             # Loading takes much memory for a moment, and leaves it full of holes.
             await asyncio.to_thread(give_back)
 
+    async def _follow(self) -> bool:
+        """Load what has changed; whether that is to be done again."""
+        await self.reload()
+        return self._is_passing
+
     async def _reload(self) -> None:
+        self._is_passing = False
         try:
             found = await self._load()
         except WaybillError as error:
+            self._is_passing = isinstance(error, CompilerBusyError)
             self.state.refused(error.problems, error.reason)
             _log_refusal(self.state.what, error)
             return

@@ -20,7 +20,7 @@ from typing import NamedTuple, Unpack
 import msgspec
 
 from waybill.core.child import Ended, run_child
-from waybill.core.errors import RuleError, RuleSetError
+from waybill.core.errors import CompilerBusyError, RuleError, RuleSetError
 from waybill.core.reasons import RuleCode
 from waybill.labelling.rules.artefact import (
     EXIT_FAULTS,
@@ -210,7 +210,7 @@ def _kept_bytes() -> int:
 
 
 async def _run_compiler(request: CompileRequest) -> Ended:
-    """Raises RuleSetError (``timeout``)."""
+    """Raises CompilerBusyError (``timeout``)."""
     patience_secs = _PATIENCE * request.cpu_secs
     try:
         return await run_child(
@@ -224,7 +224,7 @@ async def _run_compiler(request: CompileRequest) -> Ended:
             "this machine is too busy, or too slow for so many rules; try again, or raise "
             "rules.compile_secs"
         )
-        raise RuleSetError([RuleError("timeout", detail)]) from None
+        raise CompilerBusyError([RuleError("timeout", detail)]) from None
 
 
 async def _explain(ended: Ended, request: CompileRequest) -> list[RuleError]:
