@@ -73,6 +73,7 @@ async def test_a_receiver_in_trouble(tmp_path: Path, trouble: int | str) -> None
         begin = time.monotonic()
         running = asyncio.create_task(producer.run(1000))
         await asyncio.sleep(3)
+        await until(lambda: oracle.report.statuses)
         assert oracle.report.delivered == 0
         assert set(oracle.report.statuses) == {"503"}
         # Two batches at once, each pushed at most once a second and once more after a connection

@@ -24,7 +24,7 @@ import pytest
 from tests.chaos.oracle import Oracle
 from tests.chaos.peers import HttpProducer, HttpReceiver
 from tests.chaos.process import ROOT, Waybill
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.support.startup.sitecustomize import search_path
 
 pytestmark = pytest.mark.e2e
@@ -147,7 +147,7 @@ async def test_a_clock_that_jumps_moves_no_time_out(tmp_path: Path, shift: str) 
         push = (
             "return.type=http",
             f"return.url=http://127.0.0.1:{receiver.port}/",
-            "return.timeout_secs=2",
+            "return.timeout_secs=6",
         )
         waybill = Waybill(tmp_path, *push)
         waybill.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock),
@@ -168,7 +168,7 @@ async def test_a_clock_that_jumps_moves_no_time_out(tmp_path: Path, shift: str) 
                 client.post(f"{waybill.address}/v1/label", data=oracle.text(0)) as reply,
             ):
                 assert reply.status == 503
-            assert time.monotonic() - begin > 1.5
+            assert time.monotonic() - begin > 5
     assert oracle.close().is_conserved
 
 
@@ -220,6 +220,7 @@ async def test_started_before_its_peers(tmp_path: Path, address: str) -> None:
         producer = HttpProducer(oracle, waybill.address, connections=1)
         running = asyncio.create_task(producer.run(100))
         await asyncio.sleep(2.5)
+        await until(lambda: oracle.report.statuses)
         assert set(oracle.report.statuses) == {"503"}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

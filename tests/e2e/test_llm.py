@@ -169,10 +169,12 @@ async def test_a_dead_llm_loses_nothing_and_comes_back_by_itself(
             assert len(standin.calls) <= 3 + 1 + (time.monotonic() - began) / 0.3
             assert (await ready(sidecar))["breaker"] in ("open", "half_open")
             standin.habit = None
-            await asyncio.sleep(0.35)
-            assert (await label(sidecar, "LegacyCRM", "case zz failed"))[0][
-                "target_label"
-            ] == "Workflow Error"
+
+            async def is_back() -> bool:
+                (found,) = await label(sidecar, "LegacyCRM", "case zz failed")
+                return found["target_label"] == "Workflow Error"
+
+            await until(is_back)
 
 
 async def test_without_a_key_the_sidecar_serves(running: Running, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_table_whose_answer_nobody_reads_is_counted_and_ends(running: Ru
     table = b"log\n" + b"order failed again\n" * 60_000
     head = b"POST /v1/classify/csv HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\n"
     head += b"Content-Length: %d\r\n\r\n" % len(table)
-    async with running("model.path=null", "http.read_timeout_secs=1") as sidecar:
+    async with running("model.path=null", "http.read_timeout_secs=4") as sidecar:
         url = urlsplit(sidecar.service.address)
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

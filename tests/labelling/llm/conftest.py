@@ -69,10 +69,11 @@ def _opening(standin: Standin) -> Opening:
             "requests_per_minute": 100_000,
             "tokens_per_day": None,
             "pack_wait_ms": 5,
-            "timeout_secs": 2,
-            "wait_ms": 5000,
+            "timeout_secs": 20,
         }
         llm = msgspec.convert(given | options, LlmSettings)
+        if "wait_ms" not in options:  # longer than settings may say: a busy machine is no fault
+            llm = msgspec.structs.replace(llm, wait_ms=25_000)
         settings = msgspec.structs.replace(load_settings(environ={}), llm=llm)
         if routes is not None:
             settings = msgspec.structs.replace(settings, routes=routes)

@@ -99,7 +99,7 @@ async def test_no_label_outside_the_set_and_no_neighbour_is_affected(
         for letters in itertools.product("bdfgklmnprstvw", "aeiou", "bdfgklmn", "aeiou")
     )
     escapes, flips = [], []
-    async with opening(breaker_failures=1000, wait_ms=5000) as bench:
+    async with opening(breaker_failures=1000) as bench:
         for hostile, _ in corpus:
             innocent = [f"Approval of {next(words)} failed" for _ in range(2)]
             innocent += [f"The {next(words)} report will be retired" for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from pathlib import Path
@@ -15,21 +16,27 @@ from tests.labelling.llm.tier_rig import WORDS
 from tests.patience import patience, until
 from tests.taxonomies import TEN, UNCLASSIFIED
 from waybill.core.records import Verdict
+from waybill.labelling.llm import build
+from waybill.labelling.llm.breaker import Breaker
 from waybill.labelling.llm.prompt import load_prompt
 from waybill.settings.schema import RouteSettings
 
 
-async def test_the_breaker_opens_and_a_probe_closes_it(opening: Opening, standin: Standin) -> None:
+async def test_the_breaker_opens_and_a_probe_closes_it(
+    opening: Opening, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(build, "Breaker", functools.partial(Breaker, clock=lambda: now))
     standin.habit = Fault("status", status=500)
-    async with opening(breaker_failures=3, breaker_secs=0.2) as bench:
+    async with opening(breaker_failures=3, breaker_secs=10) as bench:
         reasons = [(await bench.label(f"{word} failed"))[0][2] for word in WORDS[:6]]
         assert reasons == ["llm_unavailable"] * 3 + ["llm_breaker_open"] * 3
         assert (len(standin.calls), bench.metric("breaker_state", state="open")) == (3, 1)
-        await asyncio.sleep(0.25)
+        now += 10
         assert (await bench.label("golf failed"))[0][2] == "llm_unavailable"
         assert len(standin.calls) == 4
         standin.habit = None
-        await asyncio.sleep(0.25)
+        now += 10
         assert bench.tier.breaker_state == "half_open"
         assert await bench.label("golf failed") == [("Workflow Error", "llm", None)]
         assert bench.metric("breaker_state", state="closed") == 1
