@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from waybill.cli.main import run
 from waybill.core.errors import WaybillError
-from waybill.core.yaml_cuts import cuts_in
+from waybill.core.yaml_cuts import cuts, cuts_in
 from waybill.learn.corpus.reading import read_written
 from waybill.settings.sources import load_settings
 from waybill.settings.written import cut_texts
@@ -17,6 +18,28 @@ from waybill.settings.written import cut_texts
 @pytest.mark.parametrize("text", ["[", "\ta", "", "# only", "a: &a [*a]", "- [" * 2000])
 def test_what_holds_no_text_has_no_cut_one(text: str) -> None:
     assert cuts_in(text) == []
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, yaml.CSafeLoader])
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("pattern: &amp failed", "&amp"),
+        ("pattern: ! failed", "!"),
+        ("a: [&x y, z]", "&x"),
+        ("a: &x y\nb: *x", ""),
+        ("a: &x 'y'", ""),
+        ("a: &x {b: c}\nd: {<<: *x}", ""),
+        ("a: !!str 12", ""),
+        ("a: x & y! z", ""),
+    ],
+)
+def test_what_stands_before_a_text_and_is_left_out_is_named(
+    text: str, left_out: str, loader: type[yaml.SafeLoader]
+) -> None:
+    said = [told for _, told in cuts(text, yaml.compose(text, loader))]
+    assert bool(said) == bool(left_out)
+    assert all(f"leaves out {left_out!r}" in told for told in said)
 
 
 def test_a_text_that_stands_in_many_places_is_named_once() -> None:

@@ -1,4 +1,4 @@
-"""What YAML takes for a comment though it looks like a part of the text before it.
+"""What YAML takes for a comment, a name or a tag though it looks like a part of the text beside it.
 
 ``pattern: order #12`` is read as ``order``, without a word: a blank and ``#`` begin a comment in a
 text without quotes. A comment is believed that has a blank behind its ``#``; in a pattern or a
@@ -25,6 +25,8 @@ __all__ = ["cuts", "cuts_in"]
 _STR = "tag:yaml.org,2002:str"
 _REST = re.compile(r"[ \t]+(#[^\s#].*)")
 _REST_OF_LINE = re.compile(r"[ \t]+(#[^\s#].*)|[ \t](#.*)")
+#: An anchor, with its name, or the tag that says nothing.
+_BEFORE = re.compile(r"&([^\s,\[\]{}]+)[ \t]+(?=\S)|![ \t]+(?=\S)")
 #: Keys of what holds messages, or patterns of them.
 _LINES = frozenset({"pattern", "match", "no_match", "line"})
 _SHOWN_CHARS = 80
@@ -50,9 +52,14 @@ def cuts(
         if node.tag != _STR or node.style:
             continue
         rest = _REST_OF_LINE if are_lines or key in _LINES else _REST
-        found = rest.match(text, node.end_mark.index)
-        if found is not None:
-            said = _told(node.value, found[0].strip())
+        behind = rest.match(text, node.end_mark.index)
+        before = _BEFORE.match(text, node.start_mark.index)
+        said = ""
+        if behind is not None:
+            said = _told(node.value, behind[0].strip())
+        elif before is not None and not (before[1] and f"*{before[1]}" in text):
+            said = _told_before(node.value, before[0].strip())
+        if said:
             yield node.start_mark.line + 1, f"{key}: {said}" if key else said
 
 
@@ -78,6 +85,13 @@ def _told(kept: str, left_out: str) -> str:
         f"YAML reads {_short(kept)!r} and takes {_short(left_out)!r} behind it for a comment; if "
         "it belongs to the text, put the whole into single quotes; if not, write two blanks before "
         "its # and one behind"
+    )
+
+
+def _told_before(kept: str, left_out: str) -> str:
+    return (
+        f"YAML reads {_short(kept)!r} and leaves out {left_out!r} before it, which nothing in the "
+        "file refers to; if it belongs to the text, put the whole into single quotes"
     )
 
 

@@ -113,5 +113,7 @@ class NodeReader:
             self._fault(node, f"{what}: expected a text; put what begins with [ or {{ into quotes")
             return ""
         if node.tag != _STR:
-            self._fault(node, f"{what}: YAML takes {node.value!r} for no text; put it in quotes")
+            tag = f"{node.tag} " if node.tag.startswith("!") else ""
+            shown = f"{tag}{node.value}"
+            self._fault(node, f"{what}: YAML takes {shown!r} for no text; put it in quotes")
         return str(node.value)
