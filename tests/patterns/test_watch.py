@@ -14,9 +14,10 @@ from waybill.core.reasons import PatternFault
 from waybill.core.records import Verdict
 from waybill.labelling.groups import UNDECIDED
 from waybill.labelling.masking import mask
+from waybill.patterns.rare import RARE_RECORDS, RARE_SECS
 from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
-from waybill.patterns.watch import RARE_RECORDS, RARE_SECS, Watch
+from waybill.patterns.watch import Watch
 
 COMMON = Verdict("Error", "rule", 1.0, "common")
 RARE = Verdict("Critical Error", "rule", 1.0, "rare")

@@ -1,15 +1,16 @@
 """Counts what the pipeline labels, by pattern and by source, at little cost.
 
-What took the slow way is counted record by record: its mask is at hand. So are the first records of
-each second, whatever they are. Of what else was decided at once one record in ``sample_every`` is
-looked at, from a random start in each slice, so that neither place in a batch nor the size of
-batches matters. How many records got each verdict is known, and the records of a verdict that were
-looked at stand for all of it: the sum over patterns is exact for each label, and so is a pattern
-that has its verdict for itself, as with a model. Verdicts that are rarely given are counted one by
-one all the same: the first record of a new kind is never left to chance as long as its rule decides
-less than some records a second.
+Three kinds of records are counted one by one: what slow tiers decided, since its mask is at hand;
+the first records of each second; and those whose verdict is rarely given (`waybill.patterns.rare`).
+So the first record of a new kind is never left to chance, as long as its rule decides less than
+some records a second.
 
-Where patterns share a rule, the relative standard error is at most ``sqrt(sample_every / count)``.
+Of all others one record in ``sample_every`` is looked at, from a random start in each slice, so
+that neither the place in a batch nor the size of batches matters. How many records got each verdict
+is known (`Watch.counted`), so those that were looked at stand for all records of their verdict. The
+sum over patterns is exact for each label, and so is a pattern that has its verdict for itself, as
+with a model. Where patterns share a rule, the relative standard error is at most
+``sqrt(sample_every / count)``.
 """
 
 from __future__ import annotations
@@ -29,38 +30,32 @@ from waybill.core.records import Verdict
 from waybill.labelling.groups import UNDECIDED
 from waybill.labelling.masking import RAW_CHARS, mask, shape
 from waybill.labelling.memo import BoundedMap
+from waybill.patterns.rare import RareVerdicts
 from waybill.patterns.sources import SourceTable
 from waybill.patterns.table import PatternTable
 
 __all__ = ["PatternTelemetry", "Watch", "new_masks"]
 
 log = logging.getLogger(__name__)
-#: Records that a verdict may give, within so many seconds, before only a sample of it is counted.
-RARE_RECORDS = 16
-RARE_SECS = 10.0
 #: Records a second that are all counted one by one: where little is logged, every record.
 SPARE_RECORDS = 256
-#: Verdicts that are rare at a time, and rare records of one slice (20 µs each).
-_MOST_RARE = 4096
-_MOST_RARE_A_SLICE = 128
 #: Records counted between two turns of the event loop (3 ms), and what a mask costs in records.
 _TURN_RECORDS = 8192
 _MASK_RECORDS = 64
 #: Sources that are told apart for one mask of so many records.
 _MOST_SOURCES = 32
-#: Of a sample, before it is counted: records that are alike cost together what one costs.
-#: More while they are known, so that counting takes about 3 ms at a time.
+#: A sample is put aside until it has so many records or characters, or is so old: counted together,
+#: records that are alike cost what one costs.
 _LEAST_HELD = 128
-_MOST_HELD = 512
 _HELD_CHARS = 256 << 10
 _HELD_SECS = 1.0
-#: Of the shapes of a sample, if not more than one in so many was unknown.
+#: So many records while fewer than one shape in `_KNOWN_ONE_IN` is new: counting takes 3 ms then.
+_MOST_HELD = 512
 _KNOWN_ONE_IN = 8
-#: Verdicts that wait for a sample; beyond it what they had is not counted.
+#: Verdicts with records that no sample stands for yet; beyond it those records are not counted.
 _MOST_OWED = 20_000
 #: Shapes whose mask is remembered: masking costs 100 times as much as finding it.
 _SHAPE_BYTES = 1 << 20
-_NOTHING: frozenset[int] = frozenset()
 
 
 class PatternTelemetry(Protocol):
@@ -119,10 +114,7 @@ class Watch:
         self._random = (chance or random.Random()).random  # noqa: S311 - a sample, no secret
         self._clock = clock
         self._masks = masks if masks is not None else new_masks()
-        #: How often each verdict was given within the present span.
-        self._given: dict[Verdict, int] = {}
-        self._common: set[Verdict] = {UNDECIDED}
-        self._span_end = 0.0
+        self._rare = RareVerdicts(clock)
         self._most_spare = self._spare = spare
         self._held = _Held()
         self._hold = _LEAST_HELD
@@ -133,7 +125,7 @@ class Watch:
 
     def edition_changed(self) -> None:
         """Count verdicts anew."""
-        self._new_span()
+        self._rare.begin_span()
         self.table.forget_verdicts()
 
     def saw_at_once(
@@ -153,7 +145,7 @@ class Watch:
                     if verdict is not UNDECIDED:
                         self._count(message, source, verdict)
                 return
-            rare = self._find_rare(verdicts, fresh)
+            rare = self._rare.find(verdicts, fresh)
             for i in rare:
                 self._count(messages[i], sources[i], verdicts[i])
             self._take_sample(messages, sources, verdicts, rare)
@@ -191,35 +183,6 @@ class Watch:
         for verdict, count in given.items():
             owed[verdict] += count
 
-    def _find_rare(
-        self, verdicts: Sequence[Verdict], fresh: Sequence[int]
-    ) -> frozenset[int] | set[int]:
-        """The indexes in ``fresh`` whose verdicts are rarely given."""
-        if self._clock() >= self._span_end:
-            self._new_span()
-        if not fresh or self._common.issuperset(verdicts):
-            return _NOTHING
-        rare: set[int] = set()
-        for i in fresh:
-            if verdicts[i] not in self._common and self._is_rare(verdicts[i]):
-                rare.add(i)
-                if len(rare) >= _MOST_RARE_A_SLICE:
-                    break
-        return rare
-
-    def _is_rare(self, verdict: Verdict) -> bool:
-        given = self._given.get(verdict, 0)
-        if given >= RARE_RECORDS or len(self._given) >= _MOST_RARE:
-            self._common.add(verdict)
-            return False
-        self._given[verdict] = given + 1
-        return True
-
-    def _new_span(self) -> None:
-        self._span_end = self._clock() + RARE_SECS
-        self._given.clear()
-        self._common = {UNDECIDED}
-
     def _take_sample(
         self,
         messages: Sequence[str | None],
@@ -227,24 +190,25 @@ class Watch:
         verdicts: Sequence[Verdict],
         rare: Collection[int],
     ) -> None:
-        """Put one record in so many aside, and count what is aside when it is enough."""
+        """Put one record in so many aside; the ``rare`` ones are counted already."""
         every = self._every
         start = int(self._random() * every)
         taken = messages[start::every]
-        if taken:
-            given = list(verdicts[start::every])
-            for i in rare:
-                place, is_between = divmod(i - start, every)
-                if not is_between and place >= 0:
-                    given[place] = UNDECIDED  # it is counted already
-            held = self._held
-            held.messages += taken
-            held.sources += sources[start::every]
-            held.verdicts += given
-            held.chars += sum(map(len, filter(None, taken)))
+        if not taken:
+            return
+        given = list(verdicts[start::every])
+        for i in rare:
+            place, is_between = divmod(i - start, every)
+            if not is_between and place >= 0:
+                given[place] = UNDECIDED
+        held = self._held
+        held.messages += taken
+        held.sources += sources[start::every]
+        held.verdicts += given
+        held.chars += sum(map(len, filter(None, taken)))
 
     def settle(self) -> None:
-        """Count what is put aside. What is looked at must be settled before."""
+        """Count what is put aside. To be called before somebody looks at the tables."""
         now = self._clock()
         if now >= self._held_until:
             self._held_until = now + _HELD_SECS
@@ -253,14 +217,14 @@ class Watch:
         if not held.messages:
             return
         self._held = _Held()
-        # Here all that is done for each record is done in C.
+        # All that is done for each record is done in C: the loops run over kinds of records.
         shares = self._shares(Counter(held.verdicts))
         found = Counter(zip(held.sources, held.verdicts, strict=True))
         for (name, verdict), count in found.items():
             if verdict in shares:
                 self.sources.add(name[:MAX_SOURCE_CHARS], verdict, shares[verdict] * count)
         masks = self._masks_of(held.messages)
-        # Of each kind one message stands for all.
+        # Of each mask one message stands for all.
         examples = dict(zip(masks, held.messages, strict=True))
         kinds = Counter(zip(masks, held.sources, held.verdicts, strict=True))
         for (masked, name, verdict), count in kinds.items():
