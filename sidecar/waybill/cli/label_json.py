@@ -10,6 +10,7 @@ from waybill.cli.label_known import JsonPieces
 from waybill.cli.label_summary import Summary
 from waybill.core.batch import Batch, explain_specials
 from waybill.core.errors import MalformedError
+from waybill.core.turns import in_parts
 from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
@@ -125,8 +126,8 @@ def _label_text_lines(
     wire: Wire, labeller: Labeller, summary: Summary, text: str
 ) -> Iterator[bytes]:
     lines = replaced(text.lstrip("\ufeff")).split("\n")
-    for at in range(0, len(lines), _LINES):
-        batch = wire.decode_lines("\n".join(lines[at : at + _LINES]).encode())
+    for part in in_parts(lines, _LINES):
+        batch = wire.decode_lines("\n".join(part).encode())
         yield _label(labeller, summary, wire.json, batch)
 
 

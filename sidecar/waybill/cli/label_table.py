@@ -10,6 +10,7 @@ from waybill.cli.label_plan import Plan
 from waybill.cli.label_summary import Summary
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
+from waybill.core.turns import in_parts
 from waybill.library import Labeller
 from waybill.settings.labellings import added_fields
 from waybill.settings.schema import Settings
@@ -60,7 +61,8 @@ def check_table(settings: Settings, plan: Plan, summary: Summary, chunks: Iterat
     for rows in _rows_of(table, summary, chunks):
         _taken(rows, table.columns, every, summary)
         for row in rows:
-            summary.rows += bool(row.cells)
+            if row.cells:
+                summary.rows += 1
 
 
 def _table(settings: Settings, plan: Plan) -> Table:
@@ -77,8 +79,7 @@ def _rows_of(table: Table, summary: Summary, chunks: Iterator[bytes]) -> Iterato
             is_begun = True
             summary.say(table.describe())
             yield []
-        for at in range(0, len(rows), _ROWS):
-            yield rows[at : at + _ROWS]
+        yield from in_parts(rows, _ROWS)
     if table.rest():
         words = f"the file ends within a character of {table.decoder.name}"
         summary.fault("at the end", words, ("bytes",))

@@ -76,7 +76,8 @@ def _count(found: Coverage, rules: RuleSet, message: str, label: str | None) -> 
     of_file.rules[first.id] += 1
     if label is not None:
         of_file.labelled += 1
-        of_file.agreed += first.label == label
+        if first.label == label:
+            of_file.agreed += 1
     for other in matching[1:]:
         if other.file != first.file and other.label != first.label:
             conflict = found.conflicts.setdefault((first.id, other.id), Conflict(0, message))

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from waybill.core.errors import TierUnavailable
 from waybill.core.retry import retry_blocking
+from waybill.core.turns import in_parts
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.learn.arrays import Floats
 
@@ -131,7 +132,7 @@ def _embed(
             lambda: encoder.embed(part), _pause_secs, attempts=_ATTEMPTS, sleep=sleep
         )
 
-    parts = [texts[at : at + _PART] for at in range(0, len(texts), _PART)]
+    parts = list(in_parts(texts, _PART))
     known: dict[str, Floats] = {}
     bar = tqdm(
         total=len(texts),

@@ -20,6 +20,7 @@ import numpy as np
 from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.core.records import Verdict
+from waybill.core.turns import in_parts
 from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.onnx import TextEncoder
@@ -131,8 +132,7 @@ def evaluate(
 def _label(settings: Settings, examples: Sequence[Example]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     with Labeller(settings) as labeller:
-        for at in range(0, len(examples), _BATCH):
-            part = examples[at : at + _BATCH]
+        for part in in_parts(examples, _BATCH):
             messages = [example.text for example in part]
             verdicts += labeller.label(messages, [example.software for example in part])
     return verdicts

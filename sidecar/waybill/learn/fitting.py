@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold
 
+from waybill.core.turns import in_parts
 from waybill.labelling.model.ngrams import Ngrams, ngram_columns
 from waybill.learn.arrays import Booleans, Features, Floats, Strings
 from waybill.learn.chain import Estimator, Fitted, Prepared, Regression
@@ -260,8 +261,7 @@ def neighbour_distances(
     distances = np.zeros(len(labels), np.float32)
     for train, test in folds:
         reference = embeddings[reference_rows(labels, groups, train, sampling, fallback)].T
-        for at in range(0, len(test), _SLICE):
-            rows = test[at : at + _SLICE]
+        for rows in in_parts(test, _SLICE):
             near = embeddings[rows] @ reference
             k = min(NEIGHBOURS, near.shape[1])
             near.partition(near.shape[1] - k, axis=1)

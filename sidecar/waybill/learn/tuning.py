@@ -29,6 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from waybill.core.turns import in_parts
 from waybill.learn.encoder_export import resolve_source
 from waybill.learn.plan import TuningPlan
 from waybill.learn.tuning_lines import TuningLine
@@ -40,6 +41,8 @@ BATCH_TOKENS = 1024
 #: Every n-th line of the first epoch fits the head that tuning begins with.
 _PROBE_STEP = 8
 _PROBE_STRENGTH, _PROBE_ROUNDS = 10, 300
+#: Lines whose vectors are computed at once for it.
+_PROBE_LINES = 32
 _HEAD_RATE, _WEIGHT_DECAY, _SMOOTHING = 1e-3, 0.01, 0.05
 #: Share of the steps in which the learning rate rises; it falls to 0 in the others.
 _WARMUP = 0.06
@@ -186,7 +189,7 @@ def _first_head(
     model.eval()
     found = [encoded.ids for encoded in tokenizer.encode_batch([line.text for line in lines])]
     with torch.inference_mode():
-        parts = [_vectors(model, found[at : at + 32]).numpy() for at in range(0, len(found), 32)]
+        parts = [_vectors(model, rows).numpy() for rows in in_parts(found, _PROBE_LINES)]
     vectors = np.concatenate(parts)
     weight = torch.zeros((len(classes), vectors.shape[1]))
     bias = torch.zeros(len(classes))
@@ -249,7 +252,8 @@ def _groups(model: Model, head: Head, learning_rate: float) -> list[dict[str, ob
     others: list[Tensor] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
-            (matrices if parameter.ndim > 1 else others).append(parameter)
+            group = matrices if parameter.ndim > 1 else others
+            group.append(parameter)
     return [
         {"params": matrices, "weight_decay": _WEIGHT_DECAY, "lr": learning_rate},
         {"params": others, "weight_decay": 0.0, "lr": learning_rate},

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from waybill.core.again import again_and_again
 from waybill.core.reasons import PatternFault
+from waybill.core.turns import in_turns
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.memo import BoundedMap
 from waybill.ops.metrics import Metrics
@@ -132,11 +133,9 @@ class LabellingPatterns:
     async def keep(self) -> None:
         """Have it known what has a place in the table: a generation was forgotten."""
         self._known.keep_began()
-        slots = self.table.slots()
-        for at in range(0, len(slots), _TURN_IDS):
-            for number, first in self.table.numbers(slots[at : at + _TURN_IDS]):
+        async for slots in in_turns(self.table.slots(), _TURN_IDS):
+            for number, first in self.table.numbers(slots):
                 self._known.keep(number, first)
-            await asyncio.sleep(0)
 
     def note_state(self) -> None:
         """Bring the metrics up to date."""

@@ -21,6 +21,7 @@ import msgspec
 
 from waybill.core.clock import Steadiness
 from waybill.core.pattern import Pattern
+from waybill.core.turns import in_parts
 from waybill.patterns.client import NoAnswerError, PatternClient
 from waybill.settings.addresses import bracketed
 from waybill.settings.sections.workbench import WorkbenchSettings
@@ -206,8 +207,7 @@ async def _refresh_all(database: Database) -> None:
         lambda store: [row["id"] for row in store.execute("SELECT id FROM patterns")]
     )
     now = time.time()
-    for begin in range(0, len(ids), _REFRESHED_AT_ONCE):
-        some = ids[begin : begin + _REFRESHED_AT_ONCE]
+    for some in in_parts(ids, _REFRESHED_AT_ONCE):
         await database.write(functools.partial(refresh_rates, ids=some, now=now))
 
 

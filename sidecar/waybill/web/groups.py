@@ -60,23 +60,33 @@ def groups_of(found: Backtest, viewed: Mapping[str, str]) -> list[Group]:
         by_pair[old, new].append(change)
     for pair in more:
         by_pair.setdefault(pair, [])
-    groups = []
+    groups: list[Group] = []
     for (old, new), rows in by_pair.items():
-        key = f"{old} → {new}"
-        rest = more.get((old, new), Rest())
-        mark = _mark(rows, rest.patterns)
-        sources: Counter[str] = Counter()
-        for row in rows:
-            sources.update(row.sources)
-        low = rest.low + sum(row.low for row in rows)
-        high = rest.high + sum(row.high for row in rows)
-        names = [name for name, _ in sources.most_common(5)]
-        is_viewed = viewed.get(key) == mark
-        shown = rows[:_MOST_ROWS]
-        patterns = rest.patterns + len(rows)
-        groups.append(Group(key, old, new, low, high, patterns, names, shown, mark, is_viewed))
+        groups.append(_group(old, new, rows, more.get((old, new), Rest()), viewed))
     groups.sort(key=lambda group: (-group.high, group.key))
     return groups
+
+
+def _group(
+    old: str, new: str, rows: Sequence[Change], rest: Rest, viewed: Mapping[str, str]
+) -> Group:
+    key = f"{old} → {new}"
+    mark = _mark(rows, rest.patterns)
+    sources: Counter[str] = Counter()
+    for row in rows:
+        sources.update(row.sources)
+    return Group(
+        key=key,
+        old=old,
+        new=new,
+        low=rest.low + sum(row.low for row in rows),
+        high=rest.high + sum(row.high for row in rows),
+        patterns=rest.patterns + len(rows),
+        sources=[name for name, _ in sources.most_common(5)],
+        rows=list(rows[:_MOST_ROWS]),
+        mark=mark,
+        is_viewed=viewed.get(key) == mark,
+    )
 
 
 def matrix_of(found: Backtest, order: Sequence[str]) -> Matrix:
@@ -88,10 +98,11 @@ def matrix_of(found: Backtest, order: Sequence[str]) -> Matrix:
             if flip.low != flip.high:
                 words = f"{numbers.count(flip.low)} to {words}"
             cells[flip.old, flip.new] = words
-    old = {pair[0] for pair in cells}
-    new = {pair[1] for pair in cells}
-    rows = list(filter(old.__contains__, order))
-    return Matrix(rows, list(filter(new.__contains__, order)), cells)
+    old = {before for before, _ in cells}
+    new = {after for _, after in cells}
+    rows = [label for label in order if label in old]
+    columns = [label for label in order if label in new]
+    return Matrix(rows, columns, cells)
 
 
 def warnings_of(found: Backtest) -> list[str]:

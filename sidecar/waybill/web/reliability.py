@@ -28,7 +28,8 @@ def bins_of(answers: Iterable[tuple[float, bool]]) -> list[Bin]:
     for confidence, is_right in answers:
         place = min(_BINS - 1, max(0, int(confidence * _BINS)))
         totals[place] += 1
-        rights[place] += is_right
+        if is_right:
+            rights[place] += 1
     return [Bin(i / _BINS, totals[i], rights[i]) for i in range(_BINS) if totals[i]]
 
 

@@ -85,22 +85,27 @@ class Ledger:
         if number is None:
             return
         if number in self._seen:
-            self.report.duplicate += is_first_look
+            if is_first_look:
+                self.report.duplicate += 1
             return
         secs = time.monotonic() - self._sent[number]
         self._seen[number] = secs
         self.report.back += 1
         if len(self._seen) == len(self._sent):
             self.is_complete.set()
-        self.report.out_of_order += number < self._highest
+        if number < self._highest:
+            self.report.out_of_order += 1
         self._highest = max(number, self._highest)
-        self.report.altered += record.get("log") != self._message.format(number=number)
-        self.report.late += secs > self._late_secs
+        if record.get("log") != self._message.format(number=number):
+            self.report.altered += 1
+        if secs > self._late_secs:
+            self.report.late += 1
         self._note_labels([record.get(field) for field in self._label_fields])
 
     def _note_labels(self, labels: Sequence[object]) -> None:
         """Count them; a record that lacks one is not labelled."""
-        self.report.unlabelled += not all(isinstance(label, str) for label in labels)
+        if not all(isinstance(label, str) for label in labels):
+            self.report.unlabelled += 1
         for label, counts in zip(labels, self._labels, strict=True):
             if isinstance(label, str):
                 counts[label] = counts.get(label, 0) + 1

@@ -16,6 +16,7 @@ import msgspec
 
 from waybill.core.causes import cause_of
 from waybill.core.foreign import read_json
+from waybill.core.turns import in_parts
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.redis_reading import counted_answers, counting_pool
 from waybill.labelling.llm.store import Judgement, Usage
@@ -160,8 +161,7 @@ class RedisStore:
 
     async def _read(self, keys: Sequence[str]) -> list[Judgement]:
         found: list[Judgement] = []
-        for at in range(0, len(keys), _KEYS_AT_ONCE):
-            part = keys[at : at + _KEYS_AT_ONCE]
+        for part in in_parts(keys, _KEYS_AT_ONCE):
             values = await self._redis.run(
                 self._redis.client.mget([PREFIX + "verdict:" + key for key in part]),
                 _texts,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from waybill.core.clock import EPOCH, MONOTONIC, Clock, Steadiness
+from waybill.core.turns import in_parts
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.store import Judgement, Usage
 from waybill.settings.environment import state_folder
@@ -144,8 +145,7 @@ class SqliteStore:
     def _get(self, keys: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         oldest = self._clock() - self._max_secs
-        for at in range(0, len(keys), _KEYS_AT_ONCE):
-            part = keys[at : at + _KEYS_AT_ONCE]
+        for part in in_parts(keys, _KEYS_AT_ONCE):
             marks = ",".join("?" * len(part))
             query = _GET.replace("MARKS", marks)
             found.update(self._open_db.execute(query, (oldest, *part)).fetchall())

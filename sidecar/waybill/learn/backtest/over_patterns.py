@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from waybill.core.pattern import Pattern
 from waybill.core.prepare import prepare
+from waybill.core.turns import in_parts
 from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.judge import Judge, Lines, Pair, Scope
 from waybill.learn.backtest.result import Backtest, Said
 from waybill.learn.backtest.sides import Side
 from waybill.learn.backtest.slow import Question, SlowVerdicts
-from waybill.learn.backtest.tally import SettledPair, Tally
+from waybill.learn.backtest.tally import MOST_MASKS, SettledPair, Tally
 
 __all__ = ["PatternBacktest"]
 
@@ -35,14 +35,23 @@ class _Row(NamedTuple):
     pattern: Pattern
     source: str
     records: int
-    too_many: int
     scopes: Sequence[Scope]
     pairs: Sequence[frozenset[Pair] | None]
 
     @property
+    def too_many(self) -> int:
+        """How many of the records may not be there."""
+        return min(self.pattern.error, self.records)
+
+    @property
+    def example(self) -> str:
+        """A line of it as it came, where one is kept."""
+        return self.pattern.examples[0] if self.pattern.examples else ""
+
+    @property
     def text(self) -> str:
         """A line of it, prepared."""
-        return prepare(self.pattern.examples[0] if self.pattern.examples else self.pattern.mask)
+        return prepare(self.example or self.pattern.mask)
 
     def questions(self) -> Iterator[tuple[Question, frozenset[Pair] | None]]:
         """The model's part in each scope, with the pairs there."""
@@ -70,14 +79,13 @@ class PatternBacktest:
         self._only_flips = only_flips
         self._judge = judge
         self._found = found
-        most = {"most_masks": _MOST_LISTED} if only_flips else {}
-        self._tally = Tally(found, corrections, **most)
+        self._tally = Tally(found, corrections, _MOST_LISTED if only_flips else MOST_MASKS)
         self._slow_old = SlowVerdicts(old)
         self._slow_new = self._slow_old if old.bundle is new.bundle else SlowVerdicts(new)
 
     async def run(self, patterns: Iterable[Pattern]) -> None:
         """Measure; the result is in `Backtest`."""
-        for block in _blocks(patterns):
+        for block in in_parts(patterns, _BLOCK):
             await self.take(block)
         self.finish()
 
@@ -115,11 +123,11 @@ class PatternBacktest:
         sources = dict(pattern.sources) or {"": pattern.count - pattern.other_sources}
         for source, records in sources.items():
             scopes = [self._judge.scope_of(source)]
-            yield self._row(pattern, source, records, scopes, self._pairs(lines, scopes, known))
+            yield _Row(pattern, source, records, scopes, self._pairs(lines, scopes, known))
         others = pattern.count - sum(sources.values())
         if others > 0:
             scopes = self._judge.open_scopes()
-            yield self._row(pattern, _OTHERS, others, scopes, self._pairs(lines, scopes, known))
+            yield _Row(pattern, _OTHERS, others, scopes, self._pairs(lines, scopes, known))
 
     def _pairs(
         self, lines: Lines, scopes: Sequence[Scope], known: dict[int, frozenset[Pair] | None]
@@ -131,16 +139,6 @@ class PatternBacktest:
                 known[id(scope)] = self._judge.pairs(lines, scope)
             found.append(known[id(scope)])
         return found
-
-    @staticmethod
-    def _row(
-        pattern: Pattern,
-        source: str,
-        records: int,
-        scopes: Sequence[Scope],
-        pairs: Sequence[frozenset[Pair] | None],
-    ) -> _Row:
-        return _Row(pattern, source, records, min(pattern.error, records), scopes, pairs)
 
     def _kept_labels(self, rows: Sequence[_Row]) -> list[Said | None]:
         """What the rules of both sides say of a line of each row; its cost is each side's.
@@ -205,9 +203,13 @@ class PatternBacktest:
                 continue
             for old, new in unsettled:
                 pairs.add((old or self._slow_old[question], new or self._slow_new[question]))
-        example = row.pattern.examples[0] if row.pattern.examples else ""
         self._tally.count(
-            row.pattern.mask, row.source, pairs, row.records, example=example, too_many=row.too_many
+            row.pattern.mask,
+            row.source,
+            pairs,
+            row.records,
+            example=row.example,
+            too_many=row.too_many,
         )
 
 
@@ -217,9 +219,3 @@ def _seen(pattern: Pattern) -> Said | None:
         if share.tier in ("model", "llm", "none"):
             return Said(share.label, share.tier)
     return None
-
-
-def _blocks(patterns: Iterable[Pattern]) -> Iterator[list[Pattern]]:
-    rest = iter(patterns)
-    while block := list(itertools.islice(rest, _BLOCK)):
-        yield block

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
 from waybill.core.records import Verdict
+from waybill.core.turns import in_parts
 from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.masking import mask
@@ -49,7 +49,7 @@ class RecordBacktest:
         """Measure; the result is in `Backtest`. Raises WaybillError: the lines cannot be read."""
         bar = tqdm(desc="records", unit="record", disable=not sys.stderr.isatty(), leave=False)
         with bar:
-            for part in _parts(lines):
+            for part in in_parts(lines, _AT_ONCE):
                 old, new = await label(self._old, part), await label(self._new, part)
                 for line, mine, theirs in zip(part, old, new, strict=True):
                     self._count(line, mine, theirs)
@@ -84,7 +84,8 @@ async def score_labelled(side: Side, lines: Iterable[Line], score: Score) -> Non
     Raises WaybillError: the lines cannot be read.
     """
     fallback = side.pipeline.taxonomy.fallback
-    for part in _parts(line for line in lines if line.label is not None):
+    labelled = (line for line in lines if line.label is not None)
+    for part in in_parts(labelled, _AT_ONCE):
         for line, verdict in zip(part, await label(side, part), strict=True):
             if verdict.label == line.label:
                 score.right += 1
@@ -102,9 +103,3 @@ async def label(side: Side, lines: Sequence[Line]) -> list[Verdict]:
     verdicts = await side.pipeline.label(messages, sources)
     side.report.cpu_secs += time.process_time() - begin
     return verdicts
-
-
-def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    rest = iter(lines)
-    while part := list(itertools.islice(rest, _AT_ONCE)):
-        yield part

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from waybill.core.records import Verdict
+from waybill.core.turns import in_parts
 from waybill.learn.backtest.result import Said
 from waybill.learn.backtest.sides import Side
 
@@ -57,8 +58,7 @@ class SlowVerdicts:
         hidden = not sys.stderr.isatty() or total <= _AT_ONCE
         with tqdm(total=total, desc="model", unit="mask", disable=hidden, leave=False) as bar:
             for path, masks in by_path.items():
-                for at in range(0, len(masks), _AT_ONCE):
-                    part = masks[at : at + _AT_ONCE]
+                for part in in_parts(masks, _AT_ONCE):
                     await self._ask(path, part)
                     bar.update(len(part))
         self._side.report.cpu_secs += time.process_time() - begin

@@ -10,12 +10,12 @@ from waybill.learn.backtest.corrections import Corrections
 from waybill.learn.backtest.judge import ANOTHER
 from waybill.learn.backtest.result import Backtest, Change, Flip, Said, Unlisted
 
-__all__ = ["SettledPair", "Tally"]
+__all__ = ["MOST_MASKS", "SettledPair", "Tally"]
 
 #: What the old and the new side say.
 SettledPair = tuple[Said, Said]
 #: Masks that are remembered while counting, and that a result tells.
-_MOST_MASKS = 100_000
+MOST_MASKS = 100_000
 _MOST_TOLD = 10_000
 _MOST_SOURCES = 8
 
@@ -24,7 +24,7 @@ class Tally:
     """Counts flips; what a correction decides is held apart."""
 
     def __init__(
-        self, found: Backtest, corrections: Corrections, most_masks: int = _MOST_MASKS
+        self, found: Backtest, corrections: Corrections, most_masks: int = MOST_MASKS
     ) -> None:
         """Masks beyond the first ``most_masks`` are only counted."""
         self._found = found
@@ -57,14 +57,15 @@ class Tally:
         flips = set(filter(_is_flip, distinct))
         correction = self._corrections.of(mask, source)
         if correction is not None:
-            self._found.held += records * bool(flips)
+            if flips:
+                self._found.held += records
             self._put(correction.label, correction.label, least, records)
             return
         is_open = source == "*" and self._corrections.may_decide_others(mask)
         is_certain = len(flips) == len(distinct) and not is_open
         self._put_all(distinct, least, records, is_certain=is_certain)
         if flips:
-            low = least * is_certain
+            low = least if is_certain else 0
             self._found.low += low
             self._found.high += records
             self._change(mask, source, flips, low, records, example)
@@ -79,7 +80,7 @@ class Tally:
                 labels.add((old.label, new.label))
         for before, after in labels:
             is_only = len(labels) == 1 and (before == after or is_certain)
-            self._put(before, after, least * is_only, records)
+            self._put(before, after, least if is_only else 0, records)
 
     def finish(self) -> None:
         """Write the sums so far into the result."""
@@ -119,16 +120,18 @@ class Tally:
         if source in change.sources or len(change.sources) < _MOST_SOURCES:
             change.sources[source] = change.sources.get(source, 0) + high
         for old, new in sorted(flips):
-            change.old += [old] * (old not in change.old)
-            change.new += [new] * (new not in change.new)
+            if old not in change.old:
+                change.old.append(old)
+            if new not in change.new:
+                change.new.append(new)
 
     def _count_unlisted(self, mask: str, flip: SettledPair, low: int, high: int) -> None:
         """Count a mask beyond the most; the sources of one come one after the other."""
-        is_new = mask != self._last_unlisted
-        self._last_unlisted = mask
-        self._more += is_new
         one = self._unlisted.setdefault(flip, Unlisted(*flip))
-        one.patterns += is_new
+        if mask != self._last_unlisted:
+            self._last_unlisted = mask
+            self._more += 1
+            one.patterns += 1
         one.low += low
         one.high += high
 

@@ -93,11 +93,14 @@ def merged(mine: Form, theirs: Form) -> Form | None:
     found: list[str] = []
     same = 0
     for one, other in zip(mine, theirs, strict=True):
-        is_same = _loose(one) == _loose(other)
-        if not is_same and (tells_outcome(one) or tells_outcome(other)):
+        if _loose(one) == _loose(other):
+            found.append(one)
+            if one:
+                same += 1
+        elif tells_outcome(one) or tells_outcome(other):
             return None
-        found.append(one * is_same)
-        same += is_same and one != ""
+        else:
+            found.append("")
     return tuple(found) if same >= _ALIKE * len(mine) else None
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from waybill.core.errors import RuleSetError
 from waybill.core.labels import Taxonomy
+from waybill.core.turns import in_parts
 from waybill.labelling.llm.errors import PrivacyError
 from waybill.labelling.llm.privacy import Privacy
 from waybill.labelling.rules.files import RuleFile
@@ -126,8 +127,8 @@ async def hold(
     distinct = list({one.proposal.id: one for one in made}.values())
     kept: list[Proposed] = []
     missed: set[str] = set()
-    for at in range(0, len(distinct), _TOGETHER):
-        rules, taken = await _compile(distinct[at : at + _TOGETHER], taxonomy, left_out)
+    for part in in_parts(distinct, _TOGETHER):
+        rules, taken = await _compile(part, taxonomy, left_out)
         if rules is not None:
             _match(rules, taken, seen)
             kept += taken

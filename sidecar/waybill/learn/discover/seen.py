@@ -97,7 +97,8 @@ def known_labels(seen: Iterable[Seen], corrections: Corrections, labelled: Itera
             correction = corrections.of(one.mask, source)
             if correction is not None:
                 one.labels[correction.label] += one.sources[source]
-        known += bool(one.labels)
+        if one.labels:
+            known += 1
     return known
 
 

@@ -201,7 +201,8 @@ class Table:
         self._pairs[people, ours] += 1
         self._people.add(people)
         self._ours.add(ours)
-        self.right += people == ours
+        if people == ours:
+            self.right += 1
 
     def columns(self) -> list[str]:
         """The labels that we give, in order."""

@@ -75,7 +75,8 @@ async def nodes(request: web.Request) -> web.Response:
     failing = 0
     for row in await bench_of(request).database.read(node_rows):
         rows.append(_node(row))
-        failing += bool(row["fault"])
+        if row["fault"]:
+            failing += 1
     title = f"({failing} failing) Sidecars" if failing else "Sidecars"
     collect_secs = round(bench_of(request).settings.workbench.collect_secs)
     said = request.query.get("said", "")

@@ -17,6 +17,7 @@ from waybill.core.deadlines import Deadlines
 from waybill.core.errors import BundleError, ConfigError, TierUnavailable
 from waybill.core.reasons import EncoderCode
 from waybill.core.retry import retry_after_secs, retry_blocking
+from waybill.core.turns import in_parts
 from waybill.labelling.model.encoders.base import Floats
 from waybill.settings.environment import gemini_base_url
 from waybill.settings.schema import Secret
@@ -83,13 +84,9 @@ class GeminiEncoder:
         too), ``encoder_refused`` (4xx), ``encoder_malformed`` (an answer that does not fit).
         """
         deadline = self._clock() + _PATIENCE_SECS
-        parts = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
-        vectors = np.concatenate(
-            [
-                np.empty((0, self._dimensions), np.float32),
-                *(self._ask(part, deadline) for part in parts),
-            ]
-        )
+        found = [np.empty((0, self._dimensions), np.float32)]
+        found += [self._ask(part, deadline) for part in in_parts(texts, _BATCH)]
+        vectors = np.concatenate(found)
         # Below 3,072 dimensions the service does not normalise: we do.
         unit: Floats = vectors / np.maximum(
             np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12)
