@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.learn.tiny import Tiny, train_tiny, write_tiny
-from waybill.learn import evaluate, fitting, train
+from waybill.learn import fitting, rejection
 
 #: As many of each kind of fragment as a measure needs; the service's 300 take 2.4 s to embed.
 _FRAGMENTS = 28
@@ -16,8 +16,7 @@ _FRAGMENTS = 28
 @pytest.fixture(autouse=True, scope="session")
 def _train_in_a_moment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "FRAGMENTS", _FRAGMENTS)
-        patch.setattr(evaluate, "_FRAGMENTS", _FRAGMENTS)
+        patch.setattr(rejection, "FRAGMENTS", _FRAGMENTS)
         patch.setattr(fitting, "STRENGTHS", (1.0, 10.0))
         yield
 

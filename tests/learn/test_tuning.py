@@ -138,7 +138,9 @@ def test_what_would_be_missing_after_an_hour_is_said_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned: list[object] = []
-    monkeypatch.setattr("waybill.learn.train.tune", lambda *_args, **_named: tuned.append(1))
+    monkeypatch.setattr(
+        "waybill.learn.training_encoder.tune", lambda *_args, **_named: tuned.append(1)
+    )
     command = ["model", "train", "--tune", "--output"]
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -21,7 +21,6 @@ from waybill.core.errors import ConfigError, WaybillError
 from waybill.core.labels import Taxonomy
 from waybill.core.records import Verdict
 from waybill.core.turns import in_parts
-from waybill.labelling.masking import mask
 from waybill.labelling.model.bundle import Bundle, load_bundle
 from waybill.labelling.model.encoders.onnx import TextEncoder
 from waybill.learn.chain import Example, labels_of, masks_of
@@ -29,7 +28,7 @@ from waybill.learn.dataset import read_examples, split
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.encoder_export import export_float_encoder
 from waybill.learn.evaluation import Evaluation, Mistake, show
-from waybill.learn.fragments import fragments
+from waybill.learn.rejection import rejection
 from waybill.learn.scores import Scores, calibration_error, reliability, score
 from waybill.library import Labeller
 from waybill.settings.resources import resolve_path
@@ -40,7 +39,6 @@ __all__ = ["EvaluationPlan", "evaluate", "run_evaluation"]
 
 #: The tiers of each row of the ablation table.
 ABLATION = {"rules": ("rules",), "model": ("model",), "rules and model": ("rules", "model")}
-_FRAGMENTS = 300
 #: Lines that are labelled at once.
 _BATCH = 200
 
@@ -122,7 +120,7 @@ def evaluate(
         by_reason=_by_name(verdict.reason for verdict in verdicts),
         calibration_error=calibration_error(sure, right),
         bins=[(round(a, 4), round(b, 4), n) for a, b, n in reliability(sure, right)],
-        fragments_unclassified=_rejection(bundle, taxonomy.fallback),
+        fragments_unclassified=rejection(bundle, taxonomy.fallback)["all"],
         ablation=_ablation(settings, examples, taxonomy) if is_ablation else {},
         float_agreement=agreement,
         mistakes=_mistakes(examples, texts, verdicts),
@@ -169,13 +167,6 @@ def _ablation(
         verdicts = _label(msgspec.structs.replace(settings, routes=(route,)), examples)
         found[name] = score(truth, labels_of(verdicts), taxonomy)
     return found
-
-
-def _rejection(bundle: Bundle, fallback: str) -> float:
-    """Share of generated fragments that the model leaves unclassified."""
-    noise = bundle.predict([mask(text) for _, text in fragments(_FRAGMENTS)])
-    answers = np.array(list(map(bundle.answer, noise)))
-    return round(float((answers == fallback).mean()), 4)
 
 
 def _float_agreement(bundle: Bundle, texts: Sequence[str], source: str) -> float:
