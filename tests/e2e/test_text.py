@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Running
 from waybill.api import csv as csv_api
+from waybill.api import csv_input
 from waybill.core.errors import MalformedError
 from waybill.wire.table.faults import parse_policy
 
@@ -68,7 +69,7 @@ async def test_a_refusal_says_what_to_send_instead(
 async def test_a_table_that_inflates_without_end_is_cut(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_api, "_MOST_TIMES", 20)
+    monkeypatch.setattr(csv_input, "_MOST_TIMES", 20)
     table = b"log\n" + b"User User1 logged in.\n" * 20_000
     async with running(OFF, "limits.body_bytes=100000") as sidecar:
         packed = gzip.compress(table, mtime=0)

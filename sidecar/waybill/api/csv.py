@@ -7,23 +7,22 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from waybill.api.answers import no_such
-from waybill.api.upload import file_reader
-from waybill.core.errors import MalformedError, OverloadedError
-from waybill.core.names import Compression
+from waybill.api.csv_input import inflated, inflating_bytes, read_chunks
+from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
+from waybill.core.turns import in_turns
 from waybill.flow.inflight import Grow
 from waybill.ingest.http.errors import about
 from waybill.ops.streaming import write_within
 from waybill.settings.schema import FieldSettings
 from waybill.wire.allowance import MOST_RECORD_BYTES
-from waybill.wire.compression import decompress, encodings_of
+from waybill.wire.compression import encodings_of
 from waybill.wire.hints import no_table_hint
-from waybill.wire.inflate import Inflater
 from waybill.wire.table.columns import Choice, make_choice
 from waybill.wire.table.faults import Policy, parse_policy
 from waybill.wire.table.row import Row
@@ -34,19 +33,13 @@ __all__ = ["Backend", "routes"]
 log = logging.getLogger(__name__)
 #: Rows labelled at once: enough to fill the model's batches, few enough to stream.
 _ROWS = 500
-_CHUNK_BYTES = 1 << 16
 #: What a table on its way takes beside what is read of it: its rows, their labels, the buffers of
 #: its connection.
 _UPLOAD_BYTES = 1 << 20
-#: The largest window that a zstd stream may ask for (`waybill.wire.compression`).
-_WINDOW_BYTES = 8 << 20
 #: Rows read from the text between two turns of the event loop: about 5 ms.
 _PIECE_ROWS = 250
 #: Above this a row that is still open is read on a thread: it may turn out to be as many rows.
 _INLINE_CHARS = 4 << 10
-#: A table that is longer than limits.body_bytes may inflate to so many times what was sent: tables
-#: of logs reach 10 to 60.
-_MOST_TIMES = 250
 #: Of how a table is read so much is told: clients take some KB of headers.
 _TOLD_CHARS = 1000
 _OPTIONS = (
@@ -87,18 +80,6 @@ class Backend:
     hold: Callable[[], AbstractContextManager[Grow]]
 
 
-@dataclass(slots=True)
-class _Upload:
-    """One table on its way; ``held`` is what is accounted for."""
-
-    table: Table
-    policy: Policy
-    grow: Grow
-    held: int = 0
-    faults: int = 0
-    response: web.StreamResponse = field(default_factory=web.StreamResponse)
-
-
 def routes(backend: Backend) -> list[web.RouteDef]:
     """The endpoint."""
 
@@ -109,11 +90,11 @@ def routes(backend: Backend) -> list[web.RouteDef]:
         most_chars = min(backend.row_bytes, MOST_RECORD_BYTES)
         table = Table(backend.fields[0], choice, most_chars, further=backend.fields[1:])
         with backend.hold() as grow:
-            upload = _Upload(table, policy, grow)
-            grow(_UPLOAD_BYTES + _inflating_bytes(encodings, backend.row_bytes))
-            chunks = _inflated(_chunks(request, backend), encodings, backend.row_bytes)
+            upload = _Upload(backend, request, table, policy, grow)
+            grow(_UPLOAD_BYTES + inflating_bytes(encodings, backend.row_bytes))
+            sent = read_chunks(request, backend.row_bytes, backend.read_secs)
             try:
-                await _answer(backend, request, upload, chunks)
+                await upload.answer(inflated(sent, encodings, backend.row_bytes))
             except ConnectionError:
                 if not upload.response.prepared:
                     raise
@@ -125,60 +106,100 @@ def routes(backend: Backend) -> list[web.RouteDef]:
     return [web.post("/v1/classify/csv", classify)]
 
 
-async def _answer(
-    backend: Backend, request: web.Request, upload: _Upload, chunks: AsyncIterator[bytes]
-) -> None:
-    """Label what comes until it ends. Raises ConnectionError: the client left, or reads nothing."""
-    is_first = True
-    async for data in chunks:
-        told = no_table_hint(data) if is_first else None
-        if told is not None:
-            raise MalformedError("csv_columns", told)
-        is_first = False
-        for piece in _pieces(data):
-            await _feed(backend, request, upload, piece, is_last=False)
-            await asyncio.sleep(0)
-    await _feed(backend, request, upload, b"", is_last=True)
-    await write_within(request, upload.response, upload.table.rest(), backend.read_secs)
-    await upload.response.write_eof()
+class _Upload:
+    """One table on its way."""
 
+    def __init__(
+        self, backend: Backend, request: web.Request, table: Table, policy: Policy, grow: Grow
+    ) -> None:
+        self.response = web.StreamResponse()
+        #: Rows with faults so far.
+        self.faults = 0
+        self._backend = backend
+        self._request = request
+        self._table = table
+        self._policy = policy
+        self._grow = grow
+        #: Bytes that are accounted for.
+        self._held = 0
 
-def _inflating_bytes(encodings: Sequence[Compression], limit_bytes: int) -> int:
-    """What undoing ``encodings`` takes beside what comes out."""
-    if not encodings:
-        return 0
-    if not _is_stream(encodings):
-        return limit_bytes
-    return _WINDOW_BYTES if encodings[0] == "zstd" else 0
+    async def answer(self, chunks: AsyncIterator[bytes]) -> None:
+        """Label what comes until it ends.
 
+        Raises:
+            MalformedError: it is no table, or has a fault where the policy is to fail.
+            ConnectionError: the client left, or reads nothing.
+        """
+        is_first = True
+        async for data in chunks:
+            told = no_table_hint(data) if is_first else None
+            if told is not None:
+                raise MalformedError("csv_columns", told)
+            is_first = False
+            for piece in _pieces(data):
+                await self._feed(piece, is_last=False)
+                await asyncio.sleep(0)
+        await self._feed(b"", is_last=True)
+        await self._write(self._table.rest())
+        await self.response.write_eof()
 
-def _is_stream(encodings: Sequence[Compression]) -> bool:
-    return len(encodings) == 1 and encodings[0] != "snappy"
+    async def _feed(self, data: bytes, *, is_last: bool) -> None:
+        """Label what ``data`` completes, and write it; the head goes out before the first row."""
+        table = self._table
+        in_memory = table.pending_chars + len(data)
+        if in_memory > self._held:
+            self._grow(in_memory - self._held)
+            self._held = in_memory
+        if table.pending_chars > _INLINE_CHARS:
+            rows = await asyncio.to_thread(table.feed, data, is_last)
+        else:
+            rows = table.feed(data, is_last)
+        if not table.has_head:
+            return
+        async for some in in_turns(rows, _ROWS):
+            # Before the head: a fault of the first rows is still a refusal.
+            taken = self._taken(some)
+            await self._open()
+            await self._label(taken)
+        await self._open()
 
+    async def _open(self) -> None:
+        """Write the head, unless it is written."""
+        response = self.response
+        if response.prepared:
+            return
+        charset = self._table.decoder.name or "utf-8"
+        response.headers["Content-Disposition"] = 'attachment; filename="labelled.csv"'
+        response.headers["Content-Type"] = f"text/csv; charset={charset}"
+        told = self._table.describe().encode("ascii", "backslashreplace").decode()
+        response.headers["Waybill-Table"] = told[:_TOLD_CHARS]
+        await response.prepare(self._request)
+        await response.write(self._table.head())
 
-async def _feed(
-    backend: Backend, request: web.Request, upload: _Upload, data: bytes, *, is_last: bool
-) -> None:
-    """Label what ``data`` completes, and write it; the head goes out before the first row."""
-    table = upload.table
-    in_memory = table.pending_chars + len(data)
-    if in_memory > upload.held:
-        upload.grow(in_memory - upload.held)
-        upload.held = in_memory
-    if table.pending_chars > _INLINE_CHARS:
-        rows = await asyncio.to_thread(table.feed, data, is_last)
-    else:
-        rows = table.feed(data, is_last)
-    if not table.has_head:
-        return
-    for at in range(0, len(rows), _ROWS):
-        # Before the head: a fault of the first rows is still a refusal.
-        if at:
-            await asyncio.sleep(0)
-        some = _taken(rows[at : at + _ROWS], upload)
-        await _open(request, upload)
-        await _label(backend, request, upload, some)
-    await _open(request, upload)
+    async def _label(self, rows: Sequence[Row]) -> None:
+        messages, sources = self._table.columns.read([row.cells for row in rows])
+        verdicts = await _verdicts(self._backend.label, messages, sources)
+        given = [verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells]
+        self._backend.count(given)
+        await self._write(self._table.labelled(rows, verdicts))
+
+    async def _write(self, data: bytes) -> None:
+        await write_within(self._request, self.response, data, self._backend.read_secs)
+
+    def _taken(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that go on. Raises MalformedError (``csv_row``) with ``on_error`` fail."""
+        taken: list[Row] = []
+        for row in rows:
+            done = "pass"
+            words, kinds = row.faults(self._table.columns, self._policy)
+            if kinds:
+                self.faults += 1
+                done = self._policy.of(kinds)
+            if done == "fail":
+                raise MalformedError("csv_row", f"{row.where}: {words}")
+            if done == "pass":
+                taken.append(row)
+        return taken
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
@@ -189,59 +210,21 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-async def _open(request: web.Request, upload: _Upload) -> None:
-    if upload.response.prepared:
-        return
-    charset = upload.table.decoder.name or "utf-8"
-    upload.response.headers["Content-Disposition"] = 'attachment; filename="labelled.csv"'
-    upload.response.headers["Content-Type"] = f"text/csv; charset={charset}"
-    told = upload.table.describe().encode("ascii", "backslashreplace").decode()
-    upload.response.headers["Waybill-Table"] = told[:_TOLD_CHARS]
-    await upload.response.prepare(request)
-    await upload.response.write(upload.table.head())
-
-
-async def _label(
-    backend: Backend, request: web.Request, upload: _Upload, rows: Sequence[Row]
-) -> None:
-    columns = upload.table.columns
-    verdicts = await _verdicts(backend, *columns.read([row.cells for row in rows]))
-    backend.count([verdict for row, verdict in zip(rows, verdicts, strict=True) if row.cells])
-    answer = upload.table.labelled(rows, verdicts)
-    await write_within(request, upload.response, answer, backend.read_secs)
-
-
 async def _verdicts(
-    backend: Backend, messages: Sequence[str | None], sources: Sequence[str]
+    label: Label, messages: Sequence[str | None], sources: Sequence[str]
 ) -> list[Verdict]:
     """What is said of each message, also of those that model or LLM was too late for at first."""
-    verdicts = await backend.label(messages, sources)
+    verdicts = await label(messages, sources)
     end = time.monotonic() + _PATIENCE_SECS
     while time.monotonic() < end:
         late = [i for i, verdict in enumerate(verdicts) if verdict.tier == "pending"]
         if not late:
             break
         await asyncio.sleep(_REST_SECS)
-        again = await backend.label([messages[i] for i in late], [sources[i] for i in late])
+        again = await label([messages[i] for i in late], [sources[i] for i in late])
         for i, verdict in zip(late, again, strict=True):
             verdicts[i] = verdict
     return verdicts
-
-
-def _taken(rows: Sequence[Row], upload: _Upload) -> list[Row]:
-    """The rows that go on. Raises MalformedError (``csv_row``) with ``on_error`` fail."""
-    taken: list[Row] = []
-    for row in rows:
-        done = "pass"
-        words, kinds = row.faults(upload.table.columns, upload.policy)
-        if kinds:
-            upload.faults += 1
-            done = upload.policy.of(kinds)
-        if done == "fail":
-            raise MalformedError("csv_row", f"{row.where}: {words}")
-        if done == "pass":
-            taken.append(row)
-    return taken
 
 
 def _options(request: web.Request) -> tuple[Choice, Policy]:
@@ -268,79 +251,3 @@ def _options(request: web.Request) -> tuple[Choice, Policy]:
         details=query.get("details"),
     )
     return choice, parse_policy(query.get("on_error", "pass"))
-
-
-def _inflated(
-    chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
-) -> AsyncIterator[bytes]:
-    """The chunks with their encodings undone. Raises MalformedError."""
-    if not encodings:
-        return chunks
-    if _is_stream(encodings):
-        return _inflated_stream(chunks, encodings[0], limit_bytes)
-    return _inflated_whole(chunks, encodings, limit_bytes)
-
-
-async def _inflated_whole(
-    chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
-) -> AsyncIterator[bytes]:
-    """What is no stream, or rare: read whole, within the limit of one body."""
-    whole = bytearray()
-    async for chunk in chunks:
-        whole += chunk
-        if len(whole) > limit_bytes:
-            raise MalformedError("too_large", "more than limits.body_bytes, not as a stream")
-    data = await asyncio.to_thread(decompress, bytes(whole), encodings, limit_bytes)
-    for piece in _cut(data):
-        yield piece
-
-
-async def _inflated_stream(
-    chunks: AsyncIterator[bytes], encoding: Compression, limit_bytes: int
-) -> AsyncIterator[bytes]:
-    """A stream as it comes; how much it inflates is bounded, not how long it is."""
-    inflater = Inflater(encoding)
-    sent = 0
-    size = 0
-    async for chunk in chunks:
-        sent += len(chunk)
-        for data in inflater.feed(chunk):
-            size += len(data)
-            if size > limit_bytes and size > _MOST_TIMES * sent:
-                raise MalformedError(
-                    "too_large", f"inflates to more than {_MOST_TIMES} times its size"
-                )
-            for piece in _cut(data):
-                yield piece
-    inflater.finish()
-
-
-def _cut(data: bytes) -> Iterator[bytes]:
-    for at in range(0, len(data), _CHUNK_BYTES):
-        yield data[at : at + _CHUNK_BYTES]
-
-
-async def _chunks(request: web.Request, backend: Backend) -> AsyncIterator[bytes]:
-    """The CSV's bytes, in the time that the client has for them.
-
-    Only the waiting counts: how long rows take to be labelled is not the client's fault.
-
-    Raises:
-        OverloadedError: ``slow_body``.
-    """
-    read = await file_reader(request, backend.read_secs, _CHUNK_BYTES)
-    waited = 0.0
-    size = 0
-    while True:
-        begin = time.monotonic()
-        left = backend.read_secs * (1 + size // backend.row_bytes) - waited
-        try:
-            async with asyncio.timeout(max(left, 0)):
-                chunk = await read()
-        except TimeoutError:
-            raise OverloadedError("slow_body") from None
-        waited += time.monotonic() - begin
-        if not chunk:
-            return
-        size += len(chunk)
-        yield chunk

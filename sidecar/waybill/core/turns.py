@@ -35,7 +35,7 @@ def in_parts(things: Iterable[T], most: int) -> Iterator[list[T]]:
 
 async def in_turns(things: Sequence[T], most: int) -> AsyncIterator[Sequence[T]]:
     """``things`` in order, at most so many at a time; all at once where they are no more."""
-    if len(things) <= most:
+    if 0 < len(things) <= most:
         yield things
         return
     for start in range(0, len(things), most):
