@@ -343,8 +343,8 @@ def test_what_both_sides_have_is_compiled_once(
 def test_a_fault_names_the_file_as_the_user_did(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = folder / "wide.yaml"
-    file.write_bytes(OLD.encode("utf-16"))
+    file = folder / "western.yaml"
+    file.write_bytes(OLD.encode() + b"# caf\xe9\n")
     on = ("--on", str(folder / "lines.ndjson"))
     assert main(["rules", "diff", "none", str(file), "--alone", *on]) == 2
     assert capsys.readouterr().err.startswith(f"waybill: {file}:1: not UTF-8")
