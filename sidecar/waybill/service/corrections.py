@@ -57,15 +57,8 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._loads = Coalesced(self.reload)
         self.source = _source(settings, labelling.name)
         self.source.adopt(pipeline.corrections)
-        super().__init__(
-            LoadState(part_name(labelling.name, "corrections"), metrics),
-            lock,
-            load=self._read,
-            mark=_mark,
-            apply=self._put_in_force,
-            announce=self._log_in_force,
-            in_force=_mark(pipeline.corrections),
-        )
+        state = LoadState(part_name(labelling.name, "corrections"), metrics)
+        super().__init__(state, lock, pipeline.corrections)
         self.follow(
             _folders(self.source),
             self.source.fingerprint,
@@ -85,8 +78,11 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
         self._warnings = await asyncio.to_thread(self.source.warnings)
         return await asyncio.to_thread(self.source.load, self._pipeline.taxonomy)
 
-    def _put_in_force(self, table: CorrectionTable) -> None:
-        self._pipeline.swap_corrections(table)
+    def _mark(self, found: CorrectionTable) -> object:
+        return found.version, found.history_version
+
+    def _put_in_force(self, found: CorrectionTable) -> None:
+        self._pipeline.swap_corrections(found)
         self._look_again()
 
     async def start(self) -> None:
@@ -135,10 +131,6 @@ class CorrectionsPart(Reloadable[CorrectionTable]):
 def has_corrections(settings: Settings) -> bool:
     """Whether corrections are configured at all."""
     return settings.corrections.path is not None or settings.corrections.follow is not None
-
-
-def _mark(table: CorrectionTable) -> object:
-    return table.version, table.history_version
 
 
 def _folders(source: CorrectionSource) -> list[Path]:

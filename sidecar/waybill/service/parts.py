@@ -79,15 +79,8 @@ class ModelPart(Reloadable[Bundle]):
         self._encoders = encoders
         #: Raised when a bundle must be tried again though its files stay: its encoder was away.
         self._tries = 0
-        super().__init__(
-            LoadState(part_name(labelling.name, "model"), metrics),
-            lock,
-            load=self._read,
-            mark=lambda bundle: bundle.manifest,
-            apply=self._put_in_force,
-            announce=self._log_in_force,
-            in_force=model.bundle.manifest,
-        )
+        state = LoadState(part_name(labelling.name, "model"), metrics)
+        super().__init__(state, lock, model.bundle)
         folder = model.bundle.folder
         assert folder is not None, "a served bundle comes from a folder"
         seen = self._with_tries(model.bundle.mark)
@@ -117,8 +110,11 @@ class ModelPart(Reloadable[Bundle]):
     def _with_tries(self, mark: str) -> str:
         return f"{mark}{self._tries}"
 
-    def _put_in_force(self, bundle: Bundle) -> None:
-        self._model.swap(bundle)
+    def _mark(self, found: Bundle) -> object:
+        return found.manifest
+
+    def _put_in_force(self, found: Bundle) -> None:
+        self._model.swap(found)
         deadlines = deadlines_of(self._settings)
         self._pipeline.swap_tier(ModelTier(self._model, self._settings.model, deadlines))
 
@@ -136,15 +132,7 @@ class PromptPart(Reloadable[Prompt]):
         self._llm = llm
         self._pipeline = labelling.pipeline
         self._settings = labelling.settings
-        super().__init__(
-            LoadState("prompt", metrics),
-            lock,
-            load=self._read,
-            mark=lambda prompt: prompt.version,
-            apply=self._put_in_force,
-            announce=self._log_in_force,
-            in_force=llm.prompt.version,
-        )
+        super().__init__(LoadState("prompt", metrics), lock, llm.prompt)
         file = prompt_file(self._settings)
         poll_secs = self._settings.llm.poll_secs
         self.follow([file.parent], lambda: hash_file(file), poll_secs, llm.prompt.file_hash)
@@ -154,8 +142,11 @@ class PromptPart(Reloadable[Prompt]):
         assert prompt is not None, "there is a prompt where there is a tier"
         return prompt
 
-    def _put_in_force(self, prompt: Prompt) -> None:
-        self._llm.swap_prompt(prompt)
+    def _mark(self, found: Prompt) -> object:
+        return found.version
+
+    def _put_in_force(self, found: Prompt) -> None:
+        self._llm.swap_prompt(found)
         self._pipeline.swap_tier(self._llm)
 
     def _log_in_force(self) -> str:

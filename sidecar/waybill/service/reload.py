@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -55,37 +56,37 @@ class Part(Protocol):
         ...
 
 
-class Reloadable(Generic[T]):
-    """A thing of type ``T`` that is loaded, compared, and put in force when it has changed.
+class Reloadable(ABC, Generic[T]):
+    """A thing of type ``T`` that is read, compared, and put in force when it has changed.
 
-    ``load`` reads and checks it (a WaybillError refuses it), ``mark`` gives what tells one version
-    from another, ``apply`` puts it in force, ``announce`` logs what is in force and gives its
-    version, ``state`` tells the world. Loads of one ``lock`` do not run side by side: each takes
-    processor time and memory that the service needs.
+    ``in_force`` is the one to begin with; ``state`` tells the world. Loads of one ``lock`` do not
+    run side by side: each takes processor time and memory that the service needs.
     """
 
-    def __init__(
-        self,
-        state: LoadState,
-        lock: asyncio.Lock,
-        *,
-        load: Callable[[], Awaitable[T]],
-        mark: Callable[[T], object],
-        apply: Callable[[T], None],
-        announce: Callable[[], str],
-        in_force: object,
-    ) -> None:
+    def __init__(self, state: LoadState, lock: asyncio.Lock, in_force: T | None) -> None:
         self.state = state
         self._lock = lock
-        self._load = load
-        self._mark = mark
-        self._apply = apply
-        self._announce = announce
-        self._in_force = in_force
+        self._in_force = None if in_force is None else self._mark(in_force)
         #: Whether the newest refusal says nothing about what was refused.
         self._is_passing = False
         self._watch: FolderWatch | None = None
         self._seen = ""
+
+    @abstractmethod
+    async def _read(self) -> T:
+        """Read and check it. Raises WaybillError: it is refused."""
+
+    @abstractmethod
+    def _mark(self, found: T) -> object:
+        """What tells one version from another."""
+
+    @abstractmethod
+    def _put_in_force(self, found: T) -> None:
+        """Exchange the old one for ``found``."""
+
+    @abstractmethod
+    def _log_in_force(self) -> str:
+        """Log what is in force; gives its version."""
 
     def follow(
         self,
@@ -105,7 +106,7 @@ class Reloadable(Generic[T]):
 
     async def start(self) -> None:
         """Say what is in force, catch up with what changed since it was loaded, begin to watch."""
-        self.state.accepted(self._announce())
+        self.state.accepted(self._log_in_force())
         await self.begin_watch()
 
     async def begin_watch(self) -> None:
@@ -133,7 +134,7 @@ class Reloadable(Generic[T]):
     async def _reload(self) -> None:
         self._is_passing = False
         try:
-            found = await self._load()
+            found = await self._read()
         except WaybillError as error:
             self._is_passing = isinstance(error, CompilerBusyError)
             self.state.refused(error.problems, error.reason)
@@ -145,9 +146,9 @@ class Reloadable(Generic[T]):
             return
         mark = self._mark(found)
         if mark != self._in_force:
-            self._apply(found)
+            self._put_in_force(found)
             self._in_force = mark
-        self.state.accepted(self._announce())
+        self.state.accepted(self._log_in_force())
 
     def describe(self) -> dict[str, object]:
         """The state as plain data."""

@@ -46,19 +46,12 @@ class RulesPart(Reloadable[RuleSet]):
         self.followed = Followed(
             settings.rules.follow.source, "rules could not be fetched or are refused"
         )
-        super().__init__(
-            LoadState(part_name(labelling.name, "rules"), metrics),
-            lock,
-            load=self.read,
-            mark=_mark,
-            apply=pipeline.swap_rules,
-            announce=self._log_in_force,
-            in_force=_mark(pipeline.rules),
-        )
+        state = LoadState(part_name(labelling.name, "rules"), metrics)
+        super().__init__(state, lock, pipeline.rules)
         seen = _fingerprint(pipeline.rules.content_hash, pipeline.rules.advice)
         self.follow(_watched(settings), self._look, settings.rules.poll_secs, seen)
 
-    async def read(self, followed: Path | None = None) -> RuleSet:
+    async def _read(self, followed: Path | None = None) -> RuleSet:
         """The rules as they would be in force; ``followed`` is a folder of followed files in place
         of the one that is. Raises RuleSetError.
         """
@@ -68,7 +61,14 @@ class RulesPart(Reloadable[RuleSet]):
     async def check(self, followed: Path) -> None:
         """Refuse followed files that could not come into force. Raises RuleSetError."""
         async with self._lock:
-            await self.read(followed)
+            await self._read(followed)
+
+    def _mark(self, found: RuleSet) -> object:
+        """What tells one load from another: the rules, and what is doubtful about them."""
+        return found.version, found.advice
+
+    def _put_in_force(self, found: RuleSet) -> None:
+        self._pipeline.swap_rules(found)
 
     @property
     def corrections_version(self) -> str:
@@ -113,11 +113,6 @@ class RulesPart(Reloadable[RuleSet]):
         """The state, with a mark of each file that is in force (see `text_mark`)."""
         files = self._pipeline.rules.file_marks
         return {**super().edition(), "files": files, **self.followed.describe()}
-
-
-def _mark(rules: RuleSet) -> object:
-    """What tells one load from another: the rules, and what is doubtful about them."""
-    return rules.version, rules.advice
 
 
 def _watched(settings: Settings) -> list[Path]:

@@ -55,15 +55,7 @@ class ShadowPart(Reloadable[Bundle]):
         )
         model.shadow = self._shadow
         self._starting: asyncio.Task[None] | None = None
-        super().__init__(
-            LoadState("shadow", metrics),
-            lock,
-            load=self._read,
-            mark=lambda bundle: bundle.manifest,
-            apply=self._put_in_place,
-            announce=self._log_in_force,
-            in_force=None,
-        )
+        super().__init__(LoadState("shadow", metrics), lock, None)
         self.follow([self._path], self._look, settings.poll_secs, "")
 
     async def start(self) -> None:
@@ -100,11 +92,14 @@ class ShadowPart(Reloadable[Bundle]):
         folder = shadow_folder(self._path)
         return f"{folder}\n{fingerprint(folder)}"
 
-    def _put_in_place(self, bundle: Bundle) -> None:
+    def _mark(self, found: Bundle) -> object:
+        return found.manifest
+
+    def _put_in_force(self, found: Bundle) -> None:
         """Ask it from now on; an encoder that serves already is not held twice."""
-        if bundle.encoder_hash == self._model.bundle.encoder_hash:
-            bundle.encoder = self._model.bundle.encoder
-        self._shadow.swap(bundle)
+        if found.encoder_hash == self._model.bundle.encoder_hash:
+            found.encoder = self._model.bundle.encoder
+        self._shadow.swap(found)
 
     def _log_in_force(self) -> str:
         bundle = self._shadow.bundle
