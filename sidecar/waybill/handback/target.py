@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 
+from waybill.core.tags import TAG_CHARS, clean_tag
 from waybill.ops.tls import load_certificate, trusting
 from waybill.settings.schema import ReturnTlsSettings
 
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
-_TAG_CHARS = 255
-
 
 def return_tag(prefix: str, tag: str) -> str:
-    """The tag that records go back under: prefixed, and with nothing that a path could mistake."""
-    clean = _NOT_IN_TAGS.sub("_", tag).replace("..", "__") or "waybill"
-    return (prefix + clean)[:_TAG_CHARS]
+    """The tag that records go back under."""
+    return (prefix + (clean_tag(tag) or "waybill"))[:TAG_CHARS]
 
 
 def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:

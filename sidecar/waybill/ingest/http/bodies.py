@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
 from waybill.core.errors import MalformedError, OverloadedError
 from waybill.core.names import Ingest
+from waybill.core.tags import clean_tag
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow
 from waybill.ops.deadletter import DeadLetters
 from waybill.wire.compression import encodings_of
 
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
-_TAG = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 #: Bodies beyond it are put together on a thread: a megabyte takes up to a millisecond, most of it
 #: for the pages of memory.
 _JOINED_BYTES = 8 << 20
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.*-]")
 
 
 class BodyReader:
@@ -104,15 +102,10 @@ class BodyReader:
 
 
 def tag_of(request: web.Request) -> str:
-    """The batch's tag, from the path or a header; what is not a plain tag is made one.
-
-    It goes into tags and paths further on.
-    """
+    """The batch's tag, from the path or a header, made clean."""
     tag = request.match_info.get("tag", "").rstrip("/")
     for name in _TAG_HEADERS:
         if tag:
             break
         tag = request.headers.get(name, "")
-    if _TAG.fullmatch(tag) and ".." not in tag:
-        return tag
-    return _NOT_IN_TAGS.sub("_", tag).replace("..", "__")[:255]
+    return clean_tag(tag)
