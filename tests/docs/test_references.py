@@ -107,6 +107,12 @@ def test_files_and_modules_that_are_named_exist() -> None:
         assert (ROOT / name.rstrip("/")).exists(), f"{page.name}: {name}"
 
 
+def test_modules_of_the_package_that_are_named_exist() -> None:
+    for page, name in named(r"`((?:[a-z_]+/)+[a-z_]+\.py)`"):
+        places = (ROOT / name, ROOT / "sidecar/waybill" / name)
+        assert any(place.exists() for place in places), f"{page.name}: {name}"
+
+
 def test_tests_that_are_named_exist() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for page, name in named(r"`(test_\w+)`"):
