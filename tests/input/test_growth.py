@@ -34,6 +34,9 @@ TIMES = 16
 SLACK = 1.3**4
 FLOOR_SECS = 0.02
 SMALL_RUNS = 3
+#: What is done with a body; what comes of it does not matter.
+Work = Callable[[bytes], object]
+Case = tuple[Work, Callable[[int], bytes], int]
 WIRE = Wire(FieldPlan(load_settings(environ={}).fields))
 
 
@@ -95,8 +98,9 @@ def json_bodies() -> dict[str, Callable[[int], bytes]]:
     }
 
 
-def cases() -> dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], int]]:
-    found: dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], int]] = {}
+def cases() -> dict[str, Case]:
+    """What is done, with a body of which size, and the size to begin with."""
+    found: dict[str, Case] = {}
     for name, make in json_bodies().items():
         found[f"json: {name}"] = (lambda body: decode("application/json", body), make, 1_000)
     event = msgpack.packb([[0, {}], {"log": "x"}])
@@ -156,8 +160,8 @@ def cases() -> dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], 
             1_000,
         ),
         "forward: half": (feed, lambda n: b"\x92\xa1t\xc6\x7f\xff\xff\xff" + bytes(n), 1 << 20),
-        "mask": (lambda b: (mask(b.decode()), None)[1], lambda n: b'{"a":"b" a=b ' * n, 1_000),
-        "shape": (lambda b: (shape(b.decode()), None)[1], lambda n: b"1 a" * n, 50_000),
+        "mask": (lambda b: mask(b.decode()), lambda n: b'{"a":"b" a=b ' * n, 1_000),
+        "shape": (lambda b: shape(b.decode()), lambda n: b"1 a" * n, 50_000),
     }
     return found
 
@@ -165,7 +169,7 @@ def cases() -> dict[str, tuple[Callable[[bytes], None], Callable[[int], bytes], 
 CASES = cases()
 
 
-def secs(work: Callable[[bytes], None], body: bytes, runs: int) -> float:
+def secs(work: Work, body: bytes, runs: int) -> float:
     """The least processor time of several runs, without the collector: it looks at the whole
     process, and the tests before this one filled it.
     """
@@ -182,7 +186,7 @@ def secs(work: Callable[[bytes], None], body: bytes, runs: int) -> float:
 
 
 def must_grow_evenly(
-    work: Callable[[bytes], None],
+    work: Work,
     make: Callable[[int], bytes],
     size: int,
     floor_secs: float = FLOOR_SECS,

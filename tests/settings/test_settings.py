@@ -325,4 +325,5 @@ def test_beyond_the_loopback_address_a_secret_is_asked_for(tmp_path: Path, addre
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0", "127.8.9.1:0"])
 def test_the_loopback_address_needs_no_secret(address: str) -> None:
-    load_settings(overrides=[f"http.listen={address}"], environ={})
+    settings = load_settings(overrides=[f"http.listen={address}"], environ={})
+    assert (settings.http.listen, settings.http.tokens_file) == (address, None)

@@ -260,7 +260,7 @@ def _line(table: Table, row: Row) -> Line:
 
 
 def _further(table: Table, read: Sequence[Row], rest: Iterator[bytes]) -> list[Row]:
-    """Every so-manieth row behind the first ones, as far as the time goes."""
+    """Each row whose number is a multiple of `EVERY`, as far as the time goes."""
     end = time.monotonic() + _FURTHER_SECS
     found: list[Row] = []
     size = 0

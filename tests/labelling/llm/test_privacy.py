@@ -205,17 +205,12 @@ async def test_a_text_that_cannot_be_cleaned_in_time_does_not_leave(
     assert standin.calls == []
 
 
-@given(st.text(max_size=700))
+@given(st.text(max_size=700) | st.text(alphabet="pas=:-_ 0aZ@./+\"'\\<>%1", max_size=520))
 def test_what_leaves_is_one_bounded_line_of_visible_text(text: str) -> None:
     cleaned = Privacy().clean(text)
     assert len(cleaned) <= MAX_CHARS
     assert all(char.isprintable() or char == " " for char in cleaned), ascii(cleaned)
     assert "  " not in cleaned
-
-
-@given(st.text(alphabet="pas=:-_ 0aZ@./+\"'\\<>%1", max_size=520))
-def test_cleaning_takes_linear_time(text: str) -> None:
-    Privacy().clean(text)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,11 @@ async def test_another_process_may_write_at_the_same_time(tmp_path: Path) -> Non
     with contextlib.closing(sqlite3.connect(tmp_path / "s")) as other:
         other.execute("INSERT INTO usage VALUES (1, 5, 5)")
         other.commit()
-    await store.put([judgement("a")])
+    kept = judgement("a")
+    await store.put([kept])
+    assert await store.get([kept.key]) == {kept.key: kept.label}
+    with contextlib.closing(sqlite3.connect(tmp_path / "s")) as other:
+        assert other.execute("SELECT * FROM usage").fetchall() == [(1, 5, 5)]
     await store.close()
 
 
