@@ -186,9 +186,9 @@ def test_an_unreadable_file_brings_no_faults_of_other_settings(tmp_path: Path) -
 
 
 def test_a_pair_of_files_that_is_not_whole_hides_no_fault_of_its_files() -> None:
-    pair, file = said("http.tls.cert_file=/nowhere")
+    pair, file = said("http.tls.cert_file=/proc/nowhere")
     assert pair.startswith("http.tls: ")
-    assert file == "http.tls.cert_file: cannot read /nowhere"
+    assert file == "http.tls.cert_file: cannot read /proc/nowhere"
 
 
 def test_faults_that_do_not_follow_from_each_other_are_all_said() -> None:
@@ -215,8 +215,8 @@ def test_a_relative_path_says_where_it_was_looked_for(
     rules, tokens = sorted(said(file=file), reverse=True)
     assert rules.startswith(f"rules.extra_paths: no such folder: r; looked for {tmp_path}/r")
     assert tokens.startswith(f"http.tokens_file: cannot read t; looked for {tmp_path}/t")
-    file.write_text("rules: {extra_paths: [/nowhere]}")
-    assert said(file=file) == [f"rules.extra_paths: no such folder: /nowhere (from {file}:1)"]
+    file.write_text("rules: {extra_paths: [/proc/nowhere]}")
+    assert said(file=file) == [f"rules.extra_paths: no such folder: /proc/nowhere (from {file}:1)"]
 
 
 @pytest.mark.parametrize("path", ["rules.path", "llm.prompt", "labels.path"])
@@ -229,8 +229,8 @@ def test_what_must_be_there_is_said_with_its_setting_and_place(
     assert (
         f"looked for {tmp_path}/mine, as relative paths start at the working directory" in problem
     )
-    (absolute,) = said("llm.provider=groq", f"{path}=/nowhere")
-    assert absolute.endswith(": /nowhere")
+    (absolute,) = said("llm.provider=groq", f"{path}=/proc/nowhere")
+    assert absolute.endswith(": /proc/nowhere")
 
 
 def test_what_is_not_used_need_not_be_there() -> None:
