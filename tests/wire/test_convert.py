@@ -12,11 +12,17 @@ from hypothesis import given
 
 from tests.wire.rendering import json_records, msgpack_entries
 from tests.wire.strategies import bodies, packed_records
+from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
 from waybill.settings.schema import FieldSettings
-from waybill.wire import FieldPlan, Wire
+from waybill.wire import FieldPlan, Wire, rendered
+from waybill.wire.codec import Encoding
+from waybill.wire.convert.to_json import JsonForm
+from waybill.wire.convert.to_msgpack import EntryForm
+from waybill.wire.convert.to_otlp import OtlpForm
 from waybill.wire.moments import event_time, split_seconds
 from waybill.wire.msgpack.entries import drop_metadata
+from waybill.wire.rendered import Form, render
 
 WIRE = Wire(FieldPlan(FieldSettings()))
 VERDICT = Verdict("Error", "rule", 1.0, "r")
@@ -168,3 +174,29 @@ def test_the_time_of_an_entry_is_read_however_it_is_written(time: object) -> Non
 def test_a_time_that_is_none_costs_no_record(time: object) -> None:
     (record,) = texts(msgpack.packb([time, {"log": "a"}]))
     assert record == {"date": 0.0, "log": "a"} | ADDED
+
+
+#: What takes far more bytes in another encoding, and the form of it.
+SWELLING: list[tuple[bytes, str, Form]] = [
+    (entry({"log": "\x01" * 5000}) * 100, "application/msgpack", JsonForm(lines=True)),
+    (entry({"log": "a", "b": b"\xff" * 5000}) * 100, "application/msgpack", JsonForm(lines=False)),
+    (
+        entry({"log": "a", "n": [None] * 5000}) * 100,
+        "application/msgpack",
+        OtlpForm(Encoding.OTLP_JSON),
+    ),
+    (b'{"log":"a","n":[%b0]}\n' % (b"0," * 5000) * 100, "application/json", OtlpForm()),
+    (b'{"log":"a","n":[%b1]}\n' % (b"1.5," * 5000) * 100, "application/json", EntryForm()),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "form"), SWELLING)
+def test_another_encoding_makes_so_much_of_a_body_at_most(
+    body: bytes, kind: str, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec, batch = WIRE.decode(body, kind)
+    made = render(codec, batch, [VERDICT] * len(batch), form, lambda: NOW)
+    assert sum(made.sizes) > 2 * len(body)
+    monkeypatch.setattr(rendered, "_MOST_MADE", 0)
+    with pytest.raises(MalformedError, match="too_large"):
+        render(codec, batch, [VERDICT] * len(batch), form, lambda: NOW)

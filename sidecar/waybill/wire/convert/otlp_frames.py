@@ -15,8 +15,7 @@ import orjson
 from waybill.core.batch import Passed
 from waybill.core.records import Verdict
 from waybill.wire.event import wrapped
-from waybill.wire.fields import FieldPlan
-from waybill.wire.moments import Moment
+from waybill.wire.moments import Moment, split_seconds
 from waybill.wire.otlp.frames import Frame, OtlpBatch
 from waybill.wire.otlp.json_text import loads
 from waybill.wire.otlp.log_record import Source, pack_record
@@ -29,6 +28,7 @@ from waybill.wire.otlp.messages import (
     to_protobuf,
 )
 from waybill.wire.otlp.protobuf import pack_field
+from waybill.wire.rendered import Context
 
 _UNREADABLE = frozenset(("malformed_record", "not_an_object", "record_failed"))
 #: A message of one encoding in the other one. Raises ValueError.
@@ -53,36 +53,36 @@ def json_to_protobuf(
     batch: OtlpBatch,
     records: Sequence[bytes],
     verdicts: Sequence[Verdict],
-    plan: FieldPlan,
-    seen_at: Moment,
+    at: Context,
 ) -> bytes:
     """A request in protobuf of the labelled ``records`` in JSON that came as ``batch``."""
+    seen_at = split_seconds(at.now())
 
     def record(i: int) -> bytes:
         try:
             return _as_protobuf(_readable(batch, records, i), LOG_RECORD)
         except ValueError:
-            return _text(batch, i, plan, verdicts[i], seen_at)
+            return _text(batch, i, verdicts[i], at, seen_at)
 
-    return _nested(batch, record, _as_protobuf, _with_fields)
+    return _nested(batch, lambda i: at.counted(record(i)), _as_protobuf, _with_fields)
 
 
 def protobuf_to_json(
     batch: OtlpBatch,
     records: Sequence[bytes],
     verdicts: Sequence[Verdict],
-    plan: FieldPlan,
-    seen_at: Moment,
+    at: Context,
 ) -> bytes:
     """A request in JSON of the labelled ``records`` in protobuf that came as ``batch``."""
+    seen_at = split_seconds(at.now())
 
     def record(i: int) -> bytes:
         try:
             return _as_json(_readable(batch, records, i), LOG_RECORD)
         except ValueError:
-            return _as_json(_text(batch, i, plan, verdicts[i], seen_at), LOG_RECORD)
+            return _as_json(_text(batch, i, verdicts[i], at, seen_at), LOG_RECORD)
 
-    return _nested(batch, record, _as_json, _with_member)
+    return _nested(batch, lambda i: at.counted(record(i)), _as_json, _with_member)
 
 
 def _nested(
@@ -111,9 +111,9 @@ def _readable(batch: OtlpBatch, records: Sequence[bytes], i: int) -> bytes:
     return records[i]
 
 
-def _text(batch: OtlpBatch, i: int, plan: FieldPlan, verdict: Verdict, seen_at: Moment) -> bytes:
+def _text(batch: OtlpBatch, i: int, verdict: Verdict, at: Context, seen_at: Moment) -> bytes:
     """Record ``i`` as text in a ``LogRecord`` in protobuf."""
-    return pack_record(wrapped(batch.data(i), plan, verdict), plan, Source(seen_at))
+    return pack_record(wrapped(batch.data(i), at.plan, verdict), at.plan, Source(seen_at))
 
 
 def _frame(batch: OtlpBatch, frame: Frame, message: Message, convert: Convert) -> bytes:

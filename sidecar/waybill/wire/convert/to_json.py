@@ -39,7 +39,7 @@ class JsonForm:
         records: list[bytes] = []
         verdicts: list[Verdict] = []
         for event in events:
-            records.append(json_record(event, at.plan))
+            records.append(at.counted(json_record(event, at.plan)))
             verdicts.append(event.verdict)
         return self._rendered(records, verdicts, at.plan)
 

@@ -45,7 +45,7 @@ class EntryForm:
         entries: list[bytes] = []
         verdicts: list[Verdict] = []
         for event in events:
-            entries.append(entry_of(event, at))
+            entries.append(at.counted(entry_of(event, at)))
             verdicts.append(event.verdict)
         return _rendered(entries, verdicts, at)
 

@@ -86,7 +86,7 @@ def _in_other_encoding(
     else:
         other = OtlpCodec(at.plan)
         change = json_to_protobuf
-    body = change(batch, records, verdicts, at.plan, split_seconds(at.now()))
+    body = change(batch, records, verdicts, at)
     changed = other.decode(body, tag=at.tag)
     again = [changed.data(i) for i in range(len(changed))]
     return _rendered(other, changed, again, verdicts, at)
@@ -144,7 +144,7 @@ def to_request(events: Iterable[Event], at: Context) -> tuple[bytes, list[Verdic
             groups.append(_open_group(event.record))
             continue
         source = Source(seen_at, event.moment, event.metadata, tag)
-        groups[-1].records.append(_pack_event(event, at, source))
+        groups[-1].records.append(at.counted(_pack_event(event, at, source)))
         kept.append(event.verdict)
     packed = [
         pack_group(group.records, group.resource, group.scope) for group in groups if group.records
