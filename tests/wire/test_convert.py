@@ -170,6 +170,14 @@ def test_the_time_of_an_entry_is_read_however_it_is_written(time: object) -> Non
     assert record["date"] == 1_700_000_000
 
 
+@pytest.mark.parametrize("seconds", [0xFFFFFFFF, 0xFFFFFFFE])
+def test_a_group_marker_has_no_time(seconds: int) -> None:
+    marker = b"\x92" + struct.pack(">BBII", 0xD7, 0, seconds, 0) + b"\x80"
+    first, second = texts(marker + entry({"log": "a"}))
+    assert first == {}
+    assert second["target_label"] == "Error"
+
+
 @pytest.mark.parametrize("time", [float("inf"), float("nan"), -1, 2**64 - 1, "noon", None])
 def test_a_time_that_is_none_costs_no_record(time: object) -> None:
     (record,) = texts(msgpack.packb([time, {"log": "a"}]))

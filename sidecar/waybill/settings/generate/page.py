@@ -26,6 +26,9 @@ also an environment variable (`http.listen` is `WAYBILL_HTTP_LISTEN`) and a flag
 - Lists are written as YAML there: `WAYBILL_RULES_EXTRA_PATHS='["/etc/waybill/rules"]'`.
 - `null` means "none". A variable that is set to nothing counts as not set; only
   `return.tag_prefix` may be empty.
+- Numbers have no unit behind them (`30`, not `30s`); the name says it. A text stays as written:
+  `version: 1.10` needs no quotes.
+- `~` and `$NAME` are not filled in: no shell reads this.
 - Relative paths start at the working directory. `rules`, `models/default` and `config/llm.yaml`
   lead to what comes with Waybill when there is nothing of that name.
 - Unknown keys, variables and flags are refused, and `waybill check` prints every fault at once.

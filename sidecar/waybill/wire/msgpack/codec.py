@@ -91,7 +91,9 @@ class MsgpackCodec:
                 continue
             event = read_entry(entry, verdict)
             special = batch.specials.get(i)
-            event.is_group_marker = special is not None and special.reason == "group_marker"
+            if special is not None and special.reason == "group_marker":
+                event.is_group_marker = True
+                event.moment = None  # what stands there is no time
             yield event
 
 
