@@ -330,6 +330,23 @@ async def test_what_is_no_http_is_logged_and_counted(
 
 
 @pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS is off here"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2 is not spoken here"),
+    ],
+)
+async def test_who_speaks_another_protocol_is_told(
+    sidecar: Sidecar, first: bytes, told: str
+) -> None:
+    host, port = sidecar.service.address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(first)
+    assert told in (await reader.read()).decode()
+    writer.close()
+
+
+@pytest.mark.parametrize(
     ("first", "spoken"),
     [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),

@@ -212,3 +212,29 @@ async def test_a_client_that_leaves_while_it_is_answered_is_no_fault(
         await until(lambda: "a client left" in caplog.text)
         assert (await sidecar.post(b'{"log":"x"}'))[0] == 200
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (b"POST /v1/label HTTP/1.1\r\n\r\n", "the sender speaks HTTP without TLS"),
+        (b"\x93\xa1t\x01\x80" * 9, "the sender speaks no TLS"),
+        (b'{"log":"a"}\n', "the sender speaks no TLS"),
+    ],
+)
+async def test_who_speaks_no_tls_where_it_is_on_is_named_in_the_log(
+    running: Running,
+    secured: Secured,
+    caplog: pytest.LogCaptureFixture,
+    first: bytes,
+    told: str,
+) -> None:
+    settings, _ = secured
+    async with running(*settings) as sidecar:
+        host, _, port = sidecar.service.address.removeprefix("https://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(first)
+        assert await is_closed(reader)
+        writer.close()
+    details = [str(vars(record).get("detail", "")) for record in caplog.records]
+    assert any(detail.startswith(told) for detail in details), details

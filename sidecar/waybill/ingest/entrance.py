@@ -16,6 +16,7 @@ from typing import cast
 
 from waybill.core.names import Ingest
 from waybill.ingest.connections import Connections, Place
+from waybill.ops.handshakes import fault_of_handshake
 from waybill.ops.tls import ServerTls
 
 #: Makes the protocol of a connection that was let in; the protocol leaves the place at its end.
@@ -99,7 +100,7 @@ class Entrance:
         place = self._handshakes.pop(transport)
         error = handshake.exception()
         if error is not None:
-            place.refuse("handshake", str(error))
+            place.refuse("handshake", fault_of_handshake(error))
             place.leave()
 
 

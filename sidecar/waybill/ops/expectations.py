@@ -17,6 +17,11 @@ from aiohttp.http_exceptions import InvalidURLError
 __all__ = ["Refused", "answer_ourselves"]
 
 _CONTINUE = "100-continue"
+#: What a parser says, in words for who sent it.
+_PLAINER = {
+    "Pause on PRI/Upgrade": "HTTP/2 is not spoken here: send HTTP/1.1, and OTLP to /v1/logs",
+    "Received HTTPS traffic on an HTTP port": "TLS is off here: send http://, or set http.tls",
+}
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -46,6 +51,7 @@ class _Handler(web.RequestHandler):
             said = "the request is no HTTP"
         response = super().handle_error(request, status, exc, said)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            said = _PLAINER.get(said.strip().rstrip(":"), said)
             response = Refused(status, "bad_request", " ".join(said.split()).rstrip(":"))
             response.force_close()
         response.headers["Server"] = "waybill"
