@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from waybill.learn.corpus.entries import CorpusEntry, corpus_hash, load_corpus
 from waybill.learn.corpus.expand import expand
 from waybill.learn.corpus.listing import PAGE, listing
 from waybill.learn.corpus.slots import is_slot
-from waybill.learn.plan import CORPUS, FURTHER
+from waybill.learn.plan import CORPUS, FURTHER, DataPlan
+from waybill.learn.training_set import gather
 
 ROOT = Path(__file__).parents[2]
 #: What the whole corpus is held to.
@@ -114,6 +116,15 @@ def test_a_further_folder_adds_templates_and_slots(tmp_path: Path) -> None:
     assert corpus.entries[:-1] == before.entries
     assert corpus.balance == before.balance
     assert expand(corpus.entries[-1].text, corpus.slots, random.Random(1)) == "till north is stuck"
+
+
+def test_a_template_that_is_cut_is_said_when_a_model_is_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "shop.yaml").write_text("shop:\n  Error:\n  - order #12 is lost\n")
+    shutil.copy(CORPUS / "slots.yaml", tmp_path)
+    gather(DataPlan(corpus=tmp_path, corpus_extra=(), per_label=1), TEN, 1)
+    assert f"{tmp_path}/shop.yaml:3: Error: YAML reads 'order'" in caplog.text
 
 
 def test_a_slot_of_two_folders_is_refused(tmp_path: Path) -> None:

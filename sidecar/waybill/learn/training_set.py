@@ -5,6 +5,7 @@ apart.
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 from waybill.core.labels import Taxonomy
@@ -23,6 +24,8 @@ from waybill.learn.dataset import (
 from waybill.learn.plan import DataPlan
 
 __all__ = ["gather"]
+
+log = logging.getLogger(__name__)
 
 
 def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
@@ -50,6 +53,8 @@ def gather(plan: DataPlan, taxonomy: Taxonomy, seed: int) -> TrainingSet:
         examples, made["dropped"] = distinct(found)
     if plan.corpus is not None:
         corpus = load_corpus(taxonomy, plan.corpus, plan.corpus_extra)
+        for doubt in corpus.cut:
+            log.warning("%s", doubt)
         examples += generate(corpus, seed=seed, per_label=plan.per_label)
         made["corpus_sha256"] = corpus_hash(plan.corpus, plan.corpus_extra)
         made["per_label"] = plan.per_label
