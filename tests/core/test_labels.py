@@ -99,6 +99,10 @@ def test_labels_of_another_taxonomy_are_named_with_the_way_out() -> None:
             [":6: label 'Tool' is given twice, first in line 4"],
         ),
         (
+            TOY_YAML + "  - {name: TOOL, description: again}\n",
+            [":6: label 'TOOL' is given twice, first in line 4"],
+        ),
+        (
             TOY_YAML.replace("fallback: Neither", "fallback: None of them"),
             [":1: fallback: 'None of them' is not one of the labels: Fruit, Tool, Neither"],
         ),

@@ -106,3 +106,10 @@ def test_a_folder_is_no_target(tmp_path: Path) -> None:
         write(tmp_path)
     with pytest.raises(FileNotFoundError):
         write(tmp_path / "none" / "a")
+
+
+def test_a_folder_that_takes_no_file_is_said_of_the_output_that_was_named() -> None:
+    told = "its folder takes no new file"
+    with pytest.raises(OSError, match=told) as caught, writing("/proc/labelled.csv"):
+        pass
+    assert caught.value.filename == "/proc/labelled.csv"

@@ -225,11 +225,13 @@ class _Reader:
             label = self._label(item)
             if label is None:
                 continue
-            if label.name in lines:
-                first = lines[label.name]
+            # In capitals or not: nobody who reads a record or writes a rule tells the two apart.
+            name = label.name.casefold()
+            if name in lines:
+                first = lines[name]
                 self._fault(item, f"label {label.name!r} is given twice, first in line {first}")
                 continue
-            lines[label.name] = item.start_mark.line + 1
+            lines[name] = item.start_mark.line + 1
             yield label
 
     def _label(self, node: yaml.Node) -> Label | None:

@@ -79,7 +79,11 @@ def _mode(path: str) -> int | None:
 @contextlib.contextmanager
 def _replacing(path: str) -> Iterator[BinaryIO]:
     folder, name = os.path.split(path)
-    number, part = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.", suffix=".part")
+    try:
+        number, part = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.", suffix=".part")
+    except OSError as error:
+        told = f"its folder takes no new file: {error.strerror}"
+        raise OSError(error.errno, told, path) from None
     try:
         with os.fdopen(number, "wb") as file:
             yield file
