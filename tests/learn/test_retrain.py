@@ -60,7 +60,11 @@ async def labels_of(sidecar: Sidecar, *messages: str) -> list[tuple[str, str]]:
 
 @pytest.mark.timeout(300)  # two trainings, and a service that follows
 async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
-    tiny: Tiny, tmp_path: Path, running: Running, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny,
+    tmp_path: Path,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     said, patterns = tmp_path / "said.ndjson", tmp_path / "patterns.ndjson"
     repo = tmp_path / "versions"
@@ -110,7 +114,13 @@ async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
     met = {one["name"]: one["is_met"] for one in report["checks"]}
     assert met["held_out_accuracy"] is True
     assert met["flips"] is True
-    assert "is v1.0 of" in (tmp_path / "report" / "retrain.txt").read_text()
+    told = (tmp_path / "report" / "retrain.txt").read_text()
+    assert "is v1.0 of" in told
+    assert f"sidecars with model.follow.source: {repo} take it" in told
+    assert "waybill model rollback on a node; on all, delete v1.0 there" in told
+    steps = ("lines to train on", "fitting the classifier", "writing the bundle", "holding the")
+    heard = capsys.readouterr().err.splitlines()
+    assert [step for step in steps if any(step in line for line in heard)] == list(steps)
     made = read_manifest(repo / "v1.0").made
     assert made["corrections"]["masks"] == 1
     assert WRONG not in str(made)
@@ -143,6 +153,7 @@ def test_what_the_gate_refuses_is_not_pushed(
     assert "REFUSED" in told.out
     assert "held_out_accuracy: lower --correction-weight" in told.out
     assert "held_out_label_f1" not in told.out  # only what was refused
+    assert "what next" not in told.out
     assert "tiny@worse was refused and not pushed: held_out_accuracy" in told.err
     assert not repo.exists()
     assert read_manifest(kept).version == "worse"  # for a shadow, or for a person

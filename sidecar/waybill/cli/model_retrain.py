@@ -135,7 +135,7 @@ def _retrain(given: argparse.Namespace) -> int:
         base = given.base or base_of(settings, given.push, given.endpoint, Path(scratch))
         plan = plan_of(given, settings, base)
         _check_news(given, plan.data)
-        found = retrain(plan)
+        found = retrain(plan, lambda step: tell(f"waybill: {step}"))
     if given.report is not None:
         write_report(given.report, found)
     if given.json:

@@ -19,6 +19,7 @@ from waybill.cli.parsing import (
     load_labels,
     needs_extra,
 )
+from waybill.cli.terminal import tell
 from waybill.core.errors import WaybillError
 from waybill.learn.plan import (
     CORPUS,
@@ -253,7 +254,12 @@ def _train(given: argparse.Namespace) -> int:
     from waybill.learn.summary import show_manifest
     from waybill.learn.train import train
 
-    manifest = train(given.output, plan_of(given), load_labels(given))
+    manifest = train(
+        given.output,
+        plan_of(given),
+        load_labels(given),
+        say=lambda step: tell(f"waybill: {step}"),
+    )
     if given.json:
         told = {"version": manifest.version, "made": manifest.made, "metrics": manifest.metrics}
         print(json.dumps(told, indent=2))

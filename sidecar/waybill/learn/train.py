@@ -11,7 +11,7 @@ The texts are masked and embedded by the very encoder that serves, so train and 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import cast
 
@@ -31,17 +31,23 @@ from waybill.learn.rejection import rejection
 from waybill.learn.training_encoder import OpenEncoder, check_libraries, open_encoder
 from waybill.learn.training_set import gather
 
-__all__ = ["train"]
+__all__ = ["Say", "train"]
 
 #: Rows on which the exported classifier must agree with the estimator.
 _AGREEMENT_ROWS = 64
+#: Hears each step, for somebody who waits.
+Say = Callable[[str], None]
 
 
 def train(
-    output: Path, plan: TrainingPlan, taxonomy: Taxonomy, encoders: Encoders | None = None
+    output: Path,
+    plan: TrainingPlan,
+    taxonomy: Taxonomy,
+    encoders: Encoders | None = None,
+    say: Say = lambda _: None,
 ) -> Manifest:
     """Train by the plan, on the labels of ``taxonomy``, and write the bundle folder ``output``;
-    gives its manifest. An encoder that ``encoders`` has open is shared.
+    gives its manifest. An encoder that ``encoders`` has open is shared; ``say`` hears each step.
 
     Raises ModuleNotFoundError for a library that the plan needs, WaybillError for files that cannot
     be read, too few examples and an output that cannot be written, BundleError when what was made
@@ -54,6 +60,7 @@ def train(
     if len(labels) < 2:
         raise WaybillError(_too_few(len(data.examples), labels))
     data.made["labels_without_lines"] = _without_lines(labels, taxonomy)
+    say(f"{len(data.examples):,} lines to train on: embedding what is new since the last run")
     encoders = encoders or Encoders()
     with tempfile.TemporaryDirectory() as scratch:
         build = Path(scratch) / plan.name
@@ -61,7 +68,9 @@ def train(
         opened = open_encoder(build, plan, taxonomy, encoders)
         seen = cast("list[str]", opened.tuning.get("seen", []))
         prepared = prepare(data.examples, opened.encoder, plan, taxonomy.fallback, seen)
+        say("fitting the classifier, and measuring it on software that is left out in turn")
         candidate = fit(prepared, plan, taxonomy)
+        say("writing the bundle, and measuring what it answers")
         _write_parts(build, prepared, candidate)
         draft = _draft(plan, data, prepared, candidate, opened)
         manifest = bundling.write_manifest(build, draft)

@@ -35,7 +35,7 @@ from waybill.learn.retrain.answers import (
 )
 from waybill.learn.retrain.bounds import Bounds
 from waybill.learn.retrain.gate import Check, Measured, check
-from waybill.learn.train import train
+from waybill.learn.train import Say, train
 from waybill.settings.taxonomy import read_labels
 
 __all__ = ["Outcome", "PushPlan", "RetrainPlan", "retrain"]
@@ -94,8 +94,8 @@ class Outcome(msgspec.Struct, frozen=True):
         return any(one.is_met is False for one in self.checks)
 
 
-def retrain(plan: RetrainPlan) -> Outcome:
-    """Train, measure, and push what the gate lets pass.
+def retrain(plan: RetrainPlan, say: Say = lambda _: None) -> Outcome:
+    """Train, measure, and push what the gate lets pass; ``say`` hears what is begun.
 
     Raises WaybillError for files that cannot be read, BundleError for a bundle that does not load,
     HubError when it cannot be pushed.
@@ -106,7 +106,8 @@ def retrain(plan: RetrainPlan) -> Outcome:
     with tempfile.TemporaryDirectory() as scratch:
         name = plan.name or old.manifest.name
         folder = plan.output or Path(scratch) / name
-        train(folder, _training(plan, old, name), taxonomy, encoders)
+        train(folder, _training(plan, old, name), taxonomy, encoders, say)
+        say("holding the candidate against the bundle in force")
         new = load_bundle(folder, taxonomy=taxonomy, encoders=encoders)
         outcome = _judge(plan, old, new, taxonomy)
         if plan.push is None or outcome.is_refused or not outcome.is_new:

@@ -74,6 +74,7 @@ def _lines(found: Outcome) -> Iterator[str]:
     for one in found.checks:
         yield _check(one)
     yield from _advice(found)
+    yield from _next_steps(found)
     if found.followed.contradicted:
         missed = found.followed.masks - found.followed.new
         yield ""
@@ -97,6 +98,24 @@ def _advice(found: Outcome) -> Iterator[str]:
         if one.is_met is False:
             yield f"  {one.name}: {_ADVICE[one.name]}"
     yield "  --output FOLDER keeps the candidate, for model.shadow.path and for waybill backtest"
+
+
+def _next_steps(found: Outcome) -> Iterator[str]:
+    """What somebody does with a candidate that passes."""
+    if found.is_refused or not found.is_new:
+        return
+    yield ""
+    yield "what next:"
+    if found.pushed is None:
+        yield "  keep it:      --output FOLDER"
+        yield "  what flips:   waybill backtest --old current --new current,FOLDER --on FILE"
+        yield "  look on:      model.shadow.path: FOLDER has it judge real messages and decide none"
+        yield "  roll it out:  --push REPO, which model.follow.source of the sidecars names"
+        return
+    yield f"  roll it out:  sidecars with model.follow.source: {found.repo} take it by themselves;"
+    yield "                a further labelling names it: labellings[].model"
+    yield "  is it there:  GET /v1/edition of a sidecar, or Models in the workbench"
+    yield f"  go back:      waybill model rollback on a node; on all, delete {found.pushed} there"
 
 
 def _check(one: Check) -> str:
