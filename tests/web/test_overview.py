@@ -44,7 +44,7 @@ async def test_what_moved_is_named_and_the_rest_is_not(browser: Client) -> None:
     assert "Changes since yesterday" in text
     assert pattern_id(LOUD) in text
     assert "points more than the day before" in text
-    assert "Against the day before" not in text  # there are 4x hours of data, not two days
+    assert "against the day before" not in text  # there are 4x hours of data, not two days
 
 
 async def test_one_hour_of_the_day_before_is_no_day_to_compare_with(browser: Client) -> None:

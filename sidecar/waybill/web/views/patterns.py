@@ -48,7 +48,7 @@ HEADERS = (
     ("rate", "Rate", "num rate"),
     ("", "24 h", "spark-cell wide"),
     ("day", "Share", "num share-cell wide spare"),
-    ("sure", "Sure", "num sure"),
+    ("sure", "Confidence", "num sure"),
     ("by", "Decided by", "by wide"),
     ("", "Sources", "sources wide spare"),
     ("seen", "Seen", "seen"),
