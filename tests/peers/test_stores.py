@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "deploy" / "elasticsearch" / "index-template.json"
+KIBANA = ROOT / "deploy" / "kibana" / "waybill.ndjson"
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MESSAGES = (
     "GET /cart HTTP/1.1 status: 503",
@@ -120,6 +122,94 @@ async def test_opensearch_finds_records_by_label_and_keeps_one_of_two(
             )
             labels = [hit["_source"]["target_label"] for hit in said["hits"]["hits"]]
             assert labels == [label] * wanted
+
+
+def saved(kind: str) -> list[Record]:
+    """The attributes of each object of ``kind`` that is imported into Kibana."""
+    objects = map(json.loads, KIBANA.read_text().splitlines())
+    return [one["attributes"] for one in objects if one["type"] == kind]
+
+
+def asked_by(search: Record) -> Record:
+    """What Kibana asks for a saved search; our few words of KQL are Lucene's but for the signs."""
+    source = json.loads(search["kibanaSavedObjectMeta"]["searchSourceJSON"])
+    text = source["query"]["query"].replace(" < ", ":<").replace(" and ", " AND ")
+    query = {"query_string": {"query": re.sub(r":\s+", ":", text)}}
+    return {"size": 200, "query": query, "sort": [dict(search["sort"])]}
+
+
+def aggregations_of(chart: Record) -> Record:
+    """What Kibana asks for a chart: its buckets, each in the one before."""
+    asked: Record = {}
+    for one in reversed(json.loads(chart["visState"])["aggs"]):
+        given = one["params"]
+        if one["type"] == "terms":
+            asked = {
+                "aggs": {"by": {"terms": {"field": given["field"], "size": given["size"]}} | asked}
+            }
+        elif one["type"] == "date_histogram":
+            every = {"field": given["field"], "fixed_interval": "1h"}
+            asked = {"aggs": {"by": {"date_histogram": every} | asked}}
+    return {"size": 0} | asked
+
+
+def counts_in(buckets: list[Record]) -> Counter[str]:
+    """Documents by the key of the innermost buckets."""
+    found: Counter[str] = Counter()
+    for bucket in buckets:
+        found += (
+            counts_in(bucket["by"]["buckets"])
+            if "by" in bucket
+            else Counter({str(bucket["key"]): bucket["doc_count"]})
+        )
+    return found
+
+
+async def test_opensearch_answers_what_saved_searches_and_charts_ask(
+    program: Find, tmp_path: Path
+) -> None:
+    binary = program(OPENSEARCH)
+    records = await labelled()
+    doubtful = {"target_label": "Error", "label_tier": "model", "label_confidence": 0.41}
+    sure = doubtful | {"label_confidence": 0.97, "label_rule": "default@1"}
+    records += [
+        one | {"log": "?", "waybill_id": name} for name, one in (("a", doubtful), ("b", sure))
+    ]
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    async with (
+        Process(
+            [str(binary), str(tmp_path), str(port)],
+            tmp_path,
+            lambda: answers(f"{address}/_cluster/health"),
+        ),
+        aiohttp.ClientSession() as client,
+    ):
+        store = Store(address, client)
+        await store.call("PUT", "/_index_template/waybill", TEMPLATE.read_bytes())
+        await store.call("POST", "/_bulk?refresh=true", bulk(records, "2026-11-26T10:00:00Z"))
+        (view,) = saved("index-pattern")
+
+        async def ask(query: Record) -> Record:
+            path = f"/{view['title']}/_search"
+            answer: Record = json.loads(await store.call("POST", path, json.dumps(query).encode()))
+            return answer
+
+        expected = by_label(records)
+        searches = {one["title"].removeprefix("Waybill: "): one for one in saved("search")}
+        for label, search in searches.items():
+            found = [hit["_source"] for hit in (await ask(asked_by(search)))["hits"]["hits"]]
+            if label == "labelled with low confidence":
+                assert [one["waybill_id"] for one in found] == ["a"]
+            else:
+                assert by_label(found) == Counter({label: expected[label]}) or not expected[label]
+                assert len(found) == expected[label]
+        assert set(expected) <= set(searches)
+        rules = Counter(one["label_rule"] for one in records if "label_rule" in one)
+        for chart in saved("visualization"):
+            said = await ask(aggregations_of(chart))
+            wanted = rules if "rules" in chart["title"] else expected
+            assert counts_in(said["aggregations"]["by"]["buckets"]) == wanted, chart["title"]
 
 
 @pytest.fixture(name="victoria")
