@@ -61,3 +61,16 @@ def test_the_notes_lead_to_the_pages(install: Install) -> None:
     assert "port-forward svc/waybill-workbench 9890" in notes
     assert "open https://localhost:9890/waybill and log in" in notes
     assert "workbench" not in install({}).notes
+
+
+@pytest.mark.parametrize("more", ["defaults", "workbench"])
+def test_commands_in_a_container_find_the_settings_of_the_service(
+    install: Install, more: str
+) -> None:
+    """``kubectl exec POD -- waybill explain ...`` names no file."""
+    for workload in install(VALUES.get(more, {})).workloads():
+        for container in workload["spec"]["template"]["spec"]["containers"]:
+            named = {one["name"]: one.get("value") for one in container["env"]}
+            file = named["WAYBILL_CONFIG"]
+            assert file in " ".join(container["args"])
+            assert any(file.startswith(one["mountPath"]) for one in container["volumeMounts"])

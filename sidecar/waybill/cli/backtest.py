@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
 from waybill.cli.exits import ExitCode
-from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load_and_tell
 from waybill.cli.terminal import tell
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _run(given: argparse.Namespace, old: SideSpec, new: SideSpec) -> int:
     from waybill.learn.backtest.run import Plan, backtest
 
     bounds = _bounds(given)
-    settings = load(given)
+    settings = load_and_tell(given)
     plan = Plan(
         given.on,
         old,

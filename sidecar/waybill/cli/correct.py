@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill.cli.parsing import Commands, add_command, add_labelling_option, load
+from waybill.cli.parsing import Commands, add_command, add_labelling_option, load_and_tell
 from waybill.cli.patterns import add_token_option, token_of
 from waybill.cli.terminal import cleaned, read_stdin
 from waybill.core.causes import cause_at
@@ -60,7 +60,7 @@ def _run(given: argparse.Namespace) -> int:
 
     settings = load_settings(given.config, given.overrides)
     if given.to is None:  # who is told knows its labellings; the settings here need not name them
-        settings = load(given)
+        settings = load_and_tell(given)
     asked = _request_of(given, settings)
     try:
         if given.to is not None:
@@ -150,6 +150,8 @@ def _show(taken: Taken, place: str) -> str:
     overruled = taken.overrules
     if overruled is not None:
         lines.append(f"it overrules the rule {overruled.rule}, which says {overruled.label}")
+    if one.withdraws is None:
+        lines.append(f"to take it back: waybill correct --withdraw {one.id}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,13 @@ import asyncio
 from pathlib import Path
 
 from waybill.cli.evidence import RECORDED, add_truth, corrections_of
-from waybill.cli.parsing import Commands, add_command, add_labelling_option, load, needs_extra
+from waybill.cli.parsing import (
+    Commands,
+    add_command,
+    add_labelling_option,
+    load_and_tell,
+    needs_extra,
+)
 
 __all__ = ["add"]
 
@@ -77,7 +83,7 @@ def _discover(given: argparse.Namespace) -> int:
 def _by_clusters(given: argparse.Namespace) -> int:
     from waybill.learn.discover.run import DiscoverPlan, discover, write_discovered
 
-    settings = load(given)
+    settings = load_and_tell(given)
     plan = DiscoverPlan(
         given.origin,
         corrections_of(given, settings),
@@ -97,5 +103,5 @@ def _by_llm(given: argparse.Namespace) -> int:
 
     recorded = None if given.origin is None else Path(given.origin)
     output = None if given.output is None else Path(given.output)
-    asyncio.run(suggest(load(given), given.at_least, recorded, output, given.mode))
+    asyncio.run(suggest(load_and_tell(given), given.at_least, recorded, output, given.mode))
     return 0

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waybill.cli.terminal import tell
+
 if TYPE_CHECKING:
     from waybill.settings.schema import Settings
 
@@ -32,9 +34,16 @@ def add_truth(parser: argparse.ArgumentParser, use: str) -> None:
 
 
 def corrections_of(given: argparse.Namespace, settings: Settings) -> tuple[Path, ...]:
-    """The files of ``--corrections``, else that of ``corrections.path``; none without both."""
+    """The files of ``--corrections``, else that of ``corrections.path``; none without both.
+
+    That of the settings may not be there yet, unless a bound of the command is on it.
+    """
     if given.corrections:
         return tuple(given.corrections)
     if settings.corrections.path is None:
         return ()
-    return (Path(settings.corrections.path),)
+    path = Path(settings.corrections.path)
+    if not path.exists() and getattr(given, "no_contradictions", None) is None:
+        tell(f"waybill: no corrections yet: {path} (corrections.path) is made by the first one")
+        return ()
+    return (path,)

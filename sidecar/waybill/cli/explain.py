@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from waybill.cli.parsing import Commands, add_command, load
+from waybill.cli.parsing import Commands, add_command, load_and_tell
 from waybill.cli.terminal import cleaned, note_file, read_stdin
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 def _run(given: argparse.Namespace) -> int:
-    settings = load(given)
+    settings = load_and_tell(given)
     text = cleaned(given.message)
     if text == "-":
         text = read_stdin().rstrip("\r\n")

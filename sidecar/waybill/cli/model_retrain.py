@@ -152,7 +152,7 @@ def _check_news(given: argparse.Namespace, data: DataPlan) -> None:
 
     has_other_corpus = given.corpus != CORPUS or given.corpus_extra is not None or given.no_corpus
     if not (data.corrections or data.files or has_other_corpus):
-        told = "nothing to learn from: name --corrections or --data, or set corrections.path"
+        told = "nothing to learn from: name --corrections or --data, or make corrections"
         raise ConfigError([told])
 
 

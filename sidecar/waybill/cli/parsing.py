@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from waybill.cli.terminal import tell
 from waybill.core.errors import WaybillError
 from waybill.core.near import meant
 
@@ -24,6 +25,7 @@ __all__ = [
     "add_labelling_option",
     "add_labels_option",
     "load",
+    "load_and_tell",
     "load_labels",
     "needs_extra",
     "settings_options",
@@ -93,6 +95,16 @@ def load(given: argparse.Namespace) -> Settings:
     settings = load_settings(given.config, given.overrides)
     name = getattr(given, "labelling", "")
     return one_labelling(settings, name) if name else settings
+
+
+def load_and_tell(given: argparse.Namespace) -> Settings:
+    """`load`, and a line on stderr that says which file that was."""
+    from waybill.settings.sources import said_of
+
+    settings = load(given)
+    if said := said_of(given.config):
+        tell(f"waybill: {said}")
+    return settings
 
 
 def add_labelling_option(parser: argparse._ActionsContainer) -> None:

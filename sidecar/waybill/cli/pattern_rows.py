@@ -72,12 +72,14 @@ def row_of(pattern: Pattern, rates: Mapping[str, float] | None = None) -> RowOf:
 
 
 def print_patterns(patterns: Iterable[Pattern]) -> None:
-    """A row for each."""
+    """A row for each; what follows the message is left out where there is no room for it."""
     columns = shutil.get_terminal_size((150, 24)).columns
     widths = widths_of(columns)
-    print(_line(HEAD, widths))
-    for pattern in patterns:
-        print(_line(row_of(pattern), widths))
+    if sum(widths) + len(widths) > columns + 1:
+        widths = widths[: _MESSAGE + 1]
+        widths[_MESSAGE] += max(0, columns + 1 - sum(widths) - len(widths))
+    for cells in (HEAD, *map(row_of, patterns)):
+        print(_line(cells[: len(widths)], widths))
 
 
 def widths_of(columns: int) -> list[int]:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from waybill.cli import discover
 from waybill.cli.backtest import add_diff
-from waybill.cli.parsing import Commands, add_command, add_group, add_labelling_option, load
+from waybill.cli.parsing import (
+    Commands,
+    add_command,
+    add_group,
+    add_labelling_option,
+    load_and_tell,
+)
 from waybill.cli.terminal import cleaned, note_file, tell
 
 if TYPE_CHECKING:
@@ -111,7 +117,7 @@ def read_rules_or_fail(settings: Settings) -> RuleSet:
 def _test(given: argparse.Namespace) -> int:
     from waybill.cli.warnings import warn_of_rules
 
-    settings = load(given)
+    settings = load_and_tell(given)
     rules = read_rules_or_fail(settings)
     warn_of_rules(rules.advice)
     _warn_of_corrections(settings, rules)
@@ -165,7 +171,7 @@ def _read_rules(settings: Settings) -> RuleSet:
 
 
 def _list(given: argparse.Namespace) -> int:
-    rules = _read_rules(load(given))
+    rules = _read_rules(load_and_tell(given))
     for rule in rules.rules:
         shadow = "  (shadow)" if rule.mode == "shadow" else ""
         print(f"{rule.file}:{rule.line}  {rule.id}  {rule.label}{shadow}")
@@ -178,7 +184,7 @@ def _coverage(given: argparse.Namespace) -> int:
     from waybill.core.errors import WaybillError
     from waybill.learn.coverage import cover, read_lines, show
 
-    settings = load(given)
+    settings = load_and_tell(given)
     rules = _read_rules(settings)
     found = cover(rules, read_lines(given.files, settings.fields))
     if not found.lines:
@@ -190,7 +196,7 @@ def _coverage(given: argparse.Namespace) -> int:
 def _suggest(given: argparse.Namespace) -> int:
     from waybill.learn.suggest import suggest
 
-    asyncio.run(suggest(load(given), given.at_least, given.messages, given.output))
+    asyncio.run(suggest(load_and_tell(given), given.at_least, given.messages, given.output))
     return 0
 
 
@@ -198,6 +204,6 @@ def _schema(given: argparse.Namespace) -> int:
     from waybill.labelling.rules.schema import json_schema
     from waybill.settings.taxonomy import read_labels
 
-    labels = read_labels(load(given).labels.path).names
+    labels = read_labels(load_and_tell(given).labels.path).names
     print(json.dumps(json_schema(labels), indent=2))
     return 0

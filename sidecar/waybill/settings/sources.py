@@ -42,6 +42,8 @@ KEY_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 #: Keys that hold a secret: taken from the environment, never from a file or a flag.
 SECRET_KEYS = frozenset({"llm.api_key"})
+#: Where the chart and the unit of systemd have the settings of a service.
+USUAL_FILES = (Path("/etc/waybill/config/waybill.yaml"), Path("/etc/waybill/waybill.yaml"))
 _NOT_SETTINGS = frozenset({"WAYBILL_CONFIG"})
 #: What Kubernetes puts into every container of a namespace for a Service that is called `waybill`
 #: or `waybill-...`.
@@ -61,6 +63,21 @@ class Loaded(msgspec.Struct, frozen=True):
     def problems(self) -> tuple[Problem, ...]:
         """Every problem, in the order in which they were found."""
         return tuple(self.findings.problems)
+
+
+def said_of(file: Path | None, environ: Mapping[str, str] | None = None) -> str:
+    """A sentence on which settings a tool reads, for somebody beside a service that has its own;
+    nothing where there is no file of settings.
+    """
+    environ = os.environ if environ is None else environ
+    if file is not None:
+        return f"settings of {file}"
+    if environ.get("WAYBILL_CONFIG"):
+        return f"settings of {environ['WAYBILL_CONFIG']} (WAYBILL_CONFIG)"
+    for usual in USUAL_FILES:
+        if usual.exists():
+            return f"built-in settings, though there is a {usual}: --config {usual} takes it"
+    return ""
 
 
 def load_settings(

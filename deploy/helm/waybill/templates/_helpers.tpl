@@ -207,6 +207,8 @@ ports:
   {{- end }}
 env:
   - {name: HOME, value: /tmp}
+  # For commands that people run in the container: kubectl exec ... -- waybill explain ...
+  - {name: WAYBILL_CONFIG, value: /etc/waybill/config/waybill.yaml}
   {{- if .Values.llm.existingSecret }}
   - name: {{ .Values.llm.envName }}
     valueFrom: {secretKeyRef: {name: {{ .Values.llm.existingSecret }}, key: {{ .Values.llm.secretKey }}}}
