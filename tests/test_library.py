@@ -51,7 +51,7 @@ def test_the_richer_form_says_who_decided_and_why_not() -> None:
 
 
 def test_half_a_character_costs_itself() -> None:
-    odd = [("shop", "M\udcfcller is no word of any list"), ("sh\ud83dop", "nor is this one")]
+    odd = [("shop", "M\udcfcller is not a word of any list"), ("sh\ud83dop", "nor is this one")]
     found = classify_records([*odd, ("shop", f"\ud83d {MESSAGE}")])
     assert [one.reason for one in found if one.reason == "model_failed"] == []
     assert [one[:2] for one in found[:2]] == odd

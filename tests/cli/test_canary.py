@@ -251,4 +251,4 @@ def test_a_file_of_authorities_that_cannot_be_used_is_named(
         file.write_text(content)
     assert main(["canary", "--to=https://127.0.0.1:1/v1/label", f"--ca-file={file}"]) == 2
     said = capsys.readouterr().err
-    assert f"--ca-file: {file} is no PEM file of certificates: " in said
+    assert f"--ca-file: {file} is not a PEM file of certificates: " in said

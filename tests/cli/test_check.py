@@ -96,7 +96,7 @@ def test_authorities_are_tried(
         f"{section}.cert_file={pair[0]}", f"{section}.key_file={pair[1]}",
     ]  # fmt: skip
     assert check(*settings, f"{setting}={rubbish}") == 2
-    assert f"{setting}: {rubbish} is no PEM file" in capsys.readouterr().err
+    assert f"{setting}: {rubbish} is not a PEM file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,6 @@ def test_faults_are_told_apart_by_kind(label: Label) -> None:
 @pytest.mark.parametrize("name", ["in.csv", "in.log"])
 def test_a_guessed_encoding_is_said_to_be_one(label: Label, name: str) -> None:
     data = "log\nДиск заполнен\n".encode("koi8-r")
-    assert " (a guess, since it is no UTF-8; --encoding" in label(name, data).said
+    assert " (a guess, since it is not UTF-8; --encoding" in label(name, data).said
     assert "(a guess" not in label(name, data, "--encoding", "koi8-r").said
     assert "(a guess" not in label(name, data.decode("koi8-r").encode()).said

@@ -129,8 +129,8 @@ def test_a_compressed_file_that_breaks_off_is_labelled_so_far(label: Label) -> N
     packed = gzip.compress(table)
     for data, told in (
         (packed[:-9], "truncated_gzip"),
-        (packed + b"garbage", "behind its end is no gzip"),
-        (gzip.compress(table[:41]) + b"garbage", "behind its end is no gzip"),
+        (packed + b"garbage", "behind its end is not gzip"),
+        (gzip.compress(table[:41]) + b"garbage", "behind its end is not gzip"),
     ):
         done = label("in.csv.gz", data)
         assert done.code == 1

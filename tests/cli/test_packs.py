@@ -67,7 +67,7 @@ def test_a_bundle_that_shares_its_encoder_is_small_and_holds_to_it(
     assert raised.value.code == "hash"
     manifest["encoder"]["shared"] = "../elsewhere"
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(BundleError, match="no plain relative path"):
+    with pytest.raises(BundleError, match="not a plain relative path"):
         load_bundle(copy, taxonomy=taxonomy)
 
 
@@ -104,12 +104,12 @@ def test_what_is_wrong_with_a_pack_is_told_together(
     assert "no such label 'Hihg'" in problems
     assert "p.yaml:" in problems
     assert "key 'High' given twice" in problems
-    assert "held-out.csv: row 1: 'Nope' is no label" in problems
+    assert "held-out.csv: row 1: 'Nope' is not a label" in problems
     with pytest.raises(ConfigError, match="no such folder"):
         run(["pack", "check", str(tmp_path / "none")])
     with pytest.raises(ConfigError, match="exists already"):
         run(["pack", "new", "p", "--into", str(tmp_path)])
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         run(["pack", "new", "P!", "--into", str(tmp_path)])
     with pytest.raises(ConfigError, match="at least two labels"):
         run(["pack", "new", "q", "--labels", "A", "--into", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Words that are no UTF-8, and terminals that show little."""
+"""Words that are not UTF-8, and terminals that show little."""
 
 from __future__ import annotations
 

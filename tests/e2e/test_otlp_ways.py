@@ -152,7 +152,7 @@ async def test_json_records_become_log_records(collector: Collector) -> None:
     assert (first.body.string_value, first.time_unix_nano) == ("a", 1_795_202_800_123_456_789)
     assert (attributes(first)["n"], attributes(first)["t"]) == (1.5, True)
     assert number.body.string_value == "7"
-    # A surrogate alone is no text: its value goes as it is spelt, and the record is a record.
+    # A surrogate alone is not text: its value goes as it is spelt, and the record is a record.
     assert surrogate.body.string_value == "\\ud800"
     assert '"deep"' in nested.body.string_value
     assert all("target_label" in attributes(record) for record in collector.records)

@@ -126,7 +126,7 @@ def test_what_a_server_calls_a_file_leads_nowhere(name: str) -> None:
     answers.watch(Named({"ETag": f'W/"{"a" * 64}"', "X-Repo-Commit": "b" * 40}))
     answers.watch(Named({"ETag": 'W/"2c-a/b+c="'}))  # of an answer that is no file
     for header in ("ETag", "X-Linked-Etag", "X-Repo-Commit"):
-        with pytest.raises(HubError, match="is no name"):
+        with pytest.raises(HubError, match="is not a name"):
             answers.watch(Named({"X-Repo-Commit": "b" * 40, header: name}))
 
 

@@ -49,7 +49,7 @@ async def test_only_a_stale_socket_is_removed(tmp_path: Path) -> None:
                 pass
         await asyncio.sleep(0.05)  # the first server has met the second one's probe
     path.write_text("precious")
-    with pytest.raises(ConfigError, match="no socket"):
+    with pytest.raises(ConfigError, match="not a socket"):
         async with serving(unix=str(path)):
             pass
     assert path.read_text() == "precious"

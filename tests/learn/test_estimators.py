@@ -350,7 +350,7 @@ def test_changed_bytes_give_a_classifier_or_a_refusal(tmp_path: Path) -> None:
 def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:
     for found in (StandardScaler().fit(FEATURES), LogisticRegression(), [1, 2], "text", None):
         joblib.dump(found, tmp_path / "x.joblib")
-        with pytest.raises(BundleError, match="no fitted classifier") as caught:
+        with pytest.raises(BundleError, match="not a fitted classifier") as caught:
             load_estimator(tmp_path / "x.joblib")
         assert caught.value.code == "classifier"
     (tmp_path / "x.joblib").write_bytes(pickle.dumps(sparse.csr_matrix((2, 2))))

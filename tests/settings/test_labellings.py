@@ -68,7 +68,7 @@ def test_a_pack_brings_labels_rules_and_model() -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("{name: S}", r"labellings\[0\].name: 'S' is no name"),
+        ("{name: S}", r"labellings\[0\].name: 'S' is not a name"),
         ("{name: s}", r"labellings\[0\]: needs labels"),
         ("{name: s, pack: nowhere}", r"labellings\[0\].pack: no such folder: nowhere"),
         ("{name: s, labels: nowhere.yaml}", r"labellings\[0\].labels: cannot read nowhere.yaml"),

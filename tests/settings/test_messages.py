@@ -25,25 +25,25 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
                              " (did you mean warning?)")),
         ("return.type=forwrd", ("return.type: 'forwrd' is not one of body, http, forward, otlp"
                                " (did you mean forward?)")),
-        ("http.workers=many", "http.workers: 'many' is no whole number; for example 2"),
-        ("http.workers=2.5", "http.workers: 2.5 is no whole number; for example 2"),
-        ("http.workers=true", "http.workers: 'true' is no whole number; for example 2"),
+        ("http.workers=many", "http.workers: 'many' is not a whole number; for example 2"),
+        ("http.workers=2.5", "http.workers: 2.5 is not a whole number; for example 2"),
+        ("http.workers=true", "http.workers: 'true' is not a whole number; for example 2"),
         ("http.workers=", "http.workers: is empty; expected a whole number, for example 2"),
         ("http.workers=0", "http.workers: expected at least 1, got 0"),
         ("limits.body_bytes=-1", "limits.body_bytes: expected at least 1 (bytes), got -1"),
-        ("http.drain_secs=soon", "http.drain_secs: 'soon' is no number (seconds); for example 20"),
-        ("http.drain_secs=20s", "http.drain_secs: '20s' is no number (seconds); write 20"),
-        ("http.drain_secs=1.5 min", "http.drain_secs: '1.5 min' is no number (seconds); write 90"),
-        ("http.drain_secs=1:30", "http.drain_secs: '1:30' is no number (seconds); for example 20"),
-        ("limits.body_bytes=1MB", ("limits.body_bytes: '1MB' is no whole number (bytes);"
+        ("http.drain_secs=soon", "http.drain_secs: 'soon' is not a number (seconds); for example 20"),
+        ("http.drain_secs=20s", "http.drain_secs: '20s' is not a number (seconds); write 20"),
+        ("http.drain_secs=1.5 min", "http.drain_secs: '1.5 min' is not a number (seconds); write 90"),
+        ("http.drain_secs=1:30", "http.drain_secs: '1:30' is not a number (seconds); for example 20"),
+        ("limits.body_bytes=1MB", ("limits.body_bytes: '1MB' is not a whole number (bytes);"
                                   " write 1000000")),
-        ("limits.body_bytes=64 MiB", ("limits.body_bytes: '64 MiB' is no whole number (bytes);"
+        ("limits.body_bytes=64 MiB", ("limits.body_bytes: '64 MiB' is not a whole number (bytes);"
                                      " write 67108864")),
-        ("limits.body_bytes=64Mi", ("limits.body_bytes: '64Mi' is no whole number (bytes);"
+        ("limits.body_bytes=64Mi", ("limits.body_bytes: '64Mi' is not a whole number (bytes);"
                                    " write 67108864")),
-        ("llm.wait_ms=2s", "llm.wait_ms: '2s' is no whole number (milliseconds); write 2000"),
-        ("llm.store_days=7 days", "llm.store_days: '7 days' is no number (days); write 7"),
-        ("http.drain_secs=inf", "http.drain_secs: inf is no number to work with; for example 20"),
+        ("llm.wait_ms=2s", "llm.wait_ms: '2s' is not a whole number (milliseconds); write 2000"),
+        ("llm.store_days=7 days", "llm.store_days: '7 days' is not a number (days); write 7"),
+        ("http.drain_secs=inf", "http.drain_secs: inf is not a number to work with; for example 20"),
         ("http.drain_secs=nan", "http.drain_secs: expected more than 0 (seconds), got nan"),
         ("return.timeout_secs=60", ("return.timeout_secs: expected more than 0, at most 30 (seconds),"
                                    " got 60")),
@@ -53,16 +53,16 @@ def said(*overrides: str, file: Path | None = None, **environ: str) -> list[str]
                                          ' ["/etc/waybill/rules"]; got \'/etc/rules\'')),
         ("rules.extra_paths=[a: b]", ("rules.extra_paths: expected a list of texts, but a mapping is"
                                      " not a text; write it in quotes")),
-        ("workbench.sidecars=[a:9880]", ("workbench.sidecars: 'a:9880' is no URL that begins with"
+        ("workbench.sidecars=[a:9880]", ("workbench.sidecars: 'a:9880' is not a URL that begins with"
                                         " http:// or https://; for example"
                                         ' ["http://waybill-headless.logging:9880"]')),
         ("fields.message=[]", ("fields.message: expected at least one element; for example"
                               ' ["log", "message", "log_message", "msg", "body"]')),
         ("http.listen=127.0.0.1", ("http.listen: expected host:port, for example 127.0.0.1:9880;"
                                   " got '127.0.0.1'")),
-        ("llm.base_url=vllm:8000", ("llm.base_url: 'vllm:8000' is no URL that begins with http:// or"
+        ("llm.base_url=vllm:8000", ("llm.base_url: 'vllm:8000' is not a URL that begins with http:// or"
                                    " https://; for example http://vllm:8000/v1")),
-        ("model.follow.version=1.0", "model.follow.version: '1.0' is no version; for example v1.2"),
+        ("model.follow.version=1.0", "model.follow.version: '1.0' is not a version; for example v1.2"),
         ('routes=[{source: ["*"], tiers: [magic]}]',
          "routes[0].tiers: 'magic' is not one of rules, model, llm"),
     ],

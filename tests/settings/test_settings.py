@@ -279,7 +279,7 @@ def test_further_rules_are_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "rules.extra_paths: no such folder: rules; looked for" in problem
     (tmp_path / "one.yaml").write_text("rules: []")
     (problem,) = problems('rules.extra_paths=["one.yaml"]')
-    assert problem.startswith("rules.extra_paths: one.yaml is no folder: name the folder")
+    assert problem.startswith("rules.extra_paths: one.yaml is not a folder: name the folder")
 
 
 def test_the_collector_example_meets_waybills_own() -> None:

@@ -74,7 +74,7 @@ def test_a_file_in_place_of_a_folder_of_rules_is_named(tmp_path: Path) -> None:
     file.write_text("rules: []")
     for setting in (f"rules.path={file}", f"rules.extra_paths=['{file}']"):
         (told,) = said(setting)
-        assert told.endswith(f"{file} is no folder: name the folder that it lies in, {tmp_path}")
+        assert told.endswith(f"{file} is not a folder: name the folder that it lies in, {tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_a_file_in_place_of_a_folder_of_rules_is_named(tmp_path: Path) -> None:
 def test_names_and_networks_are_looked_at(setting: str, bad: list[str], good: list[str]) -> None:
     for text in bad:
         (told,) = said(f"{setting}=['{text}']")
-        assert told.startswith(f"{setting}: {text!r} is no ")
+        assert told.startswith(f"{setting}: {text!r} is not a")
     assert said(f"{setting}={good}") == []

@@ -95,11 +95,11 @@ def test_members_may_have_filling_between_them(name: str) -> None:
 def test_other_bytes_behind_a_stream_are_named(encoding: Compression, junk: bytes) -> None:
     data = STREAMS[encoding] + junk
     size = len(junk.lstrip(b"\0\n"))
-    told = f"behind its end is no {encoding}: {size} bytes from byte {len(data) - size} on"
+    told = f"behind its end is not {encoding}: {size} bytes from byte {len(data) - size} on"
     with pytest.raises(MalformedError, match=told) as caught:
         decompress(data, [encoding], LIMIT)
     assert caught.value.code == f"corrupt_{encoding}"
-    with pytest.raises(MalformedError, match=f"behind its end is no {encoding}") as caught:
+    with pytest.raises(MalformedError, match=f"behind its end is not {encoding}") as caught:
         list(inflated([data], encoding))
     assert caught.value.code == f"corrupt_{encoding}"
 

@@ -136,7 +136,7 @@ def test_our_json_is_read_by_protobufs_own_reader(record: LogRecord) -> None:
     ],
 )
 def test_what_is_no_record_is_refused(members: object) -> None:
-    with pytest.raises(ValueError, match=r"not |invalid literal|could not convert|is no list"):
+    with pytest.raises(ValueError, match=r"not |invalid literal|could not convert|is not a list"):
         to_protobuf(members, LOG_RECORD)
 
 

@@ -82,8 +82,8 @@ class Questions:
             value = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             wanted = _wanted(request)
-            raise MalformedError("not_json", f"the body is no JSON: {error}{wanted}") from None
+            raise MalformedError("not_json", f"the body is not JSON: {error}{wanted}") from None
         if not isinstance(value, dict):
-            told = f"the body is no JSON object{_wanted(request)}"
+            told = f"the body is not a JSON object{_wanted(request)}"
             raise MalformedError("not_an_object", told)
         return value

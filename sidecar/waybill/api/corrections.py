@@ -150,7 +150,7 @@ def _since(request: web.Request) -> datetime | None:
         # A + in a query that nobody has quoted is a blank.
         return moment(given.replace(" ", "+"))
     except ValueError as error:
-        detail = f"since: {given[:60]!r} is no time such as 2026-11-26T10:00:00Z: {error}"
+        detail = f"since: {given[:60]!r} is not a time such as 2026-11-26T10:00:00Z: {error}"
         raise MalformedError("fields", detail) from None
 
 

@@ -127,7 +127,7 @@ class _Upload:
         """Label what comes until it ends.
 
         Raises:
-            MalformedError: it is no table, or has a fault where the policy is to fail.
+            MalformedError: it is not a table, or has a fault where the policy is to fail.
             ConnectionError: the client left, or reads nothing.
         """
         is_first = True

@@ -79,7 +79,7 @@ def inflated(
 async def _inflated_whole(
     chunks: AsyncIterator[bytes], encodings: Sequence[Compression], limit_bytes: int
 ) -> AsyncIterator[bytes]:
-    """What is no stream, or rare: read whole, within the limit of one body."""
+    """What is not a stream, or rare: read whole, within the limit of one body."""
     whole = bytearray()
     async for chunk in chunks:
         whole += chunk

@@ -31,12 +31,12 @@ def routes(questions: Questions, places: Places, explain: Explain) -> list[web.R
             wanted = places.named_messages
             raise MalformedError(
                 "fields",
-                "message is missing, or is no string: send a message, or a record with a text in "
+                "message is missing, or is not a string: send a message, or a record with text in "
                 f"one of {wanted}",
             )
         source = asked.get("source", "")
         if not isinstance(source, str):
-            raise MalformedError("fields", "source is no string")
+            raise MalformedError("fields", "source is not a string")
         source = places.source_of(asked) or source
         found = await explain(source, message)
         return as_json(found.plain())

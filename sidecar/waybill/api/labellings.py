@@ -26,7 +26,7 @@ def of_labelling(name: object, by_name: Mapping[str, T]) -> T:
     if isinstance(name, str) and name in by_name:
         return by_name[name]
     names = ", ".join(filter(None, by_name)) or "none but the first, which needs no name"
-    shown = repr(name[:60]) if isinstance(name, str) else "what is no string"
+    shown = repr(name[:60]) if isinstance(name, str) else "what is not a string"
     raise MalformedError("fields", f"labelling: {shown} is not one of the labellings here: {names}")
 
 

@@ -81,19 +81,19 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
 def _text(asked: dict[str, object]) -> str:
     text = asked.get("rules")
     if not isinstance(text, str):
-        raise MalformedError("fields", "rules is missing, or is no string with YAML in it")
+        raise MalformedError("fields", "rules is missing, or is not a string with YAML in it")
     return text
 
 
 def _messages(asked: dict[str, object]) -> list[str]:
     messages = asked.get("messages", [])
     if not isinstance(messages, list):
-        raise MalformedError("fields", "messages is no list of strings")
+        raise MalformedError("fields", "messages is not a list of strings")
     if len(messages) > _MAX_TRIAL_MESSAGES:
         raise MalformedError("fields", f"messages has more than {_MAX_TRIAL_MESSAGES} strings")
     for position, message in enumerate(messages):
         if not isinstance(message, str):
-            raise MalformedError("fields", f"messages[{position}] is no string")
+            raise MalformedError("fields", f"messages[{position}] is not a string")
     return messages
 
 

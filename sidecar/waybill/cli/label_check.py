@@ -26,7 +26,7 @@ def check_records(
     start: bytes,
     form: Format,
 ) -> None:
-    """Count records, and name those that are no JSON object or have no message.
+    """Count records, and name those that are not a JSON object or have no message.
 
     Raises:
         MalformedError: one JSON text that cannot be read.
@@ -69,7 +69,7 @@ def _check_lines(summary: Summary, decoder: TextDecoder, lines: list[str], numbe
             continue
         summary.rows += 1
         if _BROKEN.search(line):
-            words = f"bytes that are no {decoder.name}"
+            words = f"bytes that are not {decoder.name}"
             summary.fault(f"line {number}", words, ("bytes",))
     return number
 

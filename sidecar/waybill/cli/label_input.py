@@ -152,6 +152,6 @@ def _with_messages(settings: Settings, plan: Plan, summary: Summary, start: byte
     told = f"no column's name says message: {found.name!r} is taken, which has the most words"
     if not found.has_head:
         choice = replace(choice, message=found.number, has_head=False)
-        told = f"the first row is no head; column {found.number} has the most words"
+        told = f"the first row is not a head; column {found.number} has the most words"
     summary.say(f"{told} (--message-column says otherwise)")
     return replace(plan, choice=choice)

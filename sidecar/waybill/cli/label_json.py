@@ -57,7 +57,7 @@ def label_lines(
     *,
     is_strict: bool = False,
 ) -> Iterator[bytes]:
-    """NDJSON, some whole values at a time; lines that are no JSON pass as they are.
+    """NDJSON, some whole values at a time; lines that are not JSON pass as they are.
 
     Raises:
         MalformedError: ``not_json`` when there is no JSON at all, or with ``is_strict`` at the
@@ -195,7 +195,7 @@ def _find_open(reader: JsonPieces, piece: bytes) -> tuple[int | None, Decoded | 
     """Where a value begins that ``piece`` ends within, or None; and then, if they were decoded,
     the records of ``piece``.
 
-    A line that is no JSON is not taken for one: what follows in it must go on as JSON does.
+    A line that is not JSON is not taken for one: what follows in it must go on as JSON does.
     """
     if piece.lstrip()[:1] == b"[":
         return piece.index(b"["), None
@@ -214,7 +214,7 @@ def _find_open(reader: JsonPieces, piece: bytes) -> tuple[int | None, Decoded | 
 
 
 def _broken_records(batch: Batch) -> list[int]:
-    """Where records begin that are no JSON."""
+    """Where records begin that are not JSON."""
     return [
         batch.starts[i]
         for i, special in batch.specials.items()
@@ -225,7 +225,7 @@ def _broken_records(batch: Batch) -> list[int]:
 def _is_unfinished(piece: bytes, at: int) -> bool:
     """Whether a value begins at ``at`` and ``piece`` ends within it.
 
-    Its first characters are tried before all of it: what is no JSON mostly shows there.
+    Its first characters are tried before all of it: what is not JSON mostly shows there.
     """
     size = _PROBE_CHARS
     while True:

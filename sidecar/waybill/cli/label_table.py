@@ -54,7 +54,7 @@ def check_table(settings: Settings, plan: Plan, summary: Summary, chunks: Iterat
     """Read a table and name its faults; rows that could only be left out are counted as well.
 
     Raises:
-        MalformedError: it is no table, or has no column of messages.
+        MalformedError: it is not a table, or has no column of messages.
     """
     every = Policy(kinds={"message": "pass"})
     table = _table(settings, plan)

@@ -165,7 +165,7 @@ def _check_evaluation(folder: Path, taxonomy: Taxonomy) -> str:
             label = row[-1] if row else ""
             if label not in taxonomy:
                 raise WaybillError(
-                    f"{file.name}: row {number}: {label!r} is no label{taxonomy.hint(label)}"
+                    f"{file.name}: row {number}: {label!r} is not a label{taxonomy.hint(label)}"
                 )
             counts[label] += 1
     return f"{counts.total()} lines"

@@ -55,7 +55,7 @@ def write_pack(into: Path, name: str, labels: Sequence[str]) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            [f"NAME: {name!r} is no name of small letters, digits, - and _, for example urgency"]
+            [f"NAME: {name!r} is not a name of small letters, digits, - and _, for example urgency"]
         )
     own = [label for label in dict.fromkeys(labels) if label != FALLBACK]
     if len(own) < 2:

@@ -211,7 +211,7 @@ class Batch:
         return all(special.reason == "malformed_record" for special in self.specials.values())
 
     def has_foreign(self) -> bool:
-        """Whether something among the records is no object."""
+        """Whether something among the records is not an object."""
         foreign = ("malformed_record", "not_an_object")
         return any(special.reason in foreign for special in self.specials.values())
 

@@ -29,7 +29,7 @@ _CALL = re.compile(r"(?:\[Errno (\d+)\] )?Connect call failed \((?:'[^']*', )?\d
 _USER = re.compile(r"(?<=://)[^\s/?#'\"<>@]{1,300}@")
 _ASKED = re.compile(r"\?[\w.%~+-]{1,100}=[^\s'\"<>]*")
 
-#: What OpenSSL says to what is no TLS, and what is seen of a server that speaks TLS alone.
+#: What OpenSSL says to what is not TLS, and what is seen of a server that speaks TLS alone.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 _ENDED = ("Server disconnected", "Connection reset")
 

@@ -25,7 +25,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     """A regular file, open for reading; links are followed.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file: a pipe would keep us waiting, and a
+        OSError: it cannot be opened, or is not a regular file: a pipe would keep us waiting, and a
             device may have no end.
     """
     # Without O_NONBLOCK opening a pipe waits for a writer.
@@ -33,7 +33,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     file = os.fdopen(number, "rb")
     if not stat.S_ISREG(os.fstat(number).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     return file
 
 
@@ -41,7 +41,7 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     """All bytes of a regular file that may have ``most_bytes``.
 
     Raises:
-        OSError: it cannot be read, is larger, or is no regular file.
+        OSError: it cannot be read, is larger, or is not a regular file.
     """
     with open_regular(path) as file:
         data = file.read(most_bytes + 1)

@@ -19,7 +19,7 @@ def read_json(data: bytes | str, kind: type[T]) -> T:
     """The value of type ``kind`` in ``data``.
 
     Raises:
-        msgspec.DecodeError: it is no JSON, nothing of that kind, no UTF-8, or nested too deeply.
+        msgspec.DecodeError: it is not JSON, nothing of that kind, no UTF-8, or nested too deeply.
     """
     return decode_with(msgspec.json.Decoder(kind), data)
 
@@ -31,7 +31,7 @@ def decode_with(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:
     except RecursionError:
         raise msgspec.DecodeError("it is nested too deeply") from None
     except UnicodeError as error:
-        raise msgspec.DecodeError(f"it is no UTF-8: {error}") from None
+        raise msgspec.DecodeError(f"it is not UTF-8: {error}") from None
 
 
 def check_levels(value: object) -> None:

@@ -95,7 +95,7 @@ class Taxonomy(msgspec.Struct, frozen=True, dict=True):
         return Verdict(self.fallback, tier, confidence, rule, reason)
 
     def hint(self, name: str) -> str:
-        """What to write instead of ``name``, which is no label.
+        """What to write instead of ``name``, which is not a label.
 
         >>> taxonomy.hint("Eror")          # doctest: +SKIP
         ' (did you mean Error?)'

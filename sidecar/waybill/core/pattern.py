@@ -154,7 +154,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     def is_mixed(self) -> bool:
         """Whether values that the mask hides decide: its records get different labels.
 
-        A verdict that nobody could give is no label.
+        A verdict that nobody could give is not a label.
         """
         labels = {share.label for share in self.verdicts if share.kind != "not_asked"}
         return len(labels) > 1
@@ -185,7 +185,7 @@ def decode(line: bytes) -> Pattern:
     A newer Waybill may know more tiers and reasons: those are told as ``none`` and ``unknown``.
 
     Raises:
-        msgspec.DecodeError: it is no JSON, or no pattern.
+        msgspec.DecodeError: it is not JSON, or no pattern.
     """
     try:
         return decode_with(_decoder, line)

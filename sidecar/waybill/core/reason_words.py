@@ -47,7 +47,7 @@ REASONS: dict[Reason, Told] = {
         "There is no text to read. Name the field that holds it in fields.message.",
     ),
     "message_not_a_string": Told(
-        "its message is no text",
+        "its message is not text",
         "Send text, or name another field in fields.message.",
     ),
     "record_too_large": Told(

@@ -33,7 +33,7 @@ class TextLoader(yaml.SafeLoader):
         except VALUE_ERRORS:
             text = node.value if isinstance(node.value, str) else ""
             kind = node.tag.rpartition(":")[2]
-            told = f"{text[:_SHOWN_CHARS]!r} is no {kind}; put quotes around it if it is a text"
+            told = f"{text[:_SHOWN_CHARS]!r} is not a YAML {kind}; put text in quotes"
             raise ConstructorError(None, None, told, node.start_mark) from None
 
     def construct_document(self, node: yaml.Node) -> object:

@@ -53,7 +53,7 @@ class Answers:
         for header in _NAMED_IN:
             said = response.headers.get(header)
             if is_file and said is not None and not _NAME.fullmatch(said):
-                detail = f"{self._name}: its {header} is no name: {said[:_SHOWN]!r}"
+                detail = f"{self._name}: its {header} is not a name: {said[:_SHOWN]!r}"
                 raise HubError("unreachable", detail)
         cost = 1
         if response.headers.get("Content-Encoding", "identity") != "identity":

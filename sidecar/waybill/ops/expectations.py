@@ -1,7 +1,7 @@
 """What aiohttp answers before any middleware is asked, answered otherwise.
 
 It would be a line of text and no ``{"reason": ..., "detail": ...}``, and a 500 for an ``Expect``
-header that is no ASCII. Of what is no HTTP the answer would hold the
+header that is not ASCII. Of what is not HTTP the answer would hold the
 line that is wrong: a cookie or a token, which scripts and the logs of shippers must not see.
 """
 
@@ -48,7 +48,7 @@ class _Handler(web.RequestHandler):
         """As aiohttp's, without what the client sent and whose versions read it."""
         said = (message or "").partition("\n\n")[0]
         if "b'" in said or 'b"' in said or isinstance(exc, InvalidURLError):
-            said = "the request is no HTTP"
+            said = "the request is not HTTP"
         response = super().handle_error(request, status, exc, said)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             said = _PLAINER.get(said.strip().rstrip(":"), said)

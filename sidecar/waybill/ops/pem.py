@@ -66,7 +66,7 @@ def fault_of_pair(cert: str, key: str, error: OSError) -> str:
         )
     if reason == "EE_KEY_TOO_SMALL":
         return f"the key of {cert} is too short: expected 2,048 bits or more"
-    return f"{cert} and {key} are no PEM certificate and its key: {error.strerror or error}"
+    return f"{cert} and {key} are not a PEM certificate and its key: {error.strerror or error}"
 
 
 def fault_of_time(context: ssl.SSLContext, cert: str) -> str:

@@ -97,7 +97,7 @@ def _context(purpose: ssl.Purpose, ca_file: str | Path | None, where: str) -> ss
     try:
         context = ssl.create_default_context(purpose, cafile=ca_file)
     except OSError as error:
-        why = f"{where}: {ca_file} is no PEM file of certificates"
+        why = f"{where}: {ca_file} is not a PEM file of certificates"
         told = fault_of_pem(ca_file or "") or error.strerror or error
         raise ConfigError([f"{why}: {told}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -185,7 +185,7 @@ class PatternClient:
             edition = read_json(body, dict[str, object])
             check_levels(edition)
         except msgspec.MsgspecError as error:
-            why = f"{self.url} answers what is no edition: {error}"
+            why = f"{self.url} answers what is not an edition: {error}"
             raise NoAnswerError(why, body) from None
         return edition
 

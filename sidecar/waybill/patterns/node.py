@@ -80,7 +80,7 @@ class NodePatterns:
         """The patterns that are asked for.
 
         Raises:
-            MalformedError: ``query.after`` is no cursor.
+            MalformedError: ``query.after`` is not a cursor.
         """
         start = query.start()
         answers = await self._ask(lambda part: part.rows(query))

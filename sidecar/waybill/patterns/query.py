@@ -69,14 +69,14 @@ class Query(msgspec.Struct, frozen=True):
         """What the next answer comes after.
 
         Raises:
-            MalformedError: ``after`` is no cursor.
+            MalformedError: ``after`` is not a cursor.
         """
         if not self.after:
             return None
         found = _CURSOR.fullmatch(self.after)
         if found is None:
             raise MalformedError(
-                "fields", "after is no cursor; send what Waybill-Cursor of the last answer says"
+                "fields", "after is not a cursor; send what Waybill-Cursor of the last answer says"
             )
         return int(found[1]), int(found[2]), int(found[3], 16)
 

@@ -155,7 +155,9 @@ def check_private_patterns(settings: Settings) -> Iterator[Problem]:
         try:
             regex.compile(pattern)
         except regex.error as error:
-            yield Problem("llm.private_patterns", f"{pattern!r} is no regular expression: {error}")
+            yield Problem(
+                "llm.private_patterns", f"{pattern!r} is not a regular expression: {error}"
+            )
 
 
 def check_tiers(settings: Settings) -> Iterator[Problem]:
@@ -183,7 +185,7 @@ def check_labels(settings: Settings) -> Iterator[Problem]:
 
 
 def _unknown_labels(settings: Settings, taxonomy: Taxonomy) -> Iterator[tuple[int, str]]:
-    """What routes allow and is no label, each with the number of its route."""
+    """What routes allow and is not a label, each with the number of its route."""
     for i, route in enumerate(settings.routes):
         for label in route.labels or ():
             if label not in taxonomy:

@@ -78,7 +78,7 @@ def convert(setting: Setting, value: object) -> object:
     except msgspec.ValidationError as error:
         raise RefusedError(explain(setting, value) or str(error)) from None
     if isinstance(converted, float) and not math.isfinite(converted):
-        raise RefusedError(f"{show(value)} is no number to work with; {_example(setting)}")
+        raise RefusedError(f"{show(value)} is not a number to work with; {_example(setting)}")
     return converted
 
 
@@ -167,8 +167,7 @@ def _explain_number(setting: Setting, value: object) -> str:
     unit = f" ({setting.unit})" if setting.unit else ""
     is_number = isinstance(value, int | float)
     if not is_number or (setting.form == "whole" and isinstance(value, float)):
-        noun = _noun(setting).partition(" ")[2]
-        return f"{show(value)} is no {noun}{unit}; {_in_unit(setting, value)}"
+        return f"{show(value)} is not {_noun(setting)}{unit}; {_in_unit(setting, value)}"
     return f"expected {bounds(setting)}{unit}, got {show(value)}"
 
 
@@ -204,7 +203,7 @@ def _explain_list(setting: Setting, value: object) -> str:
         if not item:
             return f"an element is empty; {_example(setting)}"
         if not re.search(setting.item_pattern, item):
-            return f"{show(item)} is no {setting.item_shape}; {_example(setting)}"
+            return f"{show(item)} is not a {setting.item_shape}; {_example(setting)}"
     return ""
 
 
@@ -212,7 +211,7 @@ def _explain_text(setting: Setting, value: object) -> str:
     if isinstance(value, str):
         if not value:
             return f"is empty; {_expected(setting)}"
-        return f"{show(value)} is no {setting.shape}; {_example(setting)}"
+        return f"{show(value)} is not a {setting.shape}; {_example(setting)}"
     return f"{_expected(setting)}; got {show(value)}"
 
 

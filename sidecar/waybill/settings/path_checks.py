@@ -56,7 +56,7 @@ def _check_folder(setting: str, path: str | None) -> Iterator[Problem]:
     """What is there is a folder."""
     place = Path(path or "")
     if place.exists() and not place.is_dir():
-        told = f"{path} is no folder: name the folder that it lies in, {place.absolute().parent}"
+        told = f"{path} is not a folder: name the folder that it lies in, {place.absolute().parent}"
         yield Problem(setting, told)
 
 

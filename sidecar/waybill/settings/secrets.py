@@ -70,7 +70,7 @@ def secrets_in(content: bytes, origin: str, *, is_header: bool = True) -> list[S
     """The secrets in a file, one a line; blank lines and lines that begin with # are skipped.
 
     Raises:
-        ConfigError: the file is no UTF-8, or a line holds what no secret can have.
+        ConfigError: the file is not UTF-8, or a line holds what no secret can have.
     """
     try:
         text = text_of_file(content)

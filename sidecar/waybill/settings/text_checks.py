@@ -41,7 +41,7 @@ def check_proxies(settings: Settings) -> Iterator[Problem]:
         try:
             ip_network(text, strict=False)
         except ValueError:
-            told = f"{show(text)} is no address or network; for example 10.0.0.0/8"
+            told = f"{show(text)} is not an address or a network; for example 10.0.0.0/8"
             yield Problem("workbench.trusted_proxies", told)
 
 
@@ -49,7 +49,7 @@ def check_hosts(settings: Settings) -> Iterator[Problem]:
     """Host names are no URLs and have no port."""
     for text in settings.workbench.hosts:
         if not _HOST_NAME.fullmatch(text):
-            told = f"{show(text)} is no host name; for example waybill.example.com"
+            told = f"{show(text)} is not a host name; for example waybill.example.com"
             yield Problem("workbench.hosts", told)
 
 

@@ -145,7 +145,7 @@ class ConfigMap:
 
     def _refusal(self, status: int, body: bytes) -> str:
         words = body[:300].decode("utf-8", "replace")
-        # What is no Status of the API is told by its beginning.
+        # What is not a Status of the API is told by its beginning.
         with contextlib.suppress(msgspec.DecodeError, KeyError):
             words = str(read_json(body, dict[str, object])["message"])
         hint = ""

@@ -36,7 +36,7 @@ def credible(pattern: Pattern) -> Pattern:
     if not pattern.is_cleaned and pattern.id != pattern_id(pattern.mask):
         raise ValueError(f"{pattern.id[:40]!r} is not the id of its mask")
     if not _ID.fullmatch(pattern.id):
-        raise ValueError(f"{pattern.id[:40]!r} is no id")
+        raise ValueError(f"{pattern.id[:40]!r} is not an id")
     texts = [*pattern.sources, *pattern.examples]
     most = (MOST_SOURCES + 1, MOST_EXAMPLES, MOST_VERDICTS + 1)
     parts = (pattern.sources, pattern.examples, pattern.verdicts)

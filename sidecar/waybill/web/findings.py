@@ -55,7 +55,7 @@ def encoding_finding(decoder: TextDecoder, text: str, start: bytes = b"") -> tup
     word = _BEYOND.search(text)
     why = f"reads {word[0][:40]}" if word else "by the first bytes beyond ASCII"
     if decoder.is_guess:
-        why = f"a guess, since it is no UTF-8; {why}"
+        why = f"a guess, since it is not UTF-8; {why}"
     return decoder.name, why
 
 

@@ -17,12 +17,12 @@ _HINT = "Choose it under “How it is read”."
 def on_page(words: str) -> str:
     """``words`` without options and places on disk.
 
-    >>> on_page("this is no text; --format text takes it line by line [unsupported_encoding]")
-    'this is no text. Choose it under “How it is read”. [unsupported_encoding]'
-    >>> on_page("the text is no utf-16; name its encoding (--encoding)")
-    'the text is no utf-16; name its encoding. Choose it under “How it is read”.'
-    >>> on_page("cp1252 (a guess, since it is no UTF-8; --encoding names another), ';'")
-    "cp1252 (a guess, since it is no UTF-8), ';'"
+    >>> on_page("this is not text; --format text takes it line by line [unsupported_encoding]")
+    'this is not text. Choose it under “How it is read”. [unsupported_encoding]'
+    >>> on_page("the text is not utf-16; name its encoding (--encoding)")
+    'the text is not utf-16; name its encoding. Choose it under “How it is read”.'
+    >>> on_page("cp1252 (a guess, since it is not UTF-8; --encoding names another), ';'")
+    "cp1252 (a guess, since it is not UTF-8), ';'"
     """
     told = _REMARK.sub("", _ABOUT.sub("", words))
     option = _OPTION.search(told)

@@ -264,7 +264,7 @@ def _lines_of(lines: list[str], rule: str) -> tuple[int, int, str] | None:
 
 
 def _is_end(line: str, indent: int) -> bool:
-    """Whether a line is no part of a rule whose dash stands at ``indent``."""
+    """Whether a line is not part of a rule whose dash stands at ``indent``."""
     item = _ITEM.match(line)
     if item is not None and len(item[1]) <= indent:
         return True

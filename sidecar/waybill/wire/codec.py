@@ -19,7 +19,7 @@ from waybill.wire.fields import FieldPlan
 __all__ = ["DECODE_ERRORS", "SPECIAL_BYTES", "WITHOUT_MESSAGE_BYTES", "Codec", "Encoding"]
 
 #: What decoders raise on input that they do not take. Only the first is msgspec's own error; others
-#: were met (text that is no UTF-8, nesting) or may come with another version (numbers, times).
+#: were met (text that is not UTF-8, nesting) or may come with another version (numbers, times).
 DECODE_ERRORS = (
     msgspec.MsgspecError,
     ValueError,

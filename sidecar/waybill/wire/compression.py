@@ -74,7 +74,7 @@ def decompress(body: bytes, encodings: Sequence[Compression], limit_bytes: int) 
         if encoding == "snappy":
             body = unsnappy(body, limit_bytes)
         elif not body:
-            raise MalformedError(truncated(encoding), "an empty body is no stream")
+            raise MalformedError(truncated(encoding), "an empty body is not a stream")
         else:
             body = _inflate(body, encoding, limit_bytes)
     return body
@@ -151,7 +151,7 @@ def may_begin(encoding: Compression, start: bytes) -> bool:
 
 def behind(encoding: Compression) -> str:
     """What to say of bytes behind the end that are no further member."""
-    return f"what stands behind its end is no {encoding}"
+    return f"what stands behind its end is not {encoding}"
 
 
 def _inflate_member(

@@ -2,7 +2,7 @@ r"""Which fields of a record are read, and what the fast decoders need to know a
 
 A *path* is a dotted name such as ``kubernetes.container_name``; a dot inside a key is written
 ``\.``. Shippers flatten: such a name is found as one key with dots in it, too. A blank text at a
-path is no text: the next path is asked. The fast decoders skip everything but these paths:
+path is not text: the next path is asked. The fast decoders skip everything but these paths:
 `extraction_type` builds the msgspec struct that says so. A record that already carries one of our
 own names fails that struct on purpose and takes the tolerant way, so that the ordinary record pays
 nothing for the check.
@@ -258,7 +258,7 @@ def are_visible(texts: Sequence[object]) -> bool:
     """Whether all are texts and surely not blank, as `begins_visibly`: in one pass in C."""
     try:
         return _VISIBLE.issuperset(map(_FIRST_CHAR, cast("Sequence[str]", texts)))
-    except (TypeError, LookupError):  # something that is no text, or an empty one
+    except (TypeError, LookupError):  # something that is not text, or an empty one
         return False
 
 

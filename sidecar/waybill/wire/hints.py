@@ -80,7 +80,7 @@ def is_table(content_type: str) -> bool:
 
 
 def no_text_hint(start: bytes, none_of: tuple[bytes, ...] = _NO_TEXT) -> str | None:
-    """A sentence about what begins with ``start`` and is no text; None where it may be."""
+    """A sentence about what begins with ``start`` and is not text; None where it may be."""
     for magic, sentence in _KINDS:
         if magic in none_of and start.startswith(magic):
             return sentence
@@ -88,7 +88,7 @@ def no_text_hint(start: bytes, none_of: tuple[bytes, ...] = _NO_TEXT) -> str | N
 
 
 def no_table_hint(start: bytes) -> str | None:
-    """A sentence about what begins with ``start`` and is no table of text; None where it may be."""
+    """A sentence about what begins with ``start`` and is not a table; None where it may be one."""
     told = no_text_hint(start, _NO_TABLES)
     if told is not None:
         return told

@@ -138,7 +138,7 @@ def form_of(
     name of a table does not make a table of JSON. ``names`` are those of columns for messages.
 
     Raises:
-        MalformedError: ``unsupported_encoding``: it is no text of lines; it says what it is.
+        MalformedError: ``unsupported_encoding``: it is not text of lines; it says what it is.
             ``csv_encoding``: it is not of the encoding that was named.
     """
     by_magic = form_of_magic(start)
@@ -173,7 +173,7 @@ def form_of_magic(start: bytes) -> Format | None:
 
 
 def _form_of_lines(text: str, names: Sequence[str]) -> Format:
-    """What is no JSON: a table by a head that has one of ``names``, else text."""
+    """What is not JSON: a table by a head that has one of ``names``, else text."""
     dialect = find_dialect(text, names)
     lines = io.StringIO(text[len(dialect.preamble) :], newline="").readlines()[:_PROBED_LINES]
     rows = [row for row in cells_of(lines, dialect) if "".join(row).strip()]
@@ -236,7 +236,7 @@ def _raising(error: MalformedError) -> Iterator[bytes]:
 
 
 def _refuse_foreign(text: str, *, is_named: bool) -> None:
-    """Refuse what is no text of lines, whatever its name says.
+    """Refuse what is not text of lines, whatever its name says.
 
     ``is_named``: somebody said which encoding it has.
 
@@ -256,7 +256,7 @@ def _refuse_foreign(text: str, *, is_named: bool) -> None:
     if odd > _CONTROL_SHARE * len(text):
         otherwise = _OTHERWISE if is_named else _OTHER_ENCODING
         raise MalformedError(
-            "unsupported_encoding", f"this is no text: it is full of control characters{otherwise}"
+            "unsupported_encoding", f"this is not text: it is full of control characters{otherwise}"
         )
 
 

@@ -2,7 +2,7 @@ r"""Plain text, one record a line, as a shipper's codec ``text`` or ``logfmt`` s
 
 A line becomes the object ``{"log": line}``; one that is a JSON object already stays as it is. Of a
 line of logfmt message and source are read from its pairs. What a container runtime puts in front
-(CRI: time, stream, tag), or who shows its lines (kubectl, compose), is no part of the message. A
+(CRI: time, stream, tag), or who shows its lines (kubectl, compose), is not part of the message. A
 head of syslog is: it names the program.
 
     >>> as_ndjson(b"disk full\n\n", "text/plain")

@@ -30,7 +30,7 @@ Place: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 def members_in(text: str) -> Members | None:
-    """The record that ``text`` is; None where it is no JSON object.
+    """The record that ``text`` is; None where it is not a JSON object.
 
     >>> members_in('{"log": "disk full"}'), members_in("disk full")
     ({'log': 'disk full'}, None)

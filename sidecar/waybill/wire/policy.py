@@ -38,7 +38,7 @@ class Reading(msgspec.Struct, gc=False):
 
 
 def make_reading(message: str | None, source: str | None, *, is_other: bool) -> Reading:
-    """A `Reading`; ``is_other``: a message field holds something that is no string."""
+    """A `Reading`; ``is_other``: a message field holds something that is not a string."""
     if message is not None:
         return Reading(message, source)
     return Reading(None, source, "message_not_a_string" if is_other else "no_message")

@@ -5,7 +5,7 @@ dates), RFC 2822 and HTTP dates, the common log format, Go's and nginx's spellin
 and runtimes write (`waybill.wire.odd_times`), and epochs in seconds, milliseconds, microseconds or
 nanoseconds, as numbers or as text. A time without a zone is
 UTC; one with a zone's name only (``CEST``) is not read, nor one without a year, as in syslog: both
-would be a guess. What lies outside the years 2000 to 2099 is no time of a log record: a
+would be a guess. What lies outside the years 2000 to 2099 is not a time of a log record: a
 duration, a date as a number, a clock that was never set. The next field is asked then.
 
 >>> moment_of("2024-05-01T12:00:00.5+02")

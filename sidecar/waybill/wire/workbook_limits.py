@@ -91,7 +91,7 @@ def _check_sizes(parts: list[zipfile.ZipInfo]) -> None:
         whole += part.file_size
         packed += part.compress_size
     if whole > _SMALL_BYTES and whole / packed > _MOST_RATIO:
-        detail = f"{packed:,} bytes would become {whole >> 20:,} MB: that is no table"
+        detail = f"{packed:,} bytes would become {whole >> 20:,} MB: that is not a table"
         raise WorkbookError("ratio", detail)
 
 

@@ -99,7 +99,7 @@ async def test_the_rule_that_is_overruled_is_named(desk: Desk) -> None:
             "2000 characters",
         ),
         (CorrectionRequest(message="a \ud800", label="Error"), "fields", "surrogate"),
-        (CorrectionRequest(message="m", label="E" * 1_000_000), "label", "is no label"),
+        (CorrectionRequest(message="m", label="E" * 1_000_000), "label", "is not a label"),
         (CorrectionRequest(mask="a\nb", label="Error"), "fields", "line ends"),
         (CorrectionRequest(mask="\x1b[0ma", label="Error"), "fields", "control characters"),
         (CorrectionRequest(mask="a\x07b", label="Error"), "fields", "control characters"),

@@ -74,7 +74,7 @@ def changed(**values: object) -> bytes:
     ("line", "fault"),
     [
         (b'{"id": "1", "mask"', "[half_line]"),
-        (b"message,label\n", "is no JSON object"),
+        (b"message,label\n", "is not a JSON object"),
         (b'[{"id": "1"}]\n', "a JSON array"),
         (b'{"id": "1"}\n', "missing required field `mask`"),
         (b'{"id": 1}\n', "Expected `str`"),
@@ -203,7 +203,7 @@ def test_a_file_of_another_kind_is_told_once(tmp_path: Path) -> None:
     file = tmp_path / "c.ndjson"
     file.write_text("message,label\na,Error\nb,Error\n")
     (told,) = refusal(file)
-    assert "'message,label' is no JSON object" in told
+    assert "'message,label' is not a JSON object" in told
 
 
 def test_a_folder_within_the_folder_is_named(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def _send(
 
 
 def _records(body: bytes, content_type: str) -> list[Record]:
-    """The answer's records as a lenient reader sees them; what is no object is shown as
+    """The answer's records as a lenient reader sees them; what is not an object is shown as
     its text.
     """
     if "msgpack" in content_type:

@@ -46,7 +46,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way", path)
+        raise FileExistsError(errno.EEXIST, "a file that is not a socket is in the way", path)
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
         try:

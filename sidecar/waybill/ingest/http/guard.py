@@ -55,7 +55,7 @@ class Guard(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_handling = False
         self._has_spoken = False
-        #: The beginning of the request that is read, to tell what is no HTTP.
+        #: The beginning of the request that is read, to tell what is not HTTP.
         self.first = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

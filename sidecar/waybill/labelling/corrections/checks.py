@@ -28,7 +28,10 @@ def fault_of(one: Correction) -> tuple[CorrectionCode, str] | None:
         moment(one.at)
     except ValueError as error:
         shown = one.at[:_SHOWN_CHARS]
-        return "time", f"at: {shown!r} is no RFC 3339 time such as 2026-11-26T10:00:00Z: {error}"
+        return (
+            "time",
+            f"at: {shown!r} is not an RFC 3339 time such as 2026-11-26T10:00:00Z: {error}",
+        )
     return None
 
 

@@ -216,7 +216,7 @@ class Desk:
             raise CorrectError("fields", f"label is missing; the labels are {', '.join(names)}")
         if label not in self._taxonomy:
             listed = ", ".join(names)
-            text = f"{label[:100]!r} is no label{meant(label, names)}; the labels are {listed}"
+            text = f"{label[:100]!r} is not a label{meant(label, names)}; the labels are {listed}"
             raise CorrectError("label", text)
         return label
 

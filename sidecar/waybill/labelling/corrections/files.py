@@ -278,7 +278,7 @@ def _as_utf8(data: bytes, file: str) -> bytes:
         try:
             return transcoded(data[len(mark) :], codec)
         except UnicodeError:
-            detail = f"is no {codec}, as its first bytes say"
+            detail = f"is not {codec}, as its first bytes say"
             raise CorrectionsError([CorrectionError("not_text", detail, file=file)]) from None
     return data
 
@@ -315,7 +315,7 @@ def _line_fault(line: bytes, detail: str) -> tuple[CorrectionCode, str]:
         shown = line[:_SHOWN_CHARS].decode("utf-8", "replace").rstrip()
         return (
             "not_json",
-            f"{shown!r} is no JSON object; expected NDJSON, one a line: {_EXAMPLE}. {_WRITE}",
+            f"{shown!r} is not a JSON object; expected NDJSON, one a line: {_EXAMPLE}. {_WRITE}",
         )
     if not line.endswith(b"\n") and "truncated" in detail:
         cut = "the last line is cut off, as by a write that failed; complete it or take it out"

@@ -63,7 +63,7 @@ def _locked(file: Path) -> Iterator[int]:
         number = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             if not stat.S_ISREG(os.fstat(number).st_mode):
-                raise OSError(errno.EINVAL, "is no regular file", str(file))
+                raise OSError(errno.EINVAL, "is not a regular file", str(file))
             lock_until(number, until)
             # An editor or Git may have put another file in its place while we waited.
             if not is_still(number, file):

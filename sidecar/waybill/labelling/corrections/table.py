@@ -196,7 +196,7 @@ def _label_faults(
     for one in wrong:
         label, name = one.verdict.label, one.verdict.rule
         file, line = history.place(name or "")
-        text = f"{label!r} is no label{taxonomy.hint(label)}"
+        text = f"{label!r} is not a label{taxonomy.hint(label)}"
         faults.append(CorrectionError("label", text, file=file, line=line))
     return faults
 

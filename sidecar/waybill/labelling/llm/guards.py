@@ -16,7 +16,7 @@ from waybill.labelling.llm.ledger import Ledger
 from waybill.labelling.llm.window import Window
 
 #: A call waits this long for its turn at most; if it takes longer, what waits is refused. The
-#: batches that asked have gone on long before: this is no part of a request's time.
+#: batches that asked have gone on long before: this is not part of a request's time.
 _TURN_SECS = 60.0
 #: How often a waiting call looks whether it is its turn.
 _LOOK_SECS = 1.0

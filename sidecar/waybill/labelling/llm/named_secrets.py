@@ -287,7 +287,7 @@ _ODD = re.compile(
 
 
 def _is_odd(word: str) -> bool:
-    """Whether ``word`` is no word of a language or a program: digits, signs or capitals within."""
+    """Whether ``word`` is not of a language or a program: digits, signs or capitals within."""
     word = word.strip(".,;:!?\"'\\").rstrip("=")
     if len(word) < 4 or "=" in word or word.isdigit():
         return False

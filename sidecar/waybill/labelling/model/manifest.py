@@ -244,7 +244,7 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
     shared = manifest.encoder.shared
     if shared is not None and not all(map(_is_plain, shared.split("/"))):
-        raise BundleError("manifest", f"encoder.shared is no plain relative path: {shared}")
+        raise BundleError("manifest", f"encoder.shared is not a plain relative path: {shared}")
     if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
         raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
     return manifest

@@ -59,14 +59,16 @@ def _integer(value: int, node: yaml.ScalarNode) -> int:
 def _number(value: float, node: yaml.ScalarNode) -> float:
     if math.isfinite(value):
         return value
-    raise ValueError(f"{_shown(node)} is no finite number; put it in quotes to have it as a text")
+    raise ValueError(
+        f"{_shown(node)} is not a finite number; put it in quotes to have it as a text"
+    )
 
 
 def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("half of a surrogate pair is no text") from None
+        raise ValueError("half of a surrogate pair is not text") from None
     return value
 
 

@@ -67,7 +67,7 @@ def translate(pattern: str) -> Translation:
     """``pattern`` for Hyperscan (flags UTF8, SINGLEMATCH, ALLOWEMPTY).
 
     Raises:
-        ValueError: the pattern is no Python regular expression, or one that cannot be had here; the
+        ValueError: the pattern is not a Python regular expression, or not one for here; the
             message says where.
     """
     try:
@@ -104,7 +104,7 @@ def parse(pattern: str) -> Any:
     """The parse tree of ``pattern`` as `re` understands it.
 
     Raises:
-        ValueError: it is no Python regular expression, or says two things at once.
+        ValueError: it is not a Python regular expression, or says two things at once.
     """
     try:
         with warnings.catch_warnings():

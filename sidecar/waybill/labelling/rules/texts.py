@@ -70,7 +70,7 @@ def decode_texts(data: bytes) -> dict[str, str]:
     total = 0
     for name, text in files.items():
         if not is_file_name(name):
-            raise TextsError(f"{name[:100]!r} is no name of a rule file")
+            raise TextsError(f"{name[:100]!r} is not the name of a rule file")
         size = len(text.encode("utf-8", "replace"))
         total += size
         if size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:

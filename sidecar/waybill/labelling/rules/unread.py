@@ -54,7 +54,7 @@ def _why_odd(entry: Path, *, is_yaml: bool) -> str | None:
         is_link = is_yaml or "." not in entry.name
         return "it is a link that leads nowhere" if is_link else None
     if not entry.is_file():
-        return "it is no regular file" if is_yaml else None
+        return "it is not a regular file" if is_yaml else None
     if is_yaml:
         return "its name must end in .yaml or .yml, in small letters"
     with open_regular(entry) as stream:

@@ -219,7 +219,7 @@ def load_estimator(path: Path) -> object:
     if not is_classifier:
         raise BundleError(
             "classifier",
-            f"{path}: {type(estimator).__name__} is no fitted classifier with predict_proba",
+            f"{path}: {type(estimator).__name__} is not a fitted classifier with predict_proba",
         )
     return estimator
 

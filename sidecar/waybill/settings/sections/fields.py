@@ -17,7 +17,7 @@ class FieldSettings(Section, frozen=True):
         Meta(
             min_length=1,
             description="Where the message is: the first path that leads to a text wins. Blank is "
-            "no text. A path with dots is found as one key, too.",
+            "not text. A path with dots is found as one key, too.",
             examples=[["log", "message", "log_message", "msg", "body"]],
         ),
     ] = (

@@ -137,7 +137,9 @@ async def _undo(request: web.Request, bench: Bench, row: sqlite3.Row) -> int | N
     """
     author = user_of(request).name
     if row["file"] != CORRECTIONS_FILE and not is_file_name(row["file"]):
-        raise NotWrittenError("this is no change of rules or corrections: go back on its own page")
+        raise NotWrittenError(
+            "this is not a change of rules or corrections: go back on its own page"
+        )
     if row["file"] != CORRECTIONS_FILE:
         made = Change(
             author,

@@ -80,7 +80,7 @@ async def read_form(request: web.Request, scope: Scope) -> MultiDict[str]:
     """The texts of a form of ours; it can be read once.
 
     Raises:
-        web.HTTPForbidden: it is no form of ours, or one from before its sender logged in, which is
+        web.HTTPForbidden: it is not a form of ours, or from before its sender logged in, which is
             kept (`refused`), or its sender lacks ``scope``.
         web.HTTPException: as `read_texts`.
     """

@@ -236,7 +236,7 @@ async def _drafted(bench: Bench, query: Mapping[str, str]) -> str:
 
 async def _label_for(bench: Bench, row: sqlite3.Row) -> str:
     """The label that a draft begins with: what somebody said, what the pattern has, else what was
-    nearest; empty where that is no label here.
+    nearest; empty where that is not a label here.
     """
     said = await bench.database.read(lambda store: settle(history_of(store, row["id"])))
     label = row["guess_label"]

@@ -81,7 +81,7 @@ def _digest(*parts: bytes) -> bytes:
 def _bytes(part: object) -> bytes:
     if isinstance(part, bytes):
         return part
-    raise ValueError("a part of the message is no string")
+    raise ValueError("a part of the message is not a string")
 
 
 def _parts(data: bytes, size: int) -> list[object]:

@@ -121,7 +121,7 @@ class JsonReader:
     # -- records within a frame -----------------------------------------------------------------
 
     def read_framed(self, batch: Batch, at: int, path: Sequence[str]) -> None:
-        """Read the records at ``path`` of each object; a line that is no JSON is one for itself."""
+        """Read the records at ``path`` of each object; a line that is not JSON is one by itself."""
         body = batch.body
         batch.budget.take(2 * (len(body) - at))
         while at < len(body):

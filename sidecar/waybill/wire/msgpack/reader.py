@@ -238,7 +238,7 @@ def _next_entry(body: bytes, broken: int, tries: Iterator[int]) -> int:
 
 
 def _record_start(body: bytes, start: int) -> int:
-    """The offset of the record in the entry at ``start``, or -1 when this is no entry of two."""
+    """The offset of the record in the entry at ``start``, or -1 when it is not an entry of two."""
     head = _PAIR_HEADS.get(body[start])
     if head is None:
         return -1

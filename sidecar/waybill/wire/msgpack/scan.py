@@ -145,7 +145,7 @@ def text_at(data: bytes, at: int) -> str | None:
 def members(data: bytes, start: int) -> Iterator[tuple[str | None, int, int, int]]:
     """The members of the map at ``start``: (key, key start, value start, value end).
 
-    The key is None when it is no string.
+    The key is None when it is not a string.
     """
     found = map_header(data, start)
     if found is None:

@@ -186,7 +186,7 @@ def plain_members(found: object) -> Record:
     """The members of a record, resource or scope, with attributes and body as plain values.
 
     Raises:
-        ValueError: ``found`` is no object, or its values are none of OTLP's.
+        ValueError: ``found`` is not an object, or its values are none of OTLP's.
     """
     if not isinstance(found, dict):
         raise ValueError("not an object")

@@ -154,7 +154,7 @@ def to_protobuf(members: object, message: Message, depth: int = _MAX_DEPTH) -> b
     """The JSON object ``members`` as ``message`` in protobuf.
 
     Raises:
-        ValueError: it is no object, a value is none of its type, or it is nested too deep.
+        ValueError: it is not an object, a value is none of its type, or it is nested too deep.
     """
     if not depth or not isinstance(members, dict):
         raise ValueError("not an object" if depth else _TOO_DEEP)
@@ -166,7 +166,7 @@ def to_protobuf(members: object, message: Message, depth: int = _MAX_DEPTH) -> b
         member = message.members[number]
         values = value if member.is_repeated else [value]
         if not isinstance(values, list):
-            raise ValueError(f"{name} is no list")
+            raise ValueError(f"{name} is not a list")
         pieces += [_write(number, one, member.holds, depth) for one in values]
     return b"".join(pieces)
 

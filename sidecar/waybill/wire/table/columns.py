@@ -287,7 +287,7 @@ def _no_message(fields: FieldSettings, choice: Choice, head: Sequence[str]) -> s
     return (
         f"no column is called {_few(fields.message)} (fields.message); the columns are: "
         f"{_shown(head)}. Name the one that holds the messages: --message-column NAME or its "
-        f"number; where the first row is no head: --head none --message-column {len(head)} (over "
+        f"number; without a head: --head none --message-column {len(head)} (over "
         f"HTTP ?head=none&message_column={len(head)}); --format text takes a file line by line"
     )
 

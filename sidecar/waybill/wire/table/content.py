@@ -39,7 +39,7 @@ def find_messages(
     fields: FieldSettings, start: bytes, choice: Choice, *, is_last: bool
 ) -> FoundColumn | None:
     """The column of messages of a table that begins with ``start``, by what its cells hold; None
-    where a name or ``choice`` tells. A first row that reads like the others is no head.
+    where a name or ``choice`` tells. A first row that reads like the others is not a head.
 
     Raises:
         MalformedError: ``start`` cannot be read as a table.

@@ -36,7 +36,7 @@ class TextDecoder:
         self._given = encoding is not None
         #: The codec's name; None as long as all was ASCII.
         self.name: str | None = None
-        #: Whether it was chosen because the bytes are no UTF-8, and nothing says what they are.
+        #: Whether it was chosen because the bytes are not UTF-8, and nothing says what they are.
         self.is_guess = False
         #: What was behind the last whole character at the end of the input.
         self.tail = b""
@@ -64,20 +64,20 @@ class TextDecoder:
         try:
             text = self._decoder.decode(data, is_last and self.name == "utf-8")
         except UnicodeError as error:
-            raise MalformedError("csv_encoding", f"the text is no {self.name}: {error}") from None
+            raise MalformedError("csv_encoding", f"the text is not {self.name}: {error}") from None
         after = self._decoder.getstate()[0]
         if is_last:
             self.tail = after
         if self.name != "utf-8" and self.encode(text) + after != before + data:
             raise MalformedError(
-                "csv_encoding", f"the text is no {self.name}; name its encoding (--encoding)"
+                "csv_encoding", f"the text is not {self.name}; name its encoding (--encoding)"
             )
         return text
 
     def describe(self) -> str:
         """The encoding in words, and whether it is a guess."""
         if self.is_guess:
-            return f"{self.name} (a guess, since it is no UTF-8; --encoding names another)"
+            return f"{self.name} (a guess, since it is not UTF-8; --encoding names another)"
         return self.name or "ASCII"
 
     def encode(self, text: str) -> bytes:
@@ -129,7 +129,7 @@ def _codec(encoding: str) -> str:
     name = charset_of(encoding)
     if name is None:
         raise MalformedError(
-            "csv_encoding", f"{encoding!r} is no known encoding; examples: utf-8, cp1252, utf-16"
+            "csv_encoding", f"{encoding!r} is not a known encoding; examples: utf-8, cp1252, utf-16"
         )
     return _ALIASES.get(name, name)
 

@@ -301,7 +301,7 @@ class Table:
             body += self.dialect.delimiter * missing
         read = [*read, *[""] * missing]
         if not _is_whole(body):
-            faults["bytes"] = f"bytes that are no {self.decoder.name}"
+            faults["bytes"] = f"bytes that are not {self.decoder.name}"
             read = [replaced(cell) for cell in read]
         words = "; ".join(faults.values()) or None
         return Row(read, body, end, number, words, line, tuple(faults))
