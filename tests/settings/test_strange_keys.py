@@ -63,3 +63,38 @@ def test_a_fault_names_the_line_of_the_file(tmp_path: Path) -> None:
     )
     places = [problem.rpartition(" (from ")[2] for problem in told if "lisen" not in problem]
     assert places == [f"{file}:{n})" for n in (2, 5, 9, 8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("waybill_log_level", "(did you mean WAYBILL_LOG_LEVEL?)"),
+        ("Waybill_Log_Level", "(did you mean WAYBILL_LOG_LEVEL?)"),
+        ("WAYBILL_LOG__LEVEL", "(did you mean WAYBILL_LOG_LEVEL?)"),
+        ("WAYBILL_CONFIG_FILE", "(did you mean WAYBILL_CONFIG?)"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_no_silence(name: str, told: str) -> None:
+    (problem,) = read_settings(None, (), {name: "debug"}).problems
+    assert str(problem) == f"{name}: no such setting {told}"
+
+
+def test_variables_of_others_are_theirs() -> None:
+    assert read_settings(None, (), {"waybill_version": "1", "WAYBILL": "1"}).problems == ()
+
+
+@pytest.mark.parametrize(
+    "flag", ["HTTP.LISTEN", "http-listen", "WAYBILL_HTTP_LISTEN", "http.listn "]
+)
+def test_a_flag_that_is_nearly_a_setting_names_it(flag: str) -> None:
+    (problem,) = read_settings(None, (f"{flag}=127.0.0.1:1",), {}).problems
+    assert str(problem) == f"--set {flag}: no such setting (did you mean http.listen?)"
+
+
+@pytest.mark.parametrize("written", ["{}", " {}\n", '"{}"', "'{}'"])
+def test_the_name_of_the_file_may_have_what_variables_have(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("log: {level: debug}")
+    environ = {"WAYBILL_CONFIG": written.format(file)}
+    assert read_settings(None, (), environ).settings.log.level == "debug"
+    assert read_settings(None, (), {"WAYBILL_CONFIG": " "}).problems == ()

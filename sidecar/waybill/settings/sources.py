@@ -22,6 +22,7 @@ from waybill.settings.checks import cross_check
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import Secret, Settings
 from waybill.settings.secrets import clean_secret
+from waybill.settings.strange_keys import plain_key
 from waybill.settings.taxonomy import with_fitting_routes
 from waybill.settings.text import parse
 from waybill.settings.tree import Tree, read_tree
@@ -120,8 +121,9 @@ def read_settings(
 
 def _read_file(tree: Tree, file: Path | None, environ: Mapping[str, str]) -> None:
     origin = "--config"
-    if file is None and environ.get("WAYBILL_CONFIG"):
-        file = Path(environ["WAYBILL_CONFIG"])
+    named = environ.get("WAYBILL_CONFIG", "").strip().strip("\"'")
+    if file is None and named:
+        file = Path(named)
         origin = "WAYBILL_CONFIG"
     if file is None:
         return
@@ -159,7 +161,9 @@ def _read_environment(tree: Tree, environ: Mapping[str, str]) -> None:
             _set_from_environment(tree, path, environ[name], name)
     known = {setting.environment: path for path, setting in catalogue().items()}
     for name in sorted(environ):
-        if not name.startswith("WAYBILL_") or name in _NOT_SETTINGS:
+        # In small letters it may be anybody's, unless it is a setting of ours but for that.
+        is_ours = name.startswith("WAYBILL_") or name.upper() in known
+        if not is_ours or name in _NOT_SETTINGS:
             continue
         if name not in known:
             _refuse_name(tree, name, known)
@@ -169,10 +173,9 @@ def _read_environment(tree: Tree, environ: Mapping[str, str]) -> None:
 
 def _refuse_name(tree: Tree, name: str, known: Mapping[str, str]) -> None:
     if not _SERVICE_LINK.fullmatch(name):
-        meant = suggest(name, known)
-        tree.findings.add(
-            Problem(name, f"no such setting{meant}"), *(known[word] for word in meant.words)
-        )
+        meant = suggest(name.upper(), (*known, *_NOT_SETTINGS))
+        paths = [known.get(word, word) for word in meant.words]
+        tree.findings.add(Problem(name, f"no such setting{meant}"), *paths)
 
 
 def _set_from_environment(tree: Tree, path: str, text: str, name: str) -> None:
@@ -196,7 +199,7 @@ def _read_overrides(tree: Tree, overrides: Sequence[str]) -> None:
                 )
             )
         elif path not in known:
-            meant = suggest(path, known)
+            meant = suggest(_as_path(path), known)
             told = f"no such setting{meant}"
             below = next((other for other in known if other.startswith(f"{path}.")), None)
             if below is not None:
@@ -204,6 +207,11 @@ def _read_overrides(tree: Tree, overrides: Sequence[str]) -> None:
             tree.findings.add(Problem(f"--set {path}", told), *meant.words)
         else:
             tree.put(path, parse(known[path], text), origin=f"--set {path}")
+
+
+def _as_path(given: str) -> str:
+    """What somebody calls a setting, its variable for example, in the letters of a path."""
+    return plain_key(given).removeprefix("waybill_")
 
 
 def _with_key(settings: Settings, environ: Mapping[str, str], findings: Findings) -> Settings:
