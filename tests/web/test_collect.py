@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 
 from tests.patience import until
 from tests.web.conftest import opened, pattern, settings_for, share
-from waybill.core.pattern import encode, pattern_id
+from waybill.core.pattern import Guess, encode, pattern_id
 from waybill.patterns import client
 from waybill.web.spool import Spool
 from waybill.web.store.queries import node_rows
@@ -56,7 +56,12 @@ LIES = {
     "another mask": (lie(id=pattern_id("something else")), ""),
     "no id": (lie(id="<script>", is_cleaned=True), ""),
     "many sources": (lie(sources={f"s{i}": 1 for i in range(1000)}), ""),
-    "a long text": (lie(examples=("x" * (2 << 20),)), ""),
+    "a long text": (lie(examples=("x" * 20_000,)), ""),
+    "a long mask": (encode(pattern("x" * 20_000)), ""),
+    "a long source": (lie(sources={"s" * 2000: 1}), ""),
+    "a long label": (lie(verdicts=(share("L" * 2000, 40),)), ""),
+    "a long rule": (lie(verdicts=(share("Error", 40, rule="r" * 2000),)), ""),
+    "a long guess": (lie(guess=Guess("G" * 2000, 0.5)), ""),
     "text that is none": (GOOD.replace(b"User", b"\\ud800"), ""),
     "a number for a text": (b'{"id":"0","mask":1,"count":1}', ""),
     "deep": (b"[" * 100_000, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from waybill.core.pattern import (
     MOST_EXAMPLES,
@@ -18,7 +19,10 @@ __all__ = ["credible"]
 #: 2**63.
 _MOST_RECORDS = 1 << 53
 _LAST_MOMENT = 7_258_118_400.0
-_MOST_CHARS = 1 << 20
+#: Masks have some hundred characters and examples some thousand; pages and their forms show them
+#: whole. Names, such as those of sources, labels and rules, are short.
+_MOST_CHARS = 16 << 10
+_MOST_NAME = 1000
 _ID = re.compile("[0-9a-f]{16}")
 
 
@@ -37,11 +41,22 @@ def credible(pattern: Pattern) -> Pattern:
         raise ValueError(f"{pattern.id[:40]!r} is not the id of its mask")
     if not _ID.fullmatch(pattern.id):
         raise ValueError(f"{pattern.id[:40]!r} is not an id")
-    texts = [*pattern.sources, *pattern.examples]
+    names = [*pattern.sources, *_names(pattern)]
     most = (MOST_SOURCES + 1, MOST_EXAMPLES, MOST_VERDICTS + 1)
     parts = (pattern.sources, pattern.examples, pattern.verdicts)
     if any(len(part) > bound for part, bound in zip(parts, most, strict=True)):
         raise ValueError("more sources, examples or verdicts than a pattern has")
-    if max(map(len, [pattern.mask, *texts])) > _MOST_CHARS:
-        raise ValueError("a text that is longer than any that Waybill reads")
+    if max(map(len, (pattern.mask, *pattern.examples))) > _MOST_CHARS:
+        raise ValueError("a text that is longer than any that Waybill tells")
+    if max(map(len, names), default=0) > _MOST_NAME:
+        raise ValueError("a name that is longer than any that Waybill tells")
     return pattern
+
+
+def _names(pattern: Pattern) -> Iterator[str]:
+    """Those of labels and of what decided."""
+    for share in pattern.verdicts:
+        yield share.label
+        yield share.rule or ""
+    if pattern.guess is not None:
+        yield pattern.guess.label
