@@ -39,8 +39,10 @@ def rules_of(text: str) -> dict[str, dict[str, object]]:
     except yaml.YAMLError:
         return {}
     rules = told.get("rules") if isinstance(told, dict) else None
-    found = {}
-    for rule in rules if isinstance(rules, list) else []:
+    found: dict[str, dict[str, object]] = {}
+    if not isinstance(rules, list):
+        return found
+    for rule in rules:
         if _id_of(rule):
             found[_id_of(rule)] = rule
     return found
@@ -136,9 +138,12 @@ def _node_of(text: str, rule: str) -> yaml.MappingNode | None:
         whole = compose_yaml(text)
     except yaml.YAMLError:
         return None
-    pairs = whole.value if isinstance(whole, yaml.MappingNode) else []
-    lists = [value for key, value in pairs if key.value == "rules"]
-    for one in lists[0].value if lists and isinstance(lists[0], yaml.SequenceNode) else []:
+    if not isinstance(whole, yaml.MappingNode):
+        return None
+    listed = next((value for key, value in whole.value if key.value == "rules"), None)
+    if not isinstance(listed, yaml.SequenceNode):
+        return None
+    for one in listed.value:
         if isinstance(one, yaml.MappingNode) and _has_id(one, rule):
             return one
     return None
