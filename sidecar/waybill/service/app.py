@@ -150,7 +150,15 @@ class _Assembly:
         http = await self._serve_http(deps, tokens)
         forward = await self._serve_forward(intake)
         service = Service(
-            settings, metrics, opened, inflight, flow, reloader, http, forward, patterns
+            settings=settings,
+            metrics=metrics,
+            opened=opened,
+            inflight=inflight,
+            flow=flow,
+            reloader=reloader,
+            http=http,
+            forward=forward,
+            patterns=patterns,
         )
         self._announce(service)
         return service

@@ -220,15 +220,15 @@ def _table(
     lines = map(functools.partial(_line, table), (*first, *further))
     told = columns.describe()
     return Sample(
-        opened.form,
-        options,
-        guesses,
-        tuple(columns.head),
-        tuple(lines),
-        opened.sheets,
-        told.get("known label", ""),
-        told["our label"],
-        tuple(f"{row.where}: {row.fault}" for row in first if row.fault),
+        form=opened.form,
+        options=options,
+        guesses=guesses,
+        head=tuple(columns.head),
+        lines=tuple(lines),
+        sheets=opened.sheets,
+        known=told.get("known label", ""),
+        ours=told["our label"],
+        faults=tuple(f"{row.where}: {row.fault}" for row in first if row.fault),
     )
 
 

@@ -113,7 +113,16 @@ class Tally:
             if len(self._changes) >= self._most_masks:
                 self._count_unlisted(mask, min(flips), low, high)
                 return
-            change = Change(pattern_id(mask), mask, 0, 0, {}, [], [], example)
+            change = Change(
+                id=pattern_id(mask),
+                mask=mask,
+                low=0,
+                high=0,
+                sources={},
+                old=[],
+                new=[],
+                example=example,
+            )
             self._changes[mask] = change
         change.low += low
         change.high += high

@@ -142,15 +142,15 @@ async def _undo(request: web.Request, bench: Bench, row: sqlite3.Row) -> int | N
         )
     if row["file"] != CORRECTIONS_FILE:
         made = Change(
-            author,
-            f"undo {row['what']}",
-            row["file"],
-            row["after"],
-            row["before"],
-            "",
-            bench.travel.way,
-            time.time(),
-            row["number"],
+            author=author,
+            what=f"undo {row['what']}",
+            file=row["file"],
+            before=row["after"],
+            after=row["before"],
+            note="",
+            way=bench.travel.way,
+            at=time.time(),
+            undoes=row["number"],
         )
         return await bench.travel.bring_rules(made)
 
@@ -170,7 +170,17 @@ def _of_corrections(
 ) -> Change:
     """A change of corrections; its lines are those that wait."""
     author = user_of(request).name
-    return Change(author, what, CORRECTIONS_FILE, "", "", note, "", time.time(), undoes)
+    return Change(
+        author=author,
+        what=what,
+        file=CORRECTIONS_FILE,
+        before="",
+        after="",
+        note=note,
+        way="",
+        at=time.time(),
+        undoes=undoes,
+    )
 
 
 async def _change(request: web.Request) -> sqlite3.Row:

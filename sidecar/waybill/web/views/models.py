@@ -125,7 +125,14 @@ async def bring(request: web.Request) -> web.Response:
         raise see(request, "/models", urlencode({"fault": str(error)})) from None
     author, way = user_of(request).name, "folder"
     made = Change(
-        author, f"model {name} as {following}", str(folder), name, following, "", way, time.time()
+        author=author,
+        what=f"model {name} as {following}",
+        file=str(folder),
+        before=name,
+        after=following,
+        note="",
+        way=way,
+        at=time.time(),
     )
     await bench.database.write(lambda store: add_change(store, made))
     words = f"{name} is now {following}; sidecars that follow {folder} take it up soon."

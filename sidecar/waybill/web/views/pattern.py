@@ -227,14 +227,14 @@ async def _read(bench: Bench, pattern_id: str, query: str | None, hours: int) ->
             ids = list_ids(connection, wanted, now, unsure, _MOST_AROUND)
             around = _around(ids, pattern_id)
         return Found(
-            row,
-            pattern_of(row),
-            rate_hours(connection, pattern_id, now, hours),
-            _standings(connection, pattern_id, now),
-            records_of_day(connection, now),
-            events_of(connection, row),
-            others_of(connection, row),
-            around,
+            row=row,
+            pattern=pattern_of(row),
+            counts=rate_hours(connection, pattern_id, now, hours),
+            standings=_standings(connection, pattern_id, now),
+            records=records_of_day(connection, now),
+            events=events_of(connection, row),
+            alike=others_of(connection, row),
+            around=around,
         )
 
     return await bench.database.read(read)

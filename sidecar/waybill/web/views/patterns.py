@@ -254,16 +254,16 @@ async def _read(request: web.Request, wanted: Filter) -> Listing:
         ids = [row["id"] for row in rows]
         one_of_each = is_one_of_each(wanted)
         return Listing(
-            found,
-            facets(store, asked, now, unsure),
-            hours_of(store, ids, now),
-            records_of_day(store, now),
-            {pattern_id(one.correction.mask): one for one in standing(store, *ids)},
-            len(last_batch(store, author)),
-            first_hour(store),
-            alike_counts(store, where, rows) if one_of_each else {},
-            one_pattern(store, request.query.get("sel", "")),
-            [] if rows else ways_out(store, wanted, now, unsure),
+            page=found,
+            facets=facets(store, asked, now, unsure),
+            hours=hours_of(store, ids, now),
+            records=records_of_day(store, now),
+            said={pattern_id(one.correction.mask): one for one in standing(store, *ids)},
+            undoable=len(last_batch(store, author)),
+            since=first_hour(store),
+            alike=alike_counts(store, where, rows) if one_of_each else {},
+            seen=one_pattern(store, request.query.get("sel", "")),
+            ways_out=[] if rows else ways_out(store, wanted, now, unsure),
         )
 
     return await bench.database.read(read)

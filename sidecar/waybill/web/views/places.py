@@ -121,14 +121,14 @@ def _node(row: sqlite3.Row) -> Node:
     for name in ("rules", "model", "corrections"):
         versions[name] = _version(edition.get(name))
     return Node(
-        row["name"],
-        row["fault"].removeprefix(f"{row['address']} "),
-        row["answer_head"],
-        refusals(edition),
-        versions,
-        _clock(edition.get(AHEAD)),
-        row["patterns"],
-        row["answered_at"],
+        name=row["name"],
+        fault=row["fault"].removeprefix(f"{row['address']} "),
+        answer_head=row["answer_head"],
+        refused=refusals(edition),
+        versions=versions,
+        clock=_clock(edition.get(AHEAD)),
+        patterns=row["patterns"],
+        answered_at=row["answered_at"],
     )
 
 

@@ -171,14 +171,14 @@ async def _apply(request: web.Request, form: Mapping[str, str], edited: Edited) 
     if moved is not None:
         return await editor(request, edited, moved.trial, [moved.words])
     made = Change(
-        user_of(request).name,
-        f"edit {edited.file}",
-        edited.file,
-        before,
-        edited.text,
-        form.get("note", "")[:300],
-        bench.settings.workbench.apply,
-        time.time(),
+        author=user_of(request).name,
+        what=f"edit {edited.file}",
+        file=edited.file,
+        before=before,
+        after=edited.text,
+        note=form.get("note", "")[:300],
+        way=bench.settings.workbench.apply,
+        at=time.time(),
     )
     try:
         number = await bench.travel.bring_rules(made)

@@ -114,16 +114,16 @@ def _alike(store: sqlite3.Connection, mask: str) -> list[sqlite3.Row]:
 
 def _tried(line: str, verdict: Verdict, pattern: str) -> Tried:
     return Tried(
-        line,
-        verdict.label,
-        kind_of(verdict.reason),
-        verdict.tier,
-        verdict.rule,
-        verdict.confidence,
-        verdict.reason,
-        verdict.guess,
-        verdict.confidence,
-        pattern,
+        line=line,
+        label=verdict.label,
+        kind=kind_of(verdict.reason),
+        tier=verdict.tier,
+        rule=verdict.rule,
+        confidence=verdict.confidence,
+        reason=verdict.reason,
+        guess_label=verdict.guess,
+        guess_score=verdict.confidence,
+        pattern=pattern,
     )
 
 

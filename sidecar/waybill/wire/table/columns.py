@@ -88,16 +88,16 @@ def make_choice(
     if details is None:
         wanted = DETAILS
     return Choice(
-        delimiter,
-        encoding,
-        message,
-        source,
-        label,
-        quote,
-        _one_of("head", head or "first", ("first", "none")) == "first",
-        _KNOWN[_one_of("known_labels", known or "beside", tuple(_KNOWN))],
-        source_text,
-        tuple(name for name in DETAILS if name in wanted),
+        delimiter=delimiter,
+        encoding=encoding,
+        message=message,
+        source=source,
+        label=label,
+        quote=quote,
+        has_head=_one_of("head", head or "first", ("first", "none")) == "first",
+        known=_KNOWN[_one_of("known_labels", known or "beside", tuple(_KNOWN))],
+        source_text=source_text,
+        details=tuple(name for name in DETAILS if name in wanted),
     )
 
 
