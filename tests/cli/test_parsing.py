@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from waybill.cli.explain import read_asked
 from waybill.cli.main import main
+from waybill.settings.schema import FieldSettings
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,17 @@ def test_what_no_command_takes_is_told_with_what_to_write(
         main(line.split())
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"logs": [{"message": "a"}]}', "--set fields.records=logs; explain one of them"),
+        (' {"a": {"b": [{"message": "a"}]}}', "--set fields.records=a.b; explain one of them"),
+        ('{"zorbl": "a"}', "Name its field, such as --set 'fields.message=[\"text\"]'"),
+    ],
+)
+def test_an_object_without_a_message_is_told_where_records_may_be(text: str, told: str) -> None:
+    asked = read_asked(text, FieldSettings())
+    assert asked.message == text
+    assert told in asked.origin

@@ -38,9 +38,9 @@ def add(commands: Commands) -> None:
 
 _NO_MESSAGE = (
     "taken as the text of a message: none of the fields in fields.message holds a text in this "
-    "object, and as a record it gets the reason no_message. Name its field, such as "
-    "--set 'fields.message=[\"text\"]' (--text leaves this hint out)"
+    "object, and as a record it gets the reason no_message. {} (--text leaves this hint out)"
 )
+_NAME_FIELD = "Name its field, such as --set 'fields.message=[\"text\"]'"
 
 
 class Asked(NamedTuple):
@@ -86,9 +86,20 @@ def read_asked(text: str, fields: FieldSettings) -> Asked:
     places = Places(fields)
     message = places.message_of(members)
     if message is None:
-        return Asked("", text, _NO_MESSAGE)
+        return Asked("", text, _NO_MESSAGE.format(_advice(text)))
     origin = "taken as a record (by fields.message and fields.source; --text takes it as it is)"
     return Asked(places.source_of(members), message, origin)
+
+
+def _advice(record: str) -> str:
+    """What to do about an object without a message: it may be what records are wrapped in."""
+    from waybill.cli.label_summary import path_of_objects
+
+    body = record.encode("utf-8", "replace")
+    path = path_of_objects(body, body.index(b"{"))
+    if path is None:
+        return _NAME_FIELD
+    return f"Records within it are read with --set fields.records={path}; explain one of them"
 
 
 def _show(found: Explanation, settings: Settings) -> str:

@@ -125,7 +125,7 @@ class Summary:
             if special.reason in _WITHOUT_TEXT:
                 members = list(scan.members(batch.body, batch.starts[i]))
                 self._members = ", ".join(name for name, *_ in members[:_MEMBERS]) or "nothing"
-                self._envelope = _path_of_objects(batch.body, batch.starts[i])
+                self._envelope = path_of_objects(batch.body, batch.starts[i])
                 self._is_table = _has_only_lists(batch.body, members)
                 return
 
@@ -251,7 +251,7 @@ def _has_only_lists(body: bytes, members: Sequence[tuple[str, int, int, int]]) -
     return is_rows or (len(members) > 1 and begins in ({b"["}, {b"{"}))
 
 
-def _path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str | None:
+def path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str | None:
     """Where the object at ``at`` holds an array of objects, as `fields.records` is written."""
     inner: list[tuple[int, tuple[str, ...]]] = []
     for name, _, start, end in scan.members(body, at):
@@ -260,5 +260,5 @@ def _path_of_objects(body: bytes, at: int, above: tuple[str, ...] = ()) -> str |
             return ".".join(path)
         if body.startswith(b"{", start) and len(path) < _DEEPEST:
             inner.append((start, path))
-    found = (_path_of_objects(body, start, path) for start, path in inner)
+    found = (path_of_objects(body, start, path) for start, path in inner)
     return next(filter(None, found), None)
