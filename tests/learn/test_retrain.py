@@ -117,7 +117,7 @@ async def test_a_wrong_label_is_corrected_learned_pushed_and_followed(
     told = (tmp_path / "report" / "retrain.txt").read_text()
     assert "is v1.0 of" in told
     assert f"sidecars with model.follow.source: {repo} take it" in told
-    assert "waybill model rollback on a node; on all, delete v1.0 there" in told
+    assert f"waybill model push FOLDER --repo {repo}, with the bundle before" in told
     steps = ("lines to train on", "fitting the classifier", "writing the bundle", "holding the")
     heard = capsys.readouterr().err.splitlines()
     assert [step for step in steps if any(step in line for line in heard)] == list(steps)

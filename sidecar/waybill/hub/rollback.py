@@ -113,8 +113,9 @@ def _earlier(into: Path, before: str, to: str | None, noted: frozenset[str]) -> 
         kept = ", ".join(there) or "none"
         raise HubError(
             "no_version",
-            f"{into}: no version {to or ''} before {before} to go back to (there: {kept}); "
-            "waybill model pull --version fetches one from the source",
+            f"{into}: no version{f' {to}' if to else ''} before {before} to go back to (there: "
+            f"{kept}); waybill model pull --version fetches one from the source, and "
+            "waybill model push FOLDER --repo SOURCE makes a bundle the next version there",
         )
     return wanted
 

@@ -115,7 +115,9 @@ def _next_steps(found: Outcome) -> Iterator[str]:
     yield f"  roll it out:  sidecars with model.follow.source: {found.repo} take it by themselves;"
     yield "                a further labelling names it: labellings[].model"
     yield "  is it there:  GET /v1/edition of a sidecar, or Models in the workbench"
-    yield f"  go back:      waybill model rollback on a node; on all, delete {found.pushed} there"
+    yield f"  go back:      waybill model push FOLDER --repo {found.repo}, with the bundle before;"
+    yield "                with labels of your own --labels FILE, too"
+    yield "                on one node: waybill model rollback (where it had a version before)"
 
 
 def _check(one: Check) -> str:
