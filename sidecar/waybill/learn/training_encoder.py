@@ -67,7 +67,13 @@ def open_encoder(
     hosted = plan.encoder.hosted
     if hosted is not None:
         named = Encoder(
-            hosted.kind, None, None, MAX_TOKENS, hosted.dimensions, "mean", hosted.model
+            kind=hosted.kind,
+            file=None,
+            tokenizer=None,
+            max_tokens=MAX_TOKENS,
+            dimensions=hosted.dimensions,
+            pooling="mean",
+            model=hosted.model,
         )
         return OpenEncoder(named, encoders.open(named, {}, {}), {})
     tuning = _place_encoder(build, plan, taxonomy)
