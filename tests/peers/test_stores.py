@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -206,6 +207,11 @@ async def test_opensearch_answers_what_saved_searches_and_charts_ask(
                 assert len(found) == expected[label]
         assert set(expected) <= set(searches)
         rules = Counter(one["label_rule"] for one in records if "label_rule" in one)
+        text = documented("Elasticsearch, OpenSearch")
+        hits = (await ask({"query": {"query_string": {"query": text}}, "size": 200}))["hits"][
+            "hits"
+        ]
+        assert len(hits) == expected["Critical Error"]
         for chart in saved("visualization"):
             said = await ask(aggregations_of(chart))
             wanted = rules if "rules" in chart["title"] else expected
@@ -257,6 +263,22 @@ async def test_a_loki_store_finds_streams_by_label(victoria: Path, tmp_path: Pat
                 return await count(store, f'{{target_label="{label}"}}')
 
             await until(found, expected)
+        asked = documented("VictoriaLogs")
+        said = await store.call(
+            "POST",
+            "/select/logsql/query",
+            urlencode({"query": asked}).encode(),
+            content_type="application/x-www-form-urlencoded",
+        )
+        wanted = by_label(records)["Critical Error"]
+        assert json.loads(said) == {"target_label": "Critical Error", "records": str(wanted)}
+
+
+def documented(store: str) -> str:
+    """The query by label that docs/labels.md gives for ``store``."""
+    page = (ROOT / "docs" / "labels.md").read_text()
+    (found,) = re.findall(rf"^\| {re.escape(store)}[^|]*\| `(.+)` \|$", page, re.MULTILINE)
+    return str(found).replace("\\|", "|")
 
 
 async def test_an_elasticsearch_store_without_ids_finds_a_batch_twice(
