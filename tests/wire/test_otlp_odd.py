@@ -92,10 +92,21 @@ def test_what_holds_no_record_is_not_taken_for_an_empty_request(body: bytes, tol
 @pytest.mark.parametrize(
     "body",
     [b"{}", b'{"resourceLogs":[]}', b'{"resourceLogs":null}', b'{"resourceLogs":[{}]}',
-     b'{"resourceLogs":[{"resource":{"x":1},"scopeLogs":[{"scope":{},"schemaUrl":""}]}]}'],
+     b'{"resourceLogs":[{"resource":{"x":1},"scopeLogs":[{"scope":{},"schemaUrl":""}]}]}',
+     b'{"resourceLogs":[],"resourceLogs":"x"}', b'{"resourceLogs":[],"resourceLogs":null}',
+     b'{"resourceLogs":[{"scopeLogs":[],"scopeLogs":"x"}]}',
+     b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[],"logRecords":{}}]}]}',
+     b'{"resourceLogs":[],"resource_logs":7,"a":NaN}',
+    ],
 )  # fmt: skip
 def test_an_empty_request_is_one(body: bytes) -> None:
     assert len(WIRE.otlp_json.decode(body)) == 0
+
+
+def test_too_much_of_other_things_is_no_empty_request() -> None:
+    body = b'{"resourceLogs":[{"x":[' + b"0," * 3_000_000 + b"0]}]}"
+    with pytest.raises(MalformedError, match="not_otlp"):
+        WIRE.otlp_json.decode(body)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ class OtlpJsonReader:
 def stranger_in(request: bytes) -> str:
     """A member of a request without records that is not OTLP's: in it may be what was meant."""
     found, _ = loads(request)
+    if found is None:
+        return "what is too much to be read"
     for resource in _items(found, RESOURCES):
         for scope in _items(resource, _SCOPES):
             for name in scope.keys() - _SCOPE_MEMBERS:
@@ -164,9 +166,13 @@ def stranger_in(request: bytes) -> str:
 
 
 def _items(frame: object, names: Sequence[str]) -> Iterator[dict[str, object]]:
-    assert isinstance(frame, dict), "the walk has found its braces"
+    """The objects in the lists of ``frame``; of a name that stands twice there may be none."""
+    if not isinstance(frame, dict):
+        return
     for name in names:
-        yield from frame.get(name) or ()
+        found = frame.get(name)
+        if isinstance(found, list):
+            yield from filter(lambda one: isinstance(one, dict), found)
 
 
 def about_frame(body: bytes, frame: Frame) -> Record:
