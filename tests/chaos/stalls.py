@@ -226,12 +226,15 @@ async def measure(rules: Path, model: Path, wanted: Sequence[str]) -> None:
 
         async def post(
             body: bytes, kind: str = "application/json", encoding: str = "", path: str = "/v1/label"
-        ) -> int:
+        ) -> int | str:
             headers = {"Content-Type": kind} | ({"Content-Encoding": encoding} if encoding else {})
             data = io.BytesIO(body)
-            async with client.post(f"{address}{path}", data=data, headers=headers) as reply:
-                await reply.read()
-                return reply.status
+            try:
+                async with client.post(f"{address}{path}", data=data, headers=headers) as reply:
+                    await reply.read()
+                    return reply.status
+            except aiohttp.ClientError:
+                return "broken off"  # refused in the middle
 
         async def get(path: str) -> int:
             async with client.get(f"{address}{path}") as reply:
