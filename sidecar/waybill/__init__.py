@@ -11,6 +11,7 @@ As a library it labels without a server:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from waybill.library import Classified, Record
 
 __all__ = ["classify", "classify_records"]
+
+# Libraries that tell their makers of their use, unless the environment asks them not to when they
+# are loaded: onnxruntime also writes an id of this machine into the cache folder. Nothing leaves a
+# node but what its settings name.
+for _name in ("DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
 
 
 def classify(
