@@ -15,6 +15,7 @@ from tests.docs.blocks import ROOT
 from waybill.cli.exits import ExitCode
 from waybill.cli.main import make_parser
 from waybill.settings.catalogue import catalogue
+from waybill.settings.environment import VARIABLES
 from waybill.settings.schema import Settings
 
 UNIT = ROOT / "deploy/systemd/waybill.service"
@@ -45,6 +46,7 @@ def test_the_page_names_what_the_unit_names() -> None:
     for named in (service()["EnvironmentFile"].lstrip("-"), service()["WorkingDirectory"]):
         assert named in page
     known = {setting.environment for setting in catalogue().values()}
+    known |= {variable.name for variable in VARIABLES}
     assert set(re.findall(r"\bWAYBILL_[A-Z_]+", page)) <= known
 
 

@@ -56,6 +56,7 @@ def test_nobody_else_reads_the_environment() -> None:
     """What others do with it: hand it on to a child, or set what a library reads."""
     known = {
         "core/child.py": "the environment of a child",
+        "__init__.py": "what asks libraries to tell their makers nothing",
         "cli/main.py": "OPENBLAS_NUM_THREADS, which numpy reads",
         "web/run_settings.py": "the environment of a child",
         "service/workers.py": "PROMETHEUS_MULTIPROC_DIR, which the metrics library reads",

@@ -32,6 +32,10 @@ VARIABLES = (
     Variable("GEMINI_BASE_URL", "Another server that speaks the API of a Gemini encoder."),
     Variable("HF_TOKEN", "Token for the model repository (`model.follow`, `waybill model pull`)."),
     Variable("HF_TOKEN_FILE", "File with that token; it stands before `HF_TOKEN`."),
+    Variable(
+        "ORT_DISABLE_TELEMETRY",
+        "Waybill sets `1`, and onnxruntime tells its maker nothing, unless another value is given.",
+    ),
     Variable("HF_ENDPOINT", "Server of `waybill model push`, `pull` and `versions`."),
     Variable(
         "STATE_DIRECTORY",
