@@ -289,3 +289,18 @@ def test_text_becomes_no_more_than_it_may(body: bytes, kind: str) -> None:
     assert Wire(FieldPlan(FieldSettings()), text_bytes=most).decode(b"disk full\n" * 1000, kind)
     with pytest.raises(MalformedError, match="too_large"):
         Wire(FieldPlan(FieldSettings()), text_bytes=most).decode(body, kind)
+
+
+@pytest.mark.parametrize("around", [b"", b"\x00", b"\x00" * (3 << 20), b"\r"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nb\n"])
+def test_what_is_around_a_long_line_is_not_of_it(around: bytes, end: bytes) -> None:
+    long = b"x" * 9_000_000
+    found = as_ndjson(b"a\n" + around + long + around + end, "text/plain")
+    after = b'{"log":"b"}\n' if b"b" in end else b""
+    assert found == b'{"log":"a"}\n{"log":"' + long + b'"}\n' + after
+
+
+@pytest.mark.parametrize("blank", [b"\x00", b"\r\x00"])
+def test_a_long_line_of_nothing_is_left_out(blank: bytes) -> None:
+    body = blank * 9_000_000 + b"\nb"
+    assert as_ndjson(body, "text/plain") == b'{"log":"b"}\n'

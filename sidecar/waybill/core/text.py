@@ -88,7 +88,7 @@ def transcoded(
     return whole.getvalue()
 
 
-def pieces_of(data: bytes) -> Iterator[str]:
+def pieces_of(data: memoryview) -> Iterator[str]:
     """The text of ``data``, however long it is, in steps between which others run: UTF-8, or else
     the Western single bytes.
     """
@@ -98,7 +98,7 @@ def pieces_of(data: bytes) -> Iterator[str]:
     return _in_steps(data, "latin-1")
 
 
-def _is_in(data: bytes, codec: str) -> bool:
+def _is_in(data: memoryview, codec: str) -> bool:
     try:
         for _ in _in_steps(data, codec, "strict"):
             pass
@@ -107,10 +107,10 @@ def _is_in(data: bytes, codec: str) -> bool:
     return True
 
 
-def _in_steps(data: bytes, codec: str, errors: str = "strict") -> Iterator[str]:
+def _in_steps(data: bytes | memoryview, codec: str, errors: str = "strict") -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(codec)(errors)
     for start in range(0, len(data), _STEP_BYTES):
-        yield decoder.decode(data[start : start + _STEP_BYTES])
+        yield decoder.decode(bytes(data[start : start + _STEP_BYTES]))
     yield decoder.decode(b"", final=True)
 
 

@@ -57,6 +57,8 @@ _HEAD = re.compile(
 #: What a line has around it that is not of it, and how an object begins.
 _AROUND = b"\n\r\x00"
 _OPEN = re.compile(rb"\s*+\{")
+#: What of a long line is looked at at once for what is around it.
+_STEP_BYTES = 1 << 20
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
 _LONGEST = 64 << 10
 #: Of a body without a content type so many lines must be logfmt.
@@ -89,13 +91,40 @@ def as_ndjson(body: bytes, content_type: str, most_bytes: float = math.inf) -> b
     """
     # One buffer: a short text that is kept by itself makes the heap grow and shrink for each line.
     records = io.BytesIO()
-    for line in io.BytesIO(_as_named(body, content_type, most_bytes)):
+    text = _as_named(body, content_type, most_bytes)
+    lines = io.BytesIO(text)
+    while line := lines.readline(MOST_RECORD_BYTES + 1):
         if len(line) > MOST_RECORD_BYTES:
-            _add_long(records, line.strip(_AROUND), most_bytes)
+            start = lines.tell() - len(line)
+            end = text.find(b"\n", start) + 1 or len(text)
+            long_line = _within(memoryview(text)[start:end])
+            if long_line:
+                _add_long(records, long_line, most_bytes)
+            lines.seek(end)
         else:
             _add(records, _decoded(line).strip(_AROUND.decode()))
         _check(records, most_bytes)
     return records.getvalue()
+
+
+def _within(line: memoryview) -> memoryview:
+    """A long line without what is around it. A copy of it would be one step of the
+    interpreter, in which no other thread runs.
+    """
+    start, end = 0, len(line)
+    while start < end:
+        piece = bytes(line[start : start + _STEP_BYTES])
+        left = len(piece.lstrip(_AROUND))
+        start += len(piece) - left
+        if left:
+            break
+    while start < end:
+        piece = bytes(line[max(start, end - _STEP_BYTES) : end])
+        left = len(piece.rstrip(_AROUND))
+        end -= len(piece) - left
+        if left:
+            break
+    return line[start:end]
 
 
 def _check(records: io.BytesIO, most_bytes: float) -> None:
@@ -113,7 +142,7 @@ def _add(records: io.BytesIO, line: str) -> None:
     records.write(b"\n")
 
 
-def _add_long(records: io.BytesIO, line: bytes, most_bytes: float) -> None:
+def _add_long(records: io.BytesIO, line: memoryview, most_bytes: float) -> None:
     """The same of a line that nobody reads, since it is too long: never all of it in one step."""
     if _OPEN.match(line) and is_valid(line):
         records.write(line)
