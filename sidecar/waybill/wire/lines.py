@@ -25,7 +25,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank
 from waybill.core.text import BOMS, charset_of, pieces_of, single_byte, transcoded
 from waybill.wire.allowance import MOST_RECORD_BYTES
-from waybill.wire.json.scan import is_valid
+from waybill.wire.json.valid import is_valid
 
 __all__ = ["as_ndjson", "behind_head", "is_logfmt", "is_text", "pairs_of"]
 

@@ -27,6 +27,7 @@ from waybill.wire.fields import FieldPlan
 from waybill.wire.json import scan
 from waybill.wire.json.reader import JsonReader
 from waybill.wire.json.tolerant import read_object
+from waybill.wire.json.valid import is_valid
 from waybill.wire.moments import Moment
 from waybill.wire.policy import Additions, Pairs
 from waybill.wire.timestamps import midnight_of, moment_of
@@ -101,7 +102,7 @@ class JsonCodec:
     def unfit(self, batch: Batch) -> Iterator[int]:
         """The records that are no object, or that a strict parser refuses."""
         for i, special in batch.specials.items():
-            if special.reason == "not_an_object" or not scan.is_valid(batch.data(i)):
+            if special.reason == "not_an_object" or not is_valid(batch.data(i)):
                 yield i
 
     def events(self, batch: Batch, verdicts: Sequence[Verdict]) -> Iterator[Event]:

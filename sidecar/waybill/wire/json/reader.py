@@ -20,6 +20,7 @@ from waybill.wire.finder import Finder
 from waybill.wire.json import scan
 from waybill.wire.json.envelope import is_action, records_within
 from waybill.wire.json.runs import RunReader
+from waybill.wire.json.valid import is_valid
 from waybill.wire.policy import Reading, make_reading
 
 #: A `}{` inside strings may hide where an object ends; past this many tries the scanner decides.
@@ -214,7 +215,7 @@ class JsonReader:
         line of a large body would be read to the body's end.
         """
         body = batch.body
-        if line_end - at > MOST_RECORD_BYTES and scan.is_valid(memoryview(body)[at:line_end]):
+        if line_end - at > MOST_RECORD_BYTES and is_valid(memoryview(body)[at:line_end]):
             return line_end, span_bytes  # at once: a million members take the scanner seconds
         end = scan.value_end(body, at, line_end)
         if end < 0 and span_bytes > 0:
@@ -223,7 +224,7 @@ class JsonReader:
             if end < 0:
                 span_bytes = 0
         is_object_on_line = 0 <= end <= line_end and body[at] == _OPEN_BRACE
-        if is_object_on_line or (end > 0 and scan.is_valid(body[at:end])):
+        if is_object_on_line or (end > 0 and is_valid(body[at:end])):
             return end, span_bytes
         if end > line_end:
             span_bytes -= end - at
@@ -323,7 +324,7 @@ class JsonReader:
             is_empty = False
             if name in self._plan.names:
                 top[name] = (value_at, stop)
-        if is_empty and not scan.is_valid(body[start:end]):
+        if is_empty and not is_valid(body[start:end]):
             batch.add_special(start, Passed(end, "malformed_record"))
             return
         self._plan.policy.add(

@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-import msgspec
 import orjson
 
 from waybill.core.prepare import is_blank
 from waybill.core.reasons import RecordReason
 from waybill.core.text import text_of_bytes
 from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
+from waybill.wire.json.valid import is_valid
 
 #: Where a value begins and ends.
 Span = tuple[int, int]
@@ -36,7 +36,6 @@ _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
 #: What is looked at in one call: nothing else runs meanwhile.
 STEP_BYTES = 4 << 20
-_PASSED = msgspec.json.Decoder(msgspec.Raw)
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
 
@@ -227,18 +226,6 @@ def is_too_much(text: bytes) -> bool:
         return True
     # Each value but the first in its array or object follows a comma.
     return len(text) > MOST_VALUES and sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES
-
-
-def is_valid(text: bytes | memoryview) -> bool:
-    """Whether a strict parser takes ``text`` as one value."""
-    try:
-        if len(text) > MOST_RECORD_BYTES:  # without making anything of it, a third of the time
-            _PASSED.decode(text)
-        else:
-            orjson.loads(text)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        return False
-    return True
 
 
 def is_without_members(text: bytes) -> bool:

@@ -1,0 +1,96 @@
+"""Whether a text is JSON. Of one that is too large to be read, in steps between which others run.
+
+The parser works in one step of the interpreter: 60 MB of escapes hold all other threads up for 100
+ms. So long strings are looked at by themselves and the parser gets the text without them; and it
+passes over what it does not read, UTF-8 or not.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+import msgspec
+import orjson
+
+from waybill.wire.allowance import MOST_RECORD_BYTES
+
+__all__ = ["is_valid"]
+
+_PASSED = msgspec.json.Decoder(msgspec.Raw)
+#: What is looked at in one call.
+_STEP_BYTES = 1 << 20
+_TEXT_STEP_BYTES = 1 << 18
+#: So many strings are looked at for long ones: where there are more, most are short.
+_STRINGS = 1000
+_LONG_BYTES = 1 << 20
+_QUOTE = re.compile(b'"')
+_HEX = "[0-9a-fA-F]"
+#: Half of a pair of UTF-16 is no character (RFC 8259, 8.2): only whole pairs.
+_UNIT = (
+    rf"(?:[0-9a-ce-fA-CE-F]{_HEX}{{3}}|[dD][0-7]{_HEX}{{2}}"
+    rf"|[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})"
+)
+_PLAIN = r'[^"\\\x00-\x1f]*+'
+_INSIDE = re.compile(rf'{_PLAIN}(?:\\(?:["\\/bfnrt]|u{_UNIT}){_PLAIN})*+'.encode())
+#: A step that ends within an escape stops before it.
+_LONGEST_ESCAPE = len(r"\ud83d\ude00")
+
+
+def is_valid(text: bytes | memoryview) -> bool:
+    """Whether a strict parser takes ``text`` as one value."""
+    try:
+        if len(text) > MOST_RECORD_BYTES:
+            _check_large(memoryview(text))
+        else:
+            orjson.loads(text)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
+def _check_large(text: memoryview) -> None:
+    """Raise ValueError or MsgspecError where ``text`` is not JSON."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(text), _TEXT_STEP_BYTES):
+        decoder.decode(bytes(text[start : start + _TEXT_STEP_BYTES]))
+    decoder.decode(b"", final=True)
+    _PASSED.decode(_without_long_strings(text))
+
+
+def _without_long_strings(text: memoryview) -> bytes | memoryview:
+    """``text`` with ``""`` in the place of long strings. Raises ValueError for one that is none."""
+    parts: list[bytes | memoryview] = []
+    done = at = 0
+    for _ in range(_STRINGS):
+        start = _next_quote(text, at)
+        if start < 0:
+            break
+        at = _string_end(text, start + 1)
+        if at - start > _LONG_BYTES:
+            parts += text[done:start], b'""'
+            done = at
+    return b"".join((*parts, text[done:])) if parts else text
+
+
+def _next_quote(text: memoryview, at: int) -> int:
+    while at < len(text):
+        match = _QUOTE.search(text, at, at + _STEP_BYTES)
+        if match is not None:
+            return match.start()
+        at += _STEP_BYTES
+    return -1
+
+
+def _string_end(text: memoryview, at: int) -> int:
+    """The offset behind the string whose inside begins at ``at``. Raises ValueError."""
+    while at < len(text):
+        stop = min(len(text), at + _STEP_BYTES)
+        match = _INSIDE.match(text, at, stop)
+        assert match is not None  # it may be empty
+        at = match.end()
+        if at <= stop - _LONGEST_ESCAPE or stop == len(text):
+            break
+    if bytes(text[at : at + 1]) != b'"':
+        raise ValueError(f"no end of a string at {at}")
+    return at + 1
