@@ -123,12 +123,13 @@ def hint(body: bytes, content_type: str) -> str:
             return sentence
     if body.startswith(_JOURNAL):
         return "the body is a journal in its export format: send it as JSON (journalctl -o json)"
-    if _OTHER_OBJECT.match(body.lstrip(_BLANK_BYTES)):
+    start = body[:_LOOKED_AT].lstrip(_BLANK_BYTES)
+    if _OTHER_OBJECT.match(start):
         return (
             "no JSON record can be found: JSON has double quotes round names and texts, "
             "as json.dumps writes them and str() does not"
         )
-    if _JSON.match(body.lstrip(_BLANK_BYTES)):
+    if _JSON.match(start):
         return f"no JSON record can be found{_fault(body)}"
     if body[:_SEEN_BYTES].decode("utf-8", "ignore").translate(_LINE_ENDS).isprintable():
         return (

@@ -25,6 +25,7 @@ from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank
 from waybill.core.text import BOMS, charset_of, pieces_of, single_byte, transcoded
 from waybill.wire.allowance import MOST_RECORD_BYTES
+from waybill.wire.json.scan import skip_space
 from waybill.wire.json.valid import is_valid
 
 __all__ = ["as_ndjson", "behind_head", "is_logfmt", "is_text", "pairs_of"]
@@ -54,9 +55,10 @@ _HEAD = re.compile(
     rf"|{_COLOUR}[A-Za-z][\w.-]{{0,62}}[-_]\d{{1,4}} ++\|{_COLOUR}(?: {_COLOUR}|\Z)"
     rf"|{_TIME} (?={{.*}}\s*+\Z))"
 )
-#: What a line has around it that is not of it, and how an object begins.
+#: What a line has around it that is not of it.
 _AROUND = b"\n\r\x00"
-_OPEN = re.compile(rb"\s*+\{")
+#: Lines of which a body may hold millions.
+_NOTHING = frozenset((b"\n", b"\r\n"))
 #: What of a long line is looked at at once for what is around it.
 _STEP_BYTES = 1 << 20
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
@@ -101,7 +103,7 @@ def as_ndjson(body: bytes, content_type: str, most_bytes: float = math.inf) -> b
             if long_line:
                 _add_long(records, long_line, most_bytes)
             lines.seek(end)
-        else:
+        elif line not in _NOTHING:
             _add(records, _decoded(line).strip(_AROUND.decode()))
         _check(records, most_bytes)
     return records.getvalue()
@@ -144,7 +146,8 @@ def _add(records: io.BytesIO, line: str) -> None:
 
 def _add_long(records: io.BytesIO, line: memoryview, most_bytes: float) -> None:
     """The same of a line that nobody reads, since it is too long: never all of it in one step."""
-    if _OPEN.match(line) and is_valid(line):
+    start = skip_space(line, 0)
+    if bytes(line[start : start + 1]) == b"{" and is_valid(line):
         records.write(line)
         records.write(b"\n")
         return

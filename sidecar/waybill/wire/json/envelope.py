@@ -16,7 +16,10 @@ __all__ = ["is_action", "records_within"]
 _BRACE, _BRACKET, _CLOSE_BRACKET = b"{[]"
 
 #: A line of Elasticsearch's bulk format that says what becomes of the record behind it.
-_ACTION = re.compile(rb'\s*+\{\s*+"(?:index|create|update|delete)"\s*+:\s*+\{[^{}]{0,1024}\}\s*+\}')
+_ACTION = re.compile(
+    rb'\s{0,64}\{\s{0,64}"(?:index|create|update|delete)"\s{0,64}:'
+    rb"\s{0,64}\{[^{}]{0,1024}\}\s{0,64}\}"
+)
 
 
 def is_action(body: bytes, start: int, end: int) -> bool:
@@ -52,7 +55,7 @@ def _elements(body: bytes, start: int, end: int) -> Iterator[scan.Span]:
     while at < end - 1 and body[at] != _CLOSE_BRACKET:
         stop = scan.value_end(body, at, end - 1)
         if stop < 0:
-            yield at, at + len(body[at : end - 1].rstrip(scan.SPACE))
+            yield at, scan.trimmed_end(body, at, end - 1)
             return
         yield at, stop
         at = scan.skip_space(body, stop)

@@ -228,7 +228,7 @@ class JsonReader:
             return end, span_bytes
         if end > line_end:
             span_bytes -= end - at
-        return at + len(body[at:line_end].rstrip(scan.SPACE)), span_bytes
+        return scan.trimmed_end(body, at, line_end), span_bytes
 
     def _read_joined(self, batch: Batch, start: int, limit: int) -> int:
         """Add the object at ``start`` if ``}{`` shows its end; the offset behind it, or 0."""
@@ -261,7 +261,7 @@ class JsonReader:
             end = scan.value_end(body, at, limit)
             if end < 0:
                 may_span_lines = False
-                end = at + len(body[at:line_end].rstrip(scan.SPACE))
+                end = scan.trimmed_end(body, at, line_end)
                 batch.add_special(at, Passed(end, "malformed_record"))
                 at = scan.skip_space(body, end)
                 continue

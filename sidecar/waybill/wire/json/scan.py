@@ -24,10 +24,12 @@ from waybill.wire.json.valid import is_valid
 Span = tuple[int, int]
 SPACE = b" \t\n\r"
 _QUOTE, _OPEN_BRACKET, _OPEN_BRACE = b'"[{'
-_SPACE = re.compile(rb"[ \t\n\r]*")
+_SPACE = re.compile(rb"[ \t\n\r]*+")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
-_BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]|\xef\xbb\xbf)*+")
+_BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]++|\xef\xbb\xbf)*+")
+#: A step may end within a mark, and then stops before it.
+_LONGEST_FILLING = 3
 #: Possessive: an engine that may go back remembers every escape, at 120 bytes each.
 _STRING = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"')
 #: The same without its quotes, for one that is too long to be looked at in one call.
@@ -35,20 +37,39 @@ _INSIDE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
 #: What is looked at in one call: nothing else runs meanwhile.
-STEP_BYTES = 4 << 20
+STEP_BYTES = 1 << 20
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
 
-def skip_space(data: bytes, at: int) -> int:
+def skip_space(data: bytes | memoryview, at: int) -> int:
     """The first offset from ``at`` that is not white space."""
-    match = _SPACE.match(data, at)
-    return match.end() if match else at
+    return _behind(_SPACE, data, at)
 
 
 def skip_between(data: bytes, at: int) -> int:
     """The first offset from ``at`` that belongs to a record."""
-    match = _BETWEEN.match(data, at)
-    return match.end() if match else at
+    return _behind(_BETWEEN, data, at)
+
+
+def _behind(filling: re.Pattern[bytes], data: bytes | memoryview, at: int) -> int:
+    """The first offset from ``at`` that is not of ``filling``, which may be megabytes."""
+    while (match := filling.match(data, at, at + STEP_BYTES)) is not None:
+        is_over = match.end() <= at + STEP_BYTES - _LONGEST_FILLING
+        at = match.end()
+        if is_over:
+            break
+    return at
+
+
+def trimmed_end(data: bytes, start: int, end: int) -> int:
+    """Where ``data[start:end]`` ends without the white space at its end, which may be megabytes."""
+    while start < end:
+        piece = data[max(start, end - STEP_BYTES) : end]
+        left = len(piece.rstrip(SPACE))
+        end -= len(piece) - left
+        if left:
+            break
+    return end
 
 
 def value_end(data: bytes, at: int, limit: int | None = None) -> int:
