@@ -18,6 +18,7 @@ pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
 
 from tests.hub.light import light_bundle
 from tests.hub.rig import changed_copy, visible
+from tests.taxonomies import TOY_YAML
 from waybill.cli.main import main
 from waybill.hub import folder
 from waybill.hub.folder import FolderSource, sole_use
@@ -25,6 +26,7 @@ from waybill.hub.outcome import HubError
 from waybill.hub.pull import pull
 from waybill.hub.push import _publish_next, push
 from waybill.hub.source import versions
+from waybill.settings.taxonomy import DEFAULT_LABELS
 
 # The client's own: it hands bytes to its HTTP library in a way that this one calls outdated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -63,6 +65,21 @@ def test_a_folder_of_versions_can_be_pushed_to(
     for tag in ("v1.1", "1.2", "latest"):
         with pytest.raises(HubError, match="no_version"):
             push(bundle, "./new/repo", tag=tag)
+
+
+def test_the_labels_are_those_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = shutil.copytree(light_bundle(), tmp_path / "repo" / "v1.0").parent
+    (tmp_path / "own.yaml").write_text(TOY_YAML)
+    own = ["--set", "labels.path=own.yaml"]
+    assert main(["model", "push", str(light_bundle()), "--repo", str(source), *own]) == 1
+    assert "the labels here are Fruit" in capsys.readouterr().err
+    assert main(["model", "pull", "--repo", str(source), "--into", "followed", *own]) == 1
+    assert "labels" in capsys.readouterr().err
+    packaged = ["--labels", DEFAULT_LABELS]  # wins over the settings
+    assert main(["model", "pull", "--repo", str(source), "--into", "f", *own, *packaged]) == 0
 
 
 def test_pushes_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from tests.conftest import Running, Sidecar
 from tests.learn.patterns import stored
 from tests.learn.tiny import Tiny, train_tiny
 from tests.patience import until
-from waybill.cli.main import run
-from waybill.cli.model_retrain import base_of
+from waybill.cli.main import make_parser, run
+from waybill.cli.model_retrain import base_of, plan_of
 from waybill.core.correction import (
     encode_correction,
     new_correction,
@@ -205,6 +205,14 @@ def test_a_bundle_without_a_corpus_says_what_it_was_trained_on(tiny: Tiny, tmp_p
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(WaybillError, match=r"trained on mine\.csv, without a corpus: add --data"):
         run(["model", "retrain", "--base", str(tmp_path)])
+
+
+def test_the_settings_say_where_the_lines_have_their_labels(tiny: Tiny) -> None:
+    words = ["model", "retrain", "--data", "mine.csv", "--set", "fields.label=kind"]
+    given = make_parser().parse_args([*words, "--base", str(tiny.bundle)])
+    given.command_line = ""
+    plan = plan_of(given, load_settings(overrides=given.overrides, environ={}), tiny.bundle)
+    assert plan.data.fields.label == "kind"
 
 
 def test_without_anything_new_nothing_is_trained() -> None:

@@ -94,7 +94,7 @@ def _by_clusters(given: argparse.Namespace) -> int:
         is_uncovered_only=given.uncovered,
         labelling=given.labelling,
     )
-    write_discovered(discover(plan, settings), given.output)
+    write_discovered(discover(plan, settings), given.output, plan.at_least)
     return 0
 
 

@@ -8,9 +8,15 @@ import argparse
 import json
 from pathlib import Path
 
-from waybill.cli.parsing import Commands, add_command, add_labels_option, load, load_labels
+from waybill.cli.parsing import (
+    Commands,
+    add_command,
+    add_labels_option,
+    labels_file,
+    load,
+    load_labels,
+)
 from waybill.core.errors import WaybillError
-from waybill.settings.taxonomy import DEFAULT_LABELS
 
 __all__ = ["add"]
 
@@ -38,11 +44,10 @@ def _add_push(actions: Commands) -> None:
         _push,
         "Add a bundle as a new version (repositories need waybill-sidecar[hub]).",
         "waybill model push models/mine --repo acme/waybill-model",
-        has_settings=False,
     )
     push.add_argument("bundle", type=Path, help="bundle folder")
     _add_source(push)
-    _add_labels(push)
+    add_labels_option(push)
     push.add_argument(
         "--major", action="store_true", help="next major version instead of the next minor one"
     )
@@ -57,10 +62,9 @@ def _add_pull(actions: Commands) -> None:
         _pull,
         "Fetch and check the newest version (repositories need waybill-sidecar[hub]).",
         "waybill model pull --repo acme/waybill-model --into models/followed",
-        has_settings=False,
     )
     _add_source(pull)
-    _add_labels(pull)
+    add_labels_option(pull)
     pull.add_argument(
         "--into",
         type=Path,
@@ -93,12 +97,6 @@ def _add_rollback(actions: Commands) -> None:
     add_labels_option(rollback)
 
 
-def _add_labels(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--labels", default=DEFAULT_LABELS, help="file of the labels (default: %(default)s)"
-    )
-
-
 def _add_source(parser: argparse.ArgumentParser) -> None:
     from waybill.settings.environment import hub_endpoint
 
@@ -124,7 +122,7 @@ def _push(given: argparse.Namespace) -> int:
         is_major=given.major,
         is_public=given.public,
         endpoint=given.endpoint,
-        labels=given.labels,
+        labels=labels_file(given),
     )
     print(json.dumps({"repo": given.repo, "version": tag}))
     return 0
@@ -141,7 +139,7 @@ def _pull(given: argparse.Namespace) -> int:
         version=given.version,
         endpoint=given.endpoint,
         keep=given.keep,
-        labels=given.labels,
+        labels=labels_file(given),
     )
     print(msgspec.json.encode(pulled).decode())
     return 0

@@ -225,6 +225,7 @@ def _data(given: argparse.Namespace, settings: Settings, base: Path) -> DataPlan
         corrections=corrections_of(given, settings),
         correction_weight=given.correction_weight,
         labelling=given.labelling,
+        fields=settings.fields,
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "add_group",
     "add_labelling_option",
     "add_labels_option",
+    "labels_file",
     "load",
     "load_and_tell",
     "load_labels",
@@ -135,7 +136,12 @@ def load_labels(given: argparse.Namespace) -> Taxonomy:
     """The labels of ``--labels``, or of the settings. Raises ConfigError."""
     from waybill.settings.taxonomy import read_labels
 
-    return read_labels(given.labels or load(given).labels.path)
+    return read_labels(labels_file(given))
+
+
+def labels_file(given: argparse.Namespace) -> str:
+    """The file that ``--labels`` names, or the settings. Raises ConfigError."""
+    return str(given.labels or load(given).labels.path)
 
 
 def add_command(

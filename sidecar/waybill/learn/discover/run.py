@@ -110,12 +110,12 @@ def discover(plan: DiscoverPlan, settings: Settings) -> Discovered:
     return Discovered(kept, left_out + refused, records, len(looked_at), beyond)
 
 
-def write_discovered(found: Discovered, output: str | None) -> None:
+def write_discovered(found: Discovered, output: str | None, at_least: int) -> None:
     """The proposals as YAML to ``output`` or stdout, and a table to stderr."""
     text = _HEADER + to_yaml([one.proposal for one in found.proposals])
     with writing(output or "-") as file:
         file.write(text.encode("utf-8", "replace"))
-    print(show(found.proposals, found.left_out, found.records), file=sys.stderr)
+    print(show(found.proposals, found.left_out, found.records, at_least), file=sys.stderr)
     if found.not_looked_at:
         print(
             f"{found.not_looked_at:,} records of rarer masks were not looked at: --most-masks",

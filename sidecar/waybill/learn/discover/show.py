@@ -28,7 +28,7 @@ def describe(one: Proposed, records: int) -> str:
     return f"{what}; {said}{already}"
 
 
-def show(found: Sequence[Proposed], left_out: Counter[str], records: int) -> str:
+def show(found: Sequence[Proposed], left_out: Counter[str], records: int, at_least: int) -> str:
     """A table, most records first, and what was left out."""
     rows = [f"{'records':>10}{'share':>8}{'by rules':>10}  {'label':20} {'by':7} pattern"]
     covered: set[int] = set()
@@ -46,7 +46,7 @@ def show(found: Sequence[Proposed], left_out: Counter[str], records: int) -> str
         rows.append(f"left out: {count} groups {_verb(reason)}{reason}")
     rows.append(f"{len(found)} rules proposed, over {len(covered)} masks of {records:,} records")
     if not found and not left_out:
-        rows.append("no messages that read alike have as many records as --at-least asks for")
+        rows.append(f"no messages that read alike have {at_least:,} records (--at-least)")
     return "\n".join(rows)
 
 
