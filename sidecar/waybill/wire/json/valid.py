@@ -59,7 +59,7 @@ def _check_large(text: memoryview) -> None:
 
 
 def _without_long_strings(text: memoryview) -> bytes | memoryview:
-    """``text`` with ``""`` in the place of long strings. Raises ValueError for one that is none."""
+    """``text`` with ``""`` for each long string. Raises ValueError for one without an end."""
     parts: list[bytes | memoryview] = []
     done = at = 0
     for _ in range(_STRINGS):
