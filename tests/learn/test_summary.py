@@ -54,7 +54,7 @@ def test_test_lines_that_training_had_but_for_values_are_told(tiny: Tiny) -> Non
 def test_the_smallest_extra_that_brings_a_library_is_named(
     library: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **_named: object) -> None:
         raise ModuleNotFoundError(name=library)
 
     monkeypatch.setattr("waybill.learn.train.train", missing)

@@ -60,7 +60,8 @@ def test_no_step_ends_an_escape_or_a_character(unit: bytes) -> None:
 
 
 def test_a_large_text_of_no_long_strings_is_judged_as_a_small_one() -> None:
-    for part, end in ((b"1,", b"1"), (b'"",', b'""'), (b"[[]],", b"0"), (b" ", b"1")):
+    parts = (b"1,", b'"",', b"[[]],", b"-1.25e-5,", b"null,", b"false,", b'{"a":0.5},', b" ")
+    for part, end in ((part, b"1") for part in parts):
         many = part * (MOST_RECORD_BYTES // len(part) + 1)
         assert is_valid(b"[%b%b]" % (many, end))
         assert not is_valid(b"[%b%b" % (many, end))

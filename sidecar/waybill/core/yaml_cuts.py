@@ -23,8 +23,8 @@ from waybill.core.yaml_text import compose_yaml
 __all__ = ["cuts", "cuts_in"]
 
 _STR = "tag:yaml.org,2002:str"
-_REST = re.compile(r"[ \t]+(#[^\s#].*)")
-_REST_OF_LINE = re.compile(r"[ \t]+(#[^\s#].*)|[ \t](#.*)")
+_REST = re.compile(r"(?<![ \t])[ \t]++(#[^\s#].*)")
+_REST_OF_LINE = re.compile(r"(?<![ \t])[ \t]++(#[^\s#].*)|[ \t](#.*)")
 #: An anchor, with its name, or the tag that says nothing.
 _BEFORE = re.compile(r"&([^\s,\[\]{}]+)[ \t]+(?=\S)|![ \t]+(?=\S)")
 #: Keys of what holds messages, or patterns of them.

@@ -24,6 +24,11 @@ _TEXT_STEP_BYTES = 1 << 18
 #: So many strings are looked at for long ones: where there are more, most are short.
 _STRINGS = 1000
 _LONG_BYTES = 1 << 20
+#: What of a text is asked about first. A number that is cut off is wrong at its end, where the
+#: parser says that something is wrong there.
+_BEGINNINGS = (1 << 20, MOST_RECORD_BYTES)
+_PLACE = re.compile(r"\(byte (\d+)\)")
+_CUT_BYTES = 1 << 10
 _QUOTE = re.compile(b'"')
 _HEX = "[0-9a-fA-F]"
 #: Half of a pair of UTF-16 is no character (RFC 8259, 8.2): only whole pairs.
@@ -51,11 +56,25 @@ def is_valid(text: bytes | memoryview) -> bool:
 
 def _check_large(text: memoryview) -> None:
     """Raise ValueError or MsgspecError where ``text`` is not JSON."""
+    for most in _BEGINNINGS:
+        _check_beginning(text[:most])
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(text), _TEXT_STEP_BYTES):
         decoder.decode(bytes(text[start : start + _TEXT_STEP_BYTES]))
     decoder.decode(b"", final=True)
     _PASSED.decode(_without_long_strings(text))
+
+
+def _check_beginning(text: memoryview) -> None:
+    """Raise MsgspecError where something is wrong that early: many values on one line are asked
+    about one after another, and are not to be looked at to their end for each.
+    """
+    try:
+        _PASSED.decode(text)
+    except msgspec.DecodeError as error:
+        found = _PLACE.search(str(error))
+        if found is not None and int(found[1]) < len(text) - _CUT_BYTES:
+            raise
 
 
 def _without_long_strings(text: memoryview) -> bytes | memoryview:
