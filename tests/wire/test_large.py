@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.encodings import KINDS, Kind
 from waybill.core.records import Verdict
+from waybill.core.steps import STEP_BYTES
 from waybill.settings.schema import FieldSettings
 from waybill.wire import FieldPlan, Wire
 from waybill.wire.allowance import MOST_RECORD_BYTES
@@ -87,7 +88,7 @@ def test_a_long_string_ends_where_it_ends_wherever_escapes_stand(
     steps: int, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = 4096
-    monkeypatch.setattr(scan, "STEP_BYTES", step)
+    monkeypatch.setattr("waybill.core.steps.STEP_BYTES", step)
     before = b"x" * (steps * step + near)
     for inside in (b"", b"\\\\", b'\\"', b'\\\\\\"', b'\\"' * 3):
         text = b'"' + before + inside + b'y"'
@@ -98,7 +99,7 @@ def test_a_long_string_ends_where_it_ends_wherever_escapes_stand(
 
 
 def test_long_scalars_and_gaps_end_where_they_end() -> None:
-    digits = b"9" * (2 * scan.STEP_BYTES + 1)
+    digits = b"9" * (2 * STEP_BYTES + 1)
     assert scan.value_end(digits + b",", 0) == len(digits)
     gap = b"[1," + b" " * len(digits) + b"2]"
     assert scan.value_end(gap, 0) == len(gap)
@@ -113,7 +114,7 @@ def test_what_is_no_text_is_shown_in_part_and_kept_whole() -> None:
 
 
 def test_a_string_of_escapes_takes_no_memory_to_find_its_end() -> None:
-    for text in (b'"' + b'\\"' * scan.STEP_BYTES + b'"', b'["' + b"\\u00e4" * 600_000 + b'"]'):
+    for text in (b'"' + b'\\"' * STEP_BYTES + b'"', b'["' + b"\\u00e4" * 600_000 + b'"]'):
         tracemalloc.start()
         try:
             assert scan.value_end(text, 0) == len(text)

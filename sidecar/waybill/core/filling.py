@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 
+from waybill.core.steps import run_end
+
 __all__ = ["FILLING", "skip_filling"]
 
 FILLING = b"\0\t\n\r "
-_FILLING = re.compile(rb"[\0\t\n\r ]*")
+_FILLING = re.compile(rb"[\0\t\n\r ]*+")
 
 
 def skip_filling(data: bytes, offset: int = 0) -> int:
     """The offset behind the filling that begins at ``offset``."""
-    found = _FILLING.match(data, offset)
-    return found.end() if found is not None else offset
+    return run_end(_FILLING, data, offset)

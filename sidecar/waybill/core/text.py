@@ -21,6 +21,7 @@ __all__ = [
     "WESTERN",
     "charset_of",
     "decoded",
+    "is_in",
     "is_utf8_rather",
     "not_utf8",
     "pieces_of",
@@ -93,12 +94,13 @@ def pieces_of(data: memoryview) -> Iterator[str]:
     the Western single bytes.
     """
     for codec in ("utf-8", WESTERN):
-        if _is_in(data, codec):
+        if is_in(data, codec):
             return _in_steps(data, codec)
     return _in_steps(data, "latin-1")
 
 
-def _is_in(data: memoryview, codec: str) -> bool:
+def is_in(data: memoryview, codec: str) -> bool:
+    """Whether all of ``data`` is text of ``codec``, in steps between which others run."""
     try:
         for _ in _in_steps(data, codec, "strict"):
             pass

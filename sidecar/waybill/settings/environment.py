@@ -55,6 +55,12 @@ VARIABLES = (
 )
 
 
+def config_file(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file of settings that the environment names, which may stand in quotes."""
+    named = (_get("WAYBILL_CONFIG", environ) or "").strip("\"'")
+    return Path(named) if named else None
+
+
 def gemini_base_url(environ: Mapping[str, str] | None = None) -> str | None:
     """``GEMINI_BASE_URL``; None when it is not set, or set to nothing."""
     return _get("GEMINI_BASE_URL", environ)

@@ -19,6 +19,7 @@ import msgspec
 from waybill.core.errors import ConfigError
 from waybill.settings.catalogue import catalogue
 from waybill.settings.checks import cross_check
+from waybill.settings.environment import config_file
 from waybill.settings.problems import Findings, Problem, suggest
 from waybill.settings.schema import Secret, Settings
 from waybill.settings.secrets import clean_secret
@@ -73,8 +74,9 @@ def said_of(file: Path | None, environ: Mapping[str, str] | None = None) -> str:
     environ = os.environ if environ is None else environ
     if file is not None:
         return f"settings of {file}"
-    if environ.get("WAYBILL_CONFIG"):
-        return f"settings of {environ['WAYBILL_CONFIG']} (WAYBILL_CONFIG)"
+    named = config_file(environ)
+    if named is not None:
+        return f"settings of {named} (WAYBILL_CONFIG)"
     for usual in USUAL_FILES:
         if usual.exists():
             return f"built-in settings, though there is a {usual}: --config {usual} takes it"
@@ -121,9 +123,8 @@ def read_settings(
 
 def _read_file(tree: Tree, file: Path | None, environ: Mapping[str, str]) -> None:
     origin = "--config"
-    named = environ.get("WAYBILL_CONFIG", "").strip().strip("\"'")
-    if file is None and named:
-        file = Path(named)
+    if file is None and (named := config_file(environ)):
+        file = named
         origin = "WAYBILL_CONFIG"
     if file is None:
         return

@@ -23,6 +23,7 @@ import orjson
 
 from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank
+from waybill.core.steps import run_end, trimmed_end
 from waybill.core.text import BOMS, charset_of, pieces_of, single_byte, transcoded
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.json.scan import skip_space
@@ -57,10 +58,9 @@ _HEAD = re.compile(
 )
 #: What a line has around it that is not of it.
 _AROUND = b"\n\r\x00"
+_BEFORE = re.compile(rb"[\n\r\x00]*+")
 #: Lines of which a body may hold millions.
 _NOTHING = frozenset((b"\n", b"\r\n"))
-#: What of a long line is looked at at once for what is around it.
-_STEP_BYTES = 1 << 20
 #: Longer lines are not looked through for pairs: their first part would decide all the same.
 _LONGEST = 64 << 10
 #: Of a body without a content type so many lines must be logfmt.
@@ -113,19 +113,8 @@ def _within(line: memoryview) -> memoryview:
     """A long line without what is around it. A copy of it would be one step of the
     interpreter, in which no other thread runs.
     """
-    start, end = 0, len(line)
-    while start < end:
-        piece = bytes(line[start : start + _STEP_BYTES])
-        left = len(piece.lstrip(_AROUND))
-        start += len(piece) - left
-        if left:
-            break
-    while start < end:
-        piece = bytes(line[max(start, end - _STEP_BYTES) : end])
-        left = len(piece.rstrip(_AROUND))
-        end -= len(piece) - left
-        if left:
-            break
+    start = run_end(_BEFORE, line, 0)
+    end = trimmed_end(line, start, len(line), _AROUND)
     return line[start:end]
 
 

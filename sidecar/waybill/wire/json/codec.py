@@ -21,6 +21,7 @@ import orjson
 from waybill.core.batch import UNBOUNDED, Batch, Passed, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.records import Verdict
+from waybill.core.steps import STEP_BYTES
 from waybill.wire.codec import Encoding
 from waybill.wire.event import Event, Record, value_at
 from waybill.wire.fields import FieldPlan
@@ -152,8 +153,8 @@ def _write_with_specials(
             write(body[at:end])
             write(suffix)
         elif isinstance(special, Passed):
-            for start in range(at, end, scan.STEP_BYTES):  # nothing else runs during one
-                write(body[start : min(end, start + scan.STEP_BYTES)])
+            for start in range(at, end, STEP_BYTES):  # nothing else runs during one
+                write(body[start : min(end, start + STEP_BYTES)])
         else:
             write(body[at : batch.starts[i]])
             write(_special_record(batch, i, suffix))

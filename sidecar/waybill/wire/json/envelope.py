@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from waybill.core.steps import trimmed_end
 from waybill.wire.json import scan
 
 __all__ = ["is_action", "records_within"]
@@ -55,7 +56,7 @@ def _elements(body: bytes, start: int, end: int) -> Iterator[scan.Span]:
     while at < end - 1 and body[at] != _CLOSE_BRACKET:
         stop = scan.value_end(body, at, end - 1)
         if stop < 0:
-            yield at, scan.trimmed_end(body, at, end - 1)
+            yield at, trimmed_end(body, at, end - 1, scan.SPACE)
             return
         yield at, stop
         at = scan.skip_space(body, stop)

@@ -13,6 +13,7 @@ import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Special, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
+from waybill.core.steps import trimmed_end
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
 from waybill.wire.fields import Extract, FieldPlan
@@ -228,7 +229,7 @@ class JsonReader:
             return end, span_bytes
         if end > line_end:
             span_bytes -= end - at
-        return scan.trimmed_end(body, at, line_end), span_bytes
+        return trimmed_end(body, at, line_end, scan.SPACE), span_bytes
 
     def _read_joined(self, batch: Batch, start: int, limit: int) -> int:
         """Add the object at ``start`` if ``}{`` shows its end; the offset behind it, or 0."""
@@ -261,7 +262,7 @@ class JsonReader:
             end = scan.value_end(body, at, limit)
             if end < 0:
                 may_span_lines = False
-                end = scan.trimmed_end(body, at, line_end)
+                end = trimmed_end(body, at, line_end, scan.SPACE)
                 batch.add_special(at, Passed(end, "malformed_record"))
                 at = scan.skip_space(body, end)
                 continue

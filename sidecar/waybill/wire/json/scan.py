@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
+from waybill.core import steps
 from waybill.core.prepare import is_blank
 from waybill.core.reasons import RecordReason
 from waybill.core.text import text_of_bytes
@@ -28,48 +29,24 @@ _SPACE = re.compile(rb"[ \t\n\r]*+")
 #: What may stand between records: NUL (GELF), RS (RFC 7464), the end mark of DOS, the mark of a
 #: file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]++|\xef\xbb\xbf)*+")
-#: A step may end within a mark, and then stops before it.
-_LONGEST_FILLING = 3
+_MARK_BYTES = 3
 #: Possessive: an engine that may go back remembers every escape, at 120 bytes each.
 _STRING = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"')
 #: The same without its quotes, for one that is too long to be looked at in one call.
 _INSIDE = re.compile(rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+')
 _STRUCTURE = re.compile(rb'["{}\[\]]')
 _SCALAR = re.compile(rb"[^\s,\]}\[{\"]+")
-#: What is looked at in one call: nothing else runs meanwhile.
-STEP_BYTES = 1 << 20
 _EMPTY_OBJECT = re.compile(rb"\{[ \t\n\r]*\}")
 
 
 def skip_space(data: bytes | memoryview, at: int) -> int:
     """The first offset from ``at`` that is not white space."""
-    return _behind(_SPACE, data, at)
+    return steps.run_end(_SPACE, data, at)
 
 
 def skip_between(data: bytes, at: int) -> int:
     """The first offset from ``at`` that belongs to a record."""
-    return _behind(_BETWEEN, data, at)
-
-
-def _behind(filling: re.Pattern[bytes], data: bytes | memoryview, at: int) -> int:
-    """The first offset from ``at`` that is not of ``filling``, which may be megabytes."""
-    while (match := filling.match(data, at, at + STEP_BYTES)) is not None:
-        is_over = match.end() <= at + STEP_BYTES - _LONGEST_FILLING
-        at = match.end()
-        if is_over:
-            break
-    return at
-
-
-def trimmed_end(data: bytes, start: int, end: int) -> int:
-    """Where ``data[start:end]`` ends without the white space at its end, which may be megabytes."""
-    while start < end:
-        piece = data[max(start, end - STEP_BYTES) : end]
-        left = len(piece.rstrip(SPACE))
-        end -= len(piece) - left
-        if left:
-            break
-    return end
+    return steps.run_end(_BETWEEN, data, at, unit=_MARK_BYTES)
 
 
 def value_end(data: bytes, at: int, limit: int | None = None) -> int:
@@ -81,36 +58,26 @@ def value_end(data: bytes, at: int, limit: int | None = None) -> int:
         return _brackets_end(data, at, limit)
     if first == b'"':
         return _string_end(data, at, limit)
-    begin = at
-    while (match := _SCALAR.match(data, at, min(limit, at + STEP_BYTES))) is not None:
-        at = match.end()
-    return at if at > begin else -1
+    end = steps.run_end(_SCALAR, data, at, limit)
+    return end if end > at else -1
 
 
 def _string_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the string that starts at ``at``, or -1."""
-    at += 1
-    while True:
-        stop = min(limit, at + STEP_BYTES)
-        match = _INSIDE.match(data, at, stop)
-        if match is None:  # it starts behind the limit
-            return -1
-        at = match.end()
-        if stop == limit or at < stop - 1:  # it may stop before a backslash at the end of a step
-            break
+    at = steps.run_end(_INSIDE, data, at + 1, limit, unit=2)
     return at + 1 if at < limit and data[at] == _QUOTE else -1
 
 
 def _brackets_end(data: bytes, at: int, limit: int) -> int:
     """The offset behind the object or array that starts at ``at``, or -1."""
     depth = 0
-    near = min(limit, at + STEP_BYTES)
+    near = min(limit, at + steps.STEP_BYTES)
     while True:
         match = _STRUCTURE.search(data, at, near)
         if match is None:
             if near == limit:
                 return -1
-            at, near = near, min(limit, near + STEP_BYTES)
+            at, near = near, min(limit, near + steps.STEP_BYTES)
             continue
         mark = data[match.start()]
         if mark == _QUOTE:
@@ -119,7 +86,7 @@ def _brackets_end(data: bytes, at: int, limit: int) -> int:
                 at = _string_end(data, match.start(), limit)
                 if at < 0:
                     return -1
-                near = min(limit, at + STEP_BYTES)
+                near = min(limit, at + steps.STEP_BYTES)
             else:
                 at = string.end()
             continue
@@ -257,8 +224,8 @@ def is_without_members(text: bytes) -> bool:
 def is_oftener(byte: bytes, data: bytes, most: int) -> bool:
     """Whether ``byte`` stands in ``data`` more than ``most`` times; other threads have turns."""
     left = most
-    for start in range(0, len(data) if len(data) > most else 0, STEP_BYTES):
-        left -= data.count(byte, start, start + STEP_BYTES)
+    for start in range(0, len(data) if len(data) > most else 0, steps.STEP_BYTES):
+        left -= data.count(byte, start, start + steps.STEP_BYTES)
     return left < 0
 
 

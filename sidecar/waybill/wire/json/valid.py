@@ -7,20 +7,18 @@ passes over what it does not read, UTF-8 or not.
 
 from __future__ import annotations
 
-import codecs
 import re
 
 import msgspec
 import orjson
 
+from waybill.core import steps
+from waybill.core.text import is_in
 from waybill.wire.allowance import MOST_RECORD_BYTES
 
 __all__ = ["is_valid"]
 
 _PASSED = msgspec.json.Decoder(msgspec.Raw)
-#: What is looked at in one call.
-_STEP_BYTES = 1 << 20
-_TEXT_STEP_BYTES = 1 << 18
 #: So many strings are looked at for long ones: where there are more, most are short.
 _STRINGS = 1000
 _LONG_BYTES = 1 << 20
@@ -38,7 +36,6 @@ _UNIT = (
 )
 _PLAIN = r'[^"\\\x00-\x1f]*+'
 _INSIDE = re.compile(rf'{_PLAIN}(?:\\(?:["\\/bfnrt]|u{_UNIT}){_PLAIN})*+'.encode())
-#: A step that ends within an escape stops before it.
 _LONGEST_ESCAPE = len(r"\ud83d\ude00")
 
 
@@ -58,10 +55,8 @@ def _check_large(text: memoryview) -> None:
     """Raise ValueError or MsgspecError where ``text`` is not JSON."""
     for most in _BEGINNINGS:
         _check_beginning(text[:most])
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(text), _TEXT_STEP_BYTES):
-        decoder.decode(bytes(text[start : start + _TEXT_STEP_BYTES]))
-    decoder.decode(b"", final=True)
+    if not is_in(text, "utf-8"):
+        raise ValueError("not UTF-8")
     _PASSED.decode(_without_long_strings(text))
 
 
@@ -94,22 +89,16 @@ def _without_long_strings(text: memoryview) -> bytes | memoryview:
 
 def _next_quote(text: memoryview, at: int) -> int:
     while at < len(text):
-        match = _QUOTE.search(text, at, at + _STEP_BYTES)
+        match = _QUOTE.search(text, at, at + steps.STEP_BYTES)
         if match is not None:
             return match.start()
-        at += _STEP_BYTES
+        at += steps.STEP_BYTES
     return -1
 
 
 def _string_end(text: memoryview, at: int) -> int:
     """The offset behind the string whose inside begins at ``at``. Raises ValueError."""
-    while at < len(text):
-        stop = min(len(text), at + _STEP_BYTES)
-        match = _INSIDE.match(text, at, stop)
-        assert match is not None  # it may be empty
-        at = match.end()
-        if at <= stop - _LONGEST_ESCAPE or stop == len(text):
-            break
+    at = steps.run_end(_INSIDE, text, at, unit=_LONGEST_ESCAPE)
     if bytes(text[at : at + 1]) != b'"':
         raise ValueError(f"no end of a string at {at}")
     return at + 1
