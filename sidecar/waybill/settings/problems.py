@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from waybill.core.near import close_to
+from waybill.core.near import closest
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -69,7 +69,8 @@ class Suggestion(msgspec.Struct, frozen=True):
 
 def suggest(word: str, known: Iterable[str]) -> Suggestion:
     """The known word that is closest to ``word``, if any is close."""
-    return Suggestion(tuple(close_to(word, known, cutoff=0.7)))
+    name = closest(word, known, cutoff=0.7)
+    return Suggestion((name,) if name is not None else ())
 
 
 def _touches(path: str, other: str) -> bool:

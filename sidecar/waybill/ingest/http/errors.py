@@ -19,7 +19,7 @@ from aiohttp import web
 
 from waybill.core.errors import HandbackError, MalformedError, OverloadedError, WaybillError
 from waybill.core.names import Door
-from waybill.core.near import close_to
+from waybill.core.near import closest
 from waybill.core.reasons import MalformedCode, RefusalReason
 from waybill.ingest.connections import client_of
 from waybill.ingest.http.guard import Handler
@@ -160,7 +160,8 @@ class Refusals:
         asked = request.path[:_PATH_CHARS]
         detail = f"nothing is served at {asked}; see paths"
         meant = re.sub("/+", "/", request.path).rstrip("/").lower()
-        for path in [meant] if meant in self._paths else close_to(meant, self._paths, cutoff=0.8):
+        path = closest(meant, self._paths, cutoff=0.8)
+        if path is not None:
             detail = f"nothing is served at {asked}; send to {path}"
         for other, told in _OF_OTHERS:
             if other.search(meant):
