@@ -86,9 +86,13 @@ class FileFault(WaybillError, Generic[_Code]):
         self.file = file
         self.line = line
         self.rule_id = rule_id
+        parts = [f"{detail} [{code}]"]
+        if rule_id:
+            parts.insert(0, f"rule {rule_id!r}")
         where = ":".join(str(part) for part in (file, line) if part is not None)
-        rule = f"rule {rule_id!r}: " if rule_id else ""
-        super().__init__(f"{where + ': ' if where else ''}{rule}{detail} [{code}]")
+        if where:
+            parts.insert(0, where)
+        super().__init__(": ".join(parts))
 
     def fields(self) -> list[dict[str, object]]:
         """The place, the code as ``reason``, and the detail."""
@@ -151,7 +155,16 @@ class CorrectionsError(FileFaults[CorrectionError]):
     code = "corrections"
 
 
-class CorrectError(WaybillError):
+class CodedError(WaybillError, Generic[_Code]):
+    """An error whose ``code`` is a word of one closed set; ``detail`` is a sentence, or empty."""
+
+    def __init__(self, code: _Code, detail: str = "") -> None:
+        super().__init__(f"{detail} [{code}]" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class CorrectError(CodedError[CorrectCode]):
     """A correction that somebody made and that is not taken; ``more`` says what else is known."""
 
     code: CorrectCode
@@ -159,21 +172,14 @@ class CorrectError(WaybillError):
     def __init__(
         self, code: CorrectCode, detail: str, more: Mapping[str, object] | None = None
     ) -> None:
-        self.code = code
-        self.detail = detail
+        super().__init__(code, detail)
         self.more = more or {}
-        super().__init__(f"{detail} [{code}]")
 
 
-class BundleError(WaybillError):
+class BundleError(CodedError[BundleCode]):
     """A model bundle that was refused."""
 
     code: BundleCode
-
-    def __init__(self, code: BundleCode, detail: str) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.code = code
-        self.detail = detail
 
     def fields(self) -> list[dict[str, object]]:
         """The code as ``reason``, and the detail."""
@@ -193,27 +199,18 @@ class WorkbookError(WaybillError):
         self.code = code
 
 
-class UploadError(WaybillError):
+class UploadError(CodedError[UploadCode]):
     """A file that cannot be kept to be labelled."""
 
     code: UploadCode
 
-    def __init__(self, code: UploadCode, detail: str) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.code = code
 
-
-class MalformedError(WaybillError):
+class MalformedError(CodedError[MalformedCode]):
     """A body that can never be read. HTTP 400 (``too_large``: 413, ``unsupported_*``: 415)."""
 
     code: MalformedCode
-
-    def __init__(self, code: MalformedCode, detail: str = "") -> None:
-        super().__init__(f"{detail} [{code}]" if detail else code)
-        self.code = code
-        self.detail = detail
-        #: Whether the dead-letter folder has the body: the shipper may then safely forget it.
-        self.is_kept = False
+    #: Whether the dead-letter folder has the body: the shipper may then safely forget it.
+    is_kept = False
 
 
 class OverloadedError(WaybillError):
@@ -233,19 +230,14 @@ class SlowToReadError(WaybillError):
     code = "slow_to_read"
 
 
-class HandbackError(WaybillError):
+class HandbackError(CodedError[HandbackCode]):
     """The receiver did not take the records in time. HTTP 503; the shipper keeps the batch.
 
     ``refused`` stands for 4xx, ``unavailable`` for 5xx and 429; ``no_return``: OTLP came in and
-    there is no way back for it.
+    no ``return.type`` is set for it.
     """
 
     code: HandbackCode
-
-    def __init__(self, code: HandbackCode, detail: str = "") -> None:
-        super().__init__(f"{detail} [{code}]" if detail else code)
-        self.code = code
-        self.detail = detail
 
 
 class TierUnavailable(WaybillError):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from waybill.core.causes import without_keys
-from waybill.core.errors import WaybillError
+from waybill.core.errors import CodedError
 from waybill.core.foreign import read_json
 from waybill.core.reasons import BundleCode, HubCode, PullReason
 
@@ -44,7 +44,7 @@ PULL_CODES: frozenset[HubCode | BundleCode] = frozenset((*get_args(HubCode), *ge
 _MOST_DETAIL = 500
 
 
-class HubError(WaybillError):
+class HubError(CodedError[HubCode]):
     """A source that cannot be read or written.
 
     ``not_found`` may also mean hidden from us, ``conflict`` that someone else was faster, ``busy``
@@ -52,11 +52,6 @@ class HubError(WaybillError):
     """
 
     code: HubCode
-
-    def __init__(self, code: HubCode, detail: str) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.code = code
-        self.detail = detail
 
 
 class Refusal(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import aiohttp
 
 from waybill.core.causes import cause_at
-from waybill.core.errors import MalformedError, WaybillError
+from waybill.core.errors import CodedError, MalformedError
 from waybill.core.reasons import FetchCode
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
@@ -28,15 +28,10 @@ _TAG = re.compile(r"[!-~]{1,256}")
 _STATUS: dict[int, FetchCode] = {401: "unauthorised", 403: "unauthorised"}
 
 
-class FetchError(WaybillError):
+class FetchError(CodedError[FetchCode]):
     """Nothing was fetched: why, in a word and in a sentence."""
 
     code: FetchCode
-
-    def __init__(self, code: FetchCode, detail: str) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.code = code
-        self.detail = detail
 
 
 class Fetched(NamedTuple):

@@ -6,12 +6,7 @@ import asyncio
 import logging
 from contextlib import AbstractContextManager
 
-from waybill.core.errors import (
-    HandbackError,
-    MalformedError,
-    OverloadedError,
-    WaybillError,
-)
+from waybill.core.errors import CodedError, HandbackError, MalformedError, OverloadedError
 from waybill.core.reasons import RefusalReason
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow
@@ -22,14 +17,10 @@ log = logging.getLogger(__name__)
 _RETRY_SECS = 1.0
 
 
-class NotTakenError(WaybillError):
+class NotTakenError(CodedError[RefusalReason]):
     """A message that its client keeps; counted already."""
 
     code: RefusalReason
-
-    def __init__(self, code: RefusalReason) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class Deliverer:

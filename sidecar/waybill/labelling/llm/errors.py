@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from waybill.core.errors import WaybillError
+from waybill.core.errors import CodedError, WaybillError
 from waybill.core.reasons import AnswerCode, ProviderCode, RefusedCode, StoreCode
 
 
-class Refused(WaybillError):
+class Refused(CodedError[RefusedCode]):
     """Not now; or why a call failed."""
 
     code: RefusedCode
-
-    def __init__(self, code: RefusedCode) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class PrivacyError(WaybillError):
@@ -30,7 +26,7 @@ class AuditError(WaybillError):
     code: Literal["audit"] = "audit"
 
 
-class ProviderError(WaybillError):
+class ProviderError(CodedError[ProviderCode]):
     """A call that brought no answer.
 
     Codes: ``no_key``, ``timeout``, ``connect`` (nothing or half an answer came), ``rate_limited``
@@ -52,14 +48,13 @@ class ProviderError(WaybillError):
         provider_code: str | None = None,
     ) -> None:
         super().__init__(code)
-        self.code = code
         self.status = status
         self.provider_code = provider_code
         self.retry_after = retry_after
         self.may_be_billed = may_be_billed
 
 
-class BadAnswer(WaybillError):
+class BadAnswer(CodedError[AnswerCode]):
     """An answer that is thrown away.
 
     Codes: ``bad_answer`` (its form), ``canary`` (a wrong canary).
@@ -67,16 +62,8 @@ class BadAnswer(WaybillError):
 
     code: AnswerCode
 
-    def __init__(self, code: AnswerCode) -> None:
-        super().__init__(code)
-        self.code = code
 
-
-class StoreError(WaybillError):
+class StoreError(CodedError[StoreCode]):
     """The store could not do it."""
 
     code: StoreCode
-
-    def __init__(self, code: StoreCode) -> None:
-        super().__init__(code)
-        self.code = code
