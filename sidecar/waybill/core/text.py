@@ -19,6 +19,7 @@ from waybill.core.errors import MalformedError
 __all__ = [
     "BOMS",
     "WESTERN",
+    "byte_order_mark",
     "charset_of",
     "decoded",
     "is_in",
@@ -78,7 +79,7 @@ def transcoded(
     """``data`` in UTF-8, in steps between which others run.
 
     Raises:
-        UnicodeError: it is nothing of that codec.
+        UnicodeError: it is not text of that codec.
         MalformedError: ``too_large``: it has more than ``most_bytes``.
     """
     whole = io.BytesIO()
@@ -116,11 +117,24 @@ def _in_steps(data: bytes | memoryview, codec: str, errors: str = "strict") -> I
     yield decoder.decode(b"", final=True)
 
 
+def byte_order_mark(data: bytes) -> tuple[bytes, str] | None:
+    r"""The byte order mark that ``data`` begins with, and its codec; None without one.
+
+    >>> byte_order_mark("x".encode("utf-8-sig"))
+    (b'\xef\xbb\xbf', 'utf-8')
+    """
+    for mark, codec in BOMS:
+        if data.startswith(mark):
+            return mark, codec
+    return None
+
+
 def decoded(data: bytes) -> str:
     """``data`` as text: by its byte order mark, as UTF-8, or else in the Western single bytes."""
-    for mark, name in BOMS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(name, "replace")
+    found = byte_order_mark(data)
+    if found is not None:
+        mark, codec = found
+        return data[len(mark) :].decode(codec, "replace")
     if is_utf8_rather(data):
         return data.decode("utf-8", "replace")
     return data.decode(single_byte(data), "replace")
@@ -131,7 +145,7 @@ def text_of_file(data: bytes, errors: str = "strict") -> str:
 
     Raises UnicodeDecodeError, for `not_utf8`.
     """
-    mark, codec = next((one for one in BOMS if data.startswith(one[0])), (b"", "utf-8"))
+    mark, codec = byte_order_mark(data) or (b"", "utf-8")
     return data[len(mark) :].decode(codec, errors)
 
 
@@ -162,9 +176,10 @@ def is_utf8_rather(data: bytes) -> bool:
     text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(data)
     if text.isascii():
         return True
-    beyond = text.encode("ascii", "ignore")
-    odd = len(text) - len(text.encode("utf-8", "ignore").decode("utf-8"))
-    return odd <= len(text) - len(beyond) - odd
+    ascii_count = len(text.encode("ascii", "ignore"))
+    good_count = len(text.encode("utf-8", "ignore").decode("utf-8"))
+    odd_count = len(text) - good_count
+    return odd_count <= good_count - ascii_count
 
 
 def single_byte(data: bytes) -> str:

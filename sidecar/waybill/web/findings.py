@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from waybill.core.text import BOMS
+from waybill.core.text import byte_order_mark
 from waybill.web.job import Options
 from waybill.wire.table.encoding import TextDecoder, replaced
 from waybill.wire.table.row import Row
@@ -47,9 +47,9 @@ def table_findings(
 
 def encoding_finding(decoder: TextDecoder, text: str, start: bytes = b"") -> tuple[str, str]:
     """The encoding, and a word of the text that it decides."""
-    for mark, name in BOMS:
-        if start.startswith(mark):
-            return decoder.name or name, "the file begins with its byte order mark"
+    marked = byte_order_mark(start)
+    if marked is not None:
+        return decoder.name or marked[1], "the file begins with its byte order mark"
     if decoder.name is None:
         return "ASCII", "nothing beyond ASCII so far"
     word = _BEYOND.search(text)

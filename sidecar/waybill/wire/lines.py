@@ -24,7 +24,7 @@ import orjson
 from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank
 from waybill.core.steps import run_end, trimmed_end
-from waybill.core.text import BOMS, charset_of, pieces_of, single_byte, transcoded
+from waybill.core.text import byte_order_mark, charset_of, pieces_of, single_byte, transcoded
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.json.scan import skip_space
 from waybill.wire.json.valid import is_valid
@@ -178,9 +178,10 @@ def _is_object(line: str) -> bool:
 
 def _as_named(body: bytes, content_type: str, most_bytes: float) -> bytes:
     """``body`` in UTF-8 where a mark or its charset says what it is."""
-    for mark, name in BOMS:
-        if body.startswith(mark):
-            return transcoded(body[len(mark) :], name, "replace", most_bytes=most_bytes)
+    marked = byte_order_mark(body)
+    if marked is not None:
+        mark, codec = marked
+        return transcoded(body[len(mark) :], codec, "replace", most_bytes=most_bytes)
     named = _CHARSET.search(content_type)
     charset = charset_of(named[1]) if named is not None else None
     if charset is None or charset == "utf-8":

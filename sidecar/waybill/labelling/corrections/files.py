@@ -23,7 +23,7 @@ from waybill.core.files import open_regular, read_small
 from waybill.core.filling import FILLING
 from waybill.core.letting_go import take_apart
 from waybill.core.reasons import CorrectionCode
-from waybill.core.text import BOMS, transcoded
+from waybill.core.text import byte_order_mark, transcoded
 from waybill.labelling.corrections.checks import fault_of
 
 __all__ = [
@@ -270,17 +270,17 @@ def _inflated(data: bytes, file: str, most_bytes: int) -> bytes:
 
 def _as_utf8(data: bytes, file: str) -> bytes:
     """Without its byte order mark; UTF-16 and UTF-32, which have one, as UTF-8."""
-    for mark, codec in BOMS:
-        if not data.startswith(mark):
-            continue
-        if codec == "utf-8":
-            return data[len(mark) :]
-        try:
-            return transcoded(data[len(mark) :], codec)
-        except UnicodeError:
-            detail = f"is not {codec}, as its first bytes say"
-            raise CorrectionsError([CorrectionError("not_text", detail, file=file)]) from None
-    return data
+    found = byte_order_mark(data)
+    if found is None:
+        return data
+    mark, codec = found
+    if codec == "utf-8":
+        return data[len(mark) :]
+    try:
+        return transcoded(data[len(mark) :], codec)
+    except UnicodeError:
+        detail = f"is not {codec}, as its first bytes say"
+        raise CorrectionsError([CorrectionError("not_text", detail, file=file)]) from None
 
 
 def _parse(data: bytes, file: str, history: History) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from waybill.core.errors import MalformedError
-from waybill.core.text import BOMS, charset_of, is_utf8_rather, single_byte
+from waybill.core.text import byte_order_mark, charset_of, is_utf8_rather, single_byte
 
 __all__ = ["WIDE", "TextDecoder", "replaced"]
 
@@ -102,10 +102,10 @@ class TextDecoder:
 
     def _find(self, data: bytes) -> None:
         if self._is_first:
-            for mark, name in BOMS:
-                if data.startswith(mark):
-                    self._choose(name)
-                    return
+            marked = byte_order_mark(data)
+            if marked is not None:
+                self._choose(marked[1])
+                return
             wide = _wide(data[:_SAMPLE_BYTES])
             if wide is not None and not self._given:
                 self._choose(wide)
