@@ -110,7 +110,7 @@ def now() -> str:
 
 
 def moment(at: str) -> datetime:
-    """The moment of ``at``. Raises ValueError: it is no time, or of no known zone.
+    """The moment of ``at``. Raises ValueError: it is not a time, or has no zone.
 
     >>> moment("2026-11-26T10:00:00Z").hour
     10
@@ -168,7 +168,7 @@ def settle(history: Iterable[Correction]) -> list[Settled]:
     values of ``by``) who last said different labels leave a mark on what stands.
 
     Raises:
-        ValueError: an ``at`` is no time.
+        ValueError: an ``at`` is not a time with a zone.
     """
     lines = list(history)
     # Of 100,000 lines the garbage collector looks at none, nor at a key that was made of one, and

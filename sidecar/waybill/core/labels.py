@@ -104,7 +104,7 @@ class Taxonomy(msgspec.Struct, frozen=True, dict=True):
 
 
 def unknown_labels(names: Collection[str], taxonomy: Taxonomy, file: str = "labels.path") -> str:
-    """A sentence for people about the ``names`` that are no labels; empty when all are.
+    """A sentence for people about the ``names`` that are not labels; empty when all are.
 
     ``file`` says where the labels come from.
     """

@@ -61,17 +61,15 @@ def kind_of(reason: Reason | None) -> Kind:
     match reason:
         case None:
             return "decided"
-        case "undecided" | "unknown" | "low_confidence" | "label_not_permitted":
-            return "undecided"
-        case "llm_out_of_set":
+        case "undecided" | "unknown" | "low_confidence" | "label_not_permitted" | "llm_out_of_set":
             return "undecided"
         case "none_of_these":
             return "no_event"
-        case "no_message" | "message_not_a_string" | "not_an_object" | "malformed_record":
-            return "unreadable"
-        case "record_too_large" | "already_labelled" | "group_marker" | "action_line":
-            return "unreadable"
-        case "llm_nothing_to_read":
+        case (
+            "no_message" | "message_not_a_string" | "not_an_object" | "malformed_record"
+            | "record_too_large" | "already_labelled" | "group_marker" | "action_line"
+            | "llm_nothing_to_read"
+        ):  # fmt: skip
             return "unreadable"
         case _:
             return "not_asked"
@@ -196,11 +194,13 @@ def decode(line: bytes) -> Pattern:
 
 
 def _as_known(verdicts: object) -> object:
-    """Verdicts without words of a newer Waybill; what is none is given back."""
+    """``verdicts`` with the words of a newer Waybill replaced; other values stay as they are."""
     if not isinstance(verdicts, list):
         return verdicts
     for share in verdicts:
-        for name, known, instead in _WORDS if isinstance(share, dict) else ():
+        if not isinstance(share, dict):
+            continue
+        for name, known, instead in _WORDS:
             if isinstance(share.get(name), str) and share[name] not in known:
                 share[name] = instead
     return verdicts

@@ -8,7 +8,7 @@ message:
 - Every line end (CR LF, CR, VT, FF, NEL, U+2028, U+2029) is LF, every blank of Unicode's a space.
 - What has no width goes: BOM, zero-width and direction marks, soft hyphens, NUL and all other
   control characters but TAB and LF.
-- What is no character (half of a surrogate pair) is a question mark, as in every encoding.
+- Half of a surrogate pair, which is not a character, is a question mark, as in every encoding.
 - Blanks and line ends around the text go.
 
 Upper and lower case, spaces within and everything visible stay. A text of which nothing is left is
@@ -114,4 +114,6 @@ def is_blank(text: str) -> bool:
         return False
     # Of a long one the beginning tells, unless a sequence that begins there may hide the rest.
     is_long = len(text) > _BEGINNING and _INTRODUCER.search(text, 0, _BEGINNING) is None
-    return not (is_long and prepare(text[:_BEGINNING])) and not prepare(text[:_READ])
+    if is_long and prepare(text[:_BEGINNING]):
+        return False
+    return not prepare(text[:_READ])

@@ -179,13 +179,15 @@ REASONS: dict[Reason, Told] = {
 
 
 def reason_words(reason: str | None) -> str:
-    """The words of a code; a code that a newer sidecar tells stays as it is.
+    """The words of a code; "" without one. A code of a newer sidecar stays as it is.
 
     >>> reason_words("low_confidence")
     'the model is not sure'
     """
+    if reason is None:
+        return ""
     told = REASONS.get(cast("Reason", reason))
-    return told.words if told is not None else reason or ""
+    return told.words if told is not None else reason
 
 
 def advice_on(reason: Reason) -> str:

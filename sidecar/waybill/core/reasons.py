@@ -310,14 +310,14 @@ def silent(tier: SlowTierName, code: TierCode | Literal["over_budget", "disabled
     """
     if code in ("over_budget", "disabled"):
         return cast("Reason", f"{tier}_{code}")
-    is_of_encoder = code.startswith("encoder_")
     match tier:
         case "model":
-            return cast("Reason", f"model_{code}") if code in MODEL_CODES else "model_failed"
+            is_own = code in MODEL_CODES
         case "llm":
-            return cast("Reason", f"llm_{code}") if not is_of_encoder else "llm_failed"
+            is_own = not code.startswith("encoder_")
         case _:
             assert_never(tier)
+    return cast("Reason", f"{tier}_{code}" if is_own else f"{tier}_failed")
 
 
 def truncated(compression: Compression) -> MalformedCode:
@@ -336,7 +336,7 @@ def truncated(compression: Compression) -> MalformedCode:
 
 
 def corrupt(compression: Compression) -> MalformedCode:
-    """The code of a body that is no ``compression``, or has other bytes behind it."""
+    """The code of a body that is not of ``compression``, or has other bytes behind its end."""
     match compression:
         case "zstd":
             return "corrupt_zstd"

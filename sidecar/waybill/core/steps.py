@@ -18,10 +18,10 @@ def run_end(
     *,
     unit: int = 1,
 ) -> int:
-    r"""Where what ``run`` matches from ``at`` on ends, by ``limit``.
+    r"""The end of what ``run`` matches at ``at``, which is ``limit`` at most.
 
-    ``unit`` is the longest part of a run that must not be cut: a step may end within one, and the
-    match then stops before it.
+    All are offsets in bytes. ``run`` repeats a unit of at most ``unit`` bytes: a step may end
+    within one, and the next step then begins before it.
 
     >>> run_end(re.compile(rb"[ \n]*"), b"  x", 0)
     2

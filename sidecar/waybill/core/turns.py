@@ -34,7 +34,7 @@ def in_parts(things: Iterable[T], most: int) -> Iterator[list[T]]:
 
 
 async def in_turns(things: Sequence[T], most: int) -> AsyncIterator[Sequence[T]]:
-    """``things`` in order, at most so many at a time; all at once where they are no more."""
+    """``things`` in order, ``most`` at a time: all at once where there are not more."""
     if 0 < len(things) <= most:
         yield things
         return

@@ -33,7 +33,7 @@ _SHOWN_CHARS = 80
 
 
 def cuts_in(text: str) -> list[str]:
-    """`cuts` of a whole file, as ``LINE: SENTENCE``; none where it is no YAML."""
+    """`cuts` of a whole file, as ``LINE: SENTENCE``; none where the file is not YAML."""
     try:
         root = compose_yaml(text)
     except yaml.YAMLError:
