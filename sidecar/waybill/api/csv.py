@@ -95,9 +95,10 @@ def routes(backend: Backend) -> list[web.RouteDef]:
             sent = read_chunks(request, backend.row_bytes, backend.read_secs)
             try:
                 await upload.answer(inflated(sent, encodings, backend.row_bytes))
-            except ConnectionError:
+            except ConnectionError as error:
                 if not upload.response.prepared:
                     raise
+                error.__traceback__ = None  # the stream keeps its error, and so rows
                 log.info("a client left before its table was labelled", extra=about(request))
         if upload.faults:
             log.warning("rows of a CSV had faults", extra={"rows": upload.faults})

@@ -105,9 +105,10 @@ async def _foreseen(request: web.Request, handler: Handler, door: Door) -> web.S
         return await _let_in(request, handler, door)
     except (StoreError, web.HTTPException):
         raise
-    except ConnectionError:
+    except ConnectionError as error:
         if request.transport is not None and not request.transport.is_closing():
             raise
+        error.__traceback__ = None  # the stream keeps its error, and so the body
         return web.Response()  # nobody gets it; raised, it would be a traceback in the log
     except Exception:
         asked = {"method": request.method, "path": request.path[:_PATH_CHARS]}

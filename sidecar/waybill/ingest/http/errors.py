@@ -111,6 +111,7 @@ class Refusals:
             _log(request, error, problem)
         except Exception as error:
             if isinstance(error, ConnectionError) and _is_gone(request):
+                error.__traceback__ = None  # the stream keeps its error, and so the body
                 return web.Response()  # nobody gets it; raised, it would be a 500 in the log
             # The last net: the batch is not lost and not condemned, the shipper comes back with it.
             log.exception("a request failed in an unforeseen way")

@@ -58,8 +58,9 @@ class Writing:
                 log.warning("an answer was not read in time", extra=about(request))
                 if request.transport is not None:
                     request.transport.abort()
-            except ConnectionError:
+            except ConnectionError as error:
                 # A shipper that was stopped, or lost patience: it sends the batch again.
+                error.__traceback__ = None  # what waited to write keeps it, and so the answer
                 log.info("a client left before its answer was written", extra=about(request))
         return written
 
