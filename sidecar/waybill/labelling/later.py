@@ -50,7 +50,7 @@ async def decide_later(
 
 
 async def _undecided(verdicts: Sequence[Verdict]) -> list[int]:
-    """The indexes of the records that no tier has decided yet."""
+    """The indexes of the records that are still `UNDECIDED`."""
     found: list[int] = []
     async for some in in_turns(range(len(verdicts)), _LOOK_SLICE):
         found += [i for i in some if verdicts[i] is UNDECIDED]

@@ -62,7 +62,8 @@ def shapes(messages: Sequence[str]) -> list[str]:
 
 # All patterns below see shaped text: every digit is already 0. Each repeats only disjoint character
 # classes, or counts with a bound, so each is linear in the text.
-MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTH = f"(?:{'|'.join(_MONTHS)})"
 DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _CLOCK = r"00[:.]00[:.]00(?:[.,:]0{1,9})?(?:Z|[ ]?[+-]00:?00|[ ]UTC)?"
 _TIMESTAMP = re.compile(
@@ -87,6 +88,7 @@ _RULER = re.compile(r"([.\-=*_#~+])\1{3,}")
 _PLACE = re.compile(r"\b[A-Z]{1,3}0+(?:[-:][A-Z]{1,3}0*)+\b")
 
 # The frame of a line, at its beginning: RFC 3164 and 5424 heads, CRI, lone numbers and ids.
+_HEAD_STARTS = ("<", "0000-", *_MONTHS)
 _LEVEL = r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE|PANIC)\b"
 _SYSLOG = re.compile(
     rf"(?:<0{{1,3}}>)?(?:{MONTH} 00? {_CLOCK}|0000-00-00T{_CLOCK}) "
@@ -123,17 +125,14 @@ def mask(message: str) -> str:
     text = prepare(message[:RAW_CHARS])
     look = text[:_LOOK_CHARS]
     if len(text) > _LOOK_CHARS:
-        look = (
-            look.rpartition(" ")[0] or look
-        )  # half a word means nothing, and half a secret is not recognised
+        # Half a word means nothing, and half a secret is not recognised.
+        look = look.rpartition(" ")[0] or look
     text = _undress(" ".join(shape(look).split()))
     if "0" in text:
         text = _mask_digits(text)
     text = _RULER.sub(r"\1\1\1", text)
-    return (
-        _LEADING.sub("", text[: 2 * MASK_CHARS], count=1)[:MASK_CHARS].strip()
-        or text[:MASK_CHARS].strip()
-    )
+    without_lead = _LEADING.sub("", text[: 2 * MASK_CHARS], count=1)
+    return without_lead[:MASK_CHARS].strip() or text[:MASK_CHARS].strip()
 
 
 def _undress(text: str) -> str:
@@ -141,27 +140,10 @@ def _undress(text: str) -> str:
 
     ``text`` is shaped and folded.
     """
-    if text.startswith(
-        (
-            "<",
-            "0000-",
-            "Jan",
-            "Feb",
-            "Mar",
-            "Apr",
-            "May",
-            "Jun",
-            "Jul",
-            "Aug",
-            "Sep",
-            "Oct",
-            "Nov",
-            "Dec",
-        )
-    ):
-        text = _SYSLOG.sub(
-            "", _SYSLOG_5424.sub(_short_head, _CRI.sub("", text, count=1), count=1), count=1
-        )
+    if text.startswith(_HEAD_STARTS):
+        text = _CRI.sub("", text, count=1)
+        text = _SYSLOG_5424.sub(_short_head, text, count=1)
+        text = _SYSLOG.sub("", text, count=1)
     return flattened(_PRIORITY.sub("", text, count=1))
 
 

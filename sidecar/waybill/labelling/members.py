@@ -59,10 +59,12 @@ _TIMES = frozenset(
 
 
 def flattened(text: str) -> str:
-    """A shaped and folded text, as it is where it has no members or none that is a message."""
+    """A shaped and folded text, flattened where one of its members is a message."""
     opened = _JSON_OPEN.search(text)
-    if opened is not None and (pairs := _of_json(text, opened.start())):
-        return f"{text[: opened.start()]}{_rendered(pairs)}"
+    if opened is not None:
+        pairs = _of_json(text, opened.start())
+        if pairs:
+            return f"{text[: opened.start()]}{_rendered(pairs)}"
     if "=" not in text[:_HEAD_CHARS]:
         return text
     members = list(_MEMBER.finditer(text))

@@ -41,7 +41,10 @@ class BoundedMap(Generic[V]):
     def get(self, key: str) -> V | None:
         """The value kept for ``key``, or None."""
         value = self.recent.get(key)
-        if value is None and (value := self._old.get(key)) is not None:
+        if value is not None:
+            return value
+        value = self._old.get(key)
+        if value is not None:
             self.put(key, value)
         return value
 

@@ -155,7 +155,9 @@ class Pipeline:
         """Have the observer count how many records of a batch got each verdict."""
         if self.observer is None:
             return
-        self.observer.counted(given if self._marker is None else self._marker.unmarked(given))
+        if self._marker is not None:
+            given = self._marker.unmarked(given)
+        self.observer.counted(given)
 
     async def _decide_later(
         self,
@@ -174,5 +176,6 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged
             note_failure(self._telemetry, error, verdicts.count(UNDECIDED))
-            failed = self.taxonomy.passed["record_failed"]
-            verdicts[:] = [failed if one is UNDECIDED else one for one in verdicts]
+            for i, verdict in enumerate(verdicts):
+                if verdict is UNDECIDED:
+                    verdicts[i] = self.taxonomy.passed["record_failed"]

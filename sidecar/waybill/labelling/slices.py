@@ -21,6 +21,8 @@ def slices(
 ) -> Iterator[tuple[int, int]]:
     """Start and stop of pieces of at most ``most()`` messages and about ``chars`` characters.
 
+    ``most`` is asked before each piece: what is measured meanwhile may change it.
+
     A message that is longer by itself is a piece of its own, or the last of one.
     """
     start = 0
