@@ -163,7 +163,8 @@ class Wire:
             pairs = pairs_of(message)
             if pairs is not None:
                 batch.messages[i] = _first(pairs, self.plan.message) or message
-                batch.sources[i] = batch.sources[i] or _first(pairs, self.plan.source) or ""
+                if not batch.sources[i]:
+                    batch.sources[i] = _first(pairs, self.plan.source) or ""
             elif message is not line:
                 self._read_object(batch, i, message)
 

@@ -101,7 +101,7 @@ class JsonCodec:
         return [len(record) + 1 for record in records]
 
     def unfit(self, batch: Batch) -> Iterator[int]:
-        """The records that are no object, or that a strict parser refuses."""
+        """The records that are not objects, or that a strict parser refuses."""
         for i, special in batch.specials.items():
             if special.reason == "not_an_object" or not is_valid(batch.data(i)):
                 yield i

@@ -67,7 +67,7 @@ class JsonReader:
     def read_array(self, batch: Batch) -> bool:
         """Read one array that a strict parser takes whole: the common and fast case.
 
-        False, and nothing done, when the body is no such array.
+        Any other body is left alone: the answer is then False.
         """
         body = batch.body
         if scan.is_oftener(b",", body, _MOST_COMMAS):
@@ -131,10 +131,7 @@ class JsonReader:
             if body[at] in (_OPEN_BRACE, _OPEN_BRACKET):
                 end = scan.value_end(body, at)
             if end < 0:
-                line_end = body.find(b"\n", at)
-                if line_end < 0:
-                    line_end = len(body)
-                end, _ = self._read_line(batch, at, line_end, 0)
+                end, _ = self._read_line(batch, at, scan.line_end(body, at), 0)
             else:
                 for start, stop in records_within(body, at, end, path):
                     self._add(batch, start, stop)
@@ -197,11 +194,11 @@ class JsonReader:
             start = at
             if body[at] == _OPEN_BRACKET:
                 at = self._read_broken_array(batch, at)
-            elif (joined := self._read_joined(batch, at, min(line_end, at + join_bytes))) > 0:
-                at = joined
             else:
-                at, span_bytes = self._value_end(batch, at, line_end, span_bytes)
-                self._add(batch, start, at)
+                at = self._read_joined(batch, start, min(line_end, start + join_bytes))
+                if at == 0:
+                    at, span_bytes = self._value_end(batch, start, line_end, span_bytes)
+                    self._add(batch, start, at)
             join_bytes = max(_JOIN_BYTES, _JOIN_TIMES * (at - start))
             at = scan.skip_between(body, at)
             if body[at : at + 1] == b",":  # lines of an array without its brackets
@@ -255,9 +252,7 @@ class JsonReader:
         line_end = at
         while at < len(body) and body[at] != _CLOSE_BRACKET:
             if line_end <= at:
-                line_end = body.find(b"\n", at)
-                if line_end < 0:
-                    line_end = len(body)
+                line_end = scan.line_end(body, at)
             limit = len(body) if may_span_lines else line_end
             end = scan.value_end(body, at, limit)
             if end < 0:

@@ -49,6 +49,12 @@ def skip_between(data: bytes, at: int) -> int:
     return steps.run_end(_BETWEEN, data, at, unit=_MARK_BYTES)
 
 
+def line_end(data: bytes, at: int) -> int:
+    """The offset of the first LF from ``at``, or of the end of ``data``."""
+    end = data.find(b"\n", at)
+    return end if end >= 0 else len(data)
+
+
 def value_end(data: bytes, at: int, limit: int | None = None) -> int:
     """The offset behind the value at ``at``; -1 when none starts there or ends by ``limit``."""
     if limit is None:
@@ -223,14 +229,16 @@ def is_without_members(text: bytes) -> bool:
 
 def is_oftener(byte: bytes, data: bytes, most: int) -> bool:
     """Whether ``byte`` stands in ``data`` more than ``most`` times; other threads have turns."""
-    left = most
-    for start in range(0, len(data) if len(data) > most else 0, steps.STEP_BYTES):
-        left -= data.count(byte, start, start + steps.STEP_BYTES)
-    return left < 0
+    if len(data) <= most:
+        return False
+    count = 0
+    for start in range(0, len(data), steps.STEP_BYTES):
+        count += data.count(byte, start, start + steps.STEP_BYTES)
+    return count > most
 
 
 def why_unread(text: memoryview) -> RecordReason:
-    """Why a value is not read that is too large, or no object."""
+    """Why a value is not read that is too large, or is not an object."""
     return why_too_large(text[0]) if is_valid(text) else "malformed_record"
 
 

@@ -77,7 +77,7 @@ class MsgpackCodec:
         return list(map(len, records))
 
     def unfit(self, batch: Batch) -> Iterator[int]:
-        """What is no entry, or an entry whose record is no map."""
+        """The values that are not entries, and the entries whose record is not a map."""
         for i, special in batch.specials.items():
             if special.reason in ("malformed_record", "not_an_object"):
                 yield i
@@ -122,7 +122,7 @@ def _entry(batch: Batch, i: int) -> bytes:
 
 
 def _special_record(batch: Batch, i: int, count: int, suffix: bytes) -> bytes:
-    """The map of special entry ``i`` as it goes out; of one that is no entry, all of it."""
+    """The map of special entry ``i`` as it goes out; the whole of a value that is not an entry."""
     if isinstance(batch.specials[i], Passed):
         return batch.data(i)
     data = batch.kept(i)

@@ -8,7 +8,7 @@ import msgspec
 from waybill.core.records import Verdict
 from waybill.wire.allowance import MOST_RECORD_BYTES, MOST_VALUES
 from waybill.wire.codec import DECODE_ERRORS
-from waybill.wire.event import Event, Record, jsonable_members, members_of
+from waybill.wire.event import Event, jsonable_members, members_of
 from waybill.wire.moments import Moment, entry_moment
 from waybill.wire.msgpack import scan
 from waybill.wire.timestamps import moment_of
@@ -34,12 +34,12 @@ def read_entry(entry: bytes, verdict: Verdict) -> Event:
         time, metadata, raw = _split_entry(entry)
         when = msgpack.unpackb(time, strict_map_key=False)
         about = _unpack(metadata or _EMPTY_MAP)
-        record = _plain_map(_unpack(raw))
+        record = _unpack(raw)
+        if not isinstance(record, dict):
+            return event
+        event.record = jsonable_members(record)
     except _UNREADABLE:
         return event
-    if record is None:
-        return event
-    event.record = record
     event.moment = entry_moment(when)
     if event.moment == _NO_TIME:
         event.moment = moment_of(when) or _NO_TIME
@@ -68,10 +68,6 @@ def _unpack(data: bytes) -> object:
 def _behind_header(data: bytes) -> bytes:
     """Without the header of a map, which shippers write longer than they must."""
     return data[_MAP_HEADERS.get(data[:1], 1) :]
-
-
-def _plain_map(value: object) -> Record | None:
-    return jsonable_members(value) if isinstance(value, dict) else None
 
 
 def drop_metadata(entry: bytes) -> bytes:

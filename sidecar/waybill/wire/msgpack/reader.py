@@ -221,13 +221,14 @@ def _entry_ends(batch: Batch) -> tuple[list[int], set[int]]:
 
 
 def _next_entry(body: bytes, broken: int, tries: Iterator[int]) -> int:
-    """Where behind the one at ``broken`` the next whole entry with a time and a map begins.
+    """Where the next whole entry with a time and a map begins, behind the one at ``broken``.
 
-    Without any it is the end of ``body``.
+    Without any it is the end of ``body``. ``tries`` gives one value for each look that is left.
     """
-    # Time and metadata of a broken entry look like an entry.
-    inside = body.startswith(b"\x92\x92", broken)
-    for found in _ENTRY.finditer(body, broken + 1 + inside):
+    at = broken + 1
+    if body.startswith(b"\x92\x92", broken):
+        at += 1  # the time and metadata of a broken entry look like an entry
+    for found in _ENTRY.finditer(body, at):
         if next(tries, None) is None:
             break
         at = scan.value_end(body, found.start() + 1, _TRIED_VALUES)

@@ -125,14 +125,14 @@ class Columns:
     ) -> None:
         if len(head) > _MAX_COLUMNS:
             raise MalformedError("csv_columns", f"the head has more than {_MAX_COLUMNS} columns")
-        self.head = list(map(str, range(1, len(head) + 1)))
-        if choice.has_head:
-            names = (name.strip("\ufeff").strip() for name in head)
-            self.head = [name or number for name, number in zip(names, self.head, strict=True)]
+        self.head: list[str] = []
+        for number, name in enumerate(head, 1):
+            called = name.strip("\ufeff").strip() if choice.has_head else ""
+            self.head.append(called or str(number))
         self.width = len(head)
         self._messages = self._named(choice.message, "--message-column")
         if not self._messages:
-            self._messages = list(self._places(fields.message))
+            self._messages = self._places(fields.message)
         if not self._messages and needs_message:
             raise MalformedError("csv_columns", _no_message(fields, choice, self.head))
         self._source_text = choice.source_text or ""
@@ -140,9 +140,7 @@ class Columns:
         if not self._sources and choice.source_text is None:
             # Whoever takes a column for messages does not take it for their source.
             self._sources = [at for at in self._places(fields.source) if at not in self._messages]
-        known = list(self._places([choice.label or fields.label]))
-        if choice.label is not None and not known:
-            known = list(self._places([fields.label]))
+        known = self._places([choice.label or fields.label]) or self._places([fields.label])
         #: Where the table's own labels are.
         self.label: int | None = known[0] if known else None
         #: Where our label stands, if in the place of the table's own.
@@ -160,7 +158,7 @@ class Columns:
 
     @property
     def message(self) -> int:
-        """The first column of messages; the last one where there is none of them."""
+        """The first column of messages; without one, the last column."""
         return self._messages[0] if self._messages else self.width - 1
 
     def describe(self) -> dict[str, str]:
@@ -232,29 +230,32 @@ class Columns:
     def _named(self, name: str | None, option: str) -> list[int]:
         if name is None:
             return []
-        found = list(self._places([name]))
-        if not found and name.isdecimal() and 0 < int(name) <= self.width:
+        found = self._places([name])
+        if found:
+            return found
+        if name.isdecimal() and 0 < int(name) <= self.width:
             return [int(name) - 1]
-        if not found:
-            raise MalformedError(
-                "csv_columns",
-                f"{option}: no column is called {name!r}; the columns are: {_shown(self.head)}",
-            )
-        return found
+        raise MalformedError(
+            "csv_columns",
+            f"{option}: no column is called {name!r}; the columns are: {_shown(self.head)}",
+        )
 
-    def _places(self, names: Sequence[str]) -> Iterator[int]:
+    def _places(self, names: Sequence[str]) -> list[int]:
         """Columns of these names, in the order of the names; exact spellings first."""
         spelled = [normal(name) for name in self.head]
-        places: dict[int, None] = {}
+        places: list[int] = []
         for name in names:
-            places.update(_where(self.head, name))
+            places += _where(self.head, name)
         for name in names:
-            places.update(_where(spelled, normal(name)))
-        yield from places
+            places += _where(spelled, normal(name))
+        return list(dict.fromkeys(places))
 
 
-def _where(names: Sequence[str], wanted: str) -> dict[int, None]:
-    return {at: None for at, name in enumerate(names) if name == wanted and name}
+def _where(names: Sequence[str], wanted: str) -> list[int]:
+    """The places of ``wanted`` in ``names``; none for an empty name."""
+    if not wanted:
+        return []
+    return [at for at, name in enumerate(names) if name == wanted]
 
 
 def _further_names(further: Sequence[FieldSettings]) -> Iterator[str]:

@@ -126,9 +126,10 @@ def find_dialect(
     sources: Sequence[str] = (),
     has_head: bool = True,
 ) -> Dialect:
-    """The dialect of a table that begins with ``text``; ``names`` are columns for messages that its
-    head is expected to have, ``sources`` others; ``delimiter`` and ``quote`` what is known already;
-    ``quote`` ``""``: none.
+    """The dialect of a table that begins with ``text``.
+
+    Its head is expected to have one of ``names`` for the messages, and perhaps one of ``sources``.
+    ``delimiter`` and ``quote`` are what is known already; a ``quote`` of ``""``: no quotes.
     """
     declared = _DECLARED.match(text)
     preamble = ""
@@ -180,8 +181,8 @@ def _with_single_quotes(lines: Sequence[str], plain: Dialect) -> Dialect:
 def _best(lines: Sequence[str], plain: Dialect, delimiters: str, wanted: set[str]) -> Dialect:
     best = plain
     best_score = (False, False, 0.0, 0)
-    for candidate in delimiters:
-        found = _tuned(lines, replace(plain, delimiter=candidate))
+    for delimiter in delimiters:
+        found = _tuned(lines, replace(plain, delimiter=delimiter))
         score = _score(cells_of(lines, found), wanted)
         if score > best_score:
             best = found
@@ -209,10 +210,10 @@ def _with_head_below(
     lines: Sequence[str], plain: Dialect, delimiters: str, wanted: set[str]
 ) -> Dialect | None:
     """The dialect by which one of the first rows has a wanted name, most rows behind it have as
-    many cells, and the rows above have not; None where there is no such row.
+    many cells, and the rows above have not; None without such a row.
     """
-    for candidate in delimiters:
-        dialect = _tuned(lines, replace(plain, delimiter=candidate))
+    for delimiter in delimiters:
+        dialect = _tuned(lines, replace(plain, delimiter=delimiter))
         rows = [row for row in cells_of(lines, dialect) if "".join(row).strip()]
         for at, head in enumerate(rows[:HEAD_ROWS]):
             if len(head) > 1 and _names_one(head, wanted) and _is_even(rows[at + 1 :], len(head)):
@@ -257,7 +258,7 @@ def _score(rows: Sequence[Sequence[str]], wanted: set[str]) -> tuple[bool, bool,
     if not filled:
         return (False, False, 0.0, 0)
     head = filled[0]
-    is_named = any(normal(name) in wanted for name in head)
+    is_named = _names_one(head, wanted)
     if len(head) == 1:
         return (is_named, False, 0.0, 1)
     even = sum(len(row) == len(head) for row in filled) / len(filled)

@@ -121,7 +121,7 @@ class TextDecoder:
 
 
 def replaced(text: str) -> str:
-    """Text of a `TextDecoder` with U+FFFD for what is no character: fit to be read."""
+    """Text of a `TextDecoder` with U+FFFD for each byte that is not a character: fit to be read."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

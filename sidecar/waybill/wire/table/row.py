@@ -34,8 +34,10 @@ class Row(NamedTuple):
 
     def faults(self, columns: Columns, policy: Policy) -> tuple[str, tuple[FaultKind, ...]]:
         """What is wrong with it, in words and by kind; a missing message where ``policy`` minds."""
-        is_mute = policy.minds_messages and self.cells and columns.message_of(self.cells) is None
-        if not is_mute:
-            return self.fault or "", self.kinds
-        words = "; ".join(filter(None, (self.fault, "it has no message")))
-        return words, (*self.kinds, "message")
+        fault = self.fault or ""
+        if not policy.minds_messages or not self.cells:
+            return fault, self.kinds
+        if columns.message_of(self.cells) is not None:
+            return fault, self.kinds
+        no_message = "it has no message"
+        return f"{fault}; {no_message}" if fault else no_message, (*self.kinds, "message")

@@ -183,7 +183,7 @@ class Table:
             return ""
         self._start.clear()
         self._start_chars = 0
-        mark = text[: text.startswith("\ufeff")]
+        mark = "\ufeff" if text.startswith("\ufeff") else ""
         self.dialect = find_dialect(
             text,
             names,
@@ -239,7 +239,7 @@ class Table:
         for at, raw in enumerate(rows):
             self._open(raw)
             if self._columns is not None:
-                return rows[at + self._choice.has_head :]
+                return rows[at + 1 :] if self._choice.has_head else rows[at:]
         return []
 
     def _rows(self, rows: list[RawRow], is_whole: bool) -> list[Row]:
@@ -268,8 +268,9 @@ class Table:
 
     def _suits(self, plain: PlainRows, text: str) -> bool:
         """Whether all are rows as the head has them, of characters only."""
-        is_even = self._columns is not None and set(map(len, plain.cells)) == {self._width}
-        return is_even and self._was_whole and _EOF not in text and _is_whole(text)
+        if self._columns is None or not self._was_whole or _EOF in text or not _is_whole(text):
+            return False
+        return set(map(len, plain.cells)) == {self._width}
 
     def _plain_rows(self, plain: PlainRows) -> list[Row]:
         """`_rows` without a line of Python for each."""
