@@ -20,16 +20,26 @@ from waybill.core.labels import Taxonomy
 from waybill.labelling.model.encoders.base import VectorEncoder
 from waybill.learn import fitting
 from waybill.learn.arrays import Booleans, Floats, Strings
-from waybill.learn.chain import Candidate, Estimator, Example, Prepared, labels_of, masks_of
+from waybill.learn.chain import (
+    Candidate,
+    Estimator,
+    Example,
+    Fitted,
+    Prepared,
+    labels_of,
+    masks_of,
+)
 from waybill.learn.corrected import CORRECTED_GROUP
 from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.plan import TrainingPlan
-from waybill.learn.scores import calibration_error, reliability, score
+from waybill.learn.scores import calibration_error, reliability_rows, score
 
 __all__ = ["fit", "make_classifier", "prepare"]
 
-#: Reference vectors kept in all, at most `PER_TEMPLATE_REFERENCE` of one template: 2 MB.
-REFERENCES, PER_TEMPLATE_REFERENCE = 5000, 3
+#: Reference vectors kept in all: 2 MB.
+REFERENCES = 5000
+#: And of one template.
+PER_TEMPLATE_REFERENCE = 3
 #: With fewer kinds of software than this, templates are held out instead.
 LEAST_SOFTWARE = 20
 
@@ -43,7 +53,8 @@ def prepare(
 ) -> Prepared:
     """Mask, embed and arrange the examples. Raises TierUnavailable when the encoder is away.
 
-    ``seen`` names the software, and the groups of what is no event, that the encoder was tuned on.
+    ``seen`` names the software that the encoder was tuned on, and the groups of lines that are not
+    events.
     """
     texts = masks_of(examples)
     embeddings = embed_cached(encoder, texts, plan.encoder.cache, plan.threads)
@@ -93,7 +104,9 @@ def _unseen(software: Strings, seen: Collection[str]) -> Booleans | None:
 
 
 def _software(example: Example, fallback: str) -> str:
-    """What is no event is of no software: its templates are held out one by one."""
+    """The software of an example; lines that are not events have none, and are held out template
+    by template.
+    """
     if example.label == fallback:
         return example.group
     return example.software
@@ -152,47 +165,54 @@ class Held(NamedTuple):
 def fit(data: Prepared, plan: TrainingPlan, taxonomy: Taxonomy) -> Candidate:
     """Fit, calibrate, find the thresholds and measure on what was held out.
 
-    Raises WaybillError for what is not a classifier.
+    Raises WaybillError: ``plan.classifier`` does not name a classifier.
     """
     other = make_classifier(plan.classifier, plan.classifier_arguments)
     unseen = data.unseen
     if other is not None:
         unseen = None  # scikit-learn's calibration wants each row tested once
-    count = len(set(data.templates.tolist()))
-    sampling = _sampling(count)
+    sampling = _sampling(len(set(data.templates.tolist())))
     folds = _folds(data, data.software, unseen, is_whole=other is not None)
     fitted, chances = fitting.fit(data, folds, plan.seed, other)
     held = _held(data, folds, chances, sampling, taxonomy.fallback)
-    measured: dict[str, object] = {}
-    measured["held_out_software"] = scores = _held_out_scores(held, taxonomy)
+    metrics = _described(data, fitted)
+    scores = _held_out_scores(held, taxonomy)
+    metrics["held_out_software"] = scores
     if unseen is None:
         folds = _folds(data, data.templates, None, is_whole=other is not None)
         chances = fitting.held_out(fitted.again, data, folds, is_weighted=other is None)
         held = _held(data, folds, chances, sampling, taxonomy.fallback)
-        measured["held_out_templates"] = scores = _held_out_scores(held, taxonomy)
+        scores = _held_out_scores(held, taxonomy)
+        metrics["held_out_templates"] = scores
     cutoffs = fitting.fit_cutoffs(
         held.best, held.chances, held.labels, held.distances, taxonomy.fallback
     )
     # The thresholds are of the rows that were measured last.
     scores.update(_silence(held, cutoffs, taxonomy.fallback))
     rows = range(len(data.labels))
+    reference = fitting.reference_rows(
+        data.labels, data.templates, rows, sampling, taxonomy.fallback
+    )
+    classifier = type(other if other is not None else fitted.estimator).__name__
     return Candidate(
         estimator=fitted.estimator,
-        classifier=type(fitted.estimator if other is None else other).__name__,
+        classifier=classifier,
         farthest=cutoffs.distance,
         least_confidence=cutoffs.confidence,
-        reference=fitting.reference_rows(
-            data.labels, data.templates, rows, sampling, taxonomy.fallback
-        ),
-        metrics={
-            "examples": len(data.labels),
-            "templates": count,
-            "software": len(set(data.software.tolist())),
-            "C": fitted.strength,
-            "macro_f1_by_C": fitted.macro_f1_by_strength,
-        }
-        | measured,
+        reference=reference,
+        metrics=metrics,
     )
+
+
+def _described(data: Prepared, fitted: Fitted) -> dict[str, object]:
+    """What was fitted and of how much, for the manifest."""
+    return {
+        "examples": len(data.labels),
+        "templates": len(set(data.templates.tolist())),
+        "software": len(set(data.software.tolist())),
+        "C": fitted.strength,
+        "macro_f1_by_C": fitted.macro_f1_by_strength,
+    }
 
 
 def _sampling(templates: int) -> fitting.Sampling:
@@ -225,10 +245,7 @@ def _held_out_scores(held: Held, taxonomy: Taxonomy) -> dict[str, object]:
     for key in ("accuracy", "macro_f1", "per_label", "labels", "confusion"):
         found[key] = scores[key]
     found["calibration_error"] = calibration_error(sure, right)
-    bins: list[list[object]] = []
-    for mean, share, count in reliability(sure, right):
-        bins.append([round(mean, 4), round(share, 4), count])
-    found["reliability"] = bins
+    found["reliability"] = list(map(list, reliability_rows(sure, right)))
     return found
 
 
@@ -249,7 +266,7 @@ def _silence(held: Held, cutoffs: fitting.Cutoffs, fallback: str) -> dict[str, o
 def make_classifier(name: str | None, arguments: str) -> Estimator | None:
     """An unfitted scikit-learn classifier by its dotted name and JSON keyword arguments.
 
-    None without a name. Raises WaybillError for what is no classifier with ``predict_proba``.
+    None without a name. Raises WaybillError: it is not a classifier with ``predict_proba``.
     """
     if name is None:
         return None

@@ -34,7 +34,8 @@ _PART = 64
 MOST_ROWS = 500_000
 #: A service that cannot answer now is asked again after so long, and so often: a quota is per
 #: minute.
-_PAUSE_SECS, _ATTEMPTS = 20.0, 31
+_PAUSE_SECS = 20.0
+_ATTEMPTS = 31
 _PASSING = ("encoder_rate_limited", "encoder_unreachable")
 #: SQLite waits so long for another process that writes.
 _LOCK_SECS = 60.0

@@ -31,12 +31,15 @@ def resolve_source(source: str) -> Path:
 
     Raises FileNotFoundError when it is neither.
     """
-    if (folder := Path(source)).is_dir():
+    folder = Path(source)
+    if folder.is_dir():
         return folder
     spec = importlib.util.find_spec(source) if source.isidentifier() else None
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        if (folder := Path(place) / "model").is_dir():
-            return folder
+    if spec is not None:
+        for place in spec.submodule_search_locations or ():
+            folder = Path(place) / "model"
+            if folder.is_dir():
+                return folder
     raise FileNotFoundError(f"{source!r} is neither a folder nor a package with a model folder")
 
 
@@ -45,24 +48,23 @@ def export_encoder(source: str, output: Path) -> None:
     folder = resolve_source(source)
     output.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(folder / "tokenizer.json", output / "tokenizer.json")
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        _export_float(folder, Path(scratch) / "float.onnx")
-        _fuse(Path(scratch) / "float.onnx", Path(scratch) / "fused.onnx")
-        _quantise(Path(scratch) / "fused.onnx", output / "encoder.onnx")
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "float.onnx"
+        fused = Path(scratch) / "fused.onnx"
+        _export_float(folder, plain)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations within the libraries
+            _fuse(plain, fused)
+            _quantise(fused, output / "encoder.onnx")
 
 
 def export_float_encoder(source: str) -> tuple[bytes, bytes]:
-    """The float32 graph and the tokenizer of the same model: what the int8 encoder is
-    held against.
-    """
+    """The float32 graph and the tokenizer, to compare the int8 encoder with."""
     folder = resolve_source(source)
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as above
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        _export_float(folder, Path(scratch) / "float.onnx")
-        return (Path(scratch) / "float.onnx").read_bytes(), (folder / "tokenizer.json").read_bytes()
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = Path(scratch) / "float.onnx"
+        _export_float(folder, graph)
+        return graph.read_bytes(), (folder / "tokenizer.json").read_bytes()
 
 
 def _export_float(folder: Path, target: Path) -> None:
@@ -90,18 +92,21 @@ def _export_float(folder: Path, target: Path) -> None:
         0: torch.export.Dim("batch", min=1, max=256),
         1: torch.export.Dim("tokens", min=2, max=512),
     }
-    torch.onnx.export(
-        Pooled().eval(),
-        (ids, torch.ones_like(ids)),
-        str(target),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["pooled"],
-        dynamo=True,
-        dynamic_shapes=(axes, axes),
-        external_data=False,
-        opset_version=_OPSET,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            Pooled().eval(),
+            (ids, torch.ones_like(ids)),
+            str(target),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["pooled"],
+            dynamo=True,
+            dynamic_shapes=(axes, axes),
+            external_data=False,
+            opset_version=_OPSET,
+            verbose=False,
+        )
 
 
 def _fuse(source: Path, target: Path) -> None:

@@ -29,7 +29,7 @@ from waybill.learn.embedding_cache import embed_cached
 from waybill.learn.encoder_export import export_float_encoder
 from waybill.learn.evaluation import Evaluation, Mistake, show
 from waybill.learn.rejection import rejection
-from waybill.learn.scores import Scores, calibration_error, reliability, score
+from waybill.learn.scores import Scores, calibration_error, reliability_rows, score
 from waybill.library import Labeller
 from waybill.settings.resources import resolve_path
 from waybill.settings.schema import Settings
@@ -119,7 +119,7 @@ def evaluate(
         by_tier=_by_name(verdict.tier for verdict in verdicts),
         by_reason=_by_name(verdict.reason for verdict in verdicts),
         calibration_error=calibration_error(sure, right),
-        bins=[(round(a, 4), round(b, 4), n) for a, b, n in reliability(sure, right)],
+        bins=reliability_rows(sure, right),
         fragments_unclassified=rejection(bundle, taxonomy.fallback)["all"],
         ablation=_ablation(settings, examples, taxonomy) if is_ablation else {},
         float_agreement=agreement,

@@ -46,8 +46,10 @@ STRENGTHS = (0.3, 1.0, 3.0, 10.0)
 TOLERANCE = 0.002
 FOLDS = 5
 NEIGHBOURS = 3
-#: Share of held-out known lines that the distance check, and all checks together, must let pass.
-KEEP_NEAR, KEEP_KNOWN = 0.997, 0.99
+#: Share of held-out known lines that the distance check must let pass.
+KEEP_NEAR = 0.997
+#: And all checks together.
+KEEP_KNOWN = 0.99
 #: The least confidence of an answer is never put higher than this.
 HIGHEST_CONFIDENCE = 0.5
 #: What it is worth to leave a line unclassified that would get a wrong label, where a right label
@@ -256,7 +258,7 @@ def neighbour_distances(
     """Mean cosine distance of each tested row to its nearest reference rows, which are of the
     training part of its fold; 0 for rows that are not tested.
 
-    Lines of the label ``fallback`` are no reference.
+    Rows of the label ``fallback`` are not references.
     """
     distances = np.zeros(len(labels), np.float32)
     for train, test in folds:
@@ -272,7 +274,7 @@ def neighbour_distances(
 def reference_rows(
     labels: Strings, groups: Strings, rows: Iterable[int], sampling: Sampling, fallback: str
 ) -> list[int]:
-    """The rows that ``sampling`` takes; lines of the label ``fallback`` are no reference."""
+    """The rows that ``sampling`` takes; those of the label ``fallback`` are not references."""
     by_group: dict[str, list[int]] = {}
     for row in rows:
         if labels[row] != fallback:
@@ -307,8 +309,8 @@ def fit_cutoffs(
 
 
 def _worth(best: Strings, labels: Strings, fallback: str) -> Floats:
-    """What it is worth to leave each row unclassified: 1 for what is no event, `_SPARED` for a
-    label that would be wrong, -1 for one that is right.
+    """What it is worth to leave each row unclassified: 1 where the right label is ``fallback``,
+    `_SPARED` where the label would be wrong, -1 where it is right.
     """
     worth = np.where(best == labels, -1.0, _SPARED)
     worth[labels == fallback] = 1.0

@@ -1,5 +1,6 @@
-"""Fragments that are no log lines: what the model must call `Unclassified`. Measured on, never
-trained on.
+"""Made texts that are not log lines: the model must call them `Unclassified`.
+
+They are measured on and never trained on.
 
 >>> fragments(6, seed=1) == fragments(6, seed=1)
 True
@@ -8,6 +9,7 @@ True
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -82,10 +84,12 @@ def _prose(rng: random.Random) -> str:
 
 
 def _keyboard(rng: random.Random) -> str:
-    return " ".join(
-        "".join(rng.choices(rng.choice(_ROWS), k=rng.randint(3, 11)))
-        for _ in range(rng.randint(1, 5))
-    )
+    return " ".join(_keys(rng) for _ in range(rng.randint(1, 5)))
+
+
+def _keys(rng: random.Random) -> str:
+    """Some keys of one row, as a hand that lies on it presses them."""
+    return "".join(rng.choices(rng.choice(_ROWS), k=rng.randint(3, 11)))
 
 
 def _code(rng: random.Random) -> str:
@@ -137,9 +141,7 @@ KINDS: dict[str, Callable[[random.Random], str]] = {
 
 
 def fragments(count: int, seed: int = 42) -> list[tuple[str, str]]:
-    """``count`` pairs of kind and text, equally many of each kind, the same for the same
-    ``seed``.
-    """
+    """``count`` pairs of kind and text, each kind in turn; one ``seed`` gives the same pairs."""
     rng = random.Random(seed)
-    kinds = list(KINDS)
-    return [(kind, KINDS[kind](rng)) for kind in (kinds[i % len(kinds)] for i in range(count))]
+    in_turn = itertools.islice(itertools.cycle(KINDS.items()), count)
+    return [(kind, make(rng)) for kind, make in in_turn]

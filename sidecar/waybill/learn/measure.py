@@ -1,6 +1,4 @@
-"""Scores of a bundle alone, its own thresholds applied: what it answers without rules
-and routes.
-"""
+"""Scores of a bundle alone, its own thresholds applied: without rules and routes."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ __all__ = ["measure"]
 def measure(
     bundle: Bundle, examples: Sequence[Example], taxonomy: Taxonomy, threads: int = 2
 ) -> dict[str, object]:
-    """`waybill.learn.scores.Scores` as builtins, accuracy before thresholds, and
-    calibration error.
-    """
+    """`waybill.learn.scores.Scores` as builtins, accuracy before thresholds, calibration error."""
     texts = masks_of(examples)
     predictions = bundle.classify(embed_cached(bundle.encoder, texts, None, threads), texts)
     truth = np.array(labels_of(examples))

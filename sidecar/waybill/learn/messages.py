@@ -133,7 +133,9 @@ def _rows(
     chunks = pieces(iter(lambda: file.read(_CHUNK_BYTES), b""))
     start = next(chunks, b"")
     chunks = itertools.chain((start,), chunks)
-    form = form_of_magic(start) or form or form_of(start, str(path), fields.message)[0]
+    form = form_of_magic(start) or form
+    if form is None:
+        form = form_of(start, str(path), fields.message)[0]
     if form == "xlsx":
         sheet = read_sheet(io.BytesIO(b"".join(chunks)), fields.message)
         print(f"{path}: {sheet.told}", file=sys.stderr)

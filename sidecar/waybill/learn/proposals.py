@@ -21,9 +21,12 @@ from waybill.learn.templates import ANY, Template
 
 __all__ = ["Proposal", "propose", "to_yaml"]
 
+#: Messages that a rule shows, of those that it matches and of others.
 _SAMPLES = 3
-#: Words of a rule's id, and the letters that a word must have to be one.
-_ID_WORDS, _ID_LETTERS = 4, 3
+#: Words of a rule's id.
+_ID_WORDS = 4
+#: Letters that a word must have to be one of them.
+_ID_LETTERS = 3
 
 
 class Proposal(msgspec.Struct):
@@ -67,7 +70,7 @@ def _proposal(
     number: int,
     fallback: str,
 ) -> Proposal | str:
-    """The rule of a template, or why there is none."""
+    """The rule of a template, or the reason for leaving it out."""
     label = template.label
     if label is None:
         return "judged differently"
@@ -119,9 +122,7 @@ def _others(template: Template, templates: Sequence[Template]) -> list[str]:
 async def _holds(
     proposal: Proposal, template: Template, templates: Sequence[Template], taxonomy: Taxonomy
 ) -> bool:
-    """Whether the rule engine takes the proposal, and it takes all of its messages and
-    no others.
-    """
+    """Whether the rule engine takes the proposal, and the rule all its messages and no others."""
     file = RuleFile("suggested.yaml", to_yaml([proposal]).encode())
     try:
         rules = await compile_rules([file], labels=taxonomy.names)

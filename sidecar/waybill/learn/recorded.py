@@ -52,8 +52,8 @@ def read_recorded(source: str, labelling: str = "") -> Iterator[Pattern]:
     """The patterns of a labelling ("": the first) in a file of NDJSON, or of a sidecar.
 
     Raises:
-        WaybillError: a line is no pattern, all are of other labellings, or the sidecar does not
-            answer.
+        WaybillError: a line is not a pattern, all are of other labellings, or the sidecar does
+            not answer.
         OSError: the file cannot be read.
     """
     others: set[str] = set()

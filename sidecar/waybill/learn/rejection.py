@@ -1,4 +1,4 @@
-"""How well a bundle rejects what is no log line: measured on generated fragments."""
+"""How well a bundle rejects texts that are not log lines: measured on generated fragments."""
 
 from __future__ import annotations
 

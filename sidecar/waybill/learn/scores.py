@@ -100,6 +100,12 @@ def reliability(confidence: Floats, right: Booleans) -> list[tuple[float, float,
     return rows
 
 
+def reliability_rows(confidence: Floats, right: Booleans) -> list[tuple[float, float, int]]:
+    """`reliability` as reports and manifests show it: to four digits."""
+    rows = reliability(confidence, right)
+    return [(round(mean, 4), round(share, 4), count) for mean, share, count in rows]
+
+
 def calibration_error(confidence: Floats, right: Booleans) -> float:
     """Expected calibration error over ten equal bins (Naeini et al., AAAI 2015), in [0, 1]."""
     total = 0.0

@@ -1,9 +1,8 @@
-"""Messages that read alike, as one template: the same words but for some, and a pattern for the
-rest.
-"""
+"""Messages that read alike, as one template: the words that they share, and a pattern of them."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +18,8 @@ _ALIKE = 0.7
 _MIN_LETTERS = 12
 #: What the mask and the cleaning left in place of what varies.
 _PLACEHOLDER = re.compile(r"<(?:ip|id|secret|email|iban|card|phone|private)>|0")
-_NUMBER, _WORD = r"\d+(?:[.,]\d+)*", r"\S+"
+_NUMBER = r"\d+(?:[.,]\d+)*"
+_WORD = r"\S+"
 
 
 class Template:
@@ -98,7 +98,4 @@ def make_templates(judgements: Iterable[Judgement]) -> list[Template]:
         found = by_length.setdefault(len(words), [])
         if words and not any(template.takes(judgement, words) for template in found):
             found.append(Template(judgement, words))
-    everything: list[Template] = []
-    for templates in by_length.values():
-        everything += templates
-    return everything
+    return list(itertools.chain.from_iterable(by_length.values()))

@@ -40,10 +40,16 @@ __all__ = ["tune"]
 BATCH_TOKENS = 1024
 #: Every n-th line of the first epoch fits the head that tuning begins with.
 _PROBE_STEP = 8
-_PROBE_STRENGTH, _PROBE_ROUNDS = 10, 300
+#: Its inverse regularisation strength, and the rounds that its fit may take.
+_PROBE_STRENGTH = 10
+_PROBE_ROUNDS = 300
 #: Lines whose vectors are computed at once for it.
 _PROBE_LINES = 32
-_HEAD_RATE, _WEIGHT_DECAY, _SMOOTHING = 1e-3, 0.01, 0.05
+#: The learning rate of the head; that of the encoder is in the plan.
+_HEAD_RATE = 1e-3
+_WEIGHT_DECAY = 0.01
+#: Share of a label's weight that all labels of its labelling get.
+_SMOOTHING = 0.05
 #: Share of the steps in which the learning rate rises; it falls to 0 in the others.
 _WARMUP = 0.06
 _LARGEST_GRADIENT = 1.0
@@ -87,8 +93,8 @@ def tune(
     """Write the folder ``output``: the model ``source`` with the mean weights of ``runs``, each
     tuned on its epochs of lines.
 
-    Raises FileNotFoundError when there is no such model. The same lines, seed, threads and
-    libraries give the same weights.
+    The same lines, seed, threads and libraries give the same weights. Raises FileNotFoundError:
+    ``source`` is not there.
     """
     import torch
     from transformers import AutoModel
@@ -133,9 +139,7 @@ def _class(line: TuningLine) -> Class:
 def _between(
     before: dict[str, Tensor], tuned: Sequence[dict[str, Tensor]], share: float
 ) -> dict[str, Tensor]:
-    """Weights ``share`` of the way from ``before`` to the mean of ``tuned``; what is no fraction
-    stays.
-    """
+    """Weights ``share`` of the way from ``before`` to the mean of ``tuned``; whole numbers stay."""
     found: dict[str, Tensor] = {}
     for name, value in before.items():
         found[name] = value
@@ -151,18 +155,26 @@ def _batches(
     """Lines of like length together, in a random order of batches, epoch after epoch."""
     rng = random.Random(seed)
     for lines in epochs:
-        ids = [found.ids for found in tokenizer.encode_batch([line.text for line in lines])]
+        ids = _token_ids(tokenizer, lines)
         keys = [len(row) + 2 * rng.random() for row in ids]
         batches: list[list[int]] = [[]]
         for row in sorted(range(len(ids)), key=keys.__getitem__):
-            widest = max(len(ids[row]) for row in (row, *batches[-1][:1]))
-            if batches[-1] and (len(batches[-1]) + 1) * widest > BATCH_TOKENS:
-                batches.append([])
+            batch = batches[-1]
+            if batch:
+                widest = max(len(ids[row]), len(ids[batch[0]]))
+                if (len(batch) + 1) * widest > BATCH_TOKENS:
+                    batches.append([])
             batches[-1].append(row)
         rng.shuffle(batches)
         for rows in batches:
             labels = [classes.index(_class(lines[row])) for row in rows]
             yield Batch([ids[row] for row in rows], labels)
+
+
+def _token_ids(tokenizer: Tokenizer, lines: Sequence[TuningLine]) -> list[list[int]]:
+    """The tokens of each line."""
+    encoded = tokenizer.encode_batch([line.text for line in lines])
+    return [one.ids for one in encoded]
 
 
 def _vectors(model: Model, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -187,9 +199,9 @@ def _first_head(
     import torch
 
     model.eval()
-    found = [encoded.ids for encoded in tokenizer.encode_batch([line.text for line in lines])]
+    ids = _token_ids(tokenizer, lines)
     with torch.inference_mode():
-        parts = [_vectors(model, rows).numpy() for rows in in_parts(found, _PROBE_LINES)]
+        parts = [_vectors(model, rows).numpy() for rows in in_parts(ids, _PROBE_LINES)]
     vectors = np.concatenate(parts)
     weight = torch.zeros((len(classes), vectors.shape[1]))
     bias = torch.zeros(len(classes))

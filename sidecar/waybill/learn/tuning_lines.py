@@ -63,26 +63,27 @@ class Split(NamedTuple):
 
 
 def split_off(corpus: Corpus, parts: int) -> Split:
-    """Leave out every ``parts``-th kind of software, whole, and of what is no event every
-    ``parts``-th template; nothing with ``parts`` 0.
+    """Leave out every ``parts``-th kind of software, whole, and every ``parts``-th template of the
+    fallback; nothing with ``parts`` 0.
     """
-    none = [entry for entry in corpus.entries if entry.label == corpus.fallback]
-    names = sorted({entry.software for entry in corpus.entries} - {e.software for e in none})
+    if not parts:
+        return Split(list(corpus.entries), [])
+    of_fallback = [entry for entry in corpus.entries if entry.label == corpus.fallback]
+    software = {entry.software for entry in corpus.entries}
+    names = sorted(software.difference(entry.software for entry in of_fallback))
     random.Random(_SPLIT_SEED).shuffle(names)
-    left = set(_every(names, parts)) | set(_every([entry.group for entry in none], parts))
+    left_out = {*names[::parts], *(entry.group for entry in of_fallback[::parts])}
     split = Split([], [])
     for entry in corpus.entries:
-        is_left = _name(entry, corpus.fallback) in left
-        (split.left if is_left else split.tuned).append(entry)
+        if _name(entry, corpus.fallback) in left_out:
+            split.left.append(entry)
+        else:
+            split.tuned.append(entry)
     return split
 
 
-def _every(names: Sequence[str], parts: int) -> Sequence[str]:
-    return names[::parts] if parts else ()
-
-
 def _name(entry: CorpusEntry, fallback: str) -> str:
-    """What is no event is of no software: each template stands for itself."""
+    """The software of a template; one of the fallback has none and stands for itself."""
     return entry.group if entry.label == fallback else entry.software
 
 
@@ -116,7 +117,7 @@ def pack_part(pack: Path, plan: TuningPlan) -> Part:
 
 
 def seen_names(part: Part) -> set[str]:
-    """The software of the templates, and the groups of those that are no event."""
+    """The software of the templates, and the groups of those of the fallback."""
     return {_name(entry, part.corpus.fallback) for entry in part.entries}
 
 
