@@ -12,7 +12,7 @@ from aiohttp import web
 
 from waybill.api.answers import Questions, as_json, in_turn, no_such
 from waybill.api.labellings import of_labelling, read_with_labelling
-from waybill.core.correction import Correction, encode_correction, moment
+from waybill.core.correction import encode_correction, moment
 from waybill.core.errors import CorrectError, CorrectionsError, MalformedError
 from waybill.core.reasons import CorrectCode
 from waybill.labelling.corrections.desk import CorrectionRequest, Desk, Taken
@@ -85,11 +85,8 @@ def routes(questions: Questions, backends: Mapping[str, Backend]) -> list[web.Ro
 
 def _tag(backends: Mapping[str, Backend]) -> str:
     """An ETag of everything that was said, for whatever labelling."""
-    return f'"{"-".join(map(_version_of, backends.values()))}"'
-
-
-def _version_of(backend: Backend) -> str:
-    return backend.in_force().history_version
+    versions = [backend.in_force().history_version for backend in backends.values()]
+    return f'"{"-".join(versions)}"'
 
 
 def _request_of(asked: dict[str, object]) -> CorrectionRequest:
@@ -159,11 +156,7 @@ def _export(source: CorrectionSource, since: datetime | None) -> bytes:
     history = source.history()
     whole = io.BytesIO()
     for one in history.corrections:
-        if _is_after(one, since):
+        if since is None or moment(one.at) > since:
             whole.write(encode_correction(one))
     history.clear()
     return whole.getvalue()
-
-
-def _is_after(one: Correction, since: datetime | None) -> bool:
-    return since is None or moment(one.at) > since

@@ -63,7 +63,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with usage and ``message``, and the nearest known word where one is unknown."""
-        if found := _NO_CHOICE.search(message):
+        found = _NO_CHOICE.search(message)
+        if found is not None:
             message += meant(found["word"], re.findall(r"[^\s',]+", found["known"]))
         super().error(message)
 
@@ -103,7 +104,8 @@ def load_and_tell(given: argparse.Namespace) -> Settings:
     from waybill.settings.sources import said_of
 
     settings = load(given)
-    if said := said_of(given.config):
+    said = said_of(given.config)
+    if said:
         tell(f"waybill: {said}")
     return settings
 

@@ -257,7 +257,8 @@ class Metrics:
             if reason:
                 self.records_unclassified.labels(reason).inc(count)
 
-        if (drift := self._drift.add(by_label, fallback)) is not None:
+        drift = self._drift.add(by_label, fallback)
+        if drift is not None:
             self.label_drift.set(drift.psi)
             self.unclassified_share.set(drift.unclassified)
             self.unclassified_share_baseline.set(drift.unclassified_before)

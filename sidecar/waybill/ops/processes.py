@@ -44,9 +44,11 @@ class SiblingCollector(Collector):
             for metric in collector.collect():
                 if metric.name == _MEMORY:
                     _set(metric, _proportional_bytes(pid))
-                if (total := found.setdefault(metric.name, metric)) is not metric:
-                    ours, theirs = total.samples[0].value, metric.samples[0].value
-                    _set(total, min(ours, theirs) if metric.name in _SMALLEST else ours + theirs)
+                total = found.setdefault(metric.name, metric)
+                if total is metric:
+                    continue
+                values = (total.samples[0].value, metric.samples[0].value)
+                _set(total, min(values) if metric.name in _SMALLEST else sum(values))
         return found.values()
 
 

@@ -55,7 +55,8 @@ class ServerTls:
             self._warn_of_time()
 
     def _warn_of_time(self) -> None:
-        if fault := fault_of_time(self.context, self._cert):
+        fault = fault_of_time(self.context, self._cert)
+        if fault:
             log.warning("clients will refuse the certificate %s: %s", self._cert, fault)
 
 
@@ -98,7 +99,7 @@ def _context(purpose: ssl.Purpose, ca_file: str | Path | None, where: str) -> ss
         context = ssl.create_default_context(purpose, cafile=ca_file)
     except OSError as error:
         why = f"{where}: {ca_file} is not a PEM file of certificates"
-        told = fault_of_pem(ca_file or "") or error.strerror or error
+        told = fault_of_pem(ca_file or "") or error.strerror or str(error)
         raise ConfigError([f"{why}: {told}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -115,6 +116,7 @@ def _no_certificate(where: str, cert: str, key: str | None, error: OSError) -> C
 
 def _why_not(cert: str, key: str, error: OSError) -> str:
     for path, wanted in ((cert, "CERTIFICATE"), (key, "PRIVATE KEY")):
-        if fault := fault_of_pem(path, wanted):
+        fault = fault_of_pem(path, wanted)
+        if fault:
             return f"{path} is no PEM {wanted.lower()}: {fault}"
     return fault_of_pair(cert, key, error)

@@ -271,7 +271,8 @@ class Watch:
         if message is None:
             return
         text = message[: self._chars]
-        if masked := self._mask(shape(text), text):
+        masked = self._mask(shape(text), text)
+        if masked:
             self.table.add(masked, 1, verdict, source, message, is_exact=True)
 
     def _mask(self, key: str, text: str) -> str:

@@ -198,21 +198,24 @@ class Supervisor:
         """The slots whose workers ended, with their wait status."""
         ended = []
         for slot in self._slots:
-            if slot.pid and (found := os.waitpid(slot.pid, os.WNOHANG)) != (0, 0):
-                os.close(slot.pulse)
-                slot.pid, slot.pulse = 0, -1
-                _forget(slot.number, self._metrics)
-                ended.append((slot, found[1]))
+            if not slot.pid:
+                continue
+            pid, status = os.waitpid(slot.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+            os.close(slot.pulse)
+            slot.pid = 0
+            slot.pulse = -1
+            _forget(slot.number, self._metrics)
+            ended.append((slot, status))
         return ended
 
     def _plan_restart(self, slot: _Slot, status: int) -> None:
         now = time.monotonic()
         if now - slot.started_at > 2 * _LONGEST_DELAY_SECS:
             slot.delay_secs = _FIRST_DELAY_SECS
-        slot.start_at, slot.delay_secs = (
-            now + slot.delay_secs,
-            min(2 * slot.delay_secs, _LONGEST_DELAY_SECS),
-        )
+        slot.start_at = now + slot.delay_secs
+        slot.delay_secs = min(2 * slot.delay_secs, _LONGEST_DELAY_SECS)
         reason = "signal" if os.WIFSIGNALED(status) else "exit"
         if slot.is_killed:
             reason = "silent"

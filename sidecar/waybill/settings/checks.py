@@ -244,11 +244,11 @@ def _fits(parts: SplitResult, kind: str) -> bool:
     if kind == "forward":
         if parts.scheme == "forward+unix":
             return bool(parts.path)
+        if parts.scheme != "forward" or not parts.hostname or not parts.port:
+            return False
         # Of a user, a path or a query Forward knows nothing.
-        is_bare = not (
-            parts.username or parts.path.strip("/") or parts.query or " " in parts.netloc
-        )
-        return parts.scheme == "forward" and bool(parts.hostname and parts.port and is_bare)
+        surplus = (parts.username, parts.path.strip("/"), parts.query)
+        return not any(surplus) and " " not in parts.netloc
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return False
     return kind != "otlp" or parts.path not in ("", "/")

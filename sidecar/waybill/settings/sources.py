@@ -123,8 +123,8 @@ def read_settings(
 
 def _read_file(tree: Tree, file: Path | None, environ: Mapping[str, str]) -> None:
     origin = "--config"
-    if file is None and (named := config_file(environ)):
-        file = named
+    if file is None:
+        file = config_file(environ)
         origin = "WAYBILL_CONFIG"
     if file is None:
         return

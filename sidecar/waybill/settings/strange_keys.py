@@ -40,7 +40,8 @@ def advice_for(key: str, value: object, known: Collection[str]) -> str:
     word = plain_key(key)
     if word in _LISTEN and "listen" in known:
         return "; write both parts of the address in one, as in listen: 127.0.0.1:9880"
-    if isinstance(value, dict) and (below := value.keys() & Settings.__struct_encode_fields__):
+    below = value.keys() & Settings.__struct_encode_fields__ if isinstance(value, dict) else ()
+    if below:
         return f"; {min(below)} stands at the top of the file, below no other key"
     name = word.removeprefix("waybill_")
     for path in catalogue():

@@ -46,10 +46,10 @@ class WrittenLoader(_UniqueKeyLoader):
     """A loader that leaves every scalar the text that it is, but for null."""
 
 
-WrittenLoader.yaml_implicit_resolvers = {
-    first: [one for one in resolvers if one[0] in (_NULL, _MERGE)]
-    for first, resolvers in _UniqueKeyLoader.yaml_implicit_resolvers.items()
-}
+WrittenLoader.yaml_implicit_resolvers = {}
+for _first, _resolvers in _UniqueKeyLoader.yaml_implicit_resolvers.items():
+    _kept = [one for one in _resolvers if one[0] in (_NULL, _MERGE)]
+    WrittenLoader.yaml_implicit_resolvers[_first] = _kept
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -165,26 +165,23 @@ def with_modes(files: Mapping[str, str], rules: Sequence[str], mode: str) -> tup
     """The one file that has these rules, its text with their ``mode`` (enforce, shadow), and why it
     cannot be, in a sentence.
     """
-    names = [next((name for name in files if one in rules_of(files[name])), "") for one in rules]
-    if not all(names) or not names:
+    file_of: dict[str, str] = {}
+    for name, text in files.items():
+        for rule in rules_of(text):
+            file_of.setdefault(rule, name)
+    names = {file_of.get(rule, "") for rule in rules}
+    if not names or "" in names:
         return "", "", "Choose rules of your own files: others cannot be changed here."
-    if len(set(names)) > 1:
-        return (
-            "",
-            "",
-            f"Choose rules of one file: these are in {' and '.join(sorted(set(names)))}.",
-        )
-    text = files[names[0]]
-    for one in rules:
-        changed = with_mode(text, one, "" if mode == "enforce" else mode)
+    if len(names) > 1:
+        return "", "", f"Choose rules of one file: these are in {' and '.join(sorted(names))}."
+    name = names.pop()
+    text = files[name]
+    for rule in rules:
+        changed = with_mode(text, rule, "" if mode == "enforce" else mode)
         if changed is None:
-            return (
-                names[0],
-                text,
-                f"Rule {one} has a form that cannot be changed here: edit its text.",
-            )
+            return name, text, f"Rule {rule} has a form that cannot be changed here: edit its text."
         text = changed
-    return names[0], text, ""
+    return name, text, ""
 
 
 def in_shadow(before: str, after: str) -> tuple[str, str]:

@@ -211,12 +211,13 @@ def _table(
     table = Table(fields, choice_of(options), _ROW_CHARS)
     rows = table.feed(opened.start, is_last=is_whole)
     columns = table.columns  # an empty file is said here
-    first = list(filter(_cells_of, rows))[:ROWS]
+    first = [row for row in rows if row.cells][:ROWS]
     guesses = table_findings(table, first, opened.start, options, by_content)
     if opened.sheet:
         guesses["sheet"] = (opened.sheet, opened.told)
-    is_all = opened.sheet or is_whole or not has_further
-    further = [] if is_all else _further(table, rows, opened.rest)
+    further: list[Row] = []
+    if has_further and not is_whole and not opened.sheet:
+        further = _further(table, rows, opened.rest)
     lines = map(functools.partial(_line, table), (*first, *further))
     told = columns.describe()
     return Sample(
@@ -245,10 +246,6 @@ def _with_message(fields: FieldSettings, start: bytes, options: Options) -> tupl
     if not found.has_head and not options.head:
         return replace(options, head="none", message=found.number), "content"
     return replace(options, message=found.name), "content"
-
-
-def _cells_of(row: Row) -> Sequence[str]:
-    return row.cells
 
 
 def _line(table: Table, row: Row) -> Line:

@@ -77,7 +77,9 @@ def spread(fleet: Fleet, row: sqlite3.Row, now: float) -> Spread:
     for name, edition in fleet.editions.items():
         if _has(fleet, row, edition):
             there.append(name)
-        elif words := _refusal(_part(edition.get(_name_of(row)))):
+            continue
+        words = _refusal(_part(edition.get(_name_of(row))))
+        if words:
             refused.append(Refusal(name, words))
         else:
             waiting.append(name)
@@ -99,7 +101,8 @@ def refusals(edition: Mapping[str, object]) -> str:
     """All that a node refuses, in a sentence; empty when it refuses nothing."""
     found = []
     for name, part in edition.items():
-        if words := _refusal(_part(part)):
+        words = _refusal(_part(part))
+        if words:
             found.append(f"{name}: {words}")
     return "; ".join(found)
 

@@ -246,7 +246,8 @@ def _faults(
     if "{lines}" not in source.question:
         faults.append("question: {lines} is missing")
     named = [*source.labels, *(line.label for line in (*source.examples, *source.canaries))]
-    if told := unknown_labels(named, taxonomy):
+    told = unknown_labels(named, taxonomy)
+    if told:
         faults.append(
             f"{told}. With labels of your own, set llm.prompt to a copy of this file whose "
             "examples and canaries have your labels"

@@ -147,9 +147,11 @@ def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     places = {name: path / name for name in present}
     for name, place in _shared_files(manifest).items():
         places.setdefault(name, place)
-    if missing := sorted((manifest.sha256.keys() | used) - places.keys()):
+    missing = sorted((manifest.sha256.keys() | used) - places.keys())
+    if missing:
         raise BundleError("missing_file", f"{path}: {', '.join(missing)}")
-    if extra := sorted(present - manifest.sha256.keys()):
+    extra = sorted(present - manifest.sha256.keys())
+    if extra:
         raise BundleError("extra_file", f"{path}: {', '.join(extra)}")
     files: dict[str, bytes] = {}
     for name, expected in manifest.sha256.items():
@@ -237,15 +239,18 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError("manifest", f"{path / MANIFEST}: {error}{newer}") from error
     if len(manifest.sha256) > _MOST_FILES:
         raise BundleError("manifest", f"it names more than {_MOST_FILES} files")
-    names = manifest.sha256.keys() | _used_files(manifest)
-    if odd := sorted(name for name in names if not _is_plain(name)):
+    used = _used_files(manifest)
+    odd = sorted(name for name in manifest.sha256.keys() | used if not _is_plain(name))
+    if odd:
         raise BundleError("manifest", f"not plain file names: {', '.join(map(repr, odd))}")
-    if pickles := sorted(name for name in _used_files(manifest) if name.endswith(_PICKLES)):
+    pickles = sorted(name for name in used if name.endswith(_PICKLES))
+    if pickles:
         raise BundleError("pickle", f"never loaded by the service: {', '.join(pickles)}")
     shared = manifest.encoder.shared
     if shared is not None and not all(map(_is_plain, shared.split("/"))):
         raise BundleError("manifest", f"encoder.shared is not a plain relative path: {shared}")
-    if unlisted := sorted(_used_files(manifest) - manifest.sha256.keys()):
+    unlisted = sorted(used - manifest.sha256.keys())
+    if unlisted:
         raise BundleError("manifest", f"no sha256 for {', '.join(unlisted)}")
     return manifest
 

@@ -62,7 +62,9 @@ class ModelTier:
                 return
             if done.cancelled():
                 verdict.cancel()
-            elif (error := done.exception()) is not None:
+                return
+            error = done.exception()
+            if error is not None:
                 verdict.set_exception(error)
             else:
                 judged = self.judge(done.result(), scope)

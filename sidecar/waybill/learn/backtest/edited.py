@@ -36,7 +36,8 @@ def _content(rule: Rule) -> tuple[object, ...]:
 
 
 def _told(kind: str, names: Sequence[str]) -> str:
-    return f"{len(names)} rule{'s' * (len(names) > 1)} {kind}: {', '.join(_some(names))}"
+    rules = "1 rule" if len(names) == 1 else f"{len(names)} rules"
+    return f"{rules} {kind}: {', '.join(_some(names))}"
 
 
 def _some(names: Sequence[str]) -> Iterator[str]:

@@ -89,7 +89,8 @@ async def _backtest(
             for side in (old, new):
                 lines = read_messages(plan.labelled, settings.fields)
                 await score_labelled(side, lines, side.report.labelled)
-        if edited := edited_rules(old.rules, new.rules):
+        edited = edited_rules(old.rules, new.rules)
+        if edited:
             found.notes.append(edited)
     _note(found, settings)
     return found

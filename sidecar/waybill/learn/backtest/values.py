@@ -50,10 +50,12 @@ class Value:
         nodes = Nodes()
         self._first = nodes.add()
         self._last = nodes.sequence(parse(pattern), 0, self._first)
-        self._jumps = [[jump.target for jump in jumps] for jumps in nodes.jumps]
+        #: By node: where a jump leads.
+        self._jumps: list[list[int]] = []
         #: By node: where an edge leads, and the characters that take it.
         self._edges: list[list[tuple[int, str]]] = []
-        for edges in nodes.edges:
+        for jumps, edges in zip(nodes.jumps, nodes.edges, strict=True):
+            self._jumps.append([jump.target for jump in jumps])
             ways = [(edge.target, "".join(filter(edge.holds, _ASCII))) for edge in edges]
             self._edges.append(ways)
 

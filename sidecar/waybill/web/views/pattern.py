@@ -82,13 +82,17 @@ async def show(request: web.Request) -> web.Response:
     """The page of a pattern; one that is not known is said so, with those that read alike."""
     bench = bench_of(request)
     pattern_id = request.match_info["id"]
-    span = request.query.get("t", "24h")
-    span = span if span in _SPANS else "24h"
-    found = await _read(bench, pattern_id, request.query.get("in"), _SPANS[span])
+    came_from = request.query.get("in")
+    span = request.query.get("t", "")
+    if span not in _SPANS:
+        span = "24h"
+    tab = request.query.get("tab", "")
+    if tab not in dict(TABS):
+        tab = "way"
+    found = await _read(bench, pattern_id, came_from, _SPANS[span])
     if found is None:
         return await unknown(request, pattern_id)
     row = found.row
-    tab = request.query.get("tab", "way")
     return await page(
         request,
         "pattern.html",
@@ -105,12 +109,12 @@ async def show(request: web.Request) -> web.Response:
         span=span,
         spans=tuple(_SPANS),
         tabs=TABS,
-        tab=tab if tab in dict(TABS) else "way",
+        tab=tab,
         events=found.events,
         alike=found.alike,
         around=found.around,
-        came_from=request.query.get("in"),
-        trail=_trail(request.query.get("in", "")),
+        came_from=came_from,
+        trail=_trail(came_from or ""),
         said=request.query.get("said", ""),
         fault=request.query.get("fault", ""),
     )
@@ -173,7 +177,8 @@ async def correct(request: web.Request) -> web.Response:
     bench = bench_of(request)
     pattern_id = request.match_info["id"]
     rows = await bench.database.read(lambda store: patterns_with(store, [pattern_id]))
-    label, note = form.get("label", "") or form.get("chosen", ""), form.get("note", "")
+    label = form.get("label", "") or form.get("chosen", "")
+    note = form.get("note", "")
     outcome = await say(bench, user_of(request).name, rows, label, note)
     query = {"said": f"Recorded: {label}. Nothing changes until it is applied."}
     if not outcome.done:
@@ -255,8 +260,11 @@ def _standings(store: sqlite3.Connection, pattern_id: str, now: float) -> list[S
     found = []
     for one in standing(store, pattern_id):
         number = changes.get(one.correction.id)
-        row = find_change(store, number) if number is not None else None
-        found.append(Standing(one, number, spread(fleet, row, now) if row is not None else None))
+        where = None
+        if number is not None:
+            row = find_change(store, number)
+            where = spread(fleet, row, now) if row is not None else None
+        found.append(Standing(one, number, where))
     return found
 
 
