@@ -50,7 +50,7 @@ def test_conditional_expressions_and_comprehensions_are_rare(shape: Shape) -> No
     assert shape.per_thousand(shape.comprehensions) <= COMPREHENSIONS
 
 
-def test_types_are_said(shape: Shape) -> None:
+def test_the_type_any_is_rare(shape: Shape) -> None:
     assert shape.per_thousand(shape.anys) <= ANYS
 
 

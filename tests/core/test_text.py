@@ -22,7 +22,7 @@ def test_what_people_bring_is_read(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(("mark", "encoding"), BOMS)
-def test_a_mark_decides(mark: bytes, encoding: str) -> None:
+def test_a_byte_order_mark_tells_the_encoding(mark: bytes, encoding: str) -> None:
     assert decoded(mark + TEXT.encode(encoding)) == TEXT
 
 

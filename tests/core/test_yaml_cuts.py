@@ -67,14 +67,16 @@ def test_every_file_of_the_settings_is_looked_through(tmp_path: Path) -> None:
     assert [one.startswith(place) for one, place in zip(said, places, strict=True)] == [True] * 3
 
 
-def test_check_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_warns_of_a_setting_that_yaml_cuts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "waybill.yaml"
     config.write_text("model: {path: null}\nfields:\n  label: kind #2\n")
     assert run(["check", "--config", str(config)]) == 0
     assert f"warning: {config}:3: label: YAML reads 'kind'" in capsys.readouterr().err
 
 
-def test_a_pack_says_it_of_its_labels_and_its_corpus(
+def test_a_pack_warns_of_labels_and_templates_that_yaml_cuts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["pack", "new", "p", "--into", str(tmp_path)])

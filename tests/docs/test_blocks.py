@@ -81,7 +81,7 @@ def summary(line: str) -> tuple[str, str, str, str]:
 
 
 @pytest.mark.parametrize("block", of("python"), ids=str)
-def test_python_blocks_run(block: Block) -> None:
+def test_python_blocks_raise_nothing(block: Block) -> None:
     exec(compile(block.text, str(block), "exec"), {"__name__": "__main__"})
 
 
@@ -91,7 +91,7 @@ def test_quoted_files_are_the_files(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", of("rules"), ids=str)
-def test_rules_are_rules(block: Block, tmp_path: Path) -> None:
+def test_shown_rules_pass_their_own_samples(block: Block, tmp_path: Path) -> None:
     session = Session(tmp_path)
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown" / "10-shown.yaml").write_text(block.text)
@@ -99,7 +99,7 @@ def test_rules_are_rules(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", of("labels"), ids=str)
-def test_labels_are_a_taxonomy(block: Block, tmp_path: Path) -> None:
+def test_shown_labels_are_read_as_a_taxonomy(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "labels.yaml"
     file.write_text(block.text)
     assert read_taxonomy(file).names

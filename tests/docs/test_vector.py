@@ -60,7 +60,7 @@ def templates(file: Path) -> list[str]:
     return [text for text in texts(parts(file, "sinks")) if "{{" in text]
 
 
-def test_there_is_a_configuration() -> None:
+def test_configurations_of_vector_are_found() -> None:
     assert FILES
 
 

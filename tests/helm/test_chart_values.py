@@ -87,7 +87,7 @@ def test_a_section_that_is_left_empty_is_named(install: Install, section: str) -
         install({section: None})
 
 
-def test_versions_agree() -> None:
+def test_chart_package_and_image_have_one_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()
     assert f"ARG VERSION={chart['appVersion']}" in (ROOT / "deploy" / "Dockerfile").read_text()

@@ -43,7 +43,7 @@ def write_parquet(path: Path) -> None:
     ("name", "write"),
     [("a.csv", write_csv), ("a.ndjson", write_ndjson), ("a.parquet", write_parquet)],
 )
-def test_three_formats_say_the_same(tmp_path: Path, name: str, write: object) -> None:
+def test_each_format_gives_the_same_examples(tmp_path: Path, name: str, write: object) -> None:
     write(tmp_path / name)  # type: ignore[operator]
     examples = read_examples([tmp_path / name], TEN)
     assert [(e.text, e.label, e.software) for e in examples] == [
@@ -51,12 +51,11 @@ def test_three_formats_say_the_same(tmp_path: Path, name: str, write: object) ->
     ]
 
 
-def test_conditions_choose_rows(tmp_path: Path) -> None:
+def test_a_row_must_meet_all_conditions(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv")
-    assert (
-        len(read_examples([tmp_path / "a.csv"], TEN, where=["source=nas", "target_label!=Error"]))
-        == 1
-    )
+    conditions = ["source=nas", "target_label!=Error"]
+    (chosen,) = read_examples([tmp_path / "a.csv"], TEN, where=conditions)
+    assert (chosen.text, chosen.label) == ("disk 9 failed", "Critical Error")
     with pytest.raises(WaybillError, match="COLUMN=VALUE"):
         read_examples([tmp_path / "a.csv"], TEN, where=["source"])
 
@@ -87,7 +86,9 @@ def test_conditions_choose_rows(tmp_path: Path) -> None:
         ("a.parquet", "no parquet", "a.parquet"),
     ],
 )
-def test_faults_are_named(tmp_path: Path, name: str, content: str, fault: str) -> None:
+def test_a_file_with_a_fault_is_refused_with_its_place(
+    tmp_path: Path, name: str, content: str, fault: str
+) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(WaybillError, match=fault):
         read_examples([tmp_path / name], TEN)
@@ -110,10 +111,8 @@ def test_the_same_line_counts_once_with_the_label_of_most() -> None:
 
 
 def test_leaks_are_seen_by_mask() -> None:
-    train, test = (
-        examples_of(("disk 1 failed", "Error"), ("ok", "Error")),
-        examples_of(("disk 99 failed", "Error")),
-    )
+    train = examples_of(("disk 1 failed", "Error"), ("ok", "Error"))
+    test = examples_of(("disk 99 failed", "Error"))
     assert shared_masks(test, train) == 1
     assert [e.text for e in without_masks_of(train, test)] == ["ok"]
 

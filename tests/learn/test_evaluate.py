@@ -43,20 +43,8 @@ def gold(tmp_path: Path) -> Path:
 def test_a_report_is_drawn_and_says_what_was_measured(
     gold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (
-        run(
-            [
-                "model",
-                "evaluate",
-                str(gold),
-                "--ablation",
-                "--report",
-                str(tmp_path / "report"),
-                "--json",
-            ]
-        )
-        == 0
-    )
+    report = str(tmp_path / "report")
+    assert run(["model", "evaluate", str(gold), "--ablation", "--report", report, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["scores"]["lines"] == 4
     assert set(found["ablation"]) == {"rules", "model", "rules and model"}
@@ -67,7 +55,9 @@ def test_a_report_is_drawn_and_says_what_was_measured(
     assert (tmp_path / "report" / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_table_lists_errors(gold: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_got_another_label_is_listed(
+    gold: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gold.write_text(ROWS + "ModernCRM,User User9 logged out.,Error\n")
     assert run(["model", "evaluate", str(gold), "--errors"]) == 0
     out = capsys.readouterr().out
@@ -75,7 +65,7 @@ def test_the_table_lists_errors(gold: Path, capsys: pytest.CaptureFixture[str]) 
     assert "Error -> User Action (rule 1.00): User User0 logged out." in out
 
 
-def test_nothing_to_measure_is_said(gold: Path) -> None:
+def test_without_a_line_or_a_model_nothing_is_measured(gold: Path) -> None:
     with pytest.raises(WaybillError, match="no row"):
         run(["model", "evaluate", str(gold), "--where", "source=nobody"])
     with pytest.raises(ConfigError):

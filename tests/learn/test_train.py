@@ -134,7 +134,9 @@ def test_too_few_lines_are_told_so(rows: list[str], told: str, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_another_classifier_stands_in(tiny_corpus: Path, tiny: Tiny, tmp_path: Path) -> None:
+def test_another_classifier_is_trained_and_answers(
+    tiny_corpus: Path, tiny: Tiny, tmp_path: Path
+) -> None:
     manifest = train_tiny(
         tiny_corpus, tmp_path / "bayes", "--no-ngrams", "--classifier", "sklearn.naive_bayes.GaussianNB",
         "--cache", str(tiny.cache),
@@ -147,30 +149,21 @@ def test_another_classifier_stands_in(tiny_corpus: Path, tiny: Tiny, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["sklearn.svm.LinearSVC", "os.system", "nowhere.Nothing"])
-def test_what_is_no_probabilistic_classifier_is_refused(
+def test_a_classifier_without_probabilities_is_refused(
     tiny_corpus: Path, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(WaybillError, match="--classifier"):
         train_tiny(tiny_corpus, tmp_path / "odd", "--classifier", name)
 
 
-def test_one_label_cannot_train(tmp_path: Path) -> None:
+def test_lines_of_one_label_are_refused(tmp_path: Path) -> None:
     data = tmp_path / "one.csv"
     data.write_text("log,target_label\na,Error\nb,Error\n")
+    output = tmp_path / "x"
+    named = ["--data", str(data), "--output", str(output), "--encoder", str(DEFAULT_BUNDLE)]
     with pytest.raises(WaybillError, match="two labels"):
-        run(
-            [
-                "model",
-                "train",
-                "--no-corpus",
-                "--data",
-                str(data),
-                "--output",
-                str(tmp_path / "x"),
-                "--encoder",
-                str(DEFAULT_BUNDLE),
-            ]
-        )
+        run(["model", "train", "--no-corpus", *named])
+    assert not output.exists()
 
 
 def test_temperature_calms_an_estimator_that_is_too_sure() -> None:
@@ -184,7 +177,7 @@ def test_temperature_calms_an_estimator_that_is_too_sure() -> None:
     assert sharpened(chances, factor).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
 
 
-def test_cutoffs_keep_the_known() -> None:
+def test_cutoffs_let_99_of_100_known_lines_pass() -> None:
     labels = np.array(["Error"] * 100 + [UNCLASSIFIED] * 20)
     chances = np.zeros((120, 2), np.float32)
     chances[:100, 0], chances[100:, 1] = np.linspace(0.51, 1, 100), 1
@@ -334,7 +327,9 @@ def test_every_slot_of_the_corpus_is_known() -> None:
         ("f() {q w}", "f() {q w}"),
     ],
 )
-def test_templates_expand(template: str, expected: str) -> None:
+def test_a_template_takes_one_of_each_choice_and_keeps_other_braces(
+    template: str, expected: str
+) -> None:
     assert expand(template, {"x": ["y"]}, random.Random(1)) == expected
 
 

@@ -39,7 +39,7 @@ def corpus() -> Corpus:
     return load_corpus(TEN, CORPUS, FURTHER)
 
 
-def test_software_is_left_out_whole(corpus: Corpus) -> None:
+def test_every_fifth_software_is_left_out_with_all_its_templates(corpus: Corpus) -> None:
     split = split_off(corpus, 5)
     assert len(split.tuned) + len(split.left) == len(corpus.entries)
     seen = seen_names(Part(corpus, split.tuned, 1))
@@ -74,7 +74,7 @@ def test_each_run_has_other_lines(corpus: Corpus) -> None:
     assert 2 * len(same) < len(first[0])
 
 
-def test_lines_of_what_is_no_event_have_no_frame(corpus: Corpus) -> None:
+def test_lines_of_the_fallback_have_no_frame(corpus: Corpus) -> None:
     none = [entry for entry in corpus.entries if entry.label == UNCLASSIFIED]
     (lines,) = tuning_epochs([Part(corpus, none[:5], 2)], TuningPlan(epochs=1))
     assert not [line for line in lines if "INFO" in line.text or "level=" in line.text]

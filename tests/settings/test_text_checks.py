@@ -26,7 +26,7 @@ def test_what_a_shell_would_fill_in_is_refused(setting: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a~b", "/var/lib/a$", "cost$5", "~~", "a$b"])
-def test_signs_that_mean_nothing_to_a_shell_are_fine(text: str) -> None:
+def test_signs_that_mean_nothing_to_a_shell_are_taken(text: str) -> None:
     assert said(f"dead_letter.path={text}") == []
 
 
