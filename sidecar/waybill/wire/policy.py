@@ -91,9 +91,8 @@ class LabelPolicy:
         #: The names that are added, each label's in front of what stands beside it.
         self.added = tuple(name for labelling in self._labellings for name in labelling.added)
         self._own = frozenset(self.added)
-        self._replaced = self._own.intersection(
-            name for labelling in self._labellings if labelling.replaces for name in labelling.added
-        )
+        replacing = [labelling for labelling in self._labellings if labelling.replaces]
+        self._replaced = frozenset(name for labelling in replacing for name in labelling.added)
 
     def taken(self, names: Iterable[str]) -> Names:
         """Our own names among ``names``."""
@@ -112,7 +111,7 @@ class LabelPolicy:
         """Append the record at ``start``, which carries ``taken`` of our names, as a special one.
 
         ``read()`` gives its message and source, ``cut(names)`` its bytes without members ``names``.
-        Where ``is_blank(name)``, a null or an empty text stands for what is not there yet.
+        Where ``is_blank(name)``, the name has a null or an empty text and counts as absent.
         """
         blank = frozenset(filter(is_blank, taken))
         taken -= blank
@@ -129,9 +128,7 @@ class LabelPolicy:
         batch.add_special(start, special, found.message, found.source)
 
     def kept(self, special: Special) -> list[bool]:
-        """For each labelling whether the record keeps the label that it came with; empty when it
-        is so for none.
-        """
+        """For each labelling whether the record keeps the label it came with; [] if for none."""
         taken = _NONE if isinstance(special, Passed) else special.taken
         if not taken:
             return []

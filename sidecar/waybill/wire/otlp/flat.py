@@ -74,8 +74,9 @@ def flat_events(codec: Describes, batch: OtlpBatch, verdicts: Sequence[Verdict])
 
 
 def _check_repeated(batch: OtlpBatch) -> None:
-    """Each record takes along what its resource and scope say: a megabyte, ten thousand times,
-    is no longer a body.
+    """Raise MalformedError where the records together would repeat too much of their frames.
+
+    Each record takes along what its resource and scope say: a megabyte, ten thousand times.
     """
     repeated = 0
     for resource in batch.resources:
@@ -141,11 +142,9 @@ def _kept(members: Mapping[str, object]) -> Record:
 
 def _moment(found: Record) -> Moment | None:
     """The record's time; None where it has none that fits EventTime."""
-    nanos = 0
     for name in _TIMES:
-        nanos = nanos or _number(found.get(name))
-    return divmod(nanos, 10**9) if 0 < nanos < _END_NANOS else None
-
-
-def _number(value: object) -> int:
-    return int(value) if isinstance(value, str | int | float) and value else 0
+        value = found.get(name)
+        nanos = int(value) if isinstance(value, str | int | float) and value else 0
+        if nanos:
+            return divmod(nanos, 10**9) if 0 < nanos < _END_NANOS else None
+    return None

@@ -55,13 +55,13 @@ class OtlpJsonCodec:
         """The records of ``body``.
 
         Raises:
-            MalformedError: ``not_otlp`` when the frames cannot be read, hold none of ours, or hold
-                nothing but broken records.
+            MalformedError: ``not_otlp`` when the frames cannot be read, are not OTLP's, or hold
+                only broken records.
             SlowToReadError: the body is bigger than ``budget``.
         """
         batch = OtlpBatch(body, tag, budget)
         budget.take(len(body))
-        start = scan.skip_space(body, len(_BOM) * body.startswith(_BOM))
+        start = scan.skip_space(body, len(_BOM) if body.startswith(_BOM) else 0)
         if start == len(body):
             return batch
         if body[start : start + 1] != b"{":
@@ -75,9 +75,8 @@ class OtlpJsonCodec:
             raise MalformedError("not_otlp", "no log record can be found; expected resourceLogs")
         if batch.is_all_malformed():
             raise MalformedError("not_otlp", _NO_RECORDS)
-        if not len(batch) and (name := stranger_in(body[start:])):
-            told = f"{name[:_NAME_CHARS]!r} is not OTLP's: expected resourceLogs, scopeLogs, "
-            raise MalformedError("not_otlp", f"{told}logRecords")
+        if not len(batch):
+            _refuse_strangers(body[start:])
         return batch
 
     def splice(self, batch: Batch, verdicts: Sequence[Verdict]) -> bytes:
@@ -128,6 +127,14 @@ class OtlpJsonCodec:
     def record(self, data: bytes) -> Record:
         """The members of a log record, body and attributes in plain values. Raises ValueError."""
         return plain_members(loads(data)[0])
+
+
+def _refuse_strangers(request: bytes) -> None:
+    """Raise MalformedError where a request without records has a name that is not OTLP's."""
+    name = stranger_in(request)
+    if name:
+        told = f"{name[:_NAME_CHARS]!r} is not OTLP's: expected resourceLogs, scopeLogs, logRecords"
+        raise MalformedError("not_otlp", told)
 
 
 def _child(payload: bytes, _number: int) -> bytes:

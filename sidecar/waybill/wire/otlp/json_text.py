@@ -86,7 +86,9 @@ def walk(body: bytes, start: int, names: Sequence[str], on_child: Callable[[int]
             end = scan.value_end(body, value_at)
         if end < 0:
             raise ValueError(f"{name} cannot be read")
-        found.members[name if name in names or name in _ABOUT else ""] = value_at, end
+        if name not in names and name not in _ABOUT:
+            name = ""
+        found.members[name] = value_at, end
         at = _next(body, end, b"}")
     found.end = at + 1
     return found

@@ -154,10 +154,12 @@ def to_protobuf(members: object, message: Message, depth: int = _MAX_DEPTH) -> b
     """The JSON object ``members`` as ``message`` in protobuf.
 
     Raises:
-        ValueError: it is not an object, a value is none of its type, or it is nested too deep.
+        ValueError: it is not an object, has a value of another type, or is nested too deep.
     """
-    if not depth or not isinstance(members, dict):
-        raise ValueError("not an object" if depth else _TOO_DEEP)
+    if not depth:
+        raise ValueError(_TOO_DEEP)
+    if not isinstance(members, dict):
+        raise ValueError("not an object")
     pieces: list[bytes] = []
     for name, value in members.items():
         number = message.numbers.get(name)
