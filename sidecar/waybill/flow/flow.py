@@ -44,11 +44,11 @@ _INLINE_JSON_BYTES = 4 << 20
 _INLINE_RECORDS = 15_000
 #: And so many values, of which each ends with a comma, 20 ms.
 _INLINE_VALUES = 200_000
-#: One byte in so many is looked at to estimate them. It is prime, so that what recurs in a body
-#: meets it evenly.
-_LOOK_EVERY = 61
-#: The same for what must be read byte by byte in Python.
+#: What must be read byte by byte in Python takes 0.5 µs a byte, so 16 ms.
 _INLINE_SCAN_BYTES = 32 << 10
+#: One byte in so many is looked at to estimate records and values. It is prime, so that what recurs
+#: in a body meets it evenly.
+_LOOK_EVERY = 61
 #: Messages of large bodies are cut here at the earliest: beyond all that the model's mask looks at.
 _LEAST_CUT_CHARS = 64 << 10
 #: Special records between two turns of the event loop, 0.3 to 1 µs each.
@@ -174,14 +174,16 @@ class Flow:
             return await asyncio.to_thread(self._decode_and_cut, decode)
 
     def _decode_and_cut(self, decode: Callable[[], tuple[Codec, Batch]]) -> tuple[Codec, Batch]:
-        """Rules look no further than the cut, the model not nearly as far. Bodies that are decoded
-        at once hold no message that matters here.
+        """Decode, and keep of each message what the tiers read.
+
+        Rules look no further than the cut, the model not nearly as far. Bodies that are decoded on
+        the event loop are too small to hold long messages.
         """
         codec, batch = decode()
         cut = max(self._limits.message_bytes, _LEAST_CUT_CHARS)
-        batch.messages = [
-            message if message is None else message[:cut] for message in batch.messages
-        ]
+        for i, message in enumerate(batch.messages):
+            if message is not None and len(message) > cut:
+                batch.messages[i] = message[:cut]
         return codec, batch
 
     async def _hand_back(

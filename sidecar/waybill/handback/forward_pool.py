@@ -34,8 +34,9 @@ class _Connection:
 
     def is_fresh(self, idle_secs: float) -> bool:
         """Whether it was used within ``idle_secs`` and the receiver has not closed it since."""
-        is_open = not (self._reader.at_eof() or self._writer.is_closing())
-        return is_open and time.monotonic() - self._used_at < idle_secs
+        if self._reader.at_eof() or self._writer.is_closing():
+            return False
+        return time.monotonic() - self._used_at < idle_secs
 
     async def send(self, data: bytes) -> None:
         await send(self._writer, data)
@@ -138,7 +139,9 @@ class ForwardPool:
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         tls = self._tls
         target = urlsplit(self._settings.url or "")
-        name = (target.hostname or "localhost") if tls else None
+        name = None
+        if tls is not None:
+            name = target.hostname or "localhost"
         if target.scheme == "forward+unix":
             path = unquote(target.path)
             return await asyncio.open_unix_connection(path, ssl=tls, server_hostname=name)

@@ -15,7 +15,7 @@ from waybill.core.batch import Batch
 from waybill.core.names import HandbackName
 from waybill.core.records import Verdict
 from waybill.handback.http_client import HttpClient
-from waybill.handback.push import excerpt
+from waybill.handback.push import excerpt_of_text
 from waybill.handback.rendering import rendered
 from waybill.ops.metrics import Metrics
 from waybill.settings.schema import ReturnSettings
@@ -58,5 +58,5 @@ class OtlpHandback:
             self._metrics.records_rejected.labels(self.name).inc(rejected)
             log.warning(
                 "the receiver rejected records for good",
-                extra={"records": rejected, "detail": excerpt(words.encode("utf-8", "replace"))},
+                extra={"records": rejected, "detail": excerpt_of_text(words)},
             )

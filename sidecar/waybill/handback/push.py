@@ -120,9 +120,13 @@ def parts(sizes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int]]:
 
 def excerpt(answer: bytes) -> str:
     """The beginning of what a receiver answered, on one line and printable; "" for nothing."""
-    text = answer[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
-    line = " ".join("".join(map(_printable, text)).split())
-    return line if len(line) <= _EXCERPT_CHARS else line[:_EXCERPT_CHARS] + "..."
+    return excerpt_of_text(answer[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace"))
+
+
+def excerpt_of_text(text: str) -> str:
+    """`excerpt` for what is text already."""
+    line = " ".join("".join(map(_printable, text[: 4 * _EXCERPT_CHARS])).split())
+    return line if len(line) <= _EXCERPT_CHARS else f"{line[:_EXCERPT_CHARS]}..."
 
 
 def _printable(character: str) -> str:
@@ -131,6 +135,6 @@ def _printable(character: str) -> str:
 
 def cause(error: BaseException) -> str:
     """What an exception of a connection says, with its kind; never longer than an `excerpt`."""
-    text = excerpt(cause_of(error).encode("utf-8", "replace"))
+    text = excerpt_of_text(cause_of(error))
     kind = type(error).__name__
     return kind if text == kind else f"{kind}: {text}"

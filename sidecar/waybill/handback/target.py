@@ -18,9 +18,10 @@ def client_tls(settings: ReturnTlsSettings) -> ssl.SSLContext | None:
     """The client side of TLS, or None for what the URL's scheme implies.
 
     Raises:
-        ConfigError: the files are no authorities, or no certificate and its key.
+        ConfigError: the files do not hold authorities, or a certificate and its key.
     """
-    if not (settings.enabled or settings.ca_file or settings.cert_file or not settings.verify):
+    is_plain = settings.verify and not settings.ca_file and not settings.cert_file
+    if is_plain and not settings.enabled:
         return None
     context = trusting(settings.ca_file, "return.tls.ca_file")
     if settings.cert_file:

@@ -40,7 +40,7 @@ class Connections:
         self._clients: Counter[str] = Counter()
 
     def enter(self, ingest: Ingest, transport: asyncio.BaseTransport) -> Place | None:
-        """A place for one more, or None where there is none; the caller must leave it."""
+        """A place for one more, which the caller must leave; None where no more may come."""
         # Asked once: a TLS transport knows no peer any more when it is closed.
         client = client_of(transport)
         if self._count >= self._limit:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from waybill.core.errors import MalformedError
 from waybill.core.streams import send
@@ -69,8 +69,9 @@ class Conversation:
         self._handshake = handshake
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take what the client sends. Raises nothing but CancelledError: the connection then
-        closes.
+        """Take what the client sends, until the connection is to be closed.
+
+        Raises CancelledError, and no other error.
         """
         try:
             if await self._is_admitted(reader, writer):
@@ -107,13 +108,22 @@ class Conversation:
                 for piece in _pieces(frames, data):
                     if frames.is_deep:
                         await asyncio.sleep(0)
-                    for message in frames.feed(piece):
-                        if message is None:
-                            await asyncio.sleep(0)
-                            continue
-                        partial.release()
-                        await self._take(message, writer)
+                    await self._take_all(frames.feed(piece), partial, writer)
                 await partial.count(frames.held_bytes)
+
+    async def _take_all(
+        self,
+        messages: Iterable[protocol.Message | None],
+        partial: Partial,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Take each message; None among them gives others their turn."""
+        for message in messages:
+            if message is None:
+                await asyncio.sleep(0)
+                continue
+            partial.release()
+            await self._take(message, writer)
 
     async def _take(self, message: protocol.Message, writer: asyncio.StreamWriter) -> None:
         if message.chunk is None:
@@ -152,10 +162,10 @@ async def _read_ping(reader: asyncio.StreamReader, reads: Reads) -> bytes:
 
 def _delivery(message: protocol.Message) -> Delivery:
     return Delivery(
-        message.entries,
-        "forward",
-        "application/msgpack",
-        message.encodings,
-        message.tag,
+        body=message.entries,
+        ingest="forward",
+        content_type="application/msgpack",
+        encodings=message.encodings,
+        tag=message.tag,
         is_final=message.chunk is None,
     )

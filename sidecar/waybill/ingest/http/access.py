@@ -87,13 +87,20 @@ def _is_borrowed(request: web.Request) -> bool:
     The owner of a name can make it resolve to the loopback address, and their page is then, for a
     browser, one of ours. Raises ValueError: it is not a name.
     """
-    own = request.transport.get_extra_info("sockname") if request.transport else None
+    if request.transport is None:
+        return False
+    own = request.transport.get_extra_info("sockname")
+    if not isinstance(own, tuple) or not _is_loopback(own[0]):
+        return False
     name = request.url.host or ""
-    if not isinstance(own, tuple) or not _is_loopback(own[0]) or ip_of(name) is not None:
+    if ip_of(name) is not None:
         return False
     return name.rpartition(".")[2].lower() != "localhost"
 
 
 def _is_loopback(address: str) -> bool:
     found = ip_of(address)
-    return found is not None and (getattr(found, "ipv4_mapped", None) or found).is_loopback
+    if found is None:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)  # IPv6 alone has it
+    return (mapped or found).is_loopback

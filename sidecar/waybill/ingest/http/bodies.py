@@ -49,8 +49,13 @@ class BodyReader:
         """
         encodings = encodings_of(request.headers.get("Content-Encoding"))
         body = await self.read(request, grow)
-        content_type = request.headers.get("Content-Type", "").lower()
-        return Delivery(body, ingest, content_type, encodings, tag_of(request))
+        return Delivery(
+            body=body,
+            ingest=ingest,
+            content_type=request.headers.get("Content-Type", "").lower(),
+            encodings=encodings,
+            tag=tag_of(request),
+        )
 
     async def read(self, request: web.Request, grow: Grow) -> bytes:
         """The body as sent.
@@ -105,7 +110,5 @@ def tag_of(request: web.Request) -> str:
     """The batch's tag, from the path or a header, made clean."""
     tag = request.match_info.get("tag", "").rstrip("/")
     for name in _TAG_HEADERS:
-        if tag:
-            break
-        tag = request.headers.get(name, "")
+        tag = tag or request.headers.get(name, "")
     return clean_tag(tag)

@@ -2,7 +2,7 @@
 
 What we answer is an order to the shipper, so the set is closed: 503 with Retry-After when not now,
 400, 413 or 415 when never, 401 without a valid token, 403 with one for other things, 404 and 405
-for what is not here. 500, 501, 408 and 3xx are never sent. Every answer is ``{"reason": <word>,
+where nothing is served. 500, 501, 408 and 3xx are never sent. Every answer is ``{"reason": <word>,
 "detail": <sentence>}``; every one of them is counted under its reason, and logged but for overload,
 which would write a line for each try.
 """

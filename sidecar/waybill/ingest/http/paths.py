@@ -1,8 +1,8 @@
 """Paths that are spelt otherwise than ours: a shipper drops what is answered with 404.
 
-A base URL that ends in a slash before ``/v1/label``, or capitals, are no reason to lose records, so
-the paths that take batches are found however they are spelt. Others stay exact: nothing is lost
-there, and what stands before us may go by paths, too.
+A base URL that ends in a slash before ``/v1/label``, or capitals, must not lose records, so the
+paths that take batches are found however they are spelt. Others stay exact: nothing is lost there,
+and a proxy before us may go by paths, too.
 
 >>> as_served("//v1/Label//kube.Var")
 '/v1/label//kube.Var'
@@ -30,13 +30,14 @@ _WORD = re.compile("[^/]+")
 
 
 def as_served(path: str) -> str:
-    """The path of ours that ``path`` begins with, and what follows; ``path`` where it is none."""
-    words = itertools.islice(_WORD.finditer(path), _MOST_WORDS)
-    end = max((word.end() for word in words), default=0)
-    begin = "/".join(["", *_WORD.findall(path[:end])]).lower()
-    rest = path[end:]
+    """The path of ours that ``path`` begins with, and what follows; else ``path`` as it is."""
+    words = list(itertools.islice(_WORD.finditer(path), _MOST_WORDS))
+    if not words:
+        return path
+    begin = "".join(f"/{word[0].lower()}" for word in words)
     if begin not in _PATHS:
         return path
+    rest = path[words[-1].end() :]
     return begin + rest if rest.strip("/") else begin
 
 
