@@ -34,7 +34,7 @@ class AnswerPolicy(msgspec.Struct, frozen=True):
     fallback: str
 
     def verdict(self, prediction: Prediction, scope: Scope) -> Verdict:
-        """The verdict; what is not known, not sure or not permitted has the fallback label."""
+        """The verdict: the fallback where the best label is unknown, unsure or not permitted."""
         confidence = round(float(prediction.confidence), 4)
         version = prediction.version
         doubt = self._doubt(prediction, scope)
@@ -46,7 +46,7 @@ class AnswerPolicy(msgspec.Struct, frozen=True):
         return Verdict(prediction.label, "model", confidence, version)
 
     def _doubt(self, prediction: Prediction, scope: Scope) -> Reason | None:
-        """Why the prediction is no answer; None when it is one."""
+        """Why the label of the prediction is not given; None where it is."""
         if not prediction.is_known:
             return "unknown"
         if prediction.confidence < self.threshold:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,10 @@ class Bundle:
         Raises what onnxruntime raises.
         """
         (chances,) = self._chances(embedding, [text])
-        labels = zip(self.manifest.labels, chances.astype(float).round(_DECIMALS), strict=True)
-        return sorted(((label, float(chance)) for label, chance in labels), key=_less_likely)
+        rounded = chances.astype(float).round(_DECIMALS).tolist()
+        ranked = list(zip(self.manifest.labels, rounded, strict=True))
+        ranked.sort(key=operator.itemgetter(1), reverse=True)
+        return ranked
 
     def _chances(self, embeddings: Floats, texts: Sequence[str]) -> Floats:
         """The probability of each label, float32[n, labels]."""
@@ -136,9 +139,9 @@ class Bundle:
     @staticmethod
     def features(embeddings: Floats, texts: Sequence[str], ngrams: Ngrams | None) -> Floats:
         """What a classifier reads: the embedding, and the n-gram columns after it."""
-        return (
-            embeddings if ngrams is None else np.hstack([embeddings, ngram_features(texts, ngrams)])
-        )
+        if ngrams is None:
+            return embeddings
+        return np.hstack([embeddings, ngram_features(texts, ngrams)])
 
     def policy(self, threshold: float | None = None) -> AnswerPolicy:
         """When a prediction is an answer: by ``threshold``, or by the bundle's own."""
@@ -160,17 +163,11 @@ class Bundle:
     def nearest(self, embedding: Floats, k: int = 3) -> list[Neighbour]:
         """The k nearest training templates of one vector float32[dimensions], nearest first."""
         near = self._vectors @ embedding
-        order = np.argsort(-near, kind="stable")[:k]
-        return [
-            Neighbour(
-                self._texts[i].text, self._texts[i].label, round(1 - float(near[i]), _DECIMALS)
-            )
-            for i in order
-        ]
-
-
-def _less_likely(ranked: tuple[str, float]) -> float:
-    return -ranked[1]
+        found: list[Neighbour] = []
+        for i in np.argsort(-near, kind="stable")[:k]:
+            known = self._texts[i]
+            found.append(Neighbour(known.text, known.label, round(1 - float(near[i]), _DECIMALS)))
+        return found
 
 
 def load_bundle(

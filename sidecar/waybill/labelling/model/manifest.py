@@ -155,16 +155,13 @@ def read_bundle_files(path: Path) -> tuple[Manifest, dict[str, bytes]]:
         raise BundleError("extra_file", f"{path}: {', '.join(extra)}")
     files: dict[str, bytes] = {}
     for name, expected in manifest.sha256.items():
-        content = b""
         if name in used:
-            content = _read(places[name])
-            found = hashlib.sha256(content).hexdigest()
+            files[name] = _read(places[name])
+            found = hashlib.sha256(files[name]).hexdigest()
         else:
             found = _hash(places[name])
         if found != expected:
             raise _other_file(manifest, path, places[name])
-        if name in used:
-            files[name] = content
     return manifest, files
 
 

@@ -20,8 +20,11 @@ from waybill.labelling.model.reading import read
 
 __all__ = ["Ngrams", "ngram_columns", "ngram_features"]
 
-# FNV-1a's prime and offset (Fowler, Noll, Vo); the avalanche multiplier is lowbias32's (Wellons).
-_PRIME, _OFFSET, _AVALANCHE = np.uint32(0x01000193), np.uint32(0x811C9DC5), np.uint32(0x21F0AAAD)
+#: FNV-1a's (Fowler, Noll, Vo).
+_PRIME = np.uint32(0x01000193)
+_OFFSET = np.uint32(0x811C9DC5)
+#: The multiplier of lowbias32 (Wellons).
+_AVALANCHE = np.uint32(0x21F0AAAD)
 
 
 def ngram_columns(text: str, ngrams: Ngrams) -> npt.NDArray[np.int64]:
@@ -35,7 +38,9 @@ def ngram_columns(text: str, ngrams: Ngrams) -> npt.NDArray[np.int64]:
             value = (value ^ data[at : len(data) - size + 1 + at]) * _PRIME
         value = (value ^ (value >> np.uint32(16))) * _AVALANCHE
         hashes.append((value ^ (value >> np.uint32(15))) % np.uint32(ngrams.buckets))
-    return np.unique(np.concatenate(hashes)).astype(np.int64) if hashes else np.empty(0, np.int64)
+    if not hashes:
+        return np.empty(0, np.int64)
+    return np.unique(np.concatenate(hashes)).astype(np.int64)
 
 
 def ngram_features(texts: Sequence[str], ngrams: Ngrams) -> npt.NDArray[np.float32]:

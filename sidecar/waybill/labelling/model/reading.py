@@ -78,8 +78,10 @@ _SECOND = _Way(
 
 
 def read(text: str, way: int) -> str:
-    """A mask as an encoder reads it: 0 as it stands; 1 with the members first that say what
-    happened, the rest in its order; 2 without those that have no value, too.
+    """A mask as an encoder reads it, by ``way``.
+
+    0: as it stands. 1: the members that say what happened first, the rest in its order. 2: as 1,
+    without the members that have no value.
     """
     return _READERS[way](text)
 
@@ -101,8 +103,8 @@ def _reader(way: _Way) -> Callable[[str], str]:
         head, *members = way.member.split(text)
         if len(members) < _FEWEST:
             return text
-        if way.leaves_out:
-            members = list(filter(_has_value, members)) or members
+        if way.leaves_out and any(map(_has_value, members)):
+            members = list(filter(_has_value, members))
         members.sort(key=lateness)
         return head + " ".join(map(str.rstrip, members))
 
