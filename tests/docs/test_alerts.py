@@ -11,6 +11,7 @@ from tests.docs.blocks import ROOT
 from tests.docs.test_links import anchors
 from tests.peers.alerts import CASES
 from waybill.core.reasons import HandbackCode, RefusalReason
+from waybill.ops.metrics import Metrics
 
 RUNBOOK = ROOT / "docs/alerts.md"
 ALERTS = ROOT / "deploy/helm/waybill/files/alerts.yaml"
@@ -40,6 +41,15 @@ def test_each_section_says_what_to_do() -> None:
 
 def test_each_alert_has_series_on_which_promtool_tries_it() -> None:
     assert sorted(CASES) == sorted(names())
+
+
+def test_the_first_event_of_a_series_that_was_not_there_before_is_told() -> None:
+    """`increase` shows nothing of a counter that begins at 1, as one with labels does."""
+    born = {one.name for family in Metrics("0").registry.collect() for one in family.samples}
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        for rule in group["rules"]:
+            for name in re.findall(r"increase\((\w+)[^]]*\[10m\]\) > 0", rule["expr"]):
+                assert name in born or f"unless {name} offset 10m" in rule["expr"], rule["alert"]
 
 
 #: Refusals that nobody is woken for: Waybill ends, or somebody asked for something else than to

@@ -26,8 +26,13 @@ NODE = {"instance": "n"}
 
 
 def counter(name: str, labels: str, step: float, minutes: int = 60) -> Series:
-    """A counter that stands at 0 first: it is born with its process."""
+    """A counter that stands at 0 first: one without labels is born with its process."""
     return f'{name}{{instance="n"{labels}}}', f"0x5 0+{step}x{minutes}"
+
+
+def first(name: str, labels: str) -> Series:
+    """A counter that is seen for the first time when it counts, and then stands still."""
+    return f'{name}{{instance="n"{labels}}}', "_x5 1x60"
 
 
 def gauge(name: str, labels: str, value: float, minutes: int = 60) -> Series:
@@ -75,7 +80,7 @@ CASES: dict[str, Case] = {
         NODE | {"reason": "unreachable"},
     ),
     "WaybillBatchesRefused": Case(
-        (counter("waybill_batches_refused_total", ',ingest="http",reason="not_json"', 1, 5),),
+        (first("waybill_batches_refused_total", ',ingest="http",reason="not_json"'),),
         (
             counter("waybill_batches_refused_total", ',ingest="api",reason="not_json"', 1),
             counter("waybill_batches_refused_total", ',ingest="http",reason="inflight_bytes"', 1),
@@ -96,7 +101,7 @@ CASES: dict[str, Case] = {
         NODE | {"reason": "inflight_bytes"},
     ),
     "WaybillDeadLettersFailing": Case(
-        (counter("waybill_dead_letter_bodies_total", ',outcome="full"', 1, 5),),
+        (first("waybill_dead_letter_bodies_total", ',outcome="full"'),),
         (counter("waybill_dead_letter_bodies_total", ',outcome="kept"', 1),),
         10,
         NODE | {"outcome": "full"},
@@ -127,10 +132,17 @@ CASES: dict[str, Case] = {
     ),
     "WaybillSlow": Case(slow_batches(5), slow_batches(0), 45, NODE),
     "WaybillMemory": Case(
-        (gauge("process_resident_memory_bytes", ',job="logs/waybill"', 5e8),),
-        (gauge("process_resident_memory_bytes", ',job="logs/waybill"', 2e8),),
+        (
+            gauge("process_resident_memory_bytes", ',job="pods"', 5e8),
+            gauge("waybill_build_info", ',job="pods"', 1),
+        ),
+        (
+            gauge("process_resident_memory_bytes", ',job="pods"', 2e8),
+            gauge("waybill_build_info", ',job="pods"', 1),
+            gauge("process_resident_memory_bytes", ',job="other"', 5e8),
+        ),
         45,
-        NODE | {"job": "logs/waybill"},
+        NODE | {"job": "pods"},
     ),
     "WaybillTierFailing": Case(
         (counter("waybill_tier_errors_total", ',tier="model",reason="failed"', 3),),
@@ -151,13 +163,13 @@ CASES: dict[str, Case] = {
         NODE | {"reason": "too_many"},
     ),
     "WaybillReceiverRejects": Case(
-        (counter("waybill_records_rejected_total", "", 1, 5),),
+        (first("waybill_records_rejected_total", ',handback="otlp"'),),
         (counter("waybill_records_rejected_total", "", 0),),
         10,
         NODE,
     ),
     "WaybillNewCriticalError": Case(
-        (counter("waybill_patterns_new_total", ',label="Critical Error"', 1, 3),),
+        (first("waybill_patterns_new_total", ',label="Critical Error"'),),
         (
             counter("waybill_patterns_new_total", ',label="Error"', 1, 3),
             counter("waybill_patterns_new_total", ',label="Critical Error"', 0),

@@ -38,6 +38,14 @@ PROMTOOL = Peer(
     package="github.com/prometheus/prometheus/cmd/promtool",
     variable="PROMTOOL_BIN",
 )
+PROMETHEUS = Peer(
+    name="prometheus",
+    toolchain="go",
+    module="github.com/prometheus/prometheus",
+    version="v0.313.5",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    variable="PROMETHEUS_BIN",
+)
 HELM = Peer(
     name="helm",
     toolchain="go",
@@ -89,4 +97,7 @@ OPENSEARCH = Peer(
 )
 REDIS = Peer(name="redis-server", toolchain="path", variable="REDIS_SERVER_BIN")
 
-PEERS = (PROMTOOL, HELM, VICTORIA_LOGS, COLLECTOR, ETCD, APISERVER, OPENSEARCH, REDIS)
+PEERS = (
+    *(PROMTOOL, PROMETHEUS, HELM, VICTORIA_LOGS, COLLECTOR),
+    *(ETCD, APISERVER, OPENSEARCH, REDIS),
+)
