@@ -13,6 +13,9 @@ import pytest
 from aiohttp import web
 
 from tests.serving import serving
+from waybill.cli.demo.table import print_table
+from waybill.cli.pattern_rows import print_patterns
+from waybill.core.pattern import Pattern, VerdictShare
 
 ROOT = Path(__file__).parents[2]
 NO_MODEL = (b"--set", b"model.path=null")
@@ -146,3 +149,20 @@ def test_a_stream_that_is_closed_leads_nowhere(closed: str, tmp_path: Path) -> N
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert file.read_text().startswith("#")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_tables_are_no_wider_than_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    source, text, rule = "a-service-with-a-long-name", "a long message " * 20, "a-long-rule-id" * 4
+    share = VerdictShare(label="Deprecation Warning", tier="rule", rule=rule, count=1_000_000)
+    print_patterns([Pattern(id="0", mask=text, count=9, sources={source: 1}, verdicts=(share,))])
+    print_table(
+        [{"source": source, "log": text, "target_label": share.label, "label_rule": rule,
+          "label_tier": "rule", "label_confidence": 0.5}]
+    )  # fmt: skip
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= columns
+    assert told.count("Deprecation Warning") == 2

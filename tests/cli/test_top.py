@@ -225,7 +225,7 @@ async def test_the_live_table_filters_and_explains(stand: Stand) -> None:
         await app.look()
         assert "503" in str(app.query_one("#state", Static).render())
         assert len(table.rows) == 2
-        for columns in (160, 120):
+        for columns in (160, 120, 80):
             await pilot.resize_terminal(columns, 40)
             assert table.virtual_size.width <= columns
         assert [str(one.label) for one in table.ordered_columns][2:4] == ["label", "message"]

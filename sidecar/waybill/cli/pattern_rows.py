@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from waybill.cli.terminal import printable
+from waybill.cli.terminal import fitted, printable
 from waybill.core.pattern import Pattern
 
 __all__ = ["HEAD", "RowOf", "need", "print_patterns", "rate_of", "row_of", "widths_of"]
@@ -18,8 +18,6 @@ _WIDTHS = (9, 9, 26, 0, 24, 5, 18)
 #: The same in a narrower one: a message is what one looks for.
 _NARROW = (9, 8, 22, 0, 14, 5, 10)
 _WIDE_COLUMNS = 150
-_LEAST_MESSAGE = 38
-_MESSAGE = HEAD.index("message")
 
 
 class RowOf(NamedTuple):
@@ -73,24 +71,20 @@ def row_of(pattern: Pattern, rates: Mapping[str, float] | None = None) -> RowOf:
 
 def print_patterns(patterns: Iterable[Pattern]) -> None:
     """A row for each; what follows the message is left out where there is no room for it."""
-    columns = shutil.get_terminal_size((150, 24)).columns
-    widths = widths_of(columns)
-    if sum(widths) + len(widths) > columns + 1:
-        widths = widths[: _MESSAGE + 1]
-        widths[_MESSAGE] += max(0, columns + 1 - sum(widths) - len(widths))
+    widths = widths_of(shutil.get_terminal_size((150, 24)).columns)
     for cells in (HEAD, *map(row_of, patterns)):
         print(_line(cells[: len(widths)], widths))
 
 
 def widths_of(columns: int) -> list[int]:
-    """The width of each column of `HEAD` in a terminal of so many columns, a blank between two.
+    """The widths of the columns of `HEAD` that a terminal has room for, a blank between two.
 
     >>> widths_of(120)
     [9, 8, 22, 46, 14, 5, 10]
+    >>> widths_of(80)
+    [9, 8, 22, 38]
     """
-    widths = list(_WIDTHS if columns >= _WIDE_COLUMNS else _NARROW)
-    widths[_MESSAGE] = max(_LEAST_MESSAGE, columns - sum(widths) - len(widths) + 1)
-    return widths
+    return fitted(_WIDTHS if columns >= _WIDE_COLUMNS else _NARROW, columns)
 
 
 def _line(cells: Iterable[str], widths: Iterable[int]) -> str:

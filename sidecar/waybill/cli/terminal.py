@@ -10,11 +10,15 @@ import io
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from waybill.core.text import decoded
 
-__all__ = ["cleaned", "note_file", "printable", "read_stdin", "soften_streams", "tell"]
+__all__ = ["cleaned", "fitted", "note_file", "printable", "read_stdin", "soften_streams", "tell"]
+
+#: Characters in which a message can be told from another, and columns that are always shown.
+_LEAST_TEXT, _FIRST = 38, 4
 
 
 def soften_streams() -> None:
@@ -47,6 +51,22 @@ def read_stdin() -> str:
 def printable(text: str) -> str:
     """The text without characters that would do something to a terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def fitted(widths: Sequence[int], columns: int) -> list[int]:
+    """The widths of a table's columns in a terminal of so many, a blank between two. The one of
+    width 0, among the first four, takes what is left; where that is too little, the others end
+    after the fourth.
+
+    >>> fitted((5, 0, 5, 5, 40), 100), fitted((5, 0, 5, 5, 40), 80)
+    ([5, 41, 5, 5, 40], [5, 62, 5, 5])
+    """
+    for shown in (list(widths), list(widths[:_FIRST])):
+        room = columns - sum(shown) - len(shown) + 1
+        if room >= _LEAST_TEXT:
+            break
+    shown[shown.index(0)] = max(room, _LEAST_TEXT // 2)
+    return shown
 
 
 def tell(sentence: str) -> None:

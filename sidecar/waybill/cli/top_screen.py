@@ -108,7 +108,7 @@ class TopApp(App[None]):
     def _add_columns(self, width: int) -> None:
         self._width = width
         # Each cell has a blank on both sides, a line of text one between two.
-        for name, wide in zip(HEAD, widths_of(width - len(HEAD) - 3), strict=True):
+        for name, wide in zip(HEAD, widths_of(width - len(HEAD) - 3), strict=False):
             self._table.add_column(name, width=wide)
 
     async def on_unmount(self) -> None:
@@ -157,7 +157,7 @@ class TopApp(App[None]):
         rows.sort(key=lambda one: (need(one), -self._rates.get(one.id, 0.0), one.id))
         table.clear()
         for one in rows:
-            cells = row_of(one, self._rates)
+            cells = row_of(one, self._rates)[: len(table.columns)]
             style = "bold" if need(one) == 0 else ""
             table.add_row(*(Text(cell, style=style) for cell in cells), key=one.id)
         if chosen in table.rows:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from waybill.cli.terminal import printable
+from waybill.cli.terminal import fitted, printable
 
 __all__ = ["Record", "print_summary", "print_table"]
 
@@ -18,8 +18,7 @@ Record: TypeAlias = dict[str, object]
 _MESSAGES = ("log", "message", "log_message", "msg", "body")
 _PASSED = "(passed as it is)"
 _HEADER = ("source", "message", "label", "tier", "rule or model / reason", "conf.")
-#: Columns of the terminal that all but the message take.
-_OTHER_COLUMNS, _LEAST_MESSAGE = 90, 60
+_WIDTHS = (15, 0, 19, 6, 26, 5)
 _LLM_HINT = """
 {count} LegacyCRM records are Unclassified: their route asks the LLM tier, which is off.
 Switch it on with llm.provider (see config/waybill.yaml) and a key in GROQ_API_KEY, or try
@@ -27,14 +26,13 @@ Switch it on with llm.provider (see config/waybill.yaml) and a key in GROQ_API_K
 
 
 def print_table(records: Iterable[Record]) -> None:
-    """A row per record."""
-    columns = shutil.get_terminal_size((150, 24)).columns
-    width = max(_LEAST_MESSAGE, columns - _OTHER_COLUMNS)
-    form = f"{{:<15.15}} {{:<{width}.{width}}} {{:<19}} {{:<6}} {{:<26.26}} {{:>5}}"
+    """A row per record; where the terminal is narrow, without rule and confidence."""
+    widths = fitted(_WIDTHS, shutil.get_terminal_size((150, 24)).columns)
+    form = " ".join(f"{{:<{wide}.{wide}}}" for wide in widths)
     print("\n" + form.format(*_HEADER))
-    print(form.format("-" * 15, "-" * width, "-" * 19, "-" * 6, "-" * 26, "-" * 5))
+    print(form.format(*("-" * wide for wide in widths)))
     for record in records:
-        print(form.format(*_row(record)))
+        print(form.format(*_row(record)).rstrip())
 
 
 def _row(record: Record) -> Iterable[str]:
