@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from waybill.cli.parsing import Commands, add_command, load_and_tell
 from waybill.cli.terminal import cleaned, note_file, read_stdin
+from waybill.core.errors import WaybillError
 
 if TYPE_CHECKING:
     from waybill.labelling.explanation import Explanation
@@ -34,6 +35,9 @@ def add(commands: Commands) -> None:
         "--text", action="store_true", help="take a JSON object as the text of a message"
     )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    parser.add_argument(
+        "--draft", action="store_true", help="print a rule for it, for a file of rules, and no more"
+    )
 
 
 _NO_MESSAGE = (
@@ -59,6 +63,8 @@ def _run(given: argparse.Namespace) -> int:
     asked = Asked("", text) if given.text else read_asked(text, settings.fields)
     if given.source is not None:
         asked = asked._replace(source=cleaned(given.source))
+    if given.draft:
+        return _print_draft(asked.message, settings)
     found = asyncio.run(explain_one(settings, asked.source, asked.message))
     if given.json:
         print(json.dumps(found.plain(), indent=2))  # escapes: whatever the terminal can show
@@ -104,14 +110,26 @@ def _advice(record: str) -> str:
 
 def _show(found: Explanation, settings: Settings) -> str:
     from waybill.labelling.explanation_text import can_take_rule, show
-    from waybill.labelling.rules.draft import draft
-    from waybill.settings.taxonomy import read_labels
 
     drafted = None
     if can_take_rule(found.decision):
-        labels = read_labels(settings.labels.path).names
-        drafted = asyncio.run(draft(found.message, labels))
+        drafted = _draft(found.message, settings)
     return show(found, drafted)
+
+
+def _draft(message: str, settings: Settings) -> str | None:
+    from waybill.labelling.rules.draft import draft
+    from waybill.settings.taxonomy import read_labels
+
+    return asyncio.run(draft(message, read_labels(settings.labels.path).names))
+
+
+def _print_draft(message: str, settings: Settings) -> int:
+    drafted = _draft(message, settings)
+    if drafted is None:
+        raise WaybillError("no rule can be drafted from this text: write its pattern by hand")
+    print(drafted, end="")
+    return 0
 
 
 def _if_wrong(found: Explanation) -> str:
@@ -123,7 +141,7 @@ def _if_wrong(found: Explanation) -> str:
         return f"Wrong? Take it back: waybill correct --withdraw {decision.rule}"
     return (
         "Wrong? Say what it is, for all messages like it: waybill correct MESSAGE --label LABEL; "
-        "or write a rule that is read before"
+        "or write a rule that is read before (--draft begins one)"
     )
 
 
