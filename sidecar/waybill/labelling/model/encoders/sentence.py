@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from waybill.core.errors import BundleError
+from waybill.core.files import read_small
+from waybill.core.foreign import read_json
 from waybill.labelling.model.encoders.base import Floats
+
+#: Where a folder names the classes that make up its model, and how those of the library begin.
+_MODULES = "modules.json"
+_OWN = "sentence_transformers."
+_MOST_BYTES = 1 << 20
+
+
+class _Module(msgspec.Struct):
+    type: str
 
 
 class SentenceEncoder:
@@ -24,6 +37,7 @@ class SentenceEncoder:
             raise BundleError(
                 "encoder", "sentence-transformers is missing: pip install 'waybill-sidecar[train]'"
             ) from error
+        _check_modules(Path(model))
         try:
             self._model: Any = SentenceTransformer(model, device="cpu")
         except Exception as error:  # the library raises many kinds
@@ -45,6 +59,18 @@ class SentenceEncoder:
                 show_progress_bar=False,
             ).astype(np.float32)
         return vectors
+
+
+def _check_modules(folder: Path) -> None:
+    """Raises BundleError: the folder names code of its own, which the library would run."""
+    try:
+        modules = read_json(read_small(folder / _MODULES, _MOST_BYTES), list[_Module])
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, msgspec.DecodeError) as error:
+        raise BundleError("encoder", f"{folder / _MODULES}: {error}") from error
+    if foreign := [module.type for module in modules if not module.type.startswith(_OWN)]:
+        raise BundleError("encoder", f"{folder / _MODULES} runs code of its own: {foreign[0]!r}")
 
 
 def _weights_hash(model: Any) -> str:
