@@ -15,11 +15,14 @@ hidden folder, so that the next look at it costs no download, and ``current`` st
 from __future__ import annotations
 
 import contextlib
+import re
+import resource
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waybill.core.errors import BundleError, WaybillError
+from waybill.core.files import read_small
 from waybill.core.labels import Taxonomy
 from waybill.core.output import point_link
 from waybill.hub.folder import sole_use
@@ -34,6 +37,12 @@ __all__ = ["pull"]
 
 #: Versions looked at, newest first, before a pull gives up: each that is refused costs a check.
 _MOST_TRIED = 5
+#: To be loaded a bundle may take so many times its bytes, and so many more: a graph of 1 KB can ask
+#: for gigabytes, which the service that loads it has not. The default one takes 70 MB for 23.
+_TIMES_ITS_BYTES = 8
+_AND_BYTES = 512 << 20
+_STATUS = Path("/proc/self/status")
+_DATA_KB = re.compile(rb"^VmData:\s+(\d+) kB$", re.MULTILINE)
 
 
 def pull(
@@ -104,11 +113,28 @@ def _take(source: Source, version: str, place: str, into: Path, taxonomy: Taxono
         check_labels(read_bundle_files(target)[0], taxonomy)
         return False
     source.fetch(place, part, taxonomy)
-    load_bundle(part, taxonomy=taxonomy)
+    with _memory_for(part):
+        load_bundle(part, taxonomy=taxonomy)
     shutil.rmtree(part / ".cache", ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return True
+
+
+@contextlib.contextmanager
+def _memory_for(bundle: Path) -> Iterator[None]:
+    """Have this process get as much memory as a bundle of that size may take."""
+    size = sum(file.stat().st_size for file in bundle.iterdir() if file.is_file())
+    used = sum(map(int, _DATA_KB.findall(read_small(_STATUS, 1 << 16)))) << 10
+    before, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = used + _TIMES_ITS_BYTES * size + _AND_BYTES
+    if before != resource.RLIM_INFINITY:
+        limit = min(limit, before)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, most))
 
 
 def _prune(into: Path, current: str, tried: Sequence[str], keep: int | None) -> None:

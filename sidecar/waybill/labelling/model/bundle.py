@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array
 
 from waybill.core.errors import BundleError, TierUnavailable
 from waybill.core.foreign import read_json
@@ -30,7 +31,7 @@ from waybill.core.reasons import BundleCode
 from waybill.labelling.masking import mask
 from waybill.labelling.model.answer import AnswerPolicy, Prediction
 from waybill.labelling.model.encoders.base import Floats
-from waybill.labelling.model.encoders.onnx import open_session
+from waybill.labelling.model.encoders.graph import open_graph
 from waybill.labelling.model.encoders.opening import Encoders
 from waybill.labelling.model.manifest import Manifest, check_labels, fingerprint, read_bundle_files
 from waybill.labelling.model.ngrams import Ngrams, ngram_features
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 #: Decimals kept of confidence and distance: sums in another order differ in the seventh.
 _DECIMALS = 4
+#: A probability, and what is lost on the way to it.
+_MOST_CHANCE = 1.001
 
 
 class Neighbour(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +86,7 @@ class Bundle:
         self.encoder = opened.open(manifest.encoder, files, manifest.sha256)
         #: Identity of what turns a text into a vector: embeddings outlive a new classifier.
         self.encoder_hash = self.encoder.identity
-        self._classifier = open_session("classifier", files[manifest.classifier.file])
+        self._classifier = open_graph("classifier", files[manifest.classifier.file])
         self._vectors, self._texts = _load_reference(manifest, files)
         self._k = min(manifest.reference.k, len(self._texts))
 
@@ -131,9 +134,12 @@ class Bundle:
     def _chances(self, embeddings: Floats, texts: Sequence[str]) -> Floats:
         """The probability of each label, float32[n, labels]."""
         features = self.features(embeddings, texts, self.manifest.classifier.ngrams)
-        chances: Floats = self._classifier.run(None, {"embedding": features})[-1]
-        if chances.shape[1:] != (len(self.manifest.labels),):
-            raise ValueError(f"{chances.shape[1:]} columns for {len(self.manifest.labels)} labels")
+        with self._classifier.limited(len(texts)) as run:
+            chances: Floats = run({"embedding": features})[-1]
+        if chances.shape != (len(texts), len(self.manifest.labels)):
+            raise ValueError(f"{chances.shape} chances for {len(self.manifest.labels)} labels")
+        if not ((chances >= 0) & (chances <= _MOST_CHANCE)).all():  # nor is NaN
+            raise ValueError("chances that are not between 0 and 1")
         return chances
 
     @staticmethod
@@ -240,11 +246,11 @@ def _load_reference(
 ) -> tuple[Floats, list[_ReferenceText]]:
     """The reference set: unit vectors float32[n, dimensions] (int8 in the file) and their texts."""
     try:
-        stored: npt.NDArray[Any] = np.load(
+        stored: npt.NDArray[Any] = read_array(
             io.BytesIO(files[manifest.reference.vectors]), allow_pickle=False
         )
         texts = read_json(files[manifest.reference.texts], list[_ReferenceText])
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # numpy lets through what its parser of the head raises
         raise BundleError("manifest", f"reference set: {error}") from error
     if (
         stored.dtype != np.int8

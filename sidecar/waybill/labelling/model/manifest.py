@@ -293,9 +293,9 @@ def _hash(file: Path) -> str:
 def _read(file: Path) -> bytes:
     try:
         with open_regular(file) as stream:
-            # What is too much is not even read.
+            # What is too much is not even read; room is made for as much as is asked for.
             size = os.fstat(stream.fileno()).st_size
-            content = stream.read(MAX_FILE_BYTES + 1) if size <= MAX_FILE_BYTES else b""
+            content = stream.read(size + 1) if size <= MAX_FILE_BYTES else b""
     except OSError as error:
         raise BundleError("missing_file", f"{file}: {error.strerror}") from error
     if max(size, len(content)) > MAX_FILE_BYTES:
