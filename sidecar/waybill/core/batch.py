@@ -105,6 +105,7 @@ class Batch:
         "budget",
         "ends",
         "fault",
+        "head_bytes",
         "messages",
         "sources",
         "specials",
@@ -122,6 +123,8 @@ class Batch:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.specials: dict[int, Special] = {}
+        #: What stands before the first record and is of none: the head of a list around all.
+        self.head_bytes = 0
         #: How far an ordinary record reaches beyond its ``ends``: over the closing brace in JSON.
         self.tail_bytes = 0
         #: The first exception for which a record was set aside.
@@ -153,9 +156,13 @@ class Batch:
         special = self.specials.get(i)
         return special.data if isinstance(special, Rewritten) else self.data(i)
 
+    def begin(self, i: int) -> int:
+        """Where what belongs to record ``i`` begins: behind the one before it."""
+        return self.ends[i - 1] if i else self.head_bytes
+
     def alone(self, i: int) -> Batch:
         """A batch of record ``i`` only, with nothing of the others."""
-        at = self.ends[i - 1] if i else 0
+        at = self.begin(i)
         stop = self.ends[i] + self.tail_bytes
         one = Batch(self.body[at:stop], self.tag)
         one.tail_bytes = self.tail_bytes

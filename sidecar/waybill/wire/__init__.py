@@ -34,8 +34,11 @@ _NESTED_WITHIN = 16
 _OTLP = re.compile(rb"\s{0,64}\{\s{0,64}\"resource(?:L|_l)ogs\"\s{0,64}:\s{0,64}\[")
 #: How JSON of records begins: as numbers of msgpack, which are no entries.
 _OBJECTS = re.compile(rb"\s{0,64}(?:\[\s{0,64})?\{\s{0,64}[\"}]")
-#: The first byte of an entry: an array header, which cannot begin JSON text.
-_ARRAY_HEADERS = (b"\x92", b"\xdc", b"\xdd")
+#: How msgpack begins, and no JSON: an entry, a record whose first key is a text, a list of them.
+_MSGPACK = re.compile(
+    rb"[\x92\xdc\xdd]|(?:[\x81-\x8f]|\xde[\x00-\x7f].)[\xa1-\xbf\xd9]|[\x91-\x9f][\x81-\x9f\xde]",
+    re.DOTALL,
+)
 
 
 class Wire:
@@ -88,7 +91,9 @@ class Wire:
             return self.otlp
         if content_type.startswith(OTLP_JSON) or _OTLP.match(body):
             return self.otlp_json
-        if body[:1] in _ARRAY_HEADERS:
+        if is_text(content_type):
+            return self.json
+        if _MSGPACK.match(body):
             return self.msgpack
         if "msgpack" in content_type and not _OBJECTS.match(body):
             return self.msgpack

@@ -12,6 +12,7 @@ from waybill.wire.codec import Codec, Encoding
 from waybill.wire.event import Event, Record, wrapped
 from waybill.wire.moments import event_time, split_seconds
 from waybill.wire.msgpack.entries import drop_metadata
+from waybill.wire.msgpack.scan import is_map
 from waybill.wire.rendered import Context, Rendered
 
 #: What msgpack can hold.
@@ -32,10 +33,16 @@ class EntryForm:
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """Entries, spliced; what is no entry goes as text in one."""
+        """Entries, spliced; what is no entry goes as text in one, a record without a time with
+        that of now.
+        """
         entries = codec.split(batch, verdicts)
         for i in codec.unfit(batch):
             entries[i] = _text_entry(entries[i], verdicts[i], at)
+        if any(is_map(entry[0]) for entry in entries):
+            time = event_time(split_seconds(at.now()))
+            head = msgpack.packb([time, {}])[:-1]
+            entries = [head + entry if is_map(entry[0]) else entry for entry in entries]
         if not self._metadata:
             entries = [drop_metadata(entry) for entry in entries]
         return _rendered(entries, verdicts, at)

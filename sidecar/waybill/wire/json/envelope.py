@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from waybill.core.batch import Batch
 from waybill.core.steps import trimmed_end
 from waybill.wire.json import scan
 
-__all__ = ["is_action", "records_within"]
+__all__ = ["flattened", "is_action", "records_within"]
 
 _BRACE, _BRACKET, _CLOSE_BRACKET = b"{[]"
 
@@ -21,6 +22,22 @@ _ACTION = re.compile(
     rb'\s{0,64}\{\s{0,64}"(?:index|create|update|delete)"\s{0,64}:'
     rb"\s{0,64}\{[^{}]{0,1024}\}\s{0,64}\}"
 )
+#: How a list of records or of lists begins, and how deep lists are read.
+_LIST = re.compile(rb"\[\s{0,64}[\[{]")
+_MOST_LISTS = 4
+
+
+def flattened(batch: Batch, start: int, end: int, lists: int = _MOST_LISTS) -> Iterator[scan.Span]:
+    """The spans of what a list within a list of records holds; of what is none, its own.
+
+    Raises SlowToReadError.
+    """
+    if lists and _LIST.match(batch.body, start, end):
+        batch.budget.take(end - start)
+        for at, stop in _elements(batch.body, start, end):
+            yield from flattened(batch, at, stop, lists - 1)
+    else:
+        yield start, end
 
 
 def is_action(body: bytes, start: int, end: int) -> bool:
@@ -59,6 +76,4 @@ def _elements(body: bytes, start: int, end: int) -> Iterator[scan.Span]:
             yield at, trimmed_end(body, at, end - 1, scan.SPACE)
             return
         yield at, stop
-        at = scan.skip_space(body, stop)
-        if body[at : at + 1] == b",":
-            at = scan.skip_space(body, at + 1)
+        at = scan.skip_marks(body, stop)

@@ -19,7 +19,7 @@ from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITH
 from waybill.wire.fields import Extract, FieldPlan
 from waybill.wire.finder import Finder
 from waybill.wire.json import scan
-from waybill.wire.json.envelope import is_action, records_within
+from waybill.wire.json.envelope import flattened, is_action, records_within
 from waybill.wire.json.runs import RunReader
 from waybill.wire.json.valid import is_valid
 from waybill.wire.policy import Reading, make_reading
@@ -135,7 +135,7 @@ class JsonReader:
             else:
                 for start, stop in records_within(body, at, end, path):
                     self._add(batch, start, stop)
-            at = scan.skip_between(body, end)
+            at = scan.skip_marks(body, end)
 
     # -- values one after another ---------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class JsonReader:
         """
         body = batch.body
         batch.budget.take(line_end - at)
-        at = scan.skip_between(body, at)
+        at = scan.skip_marks(body, at)
         join_bytes = _JOIN_BYTES
         while at < line_end:
             start = at
@@ -200,9 +200,7 @@ class JsonReader:
                     at, span_bytes = self._value_end(batch, start, line_end, span_bytes)
                     self._add(batch, start, at)
             join_bytes = max(_JOIN_BYTES, _JOIN_TIMES * (at - start))
-            at = scan.skip_between(body, at)
-            if body[at : at + 1] == b",":  # lines of an array without its brackets
-                at = scan.skip_between(body, at + 1)
+            at = scan.skip_marks(body, at)
         return at, span_bytes
 
     def _value_end(self, batch: Batch, at: int, line_end: int, span_bytes: int) -> tuple[int, int]:
@@ -247,7 +245,7 @@ class JsonReader:
         """
         body = batch.body
         batch.budget.take(len(body) - at)
-        at = scan.skip_space(body, at + 1)
+        at = scan.skip_marks(body, at + 1)
         may_span_lines = True
         line_end = at
         while at < len(body) and body[at] != _CLOSE_BRACKET:
@@ -262,14 +260,17 @@ class JsonReader:
                 at = scan.skip_space(body, end)
                 continue
             self._add(batch, at, end)
-            at = scan.skip_space(body, end)
-            if body[at : at + 1] == b",":
-                at = scan.skip_space(body, at + 1)
+            at = scan.skip_marks(body, end)
         return at + 1
 
     # -- one record -----------------------------------------------------------------------------
 
     def _add(self, batch: Batch, start: int, end: int) -> None:
+        """Add a record, or those of a list within the list."""
+        for at, stop in flattened(batch, start, end):
+            self._add_one(batch, at, stop)
+
+    def _add_one(self, batch: Batch, start: int, end: int) -> None:
         """Add a record; whatever reading it raises costs this record its label, no other."""
         count = len(batch)
         try:

@@ -30,6 +30,8 @@ _SPACE = re.compile(rb"[ \t\n\r]*+")
 #: file that was joined on.
 _BETWEEN = re.compile(rb"(?:[ \t\n\r\x00\x1a\x1e]++|\xef\xbb\xbf)*+")
 _MARK_BYTES = 3
+#: What people and tools put between records, and stands in none: commas, bars, odd blanks.
+_MARKS = re.compile(rb"(?:\\[nrt]|[^0-9A-Za-z_\"'\\\[\]{}]){1,16}+(?=[\[\]{])|[,;|\s]{1,16}+\Z|,")
 #: Possessive: an engine that may go back remembers every escape, at 120 bytes each.
 _STRING = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"')
 #: The same without its quotes, for one that is too long to be looked at in one call.
@@ -53,6 +55,13 @@ def line_end(data: bytes, at: int) -> int:
     """The offset of the first LF from ``at``, or of the end of ``data``."""
     end = data.find(b"\n", at)
     return end if end >= 0 else len(data)
+
+
+def skip_marks(data: bytes, at: int) -> int:
+    """The same, behind a comma or other marks where a record or the end of a list follows."""
+    at = skip_between(data, at)
+    found = _MARKS.match(data, at)
+    return at if found is None else skip_between(data, found.end())
 
 
 def value_end(data: bytes, at: int, limit: int | None = None) -> int:

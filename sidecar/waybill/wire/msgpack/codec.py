@@ -65,8 +65,13 @@ class MsgpackCodec:
         )
 
     def split(self, batch: Batch, verdicts: Sequence[Verdict]) -> list[bytes]:
-        """Each labelled entry on its own; together they are the stream."""
-        return _entries(batch, self._additions.of(batch, verdicts), 0, len(batch))
+        """Each labelled entry on its own, without a list around them; a record without a time stays
+        a map.
+        """
+        entries = _entries(batch, self._additions.of(batch, verdicts), 0, len(batch))
+        if entries:
+            entries[0] = entries[0][batch.head_bytes :]
+        return entries
 
     def join(self, _batch: Batch, records: Sequence[bytes], start: int, stop: int) -> bytes:
         """The stream of ``records[start:stop]``."""
@@ -117,8 +122,7 @@ def _entries(batch: Batch, additions: Sequence[Members], first: int, last: int) 
 
 def _entry(batch: Batch, i: int) -> bytes:
     """Entry ``i`` as it came, time and all."""
-    start = batch.ends[i - 1] if i else 0
-    return batch.body[start : batch.ends[i]]
+    return batch.body[batch.begin(i) : batch.ends[i]]
 
 
 def _special_record(batch: Batch, i: int, count: int, suffix: bytes) -> bytes:

@@ -32,13 +32,15 @@ def read_entry(entry: bytes, verdict: Verdict) -> Event:
         return event
     try:
         time, metadata, raw = _split_entry(entry)
-        when = msgpack.unpackb(time, strict_map_key=False)
+        when = msgpack.unpackb(time, strict_map_key=False) if time else None
         about = _unpack(metadata or _EMPTY_MAP)
         record = _unpack(raw)
         if not isinstance(record, dict):
             return event
         event.record = jsonable_members(record)
     except _UNREADABLE:
+        return event
+    if not time:
         return event
     event.moment = entry_moment(when)
     if event.moment == _NO_TIME:
@@ -80,7 +82,9 @@ def drop_metadata(entry: bytes) -> bytes:
 
 
 def _split_entry(entry: bytes) -> tuple[bytes, bytes | None, bytes]:
-    """An entry as the raw bytes of (time, metadata, record)."""
+    """An entry as the raw bytes of (time, metadata, record); a record without a time is all."""
+    if scan.map_header(entry, 0) is not None:
+        return b"", None, entry
     head, record = _RAW_PAIR.decode(entry)
     time = bytes(memoryview(head))
     metadata = None

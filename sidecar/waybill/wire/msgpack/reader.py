@@ -34,6 +34,8 @@ _GROUP_INTEGERS = (b"\xff", b"\xfe")
 #: Head byte of an array of two -> bytes of the whole head.
 _PAIR_HEADS = {0x92: 1, 0xDC: 3, 0xDD: 5}
 _PAIR = 0x92
+_PAIR_PARTS = 2
+_NIL = b"\xc0"
 #: How null and an empty text are written.
 _BLANK = (0xC0, 0xA0)
 #: How an entry begins: an array of two; in it, alone or with metadata behind it, an EventTime,
@@ -61,9 +63,10 @@ class MsgpackReader:
         """Read entries one after another; what is left at the end is one malformed record."""
         body = batch.body
         source_of = self._plan.first.source_of
+        batch.head_bytes = _list_head(body)
         ends, broken = _entry_ends(batch)
         known = self._read_entries(batch, ends)
-        at = batch.ends[-1] if known else 0
+        at = batch.begin(known)
         for end in ends[known:]:
             start = at
             at = end
@@ -104,7 +107,7 @@ class MsgpackReader:
         """
         body = batch.body
         glance = self._glance.decode
-        at = 0
+        at = batch.head_bytes
         for count, end in enumerate(ends):
             if body[at] != _PAIR or end - at > MOST_RECORD_BYTES:
                 return count
@@ -191,19 +194,19 @@ def _entry_ends(batch: Batch) -> tuple[list[int], set[int]]:
     body = batch.body
     ends: list[int] = []
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
-    unpacker.feed(body)
+    unpacker.feed(memoryview(body)[batch.head_bytes :])
     skip = unpacker.skip
     tell = unpacker.tell
     try:
         while len(ends) <= MAX_RECORDS:
             skip()
-            ends.append(tell())
+            ends.append(batch.head_bytes + tell())
     except (msgpack.UnpackException, ValueError, RecursionError):
         pass
     if len(ends) > MAX_RECORDS:
         raise MalformedError("too_many_records", f"more than {MAX_RECORDS}")
     # What the library gives up on (nesting past its stack) our own reader still finds.
-    at = ends[-1] if ends else 0
+    at = ends[-1] if ends else batch.head_bytes
     batch.budget.take(len(body) - at)
     broken: set[int] = set()
     tries = iter(range(_TRIES))
@@ -238,12 +241,49 @@ def _next_entry(body: bytes, broken: int, tries: Iterator[int]) -> int:
     return len(body)
 
 
+def _list_head(body: bytes) -> int:
+    """How long the head of a list is that holds all entries or records; 0 where there is none.
+
+    A list of two is an entry unless its first part is a map, or an entry before another list.
+    """
+    if not body or not scan.is_array(body[0]):
+        return 0
+    try:
+        head, _, count = scan.header(body, 0)
+        inner, _, parts = scan.header(body, head)
+    except ValueError:
+        return 0
+    if count > len(body):
+        return 0
+    if _is_record(body, head):
+        return head
+    if not scan.is_array(body[head]) or parts != _PAIR_PARTS:
+        return 0
+    second = scan.value_end(body, head, _TRIED_VALUES)
+    if count == _PAIR_PARTS and not scan.is_array((body[second : second + 1] or _NIL)[0]):
+        return 0
+    record = scan.value_end(body, head + inner, _TRIED_VALUES)
+    return 0 if scan.map_header(body, record) is None else head
+
+
+def _is_record(body: bytes, at: int) -> bool:
+    """Whether a record stands at ``at`` by itself: a map whose first key is a text."""
+    found = scan.map_header(body, at)
+    if found is None or not found[0] or at + found[1] >= len(body):
+        return False
+    return scan.payload_span(body, at + found[1]) is not None
+
+
 def _record_start(body: bytes, start: int) -> int:
-    """The offset of the record in the entry at ``start``, or -1 when it is not an entry of two."""
+    """The offset of the record in the entry at ``start``, which may be one without a time; -1 when
+    it is not an entry of two.
+    """
+    if _is_record(body, start):
+        return start
     head = _PAIR_HEADS.get(body[start])
     if head is None:
         return -1
-    if head > 1 and int.from_bytes(body[start + 1 : start + head], "big") != 2:
+    if head > 1 and int.from_bytes(body[start + 1 : start + head], "big") != _PAIR_PARTS:
         return -1
     return scan.value_end(body, start + head)
 

@@ -97,7 +97,7 @@ def value_end(data: bytes, at: int, most: float = math.inf) -> int:
 
 def map_header(data: bytes, at: int) -> tuple[int, int] | None:
     """The map at ``at`` as (members, bytes of its head); None when no map stands there."""
-    if not (at < len(data) and (0x80 <= data[at] <= 0x8F or data[at] in (0xDE, 0xDF))):
+    if not (0 <= at < len(data) and is_map(data[at])):
         return None
     try:
         head, _, nested = header(data, at)
@@ -113,6 +113,11 @@ def pack_map_header(count: int) -> bytes:
     if count <= 0xFFFF:
         return struct.pack(">BH", 0xDE, count)
     return struct.pack(">BI", 0xDF, count)
+
+
+def is_map(byte: int) -> bool:
+    """Whether a value that begins with ``byte`` is a map."""
+    return 0x80 <= byte <= 0x8F or byte in (0xDE, 0xDF)
 
 
 def is_array(byte: int) -> bool:
