@@ -192,11 +192,14 @@ async def test_a_draft_outlives_the_process_and_can_be_thrown_away(tmp_path: Pat
 
 def test_a_mode_is_put_into_one_rule_and_nothing_else_moves() -> None:
     assert rule_ids(OWN) == ["order-shadow", "order-first"]
-    enforced = with_mode(OWN, "order-shadow", "")
-    assert enforced == OWN.replace("    mode: shadow\n", "")
-    assert with_mode(enforced, "order-shadow", "shadow") == OWN
-    assert with_mode(OWN, "nobody", "shadow") is None
-    assert with_mode("a: [", "nobody", "shadow") is None
+    enforced = OWN.replace("    mode: shadow\n", "")
+    assert with_mode(OWN, ["order-shadow"], "") == (enforced, "")
+    assert with_mode(enforced, ["order-shadow"], "shadow") == (OWN, "")
+    both, _ = with_mode(enforced, ["order-first", "order-shadow"], "shadow")
+    assert [one["mode"] for one in rules_of(both).values()] == ["shadow"] * 2
+    assert with_mode(both, ["order-shadow", "order-first"], "") == (enforced, "")
+    for text in (OWN, "a: ["):
+        assert with_mode(text, ["nobody"], "shadow") == (text, "nobody")
     assert rule_ids("a: [") == []
 
 
@@ -220,8 +223,8 @@ def test_a_new_rule_is_in_shadow_however_it_is_written(text: str) -> None:
     changed, fault = in_shadow("", text)
     assert not fault
     assert {name: rule | {"mode": "shadow"} for name, rule in before.items()} == rules_of(changed)
-    enforced = with_mode(changed, "new", "")
-    assert enforced is not None
+    enforced, odd = with_mode(changed, ["new"], "")
+    assert not odd
     assert rules_of(enforced)["new"].get("mode", "enforce") == "enforce"
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,6 +27,7 @@ from waybill.service.reading_rules import compile_options, rule_cache, rule_fold
 from waybill.settings.schema import RulesFollowSettings, Settings
 from waybill.web.ways import own_folder
 
+T = TypeVar("T")
 #: The file of rules that are made here first.
 DEFAULT_FILE = "50-workbench.yaml"
 
@@ -63,6 +65,7 @@ class Rulebook:
         #: What was compiled whole, so that of a text that is tried only new patterns are compiled.
         self._whole: tuple[Known, RuleSet] | None = None
         self._compiling = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
@@ -83,6 +86,13 @@ class Rulebook:
     def folder(self) -> Path | None:
         """Where own files stand and are written; None: nowhere."""
         return own_folder(self._settings)
+
+    async def read(self, call: Callable[..., T], *arguments: object) -> T:
+        """What ``call`` makes of texts of rules, beside the event loop and one at a time: it takes
+        seconds for a large one.
+        """
+        async with self._reading:
+            return await asyncio.to_thread(call, *arguments)
 
     def files(self) -> dict[str, str]:
         """Name -> text of the own files. Raises OSError."""

@@ -87,66 +87,85 @@ def with_pattern(text: str, pattern: str) -> str:
     return _PATTERN.sub(lambda found: f"{found[1]} {quoted}", text, count=1)
 
 
-def with_mode(text: str, rule: str, mode: str) -> str | None:
-    r"""The text with ``mode`` in the rule of this id; empty: without one, which is enforce.
+def with_mode(text: str, rules: Sequence[str], mode: str) -> tuple[str, str]:
+    r"""The text with ``mode`` in the rules of these ids; empty: without one, which is enforce.
 
-    None: it has a form that cannot be changed here: edit its text.
+    With it the first of them that has a form that cannot be changed here, or is not there; then the
+    text is as it was.
 
-    >>> print(with_mode("rules:\n- id: a\n  mode: shadow\n  label: Error\n", "a", ""), end="")
-    rules:
-    - id: a
-      label: Error
-    >>> with_mode("rules: [{id: a, label: Error}]", "a", "shadow")
-    'rules: [{mode: shadow, id: a, label: Error}]'
+    >>> with_mode("rules: [{id: a, label: Error}]", ["a"], "shadow")
+    ('rules: [{mode: shadow, id: a, label: Error}]', '')
+    >>> with_mode("rules: []", ["a"], "shadow")
+    ('rules: []', 'a')
     """
-    node = _node_of(text, rule)
-    if node is None:
-        return None
+    nodes = _nodes_of(text)
+    edits: list[tuple[int, int, str]] = []
+    for rule in rules:
+        if rule not in nodes:
+            return text, rule
+        edits += _edits(text, nodes[rule], mode)
+    pieces: list[str] = []
+    at = 0
+    for begin, end, new in sorted(set(edits)):
+        pieces += text[at:begin], new
+        at = end
+    changed = "".join(pieces) + text[at:]
+    told = rules_of(changed)
+    for rule in rules:
+        if told.get(rule, {}).get("mode", "enforce") != (mode or "enforce"):
+            return text, rule
+    return changed, ""
+
+
+def _edits(text: str, node: yaml.MappingNode, mode: str) -> list[tuple[int, int, str]]:
+    """What is to be put between which places, so that a rule has ``mode``."""
     present = [(key, value) for key, value in node.value if key.value == "mode"]
-    changed = text
     if present:
-        changed = _with_value(text, node, present[0], mode)
-    elif mode and node.flow_style:
+        return [_edit_of_value(text, node, present[0], mode)]
+    if not mode:
+        return []
+    if node.flow_style:
         place = node.start_mark.index + 1
-        changed = f"{text[:place]}mode: {mode}, {text[place:]}"
-    elif mode:
-        key, _ = node.value[1] if len(node.value) > 1 else node.value[0]
-        place, indent = key.start_mark.index, " " * key.start_mark.column
-        changed = f"{text[:place]}mode: {mode}\n{indent}{text[place:]}"
-    told = rules_of(changed).get(rule, {})
-    return changed if told.get("mode", "enforce") == (mode or "enforce") else None
+        return [(place, place, f"mode: {mode}, ")]
+    key, _ = node.value[1] if len(node.value) > 1 else node.value[0]
+    place, indent = key.start_mark.index, " " * key.start_mark.column
+    return [(place, place, f"mode: {mode}\n{indent}")]
 
 
-def _with_value(
+def _edit_of_value(
     text: str, node: yaml.MappingNode, present: tuple[yaml.Node, yaml.Node], mode: str
-) -> str:
-    """The text with another value of a key; without its line where ``mode`` is empty and it has one
-    of its own.
-    """
+) -> tuple[int, int, str]:
+    """Another value of a key; its line goes where ``mode`` is empty and it has one of its own."""
     key, value = present
     begin = text.rfind("\n", 0, key.start_mark.index) + 1
     is_alone = not node.flow_style and not text[begin : key.start_mark.index].strip()
     if not mode and is_alone:
-        end = text.find("\n", value.end_mark.index) + 1 or len(text)
-        return text[:begin] + text[end:]
-    return text[: value.start_mark.index] + (mode or "enforce") + text[value.end_mark.index :]
+        return begin, text.find("\n", value.end_mark.index) + 1 or len(text), ""
+    return value.start_mark.index, value.end_mark.index, mode or "enforce"
 
 
-def _node_of(text: str, rule: str) -> yaml.MappingNode | None:
-    """Where a rule stands in a text."""
+def _nodes_of(text: str) -> dict[str, yaml.MappingNode]:
+    """Where the rules of a text stand, by their ids."""
+    found: dict[str, yaml.MappingNode] = {}
     try:
         whole = compose_yaml(text)
     except yaml.YAMLError:
-        return None
+        return found
     if not isinstance(whole, yaml.MappingNode):
-        return None
+        return found
     listed = next((value for key, value in whole.value if key.value == "rules"), None)
     if not isinstance(listed, yaml.SequenceNode):
-        return None
+        return found
     for one in listed.value:
-        if isinstance(one, yaml.MappingNode) and _has_id(one, rule):
-            return one
-    return None
+        if isinstance(one, yaml.MappingNode):
+            for name in _ids_in(one):
+                found.setdefault(name, one)
+    return found
+
+
+def _ids_in(node: yaml.MappingNode) -> list[str]:
+    """What stands as the id of a rule: one text, where it is in order."""
+    return [str(value.value) for key, value in node.value if key.value == "id"]
 
 
 def _is_yaml(text: str) -> bool:
@@ -155,10 +174,6 @@ def _is_yaml(text: str) -> bool:
     except yaml.YAMLError:
         return False
     return True
-
-
-def _has_id(node: yaml.MappingNode, rule: str) -> bool:
-    return any(key.value == "id" and value.value == rule for key, value in node.value)
 
 
 def with_modes(files: Mapping[str, str], rules: Sequence[str], mode: str) -> tuple[str, str, str]:
@@ -175,13 +190,9 @@ def with_modes(files: Mapping[str, str], rules: Sequence[str], mode: str) -> tup
     if len(names) > 1:
         return "", "", f"Choose rules of one file: these are in {' and '.join(sorted(names))}."
     name = names.pop()
-    text = files[name]
-    for rule in rules:
-        changed = with_mode(text, rule, "" if mode == "enforce" else mode)
-        if changed is None:
-            return name, text, f"Rule {rule} has a form that cannot be changed here: edit its text."
-        text = changed
-    return name, text, ""
+    changed, odd = with_mode(files[name], rules, "" if mode == "enforce" else mode)
+    fault = f"Rule {odd} has a form that cannot be changed here: edit its text." if odd else ""
+    return name, changed, fault
 
 
 def in_shadow(before: str, after: str) -> tuple[str, str]:
@@ -201,12 +212,10 @@ def in_shadow(before: str, after: str) -> tuple[str, str]:
         )
     if not fresh:
         return after, "Not applied: shadow mode is for new rules, and this text has none."
-    for name in fresh:
-        changed = with_mode(after, name, "shadow")
-        if changed is None:
-            return after, f"Not applied: write “mode: shadow” into rule {name}, and press Apply."
-        after = changed
-    return after, ""
+    changed, odd = with_mode(after, fresh, "shadow")
+    if odd:
+        return after, f"Not applied: write “mode: shadow” into rule {odd}, and press Apply."
+    return changed, ""
 
 
 def with_sample(text: str, rule: str, member: str, sample: str) -> str | None:

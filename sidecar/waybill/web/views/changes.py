@@ -66,7 +66,7 @@ async def change(request: web.Request) -> web.Response:
     where = await bench_of(request).database.read(
         lambda store: spread(read_fleet(store), row, time.time())
     )
-    lines = difference(row["before"], row["after"], row["file"])
+    lines = await _lines(request, row)
     said, taken_back_by = await bench_of(request).database.read(lambda store: _about(store, row))
     state = f"({len(where.refused)} refused) " if where.refused else ""
     return await page(
@@ -85,6 +85,12 @@ async def change(request: web.Request) -> web.Response:
     )
 
 
+async def _lines(request: web.Request, row: sqlite3.Row) -> list[str]:
+    """The difference that a change makes."""
+    texts = row["before"], row["after"], row["file"]
+    return await bench_of(request).rulebook.read(difference, *texts)
+
+
 def _about(store: sqlite3.Connection, row: sqlite3.Row) -> tuple[list[Correction], int | None]:
     """The corrections that a change brought, and the number of the change that took it back."""
     said = lines_of_change(store, row["number"]) if row["file"] == CORRECTIONS_FILE else []
@@ -94,7 +100,7 @@ def _about(store: sqlite3.Connection, row: sqlite3.Row) -> tuple[list[Correction
 async def download(request: web.Request) -> web.Response:
     """The change as a unified diff, for the repository that owns the rules."""
     row = await _change(request)
-    text = "".join(f"{line}\n" for line in difference(row["before"], row["after"], row["file"]))
+    text = "".join(f"{line}\n" for line in await _lines(request, row))
     name = f"change-{row['number']}.patch"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return web.Response(text=text, content_type="text/x-diff", headers=headers)

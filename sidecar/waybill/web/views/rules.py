@@ -80,7 +80,8 @@ async def edit(request: web.Request) -> web.Response:
         text = appended(text, drafted)
     mode = request.query.get("mode", "")
     if mode in ("enforce", "shadow"):
-        name, text, fault = with_modes(own, request.query.getall("rule", []), mode)
+        rules = request.query.getall("rule", [])
+        name, text, fault = await bench.rulebook.read(with_modes, own, rules, mode)
         if fault:
             raise see(request, "/rules", urlencode({"fault": fault}))
     if not text:
@@ -102,7 +103,8 @@ async def attempt(request: web.Request) -> web.Response:
     edited = Edited(form.get("file", DEFAULT_FILE), text, form.get("base", ""), number)
     wish = form.get("do")
     if wish == "shadow":
-        text, fault = in_shadow(bench.rulebook.files().get(edited.file, ""), text)
+        before = bench.rulebook.files().get(edited.file, "")
+        text, fault = await bench.rulebook.read(in_shadow, before, text)
         edited = edited._replace(text=text)
         if fault:
             return await editor(request, edited, faults=[fault])
@@ -113,7 +115,7 @@ async def attempt(request: web.Request) -> web.Response:
     refused = []
     if form.get("keep_out"):
         rule, _, sample = form["keep_out"].partition(" ")
-        kept = with_sample(text, rule, "no_match", sample)
+        kept = await bench.rulebook.read(with_sample, text, rule, "no_match", sample)
         if kept is None:
             refused = [f"The sample could not be put into rule {rule}: add it under no_match."]
         edited = edited._replace(text=kept or text)
@@ -297,7 +299,8 @@ async def editor(
     is_stale = edited.base not in ("", now)
     lines: Sequence[object] = ()
     if trial is not None:
-        lines = difference(own.get(edited.file), edited.text, edited.file)
+        before = own.get(edited.file)
+        lines = await bench.rulebook.read(difference, before, edited.text, edited.file)
     return await page(
         request,
         "rule_edit.html",

@@ -29,6 +29,7 @@ async def show(request: web.Request) -> web.Response:
         found = Trial(None, 0.0, "This trial is no longer kept: press Try again.")
     draft = numbers.read_whole(request.query.get("draft", "")) or 0
     row = await bench.database.read(lambda store: find_draft(store, draft))
+    before = bench.rulebook.files().get(found.file)
     return await page(
         request,
         "trial.html",
@@ -37,7 +38,7 @@ async def show(request: web.Request) -> web.Response:
         draft=draft,
         trial=found,
         told=await told_of(bench, found, json.loads(row["viewed"]) if row else {}),
-        lines=difference(bench.rulebook.files().get(found.file), found.text, found.file),
+        lines=await bench.rulebook.read(difference, before, found.text, found.file),
     )
 
 
@@ -53,7 +54,7 @@ async def told_of(
     rules = said.compiled.rules if said.compiled is not None else ()
     return {
         "patterns": {rule.id: rule.pattern for rule in rules},
-        "mine": set(rule_ids(text)),
+        "mine": set(await bench.rulebook.read(rule_ids, text)),
         "groups": groups,
         "matrix": matrix_of(trial.found, bench.taxonomy.names),
         "warnings": warnings_of(trial.found),
