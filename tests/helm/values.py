@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.taxonomies import TOY_YAML
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "helm" / "waybill" / "examples"
 
 RULE = "rules:\n  - {id: a, label: Error, pattern: boom, match: [boom]}\n"
 
 VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
+    "example": yaml.safe_load((EXAMPLES / "daemonset-values.yaml").read_text()),
     "push": {"config": {"return": {"type": "forward", "url": "forward://fluent-bit:24225"}}},
     "names": {
         "nameOverride": "labels",

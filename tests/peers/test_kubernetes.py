@@ -32,6 +32,7 @@ DEFINED = {
 }
 RESTRICTED: dict[str, Any] = {
     "daemonset": {"mode": "daemonset"},
+    "example": VALUES["example"],
     "deployment": {"mode": "deployment"},
     "workbench": VALUES["workbench"],
 }
