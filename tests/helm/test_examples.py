@@ -1,9 +1,12 @@
-"""The example for mode daemonset: its two files of values and the pipeline that the page makes name
-the same things.
+"""What the pages tell people to install: the example for mode daemonset, whose two files of values
+and pipeline name the same things, and every command for the chart.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.docs.blocks import ROOT, blocks
-from tests.helm.conftest import Install, Installed
+from tests.docs.blocks import PAGES, ROOT, blocks
+from tests.helm.conftest import CHART, Install, Installed
 from tests.helm.values import EXAMPLES, VALUES
 
 AGENT: dict[str, Any] = yaml.safe_load((EXAMPLES / "fluent-bit-daemonset-values.yaml").read_text())
@@ -79,3 +82,31 @@ def test_it_runs_wherever_agents_run_and_is_not_evicted_before_them(chart: Insta
     assert {"operator": "Exists"} in pod["tolerations"]
     assert pod["priorityClassName"] == "system-node-critical"
     assert workload["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def commands() -> list[list[str]]:
+    """What the pages tell people to install of this chart, word by word."""
+    found = []
+    for page in (*PAGES, CHART / "README.md"):
+        for block in blocks(page):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                words = shlex.split(re.sub(r"\$\(.*?\)", "0", line), comments=True)
+                if words[:1] == ["helm"] and "deploy/helm/waybill" in words:
+                    found.append(words)
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_what_the_pages_install_is_taken(install: Install, words: list[str]) -> None:
+    values: dict[str, Any] = {}
+    for option, word in itertools.pairwise(words):
+        if option == "-f" and word != "your-values.yaml":
+            values |= yaml.safe_load((ROOT / word).read_text())
+        elif option == "--set":
+            name, _, value = word.partition("=")
+            *above, last = name.split(".")
+            place = values
+            for part in above:
+                place = place.setdefault(part, {})
+            place[last] = "a" * 64 if name.endswith("sha256") else yaml.safe_load(value)
+    assert install(values).objects
