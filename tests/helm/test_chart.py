@@ -138,7 +138,7 @@ def test_probes_and_limits_are_on_every_container_of_ours(install: Install, name
             }
         assert container["resources"]["limits"]["memory"] == "640Mi"
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-        assert re.match(r"waybill(:|@)", container["image"])
+        assert re.match(r"(registry\.example\.com/)?waybill(:|@)", container["image"])
 
 
 def test_a_daemonset_is_reached_on_its_own_node(install: Install) -> None:

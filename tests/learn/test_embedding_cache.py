@@ -104,3 +104,13 @@ def test_a_file_that_cannot_be_read_is_begun_anew(tmp_path: Path, content: bytes
     with sqlite3.connect(tmp_path / "cache") as store:
         assert store.execute("SELECT count(*) FROM vectors").fetchone() == (1,)
     store.close()
+
+
+@pytest.mark.parametrize("place", ["folder", "file/cache"])
+def test_a_place_that_cannot_be_written_ends_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    assert embed_cached(Counting(), ["a", "bb"], tmp_path / place).tolist() == [[1, 1], [2, 1]]
+    assert "nothing is kept" in caplog.text

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ _ATTEMPTS = 31
 _PASSING = ("encoder_rate_limited", "encoder_unreachable")
 #: SQLite waits so long for another process that writes.
 _LOCK_SECS = 60.0
+_CREATE = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
 
 
 def embed_cached(
@@ -67,7 +68,7 @@ def embed_cached(
             known |= _embed(
                 encoder, missing, threads, sleep, lambda *rows: _keep(store, encoder, *rows)
             )
-            with store:
+            with suppress(sqlite3.OperationalError), store:
                 store.execute(
                     "DELETE FROM vectors WHERE rowid <= (SELECT max(rowid) FROM vectors) - ?",
                     (MOST_ROWS,),
@@ -77,13 +78,24 @@ def embed_cached(
 
 @contextmanager
 def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
+    """The file, or where it cannot be used (a full or read-only disk, a lock) one in memory."""
+    try:
+        store = _connected(cache)
+    except (OSError, sqlite3.OperationalError) as error:
+        log.warning("the cache of embeddings is not used, nothing is kept for next time: %s", error)
+        store = sqlite3.connect(":memory:")
+        store.execute(_CREATE)
+    with closing(store):
+        yield store
+
+
+def _connected(cache: Path) -> sqlite3.Connection:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    create = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL)"
     store = sqlite3.connect(cache, timeout=_LOCK_SECS)
     try:
-        store.execute(create)
+        store.execute(_CREATE)
         store.execute("SELECT key, vector FROM vectors LIMIT 1")
-    except sqlite3.OperationalError:  # locked, read-only, a full disk: the file itself may be sound
+    except sqlite3.OperationalError:  # the file itself may be sound
         store.close()
         raise
     except sqlite3.DatabaseError as error:
@@ -91,9 +103,8 @@ def _opened(cache: Path) -> Iterator[sqlite3.Connection]:
         store.close()
         cache.unlink()
         store = sqlite3.connect(cache, timeout=_LOCK_SECS)
-        store.execute(create)
-    with closing(store):
-        yield store
+        store.execute(_CREATE)
+    return store
 
 
 def _stored(
@@ -115,7 +126,7 @@ def _keep(
     rows = [
         (_key(encoder, text), vector.tobytes()) for text, vector in zip(texts, vectors, strict=True)
     ]
-    with store:
+    with suppress(sqlite3.OperationalError), store:  # of a disk that fills up: not kept
         store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
 
