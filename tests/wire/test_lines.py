@@ -197,8 +197,9 @@ def test_a_long_line_costs_no_more_than_its_length() -> None:
         (b"\x1f\x8b\x08" + bytes(9), "text/plain", "Content-Encoding: gzip"),
         (b"\x28\xb5\x2f\xfd\x20", "text/plain", "Content-Encoding: zstd"),
         (b"PK\x03\x04", "text/plain", "zip archive"),
-        ('{"log":"a"}'.encode("utf-16-le"), "", "UTF-16"),
-        ('[{"log":"a"}]'.encode("utf-16-be"), "application/json", "UTF-16"),
+        ("disk full".encode("utf-16"), "application/json", "Content-Type: text/plain"),
+        ('{"log"'.encode("utf-16-le"), "", "a quote or bracket is missing"),
+        ('[{"log":'.encode("utf-16-be"), "application/json", "a quote or bracket"),
     ],
 )
 def test_a_refusal_says_what_to_send(body: bytes, content_type: str, words: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from json import detect_encoding
 
 from waybill.core.batch import UNBOUNDED, Batch, ScanBudget
 from waybill.core.errors import MalformedError
 from waybill.core.prepare import is_blank, prepare
+from waybill.core.text import transcoded
 from waybill.wire.codec import Codec, Encoding
 from waybill.wire.fields import FieldPlan, Path
 from waybill.wire.hints import hint, is_length_delimited, is_table, no_text_hint
@@ -121,10 +123,25 @@ class Wire:
                 raise
             if not content_type and is_logfmt(body):
                 return self.decode_lines(body, tag=tag, budget=budget)
+            wide = self._as_utf8(body, budget)
+            if wide is not None:
+                return self._decode_json(wide, content_type, tag, budget)
             raise MalformedError("not_json", hint(body, content_type)) from None
         if is_table(content_type) and batch.has_foreign():
             raise MalformedError("not_json", hint(body, content_type))
         return batch
+
+    def _as_utf8(self, body: bytes, budget: ScanBudget) -> bytes | None:
+        """JSON in UTF-16 or UTF-32 as UTF-8; None where it is neither. Raises as `decode`."""
+        encoding = detect_encoding(body)
+        if encoding.startswith("utf-8"):
+            return None
+        budget.take(len(body))
+        try:
+            text = transcoded(body, encoding, most_bytes=self._text_bytes)
+        except UnicodeError:
+            return None
+        return text if detect_encoding(text) == "utf-8" else None
 
     def _decode_text(self, body: bytes, content_type: str, tag: str, budget: ScanBudget) -> Batch:
         """Plain text by its lines; JSON that is sent as text is JSON all the same."""

@@ -35,12 +35,6 @@ _KINDS = (
     (b"PK\x03\x04", "the body is a zip archive or a workbook; see `waybill label`"),
     (b"PAR1", "the body is Parquet: send its rows as NDJSON"),
     (b"<", "the body is XML or HTML"),
-    (b"\xff\xfe", "the body is UTF-16: send UTF-8"),
-    (b"\xfe\xff", "the body is UTF-16: send UTF-8"),
-    (b"{\0", "the body is UTF-16: send UTF-8"),
-    (b"[\0", "the body is UTF-16: send UTF-8"),
-    (b"\0{", "the body is UTF-16: send UTF-8"),
-    (b"\0[", "the body is UTF-16: send UTF-8"),
 )
 #: No text begins so, whatever its encoding; a line may begin with PAR1, a table does not.
 _NO_TEXT = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")

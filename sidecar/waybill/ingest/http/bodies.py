@@ -14,6 +14,7 @@ from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow
 from waybill.ops.deadletter import DeadLetters
 from waybill.wire.compression import encodings_of
+from waybill.wire.inflate import compression_of
 
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
 #: Bodies beyond it are put together on a thread: a megabyte takes up to a millisecond, most of it
@@ -41,7 +42,8 @@ class BodyReader:
         self._dead_letters = dead_letters
 
     async def receive(self, request: web.Request, grow: Grow, ingest: Ingest) -> Delivery:
-        """The request's body, not inflated yet, and what its head says about it.
+        """The request's body, not inflated yet, and what its head says about it; of what nobody
+        names gzip and zstd show by their first bytes.
 
         Raises:
             MalformedError: as `read`, or ``unsupported_encoding``.
@@ -49,6 +51,9 @@ class BodyReader:
         """
         encodings = encodings_of(request.headers.get("Content-Encoding"))
         body = await self.read(request, grow)
+        unnamed = compression_of(body)
+        if unnamed is not None and not encodings:
+            encodings = [unnamed]
         return Delivery(
             body=body,
             ingest=ingest,
