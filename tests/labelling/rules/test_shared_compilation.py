@@ -64,6 +64,21 @@ async def test_one_child_serves_all_and_a_fault_reaches_all(child: _Child) -> No
     assert (child.runs, loading._under_way) == (2, {})
 
 
+async def test_however_many_ask_a_few_children_run_at_once(child: _Child) -> None:
+    """Each has 25 MB: twenty-four small forms had 578 MB in 24 processes."""
+    asked = [_ask(f"rule-{i}") for i in range(30)]
+    await until(lambda: child.runs == 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert child.runs == 2
+    asked[-1].cancel()  # it has not begun
+    child.code = EXIT_FAULTS
+    child.may_end.set()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes[:-1]] == [RuleSetError] * 29
+    assert (child.runs, child.killed, loading._under_way) == (29, 0, {})
+
+
 async def test_the_child_is_ended_when_the_last_one_leaves(child: _Child) -> None:
     first, second = _ask(), _ask()
     await until(lambda: child.runs == 1)

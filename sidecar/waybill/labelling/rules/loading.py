@@ -16,6 +16,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Unpack
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -70,6 +71,9 @@ _MOST_KEPT = 3
 _MOST_KEPT_BYTES = 16 << 20
 #: What is being compiled, by the same digest.
 _under_way: dict[tuple[asyncio.AbstractEventLoop, bytes], _Run] = {}
+#: Children at once, of an event loop: each takes 25 MB or more, and who asks may ask very often.
+_MOST_AT_ONCE = 2
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 #: How a line of the child's stderr begins that says what it is at.
 _PLACE = '{"doing":'
 
@@ -212,12 +216,14 @@ def _kept_bytes() -> int:
 async def _run_compiler(request: CompileRequest) -> Ended:
     """Raises CompilerBusyError (``timeout``)."""
     patience_secs = _PATIENCE * request.cpu_secs
+    slots = _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_MOST_AT_ONCE))
     try:
-        return await run_child(
-            "waybill.labelling.rules.compiler",
-            stdin=msgspec.msgpack.encode(request),
-            secs=patience_secs,
-        )
+        async with slots:
+            return await run_child(
+                "waybill.labelling.rules.compiler",
+                stdin=msgspec.msgpack.encode(request),
+                secs=patience_secs,
+            )
     except TimeoutError:
         detail = (
             f"compiling took longer than {patience_secs:g} s, as it gives way to everything else: "
