@@ -15,6 +15,7 @@ import orjson
 from waybill.core import steps
 from waybill.core.text import is_in
 from waybill.wire.allowance import MOST_RECORD_BYTES
+from waybill.wire.json.pieces import check_in_pieces
 
 __all__ = ["is_valid"]
 
@@ -57,7 +58,7 @@ def _check_large(text: memoryview) -> None:
         _check_beginning(text[:most])
     if not is_in(text, "utf-8"):
         raise ValueError("not UTF-8")
-    _PASSED.decode(_without_long_strings(text))
+    check_in_pieces(memoryview(_without_long_strings(text)), _PASSED.decode)
 
 
 def _check_beginning(text: memoryview) -> None:
