@@ -31,6 +31,7 @@ import msgpack
 import orjson
 from aiohttp import web
 
+from tests.chaos.large import large_events, large_records
 from tests.input.test_bombs import bombs
 from tests.input.test_stalls import ASKED, GOT, TEXTS, batches
 from waybill.cli.bench.reference import reference_batch, rule_text
@@ -194,6 +195,10 @@ async def measure_forward(wanted: Sequence[str]) -> None:
         "the same, gzip": msgpack.packb(["t", squeezed, option | {"compressed": "gzip"}]),
         "100,000 events, not packed": msgpack.packb(["t", [event] * 100_000, option]),
         "one event of 60 MB": msgpack.packb(["t", 1, {"log": "x" * (60 << 20)}, option]),
+        **{
+            f"one packed event of 60 MB: {name}": msgpack.packb(["t", large, option])
+            for name, large in large_events().items()
+        },
         "8 million nils": b"\x94\xa1t\x01\xdd" + struct.pack(">I", 8_000_000) + b"\xc0" * 8_000_000,
         "a deep value": b"\x94\xa1t\x01\x81\xa1a" + deep + msgpack.packb(option),
     }
@@ -339,6 +344,13 @@ async def measure(rules: Path, model: Path, wanted: Sequence[str]) -> None:
                 f"{path}, {name}": lambda path=path, form=form: ask(path, form)  # type: ignore[misc]
                 for name, (path, form) in ASKED.items()
             },
+            **{
+                f"one record of 60 MB, {name}": lambda kind=kind, body=body: post(body, kind)  # type: ignore[misc]
+                for name, kind, body in large_records()
+            },
+            "table, one cell of 60 MB": lambda: post(
+                b"log\n" + b"x" * (60 << 20), "text/csv", path="/v1/classify/csv"
+            ),
             **{path: lambda path=path: get(path) for path in GOT},  # type: ignore[misc]
             **{
                 f"text, {name}": lambda kind=kind, body=body: post(body, kind)  # type: ignore[misc]
