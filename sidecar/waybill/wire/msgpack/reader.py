@@ -6,6 +6,7 @@ the tolerant scanner (`waybill.wire.msgpack.scan`) and are paid for out of the b
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
 from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
+from waybill.core.steps import STEP_BYTES
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import (
     DECODE_ERRORS,
@@ -194,13 +196,16 @@ def _entry_ends(batch: Batch) -> tuple[list[int], set[int]]:
     body = batch.body
     ends: list[int] = []
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
-    unpacker.feed(memoryview(body)[batch.head_bytes :])
     skip = unpacker.skip
     tell = unpacker.tell
+    head = batch.head_bytes
     try:
-        while len(ends) <= MAX_RECORDS:
-            skip()
-            ends.append(batch.head_bytes + tell())
+        for start in range(head, len(body), STEP_BYTES):  # others run before it goes on in a value
+            unpacker.feed(memoryview(body)[start : start + STEP_BYTES])
+            with contextlib.suppress(msgpack.OutOfData):
+                while len(ends) <= MAX_RECORDS:
+                    skip()
+                    ends.append(head + tell())
     except (msgpack.UnpackException, ValueError, RecursionError):
         pass
     if len(ends) > MAX_RECORDS:
