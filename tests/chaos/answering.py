@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos.greedy import allow_peak, is_within, wait_until_settled
+from tests.chaos.settling import SETTLE_SECS
 from tests.ingest.test_doors import LIMIT, Address, raw_whole, request, served
 from tests.memory import resident_bytes
 from waybill.labelling.corrections.files import MAX_TOTAL_BYTES
@@ -180,7 +181,7 @@ async def measure(name: str, one: Asked, secs: float) -> bool:
     async with server.listening() as at:
         settings = [setting.replace("@", at) for setting in one.settings]
         with served(*settings, "return.timeout_secs=5") as (address, _, pid):
-            await asyncio.sleep(3)
+            await asyncio.sleep(SETTLE_SECS)
             before = resident_bytes(pid)
             for what, way in WAYS.items():
                 server.way = way

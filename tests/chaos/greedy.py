@@ -16,7 +16,6 @@ import gzip
 import itertools
 import json
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import urlopen
 
 import msgpack
 
+from tests.chaos.settling import SETTLE_SECS, trusting, wait_for_work
 from tests.ingest.test_doors import LIMIT, raw_whole, request, served
 from tests.memory import peak_bytes, resident_bytes
 from tests.web.serving import workbench_served
@@ -197,10 +196,7 @@ def _at_workbench(said: bytes) -> bytes:
 async def _connect(
     address: Address, door: Door
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = None
-    if door.is_tls:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting() if door.is_tls else None
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.setblocking(False)
@@ -317,24 +313,12 @@ def opened(door: Door, folder: Path) -> Iterator[tuple[Address, Address, int]]:
         yield (host, int(port)), http, pid
 
 
-def _is_at_work(address: Address) -> bool:
-    """Whether bodies are worked on whose peers are gone; the workbench does not tell."""
-    try:
-        with urlopen(f"http://{address[0]}:{address[1]}/metrics", timeout=60) as answer:
-            told = answer.read()
-    except OSError:
-        return True
-    return b"\nwaybill_inflight_bytes 0.0" not in told
-
-
 def wait_until_settled(address: Address | None, pid: int, before: int) -> int:
     """What is held beyond ``before`` when it is little, or a minute after all work is done.
 
     ``address`` is where it tells whether there is work.
     """
-    patience = time.monotonic() + 600
-    while address and _is_at_work(address) and time.monotonic() < patience:
-        time.sleep(1)
+    wait_for_work(address)
     ends_at = time.monotonic() + 60
     while resident_bytes(pid) - before > STAYS and time.monotonic() < ends_at:
         time.sleep(0.5)
@@ -364,9 +348,10 @@ def measure(name: str, door: Door, peers: int, secs: float, folder: Path) -> boo
         if door.first:
             asyncio.run(raw_whole(f"http://{address[0]}:{address[1]}", door.first))
         asyncio.run(crowd("greedy", address, door, WARM_UP, 2.0))
-        time.sleep(3)
+        tells = None if door.is_workbench or door.is_locked else told
+        wait_for_work(tells)  # what the first ones have left counts for none of the others
+        time.sleep(SETTLE_SECS)
         before = resident_bytes(pid)
-        tells = None if door.is_workbench or door.is_tls or door.is_locked else told
         for manner in MANNERS:
             allow_peak(pid)
             seen = asyncio.run(crowd(manner, address, door, peers, secs))
