@@ -121,3 +121,32 @@ def test_merging_again_and_again_takes_no_longer() -> None:
 def test_an_empty_pattern_is_refused(pattern: str) -> None:
     _, faults = parse(f"rules:\n- id: a\n  label: Error\n  pattern: {pattern}\n")
     assert [(fault.code, fault.line) for fault in faults] == [("pattern", 4)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "told"),
+    [
+        (f"- id: {'i' * 201}", 2, "at most 200 characters"),
+        (f"- id: a\n  fields: {{f: {'x' * 2_048}}}", 3, "at most 2,048 characters"),
+        (
+            "- id: a\n  fields: {" + ", ".join(f"f{i}: 1" for i in range(3000)) + "}",
+            3,
+            "at most 2,048 characters",
+        ),
+    ],
+)
+def test_what_a_rule_writes_into_records_has_an_end(rule: str, line: int, told: str) -> None:
+    """With a field of 4 MB, 60 lines of 15 bytes became an answer of 240 MB."""
+    rules, faults = parse(f"rules:\n{rule}\n  label: Error\n  pattern: x")
+    assert rules == []
+    assert [(fault.line, len(fault.rule_id or "") <= 200) for fault in faults] == [(line, True)]
+    assert told in faults[0].detail
+    assert len(str(faults[0])) < 500
+
+
+def test_what_a_rule_writes_may_be_as_long_as_it_may() -> None:
+    text = (
+        f"rules:\n- id: {'i' * 200}\n  label: Error\n  pattern: x\n  fields: {{f: {'x' * 2_000}}}"
+    )
+    rules, faults = parse(text)
+    assert (len(rules), faults) == (1, [])

@@ -34,6 +34,9 @@ _KEYS = (
     "no_match",
     "description",
 )
+#: What a rule writes into each record that it decides.
+_MOST_ID_CHARS = 200
+_MOST_FIELD_CHARS = 2_048
 #: The JSON schema of a list of texts.
 _TEXTS: dict[str, object] = {"type": "array", "items": {"type": "string"}}
 
@@ -187,7 +190,7 @@ class _FileReader(NodeReader):
         if mode not in ("enforce", "shadow"):
             self._fault(entries["mode"], f"mode is enforce or shadow, not {mode!r}")
         return RuleSource(
-            id=self._text(entries["id"], "id"),
+            id=self._id(entries["id"]),
             label=label,
             pattern=self._pattern(entries["pattern"]),
             file=self._name,
@@ -202,6 +205,13 @@ class _FileReader(NodeReader):
             pattern_line=entries["pattern"].start_mark.line + 1,
             cut=tuple(cuts(self._whole, node)),
         )
+
+    def _id(self, node: yaml.Node) -> str:
+        name = self._text(node, "id")
+        if len(name) > _MOST_ID_CHARS:
+            told = f"an id has at most {_MOST_ID_CHARS} characters: it is written into records"
+            self._fault(node, told)
+        return name
 
     def _pattern(self, node: yaml.Node) -> str:
         pattern = self._text(node, "pattern")
@@ -225,6 +235,9 @@ class _FileReader(NodeReader):
                 fields[key] = field_value(value)
             except ValueError as error:
                 self._fault(value, f"fields.{key}: {error}")
+        if sum(len(key) + len(str(value)) for key, value in fields.items()) > _MOST_FIELD_CHARS:
+            told = f"at most {_MOST_FIELD_CHARS:,} characters: they are written into every record"
+            self._fault(node, f"fields: {told} that the rule decides")
         return fields or None
 
 
@@ -245,7 +258,7 @@ def _id_of(node: yaml.Node) -> str | None:
         for key, value in node.value
         if key.value == "id" and isinstance(value, yaml.ScalarNode)
     ]
-    return str(found[0]) if found else None
+    return str(found[0])[:_MOST_ID_CHARS] if found else None
 
 
 def json_schema(labels: Collection[str]) -> dict[str, Any]:
@@ -272,7 +285,11 @@ def _rule_schema(labels: Collection[str]) -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["id", "label", "pattern"],
         "properties": {
-            "id": {"type": "string", "description": "unique over all files"},
+            "id": {
+                "type": "string",
+                "maxLength": _MOST_ID_CHARS,
+                "description": "unique over all files",
+            },
             "label": {"enum": list(labels)},
             "pattern": {
                 "type": "string",
