@@ -21,7 +21,7 @@ def of_labelling(name: object, by_name: Mapping[str, T]) -> T:
     """What belongs to the labelling ``name``; the first one's name is empty.
 
     Raises:
-        MalformedError: there is none of that name (``fields``).
+        MalformedError: no labelling has that name (``fields``).
     """
     if isinstance(name, str) and name in by_name:
         return by_name[name]

@@ -109,7 +109,7 @@ def _words(weights: Sequence[float]) -> str:
 
 
 def _weights_of_a_fit(text: str) -> tuple[float, ...]:
-    """Numbers between commas. Raises ArgumentTypeError for what is not a number."""
+    """Numbers between commas. Raises ArgumentTypeError: the text is not a number."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -303,7 +303,7 @@ def plan_of(given: argparse.Namespace) -> TrainingPlan:
 
 
 def _ngrams(given: argparse.Namespace) -> Ngrams | None:
-    """Raises WaybillError for what is not a weight."""
+    """Raises WaybillError: a text is not a weight."""
     from waybill.labelling.model.ngram_plan import Ngrams
     from waybill.labelling.model.reading import NEWEST_READING
 

@@ -46,7 +46,7 @@ class Ended(NamedTuple):
     errors: bytes
 
     def last_words(self) -> str:
-        """The last line of stderr; empty where there is none."""
+        """The last line of stderr; "" where it is empty."""
         lines = self.errors.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 

@@ -51,7 +51,7 @@ class Label(msgspec.Struct, frozen=True):
 class Taxonomy(msgspec.Struct, frozen=True, dict=True):
     """The labels in the order in which they are tried: the first that fits a record wins.
 
-    ``fallback`` is the one of them that says that no other fits, or that nobody is sure.
+    ``fallback`` is the label for records that no other fits, and for those that nobody decides.
     """
 
     labels: tuple[Label, ...]

@@ -25,8 +25,8 @@ LONGEST_SECS = 3600.0
 def retry_after_secs(header: str | None, now: float) -> float | None:
     """The seconds that a ``Retry-After`` header asks us to wait (RFC 9110), at most an hour.
 
-    It is a number or an HTTP date. ``now`` is in seconds since the epoch. The answer is None where
-    there is no header, or one that says nothing.
+    It is a number or an HTTP date. ``now`` is in seconds since the epoch. None: there is no header,
+    or it is neither of them.
     """
     if header is None:
         return None

@@ -165,7 +165,7 @@ def _tune(
 
 
 def _tuning_of(folder: Path) -> dict[str, object]:
-    """How the encoder in ``folder`` was tuned, by its bundle; nothing where there is none.
+    """How the encoder in ``folder`` was tuned, by its bundle; {} without a bundle.
 
     Raises BundleError for a manifest that cannot be read.
     """

@@ -107,7 +107,7 @@ def pack_part(pack: Path, plan: TuningPlan) -> Part:
     """What is tuned on for the labelling of a pack, a folder: its ``corpus`` and, where there is
     one, ``wide``, whose breadth an encoder gains most from.
 
-    Raises WaybillError for labels or templates that cannot be read.
+    Raises WaybillError: labels or templates cannot be read.
     """
     wide = pack / "wide"
     further = [wide] if wide.is_dir() else []

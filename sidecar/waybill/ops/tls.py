@@ -18,8 +18,8 @@ class ServerTls:
     """An SSL context that follows its files: new connections get the new certificate.
 
     Raises:
-        ConfigError: the files are no certificate and its key, or no authorities, with ``setting``
-            as the section.
+        ConfigError: the files do not hold a certificate and its key, or authorities; it names
+            ``setting`` as the section.
     """
 
     def __init__(self, settings: TlsSettings, setting: str = "tls") -> None:

@@ -74,8 +74,8 @@ def address_of(text: str) -> str:
 class PatternClient:
     """Asks the sidecar at ``address``; an async context manager.
 
-    Every method raises NoAnswerError when there is no answer, or no usable one: too long, or no
-    NDJSON, or without an end.
+    Every method raises NoAnswerError: there is no answer, or it is too long, has no end, or is not
+    NDJSON.
     """
 
     def __init__(self, address: str, token: str = "") -> None:
@@ -111,7 +111,7 @@ class PatternClient:
     ) -> None:
         """``take`` every pattern of all pages as it comes, so that no page is held.
 
-        A ValueError of ``take`` says that no sidecar tells such a pattern.
+        ``take`` raises ValueError for a pattern that a sidecar cannot have sent.
         """
         async for _ in self._pages(asked or {}, take):
             pass

@@ -38,7 +38,7 @@ def read_patterns(path_or_address: str, labelling: str = "") -> Iterator[Pattern
     sidecar has of ``labelling``.
 
     Raises:
-        WaybillError: a line is no pattern, or the sidecar does not answer.
+        WaybillError: a line is not a pattern, or the sidecar does not answer.
         OSError: the file cannot be read.
     """
     if is_address(path_or_address):

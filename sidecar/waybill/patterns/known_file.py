@@ -35,7 +35,7 @@ class KnownFile:
         self._fails = False
 
     def read(self) -> None:
-        """Know what the file knows. One that is not there is no fault."""
+        """Know what the file knows. A file that is not there is not a fault."""
         try:
             with open_regular(self._path) as file:
                 data = file.read(max(_MOST_BYTES, self._known.most_bytes) + 1)

@@ -292,7 +292,7 @@ class PatternTable:
         return None if slot is None else self.entry(slot)
 
     def entry(self, slot: int) -> Entry | None:
-        """The pattern in ``slot``; None where there is none any more."""
+        """The pattern in ``slot``; None where it has lost its place."""
         mask = self._masks[slot]
         if self._slot_of.get(mask) != slot:
             return None

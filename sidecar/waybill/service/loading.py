@@ -135,7 +135,7 @@ def _place(settings: Settings, problems: list[str]) -> list[str]:
 
 
 async def read_prompt(settings: Settings, taxonomy: Taxonomy) -> Prompt | None:
-    """Load and check the LLM's prompt on a thread; None when there is no provider. Raises
+    """Load and check the LLM's prompt on a thread; None without a provider. Raises
     ConfigError.
     """
     if settings.llm.provider is None:

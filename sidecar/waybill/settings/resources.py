@@ -83,7 +83,7 @@ def _is_packaged(path: Path) -> bool:
 
 @functools.cache
 def _defaults() -> Path | None:
-    """The folder with the packaged copies; None when there is none."""
+    """The folder with the packaged copies; None where nothing is packaged."""
     package = Path(str(resources.files("waybill")))
     installed = package / "_defaults"
     checkout = package.parents[1]

@@ -56,7 +56,7 @@ class Door:
     ``key`` signs cookies; it lives as long as the store, so that a restart logs nobody out.
 
     Raises:
-        ConfigError: a line of the file of tokens is no name, scope and token.
+        ConfigError: a line of the file of tokens is not a name, a scope and a token.
     """
 
     def __init__(self, settings: WorkbenchSettings, key: bytes) -> None:

@@ -83,7 +83,7 @@ class ModelTrials:
 
 
 def why(ended: Ended) -> str:
-    """Why there is no result."""
+    """Why a trial has no result."""
     words = ended.last_words().removeprefix("waybill: ").removeprefix("error: ")
     if ended.code < 0:
         name = signal.Signals(-ended.code).name

@@ -28,12 +28,12 @@ _ITEM = re.compile(r"^(\s*)-\s")
 
 
 def rule_ids(text: str) -> list[str]:
-    """The ids of the rules of a text, in order; none where it is no rule file."""
+    """The ids of the rules of a text, in order; none where the text is not a rule file."""
     return list(rules_of(text))
 
 
 def rules_of(text: str) -> dict[str, dict[str, object]]:
-    """The rules of a text by their ids, in order; none where it is no rule file."""
+    """The rules of a text by their ids, in order; none where the text is not a rule file."""
     try:
         told = read_yaml(text)
     except yaml.YAMLError:
@@ -249,7 +249,7 @@ def with_sample(text: str, rule: str, member: str, sample: str) -> str | None:
 
 
 def _samples(text: str, rule: str, member: str) -> list[object]:
-    """What a rule of a text has under ``member``; nothing where it is no rule file."""
+    """What a rule of a text has under ``member``; nothing where the text is not a rule file."""
     try:
         told = read_yaml(text)
     except yaml.YAMLError:

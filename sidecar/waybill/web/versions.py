@@ -93,7 +93,7 @@ def promote(folder: Path, name: str) -> str:
     """Publish a version once more, as the newest; gives its new name.
 
     Raises:
-        ConfigError: there is no such version, or it cannot be copied.
+        ConfigError: the version is not there, or cannot be copied.
     """
     source = FolderSource(folder)
     try:

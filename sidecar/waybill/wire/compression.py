@@ -150,7 +150,7 @@ def may_begin(encoding: Compression, start: bytes) -> bool:
 
 
 def behind(encoding: Compression) -> str:
-    """What to say of bytes behind the end that are no further member."""
+    """What to say of bytes behind the end that are not a further member."""
     return f"what stands behind its end is not {encoding}"
 
 

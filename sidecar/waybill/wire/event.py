@@ -35,8 +35,8 @@ class Event(msgspec.Struct):
 
     ``record`` is None where it cannot be read; ``original`` are the bytes that stand for it then.
     ``moment`` is None where the record has no time. ``metadata`` is what Fluent keeps beside the
-    record. ``is_group_marker``: it is no record, but opens or closes an OpenTelemetry group of
-    Fluent Bit.
+    record. ``is_group_marker``: it opens or closes an OpenTelemetry group of Fluent Bit; it is not
+    a record.
     """
 
     verdict: Verdict
@@ -136,7 +136,7 @@ def _name(key: object) -> str:
 
 
 def _text(data: bytes) -> str:
-    """Bytes as text; what is not UTF-8 is shown as an escape: it can be told from U+FFFD."""
+    """Bytes as text; bytes that are not UTF-8 are escapes, which can be told from U+FFFD."""
     return data.decode("utf-8", "backslashreplace")
 
 

@@ -219,7 +219,7 @@ class _Builder:
 
 
 def _values(chains: Sequence[Path], doubtful: Collection[str]) -> Values:
-    """What stands at the end of each of ``chains`` of attributes; None for what is not there.
+    """The value at the end of each of ``chains`` of attributes; None where a chain leads nowhere.
 
     Those that begin with one of ``doubtful`` often lead through a text.
     """

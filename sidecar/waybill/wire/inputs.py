@@ -186,7 +186,7 @@ def _form_of_lines(text: str, names: Sequence[str]) -> Format:
 
 
 def _form_of_json(text: str) -> Format | None:
-    """JSON by its first characters; a dict of Python or a word in braces is none."""
+    """JSON by its first characters; a dict of Python or a word in braces is not JSON."""
     if _OBJECT.match(text):
         return "ndjson"
     # A line of a log often begins with a bracket, JSON goes on with a value.

@@ -65,7 +65,7 @@ class Places:
         return f"{named(self.message_names)} (fields.message)"
 
     def message_of(self, members: Members) -> str | None:
-        """The first text at one of the places of ``fields.message``; None where there is none."""
+        """The first text at one of the places of ``fields.message``; None without one."""
         for place in self._message:
             value = _find(members, place)
             text = value if isinstance(value, str) else text_of_bytes(value)

@@ -39,7 +39,7 @@ _SCIENTIFIC = re.compile(r"\d\.\d{1,18}[eE]\+?\d{1,2}")
 
 
 def respelled(text: str) -> str | None:
-    """``text`` as ISO 8601 or as an epoch has it; None where it is no such spelling."""
+    """``text`` as ISO 8601 or as an epoch has it; None where it is spelt otherwise."""
     match = _DOTNET.fullmatch(text)
     if match is not None:
         return match[1]

@@ -24,7 +24,7 @@ def rescue(batch: Batch, verdicts: Sequence[Verdict], work: Work[T]) -> T:
     """The result of ``work``, with the records that make it raise set aside.
 
     Raises:
-        Exception: what ``work`` raises where that is no record's fault.
+        Exception: what ``work`` raises where none of the records alone makes it raise.
     """
     try:
         return work(batch, verdicts)

@@ -307,7 +307,7 @@ def _parse(data: bytes, file: str, history: History) -> None:
 
 
 def _line_fault(line: bytes, detail: str) -> tuple[CorrectionCode, str]:
-    """Why a line is no correction, in the words of its author."""
+    """Why a line is not a correction, in words for its author."""
     head = line.lstrip()[:1]
     if head == b"[":
         return "not_json", f"a JSON array; expected NDJSON, one object a line: {_EXAMPLE}"

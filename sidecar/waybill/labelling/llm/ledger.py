@@ -151,7 +151,7 @@ class Ledger:
 
 
 async def _added(store: CountsUsage | None, day: int, usage: Usage) -> Usage | None:
-    """The day's total in ``store`` with ``usage`` added; None where there is no telling."""
+    """The day's total in ``store`` with ``usage`` added; None where the store does not say."""
     if store is None:
         return None
     try:

@@ -58,7 +58,7 @@ class Redis:
         """What ``read`` makes of the answer to a command.
 
         Raises:
-            StoreError: there is none, not in time, or one that Redis does not give.
+            StoreError: no answer, none in time, or an error of Redis.
         """
         try:
             with counted_answers():

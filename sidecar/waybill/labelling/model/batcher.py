@@ -2,8 +2,8 @@
 
 ``submit`` answers with futures at once. Texts wait in a bounded queue; whenever a worker is free,
 the oldest ``batch_size`` of them go to it (a batch forms by itself while the worker is busy, there
-is no timer). A text that is already under way is not embedded twice. All state but
-the embedding itself lives on the event loop, so there are no locks.
+is no timer). A text that is already under way is not embedded twice. All state but the embedding
+itself lives on the event loop, so that no locks are needed.
 
 >>> futures = batcher.submit(["ERROR <ip> refused"])        # doctest: +SKIP
 >>> (await futures[0]).label                                # doctest: +SKIP

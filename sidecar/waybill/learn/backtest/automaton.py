@@ -186,7 +186,7 @@ def automaton_of(pattern: str) -> Automaton:
 
     Raises:
         TooComplex: it would need too many states.
-        ValueError: it is no pattern.
+        ValueError: it is not a pattern.
     """
     tree = tree_of(pattern)
     nodes = Nodes()

@@ -44,8 +44,10 @@ def name_of(
     fallback: str,
     trusted: float = _UNJUDGED_CONFIDENCE,
 ) -> Named | str:
-    """The label of ``members``, or why there is none. ``alike`` are all masks that read like one of
-    them, ``near`` all of their cluster; the model is believed from a confidence of ``trusted`` on.
+    """The label of ``members``, or the reason for leaving them out.
+
+    ``alike`` are all masks that read like one of them, ``near`` all of their cluster. The model is
+    believed from a confidence of ``trusted`` on.
     """
     known = _known(members, seen) or _known(alike, seen)
     if len(known) > 1:

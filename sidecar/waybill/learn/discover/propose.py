@@ -62,7 +62,7 @@ class Proposed(msgspec.Struct):
 def make_proposal(
     group: Group, named: Named, seen: Sequence[Seen], privacy: Privacy, others: Iterable[str]
 ) -> Proposed | str:
-    """The rule of a group, or why there is none. ``others`` are lines that it may not match."""
+    """The rule of a group, or the reason for leaving it out; it may match none of ``others``."""
     pattern = pattern_of(group.forms, group.records)
     if letters_of(pattern) < _LEAST_LETTERS:
         return "with too few words of their own"

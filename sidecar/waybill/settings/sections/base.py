@@ -45,7 +45,7 @@ class Secret(str):
 
 
 def _key(name: str) -> str:
-    """The key of a field; ``return`` is no name in Python, so its field is ``return_``."""
+    """The key of a field; ``return`` cannot be a name in Python, so its field is ``return_``."""
     return name.rstrip("_")
 
 

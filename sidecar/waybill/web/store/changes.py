@@ -67,7 +67,7 @@ def find_change(connection: sqlite3.Connection, number: int) -> sqlite3.Row | No
 
 
 def undone_by(connection: sqlite3.Connection, number: int) -> int | None:
-    """The newest change that takes this one back and did not fail; None: there is none."""
+    """The newest change that takes this one back and did not fail; None: it was not taken back."""
     (found,) = connection.execute(
         "SELECT max(number) FROM changes WHERE undoes = ? AND state != 'failed'", (number,)
     ).fetchone()

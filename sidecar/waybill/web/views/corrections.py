@@ -84,7 +84,7 @@ async def withdraw(request: web.Request) -> web.Response:
 
 
 def _behind(lines: Sequence[Correction], after: str) -> int:
-    """The place behind the line ``after``, whatever was said meanwhile; 0 where there is none."""
+    """The place behind the line ``after``, whatever was said meanwhile; 0 without such a line."""
     for place, line in enumerate(lines):
         if line.id == after:
             return place + 1

@@ -28,7 +28,7 @@ class JsonForm:
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """JSON records, spliced; a value that no strict parser takes goes as text."""
+        """JSON records, spliced; a value that strict parsers refuse goes as text."""
         records = codec.split(batch, verdicts)
         for i in codec.unfit(batch):
             records[i] = _mended(batch, i, records[i], verdicts[i], at.plan)

@@ -33,8 +33,9 @@ class EntryForm:
     def keep(
         self, codec: Codec, batch: Batch, verdicts: Sequence[Verdict], at: Context
     ) -> Rendered:
-        """Entries, spliced; what is no entry goes as text in one, a record without a time with
-        that of now.
+        """Entries, spliced.
+
+        A value that is not an entry goes as text in one, a record without a time with that of now.
         """
         entries = codec.split(batch, verdicts)
         for i in codec.unfit(batch):

@@ -38,7 +38,7 @@ class AnswerReader:
         """The whole message, or None while it is incomplete.
 
         Raises:
-            ValueError: it is none, or there is more than one.
+            ValueError: it is not an answer, or more than one.
         """
         self._data += data
         try:

@@ -63,7 +63,7 @@ def header(data: bytes, at: int) -> tuple[int, int, int]:
 def run_end(data: bytes, at: int, most: int) -> int:
     """The offset behind the values of one byte each that stand at ``at``, ``most`` of them at most.
 
-    Where there are many, a step for each would take seconds; where there is none, it is ``at``.
+    It is ``at`` without such a value. A step of Python for each of many would take seconds.
     """
     found = _ONE_BYTE.match(data, at, at + most)
     return at if found is None else found.end()

@@ -19,7 +19,7 @@ _NO_VALUE = "not an AnyValue"
 
 
 def from_json(value: object, depth: int = MAX_DEPTH) -> object:
-    """The plain value of an ``AnyValue``. Raises ValueError: it is no such value, or too deep."""
+    """The plain value of an ``AnyValue``. Raises ValueError: not one, or too deep."""
     if value is None:
         return None
     if not depth or not isinstance(value, dict):

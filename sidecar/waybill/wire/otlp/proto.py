@@ -50,8 +50,8 @@ class OtlpCodec:
         """The records of ``body``.
 
         Raises:
-            MalformedError: ``not_otlp`` when the frames cannot be read, hold none of ours, or hold
-                nothing but broken records.
+            MalformedError: ``not_otlp`` when the frames cannot be read, are not OTLP's, or hold
+                only broken records.
             SlowToReadError: the body is bigger than ``budget``.
         """
         batch = OtlpBatch(body, tag, budget)

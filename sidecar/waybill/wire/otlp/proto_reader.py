@@ -162,7 +162,7 @@ class ProtoReader:
 
 
 def _plain_string(data: bytes, at: int, end: int) -> str | None:
-    """The text of an ``AnyValue`` that is nothing but a string; None for another, or for none."""
+    """The text of an ``AnyValue`` that is a string; None for another value, or without one."""
     if end - at < 2 or data[at] != _STRING_TAG:
         return None
     size, value_at = varint(data, at + 1, end)
