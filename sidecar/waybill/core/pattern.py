@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "kind_of",
     "pattern_id",
+    "pattern_number",
 ]
 
 #: How a verdict came out. ``undecided``: nobody could decide; ``not_asked``: somebody who decides
@@ -43,13 +44,18 @@ MOST_EXAMPLES = 3
 _ID_BYTES = 8
 
 
-def pattern_id(mask: str) -> str:
-    """The id of a mask (`waybill.labelling.masking.mask`): 16 hex digits, the same on every node.
+def pattern_number(mask: str) -> int:
+    """The id of a mask (`waybill.labelling.masking.mask`) as a number, the same on every node.
 
-    They are the BLAKE2b of its UTF-8; a lone surrogate is written as if it were a character.
+    It is the BLAKE2b of its UTF-8; a lone surrogate is written as if it were a character.
     """
     data = mask.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=_ID_BYTES).hexdigest()
+    return int.from_bytes(hashlib.blake2b(data, digest_size=_ID_BYTES).digest(), "big")
+
+
+def pattern_id(mask: str) -> str:
+    """`pattern_number` as it is shown: 16 hexadecimal digits."""
+    return f"{pattern_number(mask):016x}"
 
 
 def kind_of(reason: Reason | None) -> Kind:

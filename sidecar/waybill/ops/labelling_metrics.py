@@ -53,8 +53,8 @@ class LabellingMetrics:
     ) -> None:
         """Count what stands beside ``verdicts``, by how many records have each of them.
 
-        ``names`` are the further labellings' in order. A verdict with a reason in ``not_ours`` is of
-        a record that was not labelled.
+        ``names`` are the further labellings' in order. A reason in ``not_ours`` says that a record
+        was not labelled.
         """
         by_series: Tally[tuple[str, Verdict]] = Tally()
         for verdict, count in verdicts.items():

@@ -25,8 +25,11 @@ __all__ = ["KnownPatterns", "KnownScope", "NotKnown"]
 
 _MAGIC = b"waybill known patterns 1\n"
 _DIGEST_BYTES = 16
-#: Header: generation, changes, moment of the beginning, entries of both generations.
-_GENERATION, _CHANGES, _BEGAN, _ENTRIES = 0, 1, 2, 3
+#: Places in the header; both generations have their entries counted, one behind the other.
+_GENERATION = 0
+_CHANGES = 1
+_BEGAN = 2
+_ENTRIES = 3
 _HEADER = 8
 _BYTES_PER_ID = 12
 #: Places looked at for one id; at two thirds of the places taken, 99.99 % need fewer.

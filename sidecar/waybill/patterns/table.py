@@ -12,7 +12,6 @@ rare (a second source, a second verdict) is kept beside the columns.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +20,11 @@ from heapq import heappop, heappush, heapreplace
 import msgspec
 
 from waybill.core.clock import EPOCH, Clock
-from waybill.core.pattern import MOST_EXAMPLES, MOST_SOURCES, MOST_VERDICTS
+from waybill.core.pattern import MOST_EXAMPLES, MOST_SOURCES, MOST_VERDICTS, pattern_number
 from waybill.core.records import Verdict
 from waybill.patterns.words import VerdictKey, Vocabulary
 
-__all__ = ["EXAMPLE_CHARS", "Entry", "PatternTable", "id_number"]
+__all__ = ["EXAMPLE_CHARS", "Entry", "PatternTable"]
 
 #: Patterns that nobody could decide are kept as if they had so many times their records.
 UNDECIDED_WEIGHT = 4
@@ -61,12 +60,6 @@ class Entry(msgspec.Struct, gc=False):
     other_sources: int
     verdicts: list[tuple[VerdictKey, int, float | None]]
     examples: tuple[str, ...]
-
-
-def id_number(mask: str) -> int:
-    """The id of a mask as a number: `waybill.core.pattern.pattern_id` without its digits."""
-    data = mask.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 class PatternTable:
@@ -212,7 +205,7 @@ class PatternTable:
         self.used_bytes += _PLACE_BYTES + sys.getsizeof(mask)
         while len(self._slot_of) >= self.size or self._is_crowded():
             self._evict()
-        number = id_number(mask)
+        number = pattern_number(mask)
         first = self._on_new(number, self._words.key(code), now)
         slot = self._free.pop() if self._free else self._grow()
         self._slot_of[mask] = slot
