@@ -8,11 +8,11 @@ that are not have an entry in ``specials`` that says how they come out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from waybill.core.errors import MalformedError, SlowToReadError
+from waybill.core.errors import NOT_OF_A_RECORD, MalformedError, SlowToReadError
 from waybill.core.letting_go import empty_in_turns
 from waybill.core.reasons import RecordReason
 from waybill.core.records import Verdict
@@ -190,7 +190,21 @@ class Batch:
         special = self.specials.get(i)
         return special is not None and special.reason == "record_failed"
 
-    def give_up(self, i: int, start: int, stop: int, error: Exception) -> None:
+    def add_with(self, read: Callable[[Batch, int, int], object], start: int, stop: int) -> None:
+        """Have ``read(batch, start, stop)`` add the record ``body[start:stop]`` to this batch.
+
+        Whatever that raises costs this record its label, and no other. Raises only what is not
+        about the record: `NOT_OF_A_RECORD`.
+        """
+        count = len(self)
+        try:
+            read(self, start, stop)
+        except NOT_OF_A_RECORD:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
+            self._give_up(count, start, stop, error)
+
+    def _give_up(self, i: int, start: int, stop: int, error: Exception) -> None:
         """Let ``body[start:stop]``, the record ``i`` to be, pass as it is: reading it raised."""
         for values in (self.starts, self.ends, self.messages, self.sources):
             del values[i:]

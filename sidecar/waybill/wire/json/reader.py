@@ -12,7 +12,7 @@ from itertools import accumulate
 import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Special, Spliced
-from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
+from waybill.core.errors import MalformedError
 from waybill.core.steps import trimmed_end
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS, FURTHER_BYTES, SPECIAL_BYTES, WITHOUT_MESSAGE_BYTES
@@ -268,18 +268,11 @@ class JsonReader:
     def _add(self, batch: Batch, start: int, end: int) -> None:
         """Add a record, or those of a list within the list."""
         for at, stop in flattened(batch, start, end):
-            self._add_one(batch, at, stop)
+            batch.add_with(self._read_record, at, stop)
 
-    def _add_one(self, batch: Batch, start: int, end: int) -> None:
-        """Add a record; whatever reading it raises costs this record its label, no other."""
-        count = len(batch)
-        try:
-            if not self._add_clean(batch, start, end):
-                self._add_special(batch, start, end)
-        except NOT_OF_A_RECORD:
-            raise
-        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
-            batch.give_up(count, start, end, error)
+    def _read_record(self, batch: Batch, start: int, end: int) -> None:
+        if not self._add_clean(batch, start, end):
+            self._add_special(batch, start, end)
 
     def _add_clean(self, batch: Batch, start: int, end: int) -> bool:
         """Add ``body[start:end]`` if a strict parser takes it as one record without our names."""

@@ -15,7 +15,7 @@ import msgpack
 import msgspec
 
 from waybill.core.batch import MAX_RECORDS, Batch, Passed, Spliced
-from waybill.core.errors import NOT_OF_A_RECORD, MalformedError
+from waybill.core.errors import MalformedError
 from waybill.core.steps import STEP_BYTES
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import (
@@ -72,8 +72,9 @@ class MsgpackReader:
         for end in ends[known:]:
             start = at
             at = end
-            if body[start] != _PAIR or end in broken or end - start > MOST_RECORD_BYTES:
-                self._add(batch, start, end, is_broken=end in broken)
+            if end in broken or body[start] != _PAIR or end - start > MOST_RECORD_BYTES:
+                read = _add_broken if end in broken else self._read_entry
+                batch.add_with(read, start, end)
                 continue
             try:
                 time, record = self._entry.decode(body[start:end])
@@ -90,7 +91,7 @@ class MsgpackReader:
                     message = found.message
                     source = found.source
             except DECODE_ERRORS:
-                self._add(batch, start, end)
+                batch.add_with(self._read_entry, start, end)
                 continue
             start = map_at
             if message is None:
@@ -132,21 +133,11 @@ class MsgpackReader:
         else:
             batch.add_special(start, Spliced(end, found.reason), None, found.source)
 
-    def _add(self, batch: Batch, start: int, end: int, *, is_broken: bool = False) -> None:
-        """Add an entry; whatever reading it raises costs this record its label, no other."""
-        count = len(batch)
-        try:
-            self._add_special(batch, start, end, is_broken)
-        except NOT_OF_A_RECORD:
-            raise
-        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
-            batch.give_up(count, start, end, error)
-
-    def _add_special(self, batch: Batch, start: int, end: int, is_broken: bool) -> None:
+    def _read_entry(self, batch: Batch, start: int, end: int) -> None:
         """Add an entry that the fast decoder refused."""
         body = batch.body
         batch.budget.take(end - start + SPECIAL_BYTES)
-        at = -1 if is_broken else _record_start(body, start)
+        at = _record_start(body, start)
         if at < 0:
             batch.add_special(start, Passed(end, "malformed_record"))
         elif scan.map_header(body, at) is None:
@@ -177,6 +168,12 @@ class MsgpackReader:
         message, is_other = scan.find_string(body, top, self._plan.message)
         source, _ = scan.find_string(body, top, self._plan.source)
         return make_reading(message, source, is_other=is_other)
+
+
+def _add_broken(batch: Batch, start: int, end: int) -> None:
+    """Add what is broken or cut and cannot be an entry."""
+    batch.budget.take(end - start + SPECIAL_BYTES)
+    batch.add_special(start, Passed(end, "malformed_record"))
 
 
 def is_group_marker(time: bytes | msgspec.Raw) -> bool:

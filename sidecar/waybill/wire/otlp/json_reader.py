@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from waybill.core.batch import Passed
-from waybill.core.errors import NOT_OF_A_RECORD
+from waybill.core.batch import Batch, Passed
 from waybill.core.reasons import RecordReason
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.codec import DECODE_ERRORS
@@ -101,23 +101,14 @@ class OtlpJsonReader:
                 raise ValueError("a resource or scope says too much about itself")
         # Members may come in any order: only now is the resource known to be whole.
         self._lookup.note_source(_attributes(about_frame(body, frame)), frame)
+        read = functools.partial(self._read_record, frame)
         for at, stop in spans:
-            self._add(batch, frame, at, stop)
+            batch.add_with(read, at, stop)
         frame.stop = len(batch)
         batch.add_frame(batch.resources, frame)
         return found.end
 
-    def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
-        """Add a record; whatever reading it raises costs this record its label, no other."""
-        count = len(batch)
-        try:
-            self._read_record(batch, resource, start, end)
-        except NOT_OF_A_RECORD:
-            raise
-        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
-            batch.give_up(count, start, end, error)
-
-    def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+    def _read_record(self, resource: Frame, batch: Batch, start: int, end: int) -> None:
         if end - start > MOST_RECORD_BYTES:
             batch.add_special(start, Passed(end, "record_too_large"))
             return

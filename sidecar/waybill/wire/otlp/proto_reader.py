@@ -5,8 +5,9 @@ Field numbers as in opentelemetry-proto's logs.proto, common.proto and logs_serv
 
 from __future__ import annotations
 
-from waybill.core.batch import Passed
-from waybill.core.errors import NOT_OF_A_RECORD
+import functools
+
+from waybill.core.batch import Batch, Passed
 from waybill.core.prepare import is_blank
 from waybill.wire.allowance import MOST_RECORD_BYTES
 from waybill.wire.fields import FieldPlan
@@ -68,9 +69,10 @@ class ProtoReader:
 
     def _read_scope(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
         scope = Frame(len(batch))
+        read = functools.partial(self._read_record, resource)
         for number, kind, at, value_at, stop in protobuf.fields(batch.body, start, end):
             if (number, kind) == (RECORDS, LENGTH):
-                self._add(batch, resource, value_at, stop)
+                batch.add_with(read, value_at, stop)
                 continue
             scope.note_gap(len(batch), at, stop)
             if (number, kind) == (SCOPE, LENGTH):
@@ -78,17 +80,7 @@ class ProtoReader:
         scope.stop = len(batch)
         batch.add_frame(resource.scopes, scope)
 
-    def _add(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
-        """Add a record; whatever reading it raises costs this record its label, no other."""
-        count = len(batch)
-        try:
-            self._read_record(batch, resource, start, end)
-        except NOT_OF_A_RECORD:
-            raise
-        except Exception as error:  # noqa: BLE001 - kept in the batch: counted and logged
-            batch.give_up(count, start, end, error)
-
-    def _read_record(self, batch: OtlpBatch, resource: Frame, start: int, end: int) -> None:
+    def _read_record(self, resource: Frame, batch: Batch, start: int, end: int) -> None:
         if end - start > MOST_RECORD_BYTES:
             batch.add_special(start, Passed(end, "record_too_large"))
             return
