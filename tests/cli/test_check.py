@@ -127,3 +127,25 @@ def test_a_file_that_is_gone_is_one_fault(
         assert check("model.path=null", f"{setting}={gone}") == 2
         (said,) = capsys.readouterr().err.splitlines()
         assert f"{setting}: cannot read {gone}" in said
+
+
+def test_a_check_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even an empty folder, of whatever the service would make or write."""
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_x")
+    there = tmp_path / "there"
+    there.mkdir()
+    kept = ("llm.store", "llm.audit", "patterns.path", "dead_letter.path")
+    files = [f"{name}={there}/{name}/new" for name in kept]
+    assert check("llm.provider=groq", *files) == 0
+    assert list(there.iterdir()) == []
+
+
+def test_a_folder_that_could_not_be_made_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert check(f"dead_letter.path={tmp_path}/file/dead") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told == (
+        f"waybill: dead_letter.path: cannot write to {tmp_path}/file/dead: Not a directory"
+    )

@@ -127,6 +127,17 @@ def test_a_template_that_is_cut_is_said_when_a_model_is_trained(
     assert f"{tmp_path}/shop.yaml:3: Error: YAML reads 'order'" in caplog.text
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_may_be_of_any_unicode(tmp_path: Path, encoding: str) -> None:
+    shop = tmp_path / "shop.yaml"
+    shop.write_text('shop:\n  Error:\n    - "Kasse überlastet"\n', encoding)
+    corpus = load_corpus(TEN, CORPUS, [tmp_path])
+    assert corpus.entries[-1].text == "Kasse überlastet"
+    shop.write_text("# a\nshop:\n  Error:\n    - Kasse überlastet\n", "latin-1")
+    with pytest.raises(WaybillError, match=r"shop\.yaml:4: not UTF-8: .*; save it as UTF-8"):
+        load_corpus(TEN, CORPUS, [tmp_path])
+
+
 def test_a_slot_of_two_folders_is_refused(tmp_path: Path) -> None:
     (tmp_path / "slots.yaml").write_text("user: [me]\n")
     with pytest.raises(WaybillError, match=r"slots.yaml: slot 'user' is there already"):

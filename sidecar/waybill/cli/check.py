@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from waybill.cli.parsing import Commands, add_command
 from waybill.cli.terminal import tell
 from waybill.core.errors import BundleError, ConfigError
@@ -91,12 +93,18 @@ async def check(loaded: Loaded) -> None:
 async def _load(settings: Settings) -> list[str]:
     """What would be in force, line by line. Raises ConfigError."""
     from waybill.core.version import VERSION
-    from waybill.ops.deadletter import prepare_folder
+    from waybill.labelling.llm.build import check_extras
+    from waybill.ops.deadletter import check_folder
     from waybill.ops.metrics import Metrics
     from waybill.service.opening import open_pipeline
 
+    if settings.llm.provider is not None:
+        check_extras(settings.llm)
+    # It writes nothing: an LLM's verdicts are kept in a file.
+    in_memory = msgspec.structs.replace(settings.llm, store="memory")
+    settings = msgspec.structs.replace(settings, llm=in_memory)
+    check_folder(settings.dead_letter)
     async with open_pipeline(settings, Metrics(VERSION)) as opened:
-        prepare_folder(settings.dead_letter)
         lines: list[str] = []
         for labelling in opened.labellings:
             lines += _parts(labelling)

@@ -83,6 +83,7 @@ def check_pack(folder: Path) -> list[str]:
     """
     from waybill.core.errors import ConfigError, WaybillError
     from waybill.core.labels import read_taxonomy
+    from waybill.core.text import text_of_file
     from waybill.core.yaml_cuts import cuts_in
     from waybill.settings.resources import resolve_path
 
@@ -90,7 +91,7 @@ def check_pack(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise ConfigError([f"{folder}: no such folder; waybill pack new NAME makes one"])
     taxonomy = read_taxonomy(folder / "labels.yaml")
-    for doubt in cuts_in((folder / "labels.yaml").read_text("utf-8-sig")):
+    for doubt in cuts_in(text_of_file((folder / "labels.yaml").read_bytes())):
         tell(f"warning: {folder / 'labels.yaml'}:{doubt}")
     lines = [f"labels: {', '.join(taxonomy.names)}"]
     problems: list[str] = []

@@ -31,6 +31,23 @@ log = logging.getLogger(__name__)
 _PIECE_BYTES = 1 << 20
 
 
+def check_folder(settings: DeadLetterSettings) -> None:
+    """See that the folder could be written, or made, and write nothing.
+
+    Raises:
+        ConfigError: it could not.
+    """
+    if settings.path is None:
+        return
+    folder = Path(settings.path).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    code = None if there.is_dir() else errno.ENOTDIR
+    if code is None and not os.access(there, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    if code is not None:
+        raise _unwritable(settings, os.strerror(code))
+
+
 def prepare_folder(settings: DeadLetterSettings) -> None:
     """Make the folder and see that it can be written: later would be when a body has nowhere else
     to go.
@@ -45,9 +62,11 @@ def prepare_folder(settings: DeadLetterSettings) -> None:
         with tempfile.TemporaryFile(dir=settings.path):
             pass
     except OSError as error:
-        raise ConfigError(
-            [f"dead_letter.path: cannot write to {settings.path}: {error.strerror}"]
-        ) from None
+        raise _unwritable(settings, error.strerror) from None
+
+
+def _unwritable(settings: DeadLetterSettings, why: str | None) -> ConfigError:
+    return ConfigError([f"dead_letter.path: cannot write to {settings.path}: {why}"])
 
 
 class DeadLetters:

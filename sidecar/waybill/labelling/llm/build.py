@@ -44,7 +44,7 @@ async def open_llm(
     Raises:
         ConfigError: what is configured needs an extra that is not installed.
     """
-    _check_extras(settings)
+    check_extras(settings)
     # The clients take a quarter of a second to import.
     provider = await asyncio.to_thread(_make_provider, settings, key)
     store, window, nodes = await open_store(settings, workers)
@@ -147,7 +147,8 @@ def _store_file(setting: str | None) -> Path | None:
     return path
 
 
-def _check_extras(settings: LlmSettings) -> None:
+def check_extras(settings: LlmSettings) -> None:
+    """See that what ``settings`` ask for is installed. Raises ConfigError."""
     problems = []
     if settings.provider == "gemini" and not _is_installed("google.genai"):
         problems.append(

@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from waybill.core.errors import WaybillError
+from waybill.core.text import not_utf8, text_of_file
 from waybill.core.yaml_advice import yaml_advice
 from waybill.core.yaml_cuts import cuts
 from waybill.core.yaml_text import VALUE_ERRORS
@@ -24,16 +25,17 @@ _SHOWN_CHARS = 60
 def read_written(file: Path) -> Written:
     """The file as it is written. Raises WaybillError."""
     try:
-        text = file.read_text("utf-8-sig")
+        text = text_of_file(file.read_bytes())
         return Written(file, text, yaml.compose(text, _Loader))
     except OSError as error:
         raise WaybillError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise WaybillError(f"{file}: not UTF-8: {error.reason}; save it as UTF-8") from None
+        line, told = not_utf8(error)
+        raise WaybillError(f"{file}:{line}: {told}") from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        place = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         told = f"{error.problem}{yaml_advice(error.problem)}"
-        raise WaybillError(f"{file}{line}: {told}") from None
+        raise WaybillError(f"{file}{place}: {told}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise WaybillError(f"{file}: {' '.join(str(error).split())}") from None
 
