@@ -12,11 +12,13 @@ As a library it labels without a server:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+# Neither typing nor pathlib: who interrupts a command while they are loaded gets a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
     from waybill.library import Classified, Record
 
 __all__ = ["classify", "classify_records"]
@@ -58,6 +60,8 @@ def classify_records(
     >>> found.tier, found.rule, found.reason
     ('rule', 'user-login-logout', None)
     """
+    from pathlib import Path
+
     from waybill.library import labeller  # the service never needs it, and the import is not cheap
 
     if isinstance(overrides, str):

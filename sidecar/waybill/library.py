@@ -78,6 +78,7 @@ class Labeller:
             self._opened = self._wait(opened.__aenter__())
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
             raise
         for advice in self._opened.pipeline.rules.advice:
             if advice.code == "packaged_rules_hidden":
@@ -195,6 +196,11 @@ def _shown(record: object) -> str:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
+    left = asyncio.all_tasks(loop)  # of an interrupt: each ends where it is, or it would be told
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
     loop.close()
 
 

@@ -25,6 +25,18 @@ def test_hundreds_of_faults_are_told_as_twenty_and_a_number(
         assert lines[-1] == f"waybill: and {problems - 20:,} more"
 
 
+def test_a_module_that_an_interrupt_made_fail_is_an_interrupt() -> None:
+    def loading(reason: type[BaseException]) -> int:
+        try:
+            raise reason
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+    assert guarded(lambda: loading(KeyboardInterrupt)) == ExitCode.INTERRUPTED
+    with pytest.raises(ImportError):
+        guarded(lambda: loading(OSError))
+
+
 @pytest.mark.parametrize(
     "command",
     [

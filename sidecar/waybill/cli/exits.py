@@ -55,6 +55,17 @@ def guarded(run: Callable[[], int]) -> int:
         return ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except ImportError as error:
+        if not _is_of_interrupt(error):
+            raise
+        return ExitCode.INTERRUPTED
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt made a module fail: one in C says only that it could not be loaded."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _cause_of(error: OSError) -> str:
