@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-#: Sends the signal of Ctrl-C to its own process when the module of that name is asked for.
+#: Sends the signal of Ctrl-C to its own process when the module of that name is asked for. What a
+#: shell runs in the background ignores it.
 _INTERRUPTS = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:
