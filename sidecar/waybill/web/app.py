@@ -129,6 +129,7 @@ async def serve_workbench(settings: Settings) -> None:
     async with running_workbench(settings) as running:
         for bench in running.benches.values():
             bench.rulebook.warm()
+            await asyncio.to_thread(bench.templates.compile_all)
         settle_memory()
         log.info("the workbench is ready", extra={"address": running.address})
         await stop.wait()
