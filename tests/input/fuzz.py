@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 import atheris
+import cramjam
 
 with atheris.instrument_imports(
-    include=["waybill.wire", "waybill.labelling.corrections", "waybill.patterns"]
+    include=["waybill.wire", "waybill.labelling", "waybill.patterns", "waybill.settings"]
 ):
     from tests.input.targets import run_target
 
@@ -31,6 +32,14 @@ _OTLP = [
 ]
 _CORRECTION = encode_correction(
     new_correction("an error <id>", "Error", by="ann", at="2026-11-20T10:00:00Z")
+)
+_RULES = b"""rules:
+- {id: a, label: Error, pattern: 'x \\d+', sources: [b], fields: {severity: high}, matches: [x 1]}
+disable:
+- {id: c, reason: d}
+"""
+_VERDICTS = (
+    b'{"answers":[{"index":1,"label":"Error"},{"index":2,"label":"Error"},{"index":3,"label":"x"}]}'
 )
 
 
@@ -57,11 +66,27 @@ def _seeds(name: str) -> list[bytes]:
                 bytes([i]) + compress(compress(b"a" * 50, encoding), encoding)
                 for i in range(16)
                 for encoding in ENCODINGS
-            ]
+            ] + [b"\x03" + bytes(cramjam.snappy.compress(b"a" * size)) for size in (0, 50, 9000)]
         case "csv":
             return [b"log,source\na,b\n", b'"a\n""b",c\r\n', b"\xef\xbb\xbflog\n"]
+        case "settings" | "rules":
+            files = [
+                b"log: {level: info}\nhttp:\n  listen: ':9880'\n",
+                _RULES,
+                b"a: &a [1]\nb: *a\n",
+            ]
+            return [*files, _RULES.decode().encode("utf-16")]
+        case "tokens":
+            return [b"# a\nship abc\n\ndef\n", b"Bearer x", "\ufeffabc\r\n".encode("utf-16")]
+        case "verdicts":
+            return [_VERDICTS, b"<think>{</think>```json\n" + _VERDICTS + b"\n```"]
         case _:
+            gzipped = gzip.compress(entry)
             return [
+                b"\x93\xa3tag\xc4%c" % len(gzipped) + gzipped + b"\x81\xaacompressed\xa4gzip",
+                b"\x94\xa3tag\x01\x81\xa3log\xa1x\x82\xa8metadata\x80\xadfluent_signal\x00",
+                b"\xdc\x00\x02\xda\x00\x03tag\xdd\x00\x00\x00\x01" + entry,
+                b"\x92\xa3tag\x91\x92\x01\x81\xa3log" + b"\x91" * 700 + b"\xc0",
                 entry,
                 b"\x93\xa3tag\xce\x00\x00\x00\x01\x81\xa3log\xa5hello",
                 b"\x92\xa3tag\x91" + entry,

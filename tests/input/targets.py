@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from tests.input.crossing import cross
 from tests.wire.rendering import json_records, msgpack_entries
 from waybill.core.correction import decode_correction, encode_correction, settle
-from waybill.core.errors import CorrectionsError, MalformedError
+from waybill.core.errors import ConfigError, CorrectionsError, MalformedError, RuleError
 from waybill.core.pattern import decode, encode
 from waybill.core.records import Verdict
 from waybill.labelling.corrections.files import parse_history
 from waybill.labelling.corrections.table import make_table
+from waybill.labelling.llm.errors import BadAnswer
+from waybill.labelling.llm.prompt import Question
+from waybill.labelling.rules.files import RuleFile
+from waybill.labelling.rules.schema import parse_file
+from waybill.ops.tokens import tokens_in
 from waybill.patterns.query import Query
 from waybill.settings.schema import FieldSettings
+from waybill.settings.yaml_file import mapping_in
 from waybill.wire import FieldPlan, JsonCodec, MsgpackCodec, Wire
 from waybill.wire.compression import ENCODINGS, decompress
 from waybill.wire.forward import AnswerReader, FrameReader, is_ack, is_pong, ping, pong
@@ -30,6 +37,8 @@ from waybill.wire.table.row import Row
 from waybill.wire.table.table import Table
 
 _LIMIT = 1 << 20
+#: YAML is read slowly, and nested deeper than this its quick reader ends the process.
+_MOST_YAML, _MOST_NESTED = 4096, 500
 _FIELDS = FieldSettings(relabel=False, parse_nested=True)
 _WIRE = Wire(FieldPlan(_FIELDS))
 _RELABEL = FieldPlan(FieldSettings(relabel=True, record_id="id"))
@@ -160,6 +169,37 @@ def fuzz_csv(data: bytes) -> None:
             assert b"source,log\n" + out + table.rest() == b"source,log\n" + data
 
 
+def fuzz_settings(data: bytes) -> None:
+    """A file of settings, as far as YAML goes."""
+    with contextlib.suppress(ConfigError):
+        mapping_in(data[:_MOST_YAML], Path("waybill.yaml"))
+
+
+def fuzz_rules(data: bytes) -> None:
+    """A file of rules; deep nesting ends the child process in which it is read."""
+    data = data[:_MOST_YAML]
+    if sum(map(data.count, (b"[", b"{", b"-", b"?"))) < _MOST_NESTED:
+        faults: list[RuleError] = []
+        parse_file(RuleFile("a.yaml", data), ("Error", "Warning"), faults)
+        list(map(str, faults))
+
+
+def fuzz_tokens(data: bytes) -> None:
+    """A file of tokens: none is blank, or has blanks around it."""
+    with contextlib.suppress(ConfigError):
+        for token in tokens_in(data):
+            assert token == token.strip() != ""
+
+
+def fuzz_verdicts(data: bytes) -> None:
+    """What an LLM answers: a label of the set for each line, or nothing."""
+    asked = Question("", "", ("Error", "Warning"), (1, 2, 3), {2: "Error"})
+    with contextlib.suppress(BadAnswer):
+        found = asked.judge(data.decode("utf-8", "replace"))
+        assert len(found) == 2
+        assert set(found) <= {"Error", "Warning", None}
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "json": fuzz_json,
     "msgpack": fuzz_msgpack,
@@ -172,6 +212,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "answers": fuzz_answers,
     "inflate": fuzz_inflate,
     "csv": fuzz_csv,
+    "settings": fuzz_settings,
+    "rules": fuzz_rules,
+    "tokens": fuzz_tokens,
+    "verdicts": fuzz_verdicts,
 }
 
 
