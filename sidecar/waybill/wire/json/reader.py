@@ -6,7 +6,7 @@ the tolerant scanner (`waybill.wire.json.scan`), record by record, out of the ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -267,7 +267,10 @@ class JsonReader:
 
     def _add(self, batch: Batch, start: int, end: int) -> None:
         """Add a record, or those of a list within the list."""
-        for at, stop in flattened(batch, start, end):
+        spans: Iterable[scan.Span] = ((start, end),)
+        if batch.body[start] == _OPEN_BRACKET:
+            spans = flattened(batch, start, end)
+        for at, stop in spans:
             batch.add_with(self._read_record, at, stop)
 
     def _read_record(self, batch: Batch, start: int, end: int) -> None:
