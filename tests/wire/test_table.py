@@ -8,6 +8,8 @@ import io
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from encodings.aliases import aliases
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -197,6 +199,22 @@ def test_other_encodings_are_found_or_named() -> None:
         assert label(table, rows).startswith("log,target_label".encode(encoding))
     with pytest.raises(MalformedError, match="not a known encoding"):
         read(b"log\n", encoding="klingon")
+
+
+@pytest.mark.parametrize("guess", sorted({*aliases.values()}))
+def test_no_guess_changes_what_was_read_before_it(
+    guess: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = pytest.importorskip("charset_normalizer")
+    if guess.endswith("_codec") or guess in ("mbcs", "rot_13"):
+        return  # what is no character set is never guessed
+    best = SimpleNamespace(best=lambda: SimpleNamespace(encoding=guess))
+    monkeypatch.setattr(library, "from_bytes", lambda _: best)
+    head, plain = b"source,log\r\n", b"a,b\\~%\r\n" * 50 + b"c,"
+    data = head + plain + b"\x99\x9c\x8d\xf5" * 50 + b"\r\n"
+    table, rows = read(data, len(head + plain))
+    assert b"".join(table.plain(row) for row in rows) == data[len(head) :]
+    assert label(table, rows).startswith(b"source,log,target_label")
 
 
 def test_bytes_that_are_not_of_the_encoding_are_named_and_kept() -> None:

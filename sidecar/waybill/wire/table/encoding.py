@@ -14,6 +14,7 @@ _NUL_SHARE = 0.3
 _SAMPLE_BYTES = 64 << 10
 #: A byte order mark has so many.
 _LEAST_BYTES = 4
+_ASCII = bytes(range(128))
 _BEYOND_ASCII = bytes(range(128, 256))
 #: A larger share of bytes beyond ASCII is not Western: then charset-normalizer is asked, if there.
 _WESTERN_SHARE = 0.15
@@ -111,7 +112,7 @@ class TextDecoder:
                 self._choose(wide)
         if self._decoder is None and not data.isascii():
             self.is_guess = not is_utf8_rather(data)
-            self._choose(_narrow(data) if self.is_guess else "utf-8")
+            self._choose(_narrow(data, self._is_first) if self.is_guess else "utf-8")
 
     def _choose(self, name: str) -> None:
         if name.startswith(WIDE):
@@ -148,7 +149,10 @@ def _wide(sample: bytes) -> str | None:
     return None
 
 
-def _narrow(data: bytes) -> str:
+def _narrow(data: bytes, is_first: bool) -> str:
+    """A guess. What went before was ASCII: an encoding with other characters there, such as EBCDIC,
+    would write back bytes that nobody sent.
+    """
     sample = data[:_SAMPLE_BYTES]
     beyond = len(sample) - len(sample.decode("ascii", "ignore"))
     if beyond > max(_WESTERN_SHARE * len(sample), _LEAST_BEYOND):
@@ -158,5 +162,11 @@ def _narrow(data: bytes) -> str:
             return single_byte(data)
         best = from_bytes(sample).best()
         if best is not None and not best.encoding.startswith("utf"):
-            return codecs.lookup(best.encoding).name
+            name = codecs.lookup(best.encoding).name
+            if is_first or _has_ascii(name):
+                return name
     return single_byte(data)
+
+
+def _has_ascii(name: str) -> bool:
+    return _ASCII.decode(name, "replace") == _ASCII.decode("ascii")
