@@ -75,7 +75,7 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
     )
     has_return = settings.return_.type != "body"
     return [
-        *label.routes(intake, reader),
+        *label.routes(intake, reader, has_return=has_return),
         *otlp.routes(intake, reader, has_return=has_return),
         *_tools(deps, Questions(intake.hold, asking)),
     ]

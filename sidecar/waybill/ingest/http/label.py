@@ -1,6 +1,7 @@
 """``/v1/label``: batches from ``out_http``, from Vector's ``http`` sink, and from anyone with curl.
 
-200 or 204 say that the records are where they belong: in the answer, or with the receiver.
+200 or 204 say that the records are where they belong: in the answer, or with the receiver. While
+nothing is pushed, a shipper that throws answers away is told to keep its batch (503).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 
 from aiohttp import web
 
+from waybill.core.errors import HandbackError
 from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.http.errors import LABEL_PATH
 from waybill.ingest.listener import Intake
@@ -17,13 +19,20 @@ from waybill.wire.lines import is_text
 
 #: Above this an answer is compressed on a thread.
 _INLINE_BYTES = 256 << 10
+#: How shippers whose outputs look at nothing but the status of an answer call themselves.
+_DEAF = (("Fluent-Bit", "Fluent Bit"), ("Vector/", "Vector"))
 
 
-def routes(intake: Intake, reader: BodyReader) -> list[web.RouteDef]:
-    """The endpoint with and without a tag in its path, and the health check of shippers."""
+def routes(intake: Intake, reader: BodyReader, *, has_return: bool) -> list[web.RouteDef]:
+    """The endpoint with and without a tag in its path, and the health check of shippers.
+
+    ``has_return`` says that batches are pushed to a receiver.
+    """
 
     async def label(request: web.Request) -> web.Response:
         """One batch."""
+        if not has_return:
+            _check_that_it_listens(request)
         with intake.hold() as grow:
             delivery = await reader.receive(request, grow, "http")
             answer = await intake.run(delivery, grow)
@@ -36,6 +45,18 @@ def routes(intake: Intake, reader: BodyReader) -> list[web.RouteDef]:
     for path in (LABEL_PATH, f"{LABEL_PATH}/{{tag:[\\s\\S]+}}"):
         found += [web.get(path, _ok), web.post(path, label), web.put(path, label)]
     return found
+
+
+def _check_that_it_listens(request: web.Request) -> None:
+    """Raise HandbackError (``no_return``) for a sender that loses what an answer holds."""
+    agent = request.headers.get("User-Agent", "")
+    for begins, name in _DEAF:
+        if agent.startswith(begins):
+            raise HandbackError(
+                "no_return",
+                f"{name} reads no answer, so the labelled records would be lost: set return.type "
+                "and return.url to hand them back",
+            )
 
 
 async def _ok(_: web.Request) -> web.Response:
