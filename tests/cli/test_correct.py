@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,47 @@ async def test_what_is_taken_back_from_afar_is_said_so(
         assert words.startswith(" Error <- disk 0 is wobbly")
         assert await asyncio.to_thread(main, ["correct", "--withdraw", said_id, *to]) == 0
         assert ": taken back: Error <- disk 0 is wobbly" in capsys.readouterr().out
+
+
+def test_each_command_that_is_proposed_can_be_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They name the settings that were given: without them they would find no file."""
+    file = tmp_path / "my corrections.ndjson"
+    settings = ["--set", f"corrections.path={file}", "--set", "model.path=null"]
+    assert main(["correct", "disk 7 is wobbly", "--label", "Error", *settings]) == 0
+    said = capsys.readouterr().out
+    assert f"kept in {file}, for each Waybill with this corrections.path" in said
+    assert main(["explain", "disk 8 is wobbly", *settings]) == 0
+    explained = capsys.readouterr().out
+    found = [line.partition(": waybill ")[2] for line in (said + explained).splitlines()]
+    back = [line for line in found if line.startswith("correct --withdraw")]
+    assert len(back) == 2
+    assert len(set(back)) == 1
+    assert main(shlex.split(back[0])) == 0
+    assert "taken back for every source" in capsys.readouterr().out
+
+
+async def test_what_a_running_waybill_keeps_is_taken_back_where_it_is(
+    running: Running, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    async with running("model.path=null", f"corrections.path={tmp_path / 'c.ndjson'}") as sidecar:
+        said = ["correct", "disk 7 is wobbly", "--label=Error", "--to", sidecar.service.address]
+        assert await asyncio.to_thread(main, said) == 0
+        line = capsys.readouterr().out.splitlines()[-1]
+        back = shlex.split(line.partition(": waybill ")[2])
+        assert await asyncio.to_thread(main, back) == 0
+    told = capsys.readouterr().out
+    assert "taken back:" in told
+    assert "to take it back" not in told
+
+
+def test_without_a_file_the_options_that_name_one_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["correct", "disk 7 is wobbly", "--label", "Error", "--set=model.path=null"]) == 1
+    told = capsys.readouterr().err
+    assert "--set corrections.path=FILE" in told
+    assert "--to ADDRESS" in told
+    assert main(["explain", "User User1 logged in.", "--set=model.path=null"]) == 0
+    assert "--set corrections.path=FILE" in capsys.readouterr().out

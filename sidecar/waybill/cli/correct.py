@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waybill.cli.parsing import Commands, add_command, add_labelling_option, load_and_tell
+from waybill.cli.parsing import (
+    Commands,
+    add_command,
+    add_labelling_option,
+    load_and_tell,
+    same_settings,
+)
 from waybill.cli.patterns import add_token_option, token_of
 from waybill.cli.terminal import cleaned, read_stdin
 from waybill.core.causes import cause_at
@@ -65,8 +71,10 @@ def _run(given: argparse.Namespace) -> int:
     try:
         if given.to is not None:
             print(asyncio.run(_send(given.to, token_of(given), asked)))
+        elif given.print and asked.withdraws is None:
+            print(asyncio.run(_line(settings, asked)))
         else:
-            print(asyncio.run(_keep(settings, asked, only_print=given.print)))
+            print(asyncio.run(_keep(settings, asked, same_settings(given))))
     except CorrectError as error:
         rule = error.more.get("rule")
         if isinstance(rule, str):
@@ -107,17 +115,30 @@ def _login() -> str:
         return ""
 
 
-async def _keep(settings: Settings, asked: CorrectionRequest, *, only_print: bool) -> str:
-    """Write it to ``corrections.path``, or give its line. Raises CorrectError, ConfigError."""
+async def _line(settings: Settings, asked: CorrectionRequest) -> str:
+    """Its line, for a file that lies elsewhere. Raises CorrectError, ConfigError."""
     from waybill.core.correction import encode_correction
+
+    checked = await (await _open_desk(settings, asked.labelling)).check(asked)
+    return encode_correction(checked.correction).decode().rstrip("\n")
+
+
+async def _keep(settings: Settings, asked: CorrectionRequest, same: str) -> str:
+    """Write it to ``corrections.path``; ``same`` names the settings that were given for it.
+
+    Raises CorrectError, ConfigError.
+    """
     from waybill.labelling.corrections.store import file_of
 
     desk = await _open_desk(settings, asked.labelling)
-    if only_print and asked.withdraws is None:
-        checked = await desk.check(asked)
-        return encode_correction(checked.correction).decode().rstrip("\n")
-    taken = await desk.take(asked)
-    return _show(taken, str(file_of(Path(settings.corrections.path or ""))))
+    try:
+        taken = await desk.take(asked)
+    except CorrectError as error:
+        if error.code != "no_path":
+            raise
+        told = f"{error}: --set corrections.path=FILE, or --to ADDRESS for a Waybill that has one"
+        raise WaybillError(told) from None
+    return _show(taken, str(file_of(Path(settings.corrections.path or ""))), same)
 
 
 async def _open_desk(settings: Settings, labelling: str) -> Desk:
@@ -144,14 +165,15 @@ async def _open_desk(settings: Settings, labelling: str) -> Desk:
     )
 
 
-def _show(taken: Taken, place: str) -> str:
+def _show(taken: Taken, place: str, same: str) -> str:
     one = taken.correction
-    lines = [_sentence(one), f"{'kept in' if taken.is_new else 'said before, in'} {place}"]
+    kept = "kept in" if taken.is_new else "said before, in"
+    lines = [_sentence(one), f"{kept} {place}, for each Waybill with this corrections.path"]
     overruled = taken.overrules
     if overruled is not None:
         lines.append(f"it overrules the rule {overruled.rule}, which says {overruled.label}")
     if one.withdraws is None:
-        lines.append(f"to take it back: waybill correct --withdraw {one.id}")
+        lines.append(f"to take it back: waybill correct --withdraw {one.id}{same}")
     return "\n".join(lines)
 
 
@@ -191,7 +213,8 @@ async def _send(address: str, token: str, asked: CorrectionRequest) -> str:
         raise WaybillError(f"{url}: no answer of Waybill: {cause_at(url, error)}") from None
     if status not in (200, 201):
         raise _refusal(url, told)
-    return _show_answer(told, is_withdrawal=asked.withdraws is not None)
+    back = "" if asked.withdraws is not None else f"--to {address}"
+    return _show_answer(told, back)
 
 
 def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
@@ -203,9 +226,9 @@ def _refusal(url: str, told: Mapping[str, object]) -> WaybillError:
     return WaybillError(text)
 
 
-def _show_answer(told: Mapping[str, object], *, is_withdrawal: bool) -> str:
-    """What a Waybill answered."""
-    head = f"{told.get('id')}: taken back:" if is_withdrawal else f"{told.get('id')}:"
+def _show_answer(told: Mapping[str, object], back: str) -> str:
+    """What a Waybill answered; ``back`` leads to it again, and is "" where it took one back."""
+    head = f"{told.get('id')}:" if back else f"{told.get('id')}: taken back:"
     lines = [f"{head} {told.get('label')} <- {told.get('mask')}"]
     if told.get("in_force") is True:
         lines.append("in force there")
@@ -214,6 +237,8 @@ def _show_answer(told: Mapping[str, object], *, is_withdrawal: bool) -> str:
     overrules = told.get("overrules")
     if isinstance(overrules, Mapping):
         lines.append(f"it overrules the rule {overrules['rule']}, which says {overrules['label']}")
+    if back:
+        lines.append(f"to take it back: waybill correct --withdraw {told.get('id')} {back}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from waybill.cli.parsing import Commands, add_command, load_and_tell
+from waybill.cli.parsing import Commands, add_command, load_and_tell, same_settings
 from waybill.cli.terminal import cleaned, note_file, read_stdin
 from waybill.core.errors import WaybillError
 
@@ -72,7 +72,7 @@ def _run(given: argparse.Namespace) -> int:
     if asked.origin:
         print(asked.origin)
     print(_show(found, settings))
-    hint = _if_wrong(found)
+    hint = _if_wrong(found, settings, same_settings(given))
     if hint:
         print(f"\n{hint}")
     return 0
@@ -132,16 +132,21 @@ def _print_draft(message: str, settings: Settings) -> int:
     return 0
 
 
-def _if_wrong(found: Explanation) -> str:
-    """What can be done about a label; "" where there is none, which has advice of its own."""
+def _if_wrong(found: Explanation, settings: Settings, same: str) -> str:
+    """What can be done about a label; "" where there is none, which has advice of its own.
+
+    ``same`` names the settings that were given.
+    """
     decision = found.decision
     if decision.reason is not None:
         return ""
     if decision.tier == "correction":
-        return f"Wrong? Take it back: waybill correct --withdraw {decision.rule}"
+        return f"Wrong? Take it back: waybill correct --withdraw {decision.rule}{same}"
+    kept = same if settings.corrections.path is not None else f"{same} --set corrections.path=FILE"
     return (
-        "Wrong? Say what it is, for all messages like it: waybill correct MESSAGE --label LABEL; "
-        "or write a rule that is read before (--draft begins one)"
+        "Wrong? Say what it is, for all messages like it: waybill correct MESSAGE --label "
+        f"LABEL{kept} (a running Waybill: --to ADDRESS); or write a rule that is read before "
+        "(--draft begins one)"
     )
 
 

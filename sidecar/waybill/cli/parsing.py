@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -29,6 +30,7 @@ __all__ = [
     "load_and_tell",
     "load_labels",
     "needs_extra",
+    "same_settings",
     "settings_options",
 ]
 
@@ -108,6 +110,14 @@ def load_and_tell(given: argparse.Namespace) -> Settings:
     if said:
         tell(f"waybill: {said}")
     return settings
+
+
+def same_settings(given: argparse.Namespace) -> str:
+    """``--config`` and ``--set`` as they were given, for a command that is to be typed next."""
+    words = [] if given.config is None else ["--config", str(given.config)]
+    for override in given.overrides:
+        words += ["--set", override]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def add_labelling_option(parser: argparse._ActionsContainer) -> None:
