@@ -71,6 +71,8 @@ async def test_commands_that_ask_take_the_token_file_of_the_sidecar(
             ["correct", "disk 7 is wobbly", "--label=Error", "--to", address],
             ["patterns", address],
             ["top", "--once", address],
+            ["patterns", "--to", address],
+            ["top", "--to", address, "--once"],
             ["canary", "--to", f"{address}/v1/label", "--records=10", "--rate=1000"],
         ):
             assert await asyncio.to_thread(main, [*words, with_token]) == 0, words

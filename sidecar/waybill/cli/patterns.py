@@ -68,6 +68,7 @@ def add_address(parser: argparse.ArgumentParser) -> None:
         default=_ADDRESS,
         help=f"of the sidecar (default: {_ADDRESS}), such as sidecar:9880 or https://sidecar",
     )
+    parser.add_argument("--to", metavar="ADDRESS", help="the same, as other commands take it")
     add_token_option(parser)
     add_labelling_option(parser)
 
@@ -83,7 +84,8 @@ def add_token_option(parser: argparse.ArgumentParser) -> None:
 
 
 def must_be_address(given: argparse.Namespace) -> None:
-    """Raise ConfigError for a file: only who is running can be asked."""
+    """Settle ``--to``. Raise ConfigError for a file: only who is running can be asked."""
+    given.address = given.to or given.address
     if Path(given.address).exists():
         problem = (
             f"{given.address} is a file or folder; expected the address of a running sidecar, such "
