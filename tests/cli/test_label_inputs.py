@@ -340,3 +340,9 @@ def test_a_guessed_encoding_is_said_to_be_one(label: Label, name: str) -> None:
     assert " (a guess, since it is not UTF-8; --encoding" in label(name, data).said
     assert "(a guess" not in label(name, data, "--encoding", "koi8-r").said
     assert "(a guess" not in label(name, data.decode("koi8-r").encode()).said
+
+
+def test_letters_of_dos_are_named_where_no_western_letter_can_be_meant(label: Label) -> None:
+    data = "log\nKasse für Süden\n"
+    assert "such as cp850" in label("in.csv", data.encode("cp850")).said
+    assert "cp850" not in label("in.csv", data.encode("cp1252")).said

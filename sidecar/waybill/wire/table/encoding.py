@@ -78,7 +78,9 @@ class TextDecoder:
     def describe(self) -> str:
         """The encoding in words, and whether it is a guess."""
         if self.is_guess:
-            return f"{self.name} (a guess, since it is not UTF-8; --encoding names another)"
+            # Bytes that cp1252 has no character for: letters of DOS, seldom anything of latin-1.
+            such = ", such as cp850 for a file of DOS" if self.name == "latin-1" else ""
+            return f"{self.name} (a guess, since it is not UTF-8; --encoding names another{such})"
         return self.name or "ASCII"
 
     def encode(self, text: str) -> bytes:
