@@ -60,7 +60,7 @@ async def test_a_wrong_label_is_corrected_and_the_correction_applied(browser: Cl
         await hands.press("w", "6", "Enter")
         await appears(page, page.get_by_text("Recorded:"))
         await hands.press("Shift+A")
-        await page.get_by_text("On its way.").wait_for()
+        await page.get_by_text("A patch is made").wait_for()
         assert b'"Workflow Error"' in await browser.running.bench.database.read(export_applied)
         assert hands.keys == 4
 

@@ -68,7 +68,7 @@ async def test_walk_a_corrects_with_three_keys_and_a_click_and_walk_c_reads_with
         assert b'"Workflow Error"' in await browser.running.bench.database.read(export)
         assert await browser.running.bench.database.read(export_applied) == b""
         await hands.click(page.locator("[data-apply]"))
-        await page.get_by_text("On its way.").wait_for()
+        await page.get_by_text("A patch is made").wait_for()
         assert (hands.keys, hands.clicks) == (3, 1)
         assert b'"Workflow Error"' in await browser.running.bench.database.read(export_applied)
 

@@ -116,7 +116,14 @@ async def apply_corrections(request: web.Request) -> web.Response:
         raise see(request, "/corrections", urlencode({"fault": str(error)})) from None
     if number is None:
         raise see(request, "/corrections", urlencode({"said": "No correction waits."}))
-    raise see(request, f"/changes/{number}", urlencode({"said": "On its way."}))
+    raise see(request, f"/changes/{number}", urlencode({"said": f"{_sent(request)}."}))
+
+
+def _sent(request: web.Request) -> str:
+    """What becomes of a change that was just made."""
+    if bench_of(request).settings.workbench.apply == "patch":
+        return "A patch is made, and nothing changes until somebody brings it"
+    return "On its way"
 
 
 async def undo(request: web.Request) -> web.Response:
@@ -132,7 +139,7 @@ async def undo(request: web.Request) -> web.Response:
     if number is None:
         query = urlencode({"fault": "There is nothing left of it to take back."})
         raise see(request, f"/changes/{row['number']}", query)
-    said = f"On its way: it takes back change {row['number']}."
+    said = f"{_sent(request)}: it takes back change {row['number']}."
     raise see(request, f"/changes/{number}", urlencode({"said": said}))
 
 
