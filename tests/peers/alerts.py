@@ -12,14 +12,15 @@ Series = tuple[str, str]
 
 
 class Case(msgspec.Struct, frozen=True):
-    """``firing`` makes the alert fire at ``minute``, ``quiet`` does not; ``labels`` are those of
-    the series that the alert keeps.
+    """``firing`` makes the alert fire at ``minute``, and so does ``either``, ``quiet`` does not;
+    ``labels`` are those of the series that the alert keeps.
     """
 
     firing: tuple[Series, ...]
     quiet: tuple[Series, ...]
     minute: int
     labels: dict[str, str]
+    either: tuple[Series, ...] = ()
 
 
 NODE = {"instance": "n"}
@@ -74,10 +75,14 @@ CASES: dict[str, Case] = {
         NODE,
     ),
     "WaybillHandbackFailing": Case(
-        (counter("waybill_handback_errors_total", ',reason="unreachable"', 5),),
-        (counter("waybill_handback_errors_total", ',reason="unreachable"', 0),),
+        (counter("waybill_handback_errors_total", ',reason="no_return"', 5),),
+        (
+            counter("waybill_handback_errors_total", ',reason="connect"', 0),
+            counter("waybill_batches_refused_total", ',ingest="http",reason="inflight_bytes"', 5),
+        ),
         30,
-        NODE | {"reason": "unreachable"},
+        NODE | {"reason": "no_return"},
+        (counter("waybill_batches_refused_total", ',ingest="http",reason="no_return"', 5),),
     ),
     "WaybillBatchesRefused": Case(
         (first("waybill_batches_refused_total", ',ingest="http",reason="not_json"'),),

@@ -62,6 +62,7 @@ def test_an_alert_fires_on_what_it_is_for_and_not_on_its_neighbour(
         "evaluation_interval": "1m",
         "tests": [
             case(alert, one.firing, one.minute, [expected]),
+            case(alert, one.either or one.firing, one.minute, [expected]),
             case(alert, one.quiet, one.minute, []),
         ],
     }
