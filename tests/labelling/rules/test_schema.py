@@ -150,3 +150,17 @@ def test_what_a_rule_writes_may_be_as_long_as_it_may() -> None:
     )
     rules, faults = parse(text)
     assert (len(rules), faults) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("patern", "(did you mean pattern?)"),
+        ("regex", "; expected one of id, "),
+        ("name", ", match"),
+    ],
+)
+def test_an_unknown_key_is_said_with_those_that_there_are(key: str, hint: str) -> None:
+    _, faults = parse(f"rules:\n- id: a\n  label: Error\n  pattern: x\n  {key}: y")
+    assert f"unknown key '{key}'" in str(faults[0])
+    assert hint in str(faults[0])

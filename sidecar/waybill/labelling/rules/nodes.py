@@ -48,7 +48,8 @@ class NodeReader:
             if keys is None or key in keys:
                 members[key] = value
             else:
-                self._fault(key_node, f"unknown key {key!r}{meant(key, keys)}")
+                hint = meant(key, keys) or f"; expected one of {', '.join(keys)}"
+                self._fault(key_node, f"unknown key {key!r}{hint}")
         return members
 
     def _entries(self, node: yaml.MappingNode, what: str) -> Entries:
