@@ -151,9 +151,9 @@ def _model(model: ModelAnswer) -> Iterator[str]:
     if model.next_best:
         told = [f"{one.label} {_number(one.confidence)}" for one in model.next_best]
         yield f"  the next best labels: {', '.join(told)}"
-    knows = "so it knows such messages"
+    knows = "which this is"
     if not model.is_known:
-        knows = "so it does not know this one, whatever its choice"
+        knows = "which this is not, whatever its choice"
     yield (
         f"  mean distance to the nearest lines of its training: {_number(model.distance)}; "
         f"up to {_number(model.farthest_known)} counts as known, {knows}"
