@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,34 @@ from waybill.core.errors import ConfigError
 from waybill.settings.schema import Settings
 from waybill.web.app import running_workbench
 
-__all__ = ["pages"]
+__all__ = ["pages", "shared"]
 
 #: Looks at the sidecar so often: somebody is waiting.
 _COLLECT_SECS = 2.0
+
+
+@contextlib.contextmanager
+def shared(settings: Settings) -> Iterator[Settings]:
+    """``settings`` with which what is applied on the pages is in force in the sidecar.
+
+    Rules and corrections are thrown away at the end. Who says where they lie keeps them there.
+    """
+    if settings.corrections.path is not None or settings.workbench.apply != "patch":
+        yield settings
+        return
+    replace = msgspec.structs.replace
+    with tempfile.TemporaryDirectory(prefix="waybill-demo-") as place:
+        rules, corrections = Path(place, "rules"), str(Path(place, "corrections.ndjson"))
+        rules.mkdir()
+        mine = replace(
+            settings.workbench, apply="folder", folder=str(rules), corrections_file=corrections
+        )
+        yield replace(
+            settings,
+            workbench=mine,
+            rules=replace(settings.rules, extra_paths=(*settings.rules.extra_paths, str(rules))),
+            corrections=replace(settings.corrections, path=corrections),
+        )
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ import aiohttp
 import msgpack
 import orjson
 
-from waybill.cli.demo.pages import pages
+from waybill.cli.demo.pages import pages, shared
 from waybill.cli.demo.table import Record, print_summary, print_table
 from waybill.learn.json_stream import values
 from waybill.ops.logs import setup_logging
@@ -41,6 +41,11 @@ async def demo(settings: Settings, *, is_once: bool) -> None:
     setup_logging("warning")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log of it is read meanwhile
+    with shared(settings) as together:
+        await _demo(together, is_once=is_once)
+
+
+async def _demo(settings: Settings, *, is_once: bool) -> None:
     stream = resources.files("waybill.cli.demo").joinpath("demo.ndjson").read_bytes()
     lines = [line for line in stream.splitlines() if line]
     begin = time.perf_counter()
