@@ -53,7 +53,7 @@ class Behind:
 
 def http(behind: Behind, address: str) -> Listener:
     reader = BodyReader(1 << 20, 5, behind.intake.dead_letters)
-    routes = label.routes(behind.intake, reader, has_return=True)
+    routes = label.routes(behind.intake, reader, count_unread=None)
     settings = HttpSettings(listen=address)
     return HttpServer(settings, routes, behind.connections, behind.intake)
 

@@ -249,21 +249,21 @@ async def test_the_description_names_every_route(sidecar: Sidecar) -> None:
 
 @pytest.mark.parametrize("agent", ["Fluent-Bit", "Vector/0.58.0 (x86_64-unknown-linux-gnu)"])
 @pytest.mark.parametrize("path", ["/v1/label", "/v1/label/kube.app"])
-async def test_a_shipper_that_reads_no_answer_keeps_its_records_while_nothing_is_pushed(
-    sidecar: Sidecar, agent: str, path: str
+async def test_of_a_shipper_that_reads_no_answer_log_and_metric_tell(
+    sidecar: Sidecar, agent: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    counted = {"ingest": "http", "reason": "no_return"}
-    before = sidecar.metric("waybill_batches_refused_total", **counted)
-    status, answer, headers = await sidecar.post(b'{"log": "a"}', path, User_Agent=agent)
-    assert status == 503
-    assert "Retry-After" in headers
-    assert json.loads(answer)["reason"] == "handback_no_return"
-    assert "return.type" in json.loads(answer)["detail"]
-    assert sidecar.metric("waybill_batches_refused_total", **counted) == before + 1
+    before = sidecar.metric("waybill_answers_unread_total")
+    status, answer, _ = await sidecar.post(b'{"log": "a"}', path, User_Agent=agent)
+    assert status == 200
+    assert "target_label" in json.loads(answer)
+    assert sidecar.metric("waybill_answers_unread_total") == before + 1
+    assert "set return.type" in caplog.text
 
 
 @pytest.mark.parametrize("agent", ["curl/8.14.1", "Manticore 0.9.1", "Vectorise", "my-Fluent-Bit"])
 async def test_whoever_may_read_the_answer_gets_it(sidecar: Sidecar, agent: str) -> None:
+    before = sidecar.metric("waybill_answers_unread_total")
     status, answer, _ = await sidecar.post(b'{"log": "a"}', User_Agent=agent)
     assert status == 200
     assert "target_label" in json.loads(answer)
+    assert sidecar.metric("waybill_answers_unread_total") == before

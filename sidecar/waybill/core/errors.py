@@ -233,8 +233,8 @@ class SlowToReadError(WaybillError):
 class HandbackError(CodedError[HandbackCode]):
     """The receiver did not take the records in time. HTTP 503; the shipper keeps the batch.
 
-    ``refused`` stands for 4xx, ``unavailable`` for 5xx and 429; ``no_return``: OTLP came in,
-    or a batch of a shipper that reads no answer, and no ``return.type`` is set for it.
+    ``refused`` stands for 4xx, ``unavailable`` for 5xx and 429; ``no_return``: OTLP came in and
+    no ``return.type`` is set for it.
     """
 
     code: HandbackCode

@@ -93,9 +93,8 @@ class Metrics:
             "Records that an OTLP receiver took the request of but rejected.",
             "handback",
         )
-        self.refused = make.counter(
-            "batches_refused_total", "Batches refused, by reason.", "ingest", "reason"
-        )
+        self.refused = make.counter("batches_refused_total", "Batches refused.", "ingest", "reason")
+        self.answers_unread = make.counter("answers_unread_total", "Answers that no shipper reads.")
 
     def _declare_flow(self, make: Maker) -> None:
         """The way of a batch, and its bounds."""

@@ -75,7 +75,9 @@ def http_routes(deps: Deps) -> list[web.RouteDef]:
     )
     has_return = settings.return_.type != "body"
     return [
-        *label.routes(intake, reader, has_return=has_return),
+        *label.routes(
+            intake, reader, count_unread=None if has_return else deps.metrics.answers_unread.inc
+        ),
         *otlp.routes(intake, reader, has_return=has_return),
         *_tools(deps, Questions(intake.hold, asking)),
     ]

@@ -46,7 +46,7 @@ def closed_doors(settings: Settings) -> Iterator[str]:
             "return.type: with body, POST /v1/logs (OTLP) answers 503 to every request, because an "
             "OTLP answer has no room for records; to take OTLP there set return.type to otlp, http "
             "or forward, or post to /v1/label, which answers with the labelled request. Fluent Bit "
-            "and Vector are answered 503 everywhere, since they read no answer"
+            "and Vector read no answer: without return.type their labelled records are lost"
         )
 
 

@@ -1,21 +1,24 @@
 """``/v1/label``: batches from ``out_http``, from Vector's ``http`` sink, and from anyone with curl.
 
-200 or 204 say that the records are where they belong: in the answer, or with the receiver. While
-nothing is pushed, a shipper that throws answers away is told to keep its batch (503).
+200 or 204 say that the records are where they belong: in the answer, or with the receiver. Answers
+to shippers that read none are counted, and the log says what to set.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 
 from aiohttp import web
 
-from waybill.core.errors import HandbackError
 from waybill.ingest.http.bodies import BodyReader
 from waybill.ingest.http.errors import LABEL_PATH
 from waybill.ingest.listener import Intake
 from waybill.wire.compression import accepted_encoding, compress
 from waybill.wire.lines import is_text
+
+_log = logging.getLogger(__name__)
 
 #: Above this an answer is compressed on a thread.
 _INLINE_BYTES = 256 << 10
@@ -23,16 +26,19 @@ _INLINE_BYTES = 256 << 10
 _DEAF = (("Fluent-Bit", "Fluent Bit"), ("Vector/", "Vector"))
 
 
-def routes(intake: Intake, reader: BodyReader, *, has_return: bool) -> list[web.RouteDef]:
+def routes(
+    intake: Intake, reader: BodyReader, *, count_unread: Callable[[], None] | None
+) -> list[web.RouteDef]:
     """The endpoint with and without a tag in its path, and the health check of shippers.
 
-    ``has_return`` says that batches are pushed to a receiver.
+    ``count_unread`` counts an answer with records to a shipper that reads none; None where batches
+    are pushed to a receiver.
     """
 
     async def label(request: web.Request) -> web.Response:
         """One batch."""
-        if not has_return:
-            _check_that_it_listens(request)
+        if count_unread is not None and _is_deaf(request):
+            count_unread()
         with intake.hold() as grow:
             delivery = await reader.receive(request, grow, "http")
             answer = await intake.run(delivery, grow)
@@ -47,16 +53,19 @@ def routes(intake: Intake, reader: BodyReader, *, has_return: bool) -> list[web.
     return found
 
 
-def _check_that_it_listens(request: web.Request) -> None:
-    """Raise HandbackError (``no_return``) for a sender that loses what an answer holds."""
+def _is_deaf(request: web.Request) -> bool:
+    """Whether the sender reads no answer, which is said in the log, too."""
     agent = request.headers.get("User-Agent", "")
     for begins, name in _DEAF:
         if agent.startswith(begins):
-            raise HandbackError(
-                "no_return",
-                f"{name} reads no answer, so the labelled records would be lost: set return.type "
-                "and return.url to hand them back",
+            _log.warning(
+                "%s reads no answer, so its labelled records are lost: set return.type and "
+                "return.url to hand them back",
+                name,
+                extra={"peer": request.remote or ""},
             )
+            return True
+    return False
 
 
 async def _ok(_: web.Request) -> web.Response:
