@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -207,7 +208,7 @@ def test_the_demo_runs_once_from_any_folder(tmp_path: Path) -> None:
 def test_the_demo_with_a_stand_in_for_the_llm_labels_its_records() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.labelling.llm.demo", "--once", "http.listen=127.0.0.1:0"],
-        capture_output=True, cwd=ROOT, timeout=100, check=False,
+        capture_output=True, cwd=ROOT, timeout=100, check=False, env=os.environ | {"COLUMNS": "140"},
     )  # fmt: skip
     out = done.stdout.decode()
     assert done.returncode == 0, done.stderr.decode()

@@ -183,6 +183,8 @@ def cases() -> dict[str, Case]:
 
 
 CASES = cases()
+#: What operators write and providers answer has a bound of its own, and is no door for records.
+SMALL = {"settings", "rules", "tokens", "verdicts"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -193,5 +195,5 @@ def test_large_records_take_no_more_than_their_share(name: str) -> None:
 
 
 def test_every_decoder_is_measured() -> None:
-    assert {name.partition(":")[0] for name in CASES} == set(TARGETS)
+    assert {name.partition(":")[0] for name in CASES} == set(TARGETS) - SMALL
     assert {kind.encoding for kind in KINDS} == {codec.encoding for codec in WIRE.codecs()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -85,6 +87,9 @@ def fault_of(case: Case, place: str, body: bytes, status: int, answer: bytes) ->
         )
     if status != 200:
         return f"answer {status}"
+    with contextlib.suppress(UnicodeError):
+        if place == "body" and b"\0" in case.text:  # in UTF-16 or UTF-32: answered in UTF-8
+            body = body.decode(json.detect_encoding(body)).encode()
     # What stands behind a comma that should not be there uses it.
     without = body.replace(case.text, STRAY.sub(rb"\1", case.text))
     if ADDED.sub(b"", answer) not in (body, without):

@@ -57,6 +57,7 @@ def test_nobody_else_reads_the_environment() -> None:
     known = {
         "core/child.py": "the environment of a child",
         "__init__.py": "what asks libraries to tell their makers nothing",
+        "labelling/model/encoders/tokens.py": "TOKENIZERS_PARALLELISM, which tokenizers reads",
         "cli/main.py": "OPENBLAS_NUM_THREADS, which numpy reads",
         "web/run_settings.py": "the environment of a child",
         "service/workers.py": "PROMETHEUS_MULTIPROC_DIR, which the metrics library reads",
