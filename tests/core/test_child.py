@@ -180,10 +180,14 @@ def test_one_that_ends_before_it_is_fed_is_heard(
 
 async def test_it_may_take_so_much_memory_and_is_the_first_to_go(module: Path) -> None:
     module.write_text(
-        "print(open('/proc/self/oom_score_adj').read().strip(), flush=True)\nbytearray(1 << 30)"
+        "import time\n"
+        "while open('/proc/self/oom_score_adj').read() != '1000\\n':\n"
+        "    time.sleep(0.01)  # its parent says so once it runs\n"
+        "print('told', flush=True)\n"
+        "bytearray(1 << 30)"
     )
     ended = await run_child("told", secs=30, memory_bytes=256 << 20)
-    assert ended.output == b"1000\n"
+    assert ended.output == b"told\n"
     assert ended.last_words() == "MemoryError"
 
 
