@@ -18,6 +18,8 @@ import errno
 import os
 import re
 
+from waybill.core.sent import without_secrets
+
 __all__ = ["cause_at", "cause_of", "without_keys"]
 
 #: What aiohttp adds to every address, also to one that is asked without TLS.
@@ -39,7 +41,7 @@ def cause_of(error: BaseException) -> str:
     text = _TLS_WORD.sub("", str(error)).strip()
     number = getattr(getattr(error, "os_error", error), "errno", None) or errno.ECONNREFUSED
     text = _CALL.sub(lambda found: os.strerror(int(found[1] or number)), text)
-    text = without_keys(text)
+    text = without_secrets(without_keys(text))
     if text:
         return text
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -10,6 +10,7 @@ from waybill.core.causes import cause_of
 from waybill.core.errors import HandbackError
 from waybill.core.reasons import HandbackCode
 from waybill.core.retry import retry
+from waybill.core.sent import without_secrets
 
 T = TypeVar("T")
 #: Between attempts on one part; a receiver in trouble is not asked more than about once a second.
@@ -125,7 +126,8 @@ def excerpt(answer: bytes) -> str:
 
 def excerpt_of_text(text: str) -> str:
     """`excerpt` for what is text already."""
-    line = " ".join("".join(map(_printable, text[: 4 * _EXCERPT_CHARS])).split())
+    text = without_secrets(text[: 4 * _EXCERPT_CHARS])
+    line = " ".join("".join(map(_printable, text)).split())
     return line if len(line) <= _EXCERPT_CHARS else f"{line[:_EXCERPT_CHARS]}..."
 
 

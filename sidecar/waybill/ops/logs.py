@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from waybill.core.sent import without_secrets
+
 #: Vector's instrumentation specification asks for at most one error line per 10 s and cause.
 INTERVAL_SECS = 10.0
 #: What tells causes apart: a reason code, and where in the rules a fault is.
@@ -42,7 +44,7 @@ class JsonFormatter(logging.Formatter):
         line.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode("utf-8", "replace")
+        return without_secrets(orjson.dumps(line, default=str).decode("utf-8", "replace"))
 
     converter = staticmethod(time.gmtime)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from waybill.core.errors import ConfigError
+from waybill.core.sent import sent
 from waybill.ops.watched import WatchedFile
 from waybill.settings.secrets import secrets_in
 from waybill.settings.sections.base import Secret
@@ -158,6 +159,7 @@ def token_to_send(content: bytes, origin: str, scope: TokenScope) -> Secret:
     found = tokens_in(content, origin)
     for token, opens in found.items():
         if opens == "all" or scope == "ship":
+            sent(token)
             return token
     if found:
         problem = "its tokens only ship; expected a line with one that opens everything"

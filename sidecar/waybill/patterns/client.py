@@ -14,6 +14,7 @@ from waybill.core.causes import cause_at
 from waybill.core.errors import WaybillError
 from waybill.core.foreign import check_levels, read_json
 from waybill.core.pattern import Pattern, decode
+from waybill.core.sent import without_secrets
 from waybill.ops.answers import Lines, OversizeError, beginning_of
 from waybill.ops.sessions import open_session
 from waybill.patterns.query import MOST_PATTERNS
@@ -47,8 +48,8 @@ class NoAnswerError(WaybillError):
     code = "no_answer"
 
     def __init__(self, why: str, head: bytes = b"") -> None:
-        super().__init__(why)
-        self.head = head[:_HEAD_BYTES].decode("utf-8", "replace")
+        super().__init__(without_secrets(why))
+        self.head = without_secrets(head[:_HEAD_BYTES].decode("utf-8", "replace"))
 
 
 class Answer(msgspec.Struct):

@@ -11,6 +11,7 @@ import aiohttp
 from waybill.core.causes import cause_at
 from waybill.core.errors import CodedError, MalformedError
 from waybill.core.reasons import FetchCode
+from waybill.core.sent import without_secrets
 from waybill.ops.answers import beginning_of
 from waybill.ops.secret_file import SecretFile
 from waybill.ops.sessions import open_session
@@ -93,7 +94,7 @@ class Fetcher:
             raise self._too_large()
         encoding = answer.headers.get("Content-Encoding")
         if encoding is not None:  # asked for or not; what it becomes would hold up the event loop
-            whole = await asyncio.to_thread(self._inflated, whole, encoding)
+            whole = await asyncio.to_thread(self._inflated, whole, without_secrets(encoding))
         tag = answer.headers.get("ETag", "")
         return Fetched(whole, tag if _TAG.fullmatch(tag) else None)
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from waybill.core.errors import ConfigError
+from waybill.core.sent import sent
 from waybill.core.text import not_utf8, text_of_file
 from waybill.settings.problems import Problem
 from waybill.settings.sections.base import Secret
@@ -98,6 +99,7 @@ def secret_in(content: bytes, origin: str, *, is_header: bool = True) -> Secret:
         raise _fault(origin, "the file holds no secret; expected one line with it")
     if len(found) > 1:
         raise _fault(origin, f"the file holds {len(found)} secrets; expected one line")
+    sent(found[0])
     return found[0]
 
 
@@ -143,6 +145,7 @@ def environment_secret(
             return read_secret(Path(file), f"{name}_FILE")
         secret = clean_secret(variables.get(name, ""), name)
         if secret is not None:
+            sent(secret)
             return secret
     return None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from waybill.core.errors import ConfigError
+from waybill.core.sent import sent
 from waybill.settings.catalogue import catalogue
 from waybill.settings.checks import cross_check
 from waybill.settings.environment import config_file
@@ -234,5 +235,6 @@ def _find_key(names: Sequence[str], environ: Mapping[str, str]) -> Secret | None
     for name in names:
         key = clean_secret(environ.get(name, ""), name)
         if key is not None:
+            sent(key)
             return key
     return None

@@ -11,11 +11,13 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from waybill.core.causes import cause_of
 from waybill.core.foreign import read_json
+from waybill.core.sent import sent
 from waybill.core.turns import in_parts
 from waybill.labelling.llm.errors import StoreError
 from waybill.labelling.llm.redis_reading import counted_answers, counting_pool
@@ -44,6 +46,7 @@ class Redis:
     def __init__(self, url: str) -> None:
         import redis.asyncio
 
+        sent(unquote(urlsplit(url).password or ""))
         pool = counting_pool(
             url,
             decode_responses=True,

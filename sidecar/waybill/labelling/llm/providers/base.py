@@ -15,6 +15,7 @@ import msgspec
 from waybill.core.clock import EPOCH
 from waybill.core.reasons import ProviderCode
 from waybill.core.retry import retry_after_secs
+from waybill.core.sent import without_secrets
 from waybill.labelling.llm.errors import ProviderError
 from waybill.labelling.llm.prompt import Question
 
@@ -77,7 +78,7 @@ def status_error(status: int, headers: Mapping[str, str], body: object = None) -
         code,
         retry_after=retry_after if code in ("rate_limited", "unavailable") else None,
         status=status,
-        provider_code=_NO_CODE.sub("_", name)[:64] if name else None,
+        provider_code=_NO_CODE.sub("_", without_secrets(name))[:64] if name else None,
     )
 
 
