@@ -239,6 +239,7 @@ def test_framed_snappy_is_read_to_its_end() -> None:
         ("utf-8, gzip", ["gzip"]),
         ("GZIP", ["gzip"]),
         ("x-gzip", ["gzip"]),
+        ("gz, zst, zlib", ["gzip", "zstd", "deflate"]),
         ("gzip, zstd", ["gzip", "zstd"]),
     ],
 )
@@ -268,3 +269,55 @@ def test_an_answer_takes_an_encoding_that_the_client_accepts(
     header: str | None, expected: str
 ) -> None:
     assert accepted_encoding(header) == expected
+
+
+RECORDS: dict[str, bytes] = {
+    "object": b'{"log":"disk full"}\n',
+    "array": b'[{"log":"disk full"}]',
+    "msgpack": b"\x92\xd7\x00iabc\x00\x00\x00\x00\x81\xa3log\xa1x",
+    "msgpack of Fluent Bit 2": b"\x92\x92\xd7\x00iabc\x00\x00\x00\x00\x80\x81\xa3log\xa1x",
+}
+
+
+@pytest.mark.parametrize("named", ENCODINGS)
+@pytest.mark.parametrize("body", RECORDS.values(), ids=RECORDS)
+def test_records_that_are_named_compressed_by_mistake_are_taken(
+    named: Compression, body: bytes
+) -> None:
+    assert decompress(body, [named], LIMIT) == body
+    assert decompress(compress(body, named), [named, named], LIMIT) == body
+
+
+@pytest.mark.parametrize("named", ENCODINGS)
+@pytest.mark.parametrize("name", ["gzip", "zstd", "deflate"])
+def test_what_the_first_bytes_show_is_believed_and_not_the_name(
+    name: str, named: Compression
+) -> None:
+    if (name, named) == ("deflate", "snappy"):  # a block of snappy may begin like zlib
+        return
+    assert decompress(STREAMS[name], [named], LIMIT) == BODY
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_what_is_compressed_once_more_than_named_is_undone(encoding: Compression) -> None:
+    twice = compress(compress(BODY, encoding), "gzip")
+    assert decompress(twice, ["gzip"], LIMIT) == BODY
+    assert decompress(twice, [], LIMIT) == BODY
+
+
+def test_a_bomb_within_a_stream_stops_at_the_cap() -> None:
+    with pytest.raises(MalformedError) as caught:
+        decompress(compress(compress(bytes(64 << 20), "gzip"), "gzip"), ["gzip"], LIMIT)
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [("br", []), ("aws-chunked, gzip", ["gzip"]), ("lz4", [])]
+)
+def test_an_unknown_name_is_passed_over_where_the_body_shows_what_it_is(
+    header: str, expected: list[str]
+) -> None:
+    for start in (*RECORDS.values(), STREAMS["gzip"], STREAMS["zstd"]):
+        assert encodings_of(header, start) == expected
+    with pytest.raises(MalformedError):
+        encodings_of(header, b"\x0b\x02\x80abc\x03")

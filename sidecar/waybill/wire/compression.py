@@ -7,6 +7,7 @@ returns the whole body or raises; none returns a part.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -23,7 +24,17 @@ from waybill.wire.snappy import unsnappy
 ENCODINGS: tuple[Compression, ...] = ("zstd", "gzip", "deflate", "snappy")
 #: What says that nothing is compressed; a charset stands there by mistake.
 _NO_ENCODINGS = frozenset(("", "identity", "none", "utf-8", "utf8"))
-_KNOWN: dict[str, Compression] = {name: name for name in ENCODINGS}
+_OTHER_NAMES: dict[str, Compression] = {"gz": "gzip", "zst": "zstd", "zlib": "deflate"}
+_KNOWN: dict[str, Compression] = {name: name for name in ENCODINGS} | _OTHER_NAMES
+#: By what a body or a file begins with; no other encoding begins so.
+_MAGIC: tuple[tuple[bytes, Compression], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+#: A block of snappy may begin so, gzip and zstd do not.
+_ZLIB_HEADS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+#: How records of JSON and Fluent Bit's of msgpack begin, and nothing that is compressed.
+_PLAIN = re.compile(rb'\[?\{"|\x92\x92?\xd7\x00')
 #: Stacked encodings undone at most; real clients send one.
 _MAX_STACK = 4
 #: 8 MiB of window is what zstd levels up to 19 ask for; more is memory spent on a stranger's word.
@@ -40,8 +51,18 @@ _REPEATED_BYTES = 64 << 10
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
 
-def encodings_of(header: str | None) -> list[Compression]:
+def compression_of(start: bytes) -> Compression | None:
+    """How a body that begins with ``start`` is compressed; None where that is not sure."""
+    for magic, name in _MAGIC:
+        if start.startswith(magic):
+            return name
+    return None
+
+
+def encodings_of(header: str | None, start: bytes = b"") -> list[Compression]:
     """``Content-Encoding`` as a list in the order applied.
+
+    A name that nobody knows is passed over where ``start``, how the body begins, shows what it is.
 
     Raises:
         MalformedError: ``unsupported_encoding``.
@@ -54,6 +75,8 @@ def encodings_of(header: str | None) -> list[Compression]:
         # OpenTelemetry's collector names the framing, which the body names, too.
         encoding = _KNOWN.get(name.removeprefix("x-").removesuffix("-framed"))
         if encoding is None:
+            if _PLAIN.match(start) or compression_of(start):
+                continue
             told = f"Content-Encoding {header!r}: taken are {', '.join(ENCODINGS)}"
             raise MalformedError("unsupported_encoding", told)
         known.append(encoding)
@@ -66,18 +89,37 @@ def encodings_of(header: str | None) -> list[Compression]:
 def decompress(body: bytes, encodings: Sequence[Compression], limit_bytes: int) -> bytes:
     """Undo ``encodings`` (in the order they were applied), last first.
 
+    Where the first bytes are surely of another encoding, or of records, they are believed and not
+    the name; so are those that are still compressed when all names are used up.
+
     Raises:
         MalformedError: ``too_large`` past ``limit_bytes``, ``truncated_<encoding>`` when the stream
             does not end, ``corrupt_<encoding>`` when it cannot be read or junk follows it.
     """
-    for encoding in reversed(encodings):
-        if encoding == "snappy":
-            body = unsnappy(body, limit_bytes)
-        elif not body:
-            raise MalformedError(truncated(encoding), "an empty body is not a stream")
-        else:
-            body = _inflate(body, encoding, limit_bytes)
+    for named in reversed(encodings):
+        if _PLAIN.match(body):
+            return body
+        body = _undone(body, _shown(body, named), limit_bytes)
+    for _ in range(_MAX_STACK):
+        unnamed = compression_of(body)
+        if unnamed is None:
+            break
+        body = _undone(body, unnamed, limit_bytes)
     return body
+
+
+def _shown(body: bytes, named: Compression) -> Compression:
+    if named != "snappy" and body[:2] in _ZLIB_HEADS:
+        return "deflate"
+    return compression_of(body) or named
+
+
+def _undone(body: bytes, encoding: Compression, limit_bytes: int) -> bytes:
+    if encoding == "snappy":
+        return unsnappy(body, limit_bytes)
+    if not body:
+        raise MalformedError(truncated(encoding), "an empty body is not a stream")
+    return _inflate(body, encoding, limit_bytes)
 
 
 def compress(body: bytes, encoding: str) -> bytes:

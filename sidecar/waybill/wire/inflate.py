@@ -13,22 +13,9 @@ from waybill.core.names import Compression
 from waybill.core.reasons import corrupt, truncated
 from waybill.wire.compression import MAX_MEMBERS, advised, behind, may_begin, open_stream
 
-__all__ = ["Inflater", "compression_of", "inflated"]
+__all__ = ["Inflater", "inflated"]
 
 _STEP_BYTES = 1 << 20
-#: By what a file begins with.
-_MAGIC: tuple[tuple[bytes, Compression], ...] = (
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-)
-
-
-def compression_of(start: bytes) -> Compression | None:
-    """How a file that begins with ``start`` is compressed; None when it is not."""
-    for magic, name in _MAGIC:
-        if start.startswith(magic):
-            return name
-    return None
 
 
 def inflated(chunks: Iterable[bytes], encoding: Compression) -> Iterator[bytes]:

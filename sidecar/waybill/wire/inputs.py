@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Literal, TypeAlias
 
 from waybill.core.errors import MalformedError
-from waybill.wire.inflate import compression_of, inflated
+from waybill.wire.compression import compression_of
+from waybill.wire.inflate import inflated
 from waybill.wire.table.dialect import cells_of, find_dialect, normal
 from waybill.wire.table.encoding import WIDE, TextDecoder, replaced
 

@@ -13,8 +13,7 @@ from waybill.core.tags import clean_tag
 from waybill.flow.delivery import Delivery
 from waybill.flow.inflight import Grow
 from waybill.ops.deadletter import DeadLetters
-from waybill.wire.compression import encodings_of
-from waybill.wire.inflate import compression_of
+from waybill.wire.compression import compression_of, encodings_of
 
 _TAG_HEADERS = ("X-Waybill-Tag", "Fluent-Tag", "X-Fluent-Tag")
 #: Bodies beyond it are put together on a thread: a megabyte takes up to a millisecond, most of it
@@ -49,8 +48,8 @@ class BodyReader:
             MalformedError: as `read`, or ``unsupported_encoding``.
             OverloadedError: as `read`.
         """
-        encodings = encodings_of(request.headers.get("Content-Encoding"))
         body = await self.read(request, grow)
+        encodings = encodings_of(request.headers.get("Content-Encoding"), body)
         unnamed = compression_of(body)
         if unnamed is not None and not encodings:
             encodings = [unnamed]
