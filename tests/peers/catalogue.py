@@ -41,8 +41,8 @@ PROMTOOL = Peer(
 PROMETHEUS = Peer(
     name="prometheus",
     toolchain="go",
-    module="github.com/prometheus/prometheus",
-    version="v0.313.5",
+    module=PROMTOOL.module,
+    version=PROMTOOL.version,
     package="github.com/prometheus/prometheus/cmd/prometheus",
     variable="PROMETHEUS_BIN",
 )

@@ -37,8 +37,8 @@ def routes(
 
     async def label(request: web.Request) -> web.Response:
         """One batch."""
-        if count_unread is not None and _is_deaf(request):
-            count_unread()
+        if count_unread is not None:
+            _tell_if_unread(request, count_unread)
         with intake.hold() as grow:
             delivery = await reader.receive(request, grow, "http")
             answer = await intake.run(delivery, grow)
@@ -53,19 +53,18 @@ def routes(
     return found
 
 
-def _is_deaf(request: web.Request) -> bool:
-    """Whether the sender reads no answer, which is said in the log, too."""
+def _tell_if_unread(request: web.Request, count: Callable[[], None]) -> None:
+    """Count a sender that will not read its answer, and say so in the log."""
     agent = request.headers.get("User-Agent", "")
     for begins, name in _DEAF:
         if agent.startswith(begins):
+            count()
             _log.warning(
                 "%s reads no answer, so its labelled records are lost: set return.type and "
                 "return.url to hand them back",
                 name,
                 extra={"peer": request.remote or ""},
             )
-            return True
-    return False
 
 
 async def _ok(_: web.Request) -> web.Response:

@@ -58,7 +58,9 @@ def line_end(data: bytes, at: int) -> int:
 
 
 def skip_marks(data: bytes, at: int) -> int:
-    """The same, behind a comma or other marks where a record or the end of a list follows."""
+    """As `skip_between`, and behind a comma or other marks where a record or the end of a list
+    follows.
+    """
     at = skip_between(data, at)
     found = _MARKS.match(data, at)
     return at if found is None else skip_between(data, found.end())
